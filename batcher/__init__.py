@@ -1,0 +1,47 @@
+"""batcher: many small records in; few, large, well-named objects in S3 out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batcher.batcher import Batcher
+    from batcher.errors import (
+        BatcherError,
+        PoisonRecordError,
+        RejectedError,
+        RetryableError,
+        SettingsError,
+        UnknownSourceError,
+    )
+    from batcher.receipt import Receipt
+    from batcher.settings import Settings
+    from batcher.ticket import Ticket
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Batcher",
+    "BatcherError",
+    "PoisonRecordError",
+    "Receipt",
+    "RejectedError",
+    "RetryableError",
+    "Settings",
+    "SettingsError",
+    "Ticket",
+    "UnknownSourceError",
+    "__version__",
+]
+
+_HOMES = {"Batcher": "batcher", "Receipt": "receipt", "Settings": "settings", "Ticket": "ticket"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for, so that nothing is imported that an invocation does not need."""
+    if name not in __all__:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415  # lazy by design
+
+    return getattr(import_module(f"batcher.{_HOMES.get(name, 'errors')}"), name)

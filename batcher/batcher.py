@@ -1,0 +1,325 @@
+"""Batcher: admits records of any asyncio program, lets them linger, and drains."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+from batcher.batch import Batch, OpenBatches
+from batcher.budget import Budget
+from batcher.check import BadRecord, Reason, Transform, to_payload
+from batcher.counts import Counts
+from batcher.dispatch import Dispatch
+from batcher.encode import MEMBER_BYTES
+from batcher.errors import RetryableError
+from batcher.flight import Flight
+from batcher.intake import Intake
+from batcher.keys import uuid7
+from batcher.policy import BatchLimits, FlushReason
+from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.settings import Settings
+from batcher.stores import ObjectStore, open_store
+from batcher.ticket import ManyTicket, OneTicket
+from batcher.writer import Writer
+
+Record = bytes | str | dict[str, Any]
+
+LIBRARY = Origin("library", Naming.FRESH)
+ENCODER_THREADS = 2
+RUN_BYTES = 1024**2
+RUN_RECORDS = 8_192
+"""What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
+DICT_BYTES = 1024
+"""What a dict is taken for until it is JSON."""
+RELIEF = 8
+"""Under pressure batches are sealed, largest first, until an eighth of the budget is leaving."""
+
+
+class Batcher:
+    """Writes records into few, large objects; use it as `async with Batcher(settings) as batcher`.
+
+    Every record that `submit` has taken ends as a receipt of its ticket, or as the error that says
+    why not. Leaving the `async with` drains; a failure that no ticket's owner has heard of is
+    raised there, or by `flush`, at the latest.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: ObjectStore | None = None,
+        transform: Transform | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Set up; nothing is opened before the `async with`.
+
+        Args:
+            settings: what to write, and where.
+            store: where to write instead; it is closed with the batcher.
+            transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to
+                leave the record out; must be deterministic. A record on which it raises is bad.
+            clock: seconds, for lingering; never goes back.
+            wall_clock: seconds since 1970, for arrival times and names.
+        """
+        self.settings = settings
+        self.counts = Counts()
+        """What has happened so far."""
+        self.budget = Budget(settings.budget_bytes)
+        """The bytes held now, and at most so far."""
+        self._store = open_store(settings) if store is None else store
+        self._intake = Intake(settings, transform)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._open = OpenBatches(
+            BatchLimits(settings.max_bytes, settings.max_records, settings.linger_s)
+        )
+        self._flights: dict[Batch, Flight] = {}
+        self._unheard: dict[Flight, None] = {}
+        self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
+        writer = Writer(self._store, settings, self._executor, self._fresh_name)
+        self._dispatch = Dispatch(writer, self.counts, settings.concurrency, self._on_failure)
+        self._timer: asyncio.TimerHandle | None = None
+        self._submitted = 0
+        self._is_closed = False
+
+    def __repr__(self) -> str:
+        return f"<Batcher {self._store!r} open={len(self._open)} {self.budget!r}>"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drain; a cancellation or an interrupt aborts instead."""
+        if kind is None:
+            await self.aclose()
+        elif issubclass(kind, Exception):
+            try:
+                await self.aclose()
+            except Exception as failure:  # noqa: BLE001  # the program's own error goes first
+                error.add_note(f"batcher: {failure}")  # type: ignore[union-attr]  # there is one
+        else:
+            await self.abort()
+
+    async def submit(self, record: Record) -> OneTicket:
+        """Admit one record, and wait only for room; `await` the ticket to know it is durable.
+
+        Raises:
+            RuntimeError: the batcher is closed.
+            TypeError: it is no dict, `str` or `bytes`, or holds what JSON has no form for.
+        """
+        flights, refused = await self._admit(*self._run([record]))
+        return OneTicket(flights, refused)
+
+    async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
+        """Admit many records in their order, the fast way in; see `submit`.
+
+        When it raises, or is cancelled, records before that point may have been admitted.
+        """
+        flights: list[Flight] = []
+        refused: list[BadRecord] = []
+        for part in _slices(records):
+            more, bad = await self._admit(*self._run(part))
+            flights += more
+            refused += bad
+        return ManyTicket(flights, refused)
+
+    async def submit_run(self, run: Run) -> ManyTicket:
+        """Admit a run that the caller has built: lines of a file, with their own positions."""
+        return ManyTicket(*await self._admit(run, ()))
+
+    async def flush(self) -> None:
+        """Seal every open batch, and wait until the outcome of all that was submitted is known.
+
+        Raises:
+            BatcherError: something is not durable, and no ticket's owner has heard of it.
+        """
+        self._launch(self._open.seal_all(FlushReason.FLUSH))
+        await self._outcomes()
+
+    async def aclose(self) -> None:
+        """Refuse new records, write all that were admitted, and let go of everything.
+
+        Raises:
+            BatcherError: as `flush`.
+        """
+        self._is_closed = True
+        self._launch(self._open.seal_all(FlushReason.DRAIN))
+        try:
+            await self._outcomes()
+        finally:
+            await self._release()
+
+    async def abort(self) -> None:
+        """Refuse new records, drop all that is not durable yet, and let go of everything.
+
+        Tickets of what was dropped raise `RetryableError`.
+        """
+        self._is_closed = True
+        self._launch(self._open.seal_all(FlushReason.DRAIN))
+        await self._release()
+
+    async def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._dispatch.abort()
+        await self._store.aclose()
+        self._executor.shutdown(wait=False)
+
+    async def _outcomes(self) -> None:
+        """Wait for all flights; raise a failure that nobody has heard of."""
+        while self._flights:
+            await self._dispatch.settled(list(self._flights.values()))
+            await asyncio.sleep(0)  # let their last callbacks run
+        unheard = [flight for flight in self._unheard if not flight.is_observed]
+        self._unheard.clear()
+        if unheard:
+            error = unheard[0].outcome.exception()
+            records = sum(flight.batch.records for flight in unheard)
+            if error is not None:
+                error.add_note(f"{records} records in {len(unheard)} batches are not durable")
+                raise error
+
+    def _run(self, records: Sequence[Record]) -> tuple[Run, list[BadRecord]]:
+        """Make a run of a program's records; text with a lone surrogate is a bad one."""
+        if self._is_closed:
+            msg = "the batcher is closed; records are taken inside its `async with` only"
+            raise RuntimeError(msg)
+        first = self._submitted
+        positions = Numbered("", range(first, first + len(records)))
+        arrivals_s = Same(self._wall_clock(), len(records))
+        if set(map(type, records)) == {bytes}:
+            payloads: Sequence[bytes] = records  # type: ignore[assignment]  # all of them are
+        else:
+            try:
+                payloads = list(map(to_payload, records))
+            except UnicodeEncodeError:
+                return self._odd_run(records, positions, arrivals_s)
+        self._submitted += len(records)
+        return Run(LIBRARY, payloads, positions, arrivals_s), []
+
+    def _odd_run(
+        self, records: Sequence[Record], positions: Numbered, arrivals_s: Same[float]
+    ) -> tuple[Run, list[BadRecord]]:
+        """Make a run whose payloads include text that has no form in UTF-8."""
+        payloads: list[bytes] = []
+        kept: list[int] = []
+        odd: list[tuple[int, str]] = []
+        for index, record in enumerate(records):
+            try:
+                payloads.append(to_payload(record))
+                kept.append(index)
+            except UnicodeEncodeError as error:
+                odd.append((index, f"the text has a lone surrogate at character {error.start}"))
+        self._submitted += len(records)
+        whole = Run(LIBRARY, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
+        bad = [BadRecord(whole.take([i]), Reason.NOT_UTF8, detail) for i, detail in odd]
+        return replace(whole.take(kept), payloads=payloads), bad
+
+    async def _admit(
+        self, run: Run, bad: Sequence[BadRecord]
+    ) -> tuple[list[Flight], list[BadRecord]]:
+        """Take a run in: wait for room, add it to its batches, and send off what is full."""
+        admitted = self._intake.admit(run, bad)
+        size_bytes = sum(_text_bytes(part) for _, part in admitted.routed)
+        await self.budget.take(size_bytes, self._relieve)
+        if self._is_closed:
+            self.budget.hold(-size_bytes)
+            msg = "not written: the batcher was closed while this waited for room"
+            raise RetryableError(msg)
+        self.counts.admitted(admitted)
+        now_s = self._clock()
+        touched: dict[Flight, int] = {}
+        for route, part in admitted.routed:
+            for batch, added_bytes in self._open.add(route, part, now_s):
+                flight = self._flights.get(batch) or self._follow(batch)
+                flight.took(added_bytes)
+                touched[flight] = touched.get(flight, 0) + added_bytes
+        if self.settings.linger_s == 0:
+            self._open.seal_due(now_s)
+        for flight in touched:
+            if flight.batch.sealed is not None:
+                self._launch([flight.batch])
+            elif flight.batch.waiting_bytes >= MEMBER_BYTES:
+                self._dispatch.stream(flight)
+        self._set_timer(now_s)
+        return [flight for flight, added in touched.items() if added], admitted.refused
+
+    def _follow(self, batch: Batch) -> Flight:
+        flight = self._flights[batch] = Flight(batch, self.budget)
+        flight.outcome.add_done_callback(lambda _: self._flights.pop(batch, None))
+        return flight
+
+    def _launch(self, batches: Iterable[Batch]) -> None:
+        """Send sealed batches off, each once."""
+        for batch in batches:
+            flight = self._flights.get(batch)
+            if flight is not None and not flight.is_launched:
+                self._dispatch.launch(flight)
+
+    def _relieve(self, short_bytes: int) -> None:
+        """Set bytes on their way out, the largest open batch first, unless enough are leaving."""
+        idle = {batch: self._flights[batch].idle_bytes for batch in self._open}
+        leaving_bytes = self.budget.held_bytes - sum(idle.values())
+        if leaving_bytes >= short_bytes:
+            return
+        wanted_bytes = max(short_bytes, self.budget.limit_bytes // RELIEF)
+        for batch in sorted(idle, key=idle.__getitem__, reverse=True):
+            if leaving_bytes >= wanted_bytes:
+                break
+            leaving_bytes += idle[batch]
+            self._open.seal(batch, FlushReason.PRESSURE)
+            self._launch([batch])
+
+    def _set_timer(self, now_s: float) -> None:
+        """Wake when the oldest open batch is due."""
+        if self._timer is not None:
+            return  # it looks at the next one when it goes off
+        due_s = self._open.next_due_s()
+        if due_s != float("inf"):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(0.0, due_s - now_s), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now_s = self._clock()
+        self._launch(self._open.seal_due(now_s))
+        self._set_timer(now_s)
+
+    def _on_failure(self, flight: Flight) -> None:
+        """Note a failure until somebody hears of it; a failed batch takes no more records."""
+        self._unheard[flight] = None
+        if flight.batch.sealed is None:
+            self._open.seal(flight.batch, FlushReason.FAILURE)
+            self.counts.flushes[FlushReason.FAILURE] += 1
+
+    def _fresh_name(self) -> str:
+        return uuid7(self._wall_clock(), secrets.randbits(74))
+
+
+def _text_bytes(run: Run) -> int:
+    """Bytes of the run's text: its payloads, which are bytes here, and a newline each."""
+    return len(run.text) if run.text is not None else sum(map(len, run.payloads)) + len(run)
+
+
+def _slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into slices of about 1 MiB, as far as their sizes are known."""
+    rest = iter(records)
+    while part := list(islice(rest, RUN_RECORDS)):
+        sizes = [len(record) for record in part if not isinstance(record, dict)]
+        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else DICT_BYTES
+        step = max(1, RUN_BYTES // mean_bytes)
+        for start in range(0, len(part), step):
+            yield part[start : start + step]

@@ -1,0 +1,54 @@
+"""Budget: the bytes held at once, and the waiting when they are spent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Budget:
+    """Counts held bytes against a limit. Taking waits, in turn; giving back never does."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        """Start with nothing held."""
+        self.limit_bytes = limit_bytes
+        self.held_bytes = 0
+        self.peak_bytes = 0
+        self._door = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Budget {self.held_bytes} of {self.limit_bytes} bytes held>"
+
+    def has_room(self, size_bytes: int) -> bool:
+        """Say whether so much fits; what is over the whole limit fits when nothing is held."""
+        return self.held_bytes == 0 or self.held_bytes + size_bytes <= self.limit_bytes
+
+    async def take(self, size_bytes: int, relieve: Callable[[int], None]) -> None:
+        """Hold `size_bytes` more, as soon as there is room and those who came before have it.
+
+        Args:
+            size_bytes: what is asked for.
+            relieve: called with the bytes that are short, whenever we are about to wait; it sets
+                held bytes on their way out, so that waiting ends.
+        """
+        if not self._door.locked() and self.has_room(size_bytes):
+            self.hold(size_bytes)
+            return
+        async with self._door:
+            while not self.has_room(size_bytes):
+                self._freed.clear()
+                relieve(self.held_bytes + size_bytes - self.limit_bytes)
+                await self._freed.wait()
+            self.hold(size_bytes)
+
+    def hold(self, size_bytes: int) -> None:
+        """Count so much more as held, without waiting; a negative size gives back."""
+        self.held_bytes += size_bytes
+        self.peak_bytes = max(self.peak_bytes, self.held_bytes)
+        if size_bytes < 0:
+            self.stir()
+
+    def stir(self) -> None:
+        """Let whoever waits look again: bytes were given back, or nothing moves any more."""
+        self._freed.set()

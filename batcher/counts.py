@@ -1,0 +1,54 @@
+"""Counts: what has happened so far, one addition an object, never one a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batcher.batch import Batch
+    from batcher.intake import Admitted
+    from batcher.receipt import Receipt
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals since the start."""
+
+    records: int = 0
+    """Durable in objects of data."""
+    objects: int = 0
+    """Durable objects of data."""
+    bytes_in: int = 0
+    """Payload bytes of the durable records, their newlines counted."""
+    bytes_out: int = 0
+    """Bytes of the durable objects."""
+    quarantined: int = 0
+    """Bad records, durable in quarantine."""
+    dropped: int = 0
+    """Bad records that were left out, by the user's choice."""
+    left_out: int = 0
+    """Records for which the transform gave None."""
+    refused: int = 0
+    """Bad records that were handed back, by the user's choice."""
+    failed: int = 0
+    """Records of batches that could not be written."""
+    flushes: Counter[str] = field(default_factory=Counter)
+    """Sealed batches by `FlushReason`."""
+
+    def admitted(self, admitted: Admitted) -> None:
+        """Count what was decided about a run."""
+        self.dropped += admitted.dropped
+        self.left_out += sum(map(len, admitted.left_out)) - admitted.dropped
+        self.refused += len(admitted.refused)
+
+    def written(self, batch: Batch, receipt: Receipt) -> None:
+        """Count a durable object."""
+        if receipt.quarantined:
+            self.quarantined += receipt.records
+            return
+        self.records += receipt.records
+        self.objects += 1
+        self.bytes_in += batch.size_bytes
+        self.bytes_out += receipt.size_bytes

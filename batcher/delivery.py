@@ -1,0 +1,169 @@
+"""Delivery: one event's records into objects, all sealed at its end; a ledger tells how it went."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batcher.batch import Batch, OpenBatches
+from batcher.budget import Budget
+from batcher.counts import Counts
+from batcher.dispatch import Dispatch
+from batcher.errors import PoisonRecordError, RejectedError, RetryableError
+from batcher.flight import Flight
+from batcher.ledger import Ledger
+from batcher.policy import BatchLimits, FlushReason
+from batcher.run import Naming
+
+if TYPE_CHECKING:
+    from batcher.check import BadRecord
+    from batcher.intake import Admitted, Intake
+    from batcher.receipt import Receipt
+    from batcher.run import Run
+    from batcher.settings import Settings
+    from batcher.sources import Event
+    from batcher.writer import Writer
+
+
+@dataclass(slots=True)
+class Delivered:
+    """How the delivery of one event ended."""
+
+    ledger: Ledger
+    receipts: list[Receipt] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    """Why records are not durable, one error an object or refused record."""
+    was_cut: bool = False
+    """Whether the deadline ended it."""
+
+
+def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch], list[Admitted]]:
+    """Decide which batches an event becomes, all sealed; pure.
+
+    A stream's are one a partition, whatever the limits. A queue's are kept within the limits; the
+    same set of messages makes the same batches whatever order it comes in.
+
+    Raises:
+        RetryableError: a stream's event does not fit the budget, so nothing of it is written.
+    """
+    bad: dict[object, list[BadRecord]] = defaultdict(list)
+    for record in event.bad:
+        bad[record.run.origin].append(record)
+    unlimited = OpenBatches(BatchLimits())
+    limited = OpenBatches(BatchLimits(settings.max_bytes, settings.max_records))
+    batches: dict[Batch, None] = {}
+    decisions = []
+    for run in event.runs:
+        admitted = intake.admit(run, bad.pop(run.origin, ()))
+        decisions.append(admitted)
+        for route, part in admitted.routed:
+            ordered = part
+            open_batches = unlimited if event.is_whole or route.is_quarantine else limited
+            if open_batches is limited and _may_be_cut(part, settings):
+                ordered = _by_identity(part)
+            for batch, _ in open_batches.add(route, ordered, 0.0):
+                batches[batch] = None
+    for open_batches in (unlimited, limited):
+        open_batches.seal_all(FlushReason.EVENT)
+    size_bytes = sum(batch.size_bytes for batch in batches)
+    if event.is_whole and size_bytes > settings.budget_bytes:
+        msg = (
+            f"an event of {size_bytes} payload bytes does not fit budget_bytes "
+            f"({settings.budget_bytes}), so nothing of it was written: give the function more "
+            "memory, raise budget_bytes, or lower the mapping's batch size"
+        )
+        raise RetryableError(msg)
+    return list(batches), decisions
+
+
+async def deliver(
+    event: Event, intake: Intake, writer: Writer, settings: Settings, deadline_s: float | None
+) -> Delivered:
+    """Write an event's records, until all outcomes are known or the deadline is there.
+
+    Args:
+        event: what was read.
+        intake: decides what becomes of each record.
+        writer: writes one batch.
+        settings: the limits and the budget.
+        deadline_s: when to stop, on the event loop's clock; None: never. What is not durable then
+            is cancelled, and nothing of it is left.
+    """
+    delivered = Delivered(Ledger(event.positions))
+    batches, decisions = plan(event, intake, settings)
+    for admitted in decisions:
+        for run in admitted.left_out:
+            delivered.ledger.settle(run.positions)
+        for bad in admitted.refused:
+            delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
+    dispatch = Dispatch(writer, Counts(), settings.concurrency)
+    budget = Budget(settings.budget_bytes)
+    flights: list[Flight] = []
+    try:
+        async with asyncio.timeout_at(deadline_s):
+            for batch in batches:
+                await budget.take(batch.size_bytes, _nothing)
+                flight = Flight(batch, budget)
+                flight.took(batch.size_bytes)
+                flights.append(flight)
+                dispatch.launch(flight)
+            await dispatch.settled(flights)
+    except TimeoutError:
+        delivered.was_cut = True
+    finally:
+        await dispatch.abort()
+    _account(delivered, flights)
+    return delivered
+
+
+def _account(delivered: Delivered, flights: Sequence[Flight]) -> None:
+    """Settle what is durable, and keep the errors of what is not."""
+    for flight in flights:
+        error = flight.outcome.exception()
+        if error is None:
+            for positions in flight.batch.positions:
+                delivered.ledger.settle(positions)
+            delivered.receipts.append(flight.outcome.result())
+        else:
+            delivered.errors.append(_as_exception(error))
+
+
+def failure(delivered: Delivered, records: int) -> Exception:
+    """Give the error for a handler to raise: why an event is not durable, in one line."""
+    first = delivered.errors[0] if delivered.errors else None
+    severe = next((e for e in delivered.errors if isinstance(e, RejectedError)), first)
+    open_count = len(delivered.ledger)
+    if delivered.was_cut:
+        why = "the deadline was there: raise the function's timeout, or lower the batch size"
+    else:
+        why = str(severe)
+    text = f"{open_count} of {records} records are not durable and must come again: {why}"
+    kind = RejectedError if isinstance(severe, RejectedError) else RetryableError
+    error = kind(text)
+    error.__cause__ = severe
+    return error
+
+
+def _may_be_cut(run: Run, settings: Settings) -> bool:
+    """Say whether a queue's run could be over the limits of one batch."""
+    if settings.max_records is not None and len(run) > settings.max_records:
+        return True
+    return 4 * sum(map(len, run.payloads)) + len(run) > settings.max_bytes
+
+
+def _by_identity(run: Run) -> Run:
+    """Order a queue's messages by their ids, for no order of theirs lasts; FIFO has its own."""
+    if run.origin.naming is not Naming.MESSAGE_SET or run.sequence_numbers is not None:
+        return run
+    return run.take(sorted(range(len(run)), key=run.positions.__getitem__))
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else RetryableError(repr(error))
+
+
+def _nothing(short_bytes: int) -> None:
+    """All batches are sealed: what is held leaves by itself."""

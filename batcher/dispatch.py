@@ -1,0 +1,126 @@
+"""Dispatch: the flights that are under way, and the tasks that carry them; it owns both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from batcher.errors import BatcherError, RetryableError
+from batcher.policy import FlushReason
+from batcher.writer import uninterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine
+
+    from batcher.counts import Counts
+    from batcher.flight import Flight
+    from batcher.writer import Writer
+
+
+class Dispatch:
+    """Carries flights to the store: a few workers for sealed batches, a task each for streams."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        counts: Counts,
+        workers: int,
+        on_failure: Callable[[Flight], None] | None = None,
+    ) -> None:
+        """Carry at most `workers` sealed batches at a time.
+
+        Args:
+            writer: writes one flight.
+            counts: told of every outcome.
+            workers: batches carried side by side; the writer bounds the requests.
+            on_failure: called when a flight has failed, before its outcome is known.
+        """
+        self._writer = writer
+        self._counts = counts
+        self._workers = workers
+        self._on_failure = on_failure
+        self._ready: deque[Flight] = deque()
+        self._working = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[Flight] = set()
+
+    def launch(self, flight: Flight) -> None:
+        """Send a sealed flight off, or tell its writer, if it is streaming, that no more comes."""
+        flight.is_launched = True
+        self._counts.flushes[str(flight.batch.sealed)] += 1
+        if flight.is_streaming:
+            flight.wake()
+            return
+        self._under_way.add(flight)
+        self._ready.append(flight)
+        if self._working < self._workers:
+            self._working += 1
+            self._start(self._work())
+
+    def stream(self, flight: Flight) -> None:
+        """Let a writer begin with, or go on with, a flight that is still open."""
+        if not flight.is_streaming:
+            flight.is_streaming = True
+            self._under_way.add(flight)
+            self._start(self._carry(flight))
+        flight.wake()
+
+    async def settled(self, flights: Collection[Flight]) -> None:
+        """Wait until the outcomes of all these flights are known."""
+        outcomes = [flight.outcome for flight in flights if not flight.outcome.done()]
+        if outcomes:
+            await asyncio.wait(outcomes)
+
+    async def abort(self) -> None:
+        """Cancel all flights, and wait until nothing of them is left."""
+        self._ready.clear()
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await uninterrupted(_ended(self._tasks))
+        for flight in list(self._under_way):  # their tasks had not begun
+            self._failed(flight, RetryableError("not written: stopped before it was sent"))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self) -> None:
+        """Carry ready flights, one after another, until none is left."""
+        try:
+            while self._ready:
+                await self._carry(self._ready.popleft())
+        finally:
+            self._working -= 1
+
+    async def _carry(self, flight: Flight) -> None:
+        """Write one flight and make its outcome known, whatever it is."""
+        try:
+            receipt = await self._writer.write(flight)
+        except BatcherError as error:
+            self._failed(flight, error)
+        except asyncio.CancelledError:
+            msg = "not written: stopped while it was being sent"
+            self._failed(flight, RetryableError(msg))
+            raise
+        except Exception as error:  # noqa: BLE001  # a bug of ours must reach the tickets as well
+            self._failed(flight, error)
+        else:
+            self._under_way.discard(flight)
+            self._counts.written(flight.batch, receipt)
+            flight.succeed(receipt)
+
+    def _failed(self, flight: Flight, error: Exception) -> None:
+        self._under_way.discard(flight)
+        self._counts.failed += flight.batch.records
+        if self._on_failure is not None:
+            self._on_failure(flight)
+        if flight.batch.sealed is None:
+            flight.batch.sealed = FlushReason.FAILURE
+        flight.fail(error)
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
+    await asyncio.wait(set(tasks))

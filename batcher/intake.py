@@ -1,0 +1,78 @@
+"""Intake: what becomes of each record of a run: a route, quarantine, or a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from batcher.batch import Route
+from batcher.check import BadRecord, Transform, check, transformed
+from batcher.keys import Format
+from batcher.partition import Template
+from batcher.quarantine import quarantine_run
+from batcher.run import Run
+from batcher.settings import Settings
+
+
+@dataclass(slots=True)
+class Admitted:
+    """Every record of a run, once: to be written, left out by decision, or refused."""
+
+    routed: list[tuple[Route, Run]] = field(default_factory=list)
+    """What is to be written, quarantined records as the lines they become."""
+    left_out: list[Run] = field(default_factory=list)
+    """Settled by a decision: a transform gave None, or bad records are dropped."""
+    dropped: int = 0
+    """How many of those were bad."""
+    quarantined: int = 0
+    refused: list[BadRecord] = field(default_factory=list)
+    """Bad records that the user wants back: `on_bad_record=fail`."""
+
+
+class Intake:
+    """Decides by the settings alone, with no I/O and no clock."""
+
+    def __init__(self, settings: Settings, transform: Transform | None = None) -> None:
+        """Take what decides from `settings`, and the user's `transform`, if any."""
+        self._template = Template(settings.partition_by)
+        self._is_json = settings.format == Format.NDJSON
+        self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
+        self._on_bad_record = settings.on_bad_record
+        self._transform = transform
+
+    def admit(self, run: Run, bad: Sequence[BadRecord] = ()) -> Admitted:
+        """Transform, check and route a run.
+
+        Args:
+            run: records of one origin.
+            bad: records of the same origin that were found bad before.
+        """
+        admitted = Admitted()
+        all_bad = list(bad)
+        if self._transform is not None:
+            changed = transformed(run, self._transform)
+            run = changed.good
+            all_bad += changed.bad
+            if changed.left_out is not None:
+                admitted.left_out.append(changed.left_out)
+        checked = check(run, is_json=self._is_json, max_bytes=self._max_bytes)
+        all_bad += checked.bad
+        for partition, part in self._template.split(checked.good):
+            admitted.routed.append((Route(run.origin, partition), part))
+        if all_bad:
+            self._set_aside(admitted, all_bad)
+        return admitted
+
+    def _set_aside(self, admitted: Admitted, bad: list[BadRecord]) -> None:
+        """Do with bad records what the user chose."""
+        if self._on_bad_record == "fail":
+            admitted.refused += bad
+        elif self._on_bad_record == "drop":
+            admitted.dropped += len(bad)
+            admitted.left_out += [record.run for record in bad]
+        else:
+            admitted.quarantined += len(bad)
+            for origin, records in groupby(bad, key=lambda record: record.run.origin):
+                route = Route(origin, "", is_quarantine=True)
+                admitted.routed.append((route, quarantine_run(list(records))))

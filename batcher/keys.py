@@ -1,0 +1,134 @@
+"""Keys: what an object is called, from what is in it; the same records give the same key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from batcher.quarantine import quarantine_date
+from batcher.run import Naming
+
+if TYPE_CHECKING:
+    from batcher.batch import Batch
+    from batcher.run import Origin
+    from batcher.settings import Settings
+
+MAX_KEY_BYTES = 1024  # Source: Amazon S3 user guide, object key names
+QUARANTINE_FOLDER = "_quarantine"
+SEQUENCE_DIGITS = 64
+FIFO_DIGITS = 20
+TIME_DIGITS = 13
+SET_DIGITS = 32
+# stream (128) - shard (20) - sequence number (64), and room to spare for a label
+LONGEST_NAME_BYTES = 128 + 1 + 32 + 1 + SEQUENCE_DIGITS
+SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+class Format(StrEnum):
+    """How records lie in an object."""
+
+    NDJSON = "ndjson"
+    LINES = "lines"
+
+
+EXTENSIONS = {Format.NDJSON: ".ndjson", Format.LINES: ".txt"}
+QUARANTINE_SUFFIX = ".ndjson.gz"
+LONGEST_SUFFIX_BYTES = len(".ndjson.zst")
+
+
+def digest_of(positions: Sequence[object]) -> str:
+    """Tell one set of positions from another: SHA-256, as 64 hex digits, of them, line by line."""
+    return hashlib.sha256("\n".join(map(str, positions)).encode()).hexdigest()
+
+
+def sequence_name(origin: Origin, first: str) -> str:
+    """Name a stream's object by its first sequence number."""
+    return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"
+
+
+def message_set_name(
+    origin: Origin, oldest_s: float, digest: str, lowest_sequence_number: str | None
+) -> str:
+    """Name a queue's object by its oldest time (FIFO: its lowest number) and its set of ids.
+
+    Args:
+        origin: the queue.
+        oldest_s: the oldest `SentTimestamp`, in seconds since 1970.
+        digest: of the sorted message ids, at least 32 hex digits.
+        lowest_sequence_number: of a FIFO queue, which stands in place of the time.
+    """
+    if lowest_sequence_number is not None:
+        start = f"{lowest_sequence_number:0>{FIFO_DIGITS}}"
+    else:
+        start = f"{round(oldest_s * 1000):0{TIME_DIGITS}d}"
+    return f"{origin.stem}-{start}-{digest[:SET_DIGITS]}"
+
+
+def uuid7(now_s: float, random_bits: int) -> str:
+    """Make a UUID version 7 from the time and 74 random bits.
+
+    Source: RFC 9562, section 5.7.
+    """
+    value = (int(now_s * 1000) & (1 << 48) - 1) << 80
+    value |= 0x7 << 76 | (random_bits >> 62 & 0xFFF) << 64
+    value |= 0b10 << 62 | random_bits & (1 << 62) - 1
+    text = f"{value:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+def salt(name: str, fanout: int) -> str:
+    """Spread names evenly over `fanout` prefixes: the first bits of SHA-256 of the name, base 2.
+
+    Base 2, for few candidates a position let S3 split a prefix soonest.
+    """
+    bits = fanout.bit_length() - 1
+    if not bits:
+        return ""
+    digest = hashlib.sha256(name.encode()).digest()
+    return format(int.from_bytes(digest[:2], "big"), "016b")[:bits]
+
+
+def name_of(batch: Batch, digest: str, fresh: str) -> str:
+    """Name the object of a batch.
+
+    Args:
+        batch: sealed, if its source can send the records again.
+        digest: of its positions; see `Batch.digest`.
+        fresh: a new UUIDv7, for origins whose objects have no name of their own.
+    """
+    origin = batch.route.origin
+    if origin.naming is Naming.SEQUENCE:
+        return sequence_name(origin, batch.first)
+    if origin.naming is Naming.MESSAGE_SET:
+        return message_set_name(origin, batch.oldest_s, digest, batch.lowest_sequence_number())
+    return fresh
+
+
+def key_of(batch: Batch, name: str, settings: Settings) -> str:
+    """Give the full key of a batch's object; what is empty leaves no slash.
+
+    Quarantine has no salt, for few such objects are ever written.
+    """
+    if batch.route.is_quarantine:
+        date = f"dt={quarantine_date(batch.oldest_s)}"
+        folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
+        file = f"{name}{QUARANTINE_SUFFIX}"
+    else:
+        folders = [salt(name, settings.fanout), batch.route.partition]
+        file = f"{name}{EXTENSIONS[Format(settings.format)]}{SUFFIXES[settings.compression]}"
+    return "/".join(filter(None, [settings.root, *folders, file]))
+
+
+def stem(*names: str) -> str:
+    """Join the names that an event gives for queue, stream and shard into the start of a name."""
+    return "-".join(quote(name, safe="").replace("~", "%7E") for name in names if name)
+
+
+def longest_key_bytes(root: str, fanout: int, partition_bytes: int) -> int:
+    """Bound the bytes of any key under these settings."""
+    salt_bytes = fanout.bit_length() - 1
+    name_bytes = LONGEST_NAME_BYTES + LONGEST_SUFFIX_BYTES
+    return len(root.encode()) + salt_bytes + partition_bytes + name_bytes + 3

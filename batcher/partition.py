@@ -1,0 +1,175 @@
+"""Partitions: which Hive-style path each record belongs under, escaped."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import repeat
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from batcher.run import Run, Same
+
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+MAX_VALUE_BYTES = 128
+KEPT_BYTES = 96
+DIGEST_DIGITS = 16
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
+_DIRECTIVE = re.compile(r"%(.?)")
+# Which directives an arrival format may hold (no locale in them), and the seconds each tells apart.
+_UNITS_S = {"S": 1, "M": 60, "H": 3600, **dict.fromkeys("YymdjGVuUW", 86_400), "%": 86_400}
+_SAMPLE = datetime(2026, 12, 30, 23, 59, 59, tzinfo=UTC)
+
+
+def escape(value: object) -> str:
+    """Make one value from a record safe as part of a key, as Hive and Spark read it back.
+
+    A record can choose its partition, never another key space: the result has only
+    `A-Za-z0-9._-`, `%` and `~`, is at most 128 bytes long, and is never `.`, `..` or empty.
+    """
+    if value is None:
+        return DEFAULT_PARTITION
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    if text in {"", ".", ".."}:
+        return DEFAULT_PARTITION
+    # quote() leaves "~" as it is; here it separates the digest and so is encoded
+    encoded = quote(text, safe="", errors="surrogatepass").replace("~", "%7E")
+    if len(encoded) <= MAX_VALUE_BYTES:
+        return encoded
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{encoded[:KEPT_BYTES]}~{digest[:DIGEST_DIGITS]}"
+
+
+class Template:
+    """A `partition_by` setting, parsed: literals, arrival times and record fields."""
+
+    def __init__(self, text: str) -> None:
+        """Parse `text`, which `Template.faults` has found to be without faults."""
+        pieces = _PLACEHOLDER.split(text.strip("/"))
+        self._literals = pieces[::2]
+        self._formats: list[str | None] = []
+        self._paths: list[list[str] | None] = []
+        for placeholder in pieces[1::2]:
+            kind, _, argument = placeholder.partition(":")
+            self._formats.append(argument if kind == "arrival" else None)
+            self._paths.append(argument.split(".") if kind == "field" else None)
+        self._has_fields = any(path is not None for path in self._paths)
+        self._unit_s = min(
+            (_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
+            default=None,
+        )
+
+    @staticmethod
+    def faults(text: str) -> list[str]:
+        """Say what is wrong with a template, in words for the user; nothing when it is fine."""
+        pieces = _PLACEHOLDER.split(text)
+        found = [
+            f"{literal!r}: outside placeholders only A-Za-z0-9._-=/ may stand"
+            for literal in pieces[::2]
+            if not _LITERAL.fullmatch(literal)
+        ]
+        for placeholder in pieces[1::2]:
+            kind, _, argument = placeholder.partition(":")
+            if kind == "arrival":
+                directives = _DIRECTIVE.findall(argument)
+                if not directives or not all(d in _UNITS_S for d in directives):
+                    found.append(f"{{{placeholder}}}: use %Y %m %d %H %M %S %j and the like")
+                elif not _LITERAL.fullmatch(_DIRECTIVE.sub("", argument)):
+                    found.append(f"{{{placeholder}}}: only A-Za-z0-9._-=/ beside the directives")
+            elif kind != "field" or "" in argument.split("."):
+                found.append(f"{{{placeholder}}}: use {{arrival:%Y-%m-%d}} or {{field:name}}")
+        folders = _PLACEHOLDER.sub("x", text).strip("/").split("/")
+        if text and any(folder in {"", ".", ".."} for folder in folders):
+            found.append(f"{text!r} has an empty, '.' or '..' folder")
+        return found
+
+    @property
+    def is_first_folder_safe(self) -> bool:
+        """Whether no record can put its objects among batcher's own folders or the salts.
+
+        Those are the names directly under `root` that start with `_` or have only 0 and 1.
+        """
+        start = self._literals[0]
+        if not start:
+            return not self._formats or (self._formats[0] or "").startswith("%Y")
+        return not start.startswith("_") and not set(start.partition("/")[0]) <= {"0", "1"}
+
+    @property
+    def longest_bytes(self) -> int:
+        """The most bytes that a partition can have."""
+        formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
+        fields = MAX_VALUE_BYTES * sum(path is not None for path in self._paths)
+        return sum(map(len, self._literals)) + sum(formats) + fields
+
+    def split(self, run: Run) -> list[tuple[str, Run]]:
+        """Give the run's records by partition, each in the order they had.
+
+        Without record fields no code runs once a record, but for runs that cross a border of time.
+        """
+        if not len(run):
+            return []
+        if not self._has_fields:
+            units = self._units(run)
+            if units is None:
+                return [(self._render(run.arrivals_s[0], ()), run)]
+            paths: Sequence[str] = self._render_units(units, repeat(()))
+        else:
+            units = self._units(run) or Same(run.arrivals_s[0], len(run))
+            paths = self._render_units(units, map(self._values, run.payloads))
+        groups: dict[str, list[int]] = {}
+        for index, path in enumerate(paths):
+            groups.setdefault(path, []).append(index)
+        if len(groups) == 1:
+            return [(paths[0], run)]
+        return [(path, run.take(indices)) for path, indices in groups.items()]
+
+    def _units(self, run: Run) -> Sequence[float] | None:
+        """Give each record's start of its unit of time, or None where all share one."""
+        unit_s = self._unit_s
+        if unit_s is None or run.oldest_s // unit_s == run.newest_s // unit_s:
+            return None
+        return [t // unit_s * unit_s for t in run.arrivals_s]
+
+    def _render_units(self, units: Sequence[float], values: Any) -> list[str]:  # noqa: ANN401
+        """Render each record's path; equal times and values are rendered once."""
+        known: dict[tuple[float, tuple[str, ...]], str] = {}
+        paths = []
+        for what in zip(units, values, strict=False):
+            path = known.get(what)
+            if path is None:
+                path = known[what] = self._render(*what)
+            paths.append(path)
+        return paths
+
+    def _render(self, arrival_s: float, values: tuple[str, ...]) -> str:
+        """Fill the template in for one time and one record's escaped fields."""
+        if not self._formats:
+            return self._literals[0]
+        arrival = datetime.fromtimestamp(arrival_s, UTC)
+        rest = iter(values)
+        filled = [self._literals[0]]
+        for fmt, literal in zip(self._formats, self._literals[1:], strict=True):
+            filled += [next(rest) if fmt is None else arrival.strftime(fmt), literal]
+        return "".join(filled)
+
+    def _values(self, payload: bytes | str) -> tuple[str, ...]:
+        """Look up this record's fields, escaped; a missing one is the default partition."""
+        try:
+            record = orjson.loads(payload)
+        except orjson.JSONDecodeError:  # a line, or a number that only readers of text can hold
+            return (DEFAULT_PARTITION,) * sum(path is not None for path in self._paths)
+        return tuple(escape(_lookup(record, path)) for path in self._paths if path is not None)
+
+
+def _lookup(record: object, path: Sequence[str]) -> object:
+    for name in path:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(name)
+    return record

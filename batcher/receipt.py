@@ -1,0 +1,72 @@
+"""Receipt: the store's word that an object is durable; and what stands on the object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from batcher.keys import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batcher.batch import Batch
+    from batcher.encode import Checksum
+    from batcher.settings import Settings
+
+DIGEST = "batcher-digest"
+_COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
+_PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An object that is durable."""
+
+    key: str
+    """Its full key; empty for a record that was left out by decision."""
+    records: int
+    size_bytes: int
+    """Bytes of the object, compressed."""
+    quarantined: bool = False
+    """Whether it is a quarantine object: its records are bad, and kept aside."""
+
+
+def content_type(batch: Batch, settings: Settings) -> str:
+    """Give the Content-Type by the format, or as the user set it."""
+    if batch.route.is_quarantine:
+        return _COMPRESSED_TYPES["gzip"]
+    if settings.content_type:
+        return settings.content_type
+    plain = _PLAIN_TYPES[Format(settings.format)]
+    return _COMPRESSED_TYPES.get(settings.compression, plain)
+
+
+def metadata(
+    batch: Batch, digest: str, checksum: Checksum | None, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Give the object's metadata: what is known of it now, and the user's own.
+
+    Args:
+        batch: what is in the object; of an open one only its start is known.
+        digest: of its positions.
+        checksum: of the whole text, or None while it is still being encoded.
+        extra: the user's.
+    """
+    known = {"batcher-first": _ascii(batch.first)}
+    if batch.sealed is not None:
+        known |= {
+            "batcher-records": str(batch.records),
+            "batcher-last": _ascii(batch.last),
+            DIGEST: digest,
+            "batcher-bytes": str(batch.size_bytes),
+        }
+    if checksum is not None:
+        known["batcher-crc32"] = f"{checksum.crc32:08x}"
+    return {**extra, **known}
+
+
+def _ascii(position: str) -> str:
+    """Percent-encode what a header cannot hold: a file's name may have anything in it."""
+    return position if position.isascii() and position.isprintable() else quote(position)

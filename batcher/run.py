@@ -1,0 +1,166 @@
+"""Run: many records of one source, in columns; the thing that moves through batcher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from operator import itemgetter
+from typing import Any, TypeVar, cast, overload
+
+T = TypeVar("T")
+
+
+class Naming(StrEnum):
+    """How the objects of an origin get their names; see `batcher.keys`."""
+
+    SEQUENCE = "sequence"
+    """By the first sequence number in the object: streams."""
+    MESSAGE_SET = "message_set"
+    """By the oldest time and the set of message ids: SQS."""
+    FRESH = "fresh"
+    """A new UUIDv7 each: library, command line and direct invokes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where records come from, as far as keys and quarantine need to know."""
+
+    source: str
+    """`sqs`, `kinesis`, `direct`, `library` or `cli`."""
+    naming: Naming
+    stem: str = ""
+    """What object names start with: the queue, or the stream and its shard."""
+
+    @property
+    def is_redelivered(self) -> bool:
+        """Whether the same records can come again and must then meet the same key."""
+        return self.naming is not Naming.FRESH
+
+    @property
+    def is_event(self) -> bool:
+        """Whether one event holds all records there are, and a ledger settles them."""
+        return self.is_redelivered or self.source == "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class Same(Sequence[T]):
+    """A column in which every record has the same value: its length costs nothing."""
+
+    value: T
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Same[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Same[T]:
+        """Give the value, or a shorter column of it."""
+        if isinstance(index, slice):
+            return Same(self.value, len(range(*index.indices(self.length))))
+        range(self.length)[index]  # IndexError outside, which ends an iteration
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered(Sequence[str]):
+    """Positions that count up, as `prefix` and number: lines of a file, records of a program."""
+
+    prefix: str
+    numbers: range
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Numbered: ...
+    def __getitem__(self, index: int | slice) -> str | Numbered:
+        """Give one position as text, or a shorter column."""
+        if isinstance(index, slice):
+            return Numbered(self.prefix, self.numbers[index])
+        return f"{self.prefix}{self.numbers[index]}"
+
+    def __str__(self) -> str:
+        """Tell the column in one line: `events.ndjson:1-5000`."""
+        if not self.numbers:
+            return self.prefix
+        return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
+
+
+Payloads = Sequence[bytes] | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Records of one origin, column by column; all columns have the same length."""
+
+    origin: Origin
+    payloads: Payloads
+    """What each record carries: bytes or, from SQS, still `str`."""
+    positions: Sequence[str]
+    """Each record's identity at its source: message id, sequence number, `file:line`."""
+    arrivals_s: Sequence[float]
+    """When each record reached its source, in seconds since 1970, UTC."""
+    envelopes: Sequence[Mapping[str, Any]] | None = None
+    """The source's own records, for quarantine; None where there is no envelope."""
+    sequence_numbers: Sequence[str] | None = None
+    """FIFO queues only: the order within the queue."""
+    text: bytes | None = None
+    """The payloads as one newline-terminated text, where somebody has it already."""
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    @property
+    def oldest_s(self) -> float:
+        """The earliest arrival."""
+        arrivals_s = self.arrivals_s
+        return arrivals_s.value if isinstance(arrivals_s, Same) else min(arrivals_s)
+
+    @property
+    def newest_s(self) -> float:
+        """The latest arrival."""
+        arrivals_s = self.arrivals_s
+        return arrivals_s.value if isinstance(arrivals_s, Same) else max(arrivals_s)
+
+    def take(self, indices: Sequence[int]) -> Run:
+        """Give the records at `indices`, in that order, as a run of their own."""
+        envelopes, numbers = self.envelopes, self.sequence_numbers
+        return replace(
+            self,
+            payloads=cast("Payloads", pick(self.payloads, indices)),
+            positions=pick(self.positions, indices),
+            arrivals_s=pick(self.arrivals_s, indices),
+            envelopes=None if envelopes is None else pick(envelopes, indices),
+            sequence_numbers=None if numbers is None else pick(numbers, indices),
+            text=None,
+        )
+
+    def cut(self, start: int, stop: int) -> Run:
+        """Give the records from `start` up to `stop` as a run of their own."""
+        if start == 0 and stop >= len(self):
+            return self
+        envelopes, numbers = self.envelopes, self.sequence_numbers
+        return replace(
+            self,
+            payloads=self.payloads[start:stop],
+            positions=self.positions[start:stop],
+            arrivals_s=self.arrivals_s[start:stop],
+            envelopes=None if envelopes is None else envelopes[start:stop],
+            sequence_numbers=None if numbers is None else numbers[start:stop],
+            text=None,
+        )
+
+
+def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
+    """Give the values of `column` at `indices`, in one call at C speed."""
+    if isinstance(column, Same):
+        return Same(column.value, len(indices))
+    if len(indices) > 1:
+        return itemgetter(*indices)(column)  # type: ignore[no-any-return]  # typeshed: Any
+    return [column[i] for i in indices]

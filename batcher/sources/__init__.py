@@ -1,0 +1,83 @@
+"""Sources: what Lambda hands a function, read into runs, and the answer each source expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from batcher.errors import UnknownSourceError
+from batcher.sources import direct, kinesis, sqs
+from batcher.sources.event import Event
+
+__all__ = ["Event", "read_event"]
+
+_READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read}
+_HINT = f"batcher reads {' and '.join(_READERS)}, and direct invokes with a dict or a list of them"
+
+
+def read_event(event: object, now_s: float) -> Event:
+    """Read any event into runs.
+
+    Args:
+        event: what Lambda handed the function, parsed.
+        now_s: the time, in seconds since 1970; used where the source names none.
+
+    Raises:
+        UnknownSourceError: the event's source is none that batcher reads, or there are several.
+        RejectedError: an SQS or Kinesis record without an identity, which nobody can acknowledge.
+    """
+    if isinstance(event, Mapping) and event:
+        records = event.get("Records")
+        if records == []:
+            return Event(source="empty", runs=[], bad=[], positions=[])
+        if isinstance(records, Sequence) and not isinstance(records, str | bytes):
+            return _READERS[_source_of(records)](records, now_s)
+        foreign = _foreign_source(event)
+        if foreign is None:
+            return direct.read([event], now_s)
+        msg = f"an event of {foreign}; {_HINT}"
+        raise UnknownSourceError(msg)
+    if isinstance(event, list) and all(isinstance(record, dict) for record in event):
+        return direct.read(event, now_s)
+    what = f"a list with {_kinds(event)} in it" if isinstance(event, list) else f"{event!r:.100}"
+    msg = f"no event: {what}; {_HINT}"
+    raise UnknownSourceError(msg)
+
+
+def _source_of(records: Sequence[Any]) -> str:
+    """Name the one source of these records."""
+    try:
+        named = {record["eventSource"] for record in records}
+    except (KeyError, TypeError):
+        named = {_named_source(record) for record in records}
+    if len(named) > 1:
+        msg = f"an event of several sources: {', '.join(sorted(map(str, named)))}; {_HINT}"
+        raise UnknownSourceError(msg)
+    (source,) = named
+    if not isinstance(source, str) or source not in _READERS:
+        msg = f"an event of {source}; {_HINT}"
+        raise UnknownSourceError(msg)
+    return source
+
+
+def _named_source(record: object) -> str:
+    if not isinstance(record, Mapping):
+        return f"a record that is {type(record).__name__}"
+    return str(record.get("eventSource") or record.get("EventSource") or "no named source")
+
+
+def _foreign_source(event: Mapping[str, Any]) -> str | None:
+    """Name the service whose event this is, or None for a direct invoke."""
+    if "Records" in event:
+        return f"no known form: Records is {type(event['Records']).__name__}, not a list"
+    if "records" in event:
+        return str(event.get("eventSource") or "a source that sends `records`")
+    if "awslogs" in event:
+        return "CloudWatch Logs (awslogs)"
+    if "detail-type" in event and "source" in event:
+        return f"EventBridge ({event['source']})"
+    return None
+
+
+def _kinds(records: Sequence[object]) -> str:
+    return ", ".join(sorted({type(r).__name__ for r in records if not isinstance(r, dict)}))

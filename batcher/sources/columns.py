@@ -1,0 +1,86 @@
+"""Columns out of an event's records, and what is wrong with a record that gives none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from batcher.check import BadRecord, Reason
+from batcher.errors import RejectedError
+from batcher.run import Run
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def identities(column: Sequence[object], name: str) -> list[str]:
+    """Give the column of identities, which the answer needs.
+
+    Raises:
+        RejectedError: a record has none; it names which. Everything comes back.
+    """
+    for index, identity in enumerate(column):
+        if not isinstance(identity, str) or not identity:
+            msg = f"Records[{index}] of {len(column)} has no {name}, so it cannot be acknowledged"
+            raise RejectedError(msg)
+    return column  # type: ignore[return-value]  # every one was looked at
+
+
+def at(record: object, *path: str) -> Any:  # noqa: ANN401  # whatever the event holds
+    """Look a value up in nested mappings; None where a step is missing."""
+    for name in path:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(name)
+    return record
+
+
+def seconds(value: object, unit_s: float, default_s: float) -> float:
+    """Read a timestamp as seconds since 1970, or give the default where it is none."""
+    try:
+        found_s = float(value) * unit_s  # type: ignore[arg-type]  # a TypeError is caught
+    except (TypeError, ValueError):
+        return default_s
+    return found_s if 0 <= found_s < _END_S else default_s
+
+
+_END_S = 253_402_300_800  # the year 10000, where datetime ends
+
+
+def once(run: Run) -> Run:
+    """Give the run with each position once: an identity that comes twice is written once."""
+    if len(set(run.positions)) == len(run):
+        return run
+    first: dict[str, int] = {}
+    for index, position in enumerate(run.positions):
+        first.setdefault(position, index)
+    return run.take(list(first.values()))
+
+
+def by_name(run: Run, name_of: Callable[[Mapping[str, Any]], object]) -> list[tuple[object, Run]]:
+    """Divide a run by the queue or shard of each record; nearly always there is one."""
+    groups: dict[object, list[int]] = {}
+    for index, envelope in enumerate(run.envelopes or ()):
+        groups.setdefault(name_of(envelope), []).append(index)
+    return [(name, run.take(indices)) for name, indices in groups.items()]
+
+
+def texts_only(run: Run, detail: str) -> tuple[Run, list[BadRecord]]:
+    """Take out records whose payload is not even text; they are bad, and the others go on."""
+    if set(map(type, run.payloads)) <= {str}:
+        return run, []
+    odd = [i for i, payload in enumerate(run.payloads) if not isinstance(payload, str)]
+    bad = []
+    for index in odd:
+        one = run.take([index])
+        shown = orjson.dumps(one.payloads[0], default=repr)
+        bad.append(BadRecord(replace(one, payloads=[shown]), Reason.MALFORMED, detail))
+    good = sorted(set(range(len(run))) - set(odd))
+    return run.take(good), bad
+
+
+def name_in_arn(arn: object, fallback: str) -> str:
+    """Give what stands after an ARN's last colon, or `fallback`."""
+    return (arn.rpartition(":")[2] if isinstance(arn, str) else "") or fallback

@@ -1,0 +1,84 @@
+"""Kinesis: records of one shard, in order; any failure brings the whole invocation back."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
+from typing import cast
+
+from pybase64 import b64decode
+
+from batcher.check import BadRecord, Reason
+from batcher.keys import stem
+from batcher.ledger import Ledger
+from batcher.run import Naming, Origin, Run
+from batcher.sources.columns import Records, at, by_name, identities, once, seconds, texts_only
+from batcher.sources.event import Event
+
+_ORIGIN = Origin("kinesis", Naming.SEQUENCE)
+
+
+def read(records: Records, now_s: float) -> Event:
+    """Read records into a run a shard; a sequence number that comes twice is read once."""
+    try:
+        inner = [r["kinesis"] for r in records]
+        numbers = [k["sequenceNumber"] for k in inner]
+        data = [k["data"] for k in inner]
+        arrivals_s = [float(k["approximateArrivalTimestamp"]) for k in inner]
+        ids = [r["eventID"] for r in records]
+        shards = {
+            (r["eventSourceARN"], i.partition(":")[0]) for r, i in zip(records, ids, strict=True)
+        }
+    except (KeyError, TypeError, ValueError, AttributeError):
+        numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
+        data = [at(r, "kinesis", "data") for r in records]
+        arrivals_s = [
+            seconds(at(r, "kinesis", "approximateArrivalTimestamp"), 1, now_s) for r in records
+        ]
+        shards = {_shard(r) for r in records}
+    whole = Run(_ORIGIN, data, identities(numbers, "sequenceNumber"), arrivals_s, records)
+    whole = once(whole)
+    runs: list[Run] = []
+    bad: list[BadRecord] = []
+    parts = [(next(iter(shards)), whole)] if len(shards) == 1 else by_name(whole, _shard)
+    for shard, run in parts:
+        arn, shard_id = cast("tuple[object, str]", shard)
+        named = replace(run, origin=replace(_ORIGIN, stem=stem(_stream(arn), shard_id)))
+        texts, odd = texts_only(named, "the record's data is no text")
+        good, undecoded = _decoded(texts)
+        runs.append(good)
+        bad += [*odd, *undecoded]
+    return Event("kinesis", runs, bad, whole.positions, from_the_start, is_whole=True)
+
+
+def from_the_start(ledger: Ledger, positions: Sequence[str]) -> list[str]:
+    """Hand back everything, by the first record: so the retry starts where this one did."""
+    return [positions[0]] if len(ledger) else []
+
+
+def _shard(record: Mapping[str, object]) -> tuple[object, str]:
+    return at(record, "eventSourceARN"), str(at(record, "eventID") or "").partition(":")[0]
+
+
+def _stream(arn: object) -> str:
+    """Give the stream's name; an enhanced consumer's ARN goes on after it."""
+    resource = arn.partition(":stream/")[2] if isinstance(arn, str) else ""
+    return resource.partition("/")[0] or "stream"
+
+
+def _decoded(run: Run) -> tuple[Run, list[BadRecord]]:
+    """Decode base64: the run in one call, or, where one record fails, each by itself."""
+    data = cast("Sequence[str]", run.payloads)
+    try:
+        return replace(run, payloads=list(map(b64decode, data, repeat(None), repeat(True)))), []  # noqa: FBT003  # validate
+    except (binascii.Error, ValueError):
+        payloads, kept, bad = [], [], []
+        for index, text in enumerate(data):
+            try:
+                payloads.append(b64decode(text, None, validate=True))
+                kept.append(index)
+            except (binascii.Error, ValueError) as error:
+                bad.append(BadRecord(run.take([index]), Reason.BAD_BASE64, f"data: {error}"))
+        return replace(run.take(kept), payloads=payloads), bad

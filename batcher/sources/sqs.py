@@ -1,0 +1,87 @@
+"""SQS: messages of standard and FIFO queues; each is acknowledged by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from batcher.check import BadRecord
+from batcher.keys import stem
+from batcher.ledger import Ledger
+from batcher.run import Naming, Origin, Run
+from batcher.sources.columns import (
+    Records,
+    at,
+    by_name,
+    identities,
+    name_in_arn,
+    once,
+    seconds,
+    texts_only,
+)
+from batcher.sources.event import Event, Failures
+
+_ORIGIN = Origin("sqs", Naming.MESSAGE_SET)
+_MS = 1e-3
+
+
+def read(records: Records, now_s: float) -> Event:
+    """Read messages into a run a queue; a message that comes twice is read once.
+
+    A FIFO queue's run is in the order of its sequence numbers, which within a group is the order
+    in which the messages were sent.
+    """
+    try:
+        ids = [r["messageId"] for r in records]
+        bodies = [r["body"] for r in records]
+        sent_s = [int(r["attributes"]["SentTimestamp"]) / 1000 for r in records]
+        arns = {r["eventSourceARN"] for r in records}
+    except (KeyError, TypeError, ValueError):
+        ids = [at(r, "messageId") for r in records]
+        bodies = [at(r, "body") for r in records]
+        sent_s = [seconds(at(r, "attributes", "SentTimestamp"), _MS, now_s) for r in records]
+        arns = {at(r, "eventSourceARN") for r in records}
+    numbers = None
+    if at(records[0], "attributes", "SequenceNumber") is not None:
+        numbers = [str(at(r, "attributes", "SequenceNumber") or "") for r in records]
+    whole = Run(_ORIGIN, bodies, identities(ids, "messageId"), sent_s, records, numbers)
+    whole = once(whole if numbers is None else _in_order(whole, numbers))
+    runs: list[Run] = []
+    bad: list[BadRecord] = []
+    queues = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, _arn)
+    for arn, run in queues:
+        named = replace(run, origin=replace(_ORIGIN, stem=stem(name_in_arn(arn, "queue"))))
+        good, odd = texts_only(named, "the message's body is no text")
+        runs.append(good)
+        bad += odd
+    if numbers is None:
+        return Event("sqs", runs, bad, whole.positions)
+    groups = {r["messageId"]: str(at(r, "attributes", "MessageGroupId")) for r in records}
+    return Event("sqs", runs, bad, whole.positions, from_first_failure(groups))
+
+
+def from_first_failure(groups: Mapping[str, str]) -> Failures:
+    """Hand back, of each FIFO group, the first message that is not durable and all after it."""
+
+    def failures(ledger: Ledger, positions: Sequence[str]) -> list[str]:
+        unsettled = set(ledger.unsettled(positions))
+        blocked: set[str] = set()
+        back = []
+        for position in positions if unsettled else ():
+            group = groups[position]
+            if position in unsettled or group in blocked:
+                blocked.add(group)
+                back.append(position)
+        return back
+
+    return failures
+
+
+def _arn(record: Mapping[str, object]) -> object:
+    return at(record, "eventSourceARN")
+
+
+def _in_order(run: Run, numbers: Sequence[str]) -> Run:
+    """Give the messages in the order of their sequence numbers, which only ever grow."""
+    order = sorted(range(len(run)), key=lambda i: int(numbers[i]) if numbers[i].isdecimal() else 0)
+    return run.take(order)

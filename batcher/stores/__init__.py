@@ -1,0 +1,30 @@
+"""Stores: where objects go. A library is imported only for the store that is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batcher.errors import SettingsError
+from batcher.stores.base import About, ObjectStore, Stored, Upload
+
+if TYPE_CHECKING:
+    from batcher.settings import Settings
+
+__all__ = ["About", "ObjectStore", "Stored", "Upload", "open_store"]
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    """Give the store that the settings name; it connects at its first request.
+
+    Raises:
+        SettingsError: the engine is not installed.
+    """
+    if settings.bucket.startswith("file:"):
+        from batcher.stores.file import FileStore, folder_of  # noqa: PLC0415  # lazy
+
+        return FileStore(folder_of(settings.bucket))
+    if settings.engine == "obstore":
+        raise SettingsError(["engine: obstore is not part of this version; use engine=aioboto3"])
+    from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
+
+    return S3Store(settings)

@@ -1,0 +1,197 @@
+"""FileStore: objects as files under a folder, with the same keys and bytes as in S3."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+import orjson
+
+from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
+from batcher.stores.base import About, Stored
+
+_META = ".meta"
+
+
+def folder_of(url: str) -> Path:
+    """Give the folder of `file:///absolute` or `file://relative/folder`."""
+    return Path(unquote(url.removeprefix("file:").removeprefix("//")))
+
+
+class FileStore:
+    """Writes a temporary dot-file, syncs it, and links it to its name: whole or not at all.
+
+    What an object carries beside its body stands in `.meta/{key}.json`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Write under `folder`, which is made when it is not there."""
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"FileStore({str(self.folder)!r})"
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """Store one object; see `ObjectStore.put`."""
+        return await asyncio.to_thread(self._put, key, body, about, replaces)
+
+    def _put(self, key: str, body: bytes, about: About, replaces: str | None) -> Stored:
+        with translated(key):
+            temporary = self._temporary(key)
+            try:
+                with temporary.open("xb") as file:
+                    file.write(body)
+                return self.publish(temporary, key, about, replaces)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    async def head(self, key: str) -> Stored | None:
+        """Look at an object; see `ObjectStore.head`."""
+        return await asyncio.to_thread(self._head, key)
+
+    def _head(self, key: str) -> Stored | None:
+        with translated(key):
+            try:
+                size_bytes = self._path(key).stat().st_size
+            except FileNotFoundError:
+                return None
+            try:
+                meta = orjson.loads(self._meta_path(key).read_bytes())
+            except (FileNotFoundError, orjson.JSONDecodeError):
+                meta = {}
+            return Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> FileUpload:
+        """Open a file that parts are written into; see `ObjectStore.create_upload`."""
+
+        def create() -> Path:
+            with translated(key):
+                temporary = self._temporary(key)
+                temporary.touch(exist_ok=False)
+                return temporary
+
+        return FileUpload(self, key, about, part_bytes, await asyncio.to_thread(create))
+
+    async def aclose(self) -> None:
+        """Do nothing: the files stay."""
+
+    def publish(self, temporary: Path, key: str, about: About, replaces: str | None) -> Stored:
+        """Sync a finished temporary file and give it its name.
+
+        Raises:
+            PreconditionFailedError: as `ObjectStore.put`; the file that is there is untouched.
+        """
+        path, meta_path = self._path(key), self._meta_path(key)
+        stored = Stored(secrets.token_hex(16), temporary.stat().st_size, dict(about.metadata))
+        meta_path.parent.mkdir(parents=True, exist_ok=True)
+        meta_temporary = meta_path.with_name(f".{secrets.token_hex(8)}.tmp")
+        meta = {
+            "etag": stored.etag,
+            "content_type": about.content_type,
+            "metadata": stored.metadata,
+        }
+        try:
+            meta_temporary.write_bytes(orjson.dumps(meta))
+            _sync(meta_temporary)
+            _sync(temporary)
+            if replaces is None:
+                os.link(temporary, path)  # fails where the name is taken, in one step
+            else:
+                there = self._head(key)
+                if there is None or there.etag != replaces:
+                    msg = f"{key}: the file is not the one to be replaced"
+                    raise PreconditionFailedError(msg)
+                temporary.replace(path)
+            meta_temporary.replace(meta_path)
+        except FileExistsError:
+            msg = f"{key}: the file is there already"
+            raise PreconditionFailedError(msg) from None
+        finally:
+            meta_temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+        _sync(meta_path.parent)
+        return stored
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key
+
+    def _meta_path(self, key: str) -> Path:
+        return self.folder / _META / f"{key}.json"
+
+    def _temporary(self, key: str) -> Path:
+        folder = self._path(key).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f".{secrets.token_hex(8)}.tmp"
+
+
+class FileUpload:
+    """Parts written into one temporary file, each at its own place."""
+
+    def __init__(
+        self, store: FileStore, key: str, about: About, part_bytes: int, temporary: Path
+    ) -> None:
+        """Take parts for `key` into `temporary`."""
+        self._store = store
+        self._key = key
+        self._about = about
+        self._part_bytes = part_bytes
+        self._temporary = temporary
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Write part `number` at its place; see `Upload.put_part`."""
+
+        def write() -> None:
+            with translated(self._key), self._temporary.open("r+b") as file:
+                file.seek((number - 1) * self._part_bytes)
+                file.write(body)
+
+        await asyncio.to_thread(write)
+
+    async def complete(self, *, replaces: str | None = None) -> Stored:
+        """Sync the file and give it its name; see `Upload.complete`."""
+
+        def publish() -> Stored:
+            with translated(self._key):
+                stored = self._store.publish(self._temporary, self._key, self._about, replaces)
+                self._temporary.unlink(missing_ok=True)
+                return stored
+
+        return await asyncio.to_thread(publish)
+
+    async def abort(self) -> None:
+        """Remove the file; see `Upload.abort`."""
+
+        def remove() -> None:
+            with translated(self._key):
+                self._temporary.unlink(missing_ok=True)
+
+        await asyncio.to_thread(remove)
+
+
+@contextmanager
+def translated(key: str) -> Iterator[None]:
+    """Turn what the operating system says about `key` into what a caller can act on."""
+    try:
+        yield
+    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+        msg = f"cannot write {key}: {error.strerror}: check the folder and who may write to it"
+        raise RejectedError(msg) from error
+    except OSError as error:
+        msg = f"cannot write {key}: {error.strerror or error}: check the disk's space and health"
+        raise RetryableError(msg) from error
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or a folder's list of names, onto the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,101 @@
+"""What S3 and its SDK say, sorted by what the caller does next, with what to do, in one line."""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004  # botocore's own
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+
+from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
+
+_NOT_FOUND, _CONFLICT, _PRECONDITION, _BUSY = 404, 409, 412, 429
+_SERVER_ERROR = 500
+
+_HINTS = {
+    "NoSuchBucket": "the bucket is not there: create it, or correct `bucket`",
+    "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
+    "AllAccessDisabled": "access to this bucket is disabled",
+    "InvalidAccessKeyId": "the access key is unknown: check the credentials in force",
+    "SignatureDoesNotMatch": "the secret key is wrong: check the credentials in force",
+    "ExpiredToken": "the credentials have expired: renew them",
+    "InvalidToken": "the session token is wrong: renew the credentials",
+    "RequestTimeTooSkewed": "this machine's clock is off: set it",
+    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
+    "InvalidBucketName": "no bucket can have this name: correct `bucket`",
+    "InvalidStorageClass": "correct `storage_class`",
+    "KMS.NotFoundException": "the KMS key is not there: correct `kms_key_id`",
+    "KMS.DisabledException": "the KMS key is disabled",
+    "InvalidTag": "correct `tags`",
+    "NotImplemented": "this endpoint does not know what batcher needs (conditional writes)",
+}
+_HINTS["403"] = _HINTS["AccessDenied"]
+_RETRYABLE = {
+    "BadDigest",
+    "IncompleteBody",
+    "InternalError",
+    "NoSuchUpload",
+    "OperationAborted",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "XAmzContentChecksumMismatch",
+}
+_LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
+    (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
+    (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
+    (ProfileNotFound, "AWS_PROFILE names no profile of this machine"),
+    (NoRegionError, "no region: set AWS_REGION"),
+    (UnauthorizedSSOTokenError, "the single sign-on has expired: run `aws sso login`"),
+    (TokenRetrievalError, "the single sign-on has expired: run `aws sso login`"),
+)
+
+
+def translate(
+    error: ClientError | BotoCoreError, operation: str, bucket: str, key: str, endpoint: str
+) -> BatcherError | KeyError:
+    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    where = f"{operation} s3://{bucket}/{key}"
+    if isinstance(error, ClientError):
+        return _from_answer(error, operation, where, endpoint)
+    if isinstance(error, ConnectionError | HTTPClientError):
+        text = f"{where}: cannot reach {endpoint}: {_first_line(error)}"
+        return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")
+    if isinstance(error, CredentialRetrievalError):
+        return RetryableError(f"{where}: credentials could not be had: {_first_line(error)}")
+    for kind, hint in _LOCAL_HINTS:
+        if isinstance(error, kind):
+            return RejectedError(f"{where}: {hint}")
+    return RejectedError(f"{where}: {_first_line(error)}")
+
+
+def _from_answer(
+    error: ClientError, operation: str, where: str, endpoint: str
+) -> BatcherError | KeyError:
+    said = error.response.get("Error", {})
+    code = str(said.get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
+        return KeyError(where)
+    text = f"{where}: {endpoint} answered {status} {code}: {said.get('Message', '')}".rstrip(": ")
+    if status == _PRECONDITION or code == "PreconditionFailed":
+        return PreconditionFailedError(text)
+    is_busy = status in {_CONFLICT, _BUSY} or status >= _SERVER_ERROR
+    if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
+        return RetryableError(text)
+    hint = _HINTS.get(code)
+    return RejectedError(f"{text}: {hint}" if hint else text)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

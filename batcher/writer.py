@@ -1,0 +1,303 @@
+"""Writer: one batch becomes one object, or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager, suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batcher.encode import Checksum, Codec, Members
+from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
+from batcher.keys import key_of, name_of
+from batcher.parts import part_bytes_for
+from batcher.receipt import DIGEST, Receipt, content_type, metadata
+from batcher.stores.base import About, ObjectStore, Stored, Upload
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from batcher.batch import Batch
+    from batcher.flight import Flight
+    from batcher.settings import Settings
+
+T = TypeVar("T")
+
+ABORT_TIMEOUT_S = 1.0
+"""The most an abort may take: it runs within the deadline margin of a Lambda function."""
+ENCODING_OVERHEAD = 1.01
+"""The most that a codec makes of bytes it cannot compress, headers included."""
+_QUARANTINE_CODEC = ("gzip", 1)
+
+
+class Writer:
+    """Encodes batches off the event loop and sends them: one PUT, or parts when they are large.
+
+    A batch that is still open is streamed: parts leave while records arrive.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        settings: Settings,
+        executor: Executor,
+        fresh_name: Callable[[], str],
+    ) -> None:
+        """Write to `store`; `fresh_name` gives a new UUIDv7 at each call."""
+        self._store = store
+        self._settings = settings
+        self._executor = executor
+        self._fresh_name = fresh_name
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._codec = Codec(settings.compression, settings.compression_level)
+        self._quarantine_codec = Codec(*_QUARANTINE_CODEC)
+
+    async def write(self, flight: Flight) -> Receipt:
+        """Write the flight's batch, and give the receipt when the object is durable.
+
+        Leaving by an error or a cancellation leaves no object, no open upload and no part.
+
+        Raises:
+            RetryableError: the same batch may succeed later.
+            RejectedError: the store refuses, and will again.
+        """
+        checksum = Checksum()
+        body = Body()
+        # What a source can send again has its whole metadata, so all of it is encoded first
+        is_streamed = not flight.batch.route.origin.is_redelivered
+        threshold_bytes = self._settings.multipart_threshold
+        async with aclosing(self._encoded(flight, checksum)) as encoded:
+            async for piece in encoded:
+                body.append(piece)
+                if is_streamed and body.size_bytes >= threshold_bytes:
+                    return await self._write_parts(flight, body, encoded, None)
+            if body.size_bytes >= threshold_bytes:
+                return await self._write_parts(flight, body, encoded, checksum)
+        return await self._write_whole(flight.batch, body.rest(), checksum)
+
+    async def _write_whole(self, batch: Batch, body: bytes, checksum: Checksum) -> Receipt:
+        """Write one object by one PUT."""
+        key, digest, about = self._describe(batch, checksum)
+
+        async def put(replaces: str | None) -> Stored:
+            async with self._slots:
+                return await self._store.put(key, body, about, replaces=replaces)
+
+        await self._create_or_replace(batch, key, digest, put)
+        return Receipt(key, batch.records, len(body), batch.route.is_quarantine)
+
+    async def _write_parts(
+        self, flight: Flight, body: Body, encoded: AsyncIterator[bytes], checksum: Checksum | None
+    ) -> Receipt:
+        """Write one object by a multipart upload: what `body` has, then the rest of `encoded`."""
+        batch = flight.batch
+        key, digest, about = self._describe(batch, checksum)
+        longest_bytes = max(batch.size_bytes, self._settings.max_bytes) * ENCODING_OVERHEAD
+        part_bytes = part_bytes_for(self._settings.part_size, int(longest_bytes))
+        async with uploading(self._store, key, about, part_bytes) as upload:
+            try:
+                async with asyncio.TaskGroup() as parts:
+                    numbers = count(1)
+                    async for part in _parts(body, encoded, part_bytes):
+                        await self._slots.acquire()  # given back by the part
+                        parts.create_task(self._send_part(flight, upload, next(numbers), part))
+            except* BatcherError as group:
+                raise first_of(group) from group
+
+            async def complete(replaces: str | None) -> Stored:
+                async with self._slots:
+                    return await self._complete(upload, key, batch, replaces)
+
+            if not await self._create_or_replace(batch, key, digest, complete):
+                await _abort(upload)  # our object was there already
+        return Receipt(key, batch.records, body.total_bytes, batch.route.is_quarantine)
+
+    async def _send_part(self, flight: Flight, upload: Upload, number: int, part: bytes) -> None:
+        """Send one part in the slot that was taken for it, and give both back."""
+        flight.sending_bytes += len(part)
+        try:
+            await upload.put_part(number, part)
+            flight.exchange(len(part), 0)
+        finally:
+            flight.sending_bytes -= len(part)
+            self._slots.release()
+
+    async def _complete(
+        self, upload: Upload, key: str, batch: Batch, replaces: str | None
+    ) -> Stored:
+        """Complete an upload; a lost answer is looked for, and the call repeated once."""
+        try:
+            return await upload.complete(replaces=replaces)
+        except RetryableError:
+            there = await self._store.head(key)
+            if there is not None and _is_ours(there, batch):
+                return there
+            return await upload.complete(replaces=replaces)
+
+    async def _create_or_replace(
+        self, batch: Batch, key: str, digest: str, send: Callable[[str | None], Awaitable[Stored]]
+    ) -> bool:
+        """Send under the condition that the key is free, or holds what we may replace.
+
+        Gives whether our request made the object; False: it was there before, and is ours.
+        """
+        try:
+            await send(None)
+        except PreconditionFailedError as taken:
+            if not batch.route.origin.is_redelivered:
+                return False  # nobody else has this key: an earlier try of ours succeeded
+            there = await self._store.head(key)
+            if there is None:
+                msg = f"{key}: an object that was there is gone; to be sent again"
+                raise RetryableError(msg) from taken
+            if there.metadata.get(DIGEST) == digest:
+                return False
+            try:
+                await send(there.etag)
+            except PreconditionFailedError as changed:
+                msg = f"{key}: another writer replaced it at the same time; to be sent again"
+                raise RetryableError(msg) from changed
+        return True
+
+    async def _encoded(self, flight: Flight, checksum: Checksum) -> AsyncGenerator[bytes]:
+        """Give the batch's body piece by piece, as its text comes, until it is sealed and done."""
+        is_quarantine = flight.batch.route.is_quarantine
+        codec = self._quarantine_codec if is_quarantine else self._codec
+        members = Members()
+        while texts := await flight.next_texts():
+            full = [member for text in texts for member in members.cut(text)]
+            del texts  # the members hold what is still needed
+            async for piece in self._compressed(flight, codec, full, checksum):
+                yield piece
+        rest = members.rest()
+        if rest:
+            async for piece in self._compressed(flight, codec, [rest], checksum):
+                yield piece
+
+    async def _compressed(
+        self,
+        flight: Flight,
+        codec: Codec,
+        members: list[list[memoryview]],
+        checksum: Checksum,
+    ) -> AsyncGenerator[bytes]:
+        """Compress members side by side in threads, and give them in their order."""
+        loop = asyncio.get_running_loop()
+        running = deque(loop.run_in_executor(self._executor, codec.encode, m) for m in members)
+        members.clear()
+        try:
+            while running:
+                piece, crc32, text_bytes = await running[0]
+                running.popleft()
+                checksum.add(crc32, text_bytes)
+                flight.exchange(text_bytes, len(piece))
+                yield piece
+        finally:
+            if running:  # a thread cannot be cancelled; a member takes it some milliseconds
+                await uninterrupted(asyncio.wait(running))
+
+    def _describe(self, batch: Batch, checksum: Checksum | None) -> tuple[str, str, About]:
+        """Give an object's key, its digest, and what stands beside its body."""
+        digest = batch.digest()
+        key = key_of(batch, name_of(batch, digest, self._fresh_name()), self._settings)
+        beside = metadata(batch, digest, checksum, self._settings.metadata)
+        return key, digest, About(content_type(batch, self._settings), beside)
+
+
+class Body:
+    """Encoded bytes that wait to be sent."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._pieces: deque[bytes] = deque()
+        self.size_bytes = 0
+        self.total_bytes = 0
+        """All bytes that ever were in it."""
+
+    def append(self, piece: bytes) -> None:
+        """Put a piece at its end."""
+        self._pieces.append(piece)
+        self.size_bytes += len(piece)
+        self.total_bytes += len(piece)
+
+    def cut(self, size_bytes: int) -> bytes:
+        """Take so many bytes off its start; it has at least as many."""
+        taken: list[bytes | memoryview] = []
+        missing = size_bytes
+        while missing:
+            piece = self._pieces.popleft()
+            if len(piece) > missing:
+                self._pieces.appendleft(piece[missing:])
+                piece = piece[:missing]
+            taken.append(piece)
+            missing -= len(piece)
+        self.size_bytes -= size_bytes
+        return b"".join(taken)
+
+    def rest(self) -> bytes:
+        """Take all that is left."""
+        return self._pieces[0] if len(self._pieces) == 1 else self.cut(self.size_bytes)
+
+
+async def _parts(
+    body: Body, encoded: AsyncIterator[bytes], part_bytes: int
+) -> AsyncIterator[bytes]:
+    """Cut a body into parts of one size as it comes; the last one may be shorter."""
+    while body.size_bytes >= part_bytes:
+        yield body.cut(part_bytes)
+    async for piece in encoded:
+        body.append(piece)
+        while body.size_bytes >= part_bytes:
+            yield body.cut(part_bytes)
+    if body.size_bytes:
+        yield body.cut(body.size_bytes)
+
+
+@asynccontextmanager
+async def uploading(
+    store: ObjectStore, key: str, about: About, part_bytes: int
+) -> AsyncIterator[Upload]:
+    """Hold a multipart upload open; leaving by any exception aborts it."""
+    upload = await store.create_upload(key, about, part_bytes=part_bytes)
+    try:
+        yield upload
+    except BaseException:
+        await _abort(upload)
+        raise
+
+
+async def _abort(upload: Upload) -> None:
+    """Abort, whatever else happens; the bucket's lifecycle rule is the net below."""
+    with suppress(BatcherError, TimeoutError):  # the first error tells the story
+        await uninterrupted(asyncio.wait_for(upload.abort(), ABORT_TIMEOUT_S))
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for `work` to end even when cancelled meanwhile; the cancellation then goes on."""
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    return task.result()
+
+
+def first_of(group: BaseExceptionGroup[BatcherError]) -> BatcherError:
+    """Give the first error of a group: those after it are mostly its echoes."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error  # type: ignore[return-value]  # the leaves are what the group was split by
+
+
+def _is_ours(there: Stored, batch: Batch) -> bool:
+    """Say whether an object under this key is the one we sent: fresh keys can hold no other."""
+    if not batch.route.origin.is_redelivered:
+        return True
+    return there.metadata.get(DIGEST) == batch.digest()

@@ -20,7 +20,7 @@ from batcher.dispatch import Dispatch
 from batcher.encode import MEMBER_BYTES
 from batcher.errors import RetryableError
 from batcher.flight import Flight
-from batcher.intake import Intake
+from batcher.intake import Admitted, Intake
 from batcher.keys import uuid7
 from batcher.policy import BatchLimits, FlushReason
 from batcher.run import Naming, Numbered, Origin, Run, Same
@@ -120,8 +120,8 @@ class Batcher:
             RuntimeError: the batcher is closed.
             TypeError: it is no dict, `str` or `bytes`, or holds what JSON has no form for.
         """
-        flights, refused = await self._admit(*self._run([record]))
-        return OneTicket(flights, refused)
+        flights, admitted = await self._admit(*self._run([record]))
+        return OneTicket(flights, admitted.bad, admitted.refused)
 
     async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
         """Admit many records in their order, the fast way in; see `submit`.
@@ -129,16 +129,24 @@ class Batcher:
         When it raises, or is cancelled, records before that point may have been admitted.
         """
         flights: list[Flight] = []
+        bad: list[BadRecord] = []
         refused: list[BadRecord] = []
         for part in _slices(records):
-            more, bad = await self._admit(*self._run(part))
+            more, admitted = await self._admit(*self._run(part))
             flights += more
-            refused += bad
-        return ManyTicket(flights, refused)
+            bad += admitted.bad
+            refused += admitted.refused
+        return ManyTicket(flights, bad, refused)
 
-    async def submit_run(self, run: Run) -> ManyTicket:
-        """Admit a run that the caller has built: lines of a file, with their own positions."""
-        return ManyTicket(*await self._admit(run, ()))
+    async def submit_run(self, run: Run, bad: Sequence[BadRecord] = ()) -> ManyTicket:
+        """Admit a run that the caller has built, with positions of its own: lines of a file.
+
+        Args:
+            run: payloads of bytes, of one origin.
+            bad: records of that origin that the caller has found bad.
+        """
+        flights, admitted = await self._admit(run, bad)
+        return ManyTicket(flights, admitted.bad, admitted.refused)
 
     async def flush(self) -> None:
         """Seal every open batch, and wait until the outcome of all that was submitted is known.
@@ -228,9 +236,7 @@ class Batcher:
         bad = [BadRecord(whole.take([i]), Reason.NOT_UTF8, detail) for i, detail in odd]
         return replace(whole.take(kept), payloads=payloads), bad
 
-    async def _admit(
-        self, run: Run, bad: Sequence[BadRecord]
-    ) -> tuple[list[Flight], list[BadRecord]]:
+    async def _admit(self, run: Run, bad: Sequence[BadRecord]) -> tuple[list[Flight], Admitted]:
         """Take a run in: wait for room, add it to its batches, and send off what is full."""
         admitted = self._intake.admit(run, bad)
         size_bytes = sum(_text_bytes(part) for _, part in admitted.routed)
@@ -255,7 +261,7 @@ class Batcher:
             elif flight.batch.waiting_bytes >= MEMBER_BYTES:
                 self._dispatch.stream(flight)
         self._set_timer(now_s)
-        return [flight for flight, added in touched.items() if added], admitted.refused
+        return [flight for flight, added in touched.items() if added], admitted
 
     def _follow(self, batch: Batch) -> Flight:
         flight = self._flights[batch] = Flight(batch, self.budget)

@@ -31,6 +31,7 @@ class Flight:
         self._is_waiting = False
         self._budget = budget
         self._held_bytes = 0
+        self._backlog_bytes = 0
         self._more = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -48,6 +49,7 @@ class Flight:
     def took(self, size_bytes: int) -> None:
         """Note that the batch holds so much more, which was taken of the budget before."""
         self._held_bytes += size_bytes
+        self._note_backlog()
 
     def exchange(self, old_bytes: int, new_bytes: int) -> None:
         """Hold `new_bytes` in place of `old_bytes`: text that was encoded, parts acknowledged."""
@@ -56,6 +58,7 @@ class Flight:
 
     def wake(self) -> None:
         """Tell a streaming writer that there is more text, or the seal."""
+        self._note_backlog()
         self._more.set()
 
     async def next_texts(self) -> list[bytes]:
@@ -66,7 +69,16 @@ class Flight:
             self._budget.stir()
             await self._more.wait()
         self._is_waiting = False
-        return self.batch.take_texts(AT_ONCE_BYTES)
+        texts = self.batch.take_texts(AT_ONCE_BYTES)
+        self._note_backlog()
+        return texts
+
+    def _note_backlog(self) -> None:
+        """Keep the budget's count of text that a streaming writer has not come to."""
+        is_ready = self.is_streaming and self.batch.waiting_bytes >= MEMBER_BYTES
+        backlog_bytes = self.batch.waiting_bytes if is_ready else 0
+        self._budget.backlog_bytes += backlog_bytes - self._backlog_bytes
+        self._backlog_bytes = backlog_bytes
 
     def succeed(self, receipt: Receipt) -> None:
         """End the flight: the object is durable."""
@@ -75,7 +87,8 @@ class Flight:
 
     def fail(self, error: BaseException) -> None:
         """End the flight: nothing of it is durable."""
-        self.exchange(self._held_bytes, 0)
         self.batch.take_texts()
+        self._note_backlog()
+        self.exchange(self._held_bytes, 0)
         self.outcome.set_exception(error)
         self.outcome.exception()  # heard: whoever owns the flight reports it, never the loop

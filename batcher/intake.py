@@ -26,8 +26,10 @@ class Admitted:
     dropped: int = 0
     """How many of those were bad."""
     quarantined: int = 0
+    bad: list[BadRecord] = field(default_factory=list)
+    """All that were found bad, whatever becomes of them."""
     refused: list[BadRecord] = field(default_factory=list)
-    """Bad records that the user wants back: `on_bad_record=fail`."""
+    """Those of them that the user wants back: `on_bad_record=fail`."""
 
 
 class Intake:
@@ -66,6 +68,7 @@ class Intake:
 
     def _set_aside(self, admitted: Admitted, bad: list[BadRecord]) -> None:
         """Do with bad records what the user chose."""
+        admitted.bad = bad
         if self._on_bad_record == "fail":
             admitted.refused += bad
         elif self._on_bad_record == "drop":

@@ -85,6 +85,12 @@ class Numbered(Sequence[str]):
             return Numbered(self.prefix, self.numbers[index])
         return f"{self.prefix}{self.numbers[index]}"
 
+    def joined(self, after: Numbered) -> Numbered | None:
+        """Give this column and the one `after` it as one, or None if they do not follow."""
+        if self.prefix != after.prefix or self.numbers.stop != after.numbers.start:
+            return None
+        return Numbered(self.prefix, range(self.numbers.start, after.numbers.stop))
+
     def __str__(self) -> str:
         """Tell the column in one line: `events.ndjson:1-5000`."""
         if not self.numbers:

@@ -25,8 +25,12 @@ class Ticket(Generic[R]):
         PoisonRecordError: a record is bad, and `on_bad_record` is `fail`; its neighbours are fine.
     """
 
-    def __init__(self, flights: Sequence[Flight], refused: Sequence[BadRecord]) -> None:
-        """Wait for `flights`; `refused` are the bad records that are handed back."""
+    def __init__(
+        self, flights: Sequence[Flight], bad: Sequence[BadRecord], refused: Sequence[BadRecord]
+    ) -> None:
+        """Wait for `flights`; of the `bad` records, those in `refused` are handed back."""
+        self.bad = bad
+        """Records that were found bad, whatever becomes of them."""
         self._flights = list(dict.fromkeys(flights))
         self._refused = refused
 

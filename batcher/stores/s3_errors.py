@@ -98,4 +98,5 @@ def _from_answer(
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")
+    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
+    return str(cause or error).partition("\n")[0].rstrip(".")

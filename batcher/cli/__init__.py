@@ -1,0 +1,37 @@
+"""The command line: `batcher write`, `batcher demo`; one file a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from batcher import __version__
+from batcher.errors import BatcherError, SettingsError
+
+COMMANDS = ("write", "demo")
+NOT_DURABLE, WRONG_USAGE = 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="batcher",
+        description="Many small records in; few, large, well-named objects in S3 out.",
+        epilog="Exit: 0 done, 1 something is not durable, 2 wrong usage or settings, "
+        "130 or 143 stopped by a signal after draining.",
+    )
+    parser.add_argument("--version", action="version", version=f"batcher {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        import_module(f"batcher.cli.{name}").add_parser(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except SettingsError as error:
+        print(f"batcher: {error}", file=sys.stderr)  # noqa: T201  # what a command line is for
+        return WRONG_USAGE
+    except BatcherError as error:
+        print(f"batcher: {error}", file=sys.stderr)  # noqa: T201
+        return NOT_DURABLE

@@ -1,0 +1,146 @@
+"""`batcher demo`: the Lambda handler on real events, into a real S3, every record accounted for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from batcher.cli.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
+from batcher.errors import BatcherError
+from batcher.keys import uuid7
+
+BUCKET, ROOT = "batcher-demo", "webhooks"
+DONE, NOT_ACCOUNTED, WRONG_USAGE = 0, 1, 2
+EXTRAS = {"rich", "duckdb"}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "demo",
+        help="run the Lambda handler on real events and show what landed",
+        description="Sends some thousand real GitHub webhooks, as SQS and as Kinesis events, "
+        "through the Lambda handler into an S3 server that it starts for the time, with a bad "
+        "record, a failing PUT and a repeated event among them; then reads the bucket back with "
+        "DuckDB and compares record for record. Needs no network and no AWS account.",
+        epilog="Exit: 0 every record is accounted for, 1 not so, 2 wrong usage or something is "
+        "not installed, 130 or 143 stopped by a signal.",
+    )
+    parser.add_argument(
+        "--s3",
+        metavar="URL",
+        help="use the S3 at this endpoint, with your own AWS credentials; objects are written "
+        "under a fresh root, nothing is deleted",
+    )
+    parser.add_argument(
+        "--bucket", metavar="NAME", help=f"the bucket; must exist with --s3 (default: {BUCKET})"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="keep what was read back, as files, and say where"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; give its exit code."""
+    if arguments.s3 and not arguments.bucket:
+        return _fail("--s3 needs --bucket, a bucket that is there", WRONG_USAGE)
+    if arguments.s3 and not arguments.s3.startswith(("http://", "https://")):
+        return _fail(f"--s3 is an endpoint such as https://host, not {arguments.s3}", WRONG_USAGE)
+    try:
+        with _stoppable():
+            return _run(arguments)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        return _fail(f"the demo needs the package {error.name}: {HINT}", WRONG_USAGE)
+    except NotInstalledError as error:
+        return _fail(str(error), WRONG_USAGE)
+    except BatcherError as error:
+        return _fail(str(error), NOT_ACCOUNTED)
+    except _StoppedError as error:
+        return _fail("stopped", 128 + error.signal_number)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console  # noqa: PLC0415  # an extra
+
+    from batcher.cli.demo_audit import Bucket  # noqa: PLC0415  # needs an extra
+    from batcher.cli.demo_run import SOURCES, run_source  # noqa: PLC0415
+    from batcher.cli.demo_show import introduce, show, working  # noqa: PLC0415
+
+    console = Console()
+    name = arguments.bucket or BUCKET
+    with ExitStack() as exits:
+        say = exits.enter_context(working(Console(stderr=True)))
+        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="batcher-demo-")))
+        if arguments.s3:
+            url, root = arguments.s3, f"{ROOT}-{uuid7(time.time(), secrets.randbits(74))}"
+            exits.enter_context(only_aws(_own_aws() | {"AWS_ENDPOINT_URL_S3": url}))
+        else:
+            say("starting an S3 server")
+            server = exits.enter_context(EmbeddedS3())
+            server.create_bucket(name)
+            url, root = server.url, ROOT
+            exits.enter_context(only_aws(server.environ))
+        introduce(console, url, name, root, is_embedded=not arguments.s3)
+        bucket = Bucket(name)
+        exits.callback(bucket.close)
+        outcomes = [
+            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
+            for source in SOURCES
+        ]
+        is_whole = show(outcomes, console)
+        if arguments.keep:
+            kept = Path(tempfile.mkdtemp(prefix="batcher-demo-kept-"))
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+            console.print(f"Kept what was read back, as files: {kept}", soft_wrap=True)
+    return DONE if is_whole else NOT_ACCOUNTED
+
+
+def _own_aws() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
+    return code
+
+
+class _StoppedError(BaseException):
+    """A signal asks to stop; no `except Exception` may keep it from that."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let the signals that would end the process at once unwind it instead: a server is running."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: FrameType | None) -> None:
+        raise _StoppedError(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,147 @@
+"""The demo's run: real events through the real handler into a real S3, and every claim checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batcher.cli.demo_audit import Bucket, Difference, Listed, ReadBack, difference, read_back
+from batcher.cli.demo_events import KINESIS, SQS, Record, Source, poisoned, webhooks
+from batcher.cli.demo_source import Mapping
+from batcher.cli.demo_store import FailingOnce
+from batcher.handler import make_handler
+from batcher.settings import Settings
+from batcher.stores import open_store
+
+SOURCES = (SQS, KINESIS)
+
+
+@dataclass
+class Outcome:
+    """What became of one source's records."""
+
+    mapping: Mapping
+    invocations: Sequence[Sequence[Record]]
+    objects: list[Listed]
+    found: ReadBack
+    difference: Difference
+    checks: list[tuple[bool, str]]
+    """What was looked at, in sentences, and whether it was so."""
+    error: str
+    """What the store raised last, beside what the demo planted; empty if nothing."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all payloads sent."""
+        text = self.mapping.source.text
+        return sum(len(text(r).encode()) for records in self.invocations for r in records)
+
+    @property
+    def data(self) -> list[Listed]:
+        """The objects of good records."""
+        return [listed for listed in self.objects if not listed.is_quarantine]
+
+
+def run_source(
+    source: Source, bucket: Bucket, root: str, folder: Path, advance: Callable[[str], None]
+) -> Outcome:
+    """Send one source's events through the handler, fetch what landed, and compare.
+
+    Args:
+        source: which.
+        bucket: where to write, with what the environment says.
+        root: the start of every key; nothing is there yet.
+        folder: where the objects are fetched to.
+        advance: told what comes next, once an invocation and once for the audit.
+    """
+    invocations = source.make(webhooks())
+    number, bad = poisoned(source, invocations)
+    settings = Settings(bucket=bucket.name, root=root, partial_response=True)
+    store = FailingOnce(open_store(settings))
+    mapping = Mapping(source, make_handler(settings, store=store))
+    checks = []
+    try:
+        for index, records in enumerate(invocations):
+            advance(f"{source.name}: invocation {index + 1} of {len(invocations)}")
+            if index == number:
+                checks.append(_with_failure(mapping, store, records))
+            else:
+                mapping.deliver(records)
+        checks.append(_delivered_again(mapping, bucket, root, invocations[number]))
+    finally:
+        store.close()
+    advance(f"{source.name}: reading the bucket")
+    objects = bucket.objects(root)
+    bucket.download(objects, folder)
+    found = read_back(objects, folder)
+    checks.append(_set_aside(source, bad, found.quarantined))
+    sent = [source.text(r) for records in invocations for r in records if r is not bad]
+    apart = difference(sent, found.records)
+    error = str(store.error or "")
+    return Outcome(mapping, invocations, objects, found, apart, checks, error)
+
+
+def _with_failure(
+    mapping: Mapping, store: FailingOnce, records: Sequence[Record]
+) -> tuple[bool, str]:
+    """Deliver records while one object's PUT fails, and look at what is handed back."""
+    source = mapping.source
+    hour = source.hour(max(records, key=source.arrived_s))
+    store.fail_next(f"/{hour}/")
+    back, *later = mapping.deliver(records)
+    recovered = store.failed != [] and later == [[]]
+    if source.is_stream:
+        is_so = back == [source.position(records[0])]
+        what = f"the first sequence number, so all {len(records):,} records came again"
+    else:
+        theirs = {
+            source.position(r)
+            for r in records
+            if source.hour(r) == hour and _is_json(source.text(r))
+        }
+        is_so = len(back) == len(theirs) and set(back) == theirs
+        what = f"that object's {len(back):,} of {len(records):,} messages, which came again"
+    return (
+        is_so and recovered,
+        f"one PUT (to {hour}) was made to fail by this demo; the answer was exactly {what} "
+        "and were written",
+    )
+
+
+def _delivered_again(
+    mapping: Mapping, bucket: Bucket, root: str, records: Sequence[Record]
+) -> tuple[bool, str]:
+    """Deliver a whole event a second time, and look at whether the bucket changes."""
+    before = bucket.objects(root)
+    answers = mapping.deliver(records)
+    is_same = answers == [[]] and bucket.objects(root) == before
+    return (
+        is_same,
+        f"all {len(records):,} records of that event were delivered a second time: the bucket "
+        f"did not change ({len(before)} objects, the same keys, ETags and times)",
+    )
+
+
+def _set_aside(
+    source: Source, bad: Record, quarantined: Sequence[dict[str, Any]]
+) -> tuple[bool, str]:
+    """Look at what is in quarantine: the bad record alone, as it came."""
+    there = [(line.get("position"), line.get("payload")) for line in quarantined]
+    reasons = ", ".join(sorted({str(line.get("reason")) for line in quarantined})) or "nothing"
+    return (
+        there == [(source.position(bad), source.text(bad))],
+        f"one webhook was cut in half: it is in quarantine ({reasons}), whole, and its "
+        "neighbours landed",
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,117 @@
+"""Progress: how a long write is going, on a terminal; silent everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from batcher.counts import Counts
+from batcher.units import show_size
+
+REFRESH_S = 0.2
+
+
+class Progress(Protocol):
+    """Shown while it is entered."""
+
+    def __enter__(self) -> Self:
+        """Start to show."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop to show."""
+
+    def show(self, doing: str | None = None) -> None:
+        """Show the present state; call it as often as you like."""
+
+
+def progress(counts: Counts, read_bytes: Callable[[], int], total_bytes: int | None) -> Progress:
+    """Give a bar where standard error is a terminal and rich is installed; else nothing.
+
+    Args:
+        counts: what is durable so far.
+        read_bytes: gives the bytes of input read so far.
+        total_bytes: of all inputs, or None where nobody knows.
+    """
+    if not sys.stderr.isatty():
+        return _Silent()
+    try:
+        return _Bar(counts, read_bytes, total_bytes)
+    except ImportError:
+        print("batcher: for a progress bar: pip install 'batcher[cli]'", file=sys.stderr)  # noqa: T201
+        return _Silent()
+
+
+class _Silent:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was shown."""
+
+    def show(self, doing: str | None = None) -> None:
+        """Show nothing."""
+
+
+class _Bar:
+    """A line with a bar, records and bytes a second, objects, and what is bad."""
+
+    def __init__(
+        self, counts: Counts, read_bytes: Callable[[], int], total_bytes: int | None
+    ) -> None:
+        from rich.console import Console  # noqa: PLC0415  # an extra
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+
+        self._counts = counts
+        self._read_bytes = read_bytes
+        self._started_s = self._shown_s = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._doing = "writing"
+        self._task: Any = self._bar.add_task(self._doing, total=total_bytes, figures="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, doing: str | None = None) -> None:
+        """Bring the line up to date, a few times a second at most."""
+        now_s = time.monotonic()
+        if doing is None and now_s - self._shown_s < REFRESH_S:
+            return
+        self._shown_s = now_s
+        self._doing = doing or self._doing
+        self._bar.update(
+            self._task,
+            completed=self._read_bytes(),
+            figures=figures(self._counts, self._read_bytes(), now_s - self._started_s),
+            description=self._doing,
+        )
+
+
+def figures(counts: Counts, read_bytes: int, seconds: float) -> str:
+    """Say how much, and how fast."""
+    seconds = max(seconds, 1e-9)
+    bad = f" · {counts.quarantined:,} quarantined" if counts.quarantined else ""
+    failed = f" · {counts.failed:,} failed" if counts.failed else ""
+    return (
+        f"{counts.records:,} records in {counts.objects:,} objects · "
+        f"{counts.records / seconds:,.0f} records/s · {show_size(read_bytes / seconds)}/s"
+        f"{bad}{failed}"
+    )

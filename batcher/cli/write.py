@@ -1,0 +1,265 @@
+"""`batcher write`: lines of files or standard input into objects."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from batcher.batcher import Batcher
+from batcher.check import BadRecord, Reason
+from batcher.cli.dry_run import DryStore, show_plan
+from batcher.cli.flags import add_settings, settings_from
+from batcher.cli.progress import Progress, progress
+from batcher.cli.reader import STDIN, Block, InputError, Reader
+from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
+from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.settings import Settings
+from batcher.ticket import ManyTicket
+from batcher.units import show_size
+
+COMMAND_LINE = Origin("cli", Naming.FRESH)
+DONE, NOT_DURABLE, SIGNALLED = 0, 1, 128
+SHOWN = 10
+"""Bad lines, and failures, that are named one by one."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "write",
+        help="write lines of files or standard input into objects",
+        description="Writes lines of files or standard input (plain, gzip or zstd) into few, "
+        "large objects. Bad lines are quarantined, named and counted. Ctrl-C stops reading and "
+        "writes what was read; a second one drops it.",
+    )
+    parser.add_argument("inputs", nargs="+", metavar="FILE", help="a file, or - for standard input")
+    parser.add_argument("destination", help="s3://bucket/root or file://folder")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="read and check, write nothing, show the plan"
+    )
+    add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; give its exit code."""
+    settings = settings_from(arguments, arguments.destination, os.environ)
+    total_bytes = _size_of(arguments.inputs)
+    dry_store = DryStore() if arguments.dry_run else None
+    report = Report(arguments.destination)
+    with asyncio.Runner() as runner:
+        runner.run(_Write(settings, arguments.inputs, report, dry_store).run(total_bytes))
+    if dry_store is not None:
+        show_plan(dry_store, settings, arguments.destination)
+    report.show(as_json=arguments.json)
+    return report.exit_code
+
+
+@dataclass(slots=True)
+class Report:
+    """What is told at the end."""
+
+    destination: str
+    records: int = 0
+    objects: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    quarantined: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    signal: int = 0
+    bad: list[BadRecord] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    failures: list[tuple[Numbered, str]] = field(default_factory=list)
+    """Lines that are not durable, and why."""
+
+    def not_durable(self, lines: Numbered, why: str) -> None:
+        """Note lines; those that go on from the last ones, for the same cause, become one entry."""
+        if self.failures:
+            last, cause = self.failures[-1]
+            if cause == why and (joined := last.joined(lines)) is not None:
+                self.failures[-1] = (joined, why)
+                return
+        self.failures.append((lines, why))
+
+    @property
+    def exit_code(self) -> int:
+        """What the shell gets."""
+        if self.failed or self.problems or self.failures:
+            return NOT_DURABLE
+        return SIGNALLED + self.signal if self.signal else DONE
+
+    def show(self, *, as_json: bool) -> None:
+        """Print warnings and the summary to standard error, JSON to standard output."""
+        errors = [*self.problems, *(f"{n}: not durable: {why}" for n, why in self.failures)]
+        for error in errors[:SHOWN]:
+            _say(f"error: {error}")
+        if len(errors) > SHOWN:
+            _say(f"error: and {len(errors) - SHOWN} more")
+        for bad in self.bad[:SHOWN]:
+            _say(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
+        if self.quarantined > SHOWN:
+            _say(f"warning: and more; {self.quarantined} lines are in _quarantine/")
+        if as_json:
+            names = ("records", "objects", "bytes_in", "bytes_out", "quarantined", "failed")
+            line = {name: getattr(self, name) for name in names}
+            print(orjson.dumps({**line, "seconds": round(self.seconds, 3)}).decode())  # noqa: T201
+            return
+        seconds = max(self.seconds, 1e-9)
+        _say(
+            f"{self.records:,} records in {self.objects:,} objects under {self.destination}; "
+            f"{show_size(self.bytes_in)} in, {show_size(self.bytes_out)} out, "
+            f"{self.quarantined:,} quarantined, {self.failed:,} failed; {self.seconds:.1f} s, "
+            f"{self.records / seconds:,.0f} records/s, {show_size(self.bytes_in / seconds)}/s"
+        )
+
+
+class _Write:
+    """One run of the command: reads, submits, and hears what became of every line."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        inputs: Sequence[str],
+        report: Report,
+        dry_store: DryStore | None,
+    ) -> None:
+        self._report = report
+        self._batcher = Batcher(settings, store=dry_store)
+        self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
+        self._reader = Reader(inputs, self._max_line_bytes)
+        self._tickets: deque[tuple[Numbered, ManyTicket]] = deque()
+        self._main: asyncio.Task[None] | None = None
+
+    async def run(self, total_bytes: int | None) -> None:
+        """Write until the input ends or a signal comes; then drain, and fill in the report."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal, number)
+        started_s = time.monotonic()
+        counts = self._batcher.counts
+        with progress(counts, lambda: self._reader.read_bytes, total_bytes) as bar:
+            self._main = asyncio.current_task()
+            try:
+                await self._feed(bar)
+                bar.show("draining")
+                await self._drain(bar)
+            except asyncio.CancelledError:
+                self._report.problems.append("stopped by a second signal: dropped what was open")
+                await self._batcher.abort()
+            finally:
+                self._main = None
+        await self._hear_settled(everything=True)
+        report = self._report
+        report.records, report.objects = counts.records, counts.objects
+        report.bytes_in, report.bytes_out = counts.bytes_in, counts.bytes_out
+        report.quarantined = counts.quarantined
+        report.failed = counts.failed + counts.refused
+        report.seconds = time.monotonic() - started_s
+
+    async def _feed(self, bar: Progress) -> None:
+        """Submit block after block, as room comes."""
+        try:
+            async for block in self._reader:
+                run, bad = _run_of(block)
+                ticket = await self._batcher.submit_run(run, bad)
+                self._report.bad += ticket.bad[: SHOWN - len(self._report.bad)]
+                self._tickets.append((_lines_of(block), ticket))
+                await self._hear_settled()
+                bar.show()
+        except InputError as error:
+            self._report.problems.append(str(error))
+
+    async def _drain(self, bar: Progress) -> None:
+        """Write what is open; failures are told line by line, by the tickets."""
+        draining = asyncio.ensure_future(self._batcher.aclose())
+        try:
+            while not draining.done():
+                await asyncio.wait([draining], timeout=0.2)
+                bar.show()
+        except asyncio.CancelledError:
+            draining.cancel()
+            await asyncio.wait([draining])
+            raise
+        if not draining.cancelled():
+            draining.exception()  # heard: the tickets tell which lines it was
+
+    async def _hear_settled(self, *, everything: bool = False) -> None:
+        """Wait for tickets that are settled, oldest first, and note which lines failed."""
+        while self._tickets and (everything or self._tickets[0][1].is_settled):
+            lines, ticket = self._tickets.popleft()
+            try:
+                await ticket
+            except PoisonRecordError as error:
+                self._report.problems.append(str(error))
+            except BatcherError as error:
+                self._report.not_durable(lines, str(error))
+                if isinstance(error, RejectedError):
+                    self._reader.stop()  # it would go on like this
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        """Stop reading at the first signal; drop what is open at the second."""
+        if not self._report.signal:
+            self._report.signal = int(number)
+            _say(f"{number.name}: writing what was read; once more to drop it")
+            self._reader.stop()
+        elif self._main is not None:
+            self._main.cancel()
+
+
+def _run_of(block: Block) -> tuple[Run, list[BadRecord]]:
+    """Make a run of a block's lines; one that was too long to be held is bad."""
+    arrivals_s = Same(time.time(), block.lines)
+    payloads = block.text[:-1].split(b"\n")
+    run = Run(COMMAND_LINE, payloads, _lines_of(block), arrivals_s, text=block.text)
+    if not block.cut_bytes:
+        return run, []
+    detail = f"a line of {block.cut_bytes} bytes; only its start is kept here"
+    return run.take([]), [BadRecord(run, Reason.TOO_LARGE, detail)]
+
+
+def _lines_of(block: Block) -> Numbered:
+    numbers = range(block.first_line, block.first_line + block.lines)
+    return Numbered(f"{block.name}:", numbers)
+
+
+def _size_of(inputs: Sequence[str]) -> int | None:
+    """Add the inputs up, or give None where one has no size.
+
+    Raises:
+        SettingsError: an input cannot be read, so nothing is written.
+    """
+    faults: list[str] = []
+    total_bytes: int | None = 0
+    for name in inputs:
+        if name == STDIN:
+            total_bytes = None
+            continue
+        try:
+            with Path(name).open("rb"):
+                size_bytes = Path(name).stat().st_size
+        except OSError as error:
+            faults.append(f"{name}: {error.strerror}")
+        else:
+            is_regular = Path(name).is_file()
+            total_bytes = (
+                total_bytes + size_bytes if total_bytes is not None and is_regular else None
+            )
+    if faults:
+        raise SettingsError(faults)
+    return total_bytes
+
+
+def _say(text: str) -> None:
+    print(f"batcher: {text}", file=sys.stderr)  # noqa: T201  # what a command line is for

@@ -84,7 +84,7 @@ class Batcher:
         self._flights: dict[Batch, Flight] = {}
         self._unheard: dict[Flight, None] = {}
         self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-        writer = Writer(self._store, settings, self._executor, self._fresh_name)
+        writer = Writer(self._store, settings, self._executor)
         self._dispatch = Dispatch(writer, self.counts, settings.concurrency, self._on_failure)
         self._timer: asyncio.TimerHandle | None = None
         self._submitted = 0
@@ -264,7 +264,9 @@ class Batcher:
         return [flight for flight, added in touched.items() if added], admitted
 
     def _follow(self, batch: Batch) -> Flight:
-        flight = self._flights[batch] = Flight(batch, self.budget)
+        flight = self._flights[batch] = Flight(
+            batch, self.budget, uuid7(self._wall_clock(), secrets.randbits(74))
+        )
         flight.outcome.add_done_callback(lambda _: self._flights.pop(batch, None))
         return flight
 
@@ -310,9 +312,6 @@ class Batcher:
         if flight.batch.sealed is None:
             self._open.seal(flight.batch, FlushReason.FAILURE)
             self.counts.flushes[FlushReason.FAILURE] += 1
-
-    def _fresh_name(self) -> str:
-        return uuid7(self._wall_clock(), secrets.randbits(74))
 
 
 def _text_bytes(run: Run) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,8 +79,13 @@ def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch],
     return list(batches), decisions
 
 
-async def deliver(
-    event: Event, intake: Intake, writer: Writer, settings: Settings, deadline_s: float | None
+async def deliver(  # noqa: PLR0913  # the parts that a handler is made of
+    event: Event,
+    intake: Intake,
+    writer: Writer,
+    settings: Settings,
+    fresh_name: Callable[[], str],
+    deadline_s: float | None,
 ) -> Delivered:
     """Write an event's records, until all outcomes are known or the deadline is there.
 
@@ -89,6 +94,7 @@ async def deliver(
         intake: decides what becomes of each record.
         writer: writes one batch.
         settings: the limits and the budget.
+        fresh_name: gives a new UUIDv7 at each call.
         deadline_s: when to stop, on the event loop's clock; None: never. What is not durable then
             is cancelled, and nothing of it is left.
     """
@@ -106,7 +112,7 @@ async def deliver(
         async with asyncio.timeout_at(deadline_s):
             for batch in batches:
                 await budget.take(batch.size_bytes, _nothing)
-                flight = Flight(batch, budget)
+                flight = Flight(batch, budget, fresh_name())
                 flight.took(batch.size_bytes)
                 flights.append(flight)
                 dispatch.launch(flight)

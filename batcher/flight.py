@@ -16,9 +16,17 @@ AT_ONCE_BYTES = 4 * MEMBER_BYTES
 class Flight:
     """A batch, the bytes it holds of the budget, and the outcome that tickets wait for."""
 
-    def __init__(self, batch: Batch, budget: Budget) -> None:
-        """Follow `batch`, which holds nothing yet."""
+    def __init__(self, batch: Batch, budget: Budget, fresh_name: str) -> None:
+        """Follow `batch`, which holds nothing yet.
+
+        Args:
+            batch: open or sealed.
+            budget: what its bytes are taken of.
+            fresh_name: a new UUIDv7, for an object that has no name of its own: made here, so that
+                names follow the order in which batches were opened.
+        """
         self.batch = batch
+        self.fresh_name = fresh_name
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.is_observed = False
         """Whether somebody has waited for the outcome, and so heard of a failure."""

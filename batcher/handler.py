@@ -97,8 +97,10 @@ class _Environment:
         if self._writer is None:
             executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
             store = open_store(self._settings) if self._store is None else self._store
-            self._writer = Writer(store, self._settings, executor, _fresh_name)
-        return await deliver(event, self._intake, self._writer, self._settings, deadline_s)
+            self._writer = Writer(store, self._settings, executor)
+        return await deliver(
+            event, self._intake, self._writer, self._settings, _fresh_name, deadline_s
+        )
 
 
 def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> dict[str, Any]:

@@ -38,18 +38,11 @@ class Writer:
     A batch that is still open is streamed: parts leave while records arrive.
     """
 
-    def __init__(
-        self,
-        store: ObjectStore,
-        settings: Settings,
-        executor: Executor,
-        fresh_name: Callable[[], str],
-    ) -> None:
-        """Write to `store`; `fresh_name` gives a new UUIDv7 at each call."""
+    def __init__(self, store: ObjectStore, settings: Settings, executor: Executor) -> None:
+        """Write to `store` as the settings say, encoding in the threads of `executor`."""
         self._store = store
         self._settings = settings
         self._executor = executor
-        self._fresh_name = fresh_name
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._codec = Codec(settings.compression, settings.compression_level)
         self._quarantine_codec = Codec(*_QUARANTINE_CODEC)
@@ -75,11 +68,12 @@ class Writer:
                     return await self._write_parts(flight, body, encoded, None)
             if body.size_bytes >= threshold_bytes:
                 return await self._write_parts(flight, body, encoded, checksum)
-        return await self._write_whole(flight.batch, body.rest(), checksum)
+        return await self._write_whole(flight, body.rest(), checksum)
 
-    async def _write_whole(self, batch: Batch, body: bytes, checksum: Checksum) -> Receipt:
+    async def _write_whole(self, flight: Flight, body: bytes, checksum: Checksum) -> Receipt:
         """Write one object by one PUT."""
-        key, digest, about = self._describe(batch, checksum)
+        batch = flight.batch
+        key, digest, about = self._describe(flight, checksum)
 
         async def put(replaces: str | None) -> Stored:
             async with self._slots:
@@ -93,7 +87,7 @@ class Writer:
     ) -> Receipt:
         """Write one object by a multipart upload: what `body` has, then the rest of `encoded`."""
         batch = flight.batch
-        key, digest, about = self._describe(batch, checksum)
+        key, digest, about = self._describe(flight, checksum)
         longest_bytes = max(batch.size_bytes, self._settings.max_bytes) * ENCODING_OVERHEAD
         part_bytes = part_bytes_for(self._settings.part_size, int(longest_bytes))
         async with uploading(self._store, key, about, part_bytes) as upload:
@@ -198,10 +192,11 @@ class Writer:
             if running:  # a thread cannot be cancelled; a member takes it some milliseconds
                 await uninterrupted(asyncio.wait(running))
 
-    def _describe(self, batch: Batch, checksum: Checksum | None) -> tuple[str, str, About]:
+    def _describe(self, flight: Flight, checksum: Checksum | None) -> tuple[str, str, About]:
         """Give an object's key, its digest, and what stands beside its body."""
+        batch = flight.batch
         digest = batch.digest()
-        key = key_of(batch, name_of(batch, digest, self._fresh_name()), self._settings)
+        key = key_of(batch, name_of(batch, digest, flight.fresh_name), self._settings)
         beside = metadata(batch, digest, checksum, self._settings.metadata)
         return key, digest, About(content_type(batch, self._settings), beside)
 

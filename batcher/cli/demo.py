@@ -54,25 +54,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; give its exit code."""
-    if arguments.s3 and not arguments.bucket:
-        return _fail("--s3 needs --bucket, a bucket that is there", WRONG_USAGE)
-    if arguments.s3 and not arguments.s3.startswith(("http://", "https://")):
-        return _fail(f"--s3 is an endpoint such as https://host, not {arguments.s3}", WRONG_USAGE)
     try:
         with _stoppable():
             return _run(arguments)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        return _fail(f"the demo needs the package {error.name}: {HINT}", WRONG_USAGE)
-    except NotInstalledError as error:
-        return _fail(str(error), WRONG_USAGE)
+        message, code = f"the demo needs the package {error.name}: {HINT}", WRONG_USAGE
+    except (NotInstalledError, _UsageError) as error:
+        message, code = str(error), WRONG_USAGE
     except BatcherError as error:
-        return _fail(str(error), NOT_ACCOUNTED)
+        message, code = str(error), NOT_ACCOUNTED
     except _StoppedError as error:
-        return _fail("stopped", 128 + error.signal_number)
+        message, code = "stopped", 128 + error.signal_number
     except KeyboardInterrupt:
-        return _fail("interrupted", 128 + signal.SIGINT)
+        message, code = "interrupted", 128 + signal.SIGINT
+    print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
+    return code
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -83,41 +81,47 @@ def _run(arguments: argparse.Namespace) -> int:
     from batcher.cli.demo_show import introduce, show, working  # noqa: PLC0415
 
     console = Console()
-    name = arguments.bucket or BUCKET
     with ExitStack() as exits:
-        say = exits.enter_context(working(Console(stderr=True)))
-        folder = Path(exits.enter_context(tempfile.TemporaryDirectory(prefix="batcher-demo-")))
-        if arguments.s3:
-            url, root = arguments.s3, f"{ROOT}-{uuid7(time.time(), secrets.randbits(74))}"
-            exits.enter_context(only_aws(_own_aws() | {"AWS_ENDPOINT_URL_S3": url}))
-        else:
-            say("starting an S3 server")
-            server = exits.enter_context(EmbeddedS3())
-            server.create_bucket(name)
-            url, root = server.url, ROOT
-            exits.enter_context(only_aws(server.environ))
-        introduce(console, url, name, root, is_embedded=not arguments.s3)
+        folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
+        if not arguments.keep:
+            exits.callback(shutil.rmtree, folder, ignore_errors=True)
+        name, root = exits.enter_context(_destination(arguments))
+        introduce(console, name, root, arguments.s3)
         bucket = Bucket(name)
         exits.callback(bucket.close)
-        outcomes = [
-            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
-            for source in SOURCES
-        ]
+        with working(Console(stderr=True)) as say:
+            outcomes = [
+                run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
+                for source in SOURCES
+            ]
         is_whole = show(outcomes, console)
         if arguments.keep:
-            kept = Path(tempfile.mkdtemp(prefix="batcher-demo-kept-"))
-            shutil.copytree(folder, kept, dirs_exist_ok=True)
-            console.print(f"Kept what was read back, as files: {kept}", soft_wrap=True)
+            console.print(f"What was read back is kept in {folder}", soft_wrap=True)
     return DONE if is_whole else NOT_ACCOUNTED
 
 
-def _own_aws() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+@contextmanager
+def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """Give a bucket and a root where nothing is, with the environment set to reach them."""
+    if arguments.s3 is None:
+        with EmbeddedS3() as server, only_aws(server.environ):
+            name = arguments.bucket or BUCKET
+            server.create_bucket(name)
+            yield name, ROOT
+        return
+    if not arguments.bucket:
+        msg = "--s3 needs --bucket, a bucket that is there"
+        raise _UsageError(msg)
+    if not arguments.s3.startswith(("http://", "https://")):
+        msg = f"--s3 is an endpoint such as https://host, not {arguments.s3!r}"
+        raise _UsageError(msg)
+    own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    with only_aws(own | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
+        yield arguments.bucket, f"{ROOT}-{uuid7(time.time(), secrets.randbits(74))}"
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
-    return code
+class _UsageError(BatcherError):
+    """The command line cannot be meant."""
 
 
 class _StoppedError(BaseException):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from batcher.cli.demo_run import Outcome
 from batcher.units import show_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 EXAMPLES = 2
 
@@ -26,14 +28,14 @@ def working(console: Console) -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def introduce(console: Console, url: str, bucket: str, root: str, *, is_embedded: bool) -> None:
+def introduce(console: Console, bucket: str, root: str, endpoint: str | None) -> None:
     """Print what is about to happen."""
-    where = "an S3 server of its own (SeaweedFS)" if is_embedded else f"your S3 at {url}"
+    where = f"the S3 at {endpoint}" if endpoint else "an S3 server of its own (SeaweedFS)"
     text = (
-        f"Real GitHub webhooks, as SQS and Kinesis events of up to 6 MB, go through batcher's "
-        f"Lambda handler into {where}, s3://{bucket}/{root}."
+        "Real GitHub webhooks, as SQS and Kinesis events of up to 6 MB, go through batcher's "
+        f"Lambda handler into {where}: s3://{bucket}/{root}"
     )
-    console.print(text, highlight=False)
+    console.print(text, highlight=False, markup=False)
 
 
 def show(outcomes: Sequence[Outcome], console: Console) -> bool:
@@ -42,9 +44,7 @@ def show(outcomes: Sequence[Outcome], console: Console) -> bool:
     console.print(_partitions(outcomes))
     for outcome in outcomes:
         console.print(f"\n{outcome.mapping.source.name}", style="bold")
-        for is_so, text in outcome.checks:
-            mark = Text("  ✓ " if is_so else "  ✗ ", style="green" if is_so else "bold red")
-            console.print(mark + Text(text, style=""))
+        console.print(_checks(outcome))
     console.print("\nSome of the keys", style="bold")
     for outcome in outcomes:
         quarantine = [listed for listed in outcome.objects if listed.is_quarantine]
@@ -84,6 +84,14 @@ def _column(outcome: Outcome) -> dict[str, str]:
         "ratio": f"{ratio:.1f}",
         "seconds in the handler": f"{outcome.mapping.handler_s:.2f}",
     }
+
+
+def _checks(outcome: Outcome) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for is_so, text in outcome.checks:
+        mark = "[green]✓[/]" if is_so else "[bold red]✗[/]"
+        table.add_row(f"  {mark}", text)
+    return table
 
 
 def _partitions(outcomes: Sequence[Outcome]) -> Table:

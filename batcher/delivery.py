@@ -79,50 +79,57 @@ def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch],
     return list(batches), decisions
 
 
-async def deliver(  # noqa: PLR0913  # the parts that a handler is made of
-    event: Event,
-    intake: Intake,
-    writer: Writer,
-    settings: Settings,
-    fresh_name: Callable[[], str],
-    deadline_s: float | None,
-) -> Delivered:
-    """Write an event's records, until all outcomes are known or the deadline is there.
+class Delivery:
+    """Delivers event after event, with the parts that live as long as the environment."""
 
-    Args:
-        event: what was read.
-        intake: decides what becomes of each record.
-        writer: writes one batch.
-        settings: the limits and the budget.
-        fresh_name: gives a new UUIDv7 at each call.
-        deadline_s: when to stop, on the event loop's clock; None: never. What is not durable then
-            is cancelled, and nothing of it is left.
-    """
-    delivered = Delivered(Ledger(event.positions))
-    batches, decisions = plan(event, intake, settings)
-    for admitted in decisions:
-        for run in admitted.left_out:
-            delivered.ledger.settle(run.positions)
-        for bad in admitted.refused:
-            delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
-    dispatch = Dispatch(writer, Counts(), settings.concurrency)
-    budget = Budget(settings.budget_bytes)
-    flights: list[Flight] = []
-    try:
-        async with asyncio.timeout_at(deadline_s):
-            for batch in batches:
-                await budget.take(batch.size_bytes, _nothing)
-                flight = Flight(batch, budget, fresh_name())
-                flight.took(batch.size_bytes)
-                flights.append(flight)
-                dispatch.launch(flight)
-            await dispatch.settled(flights)
-    except TimeoutError:
-        delivered.was_cut = True
-    finally:
-        await dispatch.abort()
-    _account(delivered, flights)
-    return delivered
+    def __init__(
+        self, intake: Intake, writer: Writer, settings: Settings, fresh_name: Callable[[], str]
+    ) -> None:
+        """Decide by `intake`, and write by `writer`; `fresh_name` gives a UUIDv7 at each call."""
+        self._intake = intake
+        self._writer = writer
+        self._settings = settings
+        self._fresh_name = fresh_name
+
+    async def deliver(self, event: Event, deadline_s: float | None) -> Delivered:
+        """Write an event's records, until all outcomes are known or the deadline is there.
+
+        Args:
+            event: what was read.
+            deadline_s: when to stop, on the event loop's clock; None: never. What is not durable
+                then is cancelled, and nothing of it is left.
+        """
+        delivered = Delivered(Ledger(event.positions))
+        batches, decisions = plan(event, self._intake, self._settings)
+        for admitted in decisions:
+            for run in admitted.left_out:
+                delivered.ledger.settle(run.positions)
+            for bad in admitted.refused:
+                delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
+        dispatch = Dispatch(self._writer, Counts(), self._settings.concurrency)
+        flights: list[Flight] = []
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await self._launch(batches, dispatch, flights)
+                await dispatch.settled(flights)
+        except TimeoutError:
+            delivered.was_cut = True
+        finally:
+            await dispatch.abort()
+        _account(delivered, flights)
+        return delivered
+
+    async def _launch(
+        self, batches: Sequence[Batch], dispatch: Dispatch, flights: list[Flight]
+    ) -> None:
+        """Send all batches off, as the budget has room for them."""
+        budget = Budget(self._settings.budget_bytes)
+        for batch in batches:
+            await budget.take(batch.size_bytes, _nothing)
+            flight = Flight(batch, budget, self._fresh_name())
+            flight.took(batch.size_bytes)
+            flights.append(flight)
+            dispatch.launch(flight)
 
 
 def _account(delivered: Delivered, flights: Sequence[Flight]) -> None:

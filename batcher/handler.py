@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from batcher.delivery import Delivered, deliver, failure
+from batcher.delivery import Delivered, Delivery, failure
 from batcher.intake import Intake
 from batcher.keys import uuid7
 from batcher.settings import Settings
@@ -75,10 +75,10 @@ class _Environment:
         self, settings: Settings, transform: Transform | None, store: ObjectStore | None
     ) -> None:
         self._settings = settings
-        self._intake = Intake(settings, transform)
-        self._runner = asyncio.Runner()
+        self._transform = transform
         self._store = store
-        self._writer: Writer | None = None
+        self._runner = asyncio.Runner()
+        self._delivery: Delivery | None = None
 
     def run(self, event: object, context: Context | None, entered_s: float) -> dict[str, Any]:
         """Handle one event, within the time that is left."""
@@ -94,13 +94,13 @@ class _Environment:
 
     async def _deliver(self, event: Event, deadline_s: float | None) -> Delivered:
         """Deliver on the loop that the store's connections belong to."""
-        if self._writer is None:
+        if self._delivery is None:
             executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
             store = open_store(self._settings) if self._store is None else self._store
-            self._writer = Writer(store, self._settings, executor)
-        return await deliver(
-            event, self._intake, self._writer, self._settings, _fresh_name, deadline_s
-        )
+            writer = Writer(store, self._settings, executor)
+            intake = Intake(self._settings, self._transform)
+            self._delivery = Delivery(intake, writer, self._settings, _fresh_name)
+        return await self._delivery.deliver(event, deadline_s)
 
 
 def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from batcher.encode import MEMBER_BYTES
 from batcher.errors import RetryableError
 from batcher.flight import Flight
 from batcher.intake import Admitted, Intake
-from batcher.keys import uuid7
+from batcher.keys import FreshNames
 from batcher.policy import BatchLimits, FlushReason
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
@@ -87,6 +87,7 @@ class Batcher:
         writer = Writer(self._store, settings, self._executor)
         self._dispatch = Dispatch(writer, self.counts, settings.concurrency, self._on_failure)
         self._timer: asyncio.TimerHandle | None = None
+        self._fresh_name = FreshNames(wall_clock, secrets.randbits)
         self._submitted = 0
         self._is_closed = False
 
@@ -264,9 +265,7 @@ class Batcher:
         return [flight for flight, added in touched.items() if added], admitted
 
     def _follow(self, batch: Batch) -> Flight:
-        flight = self._flights[batch] = Flight(
-            batch, self.budget, uuid7(self._wall_clock(), secrets.randbits(74))
-        )
+        flight = self._flights[batch] = Flight(batch, self.budget, self._fresh_name())
         flight.outcome.add_done_callback(lambda _: self._flights.pop(batch, None))
         return flight
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from batcher.delivery import Delivered, Delivery, failure
 from batcher.intake import Intake
-from batcher.keys import uuid7
+from batcher.keys import FreshNames
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
 from batcher.stores import ObjectStore, open_store
@@ -99,7 +99,8 @@ class _Environment:
             store = open_store(self._settings) if self._store is None else self._store
             writer = Writer(store, self._settings, executor)
             intake = Intake(self._settings, self._transform)
-            self._delivery = Delivery(intake, writer, self._settings, _fresh_name)
+            names = FreshNames(time.time, secrets.randbits)
+            self._delivery = Delivery(intake, writer, self._settings, names)
         return await self._delivery.deliver(event, deadline_s)
 
 
@@ -124,10 +125,6 @@ def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> di
 
 def _answer(identifiers: list[str]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
-
-
-def _fresh_name() -> str:
-    return uuid7(time.time(), secrets.randbits(74))
 
 
 handler = make_handler()

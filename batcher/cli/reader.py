@@ -104,15 +104,17 @@ class Reader:
 
     def _read(self, name: str) -> Iterator[Block]:
         """Cut one input into blocks that end with a newline."""
-        line, rest = 1, b""
+        line, rest, after = 1, b"", b""
         try:
             with open_input(name) as raw, _decoded(_Counted(raw, self)) as file:
-                while data := file.read(BLOCK_BYTES):
+                while data := after or file.read(BLOCK_BYTES):
+                    after = b""
                     end = data.rfind(b"\n") + 1
                     if not end:
                         rest += data
                         if len(rest) > self._max_line_bytes:
-                            cut, rest = _skip_line(name, line, rest, file)
+                            cut, after = _skip_line(name, line, rest, file)
+                            rest = b""
                             yield cut
                             line += 1
                         continue

@@ -315,7 +315,7 @@ class Batcher:
 
 def _text_bytes(run: Run) -> int:
     """Bytes of the run's text: its payloads, which are bytes here, and a newline each."""
-    return len(run.text) if run.text is not None else sum(map(len, run.payloads)) + len(run)
+    return len(run.text) if run.text is not None else run.characters + len(run)
 
 
 def _slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:

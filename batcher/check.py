@@ -19,7 +19,7 @@ import msgspec
 import orjson
 
 if TYPE_CHECKING:
-    from batcher.run import Payloads, Run
+    from batcher.run import Run
 
 MAX_DEPTH = 1024  # what orjson reads; deeper values stop most readers
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -93,18 +93,19 @@ def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
         is_json: whether each payload must be one JSON value; else it must have no newline.
         max_bytes: the most bytes that a record may have, its newline included.
     """
-    payloads = run.payloads
     all_good = _is_json if is_json else _is_encodable
-    if _is_small(payloads, max_bytes) and not _has_newline(run) and all_good(run):
+    if _is_small(run, max_bytes) and not _has_newline(run) and all_good(run):
         return Checked(run, ())
     return _check_each(run, is_json=is_json, max_bytes=max_bytes)
 
 
-def _is_small(payloads: Payloads, max_bytes: int) -> bool:
-    total = sum(map(len, payloads)) + len(payloads)
-    if not payloads or isinstance(payloads[0], bytes):
-        return total <= max_bytes or max(map(len, payloads)) < max_bytes
-    return 4 * total <= max_bytes or 4 * max(map(len, payloads)) < max_bytes
+def _is_small(run: Run, max_bytes: int) -> bool:
+    """Say whether no record can be larger than allowed; a character has 4 bytes at most."""
+    payloads = run.payloads
+    widest = 4 if payloads and isinstance(payloads[0], str) else 1
+    if widest * run.characters + len(payloads) <= max_bytes:
+        return True
+    return widest * max(map(len, payloads), default=0) < max_bytes
 
 
 def _has_newline(run: Run) -> bool:

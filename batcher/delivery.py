@@ -164,7 +164,7 @@ def _may_be_cut(run: Run, settings: Settings) -> bool:
     """Say whether a queue's run could be over the limits of one batch."""
     if settings.max_records is not None and len(run) > settings.max_records:
         return True
-    return 4 * sum(map(len, run.payloads)) + len(run) > settings.max_bytes
+    return 4 * run.characters + len(run) > settings.max_bytes
 
 
 def _by_identity(run: Run) -> Run:

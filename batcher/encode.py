@@ -36,8 +36,7 @@ def lines(run: Run) -> list[bytes]:
     count = len(payloads)
     if not count:
         return []
-    total = sum(map(len, payloads)) + count
-    step = max(1, count * PIECE_BYTES // total)
+    step = max(1, count * PIECE_BYTES // (run.characters + count))
     pieces = (payloads[i : i + step] for i in range(0, count, step))
     if isinstance(payloads[0], str):
         texts = cast("Sequence[Sequence[str]]", pieces)

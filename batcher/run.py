@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeVar, cast, overload
 
@@ -98,10 +99,30 @@ class Numbered(Sequence[str]):
         return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Millis(Sequence[float]):
+    """Times that their source gives in whole milliseconds; seconds are made of those looked at."""
+
+    values_ms: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.values_ms)
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Millis: ...
+    def __getitem__(self, index: int | slice) -> float | Millis:
+        """Give one time in seconds, or a shorter column."""
+        if isinstance(index, slice):
+            return Millis(self.values_ms[index])
+        return self.values_ms[index] / 1000
+
+
 Payloads = Sequence[bytes] | Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """Records of one origin, column by column; all columns have the same length."""
 
@@ -122,17 +143,20 @@ class Run:
     def __len__(self) -> int:
         return len(self.payloads)
 
-    @property
+    @cached_property
+    def characters(self) -> int:
+        """The lengths of all payloads together: bytes, or characters of `str`."""
+        return sum(map(len, self.payloads))
+
+    @cached_property
     def oldest_s(self) -> float:
         """The earliest arrival."""
-        arrivals_s = self.arrivals_s
-        return arrivals_s.value if isinstance(arrivals_s, Same) else min(arrivals_s)
+        return _extreme(min, self.arrivals_s)
 
-    @property
+    @cached_property
     def newest_s(self) -> float:
         """The latest arrival."""
-        arrivals_s = self.arrivals_s
-        return arrivals_s.value if isinstance(arrivals_s, Same) else max(arrivals_s)
+        return _extreme(max, self.arrivals_s)
 
     def take(self, indices: Sequence[int]) -> Run:
         """Give the records at `indices`, in that order, as a run of their own."""
@@ -163,10 +187,21 @@ class Run:
         )
 
 
+def _extreme(choose: Callable[[Iterable[float]], float], arrivals_s: Sequence[float]) -> float:
+    """Choose the earliest or the latest time, at C speed."""
+    if isinstance(arrivals_s, Same):
+        return float(arrivals_s.value)
+    if isinstance(arrivals_s, Millis):
+        return choose(arrivals_s.values_ms) / 1000
+    return choose(arrivals_s)
+
+
 def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
     """Give the values of `column` at `indices`, in one call at C speed."""
     if isinstance(column, Same):
         return Same(column.value, len(indices))
+    if isinstance(column, Millis):
+        return cast("Sequence[T]", Millis(pick(column.values_ms, indices)))
     if len(indices) > 1:
         return itemgetter(*indices)(column)  # type: ignore[no-any-return]  # typeshed: Any
     return [column[i] for i in indices]

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from uuid import uuid4
 
 from batcher.cli.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
 from batcher.errors import BatcherError
-from batcher.keys import uuid7
 
 BUCKET, ROOT = "batcher-demo", "webhooks"
 DONE, NOT_ACCOUNTED, WRONG_USAGE = 0, 1, 2
@@ -54,21 +52,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; give its exit code."""
+    stopped_by = [signal.SIGINT]
     try:
-        with _stoppable():
+        with _stoppable(stopped_by):
             return _run(arguments)
     except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
+        package = str(error.name).partition(".")[0]
+        if package not in EXTRAS:
             raise
-        message, code = f"the demo needs the package {error.name}: {HINT}", WRONG_USAGE
+        message, code = f"the demo needs the package {package}: {HINT}", WRONG_USAGE
     except (NotInstalledError, _UsageError) as error:
         message, code = str(error), WRONG_USAGE
     except BatcherError as error:
         message, code = str(error), NOT_ACCOUNTED
-    except _StoppedError as error:
-        message, code = "stopped", 128 + error.signal_number
     except KeyboardInterrupt:
-        message, code = "interrupted", 128 + signal.SIGINT
+        message, code = f"stopped by {stopped_by[-1].name}", 128 + stopped_by[-1]
     print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
     return code
 
@@ -117,32 +115,33 @@ def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
         raise _UsageError(msg)
     own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     with only_aws(own | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
-        yield arguments.bucket, f"{ROOT}-{uuid7(time.time(), secrets.randbits(74))}"
+        yield arguments.bucket, f"{ROOT}-{uuid4()}"
 
 
 class _UsageError(BatcherError):
     """The command line cannot be meant."""
 
 
-class _StoppedError(BaseException):
-    """A signal asks to stop; no `except Exception` may keep it from that."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.signal_number = signal_number
-
-
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let the signals that would end the process at once unwind it instead: a server is running."""
+def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
+    """Let signals that would end the process at once be as Ctrl-C is: a server is running.
+
+    Ctrl-C is what the handler's event loop unwinds cleanly.
+
+    Args:
+        stopped_by: the signal is appended.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: FrameType | None) -> None:
-        raise _StoppedError(number)
+        stopped_by.append(signal.Signals(number))
+        signal.raise_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Ignored in what a script has started with `&`, but then SIGTERM would do nothing as well
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:

@@ -134,7 +134,12 @@ def read_back(objects: Sequence[Listed], folder: Path) -> ReadBack:
     with duckdb.connect(":memory:", config=OFFLINE) as database:
 
         def rows(query: str, files: Sequence[str]) -> list[tuple[Any, ...]]:
-            return database.execute(query, [files]).fetchall() if files else []
+            try:
+                return database.execute(query, [files]).fetchall() if files else []
+            except RuntimeError as error:
+                if "interrupted" in str(error).lower():  # DuckDB's name for Ctrl-C
+                    raise KeyboardInterrupt from error
+                raise
 
         return ReadBack(
             [text for (text,) in rows(LINES, data)],

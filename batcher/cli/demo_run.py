@@ -11,7 +11,7 @@ import orjson
 
 from batcher.cli.demo_audit import Bucket, Difference, Listed, ReadBack, difference, read_back
 from batcher.cli.demo_events import KINESIS, SQS, Record, Source, poisoned, webhooks
-from batcher.cli.demo_source import Mapping
+from batcher.cli.demo_source import EventSourceMapping
 from batcher.cli.demo_store import FailingOnce
 from batcher.handler import make_handler
 from batcher.settings import Settings
@@ -24,7 +24,7 @@ SOURCES = (SQS, KINESIS)
 class Outcome:
     """What became of one source's records."""
 
-    mapping: Mapping
+    mapping: EventSourceMapping
     invocations: Sequence[Sequence[Record]]
     objects: list[Listed]
     found: ReadBack
@@ -62,7 +62,7 @@ def run_source(
     number, bad = poisoned(source, invocations)
     settings = Settings(bucket=bucket.name, root=root, partial_response=True)
     store = FailingOnce(open_store(settings))
-    mapping = Mapping(source, make_handler(settings, store=store))
+    mapping = EventSourceMapping(source, make_handler(settings, store=store))
     checks = []
     try:
         for index, records in enumerate(invocations):
@@ -86,7 +86,7 @@ def run_source(
 
 
 def _with_failure(
-    mapping: Mapping, store: FailingOnce, records: Sequence[Record]
+    mapping: EventSourceMapping, store: FailingOnce, records: Sequence[Record]
 ) -> tuple[bool, str]:
     """Deliver records while one object's PUT fails, and look at what is handed back."""
     source = mapping.source
@@ -106,7 +106,7 @@ def _with_failure(
 
 
 def _delivered_again(
-    mapping: Mapping, bucket: Bucket, root: str, records: Sequence[Record]
+    mapping: EventSourceMapping, bucket: Bucket, root: str, records: Sequence[Record]
 ) -> tuple[bool, str]:
     """Deliver a whole event a second time, and look at whether the bucket changes."""
     before = bucket.objects(root)

@@ -15,7 +15,7 @@ TIMEOUT_MS = 60_000
 DELIVERIES = 5
 
 
-class Mapping:
+class EventSourceMapping:
     """An event source mapping: one source, one function, and what was counted between them."""
 
     def __init__(self, source: Source, handler: Handler) -> None:

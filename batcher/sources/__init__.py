@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from batcher.errors import UnknownSourceError
@@ -12,6 +13,7 @@ from batcher.sources.event import Event
 __all__ = ["Event", "read_event"]
 
 _READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read}
+_SOURCE = itemgetter("eventSource")
 _HINT = f"batcher reads {' and '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
@@ -47,7 +49,7 @@ def read_event(event: object, now_s: float) -> Event:
 def _source_of(records: Sequence[Any]) -> str:
     """Name the one source of these records."""
     try:
-        named = {record["eventSource"] for record in records}
+        named = set(map(_SOURCE, records))
     except (KeyError, TypeError):
         named = {_named_source(record) for record in records}
     if len(named) > 1:

@@ -6,6 +6,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import repeat
+from operator import itemgetter
 from typing import cast
 
 from pybase64 import b64decode
@@ -14,23 +15,32 @@ from batcher.check import BadRecord, Reason
 from batcher.keys import stem
 from batcher.ledger import Ledger
 from batcher.run import Naming, Origin, Run
-from batcher.sources.columns import Records, at, by_name, identities, once, seconds, texts_only
+from batcher.sources.columns import (
+    Records,
+    at,
+    by_name,
+    identities,
+    in_range,
+    once,
+    seconds,
+    texts_only,
+)
 from batcher.sources.event import Event
 
 _ORIGIN = Origin("kinesis", Naming.SEQUENCE)
+_KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
+_ARRIVAL = itemgetter("approximateArrivalTimestamp")
+_ARN, _EVENT_ID = itemgetter("eventSourceARN"), itemgetter("eventID")
 
 
 def read(records: Records, now_s: float) -> Event:
     """Read records into a run a shard; a sequence number that comes twice is read once."""
     try:
-        inner = [r["kinesis"] for r in records]
-        numbers = [k["sequenceNumber"] for k in inner]
-        data = [k["data"] for k in inner]
-        arrivals_s = [float(k["approximateArrivalTimestamp"]) for k in inner]
-        ids = [r["eventID"] for r in records]
-        shards = {
-            (r["eventSourceARN"], i.partition(":")[0]) for r, i in zip(records, ids, strict=True)
-        }
+        inner = list(map(_KINESIS, records))
+        numbers = list(map(_NUMBER, inner))
+        data = list(map(_DATA, inner))
+        arrivals_s = in_range(list(map(float, map(_ARRIVAL, inner))))
+        shards = set(zip(map(_ARN, records), map(_shard_of, map(_EVENT_ID, records)), strict=True))
     except (KeyError, TypeError, ValueError, AttributeError):
         numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
         data = [at(r, "kinesis", "data") for r in records]
@@ -59,7 +69,12 @@ def from_the_start(ledger: Ledger, positions: Sequence[str]) -> list[str]:
 
 
 def _shard(record: Mapping[str, object]) -> tuple[object, str]:
-    return at(record, "eventSourceARN"), str(at(record, "eventID") or "").partition(":")[0]
+    return at(record, "eventSourceARN"), _shard_of(str(at(record, "eventID") or ""))
+
+
+def _shard_of(event_id: str) -> str:
+    """Give the shard: what stands before the sequence number."""
+    return event_id.partition(":")[0]
 
 
 def _stream(arn: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from batcher.check import BadRecord
 from batcher.keys import stem
@@ -14,6 +15,7 @@ from batcher.sources.columns import (
     at,
     by_name,
     identities,
+    milliseconds,
     name_in_arn,
     once,
     seconds,
@@ -23,6 +25,8 @@ from batcher.sources.event import Event, Failures
 
 _ORIGIN = Origin("sqs", Naming.MESSAGE_SET)
 _MS = 1e-3
+_ID, _BODY, _ATTRIBUTES = itemgetter("messageId"), itemgetter("body"), itemgetter("attributes")
+_SENT, _ARN = itemgetter("SentTimestamp"), itemgetter("eventSourceARN")
 
 
 def read(records: Records, now_s: float) -> Event:
@@ -32,10 +36,10 @@ def read(records: Records, now_s: float) -> Event:
     in which the messages were sent.
     """
     try:
-        ids = [r["messageId"] for r in records]
-        bodies = [r["body"] for r in records]
-        sent_s = [int(r["attributes"]["SentTimestamp"]) / 1000 for r in records]
-        arns = {r["eventSourceARN"] for r in records}
+        ids = list(map(_ID, records))
+        bodies = list(map(_BODY, records))
+        sent_s: Sequence[float] = milliseconds(map(_SENT, map(_ATTRIBUTES, records)))
+        arns = set(map(_ARN, records))
     except (KeyError, TypeError, ValueError):
         ids = [at(r, "messageId") for r in records]
         bodies = [at(r, "body") for r in records]

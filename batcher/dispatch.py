@@ -101,12 +101,12 @@ class Dispatch:
             receipt = await self._writer.write(flight)
         except BatcherError as error:
             self._failed(flight, error)
-        except asyncio.CancelledError:
+        except Exception as error:  # noqa: BLE001  # a bug of ours must reach the tickets as well
+            self._failed(flight, error)
+        except BaseException:  # cancelled, or interrupted: whoever waits must not wait for ever
             msg = "not written: stopped while it was being sent"
             self._failed(flight, RetryableError(msg))
             raise
-        except Exception as error:  # noqa: BLE001  # a bug of ours must reach the tickets as well
-            self._failed(flight, error)
         else:
             self._under_way.discard(flight)
             self._counts.written(flight.batch, receipt)

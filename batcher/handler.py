@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,27 +31,37 @@ class Context(Protocol):
         """Give the time until the function is killed."""
 
 
-Handler = Callable[[Any, Context | None], dict[str, Any]]
+log = logging.getLogger("batcher")
 
 
-def make_handler(
-    settings: Settings | None = None,
-    *,
-    transform: Transform | None = None,
-    store: ObjectStore | None = None,
-) -> Handler:
-    """Make a Lambda handler; connections and event loop live as long as the environment.
+class Handler:
+    """A Lambda handler: call it with event after event.
 
-    Args:
-        settings: None: read from the environment at the first event.
-        transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to leave
-            the record out. Must be deterministic. A record on which it raises is a bad record.
-        store: where to write instead of what the settings name.
+    Event loop, connections and threads are made at the first event and live as long as the
+    environment; a program that outlives its handler calls `close`.
     """
-    environment: list[_Environment] = []
 
-    def handle(event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        transform: Transform | None = None,
+        store: ObjectStore | None = None,
+    ) -> None:
+        """Set up; see `make_handler`."""
+        self._settings = settings
+        self._transform = transform
+        self._store = store
+        self._runner: asyncio.Runner | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._delivery: Delivery | None = None
+
+    def __call__(self, event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records, and answer with what is not durable.
+
+        Args:
+            event: what Lambda hands over, parsed.
+            context: tells the time that is left; None: there is no deadline.
 
         Raises:
             UnknownSourceError: the event is of no source that batcher reads.
@@ -60,48 +70,73 @@ def make_handler(
             RejectedError: the same, and it will not change by itself.
         """
         entered_s = time.monotonic()
-        if not environment:
-            chosen = Settings.from_env(os.environ) if settings is None else settings
-            environment.append(_Environment(chosen, transform, store))
-        return environment[0].run(event, context, entered_s)
-
-    return handle
-
-
-class _Environment:
-    """What lives as long as a Lambda environment: one event loop, one store, one thread pool."""
-
-    def __init__(
-        self, settings: Settings, transform: Transform | None, store: ObjectStore | None
-    ) -> None:
-        self._settings = settings
-        self._transform = transform
-        self._store = store
-        self._runner = asyncio.Runner()
-        self._delivery: Delivery | None = None
-
-    def run(self, event: object, context: Context | None, entered_s: float) -> dict[str, Any]:
-        """Handle one event, within the time that is left."""
+        if self._settings is None:
+            self._settings = Settings.from_env(os.environ)
+        settings = self._settings
         found = read_event(event, time.time())
         if not found.positions:
             return {"receipts": [], "quarantined": 0} if found.is_direct else _answer([])
         deadline_s = None
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
-            deadline_s = entered_s + left_s - self._settings.deadline_margin_s
-        delivered = self._runner.run(self._deliver(found, deadline_s))
-        return respond(found, delivered, partial_response=self._settings.partial_response)
+            deadline_s = entered_s + left_s - settings.deadline_margin_s
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        delivered = self._runner.run(self._deliver(found, settings, deadline_s))
+        _report(found, delivered)
+        return respond(found, delivered, partial_response=settings.partial_response)
 
-    async def _deliver(self, event: Event, deadline_s: float | None) -> Delivered:
+    async def _deliver(
+        self, event: Event, settings: Settings, deadline_s: float | None
+    ) -> Delivered:
         """Deliver on the loop that the store's connections belong to."""
         if self._delivery is None:
-            executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-            store = open_store(self._settings) if self._store is None else self._store
-            writer = Writer(store, self._settings, executor)
-            intake = Intake(self._settings, self._transform)
+            self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
+            self._store = open_store(settings) if self._store is None else self._store
+            writer = Writer(self._store, settings, self._executor)
+            intake = Intake(settings, self._transform)
             names = FreshNames(time.time, secrets.randbits)
-            self._delivery = Delivery(intake, writer, self._settings, names)
+            self._delivery = Delivery(intake, writer, settings, names)
         return await self._delivery.deliver(event, deadline_s)
+
+    def close(self) -> None:
+        """Let go of connections, threads and the event loop; for programs that outlive it."""
+        if self._runner is not None:
+            if self._store is not None:
+                self._runner.run(self._store.aclose())
+            self._runner.close()
+        if self._executor is not None:
+            self._executor.shutdown()
+        self._runner = self._executor = self._delivery = None
+
+
+def make_handler(
+    settings: Settings | None = None,
+    *,
+    transform: Transform | None = None,
+    store: ObjectStore | None = None,
+) -> Handler:
+    """Make a Lambda handler of one's own.
+
+    Args:
+        settings: None: read from the environment at the first event.
+        transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to leave
+            the record out. Must be deterministic. A record on which it raises is a bad record.
+        store: where to write instead of what the settings name.
+    """
+    return Handler(settings, transform=transform, store=store)
+
+
+def _report(event: Event, delivered: Delivered) -> None:
+    """Log what somebody must look at, a line an object at most, and never a payload."""
+    for error in delivered.errors:
+        log.error("not_durable source=%s error=%s", event.source, error)
+    if delivered.was_cut:
+        unsettled = len(delivered.ledger)
+        log.error("deadline_cut source=%s unsettled=%d", event.source, unsettled)
+    for receipt in delivered.receipts:
+        if receipt.quarantined:
+            log.warning("quarantined records=%d key=%s", receipt.records, receipt.key)
 
 
 def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -79,6 +80,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from batcher.cli.demo_show import introduce, show, working  # noqa: PLC0415
 
     console = Console()
+    logging.getLogger("batcher").addHandler(logging.NullHandler())  # the tables tell it
     with ExitStack() as exits:
         folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
         if not arguments.keep:

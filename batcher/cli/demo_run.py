@@ -62,7 +62,8 @@ def run_source(
     number, bad = poisoned(source, invocations)
     settings = Settings(bucket=bucket.name, root=root, partial_response=True)
     store = FailingOnce(open_store(settings))
-    mapping = EventSourceMapping(source, make_handler(settings, store=store))
+    handler = make_handler(settings, store=store)
+    mapping = EventSourceMapping(source, handler)
     checks = []
     try:
         for index, records in enumerate(invocations):
@@ -71,12 +72,13 @@ def run_source(
                 checks.append(_with_failure(mapping, store, records))
             else:
                 mapping.deliver(records)
+        advance(f"{source.name}: reading the bucket")
+        objects = bucket.objects(root)
+        bucket.download(objects, folder)
+        # Not before: what comes once more could hide what was lost
         checks.append(_delivered_again(mapping, bucket, root, invocations[number]))
     finally:
-        store.close()
-    advance(f"{source.name}: reading the bucket")
-    objects = bucket.objects(root)
-    bucket.download(objects, folder)
+        handler.close()
     found = read_back(objects, folder)
     checks.append(_set_aside(source, bad, found.quarantined))
     sent = [source.text(r) for records in invocations for r in records if r is not bad]

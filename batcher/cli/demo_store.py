@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.stores import About, ObjectStore, Stored, Upload
 
@@ -19,7 +17,6 @@ class FailingOnce:
         """What the real store raised last, if that means that something was not written."""
         self._store = store
         self._fragment: str | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def fail_next(self, fragment: str) -> None:
         """Let the next PUT fail whose key has `fragment` in it."""
@@ -29,7 +26,6 @@ class FailingOnce:
         self, key: str, body: bytes, about: About, *, replaces: str | None = None
     ) -> Stored:
         """Store one object, or fail without having sent anything; see `ObjectStore.put`."""
-        self._loop = asyncio.get_running_loop()
         if self._fragment is not None and self._fragment in key:
             self._fragment = None
             self.failed.append(key)
@@ -52,18 +48,3 @@ class FailingOnce:
     async def aclose(self) -> None:
         """Close the real store."""
         await self._store.aclose()
-
-    def close(self) -> None:
-        """Close the real store and the handler's loop, which in Lambda die with the environment."""
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.run_until_complete(self._finish())
-            loop.close()
-
-    async def _finish(self) -> None:
-        """End what a signal has interrupted, and close."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self.aclose()

@@ -91,7 +91,9 @@ class Batch:
             self.positions.append(positions)
         else:  # nobody asks for them again: a long batch keeps only their digest
             names = [str(positions)] if isinstance(positions, Numbered) else positions
-            self._rolling.update("".join(f"{name}\n" for name in names).encode())
+            self._rolling.update(
+                "".join(f"{name}\n" for name in names).encode("utf-8", "surrogatepass")
+            )
 
     def digest(self) -> str:
         """Tell this set of positions from any other: 64 hex digits; see `batcher.keys`."""
@@ -104,7 +106,8 @@ class Batch:
 
     def lowest_sequence_number(self) -> str | None:
         """Give the lowest number of a FIFO queue's records, None of any other's."""
-        return min(self._sequence_numbers, key=int, default=None)
+        numbers = filter(str.isdecimal, self._sequence_numbers)
+        return min(numbers, key=int, default=None)
 
 
 class OpenBatches:

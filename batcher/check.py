@@ -6,7 +6,8 @@ has a bad record in it, or newlines, is looked at record by record.
 
 from __future__ import annotations
 
-import sys
+import json
+import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ import msgspec
 import orjson
 
 if TYPE_CHECKING:
-    from batcher.run import Run
+    from batcher.run import Payloads, Run
 
 MAX_DEPTH = 1024  # what orjson reads; deeper values stop most readers
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -36,9 +37,9 @@ _NEWLINE = 0x0A
 _SHOWN_CHARACTERS = 120
 
 # Reads a value without building it: 0.7 µs a record of 1 KiB, where orjson.loads takes 2.9 µs. It
-# takes str and bytes, lets invalid UTF-8 pass in bytes, and has no depth limit from Python 3.12 on.
+# takes str and bytes, lets invalid UTF-8 pass in bytes, and goes as deep as Python's stack does.
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
-_HAS_C_STACK_LIMIT = sys.version_info < (3, 12)
+_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])")
 
 
 class Reason(StrEnum):
@@ -122,7 +123,7 @@ def _is_json(run: Run) -> bool:
         deque(map(_skip, run.payloads), 0)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
-    return _is_utf8(run) and (_HAS_C_STACK_LIMIT or not any(map(_may_be_deep, run.payloads)))
+    return _is_utf8(run) and not _has_deep(run.payloads)
 
 
 def _is_utf8(run: Run) -> bool:
@@ -149,6 +150,12 @@ def _is_encodable(run: Run) -> bool:
     return True
 
 
+def _has_deep(payloads: Payloads) -> bool:
+    """Say whether a value could be too deep: only long ones are looked at by themselves."""
+    longest = max(map(len, payloads), default=0)
+    return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, payloads))
+
+
 def _may_be_deep(payload: bytes | str) -> bool:
     """Say whether a value could be deeper than `MAX_DEPTH`, from its size and brackets alone."""
     if len(payload) <= 2 * MAX_DEPTH:
@@ -173,7 +180,7 @@ def _check_each(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
             continue
         outcome = judge(raw)
         if isinstance(outcome, bytes) and len(outcome) >= max_bytes:
-            detail = f"{len(outcome) + 1} bytes with its newline; max_bytes is {max_bytes}"
+            detail = f"{len(outcome) + 1} bytes with its newline; at most {max_bytes} are allowed"
             outcome = (Reason.TOO_LARGE, detail)
         if isinstance(outcome, bytes):
             payloads.append(outcome)
@@ -204,12 +211,16 @@ def _judge_json(raw: bytes) -> bytes | tuple[Reason, str]:
 def _too_deep(raw: bytes) -> tuple[Reason, str] | None:
     """Say what is wrong with a value that could be too deep, by the one that reads 1,024."""
     try:
-        orjson.loads(raw)
+        try:
+            orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            if "infinity" not in str(error):
+                raise
+            orjson.loads(_NUMBER.sub(b"0", raw))  # 1e999 is JSON; only orjson cannot hold it
     except orjson.JSONDecodeError as error:
         if "depth" in str(error):
             return Reason.TOO_DEEP, f"nested deeper than {MAX_DEPTH}"
-        if "infinity" not in str(error):  # 1e999 is JSON; only orjson cannot hold it
-            return Reason.NOT_JSON, f"not one JSON value: {error}"
+        return Reason.NOT_JSON, f"not one JSON value: {error}"
     return None
 
 
@@ -271,7 +282,8 @@ def transformed(run: Run, transform: Transform) -> Checked:
                 payloads.append(to_payload(new))
                 kept.append(index)
         except Exception as error:  # noqa: BLE001  # whatever the user's code raises is the answer
-            detail = f"transform raised {type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
+            raised = f"transform raised {type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
+            detail = raised.encode("utf-8", "backslashreplace").decode()
             bad.append(BadRecord(run.take([index]), Reason.TRANSFORM, detail))
     good = replace(run.take(kept), payloads=payloads)
     return Checked(good, bad, run.take(left_out) if left_out else None)
@@ -281,7 +293,8 @@ def to_payload(record: object) -> bytes:
     """Give the bytes of a record: text and bytes as they are, a dict as JSON.
 
     Raises:
-        TypeError: it is none of these, or holds something that JSON has no form for.
+        TypeError: it is none of these, or holds something that JSON has no form for. NaN is none
+            such: it becomes a payload that `check` finds bad.
         UnicodeEncodeError: the text has a lone surrogate.
     """
     if isinstance(record, bytes):
@@ -289,6 +302,34 @@ def to_payload(record: object) -> bytes:
     if isinstance(record, str):
         return record.encode()
     if isinstance(record, dict):
-        return orjson.dumps(record)
+        return _dict_to_json(record)
     msg = f"a record is a dict, str or bytes, not {type(record).__name__}"
     raise TypeError(msg)
+
+
+def _dict_to_json(record: dict[str, Any]) -> bytes:
+    """Write a dict as JSON; one with NaN in it as what checking will refuse."""
+    try:
+        text = orjson.dumps(record)
+        if b"null" not in text or not _has_nan(record):  # orjson writes NaN as null
+            return text
+    except orjson.JSONEncodeError:  # deeper than 254, or whole numbers over 64 bits, perhaps
+        pass
+    try:
+        return json.dumps(record, separators=(",", ":"), default=_plain).encode()
+    except RecursionError:
+        msg = "a record is nested too deep to be written as JSON"
+        raise TypeError(msg) from None
+
+
+def _has_nan(record: object) -> bool:
+    try:
+        json.dumps(record, allow_nan=False, default=_plain)
+    except ValueError:
+        return True
+    return False
+
+
+def _plain(value: object) -> object:
+    """Write what only orjson knows, dates and the like, as orjson does."""
+    return orjson.loads(orjson.dumps(value))

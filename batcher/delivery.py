@@ -57,7 +57,7 @@ def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch],
     batches: dict[Batch, None] = {}
     decisions = []
     for run in event.runs:
-        admitted = intake.admit(run, bad.pop(run.origin, ()))
+        admitted = intake.admit(run, bad.pop(run.origin, ()), event.positions)
         decisions.append(admitted)
         for route, part in admitted.routed:
             ordered = part

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from batcher.errors import BatcherError, RetryableError
 from batcher.policy import FlushReason
-from batcher.writer import uninterrupted
+from batcher.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine

@@ -43,14 +43,16 @@ class Intake:
         self._on_bad_record = settings.on_bad_record
         self._transform = transform
 
-    def admit(self, run: Run, bad: Sequence[BadRecord] = ()) -> Admitted:
+    def admit(self, run: Run, bad: Sequence[BadRecord] = (), order: Sequence[str] = ()) -> Admitted:
         """Transform, check and route a run.
 
         Args:
             run: records of one origin.
             bad: records of the same origin that were found bad before.
+            order: the positions in their order, where some of them stand in `bad` alone.
         """
         admitted = Admitted()
+        positions = order or run.positions
         all_bad = list(bad)
         if self._transform is not None:
             changed = transformed(run, self._transform)
@@ -63,6 +65,8 @@ class Intake:
         for partition, part in self._template.split(checked.good):
             admitted.routed.append((Route(run.origin, partition), part))
         if all_bad:
+            rank = {position: index for index, position in enumerate(positions)}
+            all_bad.sort(key=lambda record: rank.get(record.position, 0))  # stages find them
             self._set_aside(admitted, all_bad)
         return admitted
 

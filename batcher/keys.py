@@ -42,7 +42,9 @@ LONGEST_SUFFIX_BYTES = len(".ndjson.zst")
 
 def digest_of(positions: Sequence[object]) -> str:
     """Tell one set of positions from another: SHA-256, as 64 hex digits, of them, line by line."""
-    return hashlib.sha256("\n".join(map(str, positions)).encode()).hexdigest()
+    return hashlib.sha256(
+        "\n".join(map(str, positions)).encode("utf-8", "surrogatepass")
+    ).hexdigest()
 
 
 def sequence_name(origin: Origin, first: str) -> str:
@@ -141,6 +143,8 @@ def key_of(batch: Batch, name: str, settings: Settings) -> str:
         file = f"{name}{QUARANTINE_SUFFIX}"
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
+        if not any(folders) and name.startswith("_"):  # right under the root these are batcher's
+            name = f"%5F{name[1:]}"
         file = f"{name}{EXTENSIONS[Format(settings.format)]}{SUFFIXES[settings.compression]}"
     return "/".join(filter(None, [settings.root, *folders, file]))
 
@@ -154,4 +158,6 @@ def longest_key_bytes(root: str, fanout: int, partition_bytes: int) -> int:
     """Bound the bytes of any key under these settings."""
     salt_bytes = fanout.bit_length() - 1
     name_bytes = LONGEST_NAME_BYTES + LONGEST_SUFFIX_BYTES
-    return len(root.encode()) + salt_bytes + partition_bytes + name_bytes + 3
+    return (
+        len(root.encode("utf-8", "surrogatepass")) + salt_bytes + partition_bytes + name_bytes + 3
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
 from typing import Any
@@ -35,7 +36,7 @@ def escape(value: object) -> str:
     """
     if value is None:
         return DEFAULT_PARTITION
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) else _json(value)
     if text in {"", ".", ".."}:
         return DEFAULT_PARTITION
     # quote() leaves "~" as it is; here it separates the digest and so is encoded
@@ -84,7 +85,7 @@ class Template:
                     found.append(f"{{{placeholder}}}: only A-Za-z0-9._-=/ beside the directives")
             elif kind != "field" or "" in argument.split("."):
                 found.append(f"{{{placeholder}}}: use {{arrival:%Y-%m-%d}} or {{field:name}}")
-        folders = _PLACEHOLDER.sub("x", text).strip("/").split("/")
+        folders = _PLACEHOLDER.sub(_example, text.strip("/")).split("/")
         if text and any(folder in {"", ".", ".."} for folder in folders):
             found.append(f"{text!r} has an empty, '.' or '..' folder")
         return found
@@ -160,11 +161,36 @@ class Template:
 
     def _values(self, payload: bytes | str) -> tuple[str, ...]:
         """Look up this record's fields, escaped; a missing one is the default partition."""
-        try:
-            record = orjson.loads(payload)
-        except orjson.JSONDecodeError:  # a line, or a number that only readers of text can hold
-            return (DEFAULT_PARTITION,) * sum(path is not None for path in self._paths)
-        return tuple(escape(_lookup(record, path)) for path in self._paths if path is not None)
+        paths = [path for path in self._paths if path is not None]
+        found = _find(orjson.loads, payload, paths)
+        if found is None or float in map(type, found):
+            # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not
+            found = _find(json.loads, payload, paths)
+        return (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape, found))
+
+
+def _example(placeholder: re.Match[str]) -> str:
+    """Fill one placeholder in, as far as folders go."""
+    kind, _, argument = placeholder[1].partition(":")
+    return _DIRECTIVE.sub("x", argument) if kind == "arrival" else "x"
+
+
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # whole numbers over 64 bits
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _find(
+    loads: Callable[[bytes | str], object], payload: bytes | str, paths: Sequence[Sequence[str]]
+) -> list[object] | None:
+    """Look fields up in a payload; None where it cannot be read."""
+    try:
+        record = loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return [_lookup(record, path) for path in paths]
 
 
 def _lookup(record: object, path: Sequence[str]) -> object:

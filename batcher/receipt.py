@@ -69,4 +69,8 @@ def metadata(
 
 def _ascii(position: str) -> str:
     """Percent-encode what a header cannot hold: a file's name may have anything in it."""
-    return position if position.isascii() and position.isprintable() else quote(position)
+    return (
+        position
+        if position.isascii() and position.isprintable()
+        else quote(position, errors="surrogatepass")
+    )

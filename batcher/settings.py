@@ -111,8 +111,7 @@ class Settings:
             if value is not None:
                 self._set(spec.name, self._parsed_or_default(spec, value, faults))
         self._derive()
-        faults += _range_faults(self)
-        faults += [] if faults else _fit_faults(self)
+        faults += [*_range_faults(self), *_fit_faults(self)]
         if faults:
             raise SettingsError(faults)
 
@@ -191,13 +190,17 @@ def _number(value: object) -> float:
     return float(value)  # type: ignore[arg-type]  # a TypeError is what we want of all else
 
 
-def _whole(value: object) -> int | None:
+def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         msg = f"expected a whole number, got {value!r}"
         raise TypeError(msg)
+    return int(value)
+
+
+def _whole_or_none(value: object) -> int | None:
     if isinstance(value, str) and value.strip().lower() in {"", "none"}:
         return None
-    return int(value)
+    return _whole(value)
 
 
 def _boolean(value: object) -> bool:
@@ -225,7 +228,7 @@ _PARSERS: Mapping[str, Callable[[Any], object]] = {
     "str": _text,
     "float": _number,
     "int": _whole,
-    "int | None": _whole,
+    "int | None": _whole_or_none,
     "bool": _boolean,
     "Mapping[str, str]": _text_map,
 }
@@ -276,7 +279,9 @@ def _carried_faults(settings: Settings) -> list[str]:
     faults = []
     if len(settings.tags) > MAX_TAGS:
         faults.append(f"tags: {len(settings.tags)} of them; S3 takes {MAX_TAGS} an object")
-    size = sum(len(k.encode()) + len(v.encode()) for k, v in settings.metadata.items())
+    size = sum(
+        len(f"{k}{v}".encode("utf-8", "surrogatepass")) for k, v in settings.metadata.items()
+    )
     if size > MAX_USER_METADATA_BYTES:
         faults.append(f"metadata: {size} bytes; at most {MAX_USER_METADATA_BYTES}")
     for name, value in settings.metadata.items():
@@ -296,6 +301,8 @@ def _fit_faults(settings: Settings) -> list[str]:
             f"max_bytes: {settings.max_bytes} is over budget_bytes ({settings.budget_bytes}), "
             f"which streaming in parts allows only from a budget of {needed} on"
         )
+    if Template.faults(settings.partition_by):
+        return faults
     template = Template(settings.partition_by)
     if settings.fanout == 1 and not template.is_first_folder_safe:
         faults.append(

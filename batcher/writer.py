@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from batcher.encode import Checksum, Codec, Members
 from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
@@ -15,6 +15,7 @@ from batcher.keys import key_of, name_of
 from batcher.parts import part_bytes_for
 from batcher.receipt import DIGEST, Receipt, content_type, metadata
 from batcher.stores.base import About, ObjectStore, Stored, Upload
+from batcher.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from batcher.batch import Batch
     from batcher.flight import Flight
     from batcher.settings import Settings
-
-T = TypeVar("T")
 
 ABORT_TIMEOUT_S = 1.0
 """The most an abort may take: it runs within the deadline margin of a Lambda function."""
@@ -267,20 +266,6 @@ async def _abort(upload: Upload) -> None:
     """Abort, whatever else happens; the bucket's lifecycle rule is the net below."""
     with suppress(BatcherError, TimeoutError):  # the first error tells the story
         await uninterrupted(asyncio.wait_for(upload.abort(), ABORT_TIMEOUT_S))
-
-
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for `work` to end even when cancelled meanwhile; the cancellation then goes on."""
-    task = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()
 
 
 def first_of(group: BaseExceptionGroup[BatcherError]) -> BatcherError:

@@ -32,7 +32,7 @@ def read_event(event: object, now_s: float) -> Event:
         records = event.get("Records")
         if records == []:
             return Event(source="empty", runs=[], bad=[], positions=[])
-        if isinstance(records, Sequence) and not isinstance(records, str | bytes):
+        if isinstance(records, list) and records:
             return _READERS[_source_of(records)](records, now_s)
         foreign = _foreign_source(event)
         if foreign is None:

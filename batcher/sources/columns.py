@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
-
-import orjson
 
 from batcher.check import BadRecord, Reason
 from batcher.errors import RejectedError
@@ -98,7 +97,7 @@ def texts_only(run: Run, detail: str) -> tuple[Run, list[BadRecord]]:
     bad = []
     for index in odd:
         one = run.take([index])
-        shown = orjson.dumps(one.payloads[0], default=repr)
+        shown = json.dumps(one.payloads[0], default=repr).encode()
         bad.append(BadRecord(replace(one, payloads=[shown]), Reason.MALFORMED, detail))
     good = sorted(set(range(len(run))) - set(odd))
     return run.take(good), bad

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-
+from batcher.check import to_payload
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.sources.event import Event
 
@@ -17,14 +15,6 @@ _ORIGIN = Origin("direct", Naming.FRESH)
 def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
     """Read dicts into one run."""
     positions = Numbered("", range(len(records)))
-    payloads = list(map(_as_json, records))
+    payloads = list(map(to_payload, records))
     run = Run(_ORIGIN, payloads, positions, Same(now_s, len(records)))
     return Event("direct", [run], [], positions, is_direct=True)
-
-
-def _as_json(record: Mapping[str, Any]) -> bytes:
-    """Write what Lambda parsed as JSON again."""
-    try:
-        return orjson.dumps(record)
-    except TypeError:  # whole numbers over 64 bits, or a lone surrogate, which checking will find
-        return json.dumps(record, separators=(",", ":")).encode()

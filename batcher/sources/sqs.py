@@ -44,7 +44,7 @@ def read(records: Records, now_s: float) -> Event:
         ids = [at(r, "messageId") for r in records]
         bodies = [at(r, "body") for r in records]
         sent_s = [seconds(at(r, "attributes", "SentTimestamp"), _MS, now_s) for r in records]
-        arns = {at(r, "eventSourceARN") for r in records}
+        arns = set(map(_arn, records))
     numbers = None
     if at(records[0], "attributes", "SequenceNumber") is not None:
         numbers = [str(at(r, "attributes", "SequenceNumber") or "") for r in records]
@@ -81,8 +81,9 @@ def from_first_failure(groups: Mapping[str, str]) -> Failures:
     return failures
 
 
-def _arn(record: Mapping[str, object]) -> object:
-    return at(record, "eventSourceARN")
+def _arn(record: Mapping[str, object]) -> str:
+    found = at(record, "eventSourceARN")
+    return found if isinstance(found, str) else ""
 
 
 def _in_order(run: Run, numbers: Sequence[str]) -> Run:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote
 
 import orjson
 
 from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
 from batcher.stores.base import About, Stored
+from batcher.uninterrupted import uninterrupted
+
+T = TypeVar("T")
 
 _META = ".meta"
 
@@ -26,12 +31,14 @@ def folder_of(url: str) -> Path:
 class FileStore:
     """Writes a temporary dot-file, syncs it, and links it to its name: whole or not at all.
 
-    What an object carries beside its body stands in `.meta/{key}.json`.
+    What an object carries beside its body stands in `.meta/{key}.json`. Creating is safe against
+    other processes; replacing, which only event sources do, against other threads of this one.
     """
 
     def __init__(self, folder: Path) -> None:
         """Write under `folder`, which is made when it is not there."""
         self.folder = folder
+        self._replacing = threading.Lock()  # a look and a replacement are two steps
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.folder)!r})"
@@ -40,11 +47,12 @@ class FileStore:
         self, key: str, body: bytes, about: About, *, replaces: str | None = None
     ) -> Stored:
         """Store one object; see `ObjectStore.put`."""
-        return await asyncio.to_thread(self._put, key, body, about, replaces)
+        return await _in_thread(self._put, key, body, about, replaces)
 
     def _put(self, key: str, body: bytes, about: About, replaces: str | None) -> Stored:
         with translated(key):
             temporary = self._temporary(key)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("xb") as file:
                     file.write(body)
@@ -54,7 +62,7 @@ class FileStore:
 
     async def head(self, key: str) -> Stored | None:
         """Look at an object; see `ObjectStore.head`."""
-        return await asyncio.to_thread(self._head, key)
+        return await _in_thread(self._head, key)
 
     def _head(self, key: str) -> Stored | None:
         with translated(key):
@@ -70,14 +78,20 @@ class FileStore:
 
     async def create_upload(self, key: str, about: About, *, part_bytes: int) -> FileUpload:
         """Open a file that parts are written into; see `ObjectStore.create_upload`."""
+        temporary = self._temporary(key)
+        upload = FileUpload(self, key, about, part_bytes, temporary)
 
-        def create() -> Path:
+        def create() -> None:
             with translated(key):
-                temporary = self._temporary(key)
+                temporary.parent.mkdir(parents=True, exist_ok=True)
                 temporary.touch(exist_ok=False)
-                return temporary
 
-        return FileUpload(self, key, about, part_bytes, await asyncio.to_thread(create))
+        try:
+            await _in_thread(create)
+        except asyncio.CancelledError:
+            await upload.abort()  # nobody else has it yet
+            raise
+        return upload
 
     async def aclose(self) -> None:
         """Do nothing: the files stay."""
@@ -103,13 +117,15 @@ class FileStore:
             _sync(temporary)
             if replaces is None:
                 os.link(temporary, path)  # fails where the name is taken, in one step
+                meta_temporary.replace(meta_path)
             else:
-                there = self._head(key)
-                if there is None or there.etag != replaces:
-                    msg = f"{key}: the file is not the one to be replaced"
-                    raise PreconditionFailedError(msg)
-                temporary.replace(path)
-            meta_temporary.replace(meta_path)
+                with self._replacing:
+                    there = self._head(key)
+                    if there is None or there.etag != replaces:
+                        msg = f"{key}: the file is not the one to be replaced"
+                        raise PreconditionFailedError(msg)
+                    temporary.replace(path)
+                    meta_temporary.replace(meta_path)
         except FileExistsError:
             msg = f"{key}: the file is there already"
             raise PreconditionFailedError(msg) from None
@@ -126,9 +142,7 @@ class FileStore:
         return self.folder / _META / f"{key}.json"
 
     def _temporary(self, key: str) -> Path:
-        folder = self._path(key).parent
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f".{secrets.token_hex(8)}.tmp"
+        return self._path(key).parent / f".{secrets.token_hex(8)}.tmp"
 
 
 class FileUpload:
@@ -152,7 +166,7 @@ class FileUpload:
                 file.seek((number - 1) * self._part_bytes)
                 file.write(body)
 
-        await asyncio.to_thread(write)
+        await _in_thread(write)
 
     async def complete(self, *, replaces: str | None = None) -> Stored:
         """Sync the file and give it its name; see `Upload.complete`."""
@@ -163,7 +177,7 @@ class FileUpload:
                 self._temporary.unlink(missing_ok=True)
                 return stored
 
-        return await asyncio.to_thread(publish)
+        return await _in_thread(publish)
 
     async def abort(self) -> None:
         """Remove the file; see `Upload.abort`."""
@@ -172,7 +186,7 @@ class FileUpload:
             with translated(self._key):
                 self._temporary.unlink(missing_ok=True)
 
-        await asyncio.to_thread(remove)
+        await _in_thread(remove)
 
 
 @contextmanager
@@ -180,12 +194,17 @@ def translated(key: str) -> Iterator[None]:
     """Turn what the operating system says about `key` into what a caller can act on."""
     try:
         yield
-    except (PermissionError, NotADirectoryError, IsADirectoryError) as error:
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         msg = f"cannot write {key}: {error.strerror}: check the folder and who may write to it"
         raise RejectedError(msg) from error
     except OSError as error:
         msg = f"cannot write {key}: {error.strerror or error}: check the disk's space and health"
         raise RetryableError(msg) from error
+
+
+async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
+    """Run blocking work in a thread; it is never left to go on by itself, not even cancelled."""
+    return await uninterrupted(asyncio.to_thread(work, *arguments))
 
 
 def _sync(path: Path) -> None:

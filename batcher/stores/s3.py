@@ -144,7 +144,7 @@ class S3Upload:
         self._names = {"Bucket": store.bucket, "Key": key, "UploadId": upload_id}
         self._key = key
         self._parts: dict[int, dict[str, Any]] = {}
-        self._size_bytes = 0
+        self._sizes: dict[int, int] = {}
 
     async def put_part(self, number: int, body: bytes) -> None:
         """Send part `number`; see `Upload.put_part`."""
@@ -154,19 +154,20 @@ class S3Upload:
                 **self._names, PartNumber=number, Body=body, ChecksumCRC32=crc
             )
         self._parts[number] = {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": crc}
-        self._size_bytes += len(body)
+        self._sizes[number] = len(body)
 
     async def complete(self, *, replaces: str | None = None) -> Stored:
         """Make the object appear; see `Upload.complete`. S3 checks the total size."""
         parts = [self._parts[number] for number in sorted(self._parts)]
+        size_bytes = sum(self._sizes.values())
         async with self._store._calling("CompleteMultipartUpload", self._key) as client:  # noqa: SLF001
             answer = await client.complete_multipart_upload(
                 **self._names,
                 **_condition(replaces),
                 MultipartUpload={"Parts": parts},
-                MpuObjectSize=self._size_bytes,
+                MpuObjectSize=size_bytes,
             )
-        return Stored(answer["ETag"], self._size_bytes, self._about.metadata)
+        return Stored(answer["ETag"], size_bytes, self._about.metadata)
 
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""

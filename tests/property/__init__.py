@@ -1,0 +1,1 @@
+"""What holds of all values: Hypothesis over the pure core."""

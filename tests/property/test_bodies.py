@@ -1,0 +1,160 @@
+"""Bodies read back to their text, their checksums are right, and their parts are legal."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from unit.examples import run_of
+
+from batcher import encode
+from batcher.encode import Checksum, Codec, Members, lines
+from batcher.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_bytes_for
+from batcher.writer import Body, _parts
+from property.strategies import good_payloads, json_texts
+
+try:
+    from compression import zstd
+except ImportError:  # before Python 3.14
+    from backports import zstd
+
+DECODE: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.decompress,
+    "zstd": zstd.decompress,
+}
+CODECS = [("none", 0), ("gzip", 1), ("gzip", 6), ("zstd", 1)]
+MEMBER = 64
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_members() -> Iterator[None]:
+    """Cut members so small that a few records fill many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "MEMBER_BYTES", MEMBER)
+        yield
+
+
+def encoded(texts: list[bytes], compression: str, level: int) -> tuple[bytes, Checksum, list[int]]:
+    """Encode a text that comes in pieces: the body, its checksum, and the members' sizes."""
+    members, codec, checksum = Members(), Codec(compression, level), Checksum()
+    full = [member for text in texts for member in members.cut(text)]
+    rest = members.rest()
+    pieces = []
+    sizes = []
+    for member in [*full, *([rest] if rest else [])]:
+        piece, crc, size_bytes = codec.encode(member)
+        checksum.add(crc, size_bytes)
+        pieces.append(piece)
+        sizes.append(size_bytes)
+    return b"".join(pieces), checksum, sizes
+
+
+def cut_at(text: bytes, cuts: list[int]) -> list[bytes]:
+    """Cut a text at these places."""
+    ends = sorted({min(cut, len(text)) for cut in cuts} | {0, len(text)})
+    return [text[a:b] for a, b in pairwise(ends)]
+
+
+@given(st.binary(max_size=500), st.lists(st.integers(0, 500), max_size=8), st.sampled_from(CODECS))
+def test_a_body_reads_back_and_is_the_same_however_its_text_came(
+    text: bytes, cuts: list[int], codec: tuple[str, int]
+) -> None:
+    """The boundaries of members are by size alone, whatever the runs; checksums are of the text."""
+    compression, level = codec
+    body, checksum, sizes = encoded(cut_at(text, cuts), compression, level)
+    assert DECODE[compression](body) == text if body else not text
+    assert encoded([text] if text else [], compression, level)[0] == body
+    assert (checksum.crc32, checksum.size_bytes) == (zlib.crc32(text), len(text))
+    assert sizes == [MEMBER] * (len(text) // MEMBER) + [len(text) % MEMBER] * (
+        len(text) % MEMBER > 0
+    )
+
+
+@given(st.lists(good_payloads | st.just(b"x" * 50), max_size=20), st.integers(1, 200))
+def test_text_is_the_payloads_line_by_line(payloads: list[bytes], piece_bytes: int) -> None:
+    """However long the pieces; text and bytes alike."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encode, "PIECE_BYTES", piece_bytes)
+        expected = b"".join(p + b"\n" for p in payloads)
+        assert b"".join(lines(run_of(*payloads))) == expected
+        assert b"".join(lines(run_of(*(p.decode() for p in payloads)))) == expected
+
+
+@given(st.lists(json_texts(), max_size=10), st.sampled_from(CODECS[1:]), st.integers(0, 10))
+def test_the_same_runs_in_other_slices_give_the_same_bytes(
+    payloads: list[bytes], codec: tuple[str, int], at: int
+) -> None:
+    """A run cut in two is the same body."""
+    run = run_of(*payloads)
+    cut = min(at, len(payloads))
+    halves = [*lines(run_of(*payloads[:cut])), *lines(run_of(*payloads[cut:]))]
+    assert encoded(lines(run), *codec)[0] == encoded(halves, *codec)[0]
+
+
+@given(
+    st.integers(MIN_PART_BYTES, MAX_PART_BYTES), st.integers(0, 12), st.integers(-(10**9), 10**9)
+)
+def test_parts_are_of_a_legal_size_and_number(wanted_bytes: int, doubled: int, off: int) -> None:
+    """At least 5 MiB, at most 5 GiB, at most 10,000, and no larger than needed."""
+    body_bytes = max(0, (wanted_bytes << doubled) * MAX_PARTS + off)
+    try:
+        part_bytes = part_bytes_for(wanted_bytes, body_bytes)
+    except ValueError:
+        assert body_bytes > MAX_PART_BYTES * MAX_PARTS // 2
+        return
+    assert MIN_PART_BYTES <= part_bytes <= MAX_PART_BYTES
+    assert -(-body_bytes // part_bytes) <= MAX_PARTS
+    assert part_bytes % wanted_bytes == 0
+    assert part_bytes == wanted_bytes or body_bytes > part_bytes // 2 * MAX_PARTS
+
+
+async def parts_of(before: list[bytes], after: list[bytes], part_bytes: int) -> list[bytes]:
+    """Cut a body of which a part is there, and the rest comes."""
+    body = Body()
+    for piece in before:
+        body.append(piece)
+
+    async def coming() -> AsyncIterator[bytes]:
+        for piece in after:
+            yield piece
+
+    parts = [part async for part in _parts(body, coming(), part_bytes)]
+    assert body.size_bytes == 0
+    assert body.total_bytes == sum(map(len, before)) + sum(map(len, after))
+    return parts
+
+
+pieces = st.lists(st.binary(min_size=1, max_size=30), max_size=6)
+
+
+@given(pieces, pieces, st.integers(1, 40))
+def test_parts_are_of_one_size_and_join_to_the_body(
+    before: list[bytes], after: list[bytes], part_bytes: int
+) -> None:
+    """All but the last, which may be smaller but is never empty."""
+    parts = asyncio.run(parts_of(before, after, part_bytes))
+    assert b"".join(parts) == b"".join(before + after)
+    assert all(len(part) == part_bytes for part in parts[:-1])
+    assert all(0 < len(part) <= part_bytes for part in parts[-1:])
+
+
+@given(pieces, st.lists(st.integers(0, 20), max_size=5))
+def test_a_body_gives_its_bytes_in_order(given_pieces: list[bytes], cuts: list[int]) -> None:
+    """Whatever is cut off its start, and the rest."""
+    body = Body()
+    for piece in given_pieces:
+        body.append(piece)
+    taken = b""
+    for cut in cuts:
+        if cut <= body.size_bytes:
+            taken += body.cut(cut)
+    whole = b"".join(given_pieces)
+    assert body.size_bytes == len(whole) - len(taken)
+    assert taken + body.rest() == whole

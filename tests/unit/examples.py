@@ -1,0 +1,112 @@
+"""Examples to test with: runs, messages and records like the ones that sources send."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from batcher.batch import Batch, Route
+from batcher.encode import lines
+from batcher.policy import FlushReason
+from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.settings import Settings
+
+LIBRARY = Origin("library", Naming.FRESH)
+QUEUE = Origin("sqs", Naming.MESSAGE_SET, "my-queue")
+SHARD = Origin("kinesis", Naming.SEQUENCE, "orders-shardId-000000000003")
+SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
+QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
+FIFO_ARN = "arn:aws:sqs:us-east-2:123456789012:orders.fifo"
+STREAM_ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/orders"
+ARRIVAL_S = 1_795_417_200.0
+"""2026-11-23 07:00 UTC."""
+EVENTS = Path(__file__).parent.parent / "events"
+
+
+def settings_of(**values: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
+    """Settings with a bucket, for nothing works without one."""
+    return Settings(**{"bucket": "my-bucket", **values})
+
+
+def run_of(
+    *payloads: bytes | str,
+    origin: Origin = LIBRARY,
+    arrivals_s: Sequence[float] | None = None,
+    positions: Sequence[str] | None = None,
+    **columns: Any,  # noqa: ANN401  # as Run takes them
+) -> Run:
+    """Make a run of these payloads, all of one type."""
+    count = len(payloads)
+    return Run(
+        origin,
+        list(payloads),  # type: ignore[arg-type]  # all of one type, as the caller sees to
+        Numbered("", range(count)) if positions is None else positions,
+        Same(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
+        **columns,
+    )
+
+
+def batch_of(
+    run: Run,
+    partition: str = "",
+    *,
+    is_quarantine: bool = False,
+    sealed: FlushReason | None = FlushReason.EVENT,
+) -> Batch:
+    """Make a batch of one run."""
+    batch = Batch(Route(run.origin, partition, is_quarantine), 0.0, float("inf"))
+    texts = lines(run)
+    batch.add(run, texts, sum(map(len, texts)))
+    batch.sealed = sealed
+    return batch
+
+
+def event_from(name: str) -> Any:  # noqa: ANN401  # JSON
+    """Read an event as a service sends it."""
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def message(identity: str, body: object = "{}", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make one message of a standard queue; `sent_ms` and `arn` can be chosen."""
+    return {
+        "messageId": identity,
+        "receiptHandle": "AQEB",
+        "body": body,
+        "attributes": {"SentTimestamp": str(changes.get("sent_ms", int(ARRIVAL_S * 1000)))},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": changes.get("arn", QUEUE_ARN),
+    }
+
+
+def fifo_message(
+    identity: str, number: object, group: str = "g", body: object = "{}"
+) -> dict[str, Any]:
+    """Make one message of a FIFO queue."""
+    made = message(identity, body, arn=FIFO_ARN)
+    made["attributes"] |= {"SequenceNumber": number, "MessageGroupId": group}
+    return made
+
+
+def kinesis_record(
+    number: str, data: bytes = b"{}", *, shard: str = "shardId-000000000003", arn: str = STREAM_ARN
+) -> dict[str, Any]:
+    """Make one record of a stream."""
+    return {
+        "kinesis": {
+            "partitionKey": "1",
+            "sequenceNumber": number,
+            "data": b64encode(data).decode(),
+            "approximateArrivalTimestamp": ARRIVAL_S,
+        },
+        "eventSource": "aws:kinesis",
+        "eventID": f"{shard}:{number}",
+        "eventSourceARN": arn,
+    }
+
+
+def texts_of(batch: Batch) -> bytes:
+    """Take all text out of a batch."""
+    return b"".join(batch.take_texts())

@@ -1,0 +1,40 @@
+"""Counts: what has happened so far."""
+
+from __future__ import annotations
+
+from batcher.counts import Counts
+from batcher.intake import Intake
+from batcher.receipt import Receipt
+from unit.examples import batch_of, run_of, settings_of
+
+
+def test_a_written_object_counts_its_records_and_bytes() -> None:
+    """Bytes in are payloads with their newlines, bytes out the object's."""
+    counts = Counts()
+    counts.written(batch_of(run_of(b"1", b"22")), Receipt("k", 2, 99))
+    assert (counts.records, counts.objects, counts.bytes_in, counts.bytes_out) == (2, 1, 5, 99)
+    assert counts.quarantined == 0
+
+
+def test_a_quarantine_object_counts_apart() -> None:
+    """Its records are not among those written."""
+    counts = Counts()
+    counts.written(
+        batch_of(run_of(b"1"), is_quarantine=True), Receipt("k", 1, 99, quarantined=True)
+    )
+    assert (counts.records, counts.objects, counts.bytes_in, counts.quarantined) == (0, 0, 0, 1)
+
+
+def test_dropped_and_left_out_records_are_told_apart() -> None:
+    """A bad record that is dropped is none that the transform left out."""
+    intake = Intake(settings_of(on_bad_record="drop"), lambda p: None if p == b"0" else p)
+    counts = Counts()
+    counts.admitted(intake.admit(run_of(b"0", b"x", b"0", b"1")))
+    assert (counts.dropped, counts.left_out, counts.refused) == (1, 2, 0)
+
+
+def test_refused_records_are_counted() -> None:
+    """Those that go back to the user."""
+    counts = Counts()
+    counts.admitted(Intake(settings_of(on_bad_record="fail")).admit(run_of(b"x", b"1", b"y")))
+    assert (counts.dropped, counts.left_out, counts.refused) == (0, 0, 2)

@@ -1,0 +1,120 @@
+"""Layers: the pure core imports nothing that waits or looks; what is lazy stays so."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import batcher
+
+PACKAGE = Path(batcher.__file__).parent
+PURE = [
+    "batch",
+    "check",
+    "counts",
+    "encode",
+    "errors",
+    "intake",
+    "keys",
+    "ledger",
+    "partition",
+    "parts",
+    "policy",
+    "quarantine",
+    "receipt",
+    "run",
+    "settings",
+    "units",
+    *sorted(f"sources/{path.stem}" for path in (PACKAGE / "sources").glob("*.py")),
+]
+IMPURE = {
+    "aioboto3",
+    "aiobotocore",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "logging",
+    "os",
+    "random",
+    "secrets",
+    "socket",
+    "subprocess",
+    "threading",
+    "time",
+}
+IMPURE_OURS = {
+    "batcher.batcher",
+    "batcher.budget",
+    "batcher.cli",
+    "batcher.delivery",
+    "batcher.dispatch",
+    "batcher.flight",
+    "batcher.handler",
+    "batcher.stores",
+    "batcher.ticket",
+    "batcher.writer",
+}
+
+
+def imported(source: str) -> set[str]:
+    """Name all modules that a source text imports, wherever the import stands in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_imports_nothing_that_waits_or_looks(name: str) -> None:
+    """No event loop, no clock, no environment, no logging, no client; nor what has them."""
+    names = imported((PACKAGE / f"{name}.py").read_text())
+    assert not {name.partition(".")[0] for name in names} & IMPURE
+    assert not names & IMPURE_OURS
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    """Within functions and under other names, too."""
+    source = "import os.path as p\ndef f():\n    from time import sleep\n    import a, logging\n"
+    assert imported(source) == {"os.path", "time", "time.sleep", "a", "logging"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_a_pure_module_has_nothing_to_wait_for(name: str) -> None:
+    """No `async` and no `await`."""
+    waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text())
+    assert not any(isinstance(node, waiting) for node in ast.walk(tree))
+
+
+def test_sources_know_no_stage_after_them() -> None:
+    """A run moves right only."""
+    later = {f"batcher.{name}" for name in ("batch", "intake", "delivery", "writer", "handler")}
+    for path in (PACKAGE / "sources").glob("*.py"):
+        assert not imported(path.read_text()) & later, path.name
+
+
+@pytest.mark.parametrize("module", ["batcher", "batcher.handler", "batcher.settings"])
+def test_a_cold_start_imports_no_client_and_no_screen(module: str) -> None:
+    """528 ms of import, where an invocation may need none of it."""
+    unwanted = ("aioboto3", "aiobotocore", "botocore", "boto3", "obstore", "rich", "duckdb", "isal")
+    script = f"import sys, {module}; print(*sys.modules.keys() & {unwanted!r})"
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+
+
+def test_the_package_gives_its_names_when_they_are_asked_for() -> None:
+    """Each from its home, and no others."""
+    for name in batcher.__all__:
+        assert getattr(batcher, name)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = batcher.Nothing

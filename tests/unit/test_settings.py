@@ -1,0 +1,331 @@
+"""Settings: what a user can choose, parsed once, every fault in one message."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from batcher.errors import SettingsError
+from batcher.settings import Settings, describe
+from unit.examples import settings_of
+
+MIB = 1024**2
+
+
+def faults_of(**values: object) -> tuple[str, ...]:
+    """Give all faults of these settings, besides the bucket."""
+    with pytest.raises(SettingsError) as caught:
+        settings_of(**values)
+    return caught.value.faults
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    """DESIGN, section 3, line by line."""
+    settings = Settings(bucket="my-bucket")
+    assert {f.name: getattr(settings, f.name) for f in fields(settings)} == {
+        "bucket": "my-bucket",
+        "root": "",
+        "max_bytes": 64 * MIB,
+        "max_records": None,
+        "linger_s": 5,
+        "format": "ndjson",
+        "compression": "gzip",
+        "compression_level": 1,
+        "fanout": 16,
+        "prefix_rate": 3500,
+        "fleet": 1,
+        "partition_by": "dt={arrival:%Y-%m-%d}/hour={arrival:%H}",
+        "multipart_threshold": 16 * MIB,
+        "part_size": 8 * MIB,
+        "concurrency": 16,
+        "budget_bytes": 256 * MIB,
+        "on_bad_record": "quarantine",
+        "partial_response": False,
+        "deadline_margin_s": 2,
+        "engine": "aioboto3",
+        "sse": "",
+        "kms_key_id": "",
+        "storage_class": "",
+        "tags": {},
+        "metadata": {},
+        "content_type": "",
+    }
+
+
+def test_settings_are_values() -> None:
+    """Equal ones are equal, and nobody changes them."""
+    assert settings_of(max_bytes="1MiB") == settings_of(max_bytes=MIB)
+    with pytest.raises(FrozenInstanceError):
+        settings_of().fanout = 2  # type: ignore[misc]  # what the test is about
+
+
+def test_every_setting_has_a_line_of_help() -> None:
+    """It stands in `--help`."""
+    assert all(spec.metadata["help"] for spec in fields(Settings))
+    assert describe("x").metadata == {"help": "x"}
+
+
+def test_the_environment_names_settings_in_upper_case() -> None:
+    """All as text; other variables are nobody's business."""
+    settings = Settings.from_env(
+        {
+            "BATCHER_BUCKET": "my-bucket",
+            "BATCHER_ROOT": "/events/",
+            "BATCHER_MAX_BYTES": "10MB",
+            "BATCHER_MAX_RECORDS": " 1000 ",
+            "BATCHER_LINGER_S": "0.5",
+            "BATCHER_FANOUT": "1",
+            "BATCHER_PARTIAL_RESPONSE": "True",
+            "BATCHER_TAGS": '{"team": "x"}',
+            "BATCHER_METADATA": "",
+            "PATH": "/bin",
+            "BATCHERY": "1",
+        }
+    )
+    assert settings == Settings(
+        bucket="my-bucket",
+        root="events",
+        max_bytes=10_000_000,
+        max_records=1000,
+        linger_s=0.5,
+        fanout=1,
+        partial_response=True,
+        tags={"team": "x"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("yes", True), ("ON", True), ("1", True), ("no", False), (" 0 ", False)]
+)
+def test_a_truth_is_written_in_many_ways(text: str, value: bool) -> None:  # noqa: FBT001  # expected
+    """As people do."""
+    assert settings_of(partial_response=text).partial_response is value
+
+
+@pytest.mark.parametrize("text", ["", "none", " None "])
+def test_no_limit_can_be_written(text: str) -> None:
+    """Where none is a value."""
+    assert settings_of(max_records=text).max_records is None
+
+
+@pytest.mark.parametrize("name", ["concurrency", "prefix_rate", "fleet", "fanout"])
+@pytest.mark.parametrize("text", ["", "none"])
+def test_a_number_that_is_required_cannot_be_nothing(name: str, text: str) -> None:
+    """An empty variable is a fault, and never a None that breaks something later."""
+    with pytest.raises(SettingsError, match=name):
+        settings_of(**{name: text})
+
+
+def test_overrides_beat_the_environment() -> None:
+    """Flags of the command line come this way."""
+    environ = {"BATCHER_BUCKET": "a-bucket", "BATCHER_FANOUT": "4"}
+    settings = Settings.from_env(environ, bucket="b-bucket", fanout=2)
+    assert (settings.bucket, settings.fanout) == ("b-bucket", 2)
+
+
+@pytest.mark.parametrize(
+    ("variable", "fault"),
+    [
+        (
+            "BATCHER_MAX_BYTE",
+            "BATCHER_MAX_BYTE is no setting of batcher; did you mean BATCHER_MAX_BYTES?",
+        ),
+        (
+            "BATCHER_PREFIX",
+            "BATCHER_PREFIX is no setting of batcher; did you mean BATCHER_PREFIX_RATE?",
+        ),
+        ("BATCHER_bucket", "BATCHER_bucket is no setting of batcher; did you mean BATCHER_BUCKET?"),
+        ("BATCHER_ZZZ", "BATCHER_ZZZ is no setting of batcher"),
+        ("BATCHER_", "BATCHER_ is no setting of batcher"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_what_was_meant(variable: str, fault: str) -> None:
+    """A typo never goes unheard."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"BATCHER_BUCKET": "my-bucket", variable: "1"})
+    assert caught.value.faults == (fault,)
+
+
+def test_every_fault_stands_in_one_message() -> None:
+    """Unknown names, values that are none, and values out of bounds."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env(
+            {
+                "BATCHER_MAX_BYTES": "much",
+                "BATCHER_MAX_RECORDS": "0",
+                "BATCHER_LINGER_S": "soon",
+                "BATCHER_FANOUT": "12",
+                "BATCHER_FORMAT": "csv",
+                "BATCHER_COMPRESSION": "lz4",
+                "BATCHER_PARTITION_BY": "{customer}",
+                "BATCHER_PARTIAL_RESPONSE": "perhaps",
+                "BATCHER_TAGS": "[1]",
+                "BATCHER_METADATA": "{",
+                "BATCHER_FANOUTS": "16",
+                "BATCHER_CONCURRENCY": "1.5",
+            }
+        )
+    names = [fault.split(":")[0].split(" ")[0] for fault in caught.value.faults]
+    assert sorted(names) == sorted(
+        [
+            "BATCHER_FANOUTS",
+            "bucket",
+            "max_bytes",
+            "max_records",
+            "linger_s",
+            "fanout",
+            "format",
+            "compression",
+            "partition_by",
+            "partial_response",
+            "tags",
+            "metadata",
+            "concurrency",
+        ]
+    )
+    assert all(f"  - {fault}" in str(caught.value) for fault in caught.value.faults)
+
+
+def test_what_does_not_fit_together_is_told_with_the_rest() -> None:
+    """All faults in one message, DESIGN 3."""
+    with pytest.raises(SettingsError, match=r"(?s)bucket.*partition_by"):
+        Settings(fanout=1, partition_by="{field:a}")
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"max_bytes": 0}, "max_bytes: 0 is outside 1 to"),
+        ({"max_bytes": "-1"}, "max_bytes: expected a size such as 64MiB"),
+        ({"max_bytes": "1.5"}, "max_bytes: '1.5' is not a whole number of bytes"),
+        ({"linger_s": -1}, "linger_s: -1.0 is outside 0 to"),
+        ({"linger_s": "nan"}, "linger_s: nan is outside 0 to"),
+        ({"fanout": 3}, "fanout: 3 is not a power of two"),
+        ({"fanout": 131_072}, "fanout: 131072 is outside 1 to 65536"),
+        ({"fanout": 0}, "fanout: 0 is outside 1 to 65536"),
+        ({"fanout": True}, "fanout: expected a whole number, got True"),
+        ({"fanout": 2.0}, "fanout: expected a whole number, got 2.0"),
+        ({"part_size": "5MB"}, "part_size: 5000000 is outside 5242880 to"),
+        ({"concurrency": 0}, "concurrency: 0 is outside 1 to 1024"),
+        ({"format": "csv"}, "format: 'csv' is none of ndjson, lines"),
+        ({"compression": "lz4"}, "compression: 'lz4' is none of none, gzip, zstd"),
+        ({"compression_level": 10}, "compression_level: 10 is outside 0 to 9, the levels of gzip"),
+        (
+            {"compression": "zstd", "compression_level": 20},
+            "compression_level: 20 is outside -7 to 19, the levels of zstd",
+        ),
+        ({"on_bad_record": "ignore"}, "on_bad_record: 'ignore' is none of quarantine, drop, fail"),
+        ({"engine": "boto3"}, "engine: 'boto3' is none of aioboto3, obstore"),
+        ({"sse": "kms"}, "sse: 'kms' is none of AES256, aws:kms, aws:kms:dsse"),
+        ({"kms_key_id": "k"}, "kms_key_id: needs sse=aws:kms"),
+        ({"kms_key_id": "k", "sse": "AES256"}, "kms_key_id: needs sse=aws:kms"),
+        ({"bucket": ""}, "bucket: required"),
+        ({"bucket": "s3://b/root"}, "bucket: 's3://b/root' is no bucket's name; put the rest in"),
+        ({"bucket": "bucket/root"}, "bucket: 'bucket/root' is no bucket's name; put the rest in"),
+        ({"bucket": "b"}, "bucket: 'b' is no bucket's name: 3 to 63"),
+        ({"bucket": 7}, "bucket: expected text, got 7"),
+        ({"root": "a//b"}, "root: 'a//b' has empty, '.', '..' or unprintable parts"),
+        ({"root": "../b"}, "root: '../b' has empty"),
+        ({"root": "a\n"}, "root: 'a\\n' has empty"),
+        ({"root": "\udcff"}, "root: '\\udcff' has empty"),
+        ({"partition_by": "{customer}"}, "partition_by: {customer}: use"),
+        ({"tags": {str(n): "" for n in range(11)}}, "tags: 11 of them; S3 takes 10 an object"),
+        ({"tags": {"a": 1}}, "tags: expected a JSON object of strings, got {'a': 1}"),
+        ({"metadata": {"a": "x" * 1024}}, "metadata: 1025 bytes; at most 1024"),
+        ({"metadata": {"a": "\u00e9"}}, "metadata: 'a' must be printable ASCII"),
+        ({"metadata": {" ": "a"}}, "metadata: ' ' must be printable ASCII"),
+        ({"metadata": {"a": "b\n"}}, "metadata: 'a' must be printable ASCII"),
+        ({"metadata": {"Batcher-X": "1"}}, "metadata: 'Batcher-X': names that start with batcher-"),
+    ],
+)
+def test_a_fault_is_told_in_words(values: dict[str, object], fault: str) -> None:
+    """With the name of the setting, what was given, and what would do."""
+    faults = faults_of(**values)
+    assert any(found.startswith(fault) for found in faults), faults
+
+
+def test_metadata_that_is_no_text_is_a_fault() -> None:
+    """As it is where it comes as JSON."""
+    assert faults_of(metadata={"a": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"bucket": "file:///tmp/out"},
+        {"bucket": "arn:aws:s3:us-east-2:123456789012:accesspoint/my-point"},
+        {"root": "a/b=c/\u00fc"},
+        {"sse": "aws:kms", "kms_key_id": "k"},
+        {"compression": "none", "compression_level": 99},
+        {"compression": "zstd", "compression_level": -7},
+        {"metadata": {"team": "x"}, "tags": {"cost": "y"}},
+        {"linger_s": 0},
+        {"fanout": 65_536},
+    ],
+)
+def test_what_works_is_taken(values: dict[str, object]) -> None:
+    """Without a word."""
+    assert settings_of(**values)
+
+
+@pytest.mark.parametrize(("memory_mb", "budget_mib"), [("128", 42), ("512", 170), ("10240", 256)])
+def test_in_lambda_the_budget_is_a_third_of_the_memory(memory_mb: str, budget_mib: int) -> None:
+    """And at most the default."""
+    environ = {"BATCHER_BUCKET": "my-bucket", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+    settings = Settings.from_env(environ)
+    assert settings.budget_bytes // MIB == budget_mib
+    # the defaults give way
+    assert settings.max_bytes <= settings.budget_bytes
+    needed = settings.multipart_threshold + 2 * settings.part_size
+    assert needed <= settings.budget_bytes
+
+
+def test_in_the_smallest_lambda_defaults_and_explicit_settings_fit() -> None:
+    """128 MB: only what was set explicitly can be a fault, and this fits."""
+    environ = {
+        "BATCHER_BUCKET": "my-bucket",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "BATCHER_MAX_BYTES": "64MiB",
+    }
+    settings = Settings.from_env(environ)
+    assert settings.max_bytes == 64 * MIB
+    assert Settings.from_env(environ, budget_bytes="1GiB").budget_bytes == 1024 * MIB
+
+
+@pytest.mark.parametrize("budget", ["1", "1MiB", "20MiB", "100MiB"])
+def test_defaults_give_way_to_any_budget(budget: str) -> None:
+    """However small."""
+    settings = settings_of(budget_bytes=budget)
+    assert 1 <= settings.max_bytes <= settings.budget_bytes
+    assert settings.part_size >= 5 * MIB
+
+
+def test_explicit_settings_that_do_not_fit_are_a_fault() -> None:
+    """A batch larger than the budget is fine only where it can leave in parts."""
+    (fault,) = faults_of(max_bytes="64MiB", budget_bytes="10MiB")
+    assert fault.startswith("max_bytes: 67108864 is over budget_bytes (10485760)")
+    assert settings_of(max_bytes="64MiB", budget_bytes="32MiB").max_bytes == 64 * MIB
+    assert faults_of(
+        max_bytes="64MiB", budget_bytes="32MiB", multipart_threshold="32MiB", part_size="5MiB"
+    )
+
+
+@pytest.mark.parametrize("template", ["{field:a}", "{arrival:%H}", "_q={field:a}", "1/{field:a}"])
+def test_without_a_salt_no_record_may_choose_the_first_folder(template: str) -> None:
+    """It could be `_quarantine`, or look like a salt."""
+    (fault,) = faults_of(fanout=1, partition_by=template)
+    assert fault.startswith("partition_by: with fanout=1 the first folder of")
+    assert settings_of(fanout=2, partition_by=template)
+    assert settings_of(fanout=1, partition_by=f"day={template}")
+
+
+def test_keys_that_could_be_too_long_are_a_fault() -> None:
+    """S3 takes 1,024 bytes, whatever a record has in its fields."""
+    fields_of_128 = "/".join(f"f{n}={{field:f{n}}}" for n in range(6))
+    (fault,) = faults_of(partition_by=fields_of_128)
+    assert fault.startswith("root, partition_by: keys could be ")
+    excess = int(fault.rsplit(" ", 1)[1])
+    assert settings_of(partition_by=fields_of_128.replace("f0={field:f0}", ""))
+    assert faults_of(root="\u00fc" * 512)
+    assert excess > 0

@@ -84,7 +84,7 @@ class Batcher:
         self._flights: dict[Batch, Flight] = {}
         self._unheard: dict[Flight, None] = {}
         self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-        writer = Writer(self._store, settings, self._executor)
+        writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
         self._dispatch = Dispatch(writer, self.counts, settings.concurrency, self._on_failure)
         self._timer: asyncio.TimerHandle | None = None
         self._fresh_name = FreshNames(wall_clock, secrets.randbits)

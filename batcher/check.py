@@ -20,7 +20,7 @@ import msgspec
 import orjson
 
 if TYPE_CHECKING:
-    from batcher.run import Payloads, Run
+    from batcher.run import Run
 
 MAX_DEPTH = 1024  # what orjson reads; deeper values stop most readers
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -106,7 +106,7 @@ def _is_small(run: Run, max_bytes: int) -> bool:
     widest = 4 if payloads and isinstance(payloads[0], str) else 1
     if widest * run.characters + len(payloads) <= max_bytes:
         return True
-    return widest * max(map(len, payloads), default=0) < max_bytes
+    return widest * max(run.lengths, default=0) < max_bytes
 
 
 def _has_newline(run: Run) -> bool:
@@ -123,7 +123,7 @@ def _is_json(run: Run) -> bool:
         deque(map(_skip, run.payloads), 0)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
-    return _is_utf8(run) and not _has_deep(run.payloads)
+    return _is_utf8(run) and not _has_deep(run)
 
 
 def _is_utf8(run: Run) -> bool:
@@ -150,10 +150,10 @@ def _is_encodable(run: Run) -> bool:
     return True
 
 
-def _has_deep(payloads: Payloads) -> bool:
+def _has_deep(run: Run) -> bool:
     """Say whether a value could be too deep: only long ones are looked at by themselves."""
-    longest = max(map(len, payloads), default=0)
-    return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, payloads))
+    longest = max(run.lengths, default=0)
+    return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, run.payloads))
 
 
 def _may_be_deep(payload: bytes | str) -> bool:

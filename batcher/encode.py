@@ -7,7 +7,7 @@ can be compressed side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def lines(run: Run) -> list[bytes]:
     pieces = (payloads[i : i + step] for i in range(0, count, step))
     if isinstance(payloads[0], str):
         texts = cast("Sequence[Sequence[str]]", pieces)
-        return [("\n".join(piece) + "\n").encode() for piece in texts]
+        return ["\n".join((*piece, "")).encode() for piece in texts]
     return [b"\n".join((*piece, b"")) for piece in cast("Sequence[Sequence[bytes]]", pieces)]
 
 
@@ -83,13 +83,16 @@ class Codec:
         """Choose the codec: `none`, `gzip` or `zstd`, and its level."""
         self._compress = _compressor(compression, level)
 
-    def encode(self, pieces: list[memoryview]) -> tuple[bytes, int, int]:
-        """Compress one member: its bytes, and the CRC-32 and length of its text.
+    def encode(self, members: Iterable[list[memoryview]]) -> list[tuple[bytes, int, int]]:
+        """Compress members: of each its bytes, and the CRC-32 and length of its text.
 
         Releases the GIL, so that threads run side by side.
         """
-        text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return self._compress(text), crc32(text), len(text)
+        encoded = []
+        for pieces in members:
+            text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            encoded.append((self._compress(text), crc32(text), len(text)))
+        return encoded
 
 
 class Checksum:

@@ -54,6 +54,11 @@ class Flight:
             return 0
         return self._held_bytes - self.sending_bytes
 
+    @property
+    def is_all_taken(self) -> bool:
+        """Whether no text is left, and none will come."""
+        return self.batch.sealed is not None and not self.batch.waiting_bytes
+
     def took(self, size_bytes: int) -> None:
         """Note that the batch holds so much more, which was taken of the budget before."""
         self._held_bytes += size_bytes
@@ -70,7 +75,7 @@ class Flight:
         self._more.set()
 
     async def next_texts(self) -> list[bytes]:
-        """Wait for the next text worth encoding; nothing is left when it gives an empty list."""
+        """Wait for the next text worth encoding, or for what is left at the seal."""
         while self.batch.sealed is None and self.batch.waiting_bytes < MEMBER_BYTES:
             self._more.clear()
             self._is_waiting = True

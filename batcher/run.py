@@ -144,9 +144,14 @@ class Run:
         return len(self.payloads)
 
     @cached_property
+    def lengths(self) -> list[int]:
+        """The length of each payload: bytes, or characters of `str`."""
+        return list(map(len, self.payloads))
+
+    @cached_property
     def characters(self) -> int:
-        """The lengths of all payloads together: bytes, or characters of `str`."""
-        return sum(map(len, self.payloads))
+        """The lengths of all payloads together."""
+        return sum(self.lengths)
 
     @cached_property
     def oldest_s(self) -> float:

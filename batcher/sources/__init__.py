@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from batcher.errors import UnknownSourceError
 from batcher.sources import direct, kinesis, sqs
+from batcher.sources.columns import at, source_names
 from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
 
 _READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read}
-_SOURCE = itemgetter("eventSource")
 _HINT = f"batcher reads {' and '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
@@ -47,25 +46,12 @@ def read_event(event: object, now_s: float) -> Event:
 
 
 def _source_of(records: Sequence[Any]) -> str:
-    """Name the one source of these records."""
-    try:
-        named = set(map(_SOURCE, records))
-    except (KeyError, TypeError):
-        named = {_named_source(record) for record in records}
-    if len(named) > 1:
-        msg = f"an event of several sources: {', '.join(sorted(map(str, named)))}; {_HINT}"
-        raise UnknownSourceError(msg)
-    (source,) = named
+    """Name the source of the first record; its reader looks at the others."""
+    source = at(records[0], "eventSource")
     if not isinstance(source, str) or source not in _READERS:
-        msg = f"an event of {source}; {_HINT}"
+        msg = f"an event of {', '.join(source_names(records))}; {_HINT}"
         raise UnknownSourceError(msg)
     return source
-
-
-def _named_source(record: object) -> str:
-    if not isinstance(record, Mapping):
-        return f"a record that is {type(record).__name__}"
-    return str(record.get("eventSource") or record.get("EventSource") or "no named source")
 
 
 def _foreign_source(event: Mapping[str, Any]) -> str | None:

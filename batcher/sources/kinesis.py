@@ -17,6 +17,8 @@ from batcher.ledger import Ledger
 from batcher.run import Naming, Origin, Run
 from batcher.sources.columns import (
     Records,
+    arn_of,
+    arns_of,
     at,
     by_name,
     identities,
@@ -30,7 +32,7 @@ from batcher.sources.event import Event
 _ORIGIN = Origin("kinesis", Naming.SEQUENCE)
 _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
 _ARRIVAL = itemgetter("approximateArrivalTimestamp")
-_ARN, _EVENT_ID = itemgetter("eventSourceARN"), itemgetter("eventID")
+_EVENT_ID = itemgetter("eventID")
 
 
 def read(records: Records, now_s: float) -> Event:
@@ -40,21 +42,25 @@ def read(records: Records, now_s: float) -> Event:
         numbers = list(map(_NUMBER, inner))
         data = list(map(_DATA, inner))
         arrivals_s = in_range(list(map(float, map(_ARRIVAL, inner))))
-        shards = set(zip(map(_ARN, records), map(_shard_of, map(_EVENT_ID, records)), strict=True))
+        shards = set(map(_shard_of, map(_EVENT_ID, records)))
     except (KeyError, TypeError, ValueError, AttributeError):
         numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
         data = [at(r, "kinesis", "data") for r in records]
         arrivals_s = [
             seconds(at(r, "kinesis", "approximateArrivalTimestamp"), 1, now_s) for r in records
         ]
-        shards = {_shard(r) for r in records}
+        shards = {_shard_of(str(at(r, "eventID") or "")) for r in records}
+    arns = arns_of(records, "aws:kinesis")
     whole = Run(_ORIGIN, data, identities(numbers, "sequenceNumber"), arrivals_s, records)
     whole = once(whole)
     runs: list[Run] = []
     bad: list[BadRecord] = []
-    parts = [(next(iter(shards)), whole)] if len(shards) == 1 else by_name(whole, _shard)
+    if len(shards) == len(arns) == 1:
+        parts: list[tuple[object, Run]] = [((arns.pop(), shards.pop()), whole)]
+    else:
+        parts = by_name(whole, _shard)
     for shard, run in parts:
-        arn, shard_id = cast("tuple[object, str]", shard)
+        arn, shard_id = cast("tuple[str, str]", shard)
         named = replace(run, origin=replace(_ORIGIN, stem=stem(_stream(arn), shard_id)))
         texts, odd = texts_only(named, "the record's data is no text")
         good, undecoded = _decoded(texts)
@@ -68,8 +74,8 @@ def from_the_start(ledger: Ledger, positions: Sequence[str]) -> list[str]:
     return [positions[0]] if len(ledger) else []
 
 
-def _shard(record: Mapping[str, object]) -> tuple[object, str]:
-    return at(record, "eventSourceARN"), _shard_of(str(at(record, "eventID") or ""))
+def _shard(record: Mapping[str, object]) -> tuple[str, str]:
+    return arn_of(record), _shard_of(str(at(record, "eventID") or ""))
 
 
 def _shard_of(event_id: str) -> str:
@@ -77,10 +83,9 @@ def _shard_of(event_id: str) -> str:
     return event_id.partition(":")[0]
 
 
-def _stream(arn: object) -> str:
+def _stream(arn: str) -> str:
     """Give the stream's name; an enhanced consumer's ARN goes on after it."""
-    resource = arn.partition(":stream/")[2] if isinstance(arn, str) else ""
-    return resource.partition("/")[0] or "stream"
+    return arn.partition(":stream/")[2].partition("/")[0] or "stream"
 
 
 def _decoded(run: Run) -> tuple[Run, list[BadRecord]]:

@@ -12,6 +12,8 @@ from batcher.ledger import Ledger
 from batcher.run import Naming, Origin, Run
 from batcher.sources.columns import (
     Records,
+    arn_of,
+    arns_of,
     at,
     by_name,
     identities,
@@ -26,7 +28,7 @@ from batcher.sources.event import Event, Failures
 _ORIGIN = Origin("sqs", Naming.MESSAGE_SET)
 _MS = 1e-3
 _ID, _BODY, _ATTRIBUTES = itemgetter("messageId"), itemgetter("body"), itemgetter("attributes")
-_SENT, _ARN = itemgetter("SentTimestamp"), itemgetter("eventSourceARN")
+_SENT = itemgetter("SentTimestamp")
 
 
 def read(records: Records, now_s: float) -> Event:
@@ -39,12 +41,11 @@ def read(records: Records, now_s: float) -> Event:
         ids = list(map(_ID, records))
         bodies = list(map(_BODY, records))
         sent_s: Sequence[float] = milliseconds(map(_SENT, map(_ATTRIBUTES, records)))
-        arns = set(map(_ARN, records))
     except (KeyError, TypeError, ValueError):
         ids = [at(r, "messageId") for r in records]
         bodies = [at(r, "body") for r in records]
         sent_s = [seconds(at(r, "attributes", "SentTimestamp"), _MS, now_s) for r in records]
-        arns = set(map(_arn, records))
+    arns = arns_of(records, "aws:sqs")
     numbers = None
     if at(records[0], "attributes", "SequenceNumber") is not None:
         numbers = [str(at(r, "attributes", "SequenceNumber") or "") for r in records]
@@ -52,7 +53,7 @@ def read(records: Records, now_s: float) -> Event:
     whole = once(whole if numbers is None else _in_order(whole, numbers))
     runs: list[Run] = []
     bad: list[BadRecord] = []
-    queues = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, _arn)
+    queues = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, arn_of)
     for arn, run in queues:
         named = replace(run, origin=replace(_ORIGIN, stem=stem(name_in_arn(arn, "queue"))))
         good, odd = texts_only(named, "the message's body is no text")
@@ -79,11 +80,6 @@ def from_first_failure(groups: Mapping[str, str]) -> Failures:
         return back
 
     return failures
-
-
-def _arn(record: Mapping[str, object]) -> str:
-    found = at(record, "eventSourceARN")
-    return found if isinstance(found, str) else ""
 
 
 def _in_order(run: Run, numbers: Sequence[str]) -> Run:

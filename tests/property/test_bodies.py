@@ -48,8 +48,7 @@ def encoded(texts: list[bytes], compression: str, level: int) -> tuple[bytes, Ch
     rest = members.rest()
     pieces = []
     sizes = []
-    for member in [*full, *([rest] if rest else [])]:
-        piece, crc, size_bytes = codec.encode(member)
+    for piece, crc, size_bytes in codec.encode([*full, *([rest] if rest else [])]):
         checksum.add(crc, size_bytes)
         pieces.append(piece)
         sizes.append(size_bytes)

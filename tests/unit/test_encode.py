@@ -20,7 +20,8 @@ TEXT = b'{"n":1}\n' * 1000
 
 def encode(compression: str, level: int, text: bytes = TEXT) -> bytes:
     """Encode one member."""
-    return Codec(compression, level).encode([memoryview(text)])[0]
+    ((body, _, _),) = Codec(compression, level).encode([[memoryview(text)]])
+    return body
 
 
 def test_payloads_become_newline_terminated_text() -> None:
@@ -106,7 +107,7 @@ def test_members_read_back_as_one_text() -> None:
     """Readers of gzip and zstd take a row of members for one file."""
     for compression, decompress in (("gzip", gzip.decompress), ("zstd", zstd.decompress)):
         codec = Codec(compression, 1)
-        body = b"".join(codec.encode([memoryview(t)])[0] for t in (TEXT, b"x\n"))
+        body = b"".join(b for b, _, _ in codec.encode([[memoryview(t)] for t in (TEXT, b"x\n")]))
         assert decompress(body) == TEXT + b"x\n"
 
 
@@ -115,7 +116,7 @@ def test_the_checksum_of_members_is_that_of_the_text() -> None:
     checksum = Checksum()
     assert (checksum.crc32, checksum.size_bytes) == (0, 0)
     for pieces in ([memoryview(b"ab"), memoryview(b"c")], [memoryview(b"def")]):
-        _, crc, size_bytes = Codec("gzip", 1).encode(pieces)
+        ((_, crc, size_bytes),) = Codec("gzip", 1).encode([pieces])
         checksum.add(crc, size_bytes)
     assert (checksum.crc32, checksum.size_bytes) == (zlib.crc32(b"abcdef"), 6)
     assert crc32(b"abcdef") == zlib.crc32(b"abcdef")

@@ -41,10 +41,8 @@ def test_events_of_known_sources_are_read(name: str, source: str, records: int) 
         ({"Records": [S3_EVENT]}, "aws:s3"),
         ({"Records": [{}]}, "no named source"),
         ({"Records": ["x", 7]}, "a record that is int, a record that is str"),
-        ({"Records": [message("m"), kinesis_record("1")]}, "aws:kinesis, aws:sqs"),
-        ({"Records": [message("m"), SNS]}, "aws:sns, aws:sqs"),
         ({"Records": [{"eventSource": ["aws:sqs"]}]}, "aws:sqs"),
-        ({"Records": [{"eventSource": None}]}, "None"),
+        ({"Records": [{"eventSource": None}]}, "no named source"),
         ({"Records": "x"}, "Records is str, not a list"),
         ({"Records": {"a": 1}}, "Records is dict, not a list"),
         ({"Records": None}, "Records is NoneType, not a list"),
@@ -58,6 +56,22 @@ def test_an_event_of_a_foreign_source_is_refused_by_name(event: object, named: s
         read_event(event, ARRIVAL_S)
     assert named in str(caught.value)
     assert "batcher reads aws:sqs and aws:kinesis" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("records", "named"),
+    [
+        ([message("m"), kinesis_record("1")], "aws:kinesis, aws:sqs"),
+        ([message("m"), SNS], "aws:sns, aws:sqs"),
+        ([message("m"), {}], "aws:sqs, no named source"),
+    ],
+)
+def test_an_event_of_several_sources_is_refused_by_their_names(
+    records: list[dict[str, object]], named: str
+) -> None:
+    """A mapping never gives such a one; whoever made it is told."""
+    with pytest.raises(UnknownSourceError, match=f"of several sources: {named}"):
+        read_event({"Records": records}, ARRIVAL_S)
 
 
 @pytest.mark.parametrize(

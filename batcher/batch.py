@@ -99,9 +99,10 @@ class Batch:
         """Tell this set of positions from any other: 64 hex digits; see `batcher.keys`."""
         if not self.route.origin.is_event:
             return self._rolling.hexdigest()
-        positions = list(chain.from_iterable(self.positions))
+        columns = self.positions
+        positions = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
         if self.route.origin.naming is Naming.MESSAGE_SET:
-            positions.sort()
+            positions = sorted(positions)
         return digest_of(positions)
 
     def lowest_sequence_number(self) -> str | None:

@@ -27,6 +27,7 @@ from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
 from batcher.stores import ObjectStore, open_store
 from batcher.ticket import ManyTicket, OneTicket
+from batcher.uninterrupted import uninterrupted
 from batcher.writer import Writer
 
 Record = bytes | str | dict[str, Any]
@@ -181,6 +182,10 @@ class Batcher:
         await self._release()
 
     async def _release(self) -> None:
+        """Let go of everything, even when cancelled meanwhile."""
+        await uninterrupted(self._let_go())
+
+    async def _let_go(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         await self._dispatch.abort()
@@ -189,9 +194,7 @@ class Batcher:
 
     async def _outcomes(self) -> None:
         """Wait for all flights; raise a failure that nobody has heard of."""
-        while self._flights:
-            await self._dispatch.settled(list(self._flights.values()))
-            await asyncio.sleep(0)  # let their last callbacks run
+        await self._dispatch.settled(list(self._flights.values()))
         unheard = [flight for flight in self._unheard if not flight.is_observed]
         self._unheard.clear()
         if unheard:

@@ -73,12 +73,15 @@ class Dispatch:
             await asyncio.wait(outcomes)
 
     async def abort(self) -> None:
-        """Cancel all flights, and wait until nothing of them is left."""
+        """Cancel all flights, and wait until nothing of them is left, even when cancelled."""
+        await uninterrupted(self._abort())
+
+    async def _abort(self) -> None:
         self._ready.clear()
         for task in self._tasks:
             task.cancel()
         while self._tasks:
-            await uninterrupted(_ended(self._tasks))
+            await asyncio.wait(set(self._tasks))
         for flight in list(self._under_way):  # their tasks had not begun
             self._failed(flight, RetryableError("not written: stopped before it was sent"))
 
@@ -120,7 +123,3 @@ class Dispatch:
         if flight.batch.sealed is None:
             flight.batch.sealed = FlushReason.FAILURE
         flight.fail(error)
-
-
-async def _ended(tasks: Collection[asyncio.Task[None]]) -> None:
-    await asyncio.wait(set(tasks))

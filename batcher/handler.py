@@ -83,7 +83,9 @@ class Handler:
             deadline_s = entered_s + left_s - settings.deadline_margin_s
         if self._runner is None:
             self._runner = asyncio.Runner()
-        delivered = self._runner.run(self._deliver(found, settings, deadline_s))
+        # Not Runner.run: it would set a handler for Ctrl-C and back, 0.1 ms an event, for nobody
+        loop = self._runner.get_loop()
+        delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
         _report(found, delivered)
         return respond(found, delivered, partial_response=settings.partial_response)
 

@@ -40,11 +40,9 @@ QUARANTINE_SUFFIX = ".ndjson.gz"
 LONGEST_SUFFIX_BYTES = len(".ndjson.zst")
 
 
-def digest_of(positions: Sequence[object]) -> str:
+def digest_of(positions: Sequence[str]) -> str:
     """Tell one set of positions from another: SHA-256, as 64 hex digits, of them, line by line."""
-    return hashlib.sha256(
-        "\n".join(map(str, positions)).encode("utf-8", "surrogatepass")
-    ).hexdigest()
+    return hashlib.sha256("\n".join(positions).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def sequence_name(origin: Origin, first: str) -> str:

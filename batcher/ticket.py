@@ -46,16 +46,17 @@ class Ticket(Generic[R]):
         raise NotImplementedError
 
     async def _receipts(self) -> list[Receipt]:
-        """Wait for all outcomes; then the first failure is raised."""
-        for flight in self._flights:
-            flight.is_observed = True
+        """Wait for all outcomes; a failure is raised before a bad record, which is so for ever."""
         open_outcomes = [f.outcome for f in self._flights if not f.outcome.done()]
         if open_outcomes:
             await asyncio.wait(open_outcomes)  # a cancelled waiter cancels nobody else's outcome
+        for flight in self._flights:
+            flight.is_observed = True  # only now: who gave up waiting has not heard
+        receipts = [flight.outcome.result() for flight in self._flights]
         if self._refused:
             first = self._refused[0]
             raise PoisonRecordError(first.reason, first.detail, first.position)
-        return [flight.outcome.result() for flight in self._flights]
+        return receipts
 
 
 class OneTicket(Ticket[Receipt]):

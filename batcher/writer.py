@@ -95,10 +95,7 @@ class Writer:
         async with uploading(self._store, key, about, part_bytes) as upload:
             try:
                 async with asyncio.TaskGroup() as parts:
-                    numbers = count(1)
-                    async for part in _parts(body, encoded, part_bytes):
-                        await self._slots.acquire()  # given back by the part
-                        parts.create_task(self._send_part(flight, upload, next(numbers), part))
+                    await self._send_parts(flight, upload, parts, _parts(body, encoded, part_bytes))
             except* BatcherError as group:
                 raise first_of(group) from group
 
@@ -110,15 +107,20 @@ class Writer:
                 await _abort(upload)  # our object was there already
         return Receipt(key, batch.records, body.total_bytes, batch.route.is_quarantine)
 
-    async def _send_part(self, flight: Flight, upload: Upload, number: int, part: bytes) -> None:
-        """Send one part in the slot that was taken for it, and give both back."""
-        flight.sending_bytes += len(part)
-        try:
-            await upload.put_part(number, part)
-            flight.exchange(len(part), 0)
-        finally:
-            flight.sending_bytes -= len(part)
-            self._slots.release()
+    async def _send_parts(
+        self,
+        flight: Flight,
+        upload: Upload,
+        group: asyncio.TaskGroup,
+        parts: AsyncGenerator[bytes],
+    ) -> None:
+        """Send parts side by side, each in a slot that it gives back however it ends."""
+        numbers = count(1)
+        async with aclosing(parts):
+            async for part in parts:
+                await self._slots.acquire()
+                sending = group.create_task(_send_part(flight, upload, next(numbers), part))
+                sending.add_done_callback(lambda _: self._slots.release())
 
     async def _complete(
         self, upload: Upload, key: str, batch: Batch, replaces: str | None
@@ -170,8 +172,9 @@ class Writer:
             del texts  # the members hold what is still needed
             if is_over and members.waiting_bytes:
                 full.append(members.rest())
-            async for piece in self._compressed(flight, codec, full, checksum):
-                yield piece
+            async with aclosing(self._compressed(flight, codec, full, checksum)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def _compressed(
         self,
@@ -192,7 +195,7 @@ class Writer:
         groups.clear()
         try:
             while running:
-                encoded = await running[0]
+                encoded = await asyncio.shield(running[0])
                 running.popleft()
                 for piece, crc32, text_bytes in encoded:
                     checksum.add(crc32, text_bytes)
@@ -246,9 +249,19 @@ class Body:
         return self._pieces[0] if len(self._pieces) == 1 else self.cut(self.size_bytes)
 
 
+async def _send_part(flight: Flight, upload: Upload, number: int, part: bytes) -> None:
+    """Send one part; its bytes go back to the budget when it is acknowledged."""
+    flight.sending_bytes += len(part)
+    try:
+        await upload.put_part(number, part)
+        flight.exchange(len(part), 0)
+    finally:
+        flight.sending_bytes -= len(part)
+
+
 async def _parts(
     body: Body, encoded: AsyncIterator[bytes], part_bytes: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Cut a body into parts of one size as it comes; the last one may be shorter."""
     while body.size_bytes >= part_bytes:
         yield body.cut(part_bytes)
@@ -265,12 +278,26 @@ async def uploading(
     store: ObjectStore, key: str, about: About, part_bytes: int
 ) -> AsyncIterator[Upload]:
     """Hold a multipart upload open; leaving by any exception aborts it."""
-    upload = await store.create_upload(key, about, part_bytes=part_bytes)
+    creating = asyncio.ensure_future(store.create_upload(key, about, part_bytes=part_bytes))
+    try:
+        upload = await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        await uninterrupted(_abandon(creating))
+        raise
     try:
         yield upload
     except BaseException:
         await _abort(upload)
         raise
+
+
+async def _abandon(creating: asyncio.Future[Upload]) -> None:
+    """Abort an upload whose creation is still in flight: it may be open at the store by now."""
+    await asyncio.wait([creating], timeout=ABORT_TIMEOUT_S)
+    creating.cancel()
+    await asyncio.wait([creating])
+    if not creating.cancelled() and creating.exception() is None:
+        await _abort(creating.result())
 
 
 async def _abort(upload: Upload) -> None:

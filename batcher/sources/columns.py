@@ -6,17 +6,17 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from batcher.check import BadRecord, Reason
 from batcher.errors import RejectedError, UnknownSourceError
 from batcher.run import Millis, Run
 
 Records = Sequence[Mapping[str, Any]]
-N = TypeVar("N", int, float)
 
 _SOURCE, _ARN = itemgetter("eventSource"), itemgetter("eventSourceARN")
 _END_S = 253_402_300_800  # the year 10000, where datetime ends
+_NO_TIME = "a time outside the years 1970 to 9999"
 
 
 def identities(column: Sequence[object], name: str) -> list[str]:
@@ -96,19 +96,21 @@ def milliseconds(texts: Iterable[str]) -> Millis:
     Raises:
         TypeError, ValueError: one of them is none.
     """
-    return Millis(in_range(list(map(int, texts)), _END_S * 1000))
+    column = Millis(list(map(int, texts)))
+    if not 0 <= column.lowest_s <= column.highest_s < _END_S:
+        raise ValueError(_NO_TIME)
+    return column
 
 
-def in_range(times: list[N], end: float = _END_S) -> list[N]:
+def in_range(times_s: list[float]) -> list[float]:
     """Give the times back, if all are ones that a calendar has.
 
     Raises:
-        ValueError: one is before 1970, or not before `end`.
+        ValueError: one is before 1970, or after 9999.
     """
-    if not 0 <= min(times) <= max(times) < end:
-        msg = "a time outside the years 1970 to 9999"
-        raise ValueError(msg)
-    return times
+    if not 0 <= min(times_s) <= max(times_s) < _END_S:
+        raise ValueError(_NO_TIME)
+    return times_s
 
 
 def once(run: Run) -> Run:

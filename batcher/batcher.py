@@ -195,8 +195,10 @@ class Batcher:
     async def _outcomes(self) -> None:
         """Wait for all flights; raise a failure that nobody has heard of."""
         await self._dispatch.settled(list(self._flights.values()))
-        unheard = [flight for flight in self._unheard if not flight.is_observed]
-        self._unheard.clear()
+        self._unheard = {flight: None for flight in self._unheard if not flight.is_observed}
+        unheard = [flight for flight in self._unheard if not flight.waiters]
+        for flight in unheard:
+            del self._unheard[flight]
         if unheard:
             error = unheard[0].outcome.exception()
             records = sum(flight.batch.records for flight in unheard)

@@ -30,6 +30,8 @@ class Flight:
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.is_observed = False
         """Whether somebody has waited for the outcome, and so heard of a failure."""
+        self.waiters = 0
+        """How many are waiting for the outcome now, and so will hear of a failure."""
         self.is_launched = False
         """Whether it was sent off, sealed."""
         self.is_streaming = False

@@ -47,11 +47,17 @@ class Ticket(Generic[R]):
 
     async def _receipts(self) -> list[Receipt]:
         """Wait for all outcomes; a failure is raised before a bad record, which is so for ever."""
-        open_outcomes = [f.outcome for f in self._flights if not f.outcome.done()]
-        if open_outcomes:
-            await asyncio.wait(open_outcomes)  # a cancelled waiter cancels nobody else's outcome
         for flight in self._flights:
-            flight.is_observed = True  # only now: who gave up waiting has not heard
+            flight.waiters += 1
+        try:
+            open_outcomes = [f.outcome for f in self._flights if not f.outcome.done()]
+            if open_outcomes:
+                await asyncio.wait(open_outcomes)  # a cancelled waiter cancels no outcome
+            for flight in self._flights:
+                flight.is_observed = True  # only now: who gave up waiting has not heard
+        finally:
+            for flight in self._flights:
+                flight.waiters -= 1
         receipts = [flight.outcome.result() for flight in self._flights]
         if self._refused:
             first = self._refused[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
-from batcher.cli.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
+from batcher.demo.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
 from batcher.errors import BatcherError
 
 BUCKET, ROOT = "batcher-demo", "webhooks"
@@ -75,9 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from rich.console import Console  # noqa: PLC0415  # an extra
 
-    from batcher.cli.demo_audit import Bucket  # noqa: PLC0415  # needs an extra
-    from batcher.cli.demo_run import SOURCES, run_source  # noqa: PLC0415
-    from batcher.cli.demo_show import introduce, show, working  # noqa: PLC0415
+    from batcher.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
+    from batcher.demo.run import SOURCES, run_source  # noqa: PLC0415
+    from batcher.demo.show import introduce, show, working  # noqa: PLC0415
 
     console = Console()
     logging.getLogger("batcher").addHandler(logging.NullHandler())  # the tables tell it

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +84,12 @@ def test_every_line_of_a_file_lands_in_order(
 
 @pytest.mark.parametrize("packing", ["plain", "gzip", "zstd"])
 def test_input_is_unpacked_by_what_it_holds_not_by_its_name(tmp_path: Path, packing: str) -> None:
-    pack = {"plain": bytes, "gzip": gzip.compress, "zstd": zstd.compress}[packing]
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "plain": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstd.compress,
+    }
+    pack = packers[packing]
     first, second = TEXT[:30_000], TEXT[30_000:]
     source = tmp_path / "events.data"
     source.write_bytes(pack(first.encode()) + pack(second.encode()))  # two members

@@ -15,8 +15,9 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
-from batcher.cli import demo_weed, embedded_s3
-from batcher.cli.embedded_s3 import EmbeddedS3, EmbeddedS3Error, NotInstalledError, only_aws
+from batcher.demo import embedded_s3
+from batcher.demo import weed as demo_weed
+from batcher.demo.embedded_s3 import EmbeddedS3, EmbeddedS3Error, NotInstalledError, only_aws
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from batcher.cli.demo_weed import (
+from batcher.demo.weed import (
     HINT,
     HOST,
     EmbeddedS3Error,

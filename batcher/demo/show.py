@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from batcher.cli.demo_run import Outcome
+from batcher.demo.run import Outcome
 from batcher.units import show_size
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from batcher.cli.demo_events import Record, Source
+from batcher.demo.events import Record, Source
 from batcher.handler import Handler
 
 TIMEOUT_MS = 60_000

@@ -16,7 +16,7 @@ import orjson
 
 Record = dict[str, Any]
 
-WEBHOOKS = "demo_data/github_webhooks.ndjson.gz"
+WEBHOOKS = "data/github_webhooks.ndjson.gz"
 COPIES = 8
 MAX_EVENT_BYTES = 6_000_000  # Source: AWS Lambda quotas, synchronous invocation payload
 MAX_EVENT_RECORDS = 10_000
@@ -63,7 +63,7 @@ class Source:
 
 def webhooks(copies: int = COPIES) -> list[Webhook]:
     """Give each webhook `copies` times, each delivery with an id of its own, over some hours."""
-    lines = gzip.decompress((files("batcher.cli") / WEBHOOKS).read_bytes()).decode().splitlines()
+    lines = gzip.decompress((files("batcher.demo") / WEBHOOKS).read_bytes()).decode().splitlines()
     step_s = SPAN_S / (copies * len(lines))
     return [
         Webhook(f'{{"delivery":"{_uuid("delivery", index)}",{line[1:]}', START_S + index * step_s)

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from batcher.cli.demo_audit import Bucket, Difference, Listed, ReadBack, difference, read_back
-from batcher.cli.demo_events import KINESIS, SQS, Record, Source, poisoned, webhooks
-from batcher.cli.demo_source import EventSourceMapping
-from batcher.cli.demo_store import FailingOnce
+from batcher.demo.audit import Bucket, Difference, Listed, ReadBack, difference, read_back
+from batcher.demo.events import KINESIS, SQS, Record, Source, poisoned, webhooks
+from batcher.demo.source import EventSourceMapping
+from batcher.demo.store import FailingOnce
 from batcher.handler import make_handler
 from batcher.settings import Settings
 from batcher.stores import open_store

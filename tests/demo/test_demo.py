@@ -18,9 +18,11 @@ import orjson
 import pytest
 from botocore.session import get_session
 
-from batcher.cli import demo, demo_run
-from batcher.cli.demo_audit import Difference, difference
-from batcher.cli.demo_events import (
+from batcher.cli import demo
+from batcher.demo import run as demo_run
+from batcher.demo.audit import Difference, difference
+from batcher.demo.embedded_s3 import EmbeddedS3, only_aws
+from batcher.demo.events import (
     KINESIS,
     MAX_EVENT_BYTES,
     SQS,
@@ -30,7 +32,6 @@ from batcher.cli.demo_events import (
     poisoned,
     webhooks,
 )
-from batcher.cli.embedded_s3 import EmbeddedS3, only_aws
 from batcher.errors import PreconditionFailedError
 from batcher.settings import Settings
 from batcher.stores import About, ObjectStore, Stored, open_store

@@ -1,0 +1,1 @@
+"""The demo: real events through the real handler into a real S3 server, every claim checked."""

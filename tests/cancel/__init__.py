@@ -1,0 +1,1 @@
+"""Cancelled at each await: nothing is left."""

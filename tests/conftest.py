@@ -1,0 +1,106 @@
+"""What every test can rely on: no AWS configuration of this machine, no blocked loop, no leak."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import os
+import threading
+from collections.abc import AsyncIterator, Iterator
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import BlockBuster
+
+if TYPE_CHECKING:
+    from contract.servers import Moto, SeaweedFS
+
+PREFIXES = ("AWS_", "BATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+JOIN_S = 5.0
+"""The most that a pool's thread may take to end after its last work; none takes it."""
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """One moto server on a free port; its state is global, so take a fresh bucket."""
+    from contract.servers import Moto  # noqa: PLC0415  # a second to import, for few tests
+
+    with Moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs() -> Iterator[SeaweedFS]:
+    """One SeaweedFS on free ports."""
+    from contract.servers import SeaweedFS  # noqa: PLC0415  # as above
+
+    with SeaweedFS() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket() -> str:
+    """Give a bucket name that no other test has; it is not created."""
+    return f"batcher-{token_hex(8)}"
+
+
+@pytest.fixture(autouse=True)
+def no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide what this machine's environment and files say about AWS, and about batcher."""
+    for name in list(os.environ):
+        if name.upper().startswith(PREFIXES):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_blocked_loop() -> Iterator[None]:
+    """Fail what waits for a disk, a socket or a lock on an event loop's thread.
+
+    Only calls that batcher makes count. The command line is left out: its loop serves nobody else.
+    """
+    detector = BlockBuster(scanned_modules="batcher", excluded_modules=["batcher.cli"])
+    for function in detector.functions.values():
+        # The first request makes the client: botocore then reads the service's model from files
+        function.can_block_in("batcher/stores/s3.py", "_connect")
+        function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+    detector.activate()
+    yield
+    detector.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test after which a task or a thread is still there."""
+    before = set(threading.enumerate())
+    if inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        request.getfixturevalue("no_task_is_left")
+    yield
+    if _new_threads(before):
+        gc.collect()  # a pool that nobody holds ends its threads
+        for thread in _new_threads(before):
+            thread.join(JOIN_S)
+    left = _new_threads(before)
+    assert not left, f"threads are left: {left}"
+
+
+@pytest.fixture
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Fail an async test after which a task is still there; the loop would just cancel it."""
+    yield
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, f"tasks are left: {left}"
+
+
+def _new_threads(before: set[threading.Thread]) -> list[threading.Thread]:
+    """Give the threads that somebody must end: a loop ends its own, and servers' are daemons."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and not thread.daemon and not thread.name.startswith("asyncio_")
+    ]

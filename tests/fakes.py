@@ -1,0 +1,230 @@
+"""Fakes: stores that fail, hang or lose answers as a test says, around one that does the work."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from batcher.stores import About, ObjectStore, Stored, Upload
+from batcher.stores.memory import MemoryStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to a store."""
+
+    operation: str
+    """`put`, `head`, `create`, `part`, `complete` or `abort`."""
+    key: str
+    part: int = 0
+    replaces: str | None = None
+
+
+Hook = Callable[[Call], Awaitable[None]]
+
+
+async def nothing(call: Call) -> None:
+    """Let a call go on."""
+    del call
+
+
+class HookedStore:
+    """Passes everything on to `inner`; `before` and `after` each call a test can step in.
+
+    What `before` raises is a request that never got there, what `after` raises an answer lost.
+    """
+
+    def __init__(self, inner: ObjectStore, before: Hook = nothing, after: Hook = nothing) -> None:
+        """Pass on to `inner`."""
+        self.inner = inner
+        self.before = before
+        self.after = after
+        self.calls: list[Call] = []
+        self.is_closed = False
+
+    def operations(self) -> list[str]:
+        """Give what was called, in order."""
+        return [call.operation for call in self.calls]
+
+    async def enter(self, call: Call) -> None:
+        """Note a call that is about to be passed on."""
+        self.calls.append(call)
+        await self.before(call)
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """Store one object; see `ObjectStore.put`."""
+        call = Call("put", key, replaces=replaces)
+        await self.enter(call)
+        stored = await self.inner.put(key, body, about, replaces=replaces)
+        await self.after(call)
+        return stored
+
+    async def head(self, key: str) -> Stored | None:
+        """Look at an object; see `ObjectStore.head`."""
+        call = Call("head", key)
+        await self.enter(call)
+        stored = await self.inner.head(key)
+        await self.after(call)
+        return stored
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+        """Open a multipart upload; see `ObjectStore.create_upload`."""
+        call = Call("create", key)
+        await self.enter(call)
+        upload = await self.inner.create_upload(key, about, part_bytes=part_bytes)
+        await self.after(call)
+        return HookedUpload(self, upload, key)
+
+    async def aclose(self) -> None:
+        """Close the inner store."""
+        self.is_closed = True
+        await self.inner.aclose()
+
+
+@dataclass(eq=False, slots=True)
+class HookedUpload:
+    """An upload of a `HookedStore`."""
+
+    store: HookedStore
+    inner: Upload
+    key: str
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Send part `number`; see `Upload.put_part`."""
+        call = Call("part", self.key, number)
+        await self.store.enter(call)
+        await self.inner.put_part(number, body)
+        await self.store.after(call)
+
+    async def complete(self, *, replaces: str | None = None) -> Stored:
+        """Make the object appear; see `Upload.complete`."""
+        call = Call("complete", self.key, replaces=replaces)
+        await self.store.enter(call)
+        stored = await self.inner.complete(replaces=replaces)
+        await self.store.after(call)
+        return stored
+
+    async def abort(self) -> None:
+        """Throw all parts away; see `Upload.abort`."""
+        call = Call("abort", self.key)
+        await self.store.enter(call)
+        await self.inner.abort()
+        await self.store.after(call)
+
+
+def failing(error: Exception, *operations: str, key: str = "", times: int = 10**9) -> Hook:
+    """Raise `error` in the first `times` calls of these operations on keys that hold `key`."""
+    count = 0
+
+    async def fail(call: Call) -> None:
+        nonlocal count
+        if call.operation in operations and key in call.key and count < times:
+            count += 1
+            raise error
+
+    return fail
+
+
+async def hang(call: Call) -> None:
+    """Never answer."""
+    del call
+    await asyncio.Event().wait()
+
+
+def hanging(*operations: str, key: str = "") -> Hook:
+    """Never answer calls of these operations on keys that hold `key`."""
+
+    async def wait(call: Call) -> None:
+        if call.operation in operations and key in call.key:
+            await hang(call)
+
+    return wait
+
+
+@dataclass(eq=False, slots=True)
+class Gate:
+    """A hook that holds the n-th call of one operation until `open` is set."""
+
+    operation: str
+    number: int = 1
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+    _seen: int = 0
+
+    async def __call__(self, call: Call) -> None:
+        """Hold the call if it is the one."""
+        if call.operation != self.operation:
+            return
+        self._seen += 1
+        if self._seen == self.number:
+            self.reached.set()
+            await self.open.wait()
+
+
+async def yielding(call: Call) -> None:
+    """Give the loop a turn, as a network would."""
+    del call
+    await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeContext:
+    """Lambda's context, with so much time left."""
+
+    left_ms: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Give the time until the function is killed."""
+        return self.left_ms
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """Seconds that pass only when a test says so."""
+
+    now_s: float = 1_000.0
+
+    def __call__(self) -> float:
+        """Give the time."""
+        return self.now_s
+
+
+class InlineExecutor(ThreadPoolExecutor):
+    """Does the work at once, so that a loop's turns are the same each time."""
+
+    def submit(self, fn: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
+        """Do it, and give the future of what is done."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # the future's owner gets it
+            future.set_exception(error)
+        return future
+
+
+def texts_in(store: MemoryStore) -> dict[str, bytes]:
+    """Give the text of every object, by key."""
+    return {
+        key: gzip.decompress(there.body) if key.endswith(".gz") else there.body
+        for key, there in store.objects.items()
+    }
+
+
+def lines_in(store: MemoryStore, fragment: str = "") -> list[bytes]:
+    """Give the lines of all objects whose key has `fragment` in it, in the order of their keys."""
+    texts = [text for key, text in sorted(texts_in(store).items()) if fragment in key]
+    return [line for text in texts for line in text.removesuffix(b"\n").split(b"\n")]
+
+
+def noise(size_bytes: int, seed: int = 0) -> bytes:
+    """Give a line that nothing compresses, the same for the same seed."""
+    return random.Random(seed).randbytes(size_bytes).replace(b"\n", b" ")  # noqa: S311  # no secret

@@ -1,0 +1,1 @@
+"""Events as the services send them, through the handler."""

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import orjson
 from child import Child
+
 from events import make_event, payloads
 
 try:

@@ -10,6 +10,15 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
+
+from batcher import Batcher, RetryableError
+from batcher.budget import Budget
+from batcher.encode import Codec
+from batcher.flight import Flight
+from batcher.parts import MIN_PART_BYTES
+from batcher.settings import Settings
+from batcher.stores.memory import MemoryStore
+from batcher.writer import Writer
 from fakes import (
     Call,
     Gate,
@@ -22,15 +31,6 @@ from fakes import (
     yielding,
 )
 from unit.examples import SHARD, batch_of, run_of, settings_of
-
-from batcher import Batcher, RetryableError
-from batcher.budget import Budget
-from batcher.encode import Codec
-from batcher.flight import Flight
-from batcher.parts import MIN_PART_BYTES
-from batcher.settings import Settings
-from batcher.stores.memory import MemoryStore
-from batcher.writer import Writer
 
 T = TypeVar("T")
 LINE = noise(1024**2 - 1)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from unit.examples import settings_of
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
@@ -16,6 +15,7 @@ from batcher.stores import About, ObjectStore
 from batcher.stores.s3 import S3Store, checksum
 from contract.kits import S3Kit
 from contract.servers import Moto, SeaweedFS
+from unit.examples import settings_of
 
 KEY = "events/1100/dt=2026-11-23/hour=07/my-queue-0001.ndjson.gz"
 ABOUT = About("application/gzip", {"batcher-records": "3"})

@@ -9,12 +9,11 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fakes import HookedStore
-from unit.examples import settings_of
-
 from batcher.handler import Handler, make_handler
 from batcher.stores import ObjectStore
 from batcher.stores.memory import MemoryObject, MemoryStore
+from fakes import HookedStore
+from unit.examples import settings_of
 
 KIND = "kind={field:kind}"
 """A partition that a test can choose for each record."""

@@ -7,10 +7,10 @@ import gzip
 from typing import Any
 
 import pytest
-from unit.examples import kinesis_record, message
 
 from batcher.stores.memory import MemoryStore
 from handler.harness import DONE, Environments, data_of, quarantine_of, snapshot
+from unit.examples import kinesis_record, message
 
 BYTES: dict[str, bytes] = {
     "empty": b"",

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from batcher.errors import PoisonRecordError, RejectedError, RetryableError, UnknownSourceError
+from batcher.handler import make_handler
+from batcher.stores.memory import MemoryStore
+from batcher.stores.s3 import S3Store
 from fakes import failing
+from handler.harness import DONE, Environments, data_of, hooked, quarantine_of, snapshot, text_of
 from unit.examples import (
     EVENTS,
     SEQUENCE,
@@ -19,12 +25,6 @@ from unit.examples import (
     message,
     settings_of,
 )
-
-from batcher.errors import PoisonRecordError, RejectedError, RetryableError, UnknownSourceError
-from batcher.handler import make_handler
-from batcher.stores.memory import MemoryStore
-from batcher.stores.s3 import S3Store
-from handler.harness import DONE, Environments, data_of, hooked, quarantine_of, snapshot, text_of
 
 if TYPE_CHECKING:
     from contract.servers import SeaweedFS

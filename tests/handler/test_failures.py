@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fakes import Call, FakeContext, failing, hanging
-from unit.examples import fifo_message, kinesis_record, message
 
 from batcher.errors import RejectedError, RetryableError
 from batcher.stores.memory import MemoryStore
+from fakes import Call, FakeContext, failing, hanging
 from handler.harness import (
     DONE,
     KIND,
@@ -22,6 +21,7 @@ from handler.harness import (
     hooked,
     quarantine_of,
 )
+from unit.examples import fifo_message, kinesis_record, message
 
 MakeEvent = Callable[..., dict[str, Any]]
 BUSY = RetryableError("the store is busy")

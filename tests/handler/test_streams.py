@@ -7,13 +7,12 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fakes import Call, FakeContext, failing, nothing
-from unit.examples import kinesis_record, message, settings_of
 
 from batcher.errors import RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About
 from batcher.stores.memory import MemoryStore
+from fakes import Call, FakeContext, failing, nothing
 from handler.harness import (
     DONE,
     KIND,
@@ -26,6 +25,7 @@ from handler.harness import (
     snapshot,
     text_of,
 )
+from unit.examples import kinesis_record, message, settings_of
 
 if TYPE_CHECKING:
     from contract.servers import SeaweedFS

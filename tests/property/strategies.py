@@ -7,10 +7,10 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from unit.examples import ARRIVAL_S, LIBRARY, fifo_message, kinesis_record, message
 
 from batcher.policy import BatchLimits
 from batcher.run import Naming, Origin, Run
+from unit.examples import ARRIVAL_S, LIBRARY, fifo_message, kinesis_record, message
 
 settings.register_profile("batcher", deadline=None, max_examples=100)
 settings.load_profile("batcher")

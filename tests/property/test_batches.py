@@ -6,7 +6,6 @@ from collections import defaultdict
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.examples import settings_of, texts_of
 
 from batcher.batch import Batch, OpenBatches, Route
 from batcher.encode import as_bytes
@@ -21,6 +20,7 @@ from property.strategies import (
     sized_payloads,
     tight_limits,
 )
+from unit.examples import settings_of, texts_of
 
 PARTITION_BY = st.sampled_from(["", "f={field:f}", "h={arrival:%H}", "{field:f}/{arrival:%M}"])
 

@@ -11,13 +11,13 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.examples import run_of
 
 from batcher import encode
 from batcher.encode import Checksum, Codec, Members, lines
 from batcher.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_bytes_for
 from batcher.writer import Body, _parts
 from property.strategies import good_payloads, json_texts
+from unit.examples import run_of
 
 try:
     from compression import zstd

@@ -12,10 +12,10 @@ from typing import NoReturn
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from unit.examples import run_of
 
 from batcher.check import MAX_DEPTH, Reason, check
 from property.strategies import bad_payloads, good_payloads, json_texts
+from unit.examples import run_of
 
 LARGE = 10**9
 FRAGMENTS = (

@@ -8,7 +8,6 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.examples import settings_of, texts_of
 
 from batcher.batch import Batch
 from batcher.delivery import plan
@@ -18,6 +17,7 @@ from batcher.ledger import Ledger
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
 from property.strategies import fifo_messages, kinesis_records, messages
+from unit.examples import settings_of, texts_of
 
 PARTITIONS = st.sampled_from(["", "h={arrival:%H}", "f={field:f}"])
 LIMITS = st.tuples(st.none() | st.integers(1, 4), st.integers(40, 200) | st.just(10**6))

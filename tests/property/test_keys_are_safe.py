@@ -7,13 +7,13 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from unit.examples import SEQUENCE, batch_of, run_of, settings_of
 
 from batcher.intake import Intake
 from batcher.keys import MAX_KEY_BYTES, FreshNames, key_of, name_of, salt, stem
 from batcher.partition import MAX_VALUE_BYTES, Template, escape
 from batcher.run import Naming
 from property.strategies import ORIGINS, dumped, field_values
+from unit.examples import SEQUENCE, batch_of, run_of, settings_of
 
 SAFE_VALUE = re.compile(r"[A-Za-z0-9._\-%~]+")
 ROOTS = st.sampled_from(["", "events", "a/b=c", "\u00fc/x"])

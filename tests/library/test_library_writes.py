@@ -8,11 +8,11 @@ from itertools import count
 from typing import Any
 
 import pytest
-from fakes import FakeClock, HookedStore, lines_in, texts_in, yielding
-from unit.examples import ARRIVAL_S, settings_of
 
 from batcher import Batcher, PoisonRecordError, Receipt
 from batcher.stores.memory import MemoryStore
+from fakes import FakeClock, HookedStore, lines_in, texts_in, yielding
+from unit.examples import ARRIVAL_S, settings_of
 
 MIB = 1024**2
 

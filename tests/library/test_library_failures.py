@@ -6,12 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from fakes import Gate, HookedStore, failing, lines_in, noise, nothing, yielding
-from unit.examples import settings_of
 
 from batcher import Batcher, BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
+from fakes import Gate, HookedStore, failing, lines_in, noise, nothing, yielding
+from unit.examples import settings_of
 
 BUSY = RetryableError("the store is busy")
 REFUSED = RejectedError("no such bucket")

@@ -7,12 +7,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from fakes import Call, Gate, HookedStore, lines_in, noise, nothing, texts_in, yielding
-from unit.examples import settings_of
 
 from batcher import Batcher, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
+from fakes import Call, Gate, HookedStore, lines_in, noise, nothing, texts_in, yielding
+from unit.examples import settings_of
 
 MIB = 1024**2
 SLICE_BYTES = MIB

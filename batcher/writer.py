@@ -96,7 +96,7 @@ class Writer:
             try:
                 async with asyncio.TaskGroup() as parts:
                     await self._send_parts(flight, upload, parts, _parts(body, encoded, part_bytes))
-            except* BatcherError as group:
+            except BaseExceptionGroup as group:  # except* wraps what it raises, on some Pythons
                 raise first_of(group) from group
 
             async def complete(replaces: str | None) -> Stored:
@@ -306,12 +306,12 @@ async def _abort(upload: Upload) -> None:
         await uninterrupted(asyncio.wait_for(upload.abort(), ABORT_TIMEOUT_S))
 
 
-def first_of(group: BaseExceptionGroup[BatcherError]) -> BatcherError:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Give the first error of a group: those after it are mostly its echoes."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return error  # type: ignore[return-value]  # the leaves are what the group was split by
+    return error
 
 
 def _is_ours(there: Stored, batch: Batch) -> bool:

@@ -90,6 +90,8 @@ class Delivery:
         self._writer = writer
         self._settings = settings
         self._fresh_name = fresh_name
+        self.counts = Counts()
+        """What has happened since the environment started."""
 
     async def deliver(self, event: Event, deadline_s: float | None) -> Delivered:
         """Write an event's records, until all outcomes are known or the deadline is there.
@@ -102,11 +104,12 @@ class Delivery:
         delivered = Delivered(Ledger(event.positions))
         batches, decisions = plan(event, self._intake, self._settings)
         for admitted in decisions:
+            self.counts.admitted(admitted)
             for run in admitted.left_out:
                 delivered.ledger.settle(run.positions)
             for bad in admitted.refused:
                 delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
-        dispatch = Dispatch(self._writer, Counts(), self._settings.concurrency)
+        dispatch = Dispatch(self._writer, self.counts, self._settings.concurrency)
         flights: list[Flight] = []
         try:
             async with asyncio.timeout_at(deadline_s):

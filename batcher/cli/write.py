@@ -21,6 +21,7 @@ from batcher.cli.dry_run import DryStore, show_plan
 from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.progress import Progress, progress
 from batcher.cli.reader import STDIN, Block, InputError, Reader
+from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
@@ -71,12 +72,7 @@ class Report:
     """What is told at the end."""
 
     destination: str
-    records: int = 0
-    objects: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    quarantined: int = 0
-    failed: int = 0
+    counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     signal: int = 0
     bad: list[BadRecord] = field(default_factory=list)
@@ -94,6 +90,11 @@ class Report:
         self.failures.append((lines, why))
 
     @property
+    def failed(self) -> int:
+        """Lines that are not durable anywhere."""
+        return self.counts.failed + self.counts.refused
+
+    @property
     def exit_code(self) -> int:
         """What the shell gets."""
         if self.failed or self.problems or self.failures:
@@ -109,19 +110,21 @@ class Report:
             _say(f"error: and {len(errors) - SHOWN} more")
         for bad in self.bad[:SHOWN]:
             _say(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
-        if self.quarantined > SHOWN:
-            _say(f"warning: and more; {self.quarantined} lines are in _quarantine/")
+        counts, failed = self.counts, self.failed
+        if counts.quarantined > SHOWN:
+            _say(f"warning: and more; {counts.quarantined} lines are in _quarantine/")
         if as_json:
-            names = ("records", "objects", "bytes_in", "bytes_out", "quarantined", "failed")
-            line = {name: getattr(self, name) for name in names}
-            print(orjson.dumps({**line, "seconds": round(self.seconds, 3)}).decode())  # noqa: T201
+            names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
+            line = {name: getattr(counts, name) for name in names}
+            line |= {"failed": failed, "seconds": round(self.seconds, 3)}
+            print(orjson.dumps(line).decode())  # noqa: T201
             return
         seconds = max(self.seconds, 1e-9)
         _say(
-            f"{self.records:,} records in {self.objects:,} objects under {self.destination}; "
-            f"{show_size(self.bytes_in)} in, {show_size(self.bytes_out)} out, "
-            f"{self.quarantined:,} quarantined, {self.failed:,} failed; {self.seconds:.1f} s, "
-            f"{self.records / seconds:,.0f} records/s, {show_size(self.bytes_in / seconds)}/s"
+            f"{counts.records:,} records in {counts.objects:,} objects under {self.destination}; "
+            f"{show_size(counts.bytes_in)} in, {show_size(counts.bytes_out)} out, "
+            f"{counts.quarantined:,} quarantined, {failed:,} failed; {self.seconds:.1f} s, "
+            f"{counts.records / seconds:,.0f} records/s, {show_size(counts.bytes_in / seconds)}/s"
         )
 
 
@@ -137,6 +140,7 @@ class _Write:
     ) -> None:
         self._report = report
         self._batcher = Batcher(settings, store=dry_store)
+        report.counts = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._reader = Reader(inputs, self._max_line_bytes)
         self._tickets: deque[tuple[Numbered, ManyTicket]] = deque()
@@ -148,8 +152,7 @@ class _Write:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal, number)
         started_s = time.monotonic()
-        counts = self._batcher.counts
-        with progress(counts, lambda: self._reader.read_bytes, total_bytes) as bar:
+        with progress(self._batcher.counts, lambda: self._reader.read_bytes, total_bytes) as bar:
             self._main = asyncio.current_task()
             try:
                 await self._feed(bar)
@@ -161,12 +164,7 @@ class _Write:
             finally:
                 self._main = None
         await self._hear_settled(everything=True)
-        report = self._report
-        report.records, report.objects = counts.records, counts.objects
-        report.bytes_in, report.bytes_out = counts.bytes_in, counts.bytes_out
-        report.quarantined = counts.quarantined
-        report.failed = counts.failed + counts.refused
-        report.seconds = time.monotonic() - started_s
+        self._report.seconds = time.monotonic() - started_s
 
     async def _feed(self, bar: Progress) -> None:
         """Submit block after block, as room comes."""

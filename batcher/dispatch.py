@@ -88,7 +88,12 @@ class Dispatch:
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # an interrupt, which the loop has raised already; no flight is lost
 
     async def _work(self) -> None:
         """Carry ready flights, one after another, until none is left."""

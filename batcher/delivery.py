@@ -113,6 +113,7 @@ class Delivery:
         flights: list[Flight] = []
         try:
             async with asyncio.timeout_at(deadline_s):
+                await asyncio.sleep(0)  # where the deadline has passed, nothing is begun
                 await self._launch(batches, dispatch, flights)
                 await dispatch.settled(flights)
         except TimeoutError:
@@ -131,6 +132,7 @@ class Delivery:
             await budget.take(batch.size_bytes, _nothing)
             flight = Flight(batch, budget, self._fresh_name())
             flight.took(batch.size_bytes)
+            flight.is_alone = len(batches) == 1
             flights.append(flight)
             dispatch.launch(flight)
 

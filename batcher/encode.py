@@ -44,6 +44,12 @@ def lines(run: Run) -> list[bytes]:
     return [b"\n".join((*piece, b"")) for piece in cast("Sequence[Sequence[bytes]]", pieces)]
 
 
+Member = list[memoryview]
+"""The text of one member, in pieces to be joined."""
+Encoded = tuple[bytes, int, int]
+"""A compressed member, and the CRC-32 and the length of its text."""
+
+
 class Members:
     """Cuts a body's text into members as it comes; pure bookkeeping, no bytes are copied."""
 
@@ -82,8 +88,9 @@ class Codec:
     def __init__(self, compression: str, level: int) -> None:
         """Choose the codec: `none`, `gzip` or `zstd`, and its level."""
         self._compress = _compressor(compression, level)
+        self._crc32 = _gzip_crc32 if compression == "gzip" else _text_crc32
 
-    def encode(self, members: Iterable[list[memoryview]]) -> list[tuple[bytes, int, int]]:
+    def encode(self, members: Iterable[Member]) -> list[Encoded]:
         """Compress members: of each its bytes, and the CRC-32 and length of its text.
 
         Releases the GIL, so that threads run side by side.
@@ -91,8 +98,18 @@ class Codec:
         encoded = []
         for pieces in members:
             text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            encoded.append((self._compress(text), crc32(text), len(text)))
+            piece = self._compress(text)
+            encoded.append((piece, self._crc32(text, piece), len(text)))
         return encoded
+
+
+def _gzip_crc32(_: bytes | memoryview, piece: bytes) -> int:
+    """Read the checksum off the member's trailer, where gzip has put it: RFC 1952, 2.3.1."""
+    return int.from_bytes(piece[-8:-4], "little")
+
+
+def _text_crc32(text: bytes | memoryview, _: bytes) -> int:
+    return crc32(text)
 
 
 class Checksum:

@@ -32,6 +32,8 @@ class Flight:
         """Whether somebody has waited for the outcome, and so heard of a failure."""
         self.waiters = 0
         """How many are waiting for the outcome now, and so will hear of a failure."""
+        self.is_alone = False
+        """Whether nothing else is under way or will come, so that encoding holds nothing up."""
         self.is_launched = False
         """Whether it was sent off, sealed."""
         self.is_streaming = False

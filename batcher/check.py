@@ -131,9 +131,11 @@ def _is_utf8(run: Run) -> bool:
     payloads = run.payloads
     if not payloads or isinstance(payloads[0], str):
         return True
-    text = run.text if run.text is not None else b"\n".join(cast("Sequence[bytes]", payloads))
+    texts = [run.text] if run.text is not None else cast("Sequence[bytes]", payloads)
+    if all(map(bytes.isascii, texts)):
+        return True
     try:
-        return text.isascii() or bool(text.decode())
+        return bool(b"\n".join(texts).decode())
     except UnicodeDecodeError:
         return False
 

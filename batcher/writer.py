@@ -101,7 +101,7 @@ class Writer:
 
             async def complete(replaces: str | None) -> Stored:
                 async with self._slots:
-                    return await self._complete(upload, key, batch, replaces)
+                    return await self._complete(upload, key, batch, digest, replaces)
 
             if not await self._create_or_replace(batch, key, digest, complete):
                 await _abort(upload)  # our object was there already
@@ -123,14 +123,14 @@ class Writer:
                 sending.add_done_callback(lambda _: self._slots.release())
 
     async def _complete(
-        self, upload: Upload, key: str, batch: Batch, replaces: str | None
+        self, upload: Upload, key: str, batch: Batch, digest: str, replaces: str | None
     ) -> Stored:
         """Complete an upload; a lost answer is looked for, and the call repeated once."""
         try:
             return await upload.complete(replaces=replaces)
         except RetryableError:
             there = await self._store.head(key)
-            if there is not None and _is_ours(there, batch):
+            if there is not None and _is_ours(there, batch, digest):
                 return there
             return await upload.complete(replaces=replaces)
 
@@ -150,7 +150,7 @@ class Writer:
             if there is None:
                 msg = f"{key}: an object that was there is gone; to be sent again"
                 raise RetryableError(msg) from taken
-            if there.metadata.get(DIGEST) == digest:
+            if _is_ours(there, batch, digest):
                 return False
             try:
                 await send(there.etag)
@@ -335,8 +335,6 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _is_ours(there: Stored, batch: Batch) -> bool:
+def _is_ours(there: Stored, batch: Batch, digest: str) -> bool:
     """Say whether an object under this key is the one we sent: fresh keys can hold no other."""
-    if not batch.route.origin.is_redelivered:
-        return True
-    return there.metadata.get(DIGEST) == batch.digest()
+    return not batch.route.origin.is_redelivered or there.metadata.get(DIGEST) == digest

@@ -11,24 +11,12 @@ import pytest
 from batcher import Batcher, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
-from fakes import Call, Gate, HookedStore, lines_in, noise, nothing, texts_in, yielding
+from fakes import Call, Gate, HookedStore, lines_in, noise, nothing, texts_in
 from unit.examples import settings_of
 
 MIB = 1024**2
 SLICE_BYTES = MIB
 """What `submit_many` admits at a time."""
-
-
-@pytest.fixture
-def inner() -> MemoryStore:
-    """Give an empty store."""
-    return MemoryStore()
-
-
-@pytest.fixture
-def store(inner: MemoryStore) -> HookedStore:
-    """Give a store that a test can step in."""
-    return HookedStore(inner, yielding, yielding)
 
 
 def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401

@@ -10,7 +10,7 @@ import pytest
 from batcher import Batcher, BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
-from fakes import Gate, HookedStore, failing, lines_in, noise, nothing, yielding
+from fakes import Gate, HookedStore, failing, lines_in, noise, nothing
 from unit.examples import settings_of
 
 BUSY = RetryableError("the store is busy")
@@ -22,18 +22,6 @@ IN_PARTS = {
     "part_size": MIN_PART_BYTES,
 }
 LINE = noise(1024**2 - 1)
-
-
-@pytest.fixture
-def inner() -> MemoryStore:
-    """Give an empty store."""
-    return MemoryStore()
-
-
-@pytest.fixture
-def store(inner: MemoryStore) -> HookedStore:
-    """Give a store that a test can step in."""
-    return HookedStore(inner, yielding, yielding)
 
 
 def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batcher import deadline
 from batcher.batch import Batch, OpenBatches
 from batcher.budget import Budget
 from batcher.counts import Counts
@@ -101,6 +102,7 @@ class Delivery:
             deadline_s: when to stop, on the event loop's clock; None: never. What is not durable
                 then is cancelled, and nothing of it is left.
         """
+        deadline.deadline_s.set(deadline_s)
         delivered = Delivered(Ledger(event.positions))
         batches, decisions = plan(event, self._intake, self._settings)
         for admitted in decisions:

@@ -17,7 +17,22 @@ class BatcherError(Exception):
 
 
 class RetryableError(BatcherError):
-    """The same bytes may succeed later: nothing is durable yet, nothing is wrong with them."""
+    """The same bytes may succeed later: nothing is known to be durable, nothing is wrong with them.
+
+    `retry_after_s` is what the store asks to wait at least, or None where it does not say.
+    """
+
+    def __init__(self, text: str = "", retry_after_s: float | None = None) -> None:
+        """Say what happened, and how long the store wants to be left alone."""
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+class UploadLostError(RetryableError):
+    """A multipart upload is gone, or has lost a race: all of its parts must be sent again.
+
+    Raised by stores, answered by the writer, which starts anew where it still has the parts.
+    """
 
 
 class RejectedError(BatcherError):
@@ -46,6 +61,10 @@ class SettingsError(BatcherError):
         """Join all faults into one message, a line each."""
         super().__init__("\n".join(["settings cannot be used:", *(f"  - {f}" for f in faults)]))
         self.faults = tuple(faults)
+
+
+class NotFoundError(BatcherError):
+    """An object that was to be read is not there."""
 
 
 class PreconditionFailedError(BatcherError):

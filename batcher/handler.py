@@ -70,7 +70,11 @@ class Handler:
             RetryableError: records are not durable, and the answer cannot say so.
             RejectedError: the same, and it will not change by itself.
         """
-        entered_s = time.monotonic()
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        # Not Runner.run: it would set a handler for Ctrl-C and back, 0.1 ms an event, for nobody
+        loop = self._runner.get_loop()
+        entered_s = loop.time()
         if self._settings is None:
             self._settings = Settings.from_env(os.environ)
         settings = self._settings
@@ -81,10 +85,6 @@ class Handler:
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
             deadline_s = entered_s + left_s - settings.deadline_margin_s
-        if self._runner is None:
-            self._runner = asyncio.Runner()
-        # Not Runner.run: it would set a handler for Ctrl-C and back, 0.1 ms an event, for nobody
-        loop = self._runner.get_loop()
         delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
         _report(found, delivered)
         return respond(found, delivered, partial_response=settings.partial_response)

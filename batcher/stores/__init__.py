@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
-from batcher.stores.base import About, ObjectStore, Stored, Upload
+from batcher.stores.base import About, ObjectReader, ObjectStore, Stored, Upload
+from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-__all__ = ["About", "ObjectStore", "Stored", "Upload", "open_store"]
+__all__ = ["About", "ObjectReader", "ObjectStore", "Stored", "Upload", "open_store"]
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -27,4 +28,4 @@ def open_store(settings: Settings) -> ObjectStore:
         raise SettingsError(["engine: obstore is not part of this version; use engine=aioboto3"])
     from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
 
-    return S3Store(settings)
+    return RetryingStore(S3Store(settings))

@@ -1,8 +1,9 @@
-"""ObjectStore: the few things batcher needs of a place for objects."""
+"""ObjectStore and ObjectReader: the few things batcher needs of a place for objects."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,11 +32,16 @@ class Upload(Protocol):
     async def put_part(self, number: int, body: bytes) -> None:
         """Send part `number`, from 1; all but the last have the size given at the start.
 
-        Raises as `ObjectStore.put`, but for the precondition. Safe to call side by side.
+        Raises as `complete`, but for the precondition. Safe to call side by side.
         """
 
     async def complete(self, *, replaces: str | None = None) -> Stored:
-        """Make the object appear, whole. Conditions and errors are those of `ObjectStore.put`."""
+        """Make the object appear, whole; conditions and errors are those of `ObjectStore.put`.
+
+        Raises:
+            UploadLostError: the upload is gone, perhaps because an earlier call has completed it,
+                or has lost a race: its parts are of no use any more.
+        """
 
     async def abort(self) -> None:
         """Throw all parts away; call it when no part is in flight any more."""
@@ -69,3 +75,55 @@ class ObjectStore(Protocol):
 
     async def aclose(self) -> None:
         """Let go of connections; objects stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_s: float
+    """When it was written, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A multipart upload that is open: its parts cost money, and no reader sees them."""
+
+    key: str
+    started_s: float
+    """When it was opened, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An object that is being read."""
+
+    stored: Stored
+    content_type: str
+    pieces: AsyncIterator[bytes]
+    """The body, some bytes at a time, as it lies in the store; to be read once."""
+
+
+class ObjectReader(Protocol):
+    """A place whose objects are read back: what `verify` and `replay` need beside a store."""
+
+    def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        """Give every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
+
+    def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+        """Give every multipart upload that is open under `prefix`."""
+
+    def reading(self, key: str) -> AbstractAsyncContextManager[Opened]:
+        """Open one object, to be read while this is entered.
+
+        Raises, also while the pieces are read:
+            NotFoundError: there is no such object.
+            RetryableError: the store is busy, or the body ended early; to be read from its start.
+            RejectedError: the store refuses.
+        """
+
+    async def aclose(self) -> None:
+        """Let go of connections."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from batcher.errors import PreconditionFailedError, RejectedError
+from batcher.errors import NotFoundError, PreconditionFailedError, RejectedError, UploadLostError
 from batcher.parts import MAX_PARTS, MIN_PART_BYTES
-from batcher.stores.base import About, Stored
+from batcher.stores.base import About, Dangling, Listed, Opened, Stored
+
+PIECE_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,27 @@ class MemoryStore:
         self.uploads.add(upload)
         return upload
 
+    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        """Give objects in the order of their keys; see `ObjectReader.list_objects`."""
+        for key in sorted(self.objects):
+            if key.startswith(prefix) and (there := self.objects.get(key)) is not None:
+                yield Listed(key, there.stored.size_bytes, there.stored.etag, 0.0)
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+        """Give open uploads; see `ObjectReader.list_uploads`."""
+        for key in sorted(upload.key for upload in self.uploads):
+            if key.startswith(prefix):
+                yield Dangling(key, 0.0)
+
+    @asynccontextmanager
+    async def reading(self, key: str) -> AsyncIterator[Opened]:
+        """Open one object; see `ObjectReader.reading`."""
+        there = self.objects.get(key)
+        if there is None:
+            msg = f"{key}: there is no such object"
+            raise NotFoundError(msg)
+        yield Opened(there.stored, there.about.content_type, _pieces(there.body))
+
     async def aclose(self) -> None:
         """Do nothing: the objects stay."""
 
@@ -71,13 +96,15 @@ class MemoryUpload:
 
     async def put_part(self, number: int, body: bytes) -> None:
         """Keep part `number`; see `Upload.put_part`."""
-        if not 1 <= number <= MAX_PARTS or self not in self.store.uploads:
+        self._must_be_open()
+        if not 1 <= number <= MAX_PARTS:
             msg = f"{self.key}: part {number} of an upload that cannot take it"
             raise RejectedError(msg)
         self.parts[number] = bytes(body)
 
     async def complete(self, *, replaces: str | None = None) -> Stored:
         """Make the object appear; see `Upload.complete`."""
+        self._must_be_open()
         bodies = [self.parts[number] for number in sorted(self.parts)]
         if not bodies or any(len(body) < MIN_PART_BYTES for body in bodies[:-1]):
             msg = f"{self.key}: a part but the last is smaller than {MIN_PART_BYTES} bytes"
@@ -89,3 +116,13 @@ class MemoryUpload:
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""
         self.store.uploads.discard(self)
+
+    def _must_be_open(self) -> None:
+        if self not in self.store.uploads:
+            msg = f"{self.key}: the upload is not open any more"
+            raise UploadLostError(msg)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,15 +17,18 @@ from botocore.handlers import add_expect_header, convert_body_to_file_like_objec
 
 from batcher import __version__
 from batcher.encode import crc32
+from batcher.errors import BatcherError, RetryableError, UploadLostError
 from batcher.stores.base import About, Stored
 from batcher.stores.s3_errors import translate
+from batcher.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 60
-ATTEMPTS = 3
+SWEEP_S = 0.5
+"""Looking for a stray upload takes at most this: it runs within Lambda's deadline margin."""
 AT_ONCE_BYTES = 1024**2  # aiohttp warns of bytes over 1 MiB, which hold up the event loop
 
 
@@ -71,13 +74,31 @@ class S3Store:
         return Stored(answer["ETag"], answer.get("ContentLength", 0), answer.get("Metadata", {}))
 
     async def create_upload(self, key: str, about: About, *, part_bytes: int) -> S3Upload:
-        """Open a multipart upload; see `ObjectStore.create_upload`."""
+        """Open a multipart upload; see `ObjectStore.create_upload`.
+
+        One that is open although its answer was lost is aborted, as far as the bucket's owner
+        allows s3:ListBucketMultipartUploads; else the lifecycle rule removes it.
+        """
         del part_bytes  # S3 takes the parts in their order, whatever their sizes
-        async with self._calling("CreateMultipartUpload", key) as client:
-            answer = await client.create_multipart_upload(
-                **self._describing(key, about), ChecksumAlgorithm="CRC32"
-            )
+        try:
+            async with self._calling("CreateMultipartUpload", key) as client:
+                answer = await client.create_multipart_upload(
+                    **self._describing(key, about), ChecksumAlgorithm="CRC32"
+                )
+        except (RetryableError, asyncio.CancelledError):
+            await uninterrupted(self._sweep(key))
+            raise
         return S3Upload(self, key, about, answer["UploadId"])
+
+    async def _sweep(self, key: str) -> None:
+        """Abort all uploads of a key for which we hold none."""
+        with suppress(BatcherError, TimeoutError):
+            async with asyncio.timeout(SWEEP_S):
+                async with self._calling("ListMultipartUploads", key) as client:
+                    answer = await client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
+                for found in answer.get("Uploads", ()):
+                    if found["Key"] == key:
+                        await S3Upload(self, key, About(), found["UploadId"]).abort()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -116,7 +137,8 @@ class S3Store:
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
                 max_pool_connections=self._concurrency,
-                retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+                # `RetryingStore` repeats: two that do would multiply, and count nothing right
+                retries={"total_max_attempts": 1},
                 # Measured: without validation 2 %, with a fixed user agent 15 % fewer cycles a PUT
                 parameter_validation=False,
                 user_agent=f"batcher/{__version__}",
@@ -181,7 +203,11 @@ class S3Upload:
         return Stored(answer["ETag"], size_bytes, self._about.metadata)
 
     async def abort(self) -> None:
-        """Throw the parts away; see `Upload.abort`."""
+        """Throw the parts away; see `Upload.abort`. One that is gone already is none to abort."""
+        with suppress(UploadLostError):
+            await self._abort()
+
+    async def _abort(self) -> None:
         async with self._store._calling("AbortMultipartUpload", self._key) as client:  # noqa: SLF001
             await client.abort_multipart_upload(**self._names)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -16,10 +18,17 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
+from batcher.errors import (
+    BatcherError,
+    PreconditionFailedError,
+    RejectedError,
+    RetryableError,
+    UploadLostError,
+)
 
 _NOT_FOUND, _CONFLICT, _PRECONDITION, _BUSY = 404, 409, 412, 429
 _SERVER_ERROR = 500
+_COMPLETE = "CompleteMultipartUpload"
 
 _HINTS = {
     "NoSuchBucket": "the bucket is not there: create it, or correct `bucket`",
@@ -44,7 +53,6 @@ _RETRYABLE = {
     "BadDigest",
     "IncompleteBody",
     "InternalError",
-    "NoSuchUpload",
     "OperationAborted",
     "RequestTimeout",
     "ServiceUnavailable",
@@ -90,11 +98,26 @@ def _from_answer(
     text = f"{where}: {endpoint} answered {status} {code}: {said.get('Message', '')}".rstrip(": ")
     if status == _PRECONDITION or code == "PreconditionFailed":
         return PreconditionFailedError(text)
+    if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
+        return UploadLostError(text)  # Source: Amazon S3 user guide, conditional requests
     is_busy = status in {_CONFLICT, _BUSY} or status >= _SERVER_ERROR
     if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
-        return RetryableError(text)
+        return RetryableError(text, _retry_after_s(error))
     hint = _HINTS.get(code)
     return RejectedError(f"{text}: {hint}" if hint else text)
+
+
+def _retry_after_s(error: ClientError) -> float | None:
+    """Read `Retry-After`: seconds, or a date, which the answer's own date is taken from."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    text = headers.get("retry-after", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        asked_for = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, asked_for.total_seconds())
 
 
 def _first_line(error: Exception) -> str:

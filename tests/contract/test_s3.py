@@ -187,7 +187,6 @@ async def test_an_endpoint_that_cannot_be_reached_is_named(
 ) -> None:
     """It may be there again later, so the error is retryable."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", UNREACHABLE)
-    monkeypatch.setattr("batcher.stores.s3.ATTEMPTS", 1)  # the SDK would sleep between tries
     async with opened(on_moto.bucket) as store:
         with pytest.raises(RetryableError) as caught:
             await write(store)

@@ -1,0 +1,172 @@
+"""RetryingStore: sends a request again while that can help and there is time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from batcher.backoff import Backoff
+from batcher.deadline import deadline_s
+from batcher.errors import RetryableError, UploadLostError
+from batcher.stores.base import About, ObjectStore, Stored, Upload
+
+T = TypeVar("T")
+
+ANSWER_S = 10.0
+"""How long an answer may take beyond the sending of the body, before the request is sent again."""
+SLOWEST_BYTES_PER_S = 256 * 1024
+"""A connection that is slower than this is taken for dead."""
+COMPLETE_S = 300.0
+"""S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
+
+log = logging.getLogger("batcher")
+
+
+class RetryingStore:
+    """Repeats what failed with `RetryableError`, with full jitter, until a deadline.
+
+    The deadline is the event's (`batcher.deadline`), or `Backoff.for_s` after the request was
+    begun, whichever comes first. An attempt whose answer does not come is cut and sent again:
+    every write is conditional, so a late one meets 412 and makes no second object. All other
+    errors are raised at once. The store inside must not retry by itself, or attempts multiply.
+    """
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        backoff: Backoff | None = None,
+        *,
+        share: Callable[[], float] = random.random,
+    ) -> None:
+        """Repeat the requests to `inner`.
+
+        Args:
+            inner: sends each request once.
+            backoff: how long to wait, and when to give up.
+            share: gives random numbers from 0 to 1, which spread the waiting.
+        """
+        self.inner = inner
+        self.retries = 0
+        """Requests that were sent again, so far."""
+        self._backoff = Backoff() if backoff is None else backoff
+        self._share = share
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """Store one object; see `ObjectStore.put`."""
+
+        async def put() -> Stored:
+            return await self.inner.put(key, body, about, replaces=replaces)
+
+        return await self.repeat("put", key, put, _sending_s(body))
+
+    async def head(self, key: str) -> Stored | None:
+        """Look at an object; see `ObjectStore.head`."""
+
+        async def head() -> Stored | None:
+            return await self.inner.head(key)
+
+        return await self.repeat("head", key, head, ANSWER_S)
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> RetryingUpload:
+        """Open a multipart upload; see `ObjectStore.create_upload`."""
+
+        async def create() -> Upload:
+            return await self.inner.create_upload(key, about, part_bytes=part_bytes)
+
+        return RetryingUpload(self, await self.repeat("create", key, create, ANSWER_S), key)
+
+    async def aclose(self) -> None:
+        """Close the inner store."""
+        await self.inner.aclose()
+
+    async def repeat(
+        self,
+        operation: str,
+        key: str,
+        send: Callable[[], Awaitable[T]],
+        answer_s: float,
+        *,
+        is_cleanup: bool = False,
+    ) -> T:
+        """Send until it succeeds, cannot, or there is no time for another attempt.
+
+        Args:
+            operation: for messages.
+            key: for messages.
+            send: makes one attempt.
+            answer_s: when an attempt is cut; the next one may succeed.
+            is_cleanup: whether it must also be done after the event's deadline; its caller then
+                says how long.
+        """
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        until_s = began_s + self._backoff.for_s
+        ends_s = None if is_cleanup else deadline_s.get()
+        if ends_s is not None:
+            until_s = min(until_s, ends_s)
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                async with asyncio.timeout(answer_s):
+                    result = await send()
+                break
+            except UploadLostError:
+                raise
+            except RetryableError as error:
+                failure = error
+            except TimeoutError:
+                failure = RetryableError(f"{operation} {key}: no answer within {answer_s:.0f} s")
+            delay_s = self._backoff.delay_s(attempts, self._share(), failure.retry_after_s)
+            if loop.time() + delay_s >= until_s:
+                lasted_s = loop.time() - began_s
+                msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
+                raise RetryableError(msg, failure.retry_after_s) from failure
+            self.retries += 1
+            await asyncio.sleep(delay_s)
+        if attempts > 1:
+            log.warning("request_retried operation=%s key=%s attempts=%d", operation, key, attempts)
+        return result
+
+
+class RetryingUpload:
+    """An upload whose requests are repeated."""
+
+    def __init__(self, store: RetryingStore, inner: Upload, key: str) -> None:
+        """Repeat the requests to `inner` as `store` does."""
+        self.inner = inner
+        self._store = store
+        self._key = key
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Send part `number`; see `Upload.put_part`."""
+
+        async def put_part() -> None:
+            await self.inner.put_part(number, body)
+
+        await self._store.repeat(f"part {number}", self._key, put_part, _sending_s(body))
+
+    async def complete(self, *, replaces: str | None = None) -> Stored:
+        """Make the object appear; see `Upload.complete`."""
+
+        async def complete() -> Stored:
+            return await self.inner.complete(replaces=replaces)
+
+        return await self._store.repeat("complete", self._key, complete, COMPLETE_S)
+
+    async def abort(self) -> None:
+        """Throw the parts away; see `Upload.abort`."""
+        await self._store.repeat("abort", self._key, self.inner.abort, ANSWER_S, is_cleanup=True)
+
+
+def _sending_s(body: bytes) -> float:
+    """Give the longest time in which a body is sent and answered."""
+    return ANSWER_S + len(body) / SLOWEST_BYTES_PER_S

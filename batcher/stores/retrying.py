@@ -40,6 +40,8 @@ class RetryingStore:
         backoff: Backoff | None = None,
         *,
         share: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         """Repeat the requests to `inner`.
 
@@ -47,12 +49,16 @@ class RetryingStore:
             inner: sends each request once.
             backoff: how long to wait, and when to give up.
             share: gives random numbers from 0 to 1, which spread the waiting.
+            sleep: waits so many seconds.
+            clock: seconds, as the deadline has them; None: the event loop's.
         """
         self.inner = inner
         self.retries = 0
         """Requests that were sent again, so far."""
         self._backoff = Backoff() if backoff is None else backoff
         self._share = share
+        self._sleep = sleep
+        self._clock = clock
 
     def __repr__(self) -> str:
         return repr(self.inner)
@@ -106,8 +112,8 @@ class RetryingStore:
             is_cleanup: whether it must also be done after the event's deadline; its caller then
                 says how long.
         """
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
+        now = self._clock or asyncio.get_running_loop().time
+        began_s = now()
         until_s = began_s + self._backoff.for_s
         ends_s = None if is_cleanup else deadline_s.get()
         if ends_s is not None:
@@ -126,12 +132,12 @@ class RetryingStore:
             except TimeoutError:
                 failure = RetryableError(f"{operation} {key}: no answer within {answer_s:.0f} s")
             delay_s = self._backoff.delay_s(attempts, self._share(), failure.retry_after_s)
-            if loop.time() + delay_s >= until_s:
-                lasted_s = loop.time() - began_s
+            if now() + delay_s >= until_s:
+                lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
             self.retries += 1
-            await asyncio.sleep(delay_s)
+            await self._sleep(delay_s)
         if attempts > 1:
             log.warning("request_retried operation=%s key=%s attempts=%d", operation, key, attempts)
         return result

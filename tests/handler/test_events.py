@@ -35,6 +35,7 @@ REAL = [
     "sqsDlqTriggerEvent",
     "kinesisStreamEvent",
     "kinesisStreamCloudWatchLogsEvent",
+    "dynamoStreamEvent",
 ]
 
 

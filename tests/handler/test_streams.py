@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batcher.errors import RetryableError
+from batcher.errors import RetryableError, UploadLostError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About
 from batcher.stores.memory import MemoryStore
+from batcher.writer import UPLOADS
 from fakes import Call, FakeContext, failing, nothing
 from handler.harness import (
     DONE,
@@ -253,14 +254,41 @@ def test_a_complete_whose_answer_was_lost_is_looked_for(environments: Environmen
     assert inner.uploads == set()
 
 
-def test_a_complete_that_never_got_there_is_repeated(environments: Environments) -> None:
-    """Once; the parts are all there."""
+def test_a_complete_that_never_got_there_brings_the_event_back(environments: Environments) -> None:
+    """We look for the object, abort what is open, and the next try makes it."""
     inner, store = hooked()
     handle = environments.make(store, **IN_PARTS)
     store.before = failing(LOST, "complete", times=1)
+    assert handle(big_event(1, 2), None) == answered("1")
+    assert store.operations()[-3:] == ["complete", "head", "abort"]
+    assert inner.uploads == set()
     assert handle(big_event(1, 2), None) == DONE
-    assert store.operations()[-3:] == ["complete", "head", "complete"]
     assert len(inner.objects) == 1
+
+
+def test_an_upload_that_the_store_has_lost_is_made_anew(environments: Environments) -> None:
+    """Its parts are still held; what is left of the first one is aborted."""
+    inner, store = hooked()
+    handle = environments.make(store, **IN_PARTS)
+    store.before = failing(UploadLostError("gone"), "complete", times=1)
+    assert handle(big_event(1, 2), None) == DONE
+    assert store.operations().count("create") == 2
+    assert inner.uploads == set()
+    (there,) = inner.objects.values()
+    assert there.stored.metadata["batcher-records"] == "2"
+
+
+def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(
+    environments: Environments,
+) -> None:
+    """Whatever loses them, it is not going to stop; the deadline is not spent on it."""
+    inner, store = hooked()
+    handle = environments.make(store, **IN_PARTS)
+    store.before = failing(UploadLostError("gone"), "complete")
+    assert handle(big_event(1, 2), None) == answered("1")
+    assert store.operations().count("create") == UPLOADS
+    assert inner.uploads == set()
+    assert inner.objects == {}
 
 
 def test_a_replacing_complete_whose_answer_was_lost_is_looked_for(

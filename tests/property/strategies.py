@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batcher.policy import BatchLimits
 from batcher.run import Naming, Origin, Run
-from unit.examples import ARRIVAL_S, LIBRARY, fifo_message, kinesis_record, message
+from unit.examples import ARRIVAL_S, LIBRARY, dynamodb_record, fifo_message, kinesis_record, message
 
 settings.register_profile("batcher", deadline=None, max_examples=100)
 settings.load_profile("batcher")
@@ -124,6 +124,17 @@ def kinesis_records(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]]
     """Draw the records of a shard, in their order."""
     payloads = draw(st.lists(good_payloads | bad_payloads, min_size=1, max_size=max_size))
     return [kinesis_record(str(95 + n), payload) for n, payload in enumerate(payloads)]
+
+
+@st.composite
+def dynamodb_records(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]]:
+    """Draw the records of a table's stream, in their order; some cannot be written as JSON."""
+    images = draw(st.lists(json_values | st.just("\ud800"), min_size=1, max_size=max_size))
+    fields = draw(st.lists(st.sampled_from(FIELDS), min_size=len(images), max_size=len(images)))
+    return [
+        {**dynamodb_record(str(95 + n), {"Image": image}), "f": field}
+        for n, (image, field) in enumerate(zip(images, fields, strict=True))
+    ]
 
 
 ORIGINS = {naming: Origin("sqs", naming, "my-queue") for naming in Naming}

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher import encode
+from batcher.body import Body, parts_of
 from batcher.encode import Checksum, Codec, Members, lines
 from batcher.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_bytes_for
-from batcher.writer import Body, _parts
 from property.strategies import good_payloads, json_texts
 from unit.examples import run_of
 
@@ -114,7 +114,7 @@ def test_parts_are_of_a_legal_size_and_number(wanted_bytes: int, doubled: int, o
     assert part_bytes == wanted_bytes or body_bytes > part_bytes // 2 * MAX_PARTS
 
 
-async def parts_of(before: list[bytes], after: list[bytes], part_bytes: int) -> list[bytes]:
+async def all_parts(before: list[bytes], after: list[bytes], part_bytes: int) -> list[bytes]:
     """Cut a body of which a part is there, and the rest comes."""
     body = Body()
     for piece in before:
@@ -124,7 +124,7 @@ async def parts_of(before: list[bytes], after: list[bytes], part_bytes: int) -> 
         for piece in after:
             yield piece
 
-    parts = [part async for part in _parts(body, coming(), part_bytes)]
+    parts = [part async for part in parts_of(body, coming(), part_bytes)]
     assert body.size_bytes == 0
     assert body.total_bytes == sum(map(len, before)) + sum(map(len, after))
     return parts
@@ -138,7 +138,7 @@ def test_parts_are_of_one_size_and_join_to_the_body(
     before: list[bytes], after: list[bytes], part_bytes: int
 ) -> None:
     """All but the last, which may be smaller but is never empty."""
-    parts = asyncio.run(parts_of(before, after, part_bytes))
+    parts = asyncio.run(all_parts(before, after, part_bytes))
     assert b"".join(parts) == b"".join(before + after)
     assert all(len(part) == part_bytes for part in parts[:-1])
     assert all(0 < len(part) <= part_bytes for part in parts[-1:])

@@ -16,7 +16,7 @@ from batcher.keys import key_of, name_of
 from batcher.ledger import Ledger
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from property.strategies import fifo_messages, kinesis_records, messages
+from property.strategies import dynamodb_records, fifo_messages, kinesis_records, messages
 from unit.examples import settings_of, texts_of
 
 PARTITIONS = st.sampled_from(["", "h={arrival:%H}", "f={field:f}"])
@@ -98,7 +98,7 @@ def test_a_fifo_queue_keeps_its_order(
     assert made[0] == made[1]
 
 
-@given(kinesis_records(), PARTITIONS, LIMITS, st.integers(1, 12))
+@given(kinesis_records() | dynamodb_records(), PARTITIONS, LIMITS, st.integers(1, 12))
 def test_a_stream_makes_one_object_a_partition_named_by_its_first_record(
     records: list[dict[str, Any]], partition_by: str, limits: tuple[int | None, int], fewer: int
 ) -> None:
@@ -116,12 +116,16 @@ def test_a_stream_makes_one_object_a_partition_named_by_its_first_record(
         if not batch.route.is_quarantine:
             numbers = [int(p) for p in positions_of(batch)]
             assert numbers == sorted(numbers)
-            assert key(batch, settings).split("/")[-1].split(".")[0].endswith(f"{numbers[0]:064d}")
+            assert key(batch, settings).endswith(f"-{numbers[0]:064d}.ndjson.gz")
     for batch in planned(records[:fewer], partition_by, limits)[1]:  # bisected: the first half
         assert key(batch, settings) == keys[batch.route]
 
 
-@given(messages() | fifo_messages() | kinesis_records(), st.randoms(use_true_random=False), LIMITS)
+@given(
+    messages() | fifo_messages() | kinesis_records() | dynamodb_records(),
+    st.randoms(use_true_random=False),
+    LIMITS,
+)
 def test_settled_and_handed_back_split_the_event(
     records: list[dict[str, Any]],
     random: Random,

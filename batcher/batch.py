@@ -42,6 +42,8 @@ class Batch:
         self.oldest_s = float("inf")
         self.first = ""
         """The position of the first record."""
+        self.first_s = 0.0
+        """The arrival of the first record."""
         self.last = ""
         """The position of the last record."""
         self.positions: list[Sequence[str]] = []
@@ -64,6 +66,8 @@ class Batch:
 
     def add(self, run: Run, texts: Sequence[bytes], size_bytes: int) -> None:
         """Append a run whose payloads are in `texts`, `size_bytes` of them."""
+        if not self.records:
+            self.first_s = run.arrivals_s[0]
         self._add_positions(run.positions)
         self.records += len(run)
         self.size_bytes += size_bytes

@@ -23,8 +23,8 @@ FIFO_DIGITS = 20
 TIME_DIGITS = 13
 SET_DIGITS = 32
 MAX_COUNTER = 0xFFF
-# stream (128) - shard (20) - sequence number (64), and room to spare for a label
-LONGEST_NAME_BYTES = 128 + 1 + 32 + 1 + SEQUENCE_DIGITS
+# table (255) - stream label (27, its colons escaped) - sequence number (64); the others are shorter
+LONGEST_NAME_BYTES = 255 + 1 + 32 + 1 + SEQUENCE_DIGITS
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
@@ -136,7 +136,9 @@ def key_of(batch: Batch, name: str, settings: Settings) -> str:
     Quarantine has no salt, for few such objects are ever written.
     """
     if batch.route.is_quarantine:
-        date = f"dt={quarantine_date(batch.oldest_s)}"
+        # What the name is made of decides the date: a stream's shorter retry must find the key
+        is_by_first = batch.route.origin.naming is Naming.SEQUENCE
+        date = f"dt={quarantine_date(batch.first_s if is_by_first else batch.oldest_s)}"
         folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
         file = f"{name}{QUARANTINE_SUFFIX}"
     else:

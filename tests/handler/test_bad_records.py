@@ -8,10 +8,22 @@ from typing import Any
 
 import pytest
 
+from batcher.errors import RetryableError
 from batcher.stores.memory import MemoryStore
-from handler.harness import DONE, Environments, data_of, quarantine_of, snapshot
+from fakes import failing
+from handler.harness import (
+    DONE,
+    Environments,
+    answered,
+    data_of,
+    hooked,
+    quarantine_of,
+    snapshot,
+)
 from unit.examples import kinesis_record, message
 
+DAY_S = 20_780 * 86_400
+"""A midnight, UTC."""
 BYTES: dict[str, bytes] = {
     "empty": b"",
     "blank": b" \n",
@@ -153,3 +165,24 @@ def test_lines_with_newlines_are_bad(environments: Environments, store: MemorySt
     assert environments.make(store, format="lines")({"Records": records}, None) == DONE
     assert data_of(store) == ["one", ""]
     assert [line["reason"] for line in quarantine_of(store)] == ["newline"]
+
+
+def test_a_shorter_retry_around_midnight_finds_the_quarantine_of_the_longer_try(
+    environments: Environments,
+) -> None:
+    """Quarantine keys: the date came from the oldest bad record, which bisect may take away.
+
+    Records of a shard arrive in no strict order of their times: the second bad record is of the
+    day before. The half with the first one alone named another key then, and the record was there
+    twice.
+    """
+    inner, store = hooked()
+    handle = environments.make(store)
+    records = [kinesis_record(str(n), b"bad") for n in (1, 2)]
+    records[0]["kinesis"]["approximateArrivalTimestamp"] = DAY_S + 0.5
+    records[1]["kinesis"]["approximateArrivalTimestamp"] = DAY_S - 0.5
+    store.after = failing(RetryableError("the answer was lost"), "put", times=1)
+    assert handle({"Records": records}, None) == answered("1")
+    for record in records:
+        assert handle({"Records": [record]}, None) == DONE
+    assert sorted(line["position"] for line in quarantine_of(inner)) == ["1", "2"]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batcher.backoff import Backoff
 from batcher.errors import RetryableError, UploadLostError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About
 from batcher.stores.memory import MemoryStore
+from batcher.stores.retrying import RetryingStore
 from batcher.writer import UPLOADS
 from fakes import Call, FakeContext, failing, nothing
 from handler.harness import (
@@ -118,6 +120,24 @@ def test_a_race_that_is_lost_brings_the_event_back(environments: Environments) -
     assert handle(event_of(1, 2, 3), None) == answered("1")
     assert inner.objects[key].body == b"theirs"
     assert handle(event_of(1, 2, 3), None) == DONE
+    assert numbers_in(inner) == [1, 2, 3]
+
+
+def test_a_replacing_put_whose_answer_was_lost_is_looked_for(environments: Environments) -> None:
+    """It is sent again, and refused, for the ETag has changed: by our own success."""
+    inner, store = hooked()
+    handle = environments.make(RetryingStore(store, Backoff(base_s=0.0)))
+    assert handle(event_of(1, 2), None) == DONE
+    losing = failing(LOST, "put", times=1)
+
+    async def lose(call: Call) -> None:
+        if call.replaces is not None:
+            await losing(call)
+
+    store.after = lose
+    store.calls.clear()
+    assert handle(event_of(1, 2, 3), None) == DONE
+    assert store.operations() == ["put", "head", "put", "put", "head"]
     assert numbers_in(inner) == [1, 2, 3]
 
 

@@ -75,7 +75,7 @@ class Batcher:
         """What has happened so far."""
         self.budget = Budget(settings.budget_bytes)
         """The bytes held now, and at most so far."""
-        self._store = open_store(settings) if store is None else store
+        self._store = open_store(settings, self.counts.retried) if store is None else store
         self._intake = Intake(settings, transform)
         self._clock = clock
         self._wall_clock = wall_clock

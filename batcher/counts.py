@@ -34,8 +34,14 @@ class Counts:
     """Bad records that were handed back, by the user's choice."""
     failed: int = 0
     """Records of batches that could not be written."""
+    retries: int = 0
+    """Requests that were sent again, for the store was busy or did not answer."""
     flushes: Counter[str] = field(default_factory=Counter)
     """Sealed batches by `FlushReason`."""
+
+    def retried(self) -> None:
+        """Count a request that is sent again."""
+        self.retries += 1
 
     def admitted(self, admitted: Admitted) -> None:
         """Count what was decided about a run."""

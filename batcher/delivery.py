@@ -84,14 +84,19 @@ class Delivery:
     """Delivers event after event, with the parts that live as long as the environment."""
 
     def __init__(
-        self, intake: Intake, writer: Writer, settings: Settings, fresh_name: Callable[[], str]
+        self,
+        intake: Intake,
+        writer: Writer,
+        settings: Settings,
+        fresh_name: Callable[[], str],
+        counts: Counts | None = None,
     ) -> None:
         """Decide by `intake`, and write by `writer`; `fresh_name` gives a UUIDv7 at each call."""
         self._intake = intake
         self._writer = writer
         self._settings = settings
         self._fresh_name = fresh_name
-        self.counts = Counts()
+        self.counts = Counts() if counts is None else counts
         """What has happened since the environment started."""
 
     async def deliver(self, event: Event, deadline_s: float | None) -> Delivered:

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
+from batcher.counts import Counts
 from batcher.delivery import Delivered, Delivery, failure
 from batcher.intake import Intake
 from batcher.keys import FreshNames
@@ -95,11 +96,13 @@ class Handler:
         """Deliver on the loop that the store's connections belong to."""
         if self._delivery is None:
             self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-            self._store = open_store(settings) if self._store is None else self._store
+            counts = Counts()
+            if self._store is None:
+                self._store = open_store(settings, counts.retried)
             writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
             intake = Intake(settings, self._transform)
             names = FreshNames(time.time, secrets.randbits)
-            self._delivery = Delivery(intake, writer, settings, names)
+            self._delivery = Delivery(intake, writer, settings, names, counts)
         return await self._delivery.deliver(event, deadline_s)
 
     def close(self) -> None:

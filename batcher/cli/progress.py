@@ -110,8 +110,9 @@ def figures(counts: Counts, read_bytes: int, seconds: float) -> str:
     seconds = max(seconds, 1e-9)
     bad = f" · {counts.quarantined:,} quarantined" if counts.quarantined else ""
     failed = f" · {counts.failed:,} failed" if counts.failed else ""
+    retries = f" · {counts.retries:,} requests sent again" if counts.retries else ""
     return (
         f"{counts.records:,} records in {counts.objects:,} objects · "
         f"{counts.records / seconds:,.0f} records/s · {show_size(read_bytes / seconds)}/s"
-        f"{bad}{failed}"
+        f"{bad}{failed}{retries}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["About", "ObjectReader", "ObjectStore", "Stored", "Upload", "open_store"]
 
 
-def open_store(settings: Settings) -> ObjectStore:
+def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -> ObjectStore:
     """Give the store that the settings name; it connects at its first request.
+
+    Args:
+        settings: where to write.
+        on_retry: called at each request that is sent again.
 
     Raises:
         SettingsError: the engine is not installed.
@@ -28,4 +33,4 @@ def open_store(settings: Settings) -> ObjectStore:
         raise SettingsError(["engine: obstore is not part of this version; use engine=aioboto3"])
     from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
 
-    return RetryingStore(S3Store(settings))
+    return RetryingStore(S3Store(settings), on_retry=on_retry)

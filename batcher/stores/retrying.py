@@ -34,11 +34,12 @@ class RetryingStore:
     errors are raised at once. The store inside must not retry by itself, or attempts multiply.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # time and chance come from outside
         self,
         inner: ObjectStore,
         backoff: Backoff | None = None,
         *,
+        on_retry: Callable[[], None] | None = None,
         share: Callable[[], float] = random.random,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
@@ -48,14 +49,14 @@ class RetryingStore:
         Args:
             inner: sends each request once.
             backoff: how long to wait, and when to give up.
+            on_retry: called at each request that is sent again.
             share: gives random numbers from 0 to 1, which spread the waiting.
             sleep: waits so many seconds.
             clock: seconds, as the deadline has them; None: the event loop's.
         """
         self.inner = inner
-        self.retries = 0
-        """Requests that were sent again, so far."""
         self._backoff = Backoff() if backoff is None else backoff
+        self._on_retry = on_retry
         self._share = share
         self._sleep = sleep
         self._clock = clock
@@ -136,7 +137,8 @@ class RetryingStore:
                 lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
-            self.retries += 1
+            if self._on_retry is not None:
+                self._on_retry()
             await self._sleep(delay_s)
         if attempts > 1:
             log.warning("request_retried operation=%s key=%s attempts=%d", operation, key, attempts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from batcher.backoff import Backoff
+from batcher.budget import Budget
 from batcher.errors import RetryableError, UploadLostError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About
@@ -296,6 +297,31 @@ def test_an_upload_that_the_store_has_lost_is_made_anew(environments: Environmen
     assert inner.uploads == set()
     (there,) = inner.objects.values()
     assert there.stored.metadata["batcher-records"] == "2"
+
+
+def test_parts_that_may_be_sent_again_stay_in_the_budget(
+    environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are held until the object is there, so the budget has them until then."""
+    budgets: list[Budget] = []
+    held_bytes: list[int] = []
+
+    def make(limit_bytes: int) -> Budget:
+        budgets.append(Budget(limit_bytes))
+        return budgets[-1]
+
+    async def look(call: Call) -> None:
+        if call.operation == "complete":
+            held_bytes.append(budgets[0].held_bytes)
+
+    monkeypatch.setattr("batcher.delivery.Budget", make)
+    inner, store = hooked()
+    handle = environments.make(store, **IN_PARTS)
+    store.before = look
+    assert handle(big_event(1, 2), None) == DONE
+    (there,) = inner.objects.values()
+    assert held_bytes == [len(there.body)]
+    assert budgets[0].held_bytes == 0
 
 
 def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(

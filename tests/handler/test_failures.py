@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from batcher.backoff import Backoff
 from batcher.errors import RejectedError, RetryableError
 from batcher.stores.memory import MemoryStore
+from batcher.stores.retrying import RetryingStore
 from fakes import Call, FakeContext, failing, hanging
 from handler.harness import (
     DONE,
@@ -318,3 +320,16 @@ def test_nothing_is_under_way_when_the_handler_has_answered(environments: Enviro
     handle = environments.make(store, partition_by=KIND)
     handle(sqs_event(*"abcdef"), None)
     assert entered == left == 6
+
+
+def test_a_retry_that_the_deadline_would_cut_is_not_waited_for(
+    environments: Environments,
+) -> None:
+    """The records go back with what the store said, not with a time-out that hides it."""
+    _, store = hooked()
+    store.before = failing(RetryableError("503 SlowDown"), "put")
+    patient = RetryingStore(store, Backoff(base_s=50.0, cap_s=50.0), share=lambda: 1.0)
+    handle = environments.make(patient, partial_response=False)
+    with pytest.raises(RetryableError, match="503 SlowDown .*no time for another"):
+        handle({"Records": [message("1", "1")]}, FakeContext(2_500))
+    assert store.operations() == ["put"]

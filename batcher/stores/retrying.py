@@ -21,6 +21,8 @@ SLOWEST_BYTES_PER_S = 256 * 1024
 """A connection that is slower than this is taken for dead."""
 COMPLETE_S = 300.0
 """S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
+ABORT_IN_EVENT_S, ABORT_IN_PROGRAM_S = 0.2, 3.0
+"""An abort's own limit, so that there is time for another: see `batcher.uploading`."""
 
 log = logging.getLogger("batcher")
 
@@ -172,7 +174,8 @@ class RetryingUpload:
 
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""
-        await self._store.repeat("abort", self._key, self.inner.abort, ANSWER_S, is_cleanup=True)
+        answer_s = ABORT_IN_PROGRAM_S if deadline_s.get() is None else ABORT_IN_EVENT_S
+        await self._store.repeat("abort", self._key, self.inner.abort, answer_s, is_cleanup=True)
 
 
 def _sending_s(body: bytes) -> float:

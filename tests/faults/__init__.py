@@ -1,0 +1,1 @@
+"""Faults on the wire between batcher and S3."""

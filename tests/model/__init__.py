@@ -1,0 +1,1 @@
+"""The real handler under a model of AWS: what is promised holds through whatever may happen."""

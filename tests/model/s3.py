@@ -1,0 +1,246 @@
+"""A model of S3: what it stores, what it is asked, and what becomes of each request."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain, count, repeat
+from typing import TypeVar
+
+from batcher.errors import (
+    PreconditionFailedError,
+    RejectedError,
+    RetryableError,
+    UploadLostError,
+)
+from batcher.stores import About, Stored, Upload
+from batcher.stores.memory import MemoryObject
+
+T = TypeVar("T")
+SLOW_S = 3.0
+
+
+class Fate(StrEnum):
+    """What becomes of one request."""
+
+    ACTS = "acts"
+    """It is done, and answered."""
+    ACTS_SLOWLY = "acts_slowly"
+    """The same, some seconds later."""
+    BUSY = "busy"
+    """503: nothing is done."""
+    BUSY_FOR_LONG = "busy_for_long"
+    """503 with a Retry-After."""
+    REFUSED = "refused"
+    """403: nothing is done, and nothing will be."""
+    ANSWER_LOST = "answer_lost"
+    """It is done, and the connection breaks before the answer."""
+    HANGS = "hangs"
+    """It is never done, and never answered."""
+    LATE = "late"
+    """It is done at some later time, and never answered."""
+    ERROR_AND_LATE = "error_and_late"
+    """It is answered with an error, and done at some later time all the same."""
+    LATE_BY_ONE = "late_by_one"
+    """It is done when the next request has arrived, and never answered."""
+
+
+@dataclass(eq=False, slots=True)
+class Pending:
+    """A write that was sent, and is done whenever it is done, if its condition holds then."""
+
+    key: str
+    replaces: str | None
+    act: Callable[[], object]
+    after: int | None
+    """It lands once so many requests have arrived; None: when somebody says so."""
+
+
+class Bucket:
+    """Objects under S3's rules: each write is one step, and its condition is looked at then."""
+
+    def __init__(self, reached: Counter[str]) -> None:
+        """Start empty; `reached` counts what has happened."""
+        self.objects: dict[str, MemoryObject] = {}
+        self.pending: list[Pending] = []
+        self.writes: Counter[str] = Counter()
+        """How often each key was written."""
+        self.reached = reached
+        self._arrived = count()
+
+    def write(self, key: str, body: bytes, about: About, replaces: str | None, tag: str) -> Stored:
+        """Store one object, if the condition holds."""
+        there = self.objects.get(key)
+        if (None if there is None else there.stored.etag) != replaces:
+            self.reached["refused by a condition"] += 1
+            raise PreconditionFailedError(key)
+        if there is not None:
+            self.reached["object replaced"] += 1
+        stored = Stored(tag, len(body), dict(about.metadata))
+        self.objects[key] = MemoryObject(body, about, stored)
+        self.writes[key] += 1
+        return stored
+
+    def arrive(self) -> int:
+        """Note one more request; writes that waited for it are done first."""
+        number = next(self._arrived)
+        for pending in [p for p in self.pending if p.after is not None and p.after < number]:
+            self.land(pending)
+        return number
+
+    def land(self, pending: Pending) -> None:
+        """Do a write that was late."""
+        self.pending.remove(pending)
+        try:
+            pending.act()
+        except (PreconditionFailedError, UploadLostError):
+            self.reached["late write refused"] += 1
+        else:
+            self.reached["late write landed"] += 1
+
+    def forget_replacements(self) -> None:
+        """Drop late writes that replace what is there now.
+
+        That is an assumption: a replacing write is not that late. It can only still succeed when
+        what it saw has come back after it was sent; see `test_stream_assumptions`.
+        """
+        for pending in list(self.pending):
+            there = self.objects.get(pending.key)
+            if there is not None and there.stored.etag == pending.replaces:
+                self.pending.remove(pending)
+                self.reached["assumed: no such late replacement"] += 1
+
+
+@dataclass(eq=False)
+class Connection:
+    """One process's way to the bucket: an `ObjectStore`. When it is cut, nothing gets through."""
+
+    bucket: Bucket
+    is_cut: bool = False
+    fates: Iterator[Fate] = field(default_factory=lambda: repeat(Fate.ACTS))
+    requests: list[str] = field(default_factory=list)
+
+    def draw(self, fates: Iterable[Fate]) -> None:
+        """Set the fates of the next requests; those after them succeed."""
+        self.fates = chain(fates, repeat(Fate.ACTS))
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """Store one object; the ETag depends on the body alone, as in S3."""
+        tag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+
+        def act() -> Stored:
+            return self.bucket.write(key, body, about, replaces, tag)
+
+        return await self.request("put", act, key, replaces)
+
+    async def head(self, key: str) -> Stored | None:
+        """Look at an object."""
+
+        def act() -> Stored | None:
+            there = self.bucket.objects.get(key)
+            return None if there is None else there.stored
+
+        return await self.request("head", act)
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+        """Open a multipart upload."""
+        del part_bytes
+
+        def act() -> ModelUpload:
+            return ModelUpload(self, key, about)
+
+        return await self.request("create", act)
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+    async def request(
+        self,
+        operation: str,
+        act: Callable[[], T],
+        key: str | None = None,
+        replaces: str | None = None,
+    ) -> T:
+        """Make one request, whose fate is drawn; a kill may come before it, within, and after."""
+        await self._pause(0)
+        number = self.bucket.arrive()
+        fate = next(self.fates)
+        self.requests.append(operation)
+        self.bucket.reached[f"{operation} {fate}"] += 1
+        if fate in {Fate.LATE, Fate.LATE_BY_ONE, Fate.ERROR_AND_LATE} and key is not None:
+            after = number if fate is Fate.LATE_BY_ONE else None
+            self.bucket.pending.append(Pending(key, replaces, act, after))
+        if fate is Fate.REFUSED:
+            raise RejectedError(operation)
+        if fate in {Fate.BUSY, Fate.ERROR_AND_LATE}:
+            raise RetryableError(operation)
+        if fate is Fate.BUSY_FOR_LONG:
+            raise RetryableError(operation, SLOW_S)
+        if fate in {Fate.HANGS, Fate.LATE, Fate.LATE_BY_ONE}:
+            await asyncio.Event().wait()
+        if fate is Fate.ACTS_SLOWLY:
+            await self._pause(SLOW_S)
+        result = act()
+        await self._pause(0)
+        if fate is Fate.ANSWER_LOST:
+            raise RetryableError(operation)
+        return result
+
+    async def _pause(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)
+        if self.is_cut:
+            gone = "the process is gone"
+            raise RejectedError(gone)
+
+
+class ModelUpload:
+    """A multipart upload; a late complete finds it open or gone."""
+
+    def __init__(self, connection: Connection, key: str, about: About) -> None:
+        """Open it."""
+        self._connection = connection
+        self._key = key
+        self._about = about
+        self._parts: dict[int, bytes] = {}
+        self._is_open = True
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Keep a part."""
+
+        def act() -> None:
+            self._must_be_open()
+            self._parts[number] = body
+
+        await self._connection.request("part", act)
+
+    async def complete(self, *, replaces: str | None = None) -> Stored:
+        """Make the object appear; its ETag depends on the parts alone."""
+
+        def act() -> Stored:
+            self._must_be_open()
+            body = b"".join(self._parts[number] for number in sorted(self._parts))
+            tag = hashlib.md5(body, usedforsecurity=False).hexdigest() + f"-{len(self._parts)}"
+            bucket = self._connection.bucket
+            stored = bucket.write(self._key, body, self._about, replaces, tag)
+            self._is_open = False
+            return stored
+
+        return await self._connection.request("complete", act, self._key, replaces)
+
+    async def abort(self) -> None:
+        """Throw the parts away."""
+
+        def act() -> None:
+            self._is_open = False
+
+        await self._connection.request("abort", act)
+
+    def _must_be_open(self) -> None:
+        if not self._is_open:
+            raise UploadLostError(self._key)

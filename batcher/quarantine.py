@@ -13,6 +13,9 @@ import orjson
 from batcher.check import BadRecord
 from batcher.run import Run
 
+CUT = "only its start is kept here"
+"""What the `detail` ends with where the payload was too long to be held at all."""
+
 
 def quarantine_run(bad: Sequence[BadRecord]) -> Run:
     """Make the run of lines that stands in a quarantine object; `bad` shares one origin."""
@@ -58,7 +61,10 @@ def quarantine_date(arrival_s: float) -> str:
 
 
 def _without_payload(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what the line has as its payload already."""
+    """Leave out what the line has as its payload already.
+
+    Records of DynamoDB streams have no envelope at all: the whole record is their payload.
+    """
     rest = dict(envelope)
     if isinstance(rest.get("body"), str):
         del rest["body"]

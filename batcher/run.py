@@ -28,10 +28,10 @@ class Origin:
     """Where records come from, as far as keys and quarantine need to know."""
 
     source: str
-    """`sqs`, `kinesis`, `direct`, `library` or `cli`."""
+    """`sqs`, `kinesis`, `dynamodb`, `direct`, `library` or `cli`."""
     naming: Naming
     stem: str = ""
-    """What object names start with: the queue, or the stream and its shard."""
+    """What object names start with: the queue, the stream and shard, or the table and label."""
 
     @property
     def is_redelivered(self) -> bool:

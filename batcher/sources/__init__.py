@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.errors import UnknownSourceError
-from batcher.sources import direct, kinesis, sqs
+from batcher.sources import direct, dynamodb, kinesis, sqs
 from batcher.sources.columns import at, source_names
 from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
 
-_READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read}
-_HINT = f"batcher reads {' and '.join(_READERS)}, and direct invokes with a dict or a list of them"
+_READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read, "aws:dynamodb": dynamodb.read}
+_HINT = f"batcher reads {', '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
 def read_event(event: object, now_s: float) -> Event:
@@ -25,7 +25,7 @@ def read_event(event: object, now_s: float) -> Event:
 
     Raises:
         UnknownSourceError: the event's source is none that batcher reads, or there are several.
-        RejectedError: an SQS or Kinesis record without an identity, which nobody can acknowledge.
+        RejectedError: a record of a service without an identity, which nobody can acknowledge.
     """
     if isinstance(event, Mapping) and event:
         records = event.get("Records")

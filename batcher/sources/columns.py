@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isnan
 from operator import itemgetter
 from typing import Any
 
@@ -47,7 +48,7 @@ def seconds(value: object, unit_s: float, default_s: float) -> float:
     """Read a timestamp as seconds since 1970, or give the default where it is none."""
     try:
         found_s = float(value) * unit_s  # type: ignore[arg-type]  # a TypeError is caught
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return default_s
     return found_s if 0 <= found_s < _END_S else default_s
 
@@ -96,10 +97,13 @@ def milliseconds(texts: Iterable[str]) -> Millis:
     Raises:
         TypeError, ValueError: one of them is none.
     """
-    column = Millis(list(map(int, texts)))
-    if not 0 <= column.lowest_s <= column.highest_s < _END_S:
-        raise ValueError(_NO_TIME)
-    return column
+    try:
+        column = Millis(list(map(int, texts)))
+        if 0 <= column.lowest_s <= column.highest_s < _END_S:
+            return column
+    except OverflowError:  # 400 digits, or 1e400
+        pass
+    raise ValueError(_NO_TIME)
 
 
 def in_range(times_s: list[float]) -> list[float]:
@@ -108,7 +112,8 @@ def in_range(times_s: list[float]) -> list[float]:
     Raises:
         ValueError: one is before 1970, or after 9999.
     """
-    if not 0 <= min(times_s) <= max(times_s) < _END_S:
+    # A sum is NaN if one of them is, which min and max only are if that stands first
+    if not 0 <= min(times_s) <= max(times_s) < _END_S or isnan(sum(times_s)):
         raise ValueError(_NO_TIME)
     return times_s
 

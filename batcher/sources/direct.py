@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.check import to_payload
+from batcher.errors import RejectedError
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.sources.event import Event
 
@@ -13,8 +14,18 @@ _ORIGIN = Origin("direct", Naming.FRESH)
 
 
 def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
-    """Read dicts into one run."""
+    """Read dicts into one run.
+
+    Raises:
+        RejectedError: one has no form in JSON; it names which. Nothing is written.
+    """
     positions = Numbered("", range(len(records)))
-    payloads = list(map(to_payload, records))
+    payloads = []
+    for index, record in enumerate(records):
+        try:
+            payloads.append(to_payload(record))
+        except (TypeError, ValueError, RecursionError) as error:
+            msg = f"record {index} of {len(records)} cannot be written as JSON: {error}"
+            raise RejectedError(msg) from error
     run = Run(_ORIGIN, payloads, positions, Same(now_s, len(records)))
     return Event("direct", [run], [], positions, is_direct=True)

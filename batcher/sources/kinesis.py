@@ -13,7 +13,6 @@ from pybase64 import b64decode
 
 from batcher.check import BadRecord, Reason
 from batcher.keys import stem
-from batcher.ledger import Ledger
 from batcher.run import Naming, Origin, Run
 from batcher.sources.columns import (
     Records,
@@ -27,7 +26,7 @@ from batcher.sources.columns import (
     seconds,
     texts_only,
 )
-from batcher.sources.event import Event
+from batcher.sources.event import Event, from_the_start
 
 _ORIGIN = Origin("kinesis", Naming.SEQUENCE)
 _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
@@ -67,11 +66,6 @@ def read(records: Records, now_s: float) -> Event:
         runs.append(good)
         bad += [*odd, *undecoded]
     return Event("kinesis", runs, bad, whole.positions, from_the_start, is_whole=True)
-
-
-def from_the_start(ledger: Ledger, positions: Sequence[str]) -> list[str]:
-    """Hand back everything, by the first record: so the retry starts where this one did."""
-    return [positions[0]] if len(ledger) else []
 
 
 def _shard(record: Mapping[str, object]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from batcher.check import BadRecord
-from batcher.keys import stem
+from batcher.keys import SEQUENCE_DIGITS, stem
 from batcher.ledger import Ledger
 from batcher.run import Naming, Origin, Run
 from batcher.sources.columns import (
@@ -48,7 +48,7 @@ def read(records: Records, now_s: float) -> Event:
     arns = arns_of(records, "aws:sqs")
     numbers = None
     if at(records[0], "attributes", "SequenceNumber") is not None:
-        numbers = [str(at(r, "attributes", "SequenceNumber") or "") for r in records]
+        numbers = [_number(at(r, "attributes", "SequenceNumber")) for r in records]
     whole = Run(_ORIGIN, bodies, identities(ids, "messageId"), sent_s, records, numbers)
     whole = once(whole if numbers is None else _in_order(whole, numbers))
     runs: list[Run] = []
@@ -82,7 +82,15 @@ def from_first_failure(groups: Mapping[str, str]) -> Failures:
     return failures
 
 
+def _number(value: object) -> str:
+    """Give a sequence number as text, or nothing where it is none: AWS's have 20 digits."""
+    if type(value) is int and 0 <= value < 10**SEQUENCE_DIGITS:
+        return str(value)
+    is_one = isinstance(value, str) and value.isdecimal() and len(value) <= SEQUENCE_DIGITS
+    return str(value) if is_one else ""
+
+
 def _in_order(run: Run, numbers: Sequence[str]) -> Run:
     """Give the messages in the order of their sequence numbers, which only ever grow."""
-    order = sorted(range(len(run)), key=lambda i: int(numbers[i]) if numbers[i].isdecimal() else 0)
+    order = sorted(range(len(run)), key=lambda i: int(numbers[i] or 0))
     return run.take(order)

@@ -21,6 +21,7 @@ SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
 QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
 FIFO_ARN = "arn:aws:sqs:us-east-2:123456789012:orders.fifo"
 STREAM_ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/orders"
+TABLE_ARN = "arn:aws:dynamodb:us-east-2:123456789012:table/Orders/stream/2026-11-23T06:48:05.899"
 ARRIVAL_S = 1_795_417_200.0
 """2026-11-23 07:00 UTC."""
 EVENTS = Path(__file__).parent.parent / "events"
@@ -103,6 +104,28 @@ def kinesis_record(
         },
         "eventSource": "aws:kinesis",
         "eventID": f"{shard}:{number}",
+        "eventSourceARN": arn,
+    }
+
+
+def dynamodb_record(
+    number: str, image: object = None, *, arn: str = TABLE_ARN, arrival_s: float = ARRIVAL_S
+) -> dict[str, Any]:
+    """Make one record of a table's stream: an item that was inserted."""
+    return {
+        "eventID": f"event-{number}",
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-2",
+        "dynamodb": {
+            "ApproximateCreationDateTime": arrival_s,
+            "Keys": {"Id": {"N": number}},
+            "NewImage": {"Id": {"N": number}} if image is None else image,
+            "SequenceNumber": number,
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
         "eventSourceARN": arn,
     }
 

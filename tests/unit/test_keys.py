@@ -175,10 +175,10 @@ def test_a_digest_is_of_the_positions_line_by_line() -> None:
 
 
 def test_no_key_is_longer_than_its_bound() -> None:
-    """With the longest names that the sources allow."""
-    shard = stem("s" * 128, "shardId-000000000000")
+    """With the longest names that the sources allow: a table's, and its stream's label."""
+    table = stem("t" * 255, "2026-11-23T00:48:05.899")
     batch = batch_of(
-        run_of(b"1", origin=Origin("kinesis", Naming.SEQUENCE, shard), positions=["9" * 56]),
+        run_of(b"1", origin=Origin("dynamodb", Naming.SEQUENCE, table), positions=["9" * 40]),
         "p" * 100,
     )
     settings = settings_of(root="r" * 300, compression="zstd", fanout=65_536)

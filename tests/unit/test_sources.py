@@ -6,7 +6,7 @@ import pytest
 
 from batcher.errors import RejectedError, UnknownSourceError
 from batcher.sources import read_event
-from unit.examples import ARRIVAL_S, event_from, kinesis_record, message
+from unit.examples import ARRIVAL_S, dynamodb_record, event_from, kinesis_record, message
 
 SNS = {"EventSource": "aws:sns", "Sns": {"Message": "{}"}}
 S3_EVENT = {"eventSource": "aws:s3", "s3": {}}
@@ -20,6 +20,7 @@ S3_EVENT = {"eventSource": "aws:s3", "s3": {}}
         ("snsSqsFifoEvent", "sqs", 1),
         ("kinesisStreamEvent", "kinesis", 2),
         ("kinesisStreamCloudWatchLogsEvent", "kinesis", 2),
+        ("dynamoStreamEvent", "dynamodb", 2),
     ],
 )
 def test_events_of_known_sources_are_read(name: str, source: str, records: int) -> None:
@@ -55,7 +56,7 @@ def test_an_event_of_a_foreign_source_is_refused_by_name(event: object, named: s
     with pytest.raises(UnknownSourceError) as caught:
         read_event(event, ARRIVAL_S)
     assert named in str(caught.value)
-    assert "batcher reads aws:sqs and aws:kinesis" in str(caught.value)
+    assert "batcher reads aws:sqs, aws:kinesis, aws:dynamodb" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -109,19 +110,22 @@ def test_any_other_dict_is_a_direct_invoke(event: dict[str, object]) -> None:
     assert len(found.positions) == 1
 
 
-@pytest.mark.parametrize("source", ["aws:sqs", "aws:kinesis"])
+@pytest.mark.parametrize("source", ["aws:sqs", "aws:kinesis", "aws:dynamodb"])
 @pytest.mark.parametrize("identity", [None, "", 7])
 def test_a_record_without_an_identity_makes_everything_come_back(
     source: str, identity: object
 ) -> None:
     """Nobody could acknowledge it; the message says which it is."""
     record = {"eventSource": source, "messageId": identity, "kinesis": {"sequenceNumber": identity}}
-    good = message("m") if source == "aws:sqs" else kinesis_record("1")
+    record["dynamodb"] = {"SequenceNumber": identity}
+    good = {"aws:sqs": message("m"), "aws:kinesis": kinesis_record("1")}.get(
+        source, dynamodb_record("1")
+    )
     with pytest.raises(RejectedError, match=r"Records\[1\] of 2 has no"):
         read_event({"Records": [good, record]}, ARRIVAL_S)
 
 
-@pytest.mark.parametrize("source", ["aws:sqs", "aws:kinesis"])
+@pytest.mark.parametrize("source", ["aws:sqs", "aws:kinesis", "aws:dynamodb"])
 def test_a_bare_record_without_an_identity_makes_everything_come_back(source: str) -> None:
     """Also where nothing else is there."""
     with pytest.raises(RejectedError, match=r"Records\[0\] of 1 has no"):

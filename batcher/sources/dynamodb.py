@@ -1,0 +1,106 @@
+"""DynamoDB streams: changes of a table's items, in order; handed back as Kinesis is.
+
+A record's payload is the whole stream record: the change alone (`dynamodb`) would not say whether
+the item was inserted, modified or removed (`eventName`), nor by whom (`userIdentity`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import repeat
+from operator import itemgetter
+from typing import Any, cast
+
+import orjson
+
+from batcher.check import BadRecord, Reason
+from batcher.keys import stem
+from batcher.run import Naming, Origin, Run, Same
+from batcher.sources.columns import (
+    Records,
+    arn_of,
+    arns_of,
+    at,
+    by_name,
+    identities,
+    in_range,
+    once,
+    seconds,
+)
+from batcher.sources.event import Event, from_the_start
+
+_ORIGIN = Origin("dynamodb", Naming.SEQUENCE)
+_CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
+_ARRIVAL = itemgetter("ApproximateCreationDateTime")
+_SORTED = orjson.OPT_SORT_KEYS  # a map has no order of its own: the same record, the same bytes
+
+
+def read(records: Records, now_s: float) -> Event:
+    """Read records into a run a stream; a sequence number that comes twice is read once."""
+    try:
+        changes = list(map(_CHANGE, records))
+        numbers = list(map(_NUMBER, changes))
+        arrivals_s = in_range(list(map(float, map(_ARRIVAL, changes))))
+    except (KeyError, TypeError, ValueError):
+        numbers = [at(r, "dynamodb", "SequenceNumber") for r in records]
+        arrivals_s = _arrivals_s(records, now_s)
+    arns = arns_of(records, "aws:dynamodb")
+    no_payloads = Same(b"", len(records))  # they are made of the envelopes, below
+    whole = Run(_ORIGIN, no_payloads, identities(numbers, "SequenceNumber"), arrivals_s, records)
+    whole = once(whole)
+    runs: list[Run] = []
+    bad: list[BadRecord] = []
+    streams = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, arn_of)
+    for arn, run in streams:
+        named = replace(run, origin=replace(_ORIGIN, stem=stem(*_table_and_label(str(arn)))))
+        good, undumped = _dumped(named)
+        runs.append(good)
+        bad += undumped
+    return Event("dynamodb", runs, bad, whole.positions, from_the_start, is_whole=True)
+
+
+def _arrivals_s(records: Records, now_s: float) -> list[float]:
+    """Read the times; a record without one has the event's first, which a retry finds again."""
+    found_s = [seconds(at(r, "dynamodb", "ApproximateCreationDateTime"), 1, -1.0) for r in records]
+    default_s = next((time_s for time_s in found_s if time_s >= 0), now_s)
+    return [time_s if time_s >= 0 else default_s for time_s in found_s]
+
+
+def _table_and_label(arn: str) -> tuple[str, str]:
+    """Give what a stream's ARN says: `arn:aws:dynamodb:region:account:table/NAME/stream/LABEL`."""
+    table, _, label = arn.partition(":table/")[2].partition("/stream/")
+    return table or "table", label
+
+
+def _dumped(run: Run) -> tuple[Run, list[BadRecord]]:
+    """Write the records as JSON: in one call, or, where one has no such form, each by itself.
+
+    The payload is the whole record, so no envelope is kept beside it.
+    """
+    records = cast("Sequence[Mapping[str, Any]]", run.envelopes)
+    bare = replace(run, envelopes=None)
+    try:
+        dumped = list(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
+        return replace(bare, payloads=dumped), []
+    except orjson.JSONEncodeError:
+        payloads, kept, bad = [], [], []
+        for index, record in enumerate(records):
+            try:
+                payloads.append(orjson.dumps(record, None, _SORTED))
+                kept.append(index)
+            except orjson.JSONEncodeError as error:
+                one = replace(bare.take([index]), payloads=[_shown(record)])
+                is_text = "UTF-8" in str(error)
+                reason = Reason.NOT_UTF8 if is_text else Reason.MALFORMED
+                bad.append(BadRecord(one, reason, f"the record cannot be written: {error}"))
+        return replace(bare.take(kept), payloads=payloads), bad
+
+
+def _shown(record: Mapping[str, Any]) -> bytes:
+    """Write a record that orjson cannot, for quarantine: half a surrogate pair is escaped there."""
+    try:
+        return json.dumps(record, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError, RecursionError):
+        return repr(record).encode("utf-8", "backslashreplace")

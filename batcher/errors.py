@@ -67,6 +67,13 @@ class NotFoundError(BatcherError):
     """An object that was to be read is not there."""
 
 
+class DamagedError(BatcherError):
+    """An object's body is not what its name promises, or ends early; reading it again won't help.
+
+    Raised by what reads objects back; the message says where.
+    """
+
+
 class PreconditionFailedError(BatcherError):
     """A conditional write met another state of the key than it named (HTTP 412).
 

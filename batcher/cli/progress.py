@@ -33,17 +33,39 @@ class Progress(Protocol):
 
 
 def progress(counts: Counts, read_bytes: Callable[[], int], total_bytes: int | None) -> Progress:
-    """Give a bar where standard error is a terminal and rich is installed; else nothing.
+    """Show how a write is going; see `progress_of`.
 
     Args:
         counts: what is durable so far.
         read_bytes: gives the bytes of input read so far.
         total_bytes: of all inputs, or None where nobody knows.
     """
+    return progress_of(
+        "writing",
+        lambda seconds: figures(counts, read_bytes(), seconds),
+        read_bytes,
+        lambda: total_bytes,
+    )
+
+
+def progress_of(
+    doing: str,
+    figures_at: Callable[[float], str],
+    read_bytes: Callable[[], int],
+    total_bytes: Callable[[], int | None],
+) -> Progress:
+    """Give a bar where standard error is a terminal and rich is installed; else nothing.
+
+    Args:
+        doing: one word for what is going on.
+        figures_at: says how much and how fast, after so many seconds.
+        read_bytes: gives the bytes read so far.
+        total_bytes: gives the bytes of all there is, or None while nobody knows.
+    """
     if not sys.stderr.isatty():
         return _Silent()
     try:
-        return _Bar(counts, read_bytes, total_bytes)
+        return _Bar(doing, figures_at, read_bytes, total_bytes)
     except ImportError:
         print("batcher: for a progress bar: pip install 'batcher[cli]'", file=sys.stderr)  # noqa: T201
         return _Silent()
@@ -61,16 +83,21 @@ class _Silent:
 
 
 class _Bar:
-    """A line with a bar, records and bytes a second, objects, and what is bad."""
+    """A line with a bar, and figures after it."""
 
     def __init__(
-        self, counts: Counts, read_bytes: Callable[[], int], total_bytes: int | None
+        self,
+        doing: str,
+        figures_at: Callable[[float], str],
+        read_bytes: Callable[[], int],
+        total_bytes: Callable[[], int | None],
     ) -> None:
         from rich.console import Console  # noqa: PLC0415  # an extra
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
-        self._counts = counts
+        self._figures_at = figures_at
         self._read_bytes = read_bytes
+        self._total_bytes = total_bytes
         self._started_s = self._shown_s = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
@@ -80,8 +107,8 @@ class _Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._doing = "writing"
-        self._task: Any = self._bar.add_task(self._doing, total=total_bytes, figures="")
+        self._doing = doing
+        self._task: Any = self._bar.add_task(doing, total=total_bytes(), figures="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -100,7 +127,8 @@ class _Bar:
         self._bar.update(
             self._task,
             completed=self._read_bytes(),
-            figures=figures(self._counts, self._read_bytes(), now_s - self._started_s),
+            total=self._total_bytes(),
+            figures=self._figures_at(now_s - self._started_s),
             description=self._doing,
         )
 

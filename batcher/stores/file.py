@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -20,7 +20,7 @@ from batcher.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 
-_META = ".meta"
+META = ".meta"
 
 
 def folder_of(url: str) -> Path:
@@ -70,10 +70,7 @@ class FileStore:
                 size_bytes = self._path(key).stat().st_size
             except FileNotFoundError:
                 return None
-            try:
-                meta = orjson.loads(self._meta_path(key).read_bytes())
-            except (FileNotFoundError, orjson.JSONDecodeError):
-                meta = {}
+            meta = read_meta(self.folder, key)
             return Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
 
     async def create_upload(self, key: str, about: About, *, part_bytes: int) -> FileUpload:
@@ -139,7 +136,7 @@ class FileStore:
         return self.folder / key
 
     def _meta_path(self, key: str) -> Path:
-        return self.folder / _META / f"{key}.json"
+        return meta_path(self.folder, key)
 
     def _temporary(self, key: str) -> Path:
         return self._path(key).parent / f".{secrets.token_hex(8)}.tmp"
@@ -187,6 +184,20 @@ class FileUpload:
                 self._temporary.unlink(missing_ok=True)
 
         await _in_thread(remove)
+
+
+def meta_path(folder: Path, key: str) -> Path:
+    """Give the file that has what an object carries beside its body."""
+    return folder / META / f"{key}.json"
+
+
+def read_meta(folder: Path, key: str) -> dict[str, Any]:
+    """Read what an object carries; nothing, where a crash or a copy has left it without."""
+    try:
+        meta = orjson.loads(meta_path(folder, key).read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return meta if isinstance(meta, dict) else {}
 
 
 @contextmanager

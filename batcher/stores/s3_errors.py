@@ -10,6 +10,7 @@ from botocore.exceptions import (
     ConnectionError,  # noqa: A004  # botocore's own
     CredentialRetrievalError,
     HTTPClientError,
+    IncompleteReadError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -20,6 +21,7 @@ from botocore.exceptions import (
 
 from batcher.errors import (
     BatcherError,
+    NotFoundError,
     PreconditionFailedError,
     RejectedError,
     RetryableError,
@@ -33,6 +35,7 @@ _COMPLETE = "CompleteMultipartUpload"
 _HINTS = {
     "NoSuchBucket": "the bucket is not there: create it, or correct `bucket`",
     "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
+    "InvalidObjectState": "the object is archived: restore it first",
     "AllAccessDisabled": "access to this bucket is disabled",
     "InvalidAccessKeyId": "the access key is unknown: check the credentials in force",
     "SignatureDoesNotMatch": "the secret key is wrong: check the credentials in force",
@@ -49,6 +52,12 @@ _HINTS = {
     "NotImplemented": "this endpoint does not know what batcher needs (conditional writes)",
 }
 _HINTS["403"] = _HINTS["AccessDenied"]
+_READING_HINTS = {
+    "ListObjectsV2": "allow s3:ListBucket on the bucket",
+    "ListMultipartUploads": "allow s3:ListBucketMultipartUploads on the bucket",
+    "GetObject": "allow s3:GetObject (and, with a KMS key of your own, kms:Decrypt) on the root",
+}
+_DENIED = {"AccessDenied", "403"}
 _RETRYABLE = {
     "BadDigest",
     "IncompleteBody",
@@ -79,6 +88,8 @@ def translate(
     if isinstance(error, ConnectionError | HTTPClientError):
         text = f"{where}: cannot reach {endpoint}: {_first_line(error)}"
         return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")
+    if isinstance(error, IncompleteReadError):
+        return RetryableError(f"{where}: the body ended early: {_first_line(error)}")
     if isinstance(error, CredentialRetrievalError):
         return RetryableError(f"{where}: credentials could not be had: {_first_line(error)}")
     for kind, hint in _LOCAL_HINTS:
@@ -96,6 +107,8 @@ def _from_answer(
     if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
         return KeyError(where)
     text = f"{where}: {endpoint} answered {status} {code}: {said.get('Message', '')}".rstrip(": ")
+    if code == "NoSuchKey":
+        return NotFoundError(text)
     if status == _PRECONDITION or code == "PreconditionFailed":
         return PreconditionFailedError(text)
     if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
@@ -104,6 +117,8 @@ def _from_answer(
     if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
         return RetryableError(text, _retry_after_s(error))
     hint = _HINTS.get(code)
+    if code in _DENIED:
+        hint = _READING_HINTS.get(operation, hint)
     return RejectedError(f"{text}: {hint}" if hint else text)
 
 

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import orjson
 
 from batcher.settings import Settings
-from batcher.stores import ObjectStore
+from batcher.stores import ObjectReader, ObjectStore
 from batcher.stores.file import FileStore
+from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from batcher.stores.s3 import S3Store
+from batcher.stores.s3_reader import S3Reader
 from contract.servers import S3Server
 
 
@@ -21,6 +23,9 @@ class Kit(Protocol):
 
     def open(self) -> ObjectStore:
         """Make a store on the same place; another one sees the same objects."""
+
+    def open_reader(self) -> ObjectReader:
+        """Make a reader of the same place."""
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """Give an object's body, Content-Type and metadata."""
@@ -39,6 +44,10 @@ class MemoryKit:
     store: MemoryStore
 
     def open(self) -> ObjectStore:
+        """Give the one store there is."""
+        return self.store
+
+    def open_reader(self) -> ObjectReader:
         """Give the one store there is."""
         return self.store
 
@@ -65,6 +74,10 @@ class FileKit:
     def open(self) -> ObjectStore:
         """See `Kit.open`."""
         return FileStore(self.folder)
+
+    def open_reader(self) -> ObjectReader:
+        """See `Kit.open_reader`."""
+        return FileReader(self.folder)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """See `Kit.read`."""
@@ -95,6 +108,10 @@ class S3Kit:
     def open(self, **settings: Any) -> ObjectStore:  # noqa: ANN401  # as Settings takes them
         """See `Kit.open`."""
         return S3Store(Settings(bucket=self.bucket, **settings))
+
+    def open_reader(self) -> ObjectReader:
+        """Make one that lists two objects a page."""
+        return S3Reader(Settings(bucket=self.bucket), page=2)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """See `Kit.read`."""

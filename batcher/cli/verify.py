@@ -1,0 +1,94 @@
+"""`batcher verify`: everything under a root is read back, and judged."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from signal import SIGINT
+
+import orjson
+
+from batcher.cli.flags import settings_from
+from batcher.cli.progress import progress_of
+from batcher.cli.verify_tables import show
+from batcher.reading.report import Report
+from batcher.reading.verify import Verify
+from batcher.settings import Settings
+from batcher.stores import ObjectReader, open_reader
+from batcher.units import show_size
+
+CLEAN, FOUND, SIGNALLED = 0, 1, 128
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "verify",
+        help="read objects back: whole, as described, no range twice",
+        description="Reads every object under a root, quarantine included, to its end, and "
+        "compares it with its metadata: records, bytes, CRC-32, and one JSON value a line. Finds "
+        "damaged and foreign objects, multipart uploads that are still open, and ranges of "
+        "sequence numbers that overlap; shows which ranges of which shard are there. Writes "
+        "nothing. Memory stays flat, however large or bad an object is.",
+        epilog="Exit: 0 nothing is wrong, 1 something is (or could not be read), 2 wrong usage or "
+        "settings, 130 stopped by Ctrl-C. Needs s3:ListBucket and s3:ListBucketMultipartUploads "
+        "on the bucket, and s3:GetObject on the root.",
+    )
+    parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument(
+        "--allow-overlaps",
+        action="store_true",
+        help="ranges may overlap: batches of a shard are taken side by side (a parallelization "
+        "factor over 1), or a DynamoDB stream has several shards",
+    )
+    parser.add_argument(
+        "--concurrency",
+        dest="setting_concurrency",
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="objects read at once (default 16)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; give its exit code."""
+    settings = settings_from(arguments, arguments.place, os.environ)
+    report = Report(are_overlaps_fine=arguments.allow_overlaps)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(_verify(open_reader(settings), settings, report))
+    except KeyboardInterrupt:
+        print("batcher: stopped: what was read so far proves nothing", file=sys.stderr)  # noqa: T201
+        return SIGNALLED + SIGINT
+    if arguments.json:
+        print(orjson.dumps(report.as_dict()).decode())  # noqa: T201  # what a command line is for
+    else:
+        show(report, arguments.place)
+    if not report.objects + report.quarantine_objects and report.is_clean:
+        print(f"batcher: warning: nothing is under {arguments.place}", file=sys.stderr)  # noqa: T201
+    return CLEAN if report.is_clean else FOUND
+
+
+async def _verify(reader: ObjectReader, settings: Settings, report: Report) -> None:
+    """Fill in the report, with a bar on a terminal."""
+    verify = Verify(reader, settings.root, report, settings.concurrency)
+
+    def figures(seconds: float) -> str:
+        found = sum(report.counts.values())
+        return (
+            f"{report.records:,} records in {report.objects:,} objects · "
+            f"{show_size(verify.read_bytes / max(seconds, 1e-9))}/s"
+            + (f" · {found:,} found wrong" if found else "")
+        )
+
+    bar = progress_of("verifying", figures, lambda: verify.read_bytes, lambda: verify.total_bytes)
+    try:
+        with bar:
+            await verify.run(time.time, bar.show)
+    finally:
+        await reader.aclose()

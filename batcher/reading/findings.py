@@ -1,0 +1,56 @@
+"""Findings: what can be wrong with what lies under a root, and what a reader of them is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SHOWN_CHARACTERS = 300
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    DAMAGED = "damaged"
+    """The body cannot be decoded to its end, or ends within a line."""
+    MISMATCH = "mismatch"
+    """The body is not the one that its metadata or its name describes."""
+    BAD_LINE = "bad_line"
+    """A line is not exactly one JSON value, or no line of quarantine."""
+    NO_METADATA = "no_metadata"
+    """Nothing of batcher's stands on the object: somebody copied it without."""
+    FOREIGN = "foreign"
+    """A name or a place that batcher does not give."""
+    OVERLAP = "overlap"
+    """Two objects of one shard and partition whose ranges overlap: duplicates, perhaps."""
+    OPEN_UPLOAD = "open_upload"
+    """A multipart upload that was never completed, or is not yet: its parts cost money."""
+    UNREADABLE = "unreadable"
+    """The store would not give it, so nothing is known of it."""
+
+
+MEANINGS = {
+    Kind.DAMAGED: "cannot be decoded to the end",
+    Kind.MISMATCH: "not what its metadata says",
+    Kind.BAD_LINE: "a line is not one JSON value",
+    Kind.NO_METADATA: "no metadata of batcher's",
+    Kind.FOREIGN: "no name or place of batcher's",
+    Kind.OVERLAP: "sequence numbers overlap: possible duplicates",
+    Kind.OPEN_UPLOAD: "multipart upload not completed",
+    Kind.UNREADABLE: "the store would not give it",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: Kind
+    key: str
+    detail: str
+
+
+def printable(text: str) -> str:
+    """Give text that can be printed and written as JSON, whatever a key or a body has in it."""
+    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()

@@ -1,0 +1,127 @@
+"""FileReader: objects of a folder, as `FileStore` leaves them, listed and read back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from batcher.errors import NotFoundError, RejectedError, RetryableError
+from batcher.stores.base import Dangling, Listed, Opened, Stored
+from batcher.stores.file import META, read_meta
+from batcher.uninterrupted import uninterrupted
+
+PIECE_BYTES = 1024**2
+PAGE = 1_000
+"""Files that are looked at in one go."""
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # as `FileStore` names them
+
+
+class FileReader:
+    """Lists and reads the files under a folder; dot-files and `.meta/` are none of them.
+
+    The temporary files that a killed process has left are its open uploads.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read what is under `folder`, which need not be there."""
+        self.folder = folder
+
+    def __repr__(self) -> str:
+        return f"FileReader({str(self.folder)!r})"
+
+    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        """Give objects folder by folder; see `ObjectReader.list_objects`."""
+        async for key, stat in self._files(prefix):
+            if not key.rpartition("/")[2].startswith("."):
+                etag = await asyncio.to_thread(self._etag, key)
+                yield Listed(key, stat.st_size, etag, stat.st_mtime)
+
+    def _etag(self, key: str) -> str:
+        with _translated(key):
+            return str(read_meta(self.folder, key).get("etag", ""))
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+        """Give temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
+        async for key, stat in self._files(prefix):
+            if _TEMPORARY.fullmatch(key.rpartition("/")[2]):
+                yield Dangling(key, stat.st_mtime)
+
+    async def _files(self, prefix: str) -> AsyncIterator[tuple[str, os.stat_result]]:
+        files = self._walk(prefix)
+        while page := await asyncio.to_thread(lambda: list(islice(files, PAGE))):
+            for file in page:
+                yield file
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+        """Give every file whose key starts with `prefix`, and what the system says of it."""
+        waiting = [prefix.rpartition("/")[0]]
+        while waiting:
+            folder = waiting.pop()
+            with _translated(folder or str(self.folder)):
+                try:
+                    entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                folders = []
+                for entry in entries:
+                    key = f"{folder}/{entry.name}" if folder else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        if key != META and f"{key}/".startswith(prefix):
+                            folders.append(key)
+                    elif key.startswith(prefix):
+                        try:
+                            yield key, entry.stat()
+                        except FileNotFoundError:
+                            continue  # gone meanwhile, as temporary files are
+                waiting += reversed(folders)
+
+    @asynccontextmanager
+    async def reading(self, key: str) -> AsyncIterator[Opened]:
+        """Open one object; see `ObjectReader.reading`."""
+        file, opened = await uninterrupted(asyncio.to_thread(self._open, key))
+        try:
+            yield opened
+        finally:
+            file.close()
+
+    def _open(self, key: str) -> tuple[IO[bytes], Opened]:
+        with _translated(key):
+            file = (self.folder / key).open("rb", buffering=0)
+            size_bytes = os.fstat(file.fileno()).st_size
+            meta = read_meta(self.folder, key)
+        stored = Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+        return file, Opened(stored, meta.get("content_type", ""), _pieces(key, file))
+
+    async def aclose(self) -> None:
+        """Do nothing: the files stay."""
+
+
+async def _pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:
+    def read() -> bytes:
+        with _translated(key):
+            return file.read(PIECE_BYTES)
+
+    while piece := await uninterrupted(asyncio.to_thread(read)):
+        yield piece
+
+
+@contextmanager
+def _translated(key: str) -> Iterator[None]:
+    """Turn what the operating system says about `key` into what a caller can act on."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        msg = f"{key}: there is no such object"
+        raise NotFoundError(msg) from error
+    except PermissionError as error:
+        msg = f"cannot read {key}: {error.strerror}: check who may read the folder"
+        raise RejectedError(msg) from error
+    except OSError as error:
+        msg = f"cannot read {key}: {error.strerror or error}: check the disk's health"
+        raise RetryableError(msg) from error

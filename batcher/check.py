@@ -33,6 +33,8 @@ KPL_HINT = (
     "the payload is aggregated by the Kinesis Producer Library: set AggregationEnabled=false "
     "there, or deaggregate before batcher"
 )
+OF_OUTPUT = "what the transform gave: "
+"""What the `detail` starts with where it speaks of a transform's output, not of the payload."""
 _NEWLINE = 0x0A
 _SHOWN_CHARACTERS = 120
 

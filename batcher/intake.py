@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from batcher.batch import Route
-from batcher.check import BadRecord, Transform, check, transformed
+from batcher.check import OF_OUTPUT, BadRecord, Transform, check, transformed
 from batcher.keys import Format
 from batcher.partition import Template
 from batcher.quarantine import quarantine_run
@@ -54,6 +54,7 @@ class Intake:
         admitted = Admitted()
         positions = order or run.positions
         all_bad = list(bad)
+        as_it_came = run
         if self._transform is not None:
             changed = transformed(run, self._transform)
             run = changed.good
@@ -61,7 +62,7 @@ class Intake:
             if changed.left_out is not None:
                 admitted.left_out.append(changed.left_out)
         checked = check(run, is_json=self._is_json, max_bytes=self._max_bytes)
-        all_bad += checked.bad
+        all_bad += checked.bad if run is as_it_came else _as_they_came(checked.bad, as_it_came)
         for partition, part in self._template.split(checked.good):
             admitted.routed.append((Route(run.origin, partition), part))
         if all_bad:
@@ -83,3 +84,14 @@ class Intake:
             for origin, records in groupby(bad, key=lambda record: record.run.origin):
                 route = Route(origin, "", is_quarantine=True)
                 admitted.routed.append((route, quarantine_run(list(records))))
+
+
+def _as_they_came(bad: Sequence[BadRecord], run: Run) -> list[BadRecord]:
+    """Give bad records their own payloads back, where a transform gave them what was checked."""
+    if not bad:
+        return []
+    index = {position: number for number, position in enumerate(run.positions)}
+    return [
+        BadRecord(run.take([index[record.position]]), record.reason, OF_OUTPUT + record.detail)
+        for record in bad
+    ]

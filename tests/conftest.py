@@ -67,7 +67,8 @@ def no_blocked_loop() -> Iterator[None]:
     detector = BlockBuster(scanned_modules="batcher", excluded_modules=["batcher.cli"])
     for function in detector.functions.values():
         # The first request makes the client: botocore then reads the service's model from files
-        function.can_block_in("batcher/stores/s3.py", "_connect")
+        function.can_block_in("batcher/stores/s3_client.py", "_connect")
+        function.can_block_in("batcher/replay/sqs_client.py", "_connect")
         function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
     detector.activate()
     yield

@@ -10,7 +10,7 @@ from importlib import import_module
 from batcher import __version__
 from batcher.errors import BatcherError, SettingsError
 
-COMMANDS = ("write", "demo")
+COMMANDS = ("write", "verify", "replay", "demo")
 NOT_DURABLE, WRONG_USAGE = 1, 2
 
 

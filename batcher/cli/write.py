@@ -23,6 +23,7 @@ from batcher.cli.progress import Progress, progress
 from batcher.cli.reader import STDIN, Block, InputError, Reader
 from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
+from batcher.quarantine import CUT
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
 from batcher.ticket import ManyTicket
@@ -223,7 +224,7 @@ def _run_of(block: Block) -> tuple[Run, list[BadRecord]]:
     run = Run(COMMAND_LINE, payloads, _lines_of(block), arrivals_s, text=block.text)
     if not block.cut_bytes:
         return run, []
-    detail = f"a line of {block.cut_bytes} bytes; only its start is kept here"
+    detail = f"a line of {block.cut_bytes} bytes; {CUT}"
     return run.take([]), [BadRecord(run, Reason.TOO_LARGE, detail)]
 
 

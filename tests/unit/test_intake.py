@@ -88,6 +88,17 @@ def test_the_transform_comes_before_all_checks() -> None:
     assert [list(left.positions) for left in admitted.left_out] == [["2"]]
 
 
+def test_a_payload_stays_as_it_came_where_only_the_transforms_output_is_bad() -> None:
+    """Else what was sent would be lost: an envelope does not repeat it."""
+    intake = Intake(settings_of(partition_by=""), lambda payload: payload + b"}")
+    admitted = intake.admit(run_of(b'{"a":1', b'{"a":2}', b"x", positions=["p", "q", "r"]))
+    assert routed(admitted)[0][1] == ["p"]
+    assert [list(bad.run.payloads) for bad in admitted.bad] == [[b'{"a":2}'], [b"x"]]
+    assert [bad.position for bad in admitted.bad] == ["q", "r"]
+    assert all(bad.reason is Reason.NOT_JSON for bad in admitted.bad)
+    assert all(bad.detail.startswith("what the transform gave: ") for bad in admitted.bad)
+
+
 def test_a_transform_may_leave_nothing_out() -> None:
     """Then there is no decision to tell of."""
     admitted = Intake(settings_of(partition_by=""), lambda p: p).admit(run_of(b"1", b"2"))

@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 
-.PHONY: test demo bench fix lint clean
+.PHONY: test demo bench fuzz soak kill fix lint clean
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,21 @@ fix: $(VENV)/.ready  ## format, and mend what ruff can mend
 
 bench: $(VENV)/.ready  ## the handler against boto3 and the bare floor, in one run
 	$(BIN)/python bench/throughput.py
+
+soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the requests
+	PYTHONPATH=tests $(BIN)/python -m soak.run $(SOAK)
+
+kill: $(VENV)/.ready  ## kill -9 at 200 random moments of a write
+	PYTHONPATH=tests $(BIN)/python -m soak.kill $(KILL)
+
+FUZZ_TARGETS := events anything settings partitions values inputs stored
+FUZZ_SECONDS ?= 60
+
+fuzz: $(VENV)/.ready  ## arbitrary input for a minute a target, guided by coverage; Linux only
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
+	for target in $(FUZZ_TARGETS); do \
+		$(BIN)/python tests/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
+	done
 
 clean:
 	rm -rf $(VENV)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from batcher.partition import DIGEST_DIGITS
 from batcher.quarantine import quarantine_date
 from batcher.run import Naming
 
@@ -24,7 +25,8 @@ TIME_DIGITS = 13
 SET_DIGITS = 32
 MAX_COUNTER = 0xFFF
 # table (255) - stream label (27, its colons escaped) - sequence number (64); the others are shorter
-LONGEST_NAME_BYTES = 255 + 1 + 32 + 1 + SEQUENCE_DIGITS
+LONGEST_STEM_BYTES = 255 + 1 + 32
+LONGEST_NAME_BYTES = LONGEST_STEM_BYTES + 1 + SEQUENCE_DIGITS
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
@@ -47,6 +49,8 @@ def digest_of(positions: Sequence[str]) -> str:
 
 def sequence_name(origin: Origin, first: str) -> str:
     """Name a stream's object by its first sequence number."""
+    if not (first.isascii() and first.isdecimal() and len(first) <= SEQUENCE_DIGITS):
+        first = _shortened(_escaped(first), SEQUENCE_DIGITS)  # no number that AWS gives
     return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"
 
 
@@ -151,7 +155,19 @@ def key_of(batch: Batch, name: str, settings: Settings) -> str:
 
 def stem(*names: str) -> str:
     """Join the names that an event gives for queue, stream and shard into the start of a name."""
-    return "-".join(quote(name, safe="").replace("~", "%7E") for name in names if name)
+    return _shortened("-".join(_escaped(name) for name in names if name), LONGEST_STEM_BYTES)
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
+
+
+def _shortened(name: str, most_bytes: int) -> str:
+    """Cut what is too long for a key, and tell it from its like by a digest."""
+    if len(name) <= most_bytes:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST_DIGITS]
+    return f"{name[: most_bytes - DIGEST_DIGITS - 1]}~{digest}"
 
 
 def longest_key_bytes(root: str, fanout: int, partition_bytes: int) -> int:

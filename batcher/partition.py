@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import repeat
+from math import isinf
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,8 @@ DIGEST_DIGITS = 16
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
+_INEXACT = {float, list, dict}
+"""Types that orjson's values may have for what they do not hold exactly."""
 _DIRECTIVE = re.compile(r"%(.?)")
 # Which directives an arrival format may hold (no locale in them), and the seconds each tells apart.
 _UNITS_S = {"S": 1, "M": 60, "H": 3600, **dict.fromkeys("YymdjGVuUW", 86_400), "%": 86_400}
@@ -163,9 +166,10 @@ class Template:
         """Look up this record's fields, escaped; a missing one is the default partition."""
         paths = [path for path in self._paths if path is not None]
         found = _find(orjson.loads, payload, paths)
-        if found is None or float in map(type, found):
-            # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not
-            found = _find(json.loads, payload, paths)
+        if found is None or not _INEXACT.isdisjoint(map(type, found)):
+            # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not.
+            # What json cannot read is nested as deep as the stack is; then the doubles must do
+            found = _find(_exactly, payload, paths) or found
         return (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape, found))
 
 
@@ -178,8 +182,51 @@ def _example(placeholder: re.Match[str]) -> str:
 def _json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # whole numbers over 64 bits
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    except TypeError:  # deeper than 254, or whole numbers over 64 bits
+        return "".join(_tokens(value))
+
+
+def _tokens(value: object) -> Iterator[str]:
+    """Write JSON without recursion: how deep the stack is now must not decide what comes out."""
+    waiting: list[object] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, _Token):
+            yield item
+        elif isinstance(item, dict):
+            parts: list[object] = []
+            for name, inner in item.items():
+                parts += [_Token(","), _Token(f"{_scalar(name)}:"), inner]
+            waiting += [_Token("}"), *reversed(parts[1:]), _Token("{")]
+        elif isinstance(item, list):
+            parts = [part for inner in item for part in (_Token(","), inner)]
+            waiting += [_Token("]"), *reversed(parts[1:]), _Token("[")]
+        else:
+            yield _scalar(item)
+
+
+class _Token(str):
+    """A piece of JSON that is written already."""
+
+    __slots__ = ()
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _exactly(payload: bytes | str) -> object:
+    """Read JSON as exactly as Python can; a number that it has no value for stays its own text."""
+    return json.loads(payload, parse_float=_double, parse_int=_whole)
+
+
+def _double(text: str) -> float | str:
+    value = float(text)
+    return text if isinf(value) else value
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= MAX_VALUE_BYTES else text
 
 
 def _find(

@@ -40,7 +40,7 @@ def quarantine_line(bad: BadRecord) -> bytes:
         "reason": bad.reason,
         "detail": bad.detail,
         "source": run.origin.source,
-        "position": bad.position,
+        "position": bad.position.encode("utf-8", "backslashreplace").decode(),
         "arrival": datetime.fromtimestamp(run.arrivals_s[0], UTC).isoformat(),
     }
     try:

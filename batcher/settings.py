@@ -45,6 +45,8 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "budget_bytes": (1, 1024**4),
     "deadline_margin_s": (0, 900),
 }
+LONGEST_BITS = 64
+MEMORY_DIGITS = 9
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 
 
@@ -108,7 +110,10 @@ class Settings:
         faults: list[str] = []
         for spec in fields(self):
             value = getattr(self, spec.name)
-            if value is not None:
+            if value is None and spec.default is not None:
+                faults.append(f"{spec.name}: None is no value; leave it out for the default")
+                self._set(spec.name, spec.default)
+            elif value is not None:
                 self._set(spec.name, self._parsed_or_default(spec, value, faults))
         self._derive()
         faults += [*_range_faults(self), *_fit_faults(self)]
@@ -119,10 +124,15 @@ class Settings:
         """Parse a value; one that cannot be parsed is a fault, and the default stands in for it."""
         parse = parse_size if spec.name in SIZES else _PARSERS[str(spec.type)]
         try:
-            return parse(value)
-        except (TypeError, ValueError) as error:
+            parsed = parse(value)
+        except (TypeError, ValueError, OverflowError) as error:
             faults.append(f"{spec.name}: {error}")
             return spec.default
+        if isinstance(parsed, int) and parsed.bit_length() > LONGEST_BITS:
+            # Python does not even show what has 4,300 digits
+            faults.append(f"{spec.name}: a number of more than {LONGEST_BITS} bits")
+            return spec.default
+        return parsed
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)  # frozen for everybody else
@@ -160,7 +170,7 @@ class Settings:
             if not variable.startswith(PREFIX):
                 continue
             name = variable.removeprefix(PREFIX).lower()
-            if name in names and variable == variable.upper():
+            if name in names and variable == PREFIX + name.upper():
                 values[name] = environ[variable]
             else:
                 near = difflib.get_close_matches(name, names, 1)
@@ -168,7 +178,7 @@ class Settings:
                 faults.append(f"{variable} is no setting of batcher{hint}")
         values |= overrides
         memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-        if memory_mb.isdecimal():
+        if memory_mb.isdecimal() and len(memory_mb) <= MEMORY_DIGITS:
             values.setdefault("budget_bytes", min(256 * MIB, int(memory_mb) * MIB // 3))
         try:
             settings = cls(**values)

@@ -15,7 +15,12 @@ from typing import IO, Any, cast
 from batcher.errors import BatcherError
 
 BLOCK_BYTES = 1024**2
-BLOCKS_AHEAD = 4
+BLOCK_LINES = 8_192
+"""The most lines of a block: as objects, short ones take a hundred times the bytes they have."""
+AHEAD_BYTES = 4 * BLOCK_BYTES
+"""Text that is read ahead; a line that is longer is read ahead alone."""
+STEP_BYTES = 32 * 1024
+"""Text that is decompressed at once: no more than this is lost of what stands before damage."""
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 KEPT_BYTES = 64 * 1024
 """What is kept of a line that is too long to be held."""
@@ -56,13 +61,15 @@ class Reader:
         self._inputs = inputs
         self._max_line_bytes = max_line_bytes
         self._queue: asyncio.Queue[Block | InputError | None] = asyncio.Queue()
-        self._ahead = threading.Semaphore(BLOCKS_AHEAD)
+        self._ahead_bytes = 0
+        self._room = threading.Condition()
         self._is_stopped = False
 
     def stop(self) -> None:
         """End the iteration, even while a read is waiting for a slow producer."""
         self._is_stopped = True
         self._queue.put_nowait(None)
+        self._went(0)
 
     async def __aiter__(self) -> AsyncIterator[Block]:
         """Give the blocks in order.
@@ -83,15 +90,33 @@ class Reader:
                 return
             if isinstance(item, InputError):
                 raise item
-            self._ahead.release()
+            self._went(len(item.text))
             yield item
+
+    def _wait_for_room(self, size_bytes: int) -> None:
+        """Wait until so much more may be read ahead; one block always may."""
+        with self._room:
+            self._room.wait_for(
+                lambda: (
+                    self._is_stopped
+                    or not self._ahead_bytes
+                    or self._ahead_bytes + size_bytes <= AHEAD_BYTES
+                )
+            )
+            self._ahead_bytes += size_bytes
+
+    def _went(self, size_bytes: int) -> None:
+        """Note that so much is not ahead any more."""
+        with self._room:
+            self._ahead_bytes -= size_bytes
+            self._room.notify()
 
     def _read_all(self, hand_over: Callable[[Block | InputError | None], None]) -> None:
         name = ""
         try:
             for name in self._inputs:
                 for block in self._read(name):
-                    self._ahead.acquire()
+                    self._wait_for_room(len(block.text))
                     if self._is_stopped:
                         return
                     hand_over(block)
@@ -104,33 +129,76 @@ class Reader:
 
     def _read(self, name: str) -> Iterator[Block]:
         """Cut one input into blocks that end with a newline."""
-        line, rest, after = 1, b"", b""
+        cutter = _Cutter(name, self._max_line_bytes)
         try:
             with open_input(name) as raw, _decoded(_Counted(raw, self)) as file:
-                while data := after or file.read(BLOCK_BYTES):
-                    after = b""
-                    end = data.rfind(b"\n") + 1
-                    if not end:
-                        rest += data
-                        if len(rest) > self._max_line_bytes:
-                            cut, after = _skip_line(name, line, rest, file)
-                            rest = b""
-                            yield cut
-                            line += 1
-                        continue
-                    text = rest + data[:end] if rest else data[:end]
-                    rest = data[end:]
-                    lines = text.count(b"\n")
-                    yield Block(name, line, lines, text)
-                    line += lines
+                while data := file.read(BLOCK_BYTES):
+                    yield from cutter.cut(data)
         except (OSError, EOFError, ValueError) as error:
-            raise _unreadable(name, line, error) from error
+            raise _unreadable(name, cutter.line, error) from error
         except Exception as error:
             if type(error).__name__ not in {"ZstdError", "error", "IsalError"}:
                 raise
-            raise _unreadable(name, line, error) from error
-        if rest:
-            yield Block(name, line, 1, rest + b"\n")
+            raise _unreadable(name, cutter.line, error) from error
+        yield from cutter.end()
+
+
+class _Cutter:
+    """Cuts the text of one input into blocks; holds no more than one line that is not whole."""
+
+    def __init__(self, name: str, max_line_bytes: int) -> None:
+        self.line = 1
+        """The number of the next line."""
+        self._name = name
+        self._max_line_bytes = max_line_bytes
+        self._rest = bytearray()
+        self._cut_bytes = 0
+        """Of a line that is too long to be held, as far as it was read."""
+
+    def cut(self, data: bytes) -> Iterator[Block]:
+        """Append text; give the lines that are complete now."""
+        if self._cut_bytes:
+            end = data.find(b"\n")
+            self._cut_bytes += len(data) if end < 0 else end
+            if end < 0:
+                return
+            yield self._too_long()
+            data = data[end + 1 :]
+        end = data.rfind(b"\n") + 1
+        if end:
+            text = bytes(self._rest + data[:end]) if self._rest else data[:end]
+            self._rest = bytearray()
+            yield from self._blocks(text, text.count(b"\n"))
+        self._rest += data[end:]
+        if len(self._rest) > self._max_line_bytes:
+            self._cut_bytes = len(self._rest)
+            self._rest = self._rest[:KEPT_BYTES]
+
+    def end(self) -> Iterator[Block]:
+        """Give the last line, if it has no newline."""
+        if self._cut_bytes:
+            yield self._too_long()
+        elif self._rest:
+            yield from self._blocks(bytes(self._rest + b"\n"), 1)
+
+    def _blocks(self, text: bytes, lines: int) -> Iterator[Block]:
+        """Halve complete lines until no block has too many of them."""
+        if lines > BLOCK_LINES:
+            half = len(text) // 2
+            middle = text.rfind(b"\n", 0, half) + 1 or text.find(b"\n", half) + 1
+            first = text[:middle]
+            first_lines = first.count(b"\n")
+            yield from self._blocks(first, first_lines)
+            yield from self._blocks(text[middle:], lines - first_lines)
+            return
+        yield Block(self._name, self.line, lines, text)
+        self.line += lines
+
+    def _too_long(self) -> Block:
+        block = Block(self._name, self.line, 1, bytes(self._rest) + b"\n", self._cut_bytes)
+        self.line += 1
+        self._rest, self._cut_bytes = bytearray(), 0
+        return block
 
 
 def open_input(name: str) -> IO[bytes]:
@@ -179,29 +247,42 @@ def _decoded(counted: _Counted) -> IO[bytes]:
         from isal import igzip  # noqa: PLC0415  # only where it is needed
 
         open_gzip: Any = igzip.IGzipFile  # it has no types
-        return cast("IO[bytes]", open_gzip(fileobj=file, mode="rb"))
+        return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
     if magic == ZSTD_MAGIC:
         try:
             from compression import zstd  # noqa: PLC0415  # from Python 3.14 on
         except ImportError:
             from backports import zstd  # noqa: PLC0415
 
-        return cast("IO[bytes]", zstd.ZstdFile(file, "rb"))
+        return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
     return file
 
 
-def _skip_line(name: str, number: int, start: bytes, file: IO[bytes]) -> tuple[Block, bytes]:
-    """Read to the end of a line that is too long; give its start, and what follows it."""
-    size_bytes = len(start)
-    rest = b""
-    while data := file.read(BLOCK_BYTES):
-        end = data.find(b"\n")
-        if end >= 0:
-            size_bytes += end
-            rest = data[end + 1 :]
-            break
-        size_bytes += len(data)
-    return Block(name, number, 1, start[:KEPT_BYTES] + b"\n", size_bytes), rest
+class _UpToDamage(io.RawIOBase):
+    """A file that is decompressed; what stands before damage is given before it is raised."""
+
+    def __init__(self, file: Any) -> None:  # noqa: ANN401  # isal's has no types
+        self._file = file
+        self._damage: Exception | None = None
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+        if self._damage is not None:
+            raise self._damage
+        pieces: list[bytes] = []
+        try:
+            while size > 0 and (piece := self._file.read1(min(size, STEP_BYTES))):
+                pieces.append(piece)
+                size -= len(piece)
+        except Exception as error:
+            if not pieces:
+                raise
+            self._damage = error
+        return b"".join(pieces)
 
 
 def _unreadable(name: str, line: int, error: Exception) -> InputError:

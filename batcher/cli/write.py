@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
+import stat
 import sys
 import time
 from collections import deque
@@ -174,6 +175,7 @@ class _Write:
                 run, bad = _run_of(block)
                 ticket = await self._batcher.submit_run(run, bad)
                 self._report.bad += ticket.bad[: SHOWN - len(self._report.bad)]
+                ticket.bad = ()  # or a file of bad lines would be held whole
                 self._tickets.append((_lines_of(block), ticket))
                 await self._hear_settled()
                 bar.show()
@@ -245,16 +247,16 @@ def _size_of(inputs: Sequence[str]) -> int | None:
         if name == STDIN:
             total_bytes = None
             continue
+        path = Path(name)
         try:
-            with Path(name).open("rb"):
-                size_bytes = Path(name).stat().st_size
+            is_stream = stat.S_ISFIFO(path.stat().st_mode)  # opened twice, it would lose lines
+            if not is_stream:
+                path.open("rb").close()
         except OSError as error:
             faults.append(f"{name}: {error.strerror}")
-        else:
-            is_regular = Path(name).is_file()
-            total_bytes = (
-                total_bytes + size_bytes if total_bytes is not None and is_regular else None
-            )
+            continue
+        if total_bytes is not None:
+            total_bytes = total_bytes + path.stat().st_size if path.is_file() else None
     if faults:
         raise SettingsError(faults)
     return total_bytes

@@ -10,6 +10,7 @@ import msgspec
 
 from batcher.check import check
 from batcher.encode import Checksum, crc32
+from batcher.keys import SEQUENCE_DIGITS
 from batcher.reading.findings import Finding, Kind, printable
 from batcher.reading.text import Cutter, lines_of
 from batcher.run import Naming, Numbered, Origin, Run, Same
@@ -159,7 +160,8 @@ class Inspection:
             self._find(Kind.MISMATCH, "; ".join(wrong))
 
     def _is_named_by(self, first: str) -> bool:
-        return first.isdecimal() and int(first) == self._name.first
+        is_number = first.isdecimal() and len(first) <= SEQUENCE_DIGITS
+        return is_number and int(first) == self._name.first
 
     def _end_lines(self) -> None:
         """Tell of bad lines once, by the first one."""

@@ -43,7 +43,7 @@ def read(records: Records, now_s: float) -> Event:
         changes = list(map(_CHANGE, records))
         numbers = list(map(_NUMBER, changes))
         arrivals_s = in_range(list(map(float, map(_ARRIVAL, changes))))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         numbers = [at(r, "dynamodb", "SequenceNumber") for r in records]
         arrivals_s = _arrivals_s(records, now_s)
     arns = arns_of(records, "aws:dynamodb")

@@ -42,7 +42,7 @@ def read(records: Records, now_s: float) -> Event:
         data = list(map(_DATA, inner))
         arrivals_s = in_range(list(map(float, map(_ARRIVAL, inner))))
         shards = set(map(_shard_of, map(_EVENT_ID, records)))
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
         data = [at(r, "kinesis", "data") for r in records]
         arrivals_s = [

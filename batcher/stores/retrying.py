@@ -126,8 +126,7 @@ class RetryingStore:
             attempts += 1
             try:
                 async with asyncio.timeout(answer_s):
-                    result = await send()
-                break
+                    return await send()
             except UploadLostError:
                 raise
             except RetryableError as error:
@@ -139,12 +138,13 @@ class RetryingStore:
                 lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
+            if attempts == 1:
+                log.warning(
+                    "request_repeated operation=%s key=%s error=%s", operation, key, failure
+                )
             if self._on_retry is not None:
                 self._on_retry()
             await self._sleep(delay_s)
-        if attempts > 1:
-            log.warning("request_retried operation=%s key=%s attempts=%d", operation, key, attempts)
-        return result
 
 
 class RetryingUpload:

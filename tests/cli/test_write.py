@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from backports import zstd
 
+from batcher.backoff import Backoff
 from batcher.cli import main
 
 LINES = [json.dumps({"id": number, "text": "x" * (number % 50)}) for number in range(2_000)]
@@ -204,6 +206,7 @@ def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "stand-in")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setattr("batcher.stores.retrying.Backoff", partial(Backoff, for_s=0.3))
     assert main(["write", str(source), "s3://bucket/root", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["failed"] == 2_000

@@ -86,14 +86,14 @@ async def test_every_request_that_is_sent_again_is_counted(
 async def test_a_request_that_needed_repeating_leaves_one_line(
     inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Which operation, which key, how often; a clean one leaves none."""
+    """Which operation, which key, and why; a clean one leaves none."""
     store = retrying(inner, sleeps)
     with caplog.at_level(logging.DEBUG, "batcher"):
         await store.put("clean", b"", ABOUT)
         inner.before = failing(BUSY, "put", times=2)
         await store.put("key", b"", ABOUT)
     assert [record.getMessage() for record in caplog.records] == [
-        "request_retried operation=put key=key attempts=3"
+        "request_repeated operation=put key=key error=503 SlowDown"
     ]
 
 

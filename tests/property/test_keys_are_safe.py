@@ -101,7 +101,7 @@ def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all
 def test_a_stem_never_leaves_its_folder(queue: str, shard: str, name: str) -> None:
     """Whatever an event says of its source."""
     names = [text.encode(errors="replace").decode() for text in (queue, shard, name)]
-    assert re.fullmatch(r"[A-Za-z0-9._\-%]*", stem(*names))
+    assert re.fullmatch(r"[A-Za-z0-9._\-%~]*", stem(*names))
 
 
 @given(st.integers(0, 10**9), st.integers(1, 6).map(lambda bits: 1 << bits))

@@ -1,0 +1,1 @@
+"""Fuzz: input that nobody should send, at every door; see `targets.py`."""

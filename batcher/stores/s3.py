@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from batcher.deadline import deadline_s
 from batcher.encode import crc32
 from batcher.errors import BatcherError, RetryableError, UploadLostError
 from batcher.stores.base import About, Stored
@@ -19,8 +20,10 @@ from batcher.uninterrupted import uninterrupted
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-SWEEP_S = 0.5
-"""Looking for a stray upload takes at most this: it runs within Lambda's deadline margin."""
+SWEEP_IN_EVENT_S, SWEEP_IN_PROGRAM_S = 0.5, 5.0
+"""Looking for a stray upload takes at most this: in an event it runs in the deadline margin."""
+SWEEPS = 10
+"""How often it is tried in that time, at most."""
 AT_ONCE_BYTES = 1024**2  # aiohttp warns of bytes over 1 MiB, which hold up the event loop
 
 
@@ -78,14 +81,26 @@ class S3Store:
         return S3Upload(self._client, key, about, answer["UploadId"])
 
     async def _sweep(self, key: str) -> None:
-        """Abort all uploads of a key for which we hold none."""
+        """Abort all uploads of a key for which we hold none, as far as there is time."""
+        sweep_s = SWEEP_IN_PROGRAM_S if deadline_s.get() is None else SWEEP_IN_EVENT_S
         with suppress(BatcherError, TimeoutError):
-            async with asyncio.timeout(SWEEP_S):
-                async with self._client.calling("ListMultipartUploads", key) as client:
-                    answer = await client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
-                for found in answer.get("Uploads", ()):
-                    if found["Key"] == key:
-                        await S3Upload(self._client, key, About(), found["UploadId"]).abort()
+            async with asyncio.timeout(sweep_s):
+                for _ in range(SWEEPS):
+                    if await self._is_swept(key):
+                        return
+                    await asyncio.sleep(sweep_s / SWEEPS)
+
+    async def _is_swept(self, key: str) -> bool:
+        """Try once; False: the store is busy."""
+        try:
+            async with self._client.calling("ListMultipartUploads", key) as client:
+                answer = await client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
+            for found in answer.get("Uploads", ()):
+                if found["Key"] == key:
+                    await S3Upload(self._client, key, About(), found["UploadId"]).abort()
+        except RetryableError:
+            return False
+        return True
 
     async def aclose(self) -> None:
         """Close all connections."""

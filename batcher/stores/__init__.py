@@ -12,7 +12,7 @@ from batcher.stores.retrying import RetryingStore
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-__all__ = ["About", "ObjectReader", "ObjectStore", "Stored", "Upload", "open_store"]
+__all__ = ["About", "ObjectReader", "ObjectStore", "Stored", "Upload", "open_reader", "open_store"]
 
 
 def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -> ObjectStore:
@@ -34,3 +34,15 @@ def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -
     from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
 
     return RetryingStore(S3Store(settings), on_retry=on_retry)
+
+
+def open_reader(settings: Settings) -> ObjectReader:
+    """Give what reads back the objects of the store that the settings name; it connects late."""
+    if settings.bucket.startswith("file:"):
+        from batcher.stores.file import folder_of  # noqa: PLC0415  # lazy
+        from batcher.stores.file_reader import FileReader  # noqa: PLC0415
+
+        return FileReader(folder_of(settings.bucket))
+    from batcher.stores.s3_reader import S3Reader  # noqa: PLC0415  # half a second to import
+
+    return S3Reader(settings)

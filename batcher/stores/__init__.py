@@ -23,17 +23,28 @@ def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -
         on_retry: called at each request that is sent again.
 
     Raises:
-        SettingsError: the engine is not installed.
+        SettingsError: the engine is not installed, or cannot do what the settings say.
     """
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import FileStore, folder_of  # noqa: PLC0415  # lazy
 
         return FileStore(folder_of(settings.bucket))
     if settings.engine == "obstore":
-        raise SettingsError(["engine: obstore is not part of this version; use engine=aioboto3"])
+        return RetryingStore(_open_obstore(settings), on_retry=on_retry)
     from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
 
     return RetryingStore(S3Store(settings), on_retry=on_retry)
+
+
+def _open_obstore(settings: Settings) -> ObjectStore:
+    try:
+        from batcher.stores.obstore import ObstoreStore  # noqa: PLC0415  # an extra
+    except ModuleNotFoundError as error:
+        if error.name != "obstore":
+            raise
+        fault = "engine: obstore is not installed: pip install 'batcher[fast]'"
+        raise SettingsError([fault]) from error
+    return ObstoreStore(settings)
 
 
 def open_reader(settings: Settings) -> ObjectReader:

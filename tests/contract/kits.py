@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +14,16 @@ from batcher.stores import ObjectReader, ObjectStore
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
+from batcher.stores.obstore import ObstoreStore
 from batcher.stores.s3 import S3Store
 from batcher.stores.s3_reader import S3Reader
 from contract.servers import S3Server
+
+ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {
+    "aioboto3": S3Store,
+    "obstore": ObstoreStore,
+}
+"""Every engine for S3, as nothing wraps it."""
 
 
 class Kit(Protocol):
@@ -100,14 +108,15 @@ class FileKit:
 
 @dataclass
 class S3Kit:
-    """An `S3Store` on some server."""
+    """A store in S3, by some engine, on some server."""
 
     server: S3Server
     bucket: str
+    engine: str = "aioboto3"
 
     def open(self, **settings: Any) -> ObjectStore:  # noqa: ANN401  # as Settings takes them
         """See `Kit.open`."""
-        return S3Store(Settings(bucket=self.bucket, **settings))
+        return ENGINES[self.engine](Settings(bucket=self.bucket, **settings))
 
     def open_reader(self) -> ObjectReader:
         """Make one that lists two objects a page."""

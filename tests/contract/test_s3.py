@@ -1,4 +1,4 @@
-"""S3Store: what goes to S3 beside the body, and what is said when S3 refuses."""
+"""Every engine for S3: what goes there beside the body, and what is said when S3 refuses."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from botocore.exceptions import ClientError
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About, ObjectStore
-from batcher.stores.s3 import S3Store, checksum
-from contract.kits import S3Kit
+from batcher.stores.s3 import checksum
+from contract.kits import ENGINES, S3Kit
 from contract.servers import Moto, SeaweedFS
 from unit.examples import settings_of
 
 KEY = "events/1100/dt=2026-11-23/hour=07/my-queue-0001.ndjson.gz"
 ABOUT = About("application/gzip", {"batcher-records": "3"})
+CRC64NVME_OF_BODY = ("ChecksumCRC64NVME", "mI+Ji1NHP80=")
+"""Of b"body", by a program of its own."""
 UNREACHABLE = "http://127.0.0.1:1"
 
 
 @asynccontextmanager
-async def opened(bucket: str, **settings: Any) -> AsyncIterator[ObjectStore]:  # noqa: ANN401
-    """Give an `S3Store`, and close it."""
-    store = S3Store(settings_of(bucket=bucket, **settings))
+async def opened(engine: str, bucket: str, **settings: Any) -> AsyncIterator[ObjectStore]:  # noqa: ANN401
+    """Give an engine's store, and close it."""
+    store = ENGINES[engine](settings_of(bucket=bucket, **settings))
     try:
         yield store
     finally:
@@ -49,29 +51,40 @@ WRITES = pytest.mark.parametrize("write", [put, put_parts])
 Write = Callable[[ObjectStore], Any]
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Give each engine."""
+    return str(request.param)
+
+
 @pytest.fixture
-def on_moto(moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch) -> S3Kit:
+def on_moto(moto: Moto, bucket: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> S3Kit:
     """Give a bucket on moto."""
-    return _on(moto, bucket, monkeypatch)
+    return _on(moto, bucket, engine, monkeypatch)
 
 
 @pytest.fixture
-def on_seaweedfs(seaweedfs: SeaweedFS, bucket: str, monkeypatch: pytest.MonkeyPatch) -> S3Kit:
+def on_seaweedfs(
+    seaweedfs: SeaweedFS, bucket: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> S3Kit:
     """Give a bucket on SeaweedFS."""
-    return _on(seaweedfs, bucket, monkeypatch)
+    return _on(seaweedfs, bucket, engine, monkeypatch)
 
 
-def _on(server: Moto | SeaweedFS, bucket: str, monkeypatch: pytest.MonkeyPatch) -> S3Kit:
+def _on(
+    server: Moto | SeaweedFS, bucket: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> S3Kit:
     server.create_bucket(bucket)
     for name, value in server.environ.items():
         monkeypatch.setenv(name, value)
-    return S3Kit(server, bucket)
+    return S3Kit(server, bucket, engine)
 
 
 @WRITES
 async def test_every_object_carries_what_the_settings_say(on_moto: S3Kit, write: Write) -> None:
     """Storage class, encryption and tags, whichever way the object goes up."""
     async with opened(
+        on_moto.engine,
         on_moto.bucket,
         storage_class="STANDARD_IA",
         sse="aws:kms",
@@ -95,7 +108,7 @@ async def test_an_object_carries_no_more_than_the_settings_say(
     on_moto: S3Kit, write: Write
 ) -> None:
     """Where nothing is set, encryption and storage class are the bucket's own; no encoding."""
-    async with opened(on_moto.bucket) as store:
+    async with opened(on_moto.engine, on_moto.bucket) as store:
         await write(store)
     head = on_moto.head(KEY)
     assert "SSEKMSKeyId" not in head
@@ -106,14 +119,17 @@ async def test_an_object_carries_no_more_than_the_settings_say(
 
 async def test_an_object_has_the_checksum_that_we_sent(on_seaweedfs: S3Kit) -> None:
     """SeaweedFS keeps a checksum only if the body has it."""
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         await store.put(KEY, b"body", ABOUT)
-    assert on_seaweedfs.head(KEY)["ChecksumCRC32"] == checksum(b"body")
+    head = on_seaweedfs.head(KEY)
+    expected = {"aioboto3": ("ChecksumCRC32", checksum(b"body")), "obstore": CRC64NVME_OF_BODY}
+    name, value = expected[on_seaweedfs.engine]
+    assert head[name] == value
 
 
 async def test_an_object_in_parts_has_a_checksum_of_its_parts(on_seaweedfs: S3Kit) -> None:
     """It is one of the parts' own, as S3 has it: with their number behind it."""
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         await put_parts(store)
     assert on_seaweedfs.head(KEY)["ChecksumCRC32"].endswith("-2")
 
@@ -143,7 +159,7 @@ def assert_one_line(error: BatcherError, *mentioned: str) -> None:
 @WRITES
 async def test_a_missing_bucket_is_named(on_seaweedfs: S3Kit, write: Write) -> None:
     """It will not come by itself, so the error is no retryable one."""
-    async with opened(f"{on_seaweedfs.bucket}-x") as store:
+    async with opened(on_seaweedfs.engine, f"{on_seaweedfs.bucket}-x") as store:
         with pytest.raises(RejectedError) as caught:
             await write(store)
     assert_one_line(caught.value, f"s3://{on_seaweedfs.bucket}-x/{KEY}", "create it")
@@ -162,7 +178,7 @@ async def test_wrong_credentials_are_told(
 ) -> None:
     """The message says which half is wrong, and nothing of either."""
     monkeypatch.setenv(variable, "NOTTHISONE")
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         with pytest.raises(RejectedError) as caught:
             await write(store)
     assert_one_line(caught.value, f"s3://{on_seaweedfs.bucket}/{KEY}", hint)
@@ -175,7 +191,7 @@ async def test_a_look_with_wrong_credentials_is_rejected(
 ) -> None:
     """HEAD has no body, so the answer is all there is to go by; it is never `None`."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "NOTTHISONE")
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         with pytest.raises(RejectedError) as caught:
             await store.head(KEY)
     assert_one_line(caught.value, f"HeadObject s3://{on_seaweedfs.bucket}/{KEY}", "403")
@@ -187,7 +203,7 @@ async def test_an_endpoint_that_cannot_be_reached_is_named(
 ) -> None:
     """It may be there again later, so the error is retryable."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", UNREACHABLE)
-    async with opened(on_moto.bucket) as store:
+    async with opened(on_moto.engine, on_moto.bucket) as store:
         with pytest.raises(RetryableError) as caught:
             await write(store)
     assert_one_line(
@@ -195,9 +211,9 @@ async def test_an_endpoint_that_cannot_be_reached_is_named(
     )
 
 
-async def test_a_machine_without_credentials_is_told_what_to_set(bucket: str) -> None:
+async def test_a_machine_without_credentials_is_told_what_to_set(engine: str, bucket: str) -> None:
     """Nothing is sent anywhere."""
-    async with opened(bucket) as store:
+    async with opened(engine, bucket) as store:
         with pytest.raises(RejectedError) as caught:
             await store.put(KEY, b"body", ABOUT)
     assert_one_line(caught.value, f"s3://{bucket}/{KEY}", "AWS_PROFILE")
@@ -205,7 +221,7 @@ async def test_a_machine_without_credentials_is_told_what_to_set(bucket: str) ->
 
 async def test_an_upload_that_somebody_ended_is_to_be_sent_again(on_seaweedfs: S3Kit) -> None:
     """A lifecycle rule may have: the same bytes may go, in a new upload."""
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
         await upload.put_part(1, b"part")
         await upload.abort()
@@ -218,7 +234,7 @@ async def test_an_upload_that_somebody_ended_is_to_be_sent_again(on_seaweedfs: S
 
 async def test_an_object_to_replace_that_is_gone_is_to_be_sent_again(on_seaweedfs: S3Kit) -> None:
     """Somebody removed it between HEAD and PUT: nothing is wrong with the record or the bucket."""
-    async with opened(on_seaweedfs.bucket) as store:
+    async with opened(on_seaweedfs.engine, on_seaweedfs.bucket) as store:
         stored = await store.put(KEY, b"body", ABOUT)
         on_seaweedfs.server.client.delete_object(Bucket=on_seaweedfs.bucket, Key=KEY)
         with pytest.raises(BatcherError) as caught:

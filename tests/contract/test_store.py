@@ -13,7 +13,7 @@ from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About, ObjectStore
 from batcher.stores.memory import MemoryStore
-from contract.kits import FileKit, Kit, MemoryKit, S3Kit
+from contract.kits import ENGINES, FileKit, Kit, MemoryKit, S3Kit
 from contract.servers import Moto, S3Server
 
 KEY = "events/1100/dt=2026-11-23/hour=07/my-queue-0001.ndjson.gz"
@@ -32,7 +32,10 @@ ABOUT = About(
 RACERS = 32
 
 
-@pytest.fixture(params=["memory", "file", "moto", "seaweedfs"])
+SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in ENGINES]
+
+
+@pytest.fixture(params=["memory", "file", *SERVED])
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> Kit:
@@ -41,11 +44,12 @@ def kit(
         return MemoryKit(MemoryStore())
     if request.param == "file":
         return FileKit(tmp_path / "objects")
-    server: S3Server = request.getfixturevalue(request.param)
+    name, _, engine = request.param.partition("-")
+    server: S3Server = request.getfixturevalue(name)
     server.create_bucket(bucket)
     for name, value in server.environ.items():
         monkeypatch.setenv(name, value)
-    return S3Kit(server, bucket)
+    return S3Kit(server, bucket, engine)
 
 
 @pytest.fixture
@@ -185,8 +189,14 @@ async def test_a_closed_store_leaves_its_objects_to_the_next(kit: Kit) -> None:
     assert kit.read(KEY)[0] == b"y"
 
 
+def _skip_moto(kit: Kit) -> None:
+    if isinstance(kit, S3Kit) and isinstance(kit.server, Moto):
+        pytest.skip("moto looks and writes in two steps: now and then two writers win")
+
+
 async def test_of_puts_at_once_one_wins(kit: Kit, store: ObjectStore) -> None:
     """The object is the winner's, and everybody else hears so."""
+    _skip_moto(kit)
     winners, errors = await race(store, replaces=None)
     assert len(winners) == 1
     assert kit.read(KEY)[0] == b"%d" % winners[0]
@@ -198,6 +208,7 @@ async def test_of_replacements_at_once_one_wins(kit: Kit, store: ObjectStore) ->
     """Two invocations that saw the same object cannot both replace it."""
     if isinstance(kit, FileKit):
         pytest.skip("test_file.py has this with threads that meet for certain")
+    _skip_moto(kit)
     old = await store.put(KEY, b"old", ABOUT)
     winners, _ = await race(store, replaces=old.etag)
     assert len(winners) == 1

@@ -12,7 +12,8 @@ import botocore.loaders
 import botocore.session
 import pytest
 
-from faults.lab import ENGINES, Lab
+from contract.kits import ENGINES
+from faults.lab import Lab
 from faults.proxy import Proxy
 from handler.harness import Environments
 

@@ -15,16 +15,14 @@ from batcher.handler import Handler, make_handler
 from batcher.parts import MIN_PART_BYTES
 from batcher.receipt import Receipt
 from batcher.settings import Settings
-from batcher.stores import ObjectStore, retrying
+from batcher.stores import retrying
 from batcher.stores.retrying import RetryingStore
-from batcher.stores.s3 import S3Store
+from contract.kits import ENGINES
 from contract.servers import S3Server
 from fakes import noise
 from faults.proxy import Proxy
 from faults.script import Rule
 
-ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {"aioboto3": S3Store}
-"""Every engine meets every fault; another one is added here."""
 BRIEF = Backoff(for_s=3)
 """Some seven attempts, in virtual time."""
 QUICK = Backoff(base_s=0.001, cap_s=0.01, for_s=30)

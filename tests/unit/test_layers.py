@@ -38,6 +38,8 @@ PURE = [
     "replay/message",
     "run",
     "settings",
+    "stores/obstore_limits",
+    "stores/s3_answers",
     "units",
     *sorted(f"sources/{path.stem}" for path in (PACKAGE / "sources").glob("*.py")),
 ]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
-from batcher.encode import as_bytes, lines
+from batcher.encode import as_bytes, lines, text_of
 from batcher.keys import digest_of
 from batcher.policy import BatchLimits, FlushReason, fits, flush_reason
 from batcher.run import Naming, Numbered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from batcher.run import Origin, Run
 
@@ -50,7 +51,7 @@ class Batch:
         """Every record's position, in columns, where a ledger settles them."""
         self._rolling = hashlib.sha256()
         self._sequence_numbers: list[str] = []
-        self._texts: list[bytes] = []
+        self._texts: deque[Iterator[bytes | memoryview]] = deque()
         self._waiting_bytes = 0
 
     def __repr__(self) -> str:
@@ -64,8 +65,8 @@ class Batch:
         """Bytes of text that nobody has taken yet."""
         return self._waiting_bytes
 
-    def add(self, run: Run, texts: Sequence[bytes], size_bytes: int) -> None:
-        """Append a run whose payloads are in `texts`, `size_bytes` of them."""
+    def add(self, run: Run, texts: Iterable[bytes | memoryview], size_bytes: int) -> None:
+        """Append a run; its text, of `size_bytes`, may be made only when it is taken."""
         if not self.records:
             self.first_s = run.arrivals_s[0]
         self._add_positions(run.positions)
@@ -73,19 +74,27 @@ class Batch:
         self.size_bytes += size_bytes
         self.oldest_s = min(self.oldest_s, run.oldest_s)
         self._sequence_numbers += run.sequence_numbers or ()
-        self._texts += texts
+        self._texts.append(iter(texts))
         self._waiting_bytes += size_bytes
 
-    def take_texts(self, at_most_bytes: int | None = None) -> list[bytes]:
-        """Hand over the text that waits, oldest first, at least one piece if there is any."""
-        if at_most_bytes is None or self._waiting_bytes <= at_most_bytes:
-            taken, self._texts = self._texts, []
-            self._waiting_bytes = 0
-            return taken
-        count = max(1, bisect_right(list(accumulate(map(len, self._texts))), at_most_bytes))
-        taken, self._texts = self._texts[:count], self._texts[count:]
-        self._waiting_bytes -= sum(map(len, taken))
+    def take_texts(self, at_least_bytes: int | None = None) -> list[bytes | memoryview]:
+        """Hand over the text that waits, oldest first; pieces until they are enough, or all."""
+        wanted_bytes = self._waiting_bytes if at_least_bytes is None else at_least_bytes
+        taken: list[bytes | memoryview] = []
+        while self._texts and wanted_bytes > 0:
+            piece = next(self._texts[0], None)
+            if piece is None:
+                self._texts.popleft()
+                continue
+            taken.append(piece)
+            wanted_bytes -= len(piece)
+            self._waiting_bytes -= len(piece)
         return taken
+
+    def drop_texts(self) -> None:
+        """Let go of the text that waits."""
+        self._texts.clear()
+        self._waiting_bytes = 0
 
     def _add_positions(self, positions: Sequence[str]) -> None:
         if not self.records:
@@ -139,9 +148,8 @@ class OpenBatches:
         """
         limits = self._limits
         shares: list[tuple[Batch, int]] = []
-        texts = lines(run)
-        size_bytes = sum(map(len, texts))
         batch = self._batch(route, now_s)
+        size_bytes, texts = _text_of(run, batch)
         if fits(batch, size_bytes, len(run), limits) or (not batch.records and len(run) == 1):
             self._put(batch, run, texts, size_bytes, now_s)
             return [(batch, size_bytes)]
@@ -157,7 +165,7 @@ class OpenBatches:
                 continue
             part = run.cut(start, max(stop, start + 1))
             size_bytes = ends[start + len(part) - 1] - (ends[start - 1] if start else 0)
-            self._put(batch, part, lines(part), size_bytes, now_s)
+            self._put(batch, part, _text_of(part, batch)[1], size_bytes, now_s)
             shares.append((batch, size_bytes))
             start += len(part)
         return shares
@@ -173,7 +181,12 @@ class OpenBatches:
         return stop
 
     def _put(
-        self, batch: Batch, run: Run, texts: Sequence[bytes], size_bytes: int, now_s: float
+        self,
+        batch: Batch,
+        run: Run,
+        texts: Iterable[bytes | memoryview],
+        size_bytes: int,
+        now_s: float,
     ) -> None:
         batch.add(run, texts, size_bytes)
         reason = flush_reason(batch, self._limits, now_s)
@@ -214,3 +227,15 @@ class OpenBatches:
         for batch in batches:
             self.seal(batch, reason)
         return batches
+
+
+def _text_of(run: Run, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
+    """Give the size of a run's text, and the text, as it comes after what the batch has.
+
+    An event's records are all held anyway until its end, so their text is made only as it is
+    encoded. A program's are joined at once: a text takes less memory than its records.
+    """
+    if run.origin.is_event and run.text is None and len(run):
+        return text_of(run, batch.size_bytes)
+    texts = lines(run)
+    return sum(map(len, texts)), texts

@@ -137,7 +137,8 @@ class Delivery:
         budget = Budget(self._settings.budget_bytes)
         for batch in batches:
             await budget.take(batch.size_bytes, _nothing)
-            flight = Flight(batch, budget, self._fresh_name())
+            is_fresh = batch.route.origin.naming is Naming.FRESH
+            flight = Flight(batch, budget, self._fresh_name() if is_fresh else "")
             flight.took(batch.size_bytes)
             flight.is_alone = len(batches) == 1
             flights.append(flight)

@@ -7,16 +7,20 @@ can be compressed side by side.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, cast
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from batcher.run import Payloads, Run
 
-MEMBER_BYTES = 1024**2
-"""Text of one member; members of 1 MiB cost at most 0.5 % of the ratio."""
+S = TypeVar("S", str, bytes)
+
+MEMBER_BYTES = 512 * 1024
+"""Text of one member: small enough to be joined and compressed while warm; see decision 0002."""
 PIECE_BYTES = 1024**2
 """Joined text of one piece: buffers of this size are recycled, larger ones cost page faults."""
 
@@ -44,6 +48,65 @@ def lines(run: Run) -> list[bytes]:
     return [b"\n".join((*piece, b"")) for piece in cast("Sequence[Sequence[bytes]]", pieces)]
 
 
+def text_of(run: Run, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
+    """Give the size of the run's text, and the text itself, made only as it is taken.
+
+    Its pieces end where members do, so that each is joined, encoded and compressed while warm
+    (measured: 12 % less CPU for an event of 3 MB than joining all of it first).
+
+    Args:
+        run: one record at least.
+        used_bytes: text that stands before it in its body.
+    """
+    payloads, lengths = run.payloads, run.lengths
+    if isinstance(payloads[0], str):
+        texts = cast("Sequence[str]", payloads)
+        if all(map(str.isascii, texts)):
+            room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+            ends = list(accumulate(lengths))
+            return ends[-1] + len(ends), _joined(texts, "\n", str.encode, ends, room)
+        payloads = as_bytes(texts)
+        lengths = list(map(len, payloads))
+    ends = list(accumulate(lengths))
+    room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+    return ends[-1] + len(ends), _joined(
+        cast("Sequence[bytes]", payloads), b"\n", bytes, ends, room
+    )
+
+
+def _joined(
+    payloads: Sequence[S], newline: S, encode: Callable[[S], bytes], ends: list[int], room: int
+) -> Iterator[bytes | memoryview]:
+    """Join payloads, `room` bytes first and then a member at a time.
+
+    Args:
+        payloads: of bytes, or of ASCII.
+        newline: as the payloads are.
+        encode: makes bytes of them.
+        ends: where each payload ends, newlines not counted.
+        room: bytes of the first piece.
+    """
+    given: int = 0
+    start: int = 0
+    records: Sequence[Any] = payloads  # mypy cannot unpack what is `str` or `bytes`
+    rest: list[Any] = []
+    while start < len(payloads):
+        # Up to the payload in which this piece ends
+        stop: int = 1 + bisect_left(
+            range(len(ends) - 1), given + room, start, key=lambda i: ends[i] + i + 1
+        )
+        joined = newline.join([*rest, *records[start:stop], newline[:0]])
+        text = encode(joined)
+        view, cut = memoryview(text), 0
+        while len(text) - cut >= room:
+            yield view[cut : cut + room]
+            cut, room = cut + room, MEMBER_BYTES
+        given, start = given + cut, stop
+        if stop == len(payloads) and cut < len(text):
+            yield view[cut:]
+        rest = [joined[cut:-1]] if cut < len(text) else []
+
+
 Member = list[memoryview]
 """The text of one member, in pieces to be joined."""
 Encoded = tuple[bytes, int, int]
@@ -63,7 +126,7 @@ class Members:
         """Bytes of text in the member that is not full yet."""
         return self._waiting_bytes
 
-    def cut(self, text: bytes) -> list[list[memoryview]]:
+    def cut(self, text: bytes | memoryview) -> list[list[memoryview]]:
         """Append `text`; give the members that are full now, each as pieces to be joined."""
         full: list[list[memoryview]] = []
         rest = memoryview(text)

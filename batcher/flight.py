@@ -9,7 +9,7 @@ from batcher.budget import Budget
 from batcher.encode import MEMBER_BYTES
 from batcher.receipt import Receipt
 
-AT_ONCE_BYTES = 4 * MEMBER_BYTES
+AT_ONCE_BYTES = 8 * MEMBER_BYTES
 """Text that is handed to the encoder at once: enough for two cores, little to hold twice."""
 
 
@@ -78,7 +78,7 @@ class Flight:
         self._note_backlog()
         self._more.set()
 
-    async def next_texts(self) -> list[bytes]:
+    async def next_texts(self) -> list[bytes | memoryview]:
         """Wait for the next text worth encoding, or for what is left at the seal."""
         while self.batch.sealed is None and self.batch.waiting_bytes < MEMBER_BYTES:
             self._more.clear()
@@ -86,7 +86,7 @@ class Flight:
             self._budget.stir()
             await self._more.wait()
         self._is_waiting = False
-        texts = self.batch.take_texts(AT_ONCE_BYTES)
+        texts = self.batch.take_texts(MEMBER_BYTES if self.is_alone else AT_ONCE_BYTES)
         self._note_backlog()
         return texts
 
@@ -104,7 +104,7 @@ class Flight:
 
     def fail(self, error: BaseException) -> None:
         """End the flight: nothing of it is durable."""
-        self.batch.take_texts()
+        self.batch.drop_texts()
         self._note_backlog()
         self.exchange(self._held_bytes, 0)
         self.outcome.set_exception(error)

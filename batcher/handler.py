@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
@@ -101,7 +100,7 @@ class Handler:
                 self._store = open_store(settings, counts.retried)
             writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
             intake = Intake(settings, self._transform)
-            names = FreshNames(time.time, secrets.randbits)
+            names = FreshNames(time.time, _random_bits)
             self._delivery = Delivery(intake, writer, settings, names, counts)
         return await self._delivery.deliver(event, deadline_s)
 
@@ -114,6 +113,12 @@ class Handler:
         if self._executor is not None:
             self._executor.shutdown()
         self._runner = self._executor = self._delivery = None
+
+
+def _random_bits(bits: int) -> int:
+    import secrets  # noqa: PLC0415  # only direct invokes have names by chance
+
+    return secrets.randbits(bits)
 
 
 def make_handler(

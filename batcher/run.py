@@ -101,19 +101,22 @@ class Numbered(Sequence[str]):
 
 @dataclass(frozen=True)
 class Millis(Sequence[float]):
-    """Times that their source gives in whole milliseconds; seconds are made of those looked at."""
+    """Times that their source gives in whole milliseconds; seconds are made of those looked at.
 
-    values_ms: Sequence[int]
+    Digits of one width may stay text: their order is that of the numbers.
+    """
+
+    values_ms: Sequence[int] | Sequence[str]
 
     @cached_property
     def lowest_s(self) -> float:
         """The earliest time."""
-        return min(self.values_ms) / 1000
+        return int(min(self.values_ms)) / 1000
 
     @cached_property
     def highest_s(self) -> float:
         """The latest time."""
-        return max(self.values_ms) / 1000
+        return int(max(self.values_ms)) / 1000
 
     def __len__(self) -> int:
         return len(self.values_ms)
@@ -126,7 +129,7 @@ class Millis(Sequence[float]):
         """Give one time in seconds, or a shorter column."""
         if isinstance(index, slice):
             return Millis(self.values_ms[index])
-        return self.values_ms[index] / 1000
+        return int(self.values_ms[index]) / 1000
 
 
 Payloads = Sequence[bytes] | Sequence[str]
@@ -213,7 +216,8 @@ def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
     if isinstance(column, Same):
         return Same(column.value, len(indices))
     if isinstance(column, Millis):
-        return cast("Sequence[T]", Millis(pick(column.values_ms, indices)))
+        values_ms = cast("Sequence[int]", column.values_ms)
+        return cast("Sequence[T]", Millis(pick(values_ms, indices)))
     if len(indices) > 1:
         return itemgetter(*indices)(column)  # type: ignore[no-any-return]  # typeshed: Any
     return [column[i] for i in indices]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -173,6 +172,8 @@ class Settings:
             if name in names and variable == PREFIX + name.upper():
                 values[name] = environ[variable]
             else:
+                import difflib  # noqa: PLC0415  # only for a typing error
+
                 near = difflib.get_close_matches(name, names, 1)
                 hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
                 faults.append(f"{variable} is no setting of batcher{hint}")

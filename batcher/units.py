@@ -1,7 +1,6 @@
 """Sizes as people write them: `64MiB`, `10MB`, `4096`."""
 
 import re
-from fractions import Fraction
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -21,6 +20,8 @@ def parse_size(value: object) -> int:
         msg = f"expected a size such as 64MiB, 10MB or bytes, got {value!r}"
         raise ValueError(msg)
     base = 1024 if match[3] else 1000
+    from fractions import Fraction  # noqa: PLC0415  # sizes come as text seldom
+
     size = Fraction(match[1]) * base ** _POWERS[match[2].lower()]
     if size.denominator != 1:
         msg = f"{value!r} is not a whole number of bytes"

@@ -16,7 +16,7 @@ BLOCK_BYTES = 1024**2
 SLICE_BYTES = 64 * 1024
 """Bytes of body that a decompressor is handed at once: it copies what it has not used."""
 MAX_WINDOW_LOG = 23
-"""Largest zstd window, 8 MiB: as far as level 19 looks back. Our frames need 1 MiB."""
+"""Largest zstd window, 8 MiB: as far as level 19 looks back. Our frames need half a MiB."""
 
 
 class _Decompressor(Protocol):

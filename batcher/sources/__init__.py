@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from batcher.errors import UnknownSourceError
-from batcher.sources import direct, dynamodb, kinesis, sqs
 from batcher.sources.columns import at, source_names
 from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
 
-_READERS = {"aws:sqs": sqs.read, "aws:kinesis": kinesis.read, "aws:dynamodb": dynamodb.read}
+_READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamodb"}
+"""Which module reads what; a function has one source, and imports no other's."""
 _HINT = f"batcher reads {', '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
@@ -32,17 +33,24 @@ def read_event(event: object, now_s: float) -> Event:
         if records == []:
             return Event(source="empty", runs=[], bad=[], positions=[])
         if isinstance(records, list) and records:
-            return _READERS[_source_of(records)](records, now_s)
+            return _read_by(_READERS[_source_of(records)], records, now_s)
         foreign = _foreign_source(event)
         if foreign is None:
-            return direct.read([event], now_s)
+            return _read_by("direct", [event], now_s)
         msg = f"an event of {foreign}; {_HINT}"
         raise UnknownSourceError(msg)
     if isinstance(event, list) and all(isinstance(record, dict) for record in event):
-        return direct.read(event, now_s)
+        return _read_by("direct", event, now_s)
     what = f"a list with {_kinds(event)} in it" if isinstance(event, list) else f"{event!r:.100}"
     msg = f"no event: {what}; {_HINT}"
     raise UnknownSourceError(msg)
+
+
+def _read_by(name: str, records: Sequence[Any], now_s: float) -> Event:
+    """Read by one of this package's modules."""
+    read: Callable[[Sequence[Any], float], Event]
+    read = import_module(f"batcher.sources.{name}").read
+    return read(records, now_s)
 
 
 def _source_of(records: Sequence[Any]) -> str:

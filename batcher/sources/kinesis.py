@@ -41,7 +41,7 @@ def read(records: Records, now_s: float) -> Event:
         numbers = list(map(_NUMBER, inner))
         data = list(map(_DATA, inner))
         arrivals_s = in_range(list(map(float, map(_ARRIVAL, inner))))
-        shards = set(map(_shard_of, map(_EVENT_ID, records)))
+        shards = _shards_of(list(map(_EVENT_ID, records)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
         data = [at(r, "kinesis", "data") for r in records]
@@ -70,6 +70,14 @@ def read(records: Records, now_s: float) -> Event:
 
 def _shard(record: Mapping[str, object]) -> tuple[str, str]:
     return arn_of(record), _shard_of(str(at(record, "eventID") or ""))
+
+
+def _shards_of(event_ids: list[str]) -> set[str]:
+    """Give the different shards; nearly always there is one, which is seen without cutting."""
+    first = _shard_of(event_ids[0])
+    if all(map(str.startswith, event_ids, repeat(f"{first}:"))):
+        return {first}
+    return set(map(_shard_of, event_ids))
 
 
 def _shard_of(event_id: str) -> str:

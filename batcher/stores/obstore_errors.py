@@ -8,7 +8,6 @@ all of them, headers in none. So the text is read, and the class counts where it
 from __future__ import annotations
 
 import re
-from html import unescape
 
 from obstore.exceptions import BaseError, PreconditionError
 
@@ -71,7 +70,7 @@ def _answer(operation: str, said: str) -> Answer | None:
         operation,
         status,
         code[1] if code else str(status),
-        _one_line(unescape(message[1])) if message else reason.strip(),
+        _one_line(_unescaped(message[1])) if message else reason.strip(),
     )
 
 
@@ -88,3 +87,9 @@ def _why(said: str, debug: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _unescaped(text: str) -> str:
+    from html import unescape  # noqa: PLC0415  # where nothing fails, nothing is read
+
+    return unescape(text)

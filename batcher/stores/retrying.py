@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -42,7 +41,7 @@ class RetryingStore:
         backoff: Backoff | None = None,
         *,
         on_retry: Callable[[], None] | None = None,
-        share: Callable[[], float] = random.random,
+        share: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -52,14 +51,14 @@ class RetryingStore:
             inner: sends each request once.
             backoff: how long to wait, and when to give up.
             on_retry: called at each request that is sent again.
-            share: gives random numbers from 0 to 1, which spread the waiting.
+            share: gives random numbers from 0 to 1, which spread the waiting; None: by chance.
             sleep: waits so many seconds.
             clock: seconds, as the deadline has them; None: the event loop's.
         """
         self.inner = inner
         self._backoff = Backoff() if backoff is None else backoff
         self._on_retry = on_retry
-        self._share = share
+        self._share = _by_chance if share is None else share
         self._sleep = sleep
         self._clock = clock
 
@@ -181,3 +180,9 @@ class RetryingUpload:
 def _sending_s(body: bytes) -> float:
     """Give the longest time in which a body is sent and answered."""
     return ANSWER_S + len(body) / SLOWEST_BYTES_PER_S
+
+
+def _by_chance() -> float:
+    import random  # noqa: PLC0415  # where nothing fails, nothing is drawn
+
+    return random.random()  # noqa: S311  # no secret

@@ -127,14 +127,15 @@ def test_no_record_lingers_longer_than_it_may(
 
 
 @given(st.lists(runs(), min_size=1, max_size=5), st.integers(1, 500))
-def test_text_is_handed_over_whole_and_in_order(history: list[Run], at_most_bytes: int) -> None:
-    """In pieces of at most what was asked for, if only one piece is not larger by itself."""
+def test_text_is_handed_over_whole_and_in_order(history: list[Run], at_least_bytes: int) -> None:
+    """In pieces until they are enough, and no piece more."""
     batches = OpenBatches(BatchLimits())
     for run in history:
         ((batch, _),) = batches.add(Route(run.origin, ""), run, 0.0)
     pieces = []
-    while taken := batch.take_texts(at_most_bytes):
-        assert len(taken) == 1 or sum(map(len, taken)) <= at_most_bytes
+    while taken := batch.take_texts(at_least_bytes):
+        assert sum(map(len, taken[:-1])) < at_least_bytes
+        assert sum(map(len, taken)) >= at_least_bytes or not batch.waiting_bytes
         pieces += taken
         assert batch.waiting_bytes == batch.size_bytes - sum(map(len, pieces))
     payloads = [payload for run in history for payload in as_bytes(run.payloads)]

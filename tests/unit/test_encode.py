@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
+from typing import Any
 
 import pytest
 
-from batcher.encode import MEMBER_BYTES, Checksum, Codec, Members, as_bytes, crc32, lines
+from batcher.encode import MEMBER_BYTES, Checksum, Codec, Members, as_bytes, crc32, lines, text_of
 from unit.examples import run_of
 
 try:
@@ -49,6 +51,54 @@ def test_long_text_comes_in_pieces() -> None:
 def test_a_record_larger_than_a_piece_is_a_piece() -> None:
     """Nothing is cut within a record."""
     assert lines(run_of(b"x" * 3 * 1024**2)) == [b"x" * 3 * 1024**2 + b"\n"]
+
+
+@pytest.mark.parametrize("used_bytes", [0, 1, MEMBER_BYTES - 1, MEMBER_BYTES, 3 * MEMBER_BYTES + 7])
+@pytest.mark.parametrize("letter", ["x", "\u00e9", b"x", b"\xff"])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [0],
+        [0, 0, 0],
+        [1],
+        [1_000] * 1_100,
+        [MEMBER_BYTES - 1],
+        [MEMBER_BYTES - 1, 0, MEMBER_BYTES, 5],
+        [3 * MEMBER_BYTES + 1, 2, 7 * MEMBER_BYTES],
+    ],
+)
+def test_the_text_of_a_run_comes_in_pieces_that_end_where_members_do(
+    sizes: list[int], letter: str | bytes, used_bytes: int
+) -> None:
+    """Whatever stands before it in its body, and however long its records are."""
+    width = len(_encoded(letter))
+    payloads: list[Any] = [letter * (size // width) for size in sizes]
+    size_bytes, pieces = text_of(run_of(*payloads), used_bytes)
+    texts = [bytes(piece) for piece in pieces]
+    assert b"".join(texts) == b"".join(_encoded(payload) + b"\n" for payload in payloads)
+    assert size_bytes == sum(map(len, texts))
+    end = used_bytes
+    for text in texts[:-1]:
+        end += len(text)
+        assert text
+        assert end % MEMBER_BYTES == 0
+    assert 0 < len(texts[-1]) <= MEMBER_BYTES
+
+
+def test_the_text_of_a_run_is_made_as_it_is_taken() -> None:
+    """Only then is it joined and compressed while warm, and not held twice."""
+    tracemalloc.start()
+    payloads = ["x" * 1_000] * 8_000
+    run = run_of(*payloads)
+    before, _ = tracemalloc.get_traced_memory()
+    _, pieces = text_of(run, 0)
+    for _ in pieces:
+        assert tracemalloc.get_traced_memory()[0] - before < 5 * MEMBER_BYTES
+    tracemalloc.stop()
+
+
+def _encoded(payload: str | bytes) -> bytes:
+    return payload.encode() if isinstance(payload, str) else payload
 
 
 def test_payloads_of_str_are_encoded() -> None:

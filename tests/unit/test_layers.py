@@ -137,3 +137,25 @@ def test_the_package_gives_its_names_when_they_are_asked_for() -> None:
         assert getattr(batcher, name)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = batcher.Nothing
+
+
+@pytest.mark.parametrize(
+    ("modules", "ceiling"),
+    [("batcher.handler", 200), ("batcher.handler, batcher.stores.obstore", 215)],
+)
+def test_a_cold_start_imports_few_modules(modules: str, ceiling: int) -> None:
+    """Each costs a part of a millisecond, and most that are not needed come in by another one.
+
+    Over an interpreter that has imported nothing of its own; a new one needs a reason.
+    """
+    unwanted = ("random", "secrets", "difflib", "fractions", "html", "batcher.sources.kinesis")
+    script = (
+        f"import sys; bare = set(sys.modules); import {modules}; new = sys.modules.keys() - bare; "
+        f"print(len(new), *new & {set(unwanted)!r})"
+    )
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    count, *found = done.stdout.split()
+    assert not found
+    assert int(count) <= ceiling

@@ -86,7 +86,7 @@ class Flight:
             self._budget.stir()
             await self._more.wait()
         self._is_waiting = False
-        texts = self.batch.take_texts(MEMBER_BYTES if self.is_alone else AT_ONCE_BYTES)
+        texts = self.batch.take_texts(AT_ONCE_BYTES)
         self._note_backlog()
         return texts
 

@@ -60,12 +60,19 @@ class Writer:
         # What a source can send again has its whole metadata, so all of it is encoded first
         is_streamed = not flight.batch.route.origin.is_redelivered
         threshold_bytes = self._settings.multipart_threshold
+        if flight.is_alone:
+            await self._encoder.encode_here(flight, checksum, body)
+            return await self._write_encoded(flight, body, checksum)
         async with aclosing(self._encoder.encoded(flight, checksum)) as encoded:
             async for piece in encoded:
                 body.append(piece)
                 if is_streamed and body.size_bytes >= threshold_bytes:
                     return await self._write_stream(flight, body, encoded)
-        if body.size_bytes >= threshold_bytes:
+        return await self._write_encoded(flight, body, checksum)
+
+    async def _write_encoded(self, flight: Flight, body: Body, checksum: Checksum) -> Receipt:
+        """Write one object whose whole body is there."""
+        if body.size_bytes >= self._settings.multipart_threshold:
             return await self._write_parts(flight, body, checksum)
         return await self._write_whole(flight, body.rest(), checksum)
 

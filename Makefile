@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 
-.PHONY: test demo bench fuzz soak kill fix lint clean
+.PHONY: test demo bench bench-full fuzz soak kill fix lint clean
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -31,8 +31,16 @@ fix: $(VENV)/.ready  ## format, and mend what ruff can mend
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(VENV)/.ready  ## the handler against boto3 and the bare floor, in one run
-	$(BIN)/python bench/throughput.py
+$(VENV)/.bench: pyproject.toml batcher/__init__.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
+
+bench: $(VENV)/.bench  ## all questions of bench/ in their short form: figures, ratios, charts; ten minutes
+	$(BIN)/python bench/run.py $(BENCH)
+
+bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on a machine that does nothing else
+	$(BIN)/python bench/run.py --full $(BENCH)
 
 soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the requests
 	PYTHONPATH=tests $(BIN)/python -m soak.run $(SOAK)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENCODING_OVERHEAD = 1.01
 """The most that a codec makes of bytes it cannot compress, headers included."""
+SMALL_BYTES = 64 * 1024
+"""Text that is encoded in the event loop's own thread: 0.2 ms, or 4 ms with gzip-9."""
 UPLOADS = 3
 """How often a multipart upload that S3 has lost is made, where all parts are still held."""
 
@@ -60,7 +62,7 @@ class Writer:
         # What a source can send again has its whole metadata, so all of it is encoded first
         is_streamed = not flight.batch.route.origin.is_redelivered
         threshold_bytes = self._settings.multipart_threshold
-        if flight.is_alone:
+        if flight.is_alone or _is_small(flight):
             await self._encoder.encode_here(flight, checksum, body)
             return await self._write_encoded(flight, body, checksum)
         async with aclosing(self._encoder.encoded(flight, checksum)) as encoded:
@@ -201,6 +203,12 @@ class Target:
         """Give the receipt for an object of so many bytes that is durable."""
         batch = self._batch
         return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)
+
+
+def _is_small(flight: Flight) -> bool:
+    """Say whether handing a batch to a thread would cost more than encoding it."""
+    batch = flight.batch
+    return batch.sealed is not None and batch.waiting_bytes == batch.size_bytes <= SMALL_BYTES
 
 
 async def _send_part(

@@ -1,4 +1,4 @@
-"""Certificate: a self-signed one for 127.0.0.1, which clients are told to trust."""
+"""Certificate: one for 127.0.0.1 and the authority that signed it, which clients are to trust."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path) -> tuple[Path, Path]:
-    """Make a certificate and its key, valid for a day; give their files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "batcher bench sink")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
+    """Make a certificate and its key, valid for a day; give their files.
+
+    The first file also has the authority's, for there are clients that take no certificate which
+    has signed itself; so it is both what a server shows and what clients trust.
+    """
+    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority_name, name = (
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"batcher bench {what}")])
+        for what in ("authority", "sink")
+    )
+    authority = (
+        _draft(authority_name, authority_name, authority_key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
+        .sign(authority_key, hashes.SHA256())
+    )
+    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
+    certificate = (
+        _draft(name, authority_name, key.public_key())
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(authority_key, hashes.SHA256())
     )
     certificate_file, key_file = folder / "certificate.pem", folder / "key.pem"
-    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    chain = (one.public_bytes(serialization.Encoding.PEM) for one in (certificate, authority))
+    certificate_file.write_bytes(b"".join(chain))
     key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -41,3 +46,18 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
         )
     )
     return certificate_file, key_file
+
+
+def _draft(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+    )

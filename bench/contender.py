@@ -1,118 +1,74 @@
 """Contender: one way to write an event, in a process of its own, timed round by round.
 
-`python contender.py NAME BUCKET SOURCE COMPRESSION EVENT` says on standard output that it is ready,
-then answers each line of standard input, `{"invocations": n}`, with what n of them took. It ends
-with its standard input.
+`python contender.py NAME BUCKET SOURCE CODEC EVENT` says on standard output that it is ready, then
+answers each line of standard input, `{"invocations": n}`, with what n of them took. It ends with
+its standard input.
 """
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
-
-SAMPLE_RECORDS = 300
-"""What the one PUT a record is measured on, for it takes some 2 ms a record."""
-
-Event = dict[str, Any]
-Invoke = Callable[[Event], int]
-"""Writes an event, and gives how many of its records."""
+from entries import ENGINES
+from handlers import Event, Invoke, boto3_each, boto3_gzip, powertools_gzip
+from peak import peak_bytes
 
 
-def handler(bucket: str, source: str, compression: str) -> Invoke:
+def handler(bucket: str, source: str, codec: str, *, engine: str) -> Invoke:
     """Use batcher's Lambda handler, as `make_handler` gives it."""
     from batcher.handler import make_handler  # noqa: PLC0415  # a contender loads what it uses
     from batcher.settings import Settings  # noqa: PLC0415
 
     del source  # it sees for itself
-    handle = make_handler(Settings(bucket=bucket, root="events", compression=compression))
-
-    def invoke(event: Event) -> int:
-        _expect_success(handle(event, None))
-        return len(event["Records"])
-
-    return invoke
+    settings = Settings(bucket=bucket, root="events", compression=codec, engine=engine)
+    handle = make_handler(settings)
+    return _answered(lambda event: handle(event, None))
 
 
-def floor(bucket: str, source: str, compression: str) -> Invoke:
+def floor(bucket: str, source: str, codec: str) -> Invoke:
     """Do what must be done, and nothing else."""
     from floor import BareFloor  # noqa: PLC0415
 
-    handle = getattr(BareFloor(bucket, compression), source)
-
-    def invoke(event: Event) -> int:
-        _expect_success(handle(event))
-        return len(event["Records"])
-
-    return invoke
+    return _answered(getattr(BareFloor(bucket, codec), source))
 
 
-def boto3_each(bucket: str, source: str, compression: str) -> Invoke:
-    """Use boto3 as most handlers do: one PUT a record; here of the first records only."""
-    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types
+def expert(bucket: str, source: str, codec: str) -> Invoke:
+    """Do it as a careful engineer does without batcher."""
+    from expert import Expert  # noqa: PLC0415
 
-    del compression  # none
-    client = boto3.client("s3")
-
-    def invoke(event: Event) -> int:
-        sample = event["Records"][:SAMPLE_RECORDS]
-        for record in sample:
-            body = _text(record, source)
-            client.put_object(Bucket=bucket, Key=f"events/{_identity(record)}.json", Body=body)
-        return len(sample)
-
-    return invoke
-
-
-def boto3_gzip(bucket: str, source: str, compression: str) -> Invoke:
-    """Use boto3 as careful handlers do: parse, dump, join, gzip as it is, one PUT an event."""
-    import boto3  # noqa: PLC0415
-
-    del compression  # gzip.compress with its default
-    client = boto3.client("s3")
-
-    def invoke(event: Event) -> int:
-        records = event["Records"]
-        lines = [json.dumps(json.loads(_text(record, source))) for record in records]
-        body = gzip.compress(("\n".join(lines) + "\n").encode())
-        key = f"events/{_identity(records[0])}.ndjson.gz"
-        client.put_object(Bucket=bucket, Key=key, Body=body)
-        return len(records)
-
-    return invoke
+    del codec  # zstd
+    return _answered(getattr(Expert(bucket), source))
 
 
 CONTENDERS: dict[str, Callable[[str, str, str], Invoke]] = {
-    "handler": handler,
+    **{f"handler-{engine}": partial(handler, engine=engine) for engine in ENGINES},
     "floor": floor,
-    "boto3-each": boto3_each,
-    "boto3-gzip": boto3_gzip,
+    "expert": expert,
+    "powertools-gzip": lambda bucket, source, _: powertools_gzip(bucket, source),
+    "boto3-gzip": lambda bucket, source, _: boto3_gzip(bucket, source),
+    "boto3-each": lambda bucket, source, _: boto3_each(bucket, source),
 }
 
 
-def _text(record: Event, source: str) -> str | bytes:
-    if source == "kinesis":
-        return base64.b64decode(record["kinesis"]["data"])
-    return str(record["body"])
+def _answered(handle: Callable[[Event], dict[str, Any]]) -> Invoke:
+    """Take a handler's word that nothing failed."""
 
+    def invoke(event: Event) -> int:
+        answer = handle(event)
+        if answer != {"batchItemFailures": []}:
+            msg = f"not all was written: {answer!r:.200}"
+            raise RuntimeError(msg)
+        return len(event["Records"])
 
-def _identity(record: Event) -> str:
-    return str(record.get("messageId") or record["eventID"])
-
-
-def _expect_success(answer: Event) -> None:
-    if answer != {"batchItemFailures": []}:
-        msg = f"not all was written: {answer!r:.200}"
-        raise RuntimeError(msg)
+    return invoke
 
 
 class FreshEvents:
@@ -153,25 +109,11 @@ def timed(invoke: Invoke, events: FreshEvents, invocations: int) -> dict[str, fl
     return {"cpu_s": cpu_s, "wall_s": wall_s, "records": records, "peak_bytes": peak_bytes()}
 
 
-def peak_bytes() -> int:
-    """Give the most memory this process has had, its event included.
-
-    Linux hands a parent's ru_maxrss down to its children; VmHWM starts anew with each program.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    unit_bytes = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit_bytes
-
-
 def main() -> None:
     """Answer until standard input ends."""
-    name, bucket, source, compression, event_file = sys.argv[1:]
+    name, bucket, source, codec, event_file = sys.argv[1:]
     events = FreshEvents(Path(event_file).read_bytes())
-    invoke = CONTENDERS[name](bucket, source, compression)
+    invoke = CONTENDERS[name](bucket, source, codec)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         print(json.dumps(timed(invoke, events, json.loads(line)["invocations"])), flush=True)

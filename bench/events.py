@@ -37,13 +37,15 @@ _PATHS = ["/", "/cart", "/checkout", "/api/v2/items", "/api/v2/orders", "/search
 _CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", "Brno", "Vigo"]
 
 
-def make_event(source: str, record_bytes: int, seed: int = 7) -> dict[str, Any]:
-    """Make an event of `sqs` or `kinesis` that is as full as Lambda allows."""
+def make_event(
+    source: str, record_bytes: int, most_records: int = MAX_RECORDS, seed: int = 7
+) -> dict[str, Any]:
+    """Make an event of `sqs` or `kinesis` of so many records, as far as Lambda allows."""
     rng = random.Random(seed)  # noqa: S311  # the same event at every run
     envelope = _ENVELOPES[source]
     records: list[dict[str, Any]] = []
     size_bytes = len('{"Records":[]}')
-    while len(records) < MAX_RECORDS:
+    while len(records) < most_records:
         body = _body(rng, len(records), record_bytes)
         record = envelope(rng, len(records), body)
         size_bytes += len(orjson.dumps(record)) + 1

@@ -25,14 +25,16 @@ from isal import isal_zlib
 from pybase64 import b64decode
 
 T = TypeVar("T", str, bytes)
-SUFFIXES = {"zstd": ".zst", "gzip": ".gz"}
+SUFFIXES = {"zstd": ".zst", "gzip": ".gz", "none": ""}
 HOUR_S = 3600
 PIECE_BYTES = 512 * 1024
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def compressor(compression: str) -> Callable[[bytes], bytes]:
-    """Give the codec that batcher uses, at level 1."""
+    """Give the codec that batcher uses, at level 1; `none` leaves the text as it is."""
+    if compression == "none":
+        return lambda text: text
     if compression == "gzip":
         return lambda text: isal_zlib.compress(text, 1, 31)
     try:

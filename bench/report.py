@@ -1,7 +1,12 @@
-"""Report: what was measured as plain tables, and the ratios against their targets."""
+"""Report: what a question of the bench has found: tables, ratios, charts, and what was run.
+
+Each question is a script with the flags of `arguments`, and ends with `finish`.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import operator
 import os
 import platform
@@ -9,37 +14,155 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
-
-from contender import SAMPLE_RECORDS
-
-if TYPE_CHECKING:
-    from case import Series
 
 PACKAGES = (
-    "batcher", "aioboto3", "botocore", "boto3", "orjson", "msgspec", "backports.zstd", "isal",
+    "batcher", "aioboto3", "botocore", "boto3", "obstore", "aws-lambda-powertools", "orjson",
+    "msgspec", "backports.zstd", "isal",
 )  # fmt: skip
-LABELS = {
-    ("handler", "zstd"): "batcher handler, zstd-1",
-    ("handler", "gzip"): "batcher handler, gzip-1",
-    ("floor", "zstd"): "bare floor, zstd-1",
-    ("floor", "gzip"): "bare floor, gzip-1",
-    ("boto3-gzip", "gzip-9"): "boto3, gzip, one PUT *",
-    ("boto3-each", "none"): "boto3, a PUT a record **",
-}
-FLOOR_TARGETS = {("sqs", 1024): 1.3, ("sqs", 200): 1.8}
-EACH_TARGET = 300.0
-GZIP_TARGET = 12.0
-NOTES = f"""\
-*  json.dumps(json.loads(body)) of each record, joined, gzip.compress as it is (level 9).
-** measured on {SAMPLE_RECORDS} records of the event a round, and given per record.
-CPU: user and system time of the client process, all threads; parsing the event is not in it.
-peak: VmHWM of the client process, the event (its JSON and its dicts) included.
-[low..high] are the fastest and the slowest round. MB are 10^6 payload bytes, uncompressed."""
+
+Cell = str | int | float
+"""Of a table; numbers are shown with the digits they need."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under columns."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def text(self) -> str:
+        """Give it aligned: columns of numbers to the right, all others to the left."""
+        shown = [[_shown(cell) for cell in row] for row in self.rows]
+        right = {
+            index
+            for index in range(len(self.columns))
+            if self.rows and all(not isinstance(row[index], str) for row in self.rows)
+        }
+        return f"{self.title}\n{_aligned(self.columns, shown, right)}"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One figure over another of the same round: the median of all rounds, and their spread."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    target: str = ""
+    """As `<= 1.3` or `>= 18`; empty: there is none."""
+    met: bool | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a chart."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What `charts.py` draws: bars side by side, with their spread."""
+
+    name: str
+    """Of its files."""
+    title: str
+    unit: str
+    bars: Sequence[Bar]
+    is_log: bool = False
+
+
+@dataclass
+class Result:
+    """What a question has found."""
+
+    question: str
+    tables: list[Table] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
+    charts: list[Chart] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def arguments(description: str | None, rounds: int, short_rounds: int) -> argparse.ArgumentParser:
+    """Give a parser of the flags that every question has; see `chosen`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.set_defaults(full_rounds=rounds, short_rounds=short_rounds)
+    by_default = f"rounds (default {rounds}, with --short {short_rounds})"
+    parser.add_argument("--rounds", type=int, help=by_default)
+    parser.add_argument("--short", action="store_true", help="fewer cases and rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
+    return parser
+
+
+def chosen(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line; `rounds` is filled in."""
+    found = parser.parse_args()
+    if found.rounds is None:
+        found.rounds = found.short_rounds if found.short else found.full_rounds
+    if found.rounds < 1:
+        parser.error("--rounds: at least 1")
+    return found
+
+
+def start() -> dict[str, str]:
+    """Print what is run, and give it for `finish`."""
+    setting = about()
+    width = max(map(len, setting)) + 2
+    print("\n".join(f"{name + ':':<{width}}{value}" for name, value in setting.items()), flush=True)
+    return setting
+
+
+def finish(result: Result, setting: dict[str, str], file: Path | None) -> None:
+    """Print what was found, and write it as JSON where a file is given."""
+    blocks = [table.text() for table in result.tables]
+    if result.ratios:
+        blocks.append(ratio_table(result.ratios).text())
+    if result.notes:
+        blocks.append("\n".join(f"- {note}" for note in result.notes))
+    print("\n" + "\n\n".join(blocks), flush=True)
+    if file is not None:
+        found = asdict(result)
+        written = {"question": found.pop("question"), "about": setting, **found}
+        file.write_text(json.dumps(written, indent=1) + "\n")
+
+
+def ratio(
+    name: str,
+    over: Iterable[float],
+    under: Iterable[float],
+    *,
+    at_most: float | None = None,
+    at_least: float | None = None,
+) -> Ratio:
+    """Divide figures of the same rounds, and hold the median against a target, if there is one."""
+    rounds = list(map(operator.truediv, over, under))
+    value, low, high = median(rounds), min(rounds), max(rounds)
+    if at_most is not None:
+        return Ratio(name, value, low, high, f"<= {at_most:g}", value <= at_most)
+    if at_least is not None:
+        return Ratio(name, value, low, high, f">= {at_least:g}", value >= at_least)
+    return Ratio(name, value, low, high)
+
+
+def ratio_table(ratios: Sequence[Ratio]) -> Table:
+    """Give the ratios as a table."""
+    verdicts = {None: "", True: "met", False: "missed"}
+    rows = [(r.name, r.value, r.low, r.high, r.target, verdicts[r.met]) for r in ratios]
+    columns = ("ratio, of the same round", "median", "low", "high", "target", "verdict")
+    return Table("Ratios", columns, rows)
 
 
 def about() -> dict[str, str]:
@@ -47,7 +170,7 @@ def about() -> dict[str, str]:
     found = {
         "command": shlex.join(["python", *sys.argv]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "commit": _commit(),
+        "commit": commit(),
         "python": platform.python_version(),
     }
     for package in PACKAGES:
@@ -55,10 +178,12 @@ def about() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "none"
-    return found | {"cores": f"{os.cpu_count()} of {platform.machine()}"}
+    load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+    machine = f"{os.cpu_count()} of {platform.machine()}, load before: {load}"
+    return found | {"cores": machine}
 
 
-def _commit() -> str:
+def commit() -> str:
     """Give the commit, and whether the tree differs from it; `unknown` outside a checkout."""
 
     def git(*arguments: str) -> str:
@@ -73,104 +198,26 @@ def _commit() -> str:
         return "unknown"
 
 
-def figures(series: Sequence[Series]) -> str:
-    """Give the table of what each contender took."""
-    head = (
-        "source", "record", "contender", "CPU us/record", "[low..high]", "records/CPU s",
-        "records/s", "MB/CPU s", "MB/s", "ratio", "peak MB", "invocations",
-    )  # fmt: skip
-    rows = []
-    for one in series:
-        cpu_us, wall_us = median(one.cpu_us), median(one.wall_us)
-        event_bytes = one.event_records * one.record_bytes
-        rows.append(
-            (
-                one.source,
-                _size(one.record_bytes),
-                LABELS[one.contender, one.compression],
-                f"{cpu_us:,.2f}",
-                f"[{min(one.cpu_us):,.2f}..{max(one.cpu_us):,.2f}]",
-                f"{1e6 / cpu_us:,.0f}",
-                f"{1e6 / wall_us:,.0f}",
-                f"{one.record_bytes / cpu_us:,.1f}",
-                f"{one.record_bytes / wall_us:,.1f}",
-                f"{event_bytes / one.object_bytes:.2f}",
-                f"{one.peak_bytes / 1e6:.0f}",
-                f"{len(one.cpu_us)} x {one.invocations}",
-            )
-        )
-    return _table(head, rows, left=(0, 1, 2))
-
-
-def ratios(series: Sequence[Series]) -> list[dict[str, object]]:
-    """Give the ratios of CPU a record: the median of those of each round."""
-    by_name = {(s.source, s.record_bytes, s.contender, s.compression): s for s in series}
-    found = []
-    for source, record_bytes in dict.fromkeys((s.source, s.record_bytes) for s in series):
-
-        def take(
-            contender: str, codec: str, case: tuple[str, int] = (source, record_bytes)
-        ) -> Series:
-            return by_name[(*case, contender, codec)]
-
-        floor_target = FLOOR_TARGETS.get((source, record_bytes))
-        each, plain_gzip = take("boto3-each", "none"), take("boto3-gzip", "gzip-9")
-        for codec in ("zstd", "gzip"):
-            ours = take("handler", codec)
-            most = floor_target if codec == "zstd" else None
-            for what, over, under, at_most, at_least in (
-                ("handler / bare floor", ours, take("floor", codec), most, None),
-                ("boto3 a PUT a record / handler", each, ours, None, EACH_TARGET),
-                ("boto3 gzip / handler", plain_gzip, ours, None, GZIP_TARGET),
-            ):
-                rounds = list(map(operator.truediv, over.cpu_us, under.cpu_us))
-                ratio = median(rounds)
-                target, verdict = "", ""
-                if at_most is not None:
-                    target, verdict = f"<= {at_most}", _verdict(is_met=ratio <= at_most)
-                elif at_least is not None:
-                    target, verdict = f">= {at_least:g}", _verdict(is_met=ratio >= at_least)
-                found.append(
-                    {
-                        "ratio of CPU": what,
-                        "source": source,
-                        "record": _size(record_bytes),
-                        "codec": f"{codec}-1",
-                        "median": round(ratio, 3),
-                        "low": round(min(rounds), 3),
-                        "high": round(max(rounds), 3),
-                        "target": target,
-                        "verdict": verdict,
-                    }
-                )
-    return sorted(found, key=lambda row: str(row["ratio of CPU"]), reverse=True)
-
-
-def ratio_table(found: Sequence[dict[str, object]]) -> str:
-    """Give the table of ratios."""
-    rows = [
-        [f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()]
-        for row in found
-    ]
-    return _table(list(found[0]), rows, left=(0, 1, 2, 3, 8))
-
-
-def _verdict(*, is_met: bool) -> str:
-    return "met" if is_met else "missed"
-
-
-def _size(size_bytes: int) -> str:
+def size(size_bytes: int) -> str:
+    """Give a size of a record as one says it."""
     return f"{size_bytes // 1024} KiB" if size_bytes % 1024 == 0 else f"{size_bytes} B"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[int]) -> str:
-    """Align columns: those in `left` to the left, the others, of numbers, to the right."""
+def _shown(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int) or abs(cell) >= 100:  # noqa: PLR2004  # three digits say enough
+        return f"{cell:,.0f}"
+    return f"{cell:.2f}"
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], right: set[int]) -> str:
     cells = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
         aligned = [
-            cell.ljust(width) if index in left else cell.rjust(width)
+            cell.rjust(width) if index in right else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(aligned).rstrip())

@@ -1,77 +1,78 @@
-"""Sink: an S3 that takes everything: over TLS, in a process of its own, 200 to every request.
+"""Sink: an S3 that takes everything and keeps nothing: over TLS, in a process of its own.
 
-`python sink.py CERTIFICATE KEY` prints its port as JSON. Then, for each bucket named by a line of
-standard input, it prints what it has seen there. It ends with its standard input.
+`python sink.py CERTIFICATE KEY` prints its port as JSON. Then it answers each line of standard
+input, which names a bucket:
+
+- `{"bucket"}`: the requests seen there, and the body of the last PUT;
+- `{"bucket", "objects": true}`: size and sums of every object, of which nothing is kept;
+- `{"bucket", "change": {"is_proving", "delay_s"}}`: forget them; from now on decode every body
+  (`is_proving`), and answer so much later (`delay_s`).
+
+An empty question, `{}`, is answered with the CPU time that the sink has taken. It ends with its
+standard input.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import socket
 import ssl
 import sys
 import threading
-from dataclasses import asdict, dataclass, field
-from io import BytesIO
+import time
+from collections import defaultdict
 from typing import BinaryIO, cast
 
+from bucket import Answer, Bucket, Request, dechunked
+
 BUFFER_BYTES = 256 * 1024
-_ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nx-amz-request-id: 0\r\n"
-    b'ETag: "d41d8cd98f00b204e9800998ecf8427e"\r\n\r\n'
-)
+BACKLOG = 1024
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_HEADERS = (
+    "x-amz-request-id: 0\r\n"
+    'ETag: "d41d8cd98f00b204e9800998ecf8427e"\r\n'
+    "Last-Modified: Mon, 23 Nov 2026 07:30:00 GMT\r\n"
+)
 
 
-@dataclass(slots=True)
-class Seen:
-    """What came for one bucket."""
-
-    requests: int = 0
-    size_bytes: int = 0
-    """Of all bodies."""
-    path: str = ""
-    """The last request's."""
-    headers: dict[str, str] = field(default_factory=dict)
-    """The last request's, names in lower case."""
-    body: bytes = b""
-    """The last one, without its transfer encoding."""
-
-    def stored(self) -> bytes:
-        """Give the last body as S3 would store it: boto3 sends chunks, its checksum after them."""
-        is_chunked = "aws-chunked" in self.headers.get("content-encoding", "")
-        return _dechunked(BytesIO(self.body)) if is_chunked else self.body
-
-
-def serve(listener: socket.socket, context: ssl.SSLContext, seen: dict[str, Seen]) -> None:
-    """Take connections, a thread each; a bucket is used over one connection at a time."""
+def serve(
+    listener: socket.socket, context: ssl.SSLContext, buckets: defaultdict[str, Bucket]
+) -> None:
+    """Take connections, a thread each."""
     while True:
         plain, _ = listener.accept()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=_converse, args=(plain, context, seen), daemon=True).start()
+        threading.Thread(target=_converse, args=(plain, context, buckets), daemon=True).start()
 
 
-def _converse(plain: socket.socket, context: ssl.SSLContext, seen: dict[str, Seen]) -> None:
+def _converse(
+    plain: socket.socket, context: ssl.SSLContext, buckets: defaultdict[str, Bucket]
+) -> None:
     """Answer the requests of one connection until the client closes it."""
     try:
         with (
             context.wrap_socket(plain, server_side=True) as secure,
             cast("BinaryIO", secure.makefile("rb", BUFFER_BYTES)) as reader,
         ):
-            while request := reader.readline():
-                path = request.split()[1].decode()
+            while line := reader.readline():
+                method, path = line.split()[:2]
                 headers = _headers(reader)
                 if "expect" in headers:
                     secure.sendall(_CONTINUE)
-                body = _body(reader, headers)
-                bucket = seen.setdefault(path.split("/")[1], Seen())
-                bucket.requests += 1
-                bucket.size_bytes += len(body)
-                bucket.path, bucket.headers, bucket.body = path, headers, body
-                secure.sendall(_ANSWER)
+                request = Request(method.decode(), path.decode(), headers, _body(reader, headers))
+                bucket = buckets[request.path.split("/")[1].partition("?")[0]]
+                answer = bucket.answer(request)
+                if bucket.delay_s:
+                    time.sleep(bucket.delay_s)
+                secure.sendall(_bytes_of(answer))
     except OSError:
         return  # the client went away
+
+
+def _bytes_of(answer: Answer) -> bytes:
+    size_bytes = len(answer.body) if answer.size_bytes is None else answer.size_bytes
+    head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {size_bytes}\r\n{_HEADERS}\r\n"
+    return head.encode() + answer.body
 
 
 def _headers(reader: BinaryIO) -> dict[str, str]:
@@ -86,17 +87,9 @@ def _body(reader: BinaryIO, headers: dict[str, str]) -> bytes:
     """Read a body of known length or in chunks."""
     if headers.get("transfer-encoding") != "chunked":
         return reader.read(int(headers.get("content-length", 0)))
-    body = _dechunked(reader)
+    body = dechunked(reader)
     _headers(reader)  # the trailer
     return body
-
-
-def _dechunked(reader: BinaryIO) -> bytes:
-    chunks = []
-    while size_bytes := int(reader.readline().partition(b";")[0], 16):
-        chunks.append(reader.read(size_bytes))
-        reader.readline()
-    return b"".join(chunks)
 
 
 def main() -> None:
@@ -104,14 +97,22 @@ def main() -> None:
     certificate, key = sys.argv[1:]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    seen: dict[str, Seen] = {}
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        threading.Thread(target=serve, args=(listener, context, seen), daemon=True).start()
+    buckets: defaultdict[str, Bucket] = defaultdict(Bucket)
+    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener:
+        threading.Thread(target=serve, args=(listener, context, buckets), daemon=True).start()
         print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
         for line in sys.stdin:
-            found = seen.get(json.loads(line)["bucket"], Seen())
-            body = base64.b64encode(found.stored()).decode()
-            print(json.dumps(asdict(found) | {"body": body}), flush=True)
+            question = json.loads(line)
+            if not question:
+                print(json.dumps({"cpu_s": time.process_time()}), flush=True)
+                continue
+            bucket = buckets[question["bucket"]]
+            if "change" in question:
+                bucket.change(**question["change"])
+                print("{}", flush=True)
+                continue
+            found = bucket.objects() if question.get("objects") else bucket.seen()
+            print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

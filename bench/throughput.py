@@ -1,85 +1,63 @@
-"""Throughput: what the Lambda handler costs, against boto3 and against the bare floor.
+"""Throughput: what the Lambda handler costs, against its peers and against the bare floor.
 
-All contenders write the same full events to the same sink over TLS, each in a process of its own,
-in turn, round after round; so what disturbs one disturbs all, and ratios are of the same round.
+All contenders write the same events to the same sink over TLS, each in a process of its own, in
+turn, round after round; so what disturbs one disturbs all, and ratios are of the same round.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import tempfile
 import time
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Sequence
 
-from case import Bench, Series, run_case
-from certificate import write_certificate
-from child import Child
-from report import NOTES, about, figures, ratio_table, ratios
+from case import Case, Series, run_case
+from entries import CODECS, Entry, entries
+from report import arguments, chosen, finish, start
+from stage import stage
+from verdicts import SMALL_EVENT, judge
 
 SOURCES = ("sqs", "kinesis")
-RECORD_SIZES = (1024, 200)
-HIDDEN = ("AWS_", "BATCHER_", "BOTO_")
-"""Variables that would let the user's own set-up in."""
-PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
+FULL = (
+    *(Case(source, record_bytes) for source in SOURCES for record_bytes in (1024, 200, 20 * 1024)),
+    *(Case(source, 1024, SMALL_EVENT) for source in SOURCES),
+)
+SHORT = (
+    Case("sqs", 1024),
+    Case("sqs", 200),
+    Case("kinesis", 1024),
+    Case("sqs", 1024, SMALL_EVENT),
+)
 
 
-def environment(port: int, certificate: Path) -> dict[str, str]:
-    """Give the contenders' environment: the sink for S3, and nothing of the user's."""
-    own = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(HIDDEN) and name.lower() not in PROXIES
-    }
-    return own | {
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
-        "AWS_REGION": "eu-west-1",
-        "AWS_DEFAULT_REGION": "eu-west-1",
-        "AWS_ENDPOINT_URL_S3": f"https://127.0.0.1:{port}",
-        "AWS_CA_BUNDLE": str(certificate),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }
-
-
-def measure(rounds: int, sources: tuple[str, ...]) -> list[Series]:
+def measure(cases: Sequence[Case], rounds: int, present: Sequence[Entry]) -> list[Series]:
     """Run every case against one sink; all it starts has ended when it returns."""
     measured: list[Series] = []
-    with tempfile.TemporaryDirectory(prefix="batcher-bench-") as name:
-        folder = Path(name)
-        certificate, key = write_certificate(folder)
-        with Child("sink.py", str(certificate), str(key), env=os.environ) as sink:
-            env = environment(sink.greeting()["port"], certificate)
-            bench = Bench(sink, env, folder, rounds)
-            for source in sources:
-                for record_bytes in RECORD_SIZES:
-                    measured += run_case(source, record_bytes, bench)
+    with stage() as shared:
+        for case in cases:
+            measured += run_case(case, present, shared, rounds)
     return measured
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="rounds of each case (default 9)")
+    parser = arguments(__doc__, rounds=9, short_rounds=3)
     parser.add_argument("--only", choices=SOURCES, help="events of this source only")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there too")
-    chosen = parser.parse_args()
-    if chosen.rounds < 1:
-        parser.error("--rounds: at least 1")
+    parser.add_argument("--records", type=int, help="one case: events of so many records of 1 KiB")
+    parser.add_argument(
+        "--codec", choices=CODECS, action="append", help="batcher's, again for more"
+    )
+    found = chosen(parser)
+    cases = SHORT if found.short else FULL
+    if found.records is not None:
+        cases = tuple(Case(source, 1024, found.records) for source in SOURCES)
+    cases = tuple(case for case in cases if found.only in {None, case.source})
+    codecs = found.codec or (CODECS[:2] if found.short else CODECS)
+    present, absent = entries(codecs)
+    setting = start()
     started_s = time.monotonic()
-    setting = about()
-    print("\n".join(f"{name + ':':<16}{value}" for name, value in setting.items()), flush=True)
-    series = measure(chosen.rounds, (chosen.only,) if chosen.only else SOURCES)
-    found = ratios(series)
-    print(f"\n{figures(series)}\n\n{ratio_table(found)}\n\n{NOTES}")
-    print(f"took {time.monotonic() - started_s:.0f} s")
-    if chosen.json:
-        result = {"about": setting, "series": list(map(asdict, series)), "ratios": found}
-        chosen.json.write_text(json.dumps(result, indent=1))
+    result = judge(measure(cases, found.rounds, present))
+    result.notes += [f"{one.label}: left out, {one.needs} is not installed" for one in absent]
+    result.notes.append(f"took {time.monotonic() - started_s:.0f} s")
+    finish(result, setting, found.json)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """`python -m batcher.cli`, for where the script is not on the path."""
 
-from batcher.cli import main
+from batcher.cli import script
 
-raise SystemExit(main())
+script()

@@ -283,3 +283,25 @@ def test_a_signal_stops_reading_and_what_was_read_is_written(
     assert ended_with == code, messages
     assert told["records"] == 1_500
     assert landed(tmp_path / "out") == LINES[:1_500]
+
+
+@pytest.mark.parametrize(("line", "code"), [(b'{"a":1}\n', 0), (b"bad\n", 1)])
+def test_a_program_that_has_used_obstore_ends_without_being_taken_down(
+    tmp_path: Path, line: bytes, code: int
+) -> None:
+    """Threads of obstore made the interpreter abort, 6 times of 100, after all was done."""
+    source = tmp_path / "in.ndjson"
+    source.write_bytes(line)
+    script = (
+        "import atexit, sys, obstore; from batcher.cli import script; "
+        "atexit.register(print, 'taken down'); script()"
+    )
+    arguments = ["write", str(source), f"file://{tmp_path / 'out'}", "--json"]
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script, *arguments, "--on-bad-record", "fail"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert json.loads(done.stdout)["records"] == 1 - code

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 SWEEP_IN_EVENT_S, SWEEP_IN_PROGRAM_S = 0.5, 5.0
 """Looking for a stray upload takes at most this: in an event it runs in the deadline margin."""
-SWEEPS = 10
-"""How often it is tried in that time, at most."""
+SWEEPS, SWEEP_PAUSE_S = 3, 0.1
+"""How often it is tried in that time: a store that is away must not hold the next attempt up."""
 AT_ONCE_BYTES = 1024**2  # aiohttp warns of bytes over 1 MiB, which hold up the event loop
 
 
@@ -88,7 +88,7 @@ class S3Store:
                 for _ in range(SWEEPS):
                     if await self._is_swept(key):
                         return
-                    await asyncio.sleep(sweep_s / SWEEPS)
+                    await asyncio.sleep(SWEEP_PAUSE_S)
 
     async def _is_swept(self, key: str) -> bool:
         """Try once; False: the store is busy."""

@@ -16,6 +16,7 @@ from blockbuster import BlockBuster
 
 if TYPE_CHECKING:
     from contract.servers import Moto, SeaweedFS
+    from handler.harness import Environments
 
 PREFIXES = ("AWS_", "BATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 JOIN_S = 5.0
@@ -88,6 +89,26 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
             thread.join(JOIN_S)
     left = _new_threads(before)
     assert not left, f"threads are left: {left}"
+
+
+@pytest.fixture
+def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environments]:
+    """Give what makes handlers, and close them; none of them may leave a task behind."""
+    from handler.harness import Environments  # noqa: PLC0415  # for tests of handlers
+
+    runners: list[asyncio.Runner] = []
+    make_runner = asyncio.Runner
+
+    def recorded_runner() -> asyncio.Runner:
+        runners.append(make_runner())
+        return runners[-1]
+
+    monkeypatch.setattr(asyncio, "Runner", recorded_runner)
+    made = Environments()
+    yield made
+    left = [task for runner in runners for task in asyncio.all_tasks(runner.get_loop())]
+    made.close()
+    assert not left, f"tasks are left: {left}"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import Iterator
 from secrets import token_hex
@@ -15,7 +14,6 @@ import pytest
 from contract.kits import ENGINES
 from faults.lab import Lab
 from faults.proxy import Proxy
-from handler.harness import Environments
 
 if TYPE_CHECKING:
     from contract.servers import SeaweedFS
@@ -53,21 +51,3 @@ def lab(
             monkeypatch.setenv(name, value)
         yield Lab(proxy, seaweedfs, fault_bucket, request.param)
         assert proxy.unfired() == []
-
-
-@pytest.fixture
-def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environments]:
-    """Give what keeps handlers, and close them; none of them may leave a task behind."""
-    runners: list[asyncio.Runner] = []
-    make_runner = asyncio.Runner
-
-    def recorded_runner() -> asyncio.Runner:
-        runners.append(make_runner())
-        return runners[-1]
-
-    monkeypatch.setattr(asyncio, "Runner", recorded_runner)
-    made = Environments()
-    yield made
-    left = [task for runner in runners for task in asyncio.all_tasks(runner.get_loop())]
-    made.close()
-    assert not left, f"tasks are left: {left}"

@@ -153,7 +153,7 @@ class OpenBatches:
         if fits(batch, size_bytes, len(run), limits) or (not batch.records and len(run) == 1):
             self._put(batch, run, texts, size_bytes, now_s)
             return [(batch, size_bytes)]
-        run = replace(run, payloads=as_bytes(run.payloads), text=None)
+        run = replace(run, payloads=as_bytes(run.payloads))
         ends = list(accumulate(len(p) + 1 for p in run.payloads))  # only runs that must be cut
         start = 0
         while start < len(run):

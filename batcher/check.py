@@ -40,7 +40,8 @@ _SHOWN_CHARACTERS = 120
 
 # Reads a value without building it: 0.7 µs a record of 1 KiB, where orjson.loads takes 2.9 µs. It
 # takes str and bytes, lets invalid UTF-8 pass in bytes, and goes as deep as Python's stack does.
-_skip = msgspec.json.Decoder(msgspec.Raw).decode
+_skipping = msgspec.json.Decoder(msgspec.Raw)
+_skip, _skip_lines = _skipping.decode, _skipping.decode_lines
 _NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])")
 
 
@@ -92,7 +93,7 @@ def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
     """Divide a run into good records, in their order, and bad ones.
 
     Args:
-        run: payloads of `str` or `bytes`; its `text`, if any, stays only if all records are good.
+        run: payloads of `str` or `bytes`; one `text` stays one only if all records are good.
         is_json: whether each payload must be one JSON value; else it must have no newline.
         max_bytes: the most bytes that a record may have, its newline included.
     """
@@ -104,9 +105,8 @@ def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
 
 def _is_small(run: Run, max_bytes: int) -> bool:
     """Say whether no record can be larger than allowed; a character has 4 bytes at most."""
-    payloads = run.payloads
-    widest = 4 if payloads and isinstance(payloads[0], str) else 1
-    if widest * run.characters + len(payloads) <= max_bytes:
+    widest = 4 if run.is_str else 1
+    if widest * run.characters + len(run) <= max_bytes:
         return True
     return widest * max(run.lengths, default=0) < max_bytes
 
@@ -114,13 +114,14 @@ def _is_small(run: Run, max_bytes: int) -> bool:
 def _has_newline(run: Run) -> bool:
     if run.text is not None:
         return False  # it was cut at newlines
-    payloads = run.payloads
-    newline: Any = "\n" if payloads and isinstance(payloads[0], str) else _NEWLINE
-    return any(map(contains, payloads, repeat(newline)))
+    newline: Any = "\n" if run.is_str else _NEWLINE
+    return any(map(contains, run.payloads, repeat(newline)))
 
 
 def _is_json(run: Run) -> bool:
     """Say whether every payload is one JSON value; one call over the run."""
+    if run.text is not None and _is_json_text(run.text, len(run)):
+        return True
     try:
         deque(map(_skip, run.payloads), 0)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -128,27 +129,45 @@ def _is_json(run: Run) -> bool:
     return _is_utf8(run) and not _has_deep(run)
 
 
+def _is_json_text(text: bytes, lines: int) -> bool:
+    """Say whether a text is one JSON value a line, and nothing besides, without cutting it.
+
+    Measured: 0.9 µs a record of 1 KiB, where cutting and then skipping takes 1.3 µs.
+    """
+    try:
+        values = _skip_lines(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    # Values may share a line, or have a newline within: then this is not how they lie
+    if len(values) != lines or b"\n".join([*values, b""]) != text:
+        return False
+    if max(map(len, values), default=0) > 2 * MAX_DEPTH:
+        return False  # perhaps one is too deep
+    return text.isascii() or _is_decodable(text)
+
+
 def _is_utf8(run: Run) -> bool:
     """Say whether payloads of bytes are UTF-8; those of `str` have been encoded before."""
-    payloads = run.payloads
-    if not payloads or isinstance(payloads[0], str):
+    if run.is_str:
         return True
-    texts = [run.text] if run.text is not None else cast("Sequence[bytes]", payloads)
-    if all(map(bytes.isascii, texts)):
-        return True
+    texts = [run.text] if run.text is not None else cast("Sequence[bytes]", run.payloads)
+    return all(map(bytes.isascii, texts)) or _is_decodable(b"\n".join(texts))
+
+
+def _is_decodable(text: bytes) -> bool:
     try:
-        return bool(b"\n".join(texts).decode())
+        text.decode()
     except UnicodeDecodeError:
         return False
+    return True
 
 
 def _is_encodable(run: Run) -> bool:
     """Say whether payloads of `str` have a form in UTF-8; bytes may be anything."""
-    payloads = run.payloads
-    if not payloads or isinstance(payloads[0], bytes):
+    if not run.is_str:
         return True
     try:
-        deque(map(str.encode, cast("Sequence[str]", payloads)), 0)
+        deque(map(str.encode, cast("Sequence[str]", run.payloads)), 0)
     except UnicodeEncodeError:
         return False
     return True
@@ -192,7 +211,7 @@ def _check_each(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
         else:
             bad.append(BadRecord(run.take([index]), *outcome))
     good = run if len(kept) == len(run) else run.take(kept)
-    return Checked(replace(good, payloads=payloads, text=None), bad)
+    return Checked(replace(good, payloads=payloads), bad)
 
 
 def _judge_json(raw: bytes) -> bytes | tuple[Reason, str]:

@@ -27,7 +27,6 @@ def quarantine_run(bad: Sequence[BadRecord]) -> Run:
         arrivals_s=[record.run.arrivals_s[0] for record in bad],
         sequence_numbers=numbers or None,
         envelopes=None,
-        text=None,
     )
 
 

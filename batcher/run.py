@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from operator import itemgetter
@@ -132,6 +132,37 @@ class Millis(Sequence[float]):
         return int(self.values_ms[index]) / 1000
 
 
+@dataclass(slots=True)
+class Lines(Sequence[bytes]):
+    """Payloads that are lines of one text, cut apart only where somebody looks at one of them."""
+
+    text: bytes
+    """The lines, each with its newline."""
+    length: int
+    """How many they are."""
+    _each: list[bytes] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Give one line without its newline, or some."""
+        return self._cut()[index]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._cut())
+
+    def _cut(self) -> list[bytes]:
+        if self._each is None:
+            self._each = self.text.split(b"\n")
+            del self._each[-1]  # what comes after the last newline
+        return self._each
+
+
 Payloads = Sequence[bytes] | Sequence[str]
 
 
@@ -150,11 +181,20 @@ class Run:
     """The source's own records, for quarantine; None where there is no envelope."""
     sequence_numbers: Sequence[str] | None = None
     """FIFO queues only: the order within the queue."""
-    text: bytes | None = None
-    """The payloads as one newline-terminated text, where somebody has it already."""
 
     def __len__(self) -> int:
         return len(self.payloads)
+
+    @property
+    def text(self) -> bytes | None:
+        """The payloads as one newline-terminated text, where there is one already."""
+        return self.payloads.text if isinstance(self.payloads, Lines) else None
+
+    @cached_property
+    def is_str(self) -> bool:
+        """Whether the payloads are `str` still; they are of one type."""
+        payloads = self.payloads
+        return not isinstance(payloads, Lines) and bool(payloads) and isinstance(payloads[0], str)
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -164,7 +204,7 @@ class Run:
     @cached_property
     def characters(self) -> int:
         """The lengths of all payloads together."""
-        return sum(self.lengths)
+        return sum(self.lengths) if self.text is None else len(self.text) - len(self)
 
     @cached_property
     def oldest_s(self) -> float:
@@ -192,7 +232,6 @@ class Run:
             arrivals_s=pick(self.arrivals_s, indices),
             envelopes=None if envelopes is None else pick(envelopes, indices),
             sequence_numbers=None if numbers is None else pick(numbers, indices),
-            text=None,
         )
 
     def cut(self, start: int, stop: int) -> Run:
@@ -207,7 +246,6 @@ class Run:
             arrivals_s=self.arrivals_s[start:stop],
             envelopes=None if envelopes is None else envelopes[start:stop],
             sequence_numbers=None if numbers is None else numbers[start:stop],
-            text=None,
         )
 
 
@@ -215,6 +253,8 @@ def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
     """Give the values of `column` at `indices`, in one call at C speed."""
     if isinstance(column, Same):
         return Same(column.value, len(indices))
+    if isinstance(column, Lines):
+        column = cast("Sequence[T]", column[:])
     if isinstance(column, Millis):
         values_ms = cast("Sequence[int]", column.values_ms)
         return cast("Sequence[T]", Millis(pick(values_ms, indices)))

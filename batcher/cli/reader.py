@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import sys
 import threading
@@ -14,16 +15,21 @@ from typing import IO, Any, cast
 
 from batcher.errors import BatcherError
 
-BLOCK_BYTES = 1024**2
+BLOCK_BYTES = 2 * 1024**2
 BLOCK_LINES = 8_192
 """The most lines of a block: as objects, short ones take a hundred times the bytes they have."""
-AHEAD_BYTES = 4 * BLOCK_BYTES
+AHEAD_BYTES = 2 * BLOCK_BYTES
 """Text that is read ahead; a line that is longer is read ahead alone."""
 STEP_BYTES = 32 * 1024
 """Text that is decompressed at once: no more than this is lost of what stands before damage."""
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+SAMPLE_BYTES = 4096
+SHORT_BYTES = 64
+"""Lines that are shorter, in the mean, are counted faster byte by byte."""
 KEPT_BYTES = 64 * 1024
 """What is kept of a line that is too long to be held."""
+PIPE_BYTES = 1024**2
+"""What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
 STDIN = "-"
 
 
@@ -166,9 +172,9 @@ class _Cutter:
             data = data[end + 1 :]
         end = data.rfind(b"\n") + 1
         if end:
-            text = bytes(self._rest + data[:end]) if self._rest else data[:end]
+            text = b"".join((self._rest, memoryview(data)[:end]))  # the one copy there is
             self._rest = bytearray()
-            yield from self._blocks(text, text.count(b"\n"))
+            yield from self._blocks(text, count_lines(text))
         self._rest += data[end:]
         if len(self._rest) > self._max_line_bytes:
             self._cut_bytes = len(self._rest)
@@ -187,7 +193,7 @@ class _Cutter:
             half = len(text) // 2
             middle = text.rfind(b"\n", 0, half) + 1 or text.find(b"\n", half) + 1
             first = text[:middle]
-            first_lines = first.count(b"\n")
+            first_lines = count_lines(first)
             yield from self._blocks(first, first_lines)
             yield from self._blocks(text[middle:], lines - first_lines)
             return
@@ -201,12 +207,28 @@ class _Cutter:
         return block
 
 
+def count_lines(text: bytes) -> int:
+    """Count newlines; `bytes.count` looks at byte by byte, which takes three times as long."""
+    sample = text[:SAMPLE_BYTES]
+    if sample.count(b"\n") * SHORT_BYTES > len(sample):
+        return text.count(b"\n")
+    return len(text) - len(text.replace(b"\n", b""))
+
+
 def open_input(name: str) -> IO[bytes]:
     """Open an input, unbuffered.
 
     Raises:
         OSError: it is not there, is a folder, or may not be read.
     """
+    file = _opened(name)
+    if sys.platform == "linux":
+        with suppress(OSError):  # no pipe, or more than this user may have
+            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return file
+
+
+def _opened(name: str) -> IO[bytes]:
     if name == STDIN:
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     return Path(name).open("rb", buffering=0)
@@ -232,11 +254,20 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
         """Read what is there into `buffer`; 0 at the end."""
-        data = self._peeked[: len(buffer)] or self._raw.read(len(buffer))
+        if self._peeked:
+            data = self.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        size_bytes: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
+        self._reader.read_bytes += size_bytes
+        return size_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, in one request to the system; none at the end."""
+        data = self._peeked[:size] or self._raw.read(size)
         self._peeked = self._peeked[len(data) :]
-        buffer[: len(data)] = data
         self._reader.read_bytes += len(data)
-        return len(data)
+        return data
 
 
 def _decoded(counted: _Counted) -> IO[bytes]:

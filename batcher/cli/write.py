@@ -25,7 +25,7 @@ from batcher.cli.reader import STDIN, Block, InputError, Reader
 from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
 from batcher.quarantine import CUT
-from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.run import Lines, Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
 from batcher.ticket import ManyTicket
 from batcher.units import show_size
@@ -222,8 +222,8 @@ class _Write:
 def _run_of(block: Block) -> tuple[Run, list[BadRecord]]:
     """Make a run of a block's lines; one that was too long to be held is bad."""
     arrivals_s = Same(time.time(), block.lines)
-    payloads = block.text[:-1].split(b"\n")
-    run = Run(COMMAND_LINE, payloads, _lines_of(block), arrivals_s, text=block.text)
+    payloads = Lines(block.text, block.lines)
+    run = Run(COMMAND_LINE, payloads, _lines_of(block), arrivals_s)
     if not block.cut_bytes:
         return run, []
     detail = f"a line of {block.cut_bytes} bytes; {CUT}"

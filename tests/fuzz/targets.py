@@ -300,6 +300,10 @@ def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[Block], str
     return asyncio.run(read())
 
 
+FLAGS, KNOWN_FLAGS = 3, 0b11111
+"""Where a gzip header has its flags, and which there are. Source: RFC 1952, 2.3.1."""
+
+
 def unpacked(data: bytes) -> tuple[bytes, bool]:
     """Give a file's text as the standard library reads it, and whether that is all of it."""
     if not data.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
@@ -307,6 +311,8 @@ def unpacked(data: bytes) -> tuple[bytes, bool]:
     text = b""
     is_gzip = data.startswith(GZIP_MAGIC)
     while data:
+        if is_gzip and len(data) > FLAGS:  # zlib refuses reserved flags, which ISA-L passes over
+            data = data[:FLAGS] + bytes([data[FLAGS] & KNOWN_FLAGS]) + data[FLAGS + 1 :]
         member: Any = zlib.decompressobj(31) if is_gzip else zstd.ZstdDecompressor()
         try:
             for start in range(len(data)):  # byte by byte: all there is before the damage

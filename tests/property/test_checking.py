@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batcher.check import MAX_DEPTH, Reason, check
 from property.strategies import bad_payloads, good_payloads, json_texts
-from unit.examples import run_of
+from unit.examples import run_of, run_of_text
 
 LARGE = 10**9
 FRAGMENTS = (
@@ -88,6 +88,29 @@ def test_a_record_is_good_if_it_is_exactly_one_json_value(payloads: list[bytes])
         assert line == payloads[n] or b"\n" in payloads[n]
     for bad in checked.bad:
         assert bad.run.payloads == [payloads[int(bad.position)]]
+
+
+@given(
+    st.lists(mutated() | good_payloads, max_size=6).map(
+        lambda some: b"".join(x + b"\n" for x in some)
+    )
+)
+@example(b"1 2\n\n")
+@example(b"[1\n,2] 3\n")
+@example(b"{}{}\n\n")
+@example(b'{"a":1}\r\n \n')
+@example(b"\xef\xbb\xbf1\n")
+@example(b'"\xff"\n')
+@example(b"[" * 1500 + b"]" * 1500 + b"\n")
+def test_lines_of_one_text_are_judged_as_the_same_records_apart(text: bytes) -> None:
+    """Though they are not cut apart: values that share a line, or take two, are found."""
+    together = check(run_of_text(text), is_json=True, max_bytes=LARGE)
+    apart = check(run_of(*text.split(b"\n")[:-1]), is_json=True, max_bytes=LARGE)
+    assert list(together.good.payloads) == list(apart.good.payloads)
+    assert list(together.good.positions) == list(apart.good.positions)
+    assert [(b.position, b.reason) for b in together.bad] == [
+        (b.position, b.reason) for b in apart.bad
+    ]
 
 
 @given(st.lists(mutated().map(lambda raw: raw.decode(errors="surrogateescape")), max_size=5))

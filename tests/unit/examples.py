@@ -11,7 +11,7 @@ from typing import Any
 from batcher.batch import Batch, Route
 from batcher.encode import lines
 from batcher.policy import FlushReason
-from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.run import Lines, Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
 
 LIBRARY = Origin("library", Naming.FRESH)
@@ -48,6 +48,13 @@ def run_of(
         Same(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
         **columns,
     )
+
+
+def run_of_text(text: bytes, origin: Origin = LIBRARY) -> Run:
+    """Make a run of a text's lines, as readers of files do."""
+    count = text.count(b"\n")
+    positions, arrivals_s = Numbered("", range(count)), Same(ARRIVAL_S, count)
+    return Run(origin, Lines(text, count), positions, arrivals_s)
 
 
 def batch_of(

@@ -21,7 +21,7 @@ from batcher.check import (
     to_payload,
     transformed,
 )
-from unit.examples import run_of
+from unit.examples import run_of, run_of_text
 
 LARGE = 10**9
 THIRTY_DIGITS = "123456789012345678901234567890"
@@ -290,11 +290,11 @@ def test_good_records_beside_bad_ones_keep_their_order() -> None:
 
 def test_text_that_was_cut_at_newlines_stays_while_all_is_good() -> None:
     """It is never joined twice; one bad record, and it is gone."""
-    run = run_of(b"1", b"2", text=b"1\n2\n")
+    run = run_of_text(b"1\n2\n")
     assert check(run, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
-    run = run_of(b"1", b"x", text=b"1\nx\n")
+    run = run_of_text(b"1\nx\n")
     assert check(run, is_json=True, max_bytes=LARGE).good.text is None
-    run = run_of(b'"\xff"', text=b'"\xff"\n')
+    run = run_of_text(b'"\xff"\n')
     assert only_bad(check(run, is_json=True, max_bytes=LARGE)).reason is Reason.NOT_UTF8
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batcher.encode import MEMBER_BYTES, Checksum, Codec, Members, as_bytes, crc32, lines, text_of
-from unit.examples import run_of
+from unit.examples import run_of, run_of_text
 
 try:
     from compression import zstd
@@ -36,7 +36,7 @@ def test_payloads_become_newline_terminated_text() -> None:
 def test_text_that_somebody_has_already_is_not_joined_again() -> None:
     """It is the very same object."""
     text = b"a\nb\n"
-    assert lines(run_of(b"a", b"b", text=text))[0] is text
+    assert lines(run_of_text(text))[0] is text
 
 
 def test_long_text_comes_in_pieces() -> None:

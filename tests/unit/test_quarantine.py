@@ -11,7 +11,16 @@ from batcher.check import BadRecord, Reason, transformed
 from batcher.encode import lines
 from batcher.quarantine import quarantine_date, quarantine_line, quarantine_run
 from batcher.run import Run
-from unit.examples import ARRIVAL_S, QUEUE, SHARD, fifo_message, kinesis_record, message, run_of
+from unit.examples import (
+    ARRIVAL_S,
+    QUEUE,
+    SHARD,
+    fifo_message,
+    kinesis_record,
+    message,
+    run_of,
+    run_of_text,
+)
 
 
 def bad_of(run: Run) -> BadRecord:
@@ -108,7 +117,7 @@ def test_bad_records_of_one_origin_become_one_run() -> None:
 
 def test_the_text_of_a_bad_run_does_not_stand_in_for_its_line() -> None:
     """The command line hands over lines that are too long as runs that still have their text."""
-    bad = BadRecord(run_of(b"xx", text=b"xx\n"), Reason.TOO_LARGE, "a line of 9999 bytes")
+    bad = BadRecord(run_of_text(b"xx\n"), Reason.TOO_LARGE, "a line of 9999 bytes")
     assert lines(quarantine_run([bad])) == [quarantine_line(bad) + b"\n"]
 
 

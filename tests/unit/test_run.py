@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batcher.run import Millis, Naming, Numbered, Origin, Run, Same, pick
-from unit.examples import LIBRARY, QUEUE, SHARD, run_of
+from unit.examples import LIBRARY, QUEUE, SHARD, run_of, run_of_text
 
 
 def full_run() -> Run:
@@ -19,7 +19,6 @@ def full_run() -> Run:
         arrivals_s=[3.0, 1.0, 2.0],
         envelopes=[{"n": 1}, {"n": 2}, {"n": 3}],
         sequence_numbers=["10", "20", "30"],
-        text=b"a\nb\nc\n",
     )
 
 
@@ -71,26 +70,42 @@ def test_picking_gives_the_values_at_the_indices_in_their_order(indices: list[in
 
 
 def test_taking_records_takes_them_in_every_column() -> None:
-    """The joined text no longer fits, so it is gone."""
+    """In the order that was asked for."""
     taken = full_run().take([2, 0])
     assert list(taken.payloads) == [b"c", b"a"]
     assert list(taken.positions) == ["3", "1"]
     assert list(taken.arrivals_s) == [2.0, 3.0]
     assert list(taken.envelopes or ()) == [{"n": 3}, {"n": 1}]
     assert list(taken.sequence_numbers or ()) == ["30", "10"]
-    assert taken.text is None
     assert taken.origin == QUEUE
 
 
+def test_lines_of_a_text_are_payloads_without_their_newlines() -> None:
+    """They are counted and measured without being cut apart, and looked at as any others."""
+    run = run_of_text(b"a\n\nbcd\n")
+    assert (len(run), run.characters, run.text) == (3, 4, b"a\n\nbcd\n")
+    assert not run.is_str
+    assert list(run.payloads) == [b"a", b"", b"bcd"]
+    assert (run.payloads[2], run.payloads[:2], run.lengths) == (b"bcd", [b"a", b""], [1, 0, 3])
+
+
+def test_lines_that_are_taken_or_cut_out_leave_their_text() -> None:
+    """It would have the others in it."""
+    run = run_of_text(b"a\nb\nc\n")
+    for part in (run.take([2, 0]), run.take([1]), run.cut(1, 3)):
+        assert part.text is None
+    assert list(run.take([2, 0]).payloads) == [b"c", b"a"]
+    assert list(run.cut(1, 3).payloads) == [b"b", b"c"]
+
+
 def test_cutting_a_run_cuts_every_column() -> None:
-    """The joined text no longer fits, so it is gone."""
+    """From the first one on."""
     part = full_run().cut(1, 2)
     assert list(part.payloads) == [b"b"]
     assert list(part.positions) == ["2"]
     assert list(part.arrivals_s) == [1.0]
     assert list(part.envelopes or ()) == [{"n": 2}]
     assert list(part.sequence_numbers or ()) == ["20"]
-    assert part.text is None
 
 
 def test_cutting_everything_gives_the_run_itself() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.encode import as_bytes, lines, text_of
 from batcher.keys import digest_of
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from batcher.run import Origin, Run
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """What the records of one batch share."""
 
     origin: Origin

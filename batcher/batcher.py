@@ -7,10 +7,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from batcher.batch import Batch, OpenBatches
 from batcher.budget import Budget

@@ -10,7 +10,6 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import repeat
 from operator import contains
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from batcher.run import Run
@@ -42,7 +43,7 @@ _SHOWN_CHARACTERS = 120
 # takes str and bytes, lets invalid UTF-8 pass in bytes, and goes as deep as Python's stack does.
 _skipping = msgspec.json.Decoder(msgspec.Raw)
 _skip, _skip_lines = _skipping.decode, _skipping.decode_lines
-_NUMBER = re.compile(rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])")
+_NUMBER = rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])"
 
 
 class Reason(StrEnum):
@@ -61,8 +62,7 @@ class Reason(StrEnum):
     TRANSFORM = "transform"
 
 
-@dataclass(frozen=True, slots=True)
-class BadRecord:
+class BadRecord(Struct, frozen=True):
     """One record that cannot be written, and why."""
 
     run: Run
@@ -79,8 +79,7 @@ class BadRecord:
 Transform = Callable[[bytes], bytes | str | dict[str, Any] | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """What checking found: together, every record of the run, once."""
 
     good: Run
@@ -239,7 +238,7 @@ def _too_deep(raw: bytes) -> tuple[Reason, str] | None:
         except orjson.JSONDecodeError as error:
             if "infinity" not in str(error):
                 raise
-            orjson.loads(_NUMBER.sub(b"0", raw))  # 1e999 is JSON; only orjson cannot hold it
+            orjson.loads(re.sub(_NUMBER, b"0", raw))  # 1e999 is JSON; only orjson cannot hold it
     except orjson.JSONDecodeError as error:
         if "depth" in str(error):
             return Reason.TOO_DEEP, f"nested deeper than {MAX_DEPTH}"

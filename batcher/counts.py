@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from batcher.batch import Batch
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from batcher.receipt import Receipt
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(Struct):
     """Totals since the start."""
 
     records: int = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from batcher import deadline
 from batcher.batch import Batch, OpenBatches
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from batcher.writer import Writer
 
 
-@dataclass(slots=True)
-class Delivered:
+class Delivered(Struct):
     """How the delivery of one event ended."""
 
     ledger: Ledger

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
+
+from msgspec import Struct, field
 
 from batcher.batch import Route
 from batcher.check import OF_OUTPUT, BadRecord, Transform, check, transformed
@@ -15,8 +16,7 @@ from batcher.run import Run
 from batcher.settings import Settings
 
 
-@dataclass(slots=True)
-class Admitted:
+class Admitted(Struct):
     """Every record of a run, once: to be written, left out by decision, or refused."""
 
     routed: list[tuple[Route, Run]] = field(default_factory=list)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from batcher.batch import Batch
@@ -28,8 +29,7 @@ class FlushReason(StrEnum):
     """Its upload had failed while it was still open."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
+class BatchLimits(Struct, frozen=True):
     """What one batch may hold; None is no limit."""
 
     max_bytes: int | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from batcher.check import BadRecord
 from batcher.run import Run

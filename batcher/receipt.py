@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from batcher.keys import Format
 
@@ -20,8 +21,7 @@ _COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
 _PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True):
     """An object that is durable."""
 
     key: str

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, TypeVar, cast, overload
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 T = TypeVar("T")
 
@@ -23,8 +25,7 @@ class Naming(StrEnum):
     """A new UUIDv7 each: library, command line and direct invokes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where records come from, as far as keys and quarantine need to know."""
 
     source: str
@@ -44,12 +45,33 @@ class Origin:
         return self.is_redelivered or self.source == "direct"
 
 
-@dataclass(frozen=True, slots=True)
-class Same(Sequence[T]):
+class Column(Sequence[T]):
+    """Values of many records, kept in a shorter form than a list; equal if made of the same."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._made_of() == other._made_of()
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._made_of()}"
+
+    def _made_of(self) -> tuple[object, ...]:
+        """Give what the constructor was given."""
+        return tuple(getattr(self, name) for name in self.__slots__ if name != "__dict__")
+
+
+class Same(Column[T]):
     """A column in which every record has the same value: its length costs nothing."""
 
-    value: T
-    length: int
+    __slots__ = ("value", "length")  # noqa: RUF023  # in the order of the constructor
+
+    def __init__(self, value: T, length: int) -> None:
+        """Repeat `value` so often."""
+        self.value = value
+        self.length = length
 
     def __len__(self) -> int:
         return self.length
@@ -66,12 +88,15 @@ class Same(Sequence[T]):
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Numbered(Sequence[str]):
+class Numbered(Column[str]):
     """Positions that count up, as `prefix` and number: lines of a file, records of a program."""
 
-    prefix: str
-    numbers: range
+    __slots__ = ("prefix", "numbers")  # noqa: RUF023  # as above
+
+    def __init__(self, prefix: str, numbers: range) -> None:
+        """Put `prefix` before each number."""
+        self.prefix = prefix
+        self.numbers = numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -99,21 +124,24 @@ class Numbered(Sequence[str]):
         return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
 
 
-@dataclass(frozen=True)
-class Millis(Sequence[float]):
+class Millis(Column[float]):
     """Times that their source gives in whole milliseconds; seconds are made of those looked at.
 
     Digits of one width may stay text: their order is that of the numbers.
     """
 
-    values_ms: Sequence[int] | Sequence[str]
+    __slots__ = ("values_ms",)
 
-    @cached_property
+    def __init__(self, values_ms: Sequence[int] | Sequence[str]) -> None:
+        """Take times in milliseconds since 1970."""
+        self.values_ms = values_ms
+
+    @property
     def lowest_s(self) -> float:
         """The earliest time."""
         return int(min(self.values_ms)) / 1000
 
-    @cached_property
+    @property
     def highest_s(self) -> float:
         """The latest time."""
         return int(max(self.values_ms)) / 1000
@@ -132,15 +160,15 @@ class Millis(Sequence[float]):
         return int(self.values_ms[index]) / 1000
 
 
-@dataclass(slots=True)
-class Lines(Sequence[bytes]):
+class Lines(Column[bytes]):
     """Payloads that are lines of one text, cut apart only where somebody looks at one of them."""
 
-    text: bytes
-    """The lines, each with its newline."""
-    length: int
-    """How many they are."""
-    _each: list[bytes] | None = field(default=None, init=False, repr=False, compare=False)
+    __slots__ = ("text", "length", "__dict__")  # noqa: RUF023  # as above
+
+    def __init__(self, text: bytes, length: int) -> None:
+        """Take a text of `length` lines, each with its newline."""
+        self.text = text
+        self.length = length
 
     def __len__(self) -> int:
         return self.length
@@ -151,23 +179,22 @@ class Lines(Sequence[bytes]):
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         """Give one line without its newline, or some."""
-        return self._cut()[index]
+        return self._each[index]
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._cut())
+        return iter(self._each)
 
-    def _cut(self) -> list[bytes]:
-        if self._each is None:
-            self._each = self.text.split(b"\n")
-            del self._each[-1]  # what comes after the last newline
-        return self._each
+    @cached_property
+    def _each(self) -> list[bytes]:
+        each = self.text.split(b"\n")
+        del each[-1]  # what comes after the last newline
+        return each
 
 
 Payloads = Sequence[bytes] | Sequence[str]
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Struct, frozen=True, dict=True):
     """Records of one origin, column by column; all columns have the same length."""
 
     origin: Origin

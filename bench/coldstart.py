@@ -127,7 +127,7 @@ def measure(everyone: Sequence[Contender], rounds: int) -> Iterator[Table]:
         event_file = shared.folder / "event.json"
         event_file.write_bytes(orjson.dumps(event))
         for contender in everyone:
-            run_cold(contender, shared, event_file)  # writes `.pyc` files where there are none
+            run_cold(contender, shared, event_file)  # warms the disk up
             prove(contender, shared)
         for number in range(rounds):
             turn = number % len(everyone)

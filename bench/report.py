@@ -14,11 +14,14 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from compileall import compile_dir
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
+
+import batcher
 
 PACKAGES = (
     "batcher", "aioboto3", "botocore", "boto3", "obstore", "aws-lambda-powertools", "orjson",
@@ -119,6 +122,8 @@ def chosen(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 def start() -> dict[str, str]:
     """Print what is run, and give it for `finish`."""
+    # An installed package has its `.pyc` files; a checkout may not, by PYTHONDONTWRITEBYTECODE
+    compile_dir(Path(batcher.__file__).parent, quiet=1)
     setting = about()
     width = max(map(len, setting)) + 2
     print("\n".join(f"{name + ':':<{width}}{value}" for name, value in setting.items()), flush=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import isnan
 from operator import itemgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from batcher.check import BadRecord, Reason
 from batcher.errors import RejectedError, UnknownSourceError

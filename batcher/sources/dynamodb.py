@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import repeat
 from operator import itemgetter
 from typing import Any, cast
 
 import orjson
+from msgspec.structs import replace
 
 from batcher.check import BadRecord, Reason
 from batcher.keys import stem

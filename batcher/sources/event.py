@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from batcher.check import BadRecord
 from batcher.ledger import Ledger
@@ -22,8 +23,7 @@ def from_the_start(ledger: Ledger, positions: Sequence[str]) -> list[str]:
     return [positions[0]] if len(ledger) else []
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True):
     """What one invocation was handed, read."""
 
     source: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import repeat
 from operator import itemgetter
 from typing import cast
 
+from msgspec.structs import replace
 from pybase64 import b64decode
 
 from batcher.check import BadRecord, Reason

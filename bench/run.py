@@ -19,7 +19,8 @@ from charts import draw
 from report import commit
 
 QUESTIONS = (
-    "throughput", "coldstart", "stream", "fanout", "memory", "scaling", "cost", "wrappers",
+    "throughput", "coldstart", "stream", "realserver", "fanout", "memory", "scaling", "cost",
+    "wrappers",
 )  # fmt: skip
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -130,18 +130,18 @@ class Millis(Column[float]):
     Digits of one width may stay text: their order is that of the numbers.
     """
 
-    __slots__ = ("values_ms",)
+    __slots__ = ("values_ms", "__dict__")  # noqa: RUF023  # as above
 
     def __init__(self, values_ms: Sequence[int] | Sequence[str]) -> None:
         """Take times in milliseconds since 1970."""
         self.values_ms = values_ms
 
-    @property
+    @cached_property
     def lowest_s(self) -> float:
         """The earliest time."""
         return int(min(self.values_ms)) / 1000
 
-    @property
+    @cached_property
     def highest_s(self) -> float:
         """The latest time."""
         return int(max(self.values_ms)) / 1000

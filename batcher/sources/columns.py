@@ -110,7 +110,8 @@ def milliseconds(texts: Iterable[str]) -> Millis:
 def _of_one_width(texts: list[str]) -> Sequence[int] | Sequence[str]:
     """Leave digits of one width as they are (a third of the cost), and read all others."""
     joined = "".join(texts)
-    is_plain = joined.isascii() and joined.isdecimal() and len(set(map(len, texts))) == 1
+    # Of bytes: `str.isdecimal` looks every character up
+    is_plain = joined.isascii() and joined.encode().isdigit() and len(set(map(len, texts))) == 1
     return texts if is_plain else list(map(int, texts))
 
 

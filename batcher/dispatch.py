@@ -58,6 +58,13 @@ class Dispatch:
             self._working += 1
             self._start(self._work())
 
+    async def carry(self, flight: Flight) -> None:
+        """Write a sealed flight in the caller's own task: nothing else is there to be done."""
+        flight.is_launched = True
+        self._counts.flushes[str(flight.batch.sealed)] += 1
+        self._under_way.add(flight)
+        await self._carry(flight)
+
     def stream(self, flight: Flight) -> None:
         """Let a writer begin with, or go on with, a flight that is still open."""
         if not flight.is_streaming:

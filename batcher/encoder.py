@@ -65,7 +65,8 @@ class Encoder:
                 for text in batch.take_texts(1):  # one piece, made now
                     for piece in _taken_note_of(codec.encode(members.cut(text)), flight, checksum):
                         body.append(piece)
-            await asyncio.sleep(0)
+            if batch.waiting_bytes:
+                await asyncio.sleep(0)
         if members.waiting_bytes:
             for piece in _taken_note_of(codec.encode([members.rest()]), flight, checksum):
                 body.append(piece)

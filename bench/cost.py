@@ -14,10 +14,13 @@ from pathlib import Path
 from statistics import median
 
 from invocations import Invocation, sqs
-from prices import (
+from report import Result, Table, arguments, chosen, finish, ratio, size, start
+from stage import Stage, stage
+from turns import Contender, drive
+
+from batcher.planning.prices import (
     DATED,
     FIREHOSE_GB,
-    LAMBDA_CORE_MB,
     LAMBDA_GB_S,
     REGION,
     S3_PUT,
@@ -26,9 +29,7 @@ from prices import (
     lambda_dollars,
     sqs_dollars,
 )
-from report import Result, Table, arguments, chosen, finish, ratio, size, start
-from stage import Stage, stage
-from turns import Contender, drive
+from batcher.planning.quotas import CORE_MB
 
 RECORD_SIZES = (200, 1024, 20 * 1024)
 S3_WAIT_S = 0.050
@@ -36,9 +37,9 @@ S3_WAIT_S = 0.050
 TB = 1e12
 BILLION = 1e9
 NOTES = (
-    f"prices: {REGION}, as known on {DATED}: bench/prices.py names the pages. No free tier.",
+    f"prices: {REGION}, as known on {DATED}: see batcher/planning/prices.py. No free tier.",
     (
-        f"Lambda: {LAMBDA_CORE_MB:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
+        f"Lambda: {CORE_MB:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
         f" Lambda's runtime client does + {S3_WAIT_S * 1e3:.0f} ms of waiting for S3. Full events."
     ),
     (
@@ -75,7 +76,7 @@ def bills(event: Invocation, one: Contender, parse_s: float, machine: str) -> li
     """Give the bill for one record, a round each."""
     return [
         Bill(
-            lambda_dollars(cpu_s + parse_s + S3_WAIT_S, LAMBDA_CORE_MB, machine) / event.records,
+            lambda_dollars(cpu_s + parse_s + S3_WAIT_S, CORE_MB, machine) / event.records,
             S3_PUT / event.records,
         )
         for cpu_s in one.cpu_s

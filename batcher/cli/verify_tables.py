@@ -1,12 +1,10 @@
-"""Tables of `batcher verify`: by rich on a terminal, aligned text everywhere else."""
+"""Tables of `batcher verify`: what is there, and what is wrong with it."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from batcher.cli.tables import Table, print_table
 from batcher.reading.findings import MEANINGS, printable
 from batcher.reading.names import Family
 from batcher.reading.report import Holding, Report
@@ -17,21 +15,10 @@ SHOWN = 20
 _LAST_MS = 253_402_300_800_000  # the year 10000, where datetime ends
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under a title."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: frozenset[int] = frozenset()
-    """Columns that are right-aligned."""
-
-
 def show(report: Report, place: str) -> None:
     """Print what was found to standard output."""
     for table in tables(report, place):
-        _print(table)
+        print_table(table)
     for line in notes(report):
         print(line)  # noqa: T201  # what a command line is for
 
@@ -107,43 +94,3 @@ def _start(held: Holding, number: int | None) -> str:
     if is_time:
         return datetime.fromtimestamp(number / 1000, UTC).isoformat(timespec="milliseconds")
     return str(number)
-
-
-def _print(table: Table) -> None:
-    if sys.stdout.isatty():
-        try:
-            _print_rich(table)
-        except ImportError:
-            pass
-        else:
-            return
-    print(table.title)  # noqa: T201
-    rows = [row for row in (table.columns, *table.rows) if any(row)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if index in table.numeric else cell.ljust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print(f"  {'  '.join(cells)}".rstrip())  # noqa: T201
-    print()  # noqa: T201
-
-
-def _print_rich(table: Table) -> None:
-    from rich import box  # noqa: PLC0415  # an extra
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table as RichTable  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    drawn = RichTable(
-        title=Text(table.title),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        show_header=any(table.columns),
-    )
-    for index, name in enumerate(table.columns):
-        is_number = index in table.numeric
-        drawn.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*map(Text, row))
-    Console().print(drawn)

@@ -1,0 +1,173 @@
+"""`batcher ddl`: what makes the objects under a root a table, for one engine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from datetime import date
+
+from batcher.cli.flags import settings_from
+from batcher.cli.reader import Reader
+from batcher.errors import SettingsError
+from batcher.settings import Settings
+from batcher.stores.file import folder_of
+from batcher.tables.answer import Answer
+from batcher.tables.athena import athena_ddl
+from batcher.tables.columns import Column, parse_columns
+from batcher.tables.duckdb import duckdb_view
+from batcher.tables.pyarrow import pyarrow_program
+from batcher.tables.sample import columns_of
+from batcher.tables.spark import spark_program
+from batcher.tables.table import Table, Wanted, table_of
+
+ENGINES: dict[str, Callable[[Table], Answer]] = {
+    "athena": athena_ddl,
+    "duckdb": duckdb_view,
+    "spark": spark_program,
+    "pyarrow": pyarrow_program,
+}
+WRITTEN_WITH = ("fanout", "partition_by", "format", "compression")
+"""The settings that objects were written with, and that a reader must know."""
+SAMPLE_LINES = 10_000
+"""The most records that columns are inferred from."""
+LONGEST_LINE_BYTES = 64 * 1024**2
+DONE = 0
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "ddl",
+        help="print what makes the objects a table: Athena, duckdb, Spark, pyarrow",
+        description="Prints what makes the objects under a root a table: statements for Athena "
+        "(partition projection) and duckdb (a view), programs for Spark and pyarrow. Each prunes "
+        "by the partition, through the salt. Without --columns and --sample the table has one "
+        "column, `record`, with the record's text. What to know besides goes to standard error. "
+        "Nothing is read but the sample, and nothing is written.",
+    )
+    parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
+    parser.add_argument("--engine", dest="table_engine", required=True, choices=ENGINES)
+    parser.add_argument("--table", default="", help="its name (default: the root's last folder)")
+    declared = parser.add_mutually_exclusive_group()
+    declared.add_argument(
+        "--columns",
+        metavar="LIST",
+        help="fields that become columns: 'user bigint, tags array<string>, "
+        "at struct<city:string>'; types are boolean, int, bigint, double, string and these",
+    )
+    declared.add_argument(
+        "--sample",
+        metavar="FILE",
+        help=f"infer them from the first {SAMPLE_LINES:,} records of a file, or of -",
+    )
+    parser.add_argument(
+        "--fanouts",
+        metavar="LIST",
+        help="all fanouts that were ever used here, as in 1,16 (default: --fanout)",
+    )
+    parser.add_argument(
+        "--values",
+        action="append",
+        default=[],
+        metavar="COLUMN=LIST",
+        help="all values of a partition by a field, as in customer=acme,globex; may be repeated",
+    )
+    parser.add_argument("--since", metavar="DATE", help="the first day there is, as in 2025-01-31")
+    _add_settings(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; give its exit code."""
+    settings = settings_from(arguments, arguments.place, os.environ)
+    wanted = Wanted(
+        name=arguments.table,
+        columns=_columns(arguments),
+        fanouts=_fanouts(arguments.fanouts),
+        values=_values(arguments.values),
+        since=_date(arguments.since),
+    )
+    table = table_of(settings, _place(settings), wanted)
+    answer = ENGINES[arguments.table_engine](table)
+    print(answer.text, end="")  # noqa: T201  # what a command line is for
+    for note in answer.notes:
+        print(f"batcher: note: {note}", file=sys.stderr)  # noqa: T201
+    return DONE
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add those settings; `--engine` is here the one that reads, so not all can be added."""
+    group = parser.add_argument_group("settings", "as they are where the objects are written")
+    for spec in fields(Settings):
+        if spec.name in WRITTEN_WITH:
+            group.add_argument(
+                f"--{spec.name.replace('_', '-')}",
+                dest=f"setting_{spec.name}",
+                default=argparse.SUPPRESS,
+                metavar=spec.name.rpartition("_")[2].upper(),
+                help=spec.metadata["help"].replace("%", "%%"),
+            )
+
+
+def _place(settings: Settings) -> tuple[str, str]:
+    """Give the scheme and the path of the root."""
+    if settings.bucket.startswith("file:"):
+        return "file", str(folder_of(settings.bucket).absolute())
+    return "s3", "/".join(filter(None, [settings.bucket, settings.root]))
+
+
+def _columns(arguments: argparse.Namespace) -> Sequence[Column]:
+    """Give the declared or the inferred columns."""
+    if arguments.columns is not None:
+        return parse_columns(arguments.columns)
+    if arguments.sample is None:
+        return ()
+    columns = columns_of(asyncio.run(_first_lines(arguments.sample)))
+    if not columns:
+        raise SettingsError([f"sample: {arguments.sample} starts with no JSON object"])
+    return columns
+
+
+async def _first_lines(name: str) -> list[bytes]:
+    """Read the first lines of a file."""
+    reader = Reader([name], LONGEST_LINE_BYTES)
+    lines: list[bytes] = []
+    async for block in reader:
+        lines += block.text.splitlines()
+        if len(lines) >= SAMPLE_LINES:
+            reader.stop()
+    return lines[:SAMPLE_LINES]
+
+
+def _fanouts(text: str | None) -> list[int]:
+    """Read `1,16`."""
+    if text is None:
+        return []
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        fault = f"fanouts: expected powers of two as in 1,16, got {text!r}"
+        raise SettingsError([fault]) from None
+
+
+def _values(given: Sequence[str]) -> dict[str, list[str]]:
+    """Read `customer=acme,globex`, any number of times."""
+    values: dict[str, list[str]] = {}
+    for text in given:
+        column, separator, listed = text.partition("=")
+        if not separator or not listed:
+            raise SettingsError([f"values: expected column=one,other, got {text!r}"])
+        values.setdefault(column, []).extend(listed.split(","))
+    return values
+
+
+def _date(text: str | None) -> date | None:
+    """Read a day."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError([f"since: expected a day as in 2025-01-31, got {text!r}"]) from None

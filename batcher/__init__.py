@@ -8,12 +8,16 @@ if TYPE_CHECKING:
     from batcher.batcher import Batcher
     from batcher.errors import (
         BatcherError,
+        DamagedError,
+        NotFoundError,
         PoisonRecordError,
         RejectedError,
         RetryableError,
         SettingsError,
         UnknownSourceError,
     )
+    from batcher.reading.read_object import ReadObject
+    from batcher.reading.read_objects import ReadObjects, read_objects
     from batcher.receipt import Receipt
     from batcher.settings import Settings
     from batcher.ticket import Ticket
@@ -23,7 +27,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Batcher",
     "BatcherError",
+    "DamagedError",
+    "NotFoundError",
     "PoisonRecordError",
+    "ReadObject",
+    "ReadObjects",
     "Receipt",
     "RejectedError",
     "RetryableError",
@@ -32,9 +40,18 @@ __all__ = [
     "Ticket",
     "UnknownSourceError",
     "__version__",
+    "read_objects",
 ]
 
-_HOMES = {"Batcher": "batcher", "Receipt": "receipt", "Settings": "settings", "Ticket": "ticket"}
+_HOMES = {
+    "Batcher": "batcher",
+    "ReadObject": "reading.read_object",
+    "ReadObjects": "reading.read_objects",
+    "Receipt": "receipt",
+    "Settings": "settings",
+    "Ticket": "ticket",
+    "read_objects": "reading.read_objects",
+}
 
 
 def __getattr__(name: str) -> object:

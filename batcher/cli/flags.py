@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import fields
 
-from batcher.errors import SettingsError
+from batcher.place import parse_destination
 from batcher.settings import PREFIX, Settings
 
 
@@ -39,19 +39,3 @@ def settings_from(
         if name.startswith("setting_")
     }
     return Settings.from_env(environ, **given | parse_destination(destination))
-
-
-def parse_destination(destination: str) -> dict[str, str]:
-    """Give `bucket` and `root` of `s3://bucket/root`, or of a folder as `file://folder`.
-
-    Raises:
-        SettingsError: it is neither.
-    """
-    scheme, separator, rest = destination.partition("://")
-    if separator and scheme == "s3" and rest:
-        bucket, _, root = rest.partition("/")
-        return {"bucket": bucket, "root": root}
-    if separator and scheme == "file" and rest:
-        return {"bucket": destination, "root": ""}
-    fault = f"destination: {destination!r} is neither s3://bucket/root nor file://folder"
-    raise SettingsError([fault])

@@ -23,6 +23,8 @@ class Kind(StrEnum):
     """A name or a place that batcher does not give."""
     OVERLAP = "overlap"
     """Two objects of one shard and partition whose ranges overlap: duplicates, perhaps."""
+    COVERED = "covered"
+    """A stream's object whose records are all in another one: readers leave it out."""
     OPEN_UPLOAD = "open_upload"
     """A multipart upload that was never completed, or is not yet: its parts cost money."""
     UNREADABLE = "unreadable"
@@ -36,6 +38,7 @@ MEANINGS = {
     Kind.NO_METADATA: "no metadata of batcher's",
     Kind.FOREIGN: "no name or place of batcher's",
     Kind.OVERLAP: "sequence numbers overlap: possible duplicates",
+    Kind.COVERED: "all in another object",
     Kind.OPEN_UPLOAD: "multipart upload not completed",
     Kind.UNREADABLE: "the store would not give it",
 }

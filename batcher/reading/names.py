@@ -21,6 +21,8 @@ from batcher.keys import (
 from batcher.run import Naming
 
 MAX_SALT_DIGITS = 16
+CHECK_FOLDER = "_check"
+"""Of quarantine: what `batcher check` has written to try the bucket; no reader takes it."""
 _SALT = re.compile(rf"[01]{{1,{MAX_SALT_DIGITS}}}")
 _FOLDER = re.compile(r"[A-Za-z0-9._=~%-]+")  # as `batcher.partition` makes them
 _DATE = re.compile(r"dt=\d{4}-\d\d-\d\d")
@@ -77,11 +79,19 @@ class Name:
     """From the format on: `.ndjson.gz`."""
     quarantined_from: str = ""
     """The source of the bad records in it; empty for data."""
+    time_s: float | None = None
+    """The time in its name, in seconds since 1970: a queue's oldest, or when a program's batch was
+    opened; None for streams and FIFO queues, whose names have sequence numbers."""
 
     @property
     def is_quarantine(self) -> bool:
         """Whether bad records are in it."""
         return bool(self.quarantined_from)
+
+    @property
+    def has_shard(self) -> bool:
+        """Whether its name says which shard it is of; a DynamoDB stream's does not."""
+        return _SHARD.fullmatch(self.stem) is not None
 
     @property
     def is_json(self) -> bool:
@@ -105,6 +115,16 @@ def stream_and_shard(stem: str) -> tuple[str, str]:
     return (unquote(found["stream"]), unquote(found["shard"])) if found else (unquote(stem), "")
 
 
+def is_salt(folder: str) -> bool:
+    """Say whether a folder right under the root is a salt, whatever the fanout was."""
+    return _SALT.fullmatch(folder) is not None
+
+
+def is_check(key: str, root: str) -> bool:
+    """Say whether a key is one that `batcher check` has left, which holds no record."""
+    return key.startswith("/".join(filter(None, [root, QUARANTINE_FOLDER, f"{CHECK_FOLDER}/"])))
+
+
 def read_name(key: str, root: str) -> Name:
     """Read the key of an object under `root`.
 
@@ -118,7 +138,7 @@ def read_name(key: str, root: str) -> Name:
     *folders, file = key.removeprefix(start).split("/")
     if folders and folders[0] == QUARANTINE_FOLDER:
         return _read_quarantine(key, folders, file)
-    salt_digits = folders.pop(0) if folders and _SALT.fullmatch(folders[0]) else ""
+    salt_digits = folders.pop(0) if folders and is_salt(folders[0]) else ""
     if not salt_digits and folders and folders[0].startswith("_"):
         msg = f"batcher has no folder {folders[0]!r:.100} of its own"
         raise ForeignError(msg)
@@ -129,11 +149,12 @@ def read_name(key: str, root: str) -> Name:
     text, suffix = _divided(file)
     if not salt_digits and not folders and text.startswith("%5F"):
         text = f"_{text.removeprefix('%5F')}"  # right under the root `_` is batcher's own
-    naming, stem, first = _read_form(text)
+    naming, stem, first, time_s = _read_form(text)
     if salt_digits and salt(text, 1 << len(salt_digits)) != salt_digits:
         msg = f"its name does not belong under the salt {salt_digits}"
         raise ForeignError(msg)
-    return Name(key, salt_digits, "/".join(folders), naming, stem, first, suffix)
+    partition = "/".join(folders)
+    return Name(key, salt_digits, partition, naming, stem, first, suffix, time_s=time_s)
 
 
 def _read_quarantine(key: str, folders: list[str], file: str) -> Name:
@@ -146,8 +167,8 @@ def _read_quarantine(key: str, folders: list[str], file: str) -> Name:
     if suffix != QUARANTINE_SUFFIX:
         msg = f"quarantine objects end with {QUARANTINE_SUFFIX}"
         raise ForeignError(msg)
-    naming, stem, first = _read_form(text)
-    return Name(key, "", "/".join(folders), naming, stem, first, suffix, source)
+    naming, stem, first, time_s = _read_form(text)
+    return Name(key, "", "/".join(folders), naming, stem, first, suffix, source, time_s)
 
 
 def _divided(file: str) -> tuple[str, str]:
@@ -159,10 +180,17 @@ def _divided(file: str) -> tuple[str, str]:
     raise ForeignError(msg)
 
 
-def _read_form(text: str) -> tuple[Naming, str, int | None]:
+def _read_form(text: str) -> tuple[Naming, str, int | None, float | None]:
     """Read a name without its suffix."""
     for naming, form in _FORMS.items():
         if found := form.fullmatch(text):
-            return naming, found["stem"], int(found["first"]) if found["first"] else None
+            number = found["first"]
+            time_ms = None
+            if naming is Naming.FRESH:
+                time_ms = int(text[:13].replace("-", ""), 16)  # Source: RFC 9562, section 5.7
+            elif naming is Naming.MESSAGE_SET and len(number) == TIME_DIGITS:
+                time_ms = int(number)
+            time_s = None if time_ms is None else time_ms / 1000
+            return naming, found["stem"], int(number) if number else None, time_s
     msg = f"no name of batcher's has the form of {text!r:.100}"
     raise ForeignError(msg)

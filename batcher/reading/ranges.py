@@ -8,8 +8,14 @@ DynamoDB stream, whose names have no shard), ranges overlap without any record b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batcher.run import Naming
+
+if TYPE_CHECKING:
+    from batcher.reading.names import Name
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,6 +26,15 @@ class Range:
     last: int
     """As its metadata says; its first, where nobody has said it."""
     key: str
+
+
+def range_of(name: Name, metadata: Mapping[str, str]) -> Range | None:
+    """Give the range of a stream's object; None for all others."""
+    if name.naming is not Naming.SEQUENCE or name.first is None:
+        return None
+    said = metadata.get("batcher-last", "")
+    last = int(said) if said.isdecimal() else name.first
+    return Range(name.first, max(name.first, last), name.key)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from batcher.errors import BatcherError, DamagedError, NotFoundError, RetryableE
 from batcher.reading.decoder import Decoder
 from batcher.reading.findings import Finding, Kind, printable
 from batcher.reading.inspection import Inspection
-from batcher.reading.names import ForeignError, Name, read_name
+from batcher.reading.names import ForeignError, Name, is_check, read_name
 from batcher.reading.report import Report
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ class Verify:
 
     async def _list(self) -> None:
         async for listed in self._reader.list_objects(f"{self._root}/" if self._root else ""):
+            if is_check(listed.key, self._root):
+                continue
             self.listed_bytes += listed.size_bytes
             await self._queue.put(listed)
         self.is_listed = True

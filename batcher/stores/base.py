@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class About:
+
+class About(Struct, frozen=True):
     """What an object carries beside its body."""
 
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An object as the store has it."""
 
     etag: str
@@ -77,8 +76,7 @@ class ObjectStore(Protocol):
         """Let go of connections; objects stay."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """An object as a listing shows it."""
 
     key: str
@@ -88,8 +86,14 @@ class Listed:
     """When it was written, in seconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dangling:
+class Folder(Struct, frozen=True):
+    """What the keys of some objects start with, up to a slash."""
+
+    prefix: str
+    """From the start of the key to the slash, which is its last character."""
+
+
+class Dangling(Struct, frozen=True):
     """A multipart upload that is open: its parts cost money, and no reader sees them."""
 
     key: str
@@ -97,8 +101,7 @@ class Dangling:
     """When it was opened, in seconds since 1970."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """An object that is being read."""
 
     stored: Stored
@@ -108,10 +111,18 @@ class Opened:
 
 
 class ObjectReader(Protocol):
-    """A place whose objects are read back: what `verify` and `replay` need beside a store."""
+    """A place whose objects are read back: what `verify`, `replay` and `cat` need."""
 
     def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
         """Give every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
+
+    def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """Give what lies directly under `prefix`, in any order; errors as in `list_objects`.
+
+        These are the objects whose keys have no slash after `prefix`, and, each once, the folders
+        that all other keys go on with; what is in a folder costs nothing. A folder of files may
+        turn out to be empty.
+        """
 
     def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
         """Give every multipart upload that is open under `prefix`."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from batcher.errors import NotFoundError, RejectedError, RetryableError
-from batcher.stores.base import Dangling, Listed, Opened, Stored
+from batcher.stores.base import Dangling, Folder, Listed, Opened, Stored
 from batcher.stores.file import META, read_meta
 from batcher.uninterrupted import uninterrupted
 
@@ -38,13 +38,25 @@ class FileReader:
     async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
         """Give objects folder by folder; see `ObjectReader.list_objects`."""
         async for key, stat in self._files(prefix):
-            if not key.rpartition("/")[2].startswith("."):
-                etag = await asyncio.to_thread(self._etag, key)
-                yield Listed(key, stat.st_size, etag, stat.st_mtime)
+            if not _is_hidden(key):
+                yield await self._listed(key, stat)
+
+    async def _listed(self, key: str, stat: os.stat_result) -> Listed:
+        etag = await asyncio.to_thread(self._etag, key)
+        return Listed(key, stat.st_size, etag, stat.st_mtime)
 
     def _etag(self, key: str) -> str:
         with _translated(key):
             return str(read_meta(self.folder, key).get("etag", ""))
+
+    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """Give objects and folders by name; see `ObjectReader.list_folder`."""
+        entries = self._look(prefix.rpartition("/")[0], prefix)
+        for key, stat in await asyncio.to_thread(lambda: list(entries)):
+            if stat is None:
+                yield Folder(f"{key}/")
+            elif not _is_hidden(key):
+                yield await self._listed(key, stat)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
         """Give temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
@@ -62,44 +74,52 @@ class FileReader:
         """Give every file whose key starts with `prefix`, and what the system says of it."""
         waiting = [prefix.rpartition("/")[0]]
         while waiting:
-            folder = waiting.pop()
-            with _translated(folder or str(self.folder)):
-                try:
-                    entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                folders = []
-                for entry in entries:
-                    key = f"{folder}/{entry.name}" if folder else entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        if key != META and f"{key}/".startswith(prefix):
-                            folders.append(key)
-                    elif key.startswith(prefix):
-                        try:
-                            yield key, entry.stat()
-                        except FileNotFoundError:
-                            continue  # gone meanwhile, as temporary files are
-                waiting += reversed(folders)
+            folders = []
+            for key, stat in self._look(waiting.pop(), prefix):
+                if stat is None:
+                    folders.append(key)
+                else:
+                    yield key, stat
+            waiting += reversed(folders)
+
+    def _look(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
+        """Give what in `folder` belongs to `prefix`: files with their figures, folders without."""
+        with _translated(folder or str(self.folder)):
+            try:
+                entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            for entry in entries:
+                key = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    if key != META and f"{key}/".startswith(prefix):
+                        yield key, None
+                elif key.startswith(prefix):
+                    try:
+                        yield key, entry.stat()
+                    except FileNotFoundError:
+                        continue  # gone meanwhile, as temporary files are
 
     @asynccontextmanager
     async def reading(self, key: str) -> AsyncIterator[Opened]:
         """Open one object; see `ObjectReader.reading`."""
-        file, opened = await uninterrupted(asyncio.to_thread(self._open, key))
-        try:
-            yield opened
-        finally:
-            file.close()
+        with ExitStack() as files:  # which has the file also where the waiting was cancelled
+            yield await uninterrupted(asyncio.to_thread(self._open, key, files))
 
-    def _open(self, key: str) -> tuple[IO[bytes], Opened]:
+    def _open(self, key: str, files: ExitStack) -> Opened:
         with _translated(key):
-            file = (self.folder / key).open("rb", buffering=0)
+            file = files.enter_context((self.folder / key).open("rb", buffering=0))
             size_bytes = os.fstat(file.fileno()).st_size
             meta = read_meta(self.folder, key)
         stored = Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
-        return file, Opened(stored, meta.get("content_type", ""), _pieces(key, file))
+        return Opened(stored, meta.get("content_type", ""), _pieces(key, file))
 
     async def aclose(self) -> None:
         """Do nothing: the files stay."""
+
+
+def _is_hidden(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(".")
 
 
 async def _pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:

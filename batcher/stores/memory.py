@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from batcher.errors import NotFoundError, PreconditionFailedError, RejectedError, UploadLostError
 from batcher.parts import MAX_PARTS, MIN_PART_BYTES
-from batcher.stores.base import About, Dangling, Listed, Opened, Stored
+from batcher.stores.base import About, Dangling, Folder, Listed, Opened, Stored
 
 PIECE_BYTES = 1024**2
 
@@ -64,6 +64,17 @@ class MemoryStore:
         for key in sorted(self.objects):
             if key.startswith(prefix) and (there := self.objects.get(key)) is not None:
                 yield Listed(key, there.stored.size_bytes, there.stored.etag, 0.0)
+
+    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """Give objects and folders by key; see `ObjectReader.list_folder`."""
+        given = ""
+        async for listed in self.list_objects(prefix):
+            folder, slash, _ = listed.key.removeprefix(prefix).partition("/")
+            if not slash:
+                yield listed
+            elif (found := f"{prefix}{folder}/") != given:
+                yield Folder(found)
+                given = found
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
         """Give open uploads; see `ObjectReader.list_uploads`."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from batcher.errors import RejectedError, RetryableError
-from batcher.stores.base import Dangling, Listed, Opened, Stored
+from batcher.stores.base import Dangling, Folder, Listed, Opened, Stored
 from batcher.stores.s3_client import S3Client
 
 if TYPE_CHECKING:
@@ -35,13 +35,25 @@ class S3Reader:
 
     async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
         """Give objects in the order of the server; see `ObjectReader.list_objects`."""
+        async for page in self._pages(prefix):
+            for listed in _listed(page):
+                yield listed
+
+    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """Give objects and folders, page by page; see `ObjectReader.list_folder`."""
+        async for page in self._pages(prefix, Delimiter="/"):
+            for folder in page.get("CommonPrefixes", ()):
+                yield Folder(folder["Prefix"])
+            for listed in _listed(page):
+                yield listed
+
+    async def _pages(self, prefix: str, **more: str) -> AsyncIterator[dict[str, Any]]:
         asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix, "MaxKeys": self._page}
+        asked |= more
         while True:
             async with self._client.calling("ListObjectsV2", prefix) as client:
                 answer = await client.list_objects_v2(**asked)
-            for found in answer.get("Contents", ()):
-                modified_s = found["LastModified"].timestamp()
-                yield Listed(found["Key"], found["Size"], found["ETag"], modified_s)
+            yield answer
             if not answer.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = answer["NextContinuationToken"]
@@ -89,6 +101,11 @@ class S3Reader:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+def _listed(page: dict[str, Any]) -> Iterator[Listed]:
+    for found in page.get("Contents", ()):
+        yield Listed(found["Key"], found["Size"], found["ETag"], found["LastModified"].timestamp())
 
 
 def _ended_early(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:

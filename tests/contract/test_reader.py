@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from batcher.errors import BatcherError, NotFoundError
 from batcher.parts import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.stores import About, ObjectReader, ObjectStore, Upload, open_reader
+from batcher.stores.base import Folder
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from batcher.stores.s3_reader import S3Reader
@@ -66,6 +68,7 @@ async def test_nothing_is_listed_where_nothing_is(reader: ObjectReader) -> None:
     assert await listed(reader, "") == []
     assert await listed(reader, "events/") == []
     assert [found async for found in reader.list_uploads("")] == []
+    assert [found async for found in reader.list_folder("")] == []
 
 
 async def test_every_object_is_listed_once_page_by_page(
@@ -84,6 +87,46 @@ async def test_a_prefix_is_the_start_of_a_key(store: ObjectStore, reader: Object
         await store.put(key, b"x", ABOUT)
     for prefix in ("", "a", "ab", "ab/", "ab/c", "ab/c/", "ab/c/1", "ab/c/1/", "abc", "b/a", "x"):
         assert await listed(reader, prefix) == [key for key in keys if key.startswith(prefix)]
+
+
+async def in_folder(reader: ObjectReader, prefix: str) -> list[str]:
+    """Give what lies directly under a prefix: keys, and folders by the slash at their ends."""
+    found = [entry async for entry in reader.list_folder(prefix)]
+    return sorted(entry.prefix if isinstance(entry, Folder) else entry.key for entry in found)
+
+
+async def test_a_folder_is_what_lies_directly_in_it(
+    store: ObjectStore, reader: ObjectReader
+) -> None:
+    """Each folder once, however many objects and pages it has; a prefix may end within a name."""
+    for key in ("0/dt=1/a", "0/dt=1/b/c", "0/dt=2/a", "0/x", "0/y", "01/dt=1/a", "0-", "z"):
+        await store.put(key, b"x", ABOUT)
+    for number in range(5):
+        await store.put(f"0/dt=3/{number}", b"x", ABOUT)
+    expected = {
+        "": ["0-", "0/", "01/", "z"],
+        "0": ["0-", "0/", "01/"],
+        "0/": ["0/dt=1/", "0/dt=2/", "0/dt=3/", "0/x", "0/y"],
+        "0/d": ["0/dt=1/", "0/dt=2/", "0/dt=3/"],
+        "0/dt=1": ["0/dt=1/"],
+        "0/dt=1/": ["0/dt=1/a", "0/dt=1/b/"],
+        "0/x": ["0/x"],
+        "0/x/": [],
+        "nothing/": [],
+    }
+    assert {prefix: await in_folder(reader, prefix) for prefix in expected} == expected
+
+
+async def test_an_object_in_a_folder_is_as_a_listing_tells_it(
+    store: ObjectStore, reader: ObjectReader
+) -> None:
+    """With size, tag and time; names are as they are, whatever stands in them."""
+    for key in KEYS:
+        await store.put(key, b"hello\n", ABOUT)
+    for key in KEYS:
+        (whole,) = [found async for found in reader.list_objects(key)]
+        folder, slash, _ = key.rpartition("/")
+        assert whole in [entry async for entry in reader.list_folder(f"{folder}{slash}")]
 
 
 async def test_a_listing_tells_size_tag_and_time(
@@ -202,6 +245,8 @@ async def test_a_bucket_that_is_not_there_is_named(kit: Kit) -> None:
         with pytest.raises(BatcherError, match="create it, or correct `bucket`"):
             await listed(reader, "")
         with pytest.raises(BatcherError, match="create it, or correct `bucket`"):
+            await in_folder(reader, "")
+        with pytest.raises(BatcherError, match="create it, or correct `bucket`"):
             await _read(reader, KEY)
     finally:
         await reader.aclose()
@@ -226,9 +271,24 @@ async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:
     (tmp_path / "a/.DS_Store").write_bytes(b"")
     reader = kit.open_reader()
     assert [(o.key, o.etag) async for o in reader.list_objects("")] == [("a/b", "")]
+    assert await in_folder(reader, "") == ["a/"]
+    assert await in_folder(reader, "a/") == ["a/b"]
     assert [upload async for upload in reader.list_uploads("")] == []
     async with reader.reading("a/b") as opened:
         assert (opened.stored.metadata, opened.content_type) == ({}, "")
+
+
+async def test_a_file_is_closed_also_if_its_opening_was_cancelled(tmp_path: Path) -> None:
+    """Else a warning would fail us when it is collected."""
+    kit = FileKit(tmp_path)
+    await kit.open().put("a/b", b"x", ABOUT)
+    for _ in range(20):
+        opening = asyncio.ensure_future(_read(kit.open_reader(), "a/b"))
+        await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    gc.collect()
 
 
 async def test_a_folder_that_may_not_be_read_is_told(
@@ -247,6 +307,8 @@ async def test_a_folder_that_may_not_be_read_is_told(
     monkeypatch.setattr("os.scandir", denied)
     with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied: check who"):
         await listed(reader, "")
+    with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied: check who"):
+        await in_folder(reader, "")
 
 
 async def test_moto_is_a_server_of_many_pages(

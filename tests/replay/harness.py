@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ from batcher.replay.lines import Wanted
 from batcher.replay.objects import Objects
 from batcher.replay.replay import Replay, Tally
 from batcher.stores import About, Stored, Upload
-from batcher.stores.base import Dangling, Listed, Opened
+from batcher.stores.base import Dangling, Folder, Listed, Opened
 from batcher.stores.memory import MemoryObject, MemoryStore
 from unit.examples import ARRIVAL_S, kinesis_record, message, settings_of
 
@@ -128,6 +128,10 @@ class Dying:
         await self._before(f"list {prefix}")
         async for listed in self.inner.list_objects(prefix):
             yield listed
+
+    def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """See `ObjectReader.list_folder`."""
+        return self.inner.list_folder(prefix)
 
     def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
         """See `ObjectReader.list_uploads`."""

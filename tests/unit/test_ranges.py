@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.reading.ranges import Range, Ranges
+from batcher.reading.names import read_name
+from batcher.reading.ranges import Range, Ranges, range_of
 
 
 def found(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
@@ -43,3 +44,17 @@ def test_other_shards_and_partitions_do_not_overlap() -> None:
     for stem, partition in (("s", "p"), ("s", "q"), ("t", "p")):
         ranges.add(stem, partition, Range(1, 9, f"{stem}{partition}"))
     assert list(ranges.overlaps()) == []
+
+
+@pytest.mark.parametrize(("said", "last"), [("9", 9), ("3", 5), ("x", 5), ("", 5), (None, 5)])
+def test_a_range_is_told_by_the_name_and_the_metadata(said: str | None, last: int) -> None:
+    """Where nobody says its end, or nonsense, it is its beginning."""
+    name = read_name(f"orders-shardId-000000000003-{5:064d}.ndjson.gz", "")
+    metadata = {} if said is None else {"batcher-last": said}
+    assert range_of(name, metadata) == Range(5, last, name.key)
+
+
+def test_what_is_of_no_stream_has_no_range() -> None:
+    """A queue's number is a time."""
+    name = read_name(f"jobs-1795417200000-{'ab' * 16}.ndjson.gz", "")
+    assert range_of(name, {"batcher-last": "7"}) is None

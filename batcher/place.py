@@ -1,0 +1,21 @@
+"""Place: where objects lie, as users write it: `s3://bucket/root` or `file://folder`."""
+
+from __future__ import annotations
+
+from batcher.errors import SettingsError
+
+
+def parse_destination(destination: str) -> dict[str, str]:
+    """Give `bucket` and `root` of `s3://bucket/root`, or of a folder as `file://folder`.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    scheme, separator, rest = destination.partition("://")
+    if separator and scheme == "s3" and rest:
+        bucket, _, root = rest.partition("/")
+        return {"bucket": bucket, "root": root}
+    if separator and scheme == "file" and rest:
+        return {"bucket": destination, "root": ""}
+    fault = f"destination: {destination!r} is neither s3://bucket/root nor file://folder"
+    raise SettingsError([fault])

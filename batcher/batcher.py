@@ -26,7 +26,7 @@ from batcher.keys import FreshNames
 from batcher.policy import BatchLimits, FlushReason
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
-from batcher.stores import ObjectStore, open_store
+from batcher.stores import ObjectStore, in_slots, open_store
 from batcher.ticket import ManyTicket, OneTicket
 from batcher.uninterrupted import uninterrupted
 from batcher.writer import Writer
@@ -76,7 +76,10 @@ class Batcher:
         """What has happened so far."""
         self.budget = Budget(settings.budget_bytes)
         """The bytes held now, and at most so far."""
-        self._store = open_store(settings, self.counts.retried) if store is None else store
+        if store is None:
+            self._store = open_store(settings, self.counts.retried)
+        else:
+            self._store = in_slots(store, settings.concurrency)
         self._intake = Intake(settings, transform)
         self._clock = clock
         self._wall_clock = wall_clock
@@ -180,6 +183,7 @@ class Batcher:
         """
         self._is_closed = True
         self._launch(self._open.seal_all(FlushReason.DRAIN))
+        self._dispatch.cancel()  # before the loop lets them begin
         await self._release()
 
     async def _release(self) -> None:

@@ -36,6 +36,8 @@ class Counts(Struct):
     """Records of batches that could not be written."""
     retries: int = 0
     """Requests that were sent again, for the store was busy or did not answer."""
+    oldest_age_s: float = 0.0
+    """The longest time from a record's arrival at its source until it was durable."""
     flushes: Counter[str] = field(default_factory=Counter)
     """Sealed batches by `FlushReason`."""
 
@@ -49,8 +51,9 @@ class Counts(Struct):
         self.left_out += sum(map(len, admitted.left_out)) - admitted.dropped
         self.refused += len(admitted.refused)
 
-    def written(self, batch: Batch, receipt: Receipt) -> None:
-        """Count a durable object."""
+    def written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
+        """Count an object that is durable at `now_s`, in seconds since 1970."""
+        self.oldest_age_s = max(self.oldest_age_s, now_s - batch.oldest_s)
         if receipt.quarantined:
             self.quarantined += receipt.records
             return
@@ -58,3 +61,22 @@ class Counts(Struct):
         self.objects += 1
         self.bytes_in += batch.size_bytes
         self.bytes_out += receipt.size_bytes
+
+
+class Requests(Struct):
+    """What was sent to the store, attempt by attempt; an attempt is counted when it has ended."""
+
+    sent: int = 0
+    """Attempts of any kind."""
+    sent_bytes: int = 0
+    """Bytes of bodies, those that were sent again counted again."""
+    puts_s: list[float] = field(default_factory=list)
+    """How long each attempt to put an object or a part took, whatever came of it."""
+    throttles: Counter[str] = field(default_factory=Counter)
+    """Attempts that were refused for there were too many, by the prefix of their keys."""
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.sent = self.sent_bytes = 0
+        self.puts_s.clear()
+        self.throttles.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,9 +13,10 @@ from msgspec import Struct, field
 from batcher import deadline
 from batcher.batch import Batch, OpenBatches
 from batcher.budget import Budget
+from batcher.check import Reason
 from batcher.counts import Counts
 from batcher.dispatch import Dispatch
-from batcher.errors import PoisonRecordError, RejectedError, RetryableError
+from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.flight import Flight
 from batcher.ledger import Ledger
 from batcher.policy import BatchLimits, FlushReason
@@ -89,15 +91,25 @@ class Delivery:
         writer: Writer,
         settings: Settings,
         fresh_name: Callable[[], str],
-        counts: Counts | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Decide by `intake`, and write by `writer`; `fresh_name` gives a UUIDv7 at each call."""
+        """Decide by `intake`, and write by `writer`.
+
+        Args:
+            intake: decides what becomes of each record.
+            writer: writes one batch.
+            settings: the limits.
+            fresh_name: gives a UUIDv7 at each call.
+            clock: seconds since 1970, as arrivals are told.
+        """
         self._intake = intake
         self._writer = writer
         self._settings = settings
         self._fresh_name = fresh_name
-        self.counts = Counts() if counts is None else counts
-        """What has happened since the environment started."""
+        self._clock = clock
+        self.counts = Counts()
+        """What has happened since this was put here: who wants an event's own, puts a new one."""
 
     async def deliver(self, event: Event, deadline_s: float | None) -> Delivered:
         """Write an event's records, until all outcomes are known or the deadline is there.
@@ -116,7 +128,9 @@ class Delivery:
                 delivered.ledger.settle(run.positions)
             for bad in admitted.refused:
                 delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
-        dispatch = Dispatch(self._writer, self.counts, self._settings.concurrency)
+        dispatch = Dispatch(
+            self._writer, self.counts, self._settings.concurrency, clock=self._clock
+        )
         flights: list[Flight] = []
         try:
             async with asyncio.timeout_at(deadline_s):
@@ -173,12 +187,25 @@ def failure(delivered: Delivered, records: int) -> Exception:
     if delivered.was_cut:
         why = "the deadline was there: raise the function's timeout, or lower the batch size"
     else:
-        why = str(severe)
+        why = "unknown" if severe is None else told(severe)
     text = f"{open_count} of {records} records are not durable and must come again: {why}"
     kind = RejectedError if isinstance(severe, RejectedError) else RetryableError
     error = kind(text)
     error.__cause__ = severe
     return error
+
+
+def told(error: Exception) -> str:
+    """Tell an error for logs: nothing of it is a payload's, as a bug's or a user's text may be."""
+    if isinstance(error, PoisonRecordError) and error.reason == Reason.TRANSFORM:
+        return f"record {error.position}: {error.reason}: {error.detail.partition(':')[0]}"
+    if isinstance(error, BatcherError):
+        return str(error)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "" if trace is None else f" in {trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
+    return f"{type(error).__name__}{where}: no error that a store should raise"
 
 
 def _may_be_cut(run: Run, settings: Settings) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from batcher.errors import BatcherError, RetryableError
 from batcher.policy import FlushReason
+from batcher.seats import Seats, taken
 from batcher.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
@@ -27,21 +29,24 @@ class Dispatch:
         counts: Counts,
         workers: int,
         on_failure: Callable[[Flight], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Carry at most `workers` sealed batches at a time.
+        """Carry at most `workers` sealed batches at a time, those that only wait not counted.
 
         Args:
             writer: writes one flight.
             counts: told of every outcome.
-            workers: batches carried side by side; the writer bounds the requests.
+            workers: batches carried side by side; the store bounds the requests.
             on_failure: called when a flight has failed, before its outcome is known.
+            clock: seconds since 1970, as arrivals are told.
         """
         self._writer = writer
         self._counts = counts
-        self._workers = workers
+        self._seats = Seats(workers, self._begin)
         self._on_failure = on_failure
+        self._clock = clock
         self._ready: deque[Flight] = deque()
-        self._working = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._under_way: set[Flight] = set()
 
@@ -54,9 +59,7 @@ class Dispatch:
             return
         self._under_way.add(flight)
         self._ready.append(flight)
-        if self._working < self._workers:
-            self._working += 1
-            self._start(self._work())
+        self._begin()
 
     async def carry(self, flight: Flight) -> None:
         """Write a sealed flight in the caller's own task: nothing else is there to be done."""
@@ -83,10 +86,14 @@ class Dispatch:
         """Cancel all flights, and wait until nothing of them is left, even when cancelled."""
         await uninterrupted(self._abort())
 
-    async def _abort(self) -> None:
+    def cancel(self) -> None:
+        """Cancel all flights; those whose tasks have not begun never do."""
         self._ready.clear()
         for task in self._tasks:
             task.cancel()
+
+    async def _abort(self) -> None:
+        self.cancel()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
         for flight in list(self._under_way):  # their tasks had not begun
@@ -102,13 +109,19 @@ class Dispatch:
         if not task.cancelled():
             task.exception()  # an interrupt, which the loop has raised already; no flight is lost
 
+    def _begin(self) -> None:
+        """Let a worker begin, if there is a flight for it and a seat."""
+        if self._ready and self._seats.take_nowait():
+            self._start(self._work())
+
     async def _work(self) -> None:
-        """Carry ready flights, one after another, until none is left."""
+        """Carry ready flights, one after another, until none is left, or others work enough."""
+        taken.set(self._seats)
         try:
-            while self._ready:
+            while self._ready and not self._seats.is_over:
                 await self._carry(self._ready.popleft())
         finally:
-            self._working -= 1
+            self._seats.give_back()
 
     async def _carry(self, flight: Flight) -> None:
         """Write one flight and make its outcome known, whatever it is."""
@@ -124,7 +137,7 @@ class Dispatch:
             raise
         else:
             self._under_way.discard(flight)
-            self._counts.written(flight.batch, receipt)
+            self._counts.written(flight.batch, receipt, self._clock())
             flight.succeed(receipt)
 
     def _failed(self, flight: Flight, error: Exception) -> None:

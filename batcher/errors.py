@@ -28,6 +28,20 @@ class RetryableError(BatcherError):
         self.retry_after_s = retry_after_s
 
 
+class ThrottledError(RetryableError):
+    """The store asks for fewer requests a second.
+
+    Raised by stores, answered by the pace of the prefix, which slows down (`batcher.pace`).
+    """
+
+
+class TooLateError(RetryableError):
+    """The request was not sent: its turn would come after its deadline, or nobody knows when.
+
+    Raised by the pacing; the records are handed back at once, for no repetition would come sooner.
+    """
+
+
 class UploadLostError(RetryableError):
     """A multipart upload is gone, or has lost a race: all of its parts must be sent again.
 

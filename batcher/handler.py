@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from batcher.counts import Counts
 from batcher.delivery import Delivered, Delivery, failure
 from batcher.intake import Intake
 from batcher.keys import FreshNames
+from batcher.metrics import Invocation
+from batcher.reporter import Reporter, log_outcome
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from batcher.stores import ObjectStore, open_store
+from batcher.stores import ObjectStore, in_slots, open_store
+from batcher.stores.metered import MeteredStore
 from batcher.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,7 +35,14 @@ class Context(Protocol):
         """Give the time until the function is killed."""
 
 
-log = logging.getLogger("batcher")
+class LambdaHandler(Protocol):
+    """What `make_handler` gives: a plain function, for some decorators take nothing else."""
+
+    def __call__(self, event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+        """See `Handler.__call__`."""
+
+    def close(self) -> None:
+        """See `Handler.close`."""
 
 
 class Handler:
@@ -48,14 +58,19 @@ class Handler:
         *,
         transform: Transform | None = None,
         store: ObjectStore | None = None,
+        metrics: Callable[[str], object] | None = None,
     ) -> None:
         """Set up; see `make_handler`."""
         self._settings = settings
         self._transform = transform
         self._store = store
+        self._metrics = metrics
+        self._opened: ObjectStore | None = None
         self._runner: asyncio.Runner | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._delivery: Delivery | None = None
+        self._reporter: Reporter | None = None
+        self._counts = Counts()
 
     def __call__(self, event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records, and answer with what is not durable.
@@ -74,19 +89,46 @@ class Handler:
             self._runner = asyncio.Runner()
         # Not Runner.run: it would set a handler for Ctrl-C and back, 0.1 ms an event, for nobody
         loop = self._runner.get_loop()
-        entered_s = loop.time()
+        began_s = loop.time()
         if self._settings is None:
             self._settings = Settings.from_env(os.environ)
-        settings = self._settings
+        if self._reporter is None and (self._metrics or "AWS_LAMBDA_FUNCTION_NAME" in os.environ):
+            self._reporter = Reporter(os.environ, self._metrics)
+        self._counts = Counts()
+        invocation = Invocation() if self._reporter is None else self._reporter.begin(context)
+        invocation.began_s = began_s
+        try:
+            return self._handle(event, context, self._settings, loop, invocation)
+        except Exception as error:
+            invocation.error = type(error).__name__
+            raise
+        finally:
+            if self._reporter is not None:
+                invocation.seconds = loop.time() - began_s
+                self._reporter.end(invocation, self._counts)
+
+    def _handle(
+        self,
+        event: Any,  # noqa: ANN401  # JSON
+        context: Context | None,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        invocation: Invocation,
+    ) -> dict[str, Any]:
+        """See `__call__`; what is found out on the way is noted on `invocation`."""
         found = read_event(event, time.time())
+        invocation.source = found.source
         if not found.positions:
             return {"receipts": [], "quarantined": 0} if found.is_direct else _answer([])
+        invocation.records = invocation.failed = len(found.positions)
         deadline_s = None
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
-            deadline_s = entered_s + left_s - settings.deadline_margin_s
+            deadline_s = invocation.began_s + left_s - settings.deadline_margin_s
         delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
-        _report(found, delivered)
+        invocation.failed = len(delivered.ledger)
+        invocation.was_cut = delivered.was_cut
+        log_outcome(found, delivered)
         return respond(found, delivered, partial_response=settings.partial_response)
 
     async def _deliver(
@@ -95,20 +137,32 @@ class Handler:
         """Deliver on the loop that the store's connections belong to."""
         if self._delivery is None:
             self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-            counts = Counts()
-            if self._store is None:
-                self._store = open_store(settings, counts.retried)
-            writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
+            if self._opened is None:
+                self._opened = self._open(settings)
+            writer = Writer(self._opened, settings, self._executor, ENCODER_THREADS)
             intake = Intake(settings, self._transform)
             names = FreshNames(time.time, _random_bits)
-            self._delivery = Delivery(intake, writer, settings, names, counts)
+            self._delivery = Delivery(intake, writer, settings, names, clock=time.time)
+        self._delivery.counts = self._counts
         return await self._delivery.deliver(event, deadline_s)
+
+    def _open(self, settings: Settings) -> ObjectStore:
+        """Give the store, metered where somebody reads the figures."""
+        requests = self._reporter.requests if self._reporter else None
+        if self._store is None:
+            return open_store(settings, self._retried, requests)
+        store = in_slots(self._store, settings.concurrency)
+        return store if requests is None else MeteredStore(store, requests, str)
+
+    def _retried(self) -> None:
+        """Count a request that is sent again, for the event that is under way."""
+        self._counts.retried()
 
     def close(self) -> None:
         """Let go of connections, threads and the event loop; for programs that outlive it."""
         if self._runner is not None:
-            if self._store is not None:
-                self._runner.run(self._store.aclose())
+            if self._opened is not None:
+                self._runner.run(self._opened.aclose())
             self._runner.close()
         if self._executor is not None:
             self._executor.shutdown()
@@ -126,28 +180,26 @@ def make_handler(
     *,
     transform: Transform | None = None,
     store: ObjectStore | None = None,
-) -> Handler:
-    """Make a Lambda handler of one's own.
+    metrics: Callable[[str], object] | None = None,
+) -> LambdaHandler:
+    """Make a Lambda handler of one's own, to be decorated as one likes.
 
     Args:
         settings: None: read from the environment at the first event.
         transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to leave
             the record out. Must be deterministic. A record on which it raises is a bad record.
         store: where to write instead of what the settings name.
+        metrics: takes each event's line of metrics. None: in Lambda it goes to the log, elsewhere
+            there is none.
     """
-    return Handler(settings, transform=transform, store=store)
+    made = Handler(settings, transform=transform, store=store, metrics=metrics)
 
+    def handler(event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+        """Write the event's records; see `Handler`."""
+        return made(event, context)
 
-def _report(event: Event, delivered: Delivered) -> None:
-    """Log what somebody must look at, a line an object at most, and never a payload."""
-    for error in delivered.errors:
-        log.error("not_durable source=%s error=%s", event.source, error)
-    if delivered.was_cut:
-        unsettled = len(delivered.ledger)
-        log.error("deadline_cut source=%s unsettled=%d", event.source, unsettled)
-    for receipt in delivered.receipts:
-        if receipt.quarantined:
-            log.warning("quarantined records=%d key=%s", receipt.records, receipt.key)
+    handler.close = made.close  # type: ignore[attr-defined]  # functions may have attributes
+    return cast("LambdaHandler", handler)
 
 
 def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from batcher.errors import RetryableError, UploadLostError
 from batcher.keys import key_of, name_of
 from batcher.parts import part_bytes_for
 from batcher.receipt import DIGEST, Receipt, content_type, metadata
+from batcher.seats import taken
 from batcher.stores.base import About, ObjectStore, Stored, Upload
 from batcher.uploading import abort, uploading
 
@@ -46,7 +47,6 @@ class Writer:
         self._store = store
         self._settings = settings
         self._encoder = Encoder(settings, executor, threads)
-        self._slots = asyncio.Semaphore(settings.concurrency)
 
     async def write(self, flight: Flight) -> Receipt:
         """Write the flight's batch, and give the receipt when the object is durable.
@@ -83,8 +83,7 @@ class Writer:
         target = self._target(flight, checksum)
 
         async def put(replaces: str | None) -> Stored:
-            async with self._slots:
-                return await self._store.put(target.key, body, target.about, replaces=replaces)
+            return await self._store.put(target.key, body, target.about, replaces=replaces)
 
         await self._send(target, put)
         return target.receipt(len(body))
@@ -138,8 +137,7 @@ class Writer:
                 raise first_of(errors) from errors
 
             async def complete(replaces: str | None) -> Stored:
-                async with self._slots:
-                    return await self._complete(upload, target, replaces)
+                return await self._complete(upload, target, replaces)
 
             if not await self._send(target, complete):
                 await abort(upload)  # our object was there already
@@ -153,14 +151,15 @@ class Writer:
         *,
         is_held: bool,
     ) -> None:
-        """Send parts side by side, each in a slot that it gives back however it ends."""
+        """Send parts side by side, no more at once than there may be requests in flight."""
         numbers = count(1)
+        places = asyncio.Semaphore(self._settings.concurrency)
         async for part in parts:
-            await self._slots.acquire()
+            await places.acquire()
             sending = group.create_task(
                 _send_part(flight, upload, next(numbers), part, is_held=is_held)
             )
-            sending.add_done_callback(lambda _: self._slots.release())
+            sending.add_done_callback(lambda _: places.release())
 
     async def _complete(self, upload: Upload, target: Target, replaces: str | None) -> Stored:
         """Complete an upload; where no answer tells how that ended, look for the object."""
@@ -215,6 +214,7 @@ async def _send_part(
     flight: Flight, upload: Upload, number: int, part: bytes, *, is_held: bool
 ) -> None:
     """Send one part; unless it is held to the end, the budget has its bytes back when it is."""
+    taken.set(None)  # the flight has one seat, however many of its parts wait
     flight.sending_bytes += len(part)
     try:
         await upload.put_part(number, part)

@@ -19,6 +19,7 @@ from stage import stage
 
 from batcher.settings import Settings
 from batcher.stores import About, ObjectStore, open_store
+from batcher.stores.paced import PacedStore
 from batcher.stores.retrying import RetryingStore
 
 BODIES = (1024, 256 * 1024)
@@ -42,7 +43,8 @@ async def measure(
     """Measure each size of body through one engine."""
     wrapped = open_store(Settings(bucket="wrappers", engine=engine))
     assert isinstance(wrapped, RetryingStore)  # noqa: S101  # what open_store gives for S3
-    bare = wrapped.inner
+    assert isinstance(wrapped.inner, PacedStore)  # noqa: S101  # as above
+    bare = wrapped.inner.inner
     rows, ratios = [], []
     for size_bytes in BODIES:
         body = secrets.token_bytes(size_bytes)

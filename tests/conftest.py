@@ -70,6 +70,7 @@ def no_blocked_loop() -> Iterator[None]:
         # The first request makes the client: botocore then reads the service's model from files
         function.can_block_in("batcher/stores/s3_client.py", "_connect")
         function.can_block_in("batcher/replay/sqs_client.py", "_connect")
+        function.can_block_in("batcher/checking/asking.py", "_client")
         function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
     detector.activate()
     yield

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from batcher.demo.events import Record, Source
-from batcher.handler import Handler
+from batcher.handler import LambdaHandler
 
 TIMEOUT_MS = 60_000
 DELIVERIES = 5
@@ -18,7 +18,7 @@ DELIVERIES = 5
 class EventSourceMapping:
     """An event source mapping: one source, one function, and what was counted between them."""
 
-    def __init__(self, source: Source, handler: Handler) -> None:
+    def __init__(self, source: Source, handler: LambdaHandler) -> None:
         """Deliver the records of `source` to `handler`."""
         self.source = source
         self.deliveries = 0

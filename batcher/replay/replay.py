@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batcher.errors import DamagedError, NotFoundError, RejectedError, RetryableError
+from batcher.reading.names import is_check
 from batcher.replay.group import quarantine_prefix
 from batcher.replay.job import Found, Job, Means
 
@@ -85,7 +86,8 @@ class Replay:
     async def found(self) -> list[Listed]:
         """List the quarantine objects."""
         prefix = quarantine_prefix(self._root)
-        return [listed async for listed in self._means.reader.list_objects(prefix)]
+        listing = self._means.reader.list_objects(prefix)
+        return [listed async for listed in listing if not is_check(listed.key, self._root)]
 
     async def run(self, objects: list[Listed]) -> AsyncIterator[None]:
         """Replay these objects in turn, and pause after each."""

@@ -41,7 +41,7 @@ def read_event(event: object, now_s: float) -> Event:
         raise UnknownSourceError(msg)
     if isinstance(event, list) and all(isinstance(record, dict) for record in event):
         return _read_by("direct", event, now_s)
-    what = f"a list with {_kinds(event)} in it" if isinstance(event, list) else f"{event!r:.100}"
+    what = f"a list with {_kinds(event)} in it" if isinstance(event, list) else _kind(event)
     msg = f"no event: {what}; {_HINT}"
     raise UnknownSourceError(msg)
 
@@ -73,6 +73,11 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
     if "detail-type" in event and "source" in event:
         return f"EventBridge ({event['source']})"
     return None
+
+
+def _kind(event: object) -> str:
+    """Say what was handed over, and nothing of what is in it: errors are logged."""
+    return repr(event) if not event else f"a {type(event).__name__}"
 
 
 def _kinds(records: Sequence[object]) -> str:

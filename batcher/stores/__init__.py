@@ -5,22 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from batcher.counts import Requests
 from batcher.errors import SettingsError
+from batcher.pace import Paces
 from batcher.stores.base import About, ObjectReader, ObjectStore, Stored, Upload
+from batcher.stores.metered import MeteredStore
+from batcher.stores.paced import PacedStore
 from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-__all__ = ["About", "ObjectReader", "ObjectStore", "Stored", "Upload", "open_reader", "open_store"]
+__all__ = [
+    "About",
+    "ObjectReader",
+    "ObjectStore",
+    "Stored",
+    "Upload",
+    "in_slots",
+    "open_reader",
+    "open_store",
+]
+
+UNPACED_PER_S = 1e9
+"""More than any store takes."""
 
 
-def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -> ObjectStore:
+def open_store(
+    settings: Settings,
+    on_retry: Callable[[], None] | None = None,
+    requests: Requests | None = None,
+) -> ObjectStore:
     """Give the store that the settings name; it connects at its first request.
 
     Args:
         settings: where to write.
         on_retry: called at each request that is sent again.
+        requests: where S3's requests are noted; None: nowhere.
 
     Raises:
         SettingsError: the engine is not installed, or cannot do what the settings say.
@@ -28,12 +49,32 @@ def open_store(settings: Settings, on_retry: Callable[[], None] | None = None) -
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import FileStore, folder_of  # noqa: PLC0415  # lazy
 
-        return FileStore(folder_of(settings.bucket))
+        return in_slots(FileStore(folder_of(settings.bucket)), settings.concurrency)
+    most_per_s = settings.prefix_rate / settings.fleet
+    paces = Paces(most_per_s, settings.concurrency, settings.root, settings.fanout)
+    store = _open_s3(settings)
+    if requests is not None:
+        store = MeteredStore(store, requests, paces.prefix_of)
+    paced = PacedStore(store, paces, settings.concurrency)
+    return RetryingStore(paced, on_retry=on_retry)
+
+
+def in_slots(store: ObjectStore, concurrency: int) -> ObjectStore:
+    """Bound the requests in flight to a store that has no rate to be kept.
+
+    One that repeats requests is left as it is: what it waits for must not take a slot.
+    """
+    if isinstance(store, RetryingStore):
+        return store
+    return PacedStore(store, Paces(UNPACED_PER_S, concurrency), concurrency)
+
+
+def _open_s3(settings: Settings) -> ObjectStore:
     if settings.engine == "obstore":
-        return RetryingStore(_open_obstore(settings), on_retry=on_retry)
+        return _open_obstore(settings)
     from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
 
-    return RetryingStore(S3Store(settings), on_retry=on_retry)
+    return S3Store(settings)
 
 
 def _open_obstore(settings: Settings) -> ObjectStore:

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from batcher.backoff import Backoff
 from batcher.deadline import deadline_s
-from batcher.errors import RetryableError, UploadLostError
+from batcher.errors import RetryableError, TooLateError, UploadLostError
+from batcher.seats import aside
 from batcher.stores.base import About, ObjectStore, Stored, Upload
+from batcher.stores.patience import Patience, patience
 
 T = TypeVar("T")
 
@@ -31,8 +33,9 @@ class RetryingStore:
 
     The deadline is the event's (`batcher.deadline`), or `Backoff.for_s` after the request was
     begun, whichever comes first. An attempt whose answer does not come is cut and sent again:
-    every write is conditional, so a late one meets 412 and makes no second object. All other
-    errors are raised at once. The store inside must not retry by itself, or attempts multiply.
+    every write is conditional, so a late one meets 412 and makes no second object. While it waits
+    for its turn (`PacedStore`) only the event's deadline counts. All other errors are raised at
+    once. The store inside must not retry by itself, or attempts multiply.
     """
 
     def __init__(  # noqa: PLR0913  # time and chance come from outside
@@ -116,24 +119,26 @@ class RetryingStore:
         """
         now = self._clock or asyncio.get_running_loop().time
         began_s = now()
-        until_s = began_s + self._backoff.for_s
         ends_s = None if is_cleanup else deadline_s.get()
-        if ends_s is not None:
-            until_s = min(until_s, ends_s)
+        limits = Patience(now)
         attempts = 0
         while True:
             attempts += 1
+            patience.set(limits)
             try:
-                async with asyncio.timeout(answer_s):
+                async with limits.answer_within(answer_s):
                     return await send()
-            except UploadLostError:
+            except (UploadLostError, TooLateError):
                 raise
             except RetryableError as error:
                 failure = error
             except TimeoutError:
                 failure = RetryableError(f"{operation} {key}: no answer within {answer_s:.0f} s")
+            finally:
+                patience.set(None)
             delay_s = self._backoff.delay_s(attempts, self._share(), failure.retry_after_s)
-            if now() + delay_s >= until_s:
+            until_s = began_s + self._backoff.for_s + limits.waited_s
+            if now() + delay_s >= (until_s if ends_s is None else min(until_s, ends_s)):
                 lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
@@ -143,7 +148,8 @@ class RetryingStore:
                 )
             if self._on_retry is not None:
                 self._on_retry()
-            await self._sleep(delay_s)
+            with aside():
+                await self._sleep(delay_s)
 
 
 class RetryingUpload:

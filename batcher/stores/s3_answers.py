@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from batcher.errors import (
     BatcherError,
@@ -10,11 +10,13 @@ from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
     RetryableError,
+    ThrottledError,
     UploadLostError,
 )
 
-_NOT_FOUND, _CONFLICT, _PRECONDITION, _BUSY = 404, 409, 412, 429
+_NOT_FOUND, _CONFLICT, _PRECONDITION = 404, 409, 412
 _SERVER_ERROR = 500
+_TOO_MANY = {429, 503}
 _COMPLETE = "CompleteMultipartUpload"
 
 _HINTS = {
@@ -49,14 +51,23 @@ _RETRYABLE = {
     "InternalError",
     "OperationAborted",
     "RequestTimeout",
+    "XAmzContentChecksumMismatch",
+}
+# Under any status: an error within a 200 has none of its own. Every 503 counts, too, whatever its
+# code: to HEAD S3 sends none, and where a store cannot serve, fewer requests are what helps.
+# Source: Amazon S3 API reference, error responses; S3 user guide, optimizing performance
+_THROTTLING = {
+    "RequestLimitExceeded",
     "ServiceUnavailable",
     "SlowDown",
-    "XAmzContentChecksumMismatch",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """An answer that is no success."""
 
     operation: str
@@ -78,15 +89,25 @@ def error_of(answer: Answer, where: str, endpoint: str) -> BatcherError | KeyErr
         return NotFoundError(text)
     if status == _PRECONDITION or code == "PreconditionFailed":
         return PreconditionFailedError(text)
-    if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
-        return UploadLostError(text)  # Source: Amazon S3 user guide, conditional requests
-    is_busy = status in {_CONFLICT, _BUSY} or status >= _SERVER_ERROR
-    if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
-        return RetryableError(text, answer.retry_after_s)
+    if (kind := _retryable(answer)) is not None:
+        return kind(text, answer.retry_after_s)
     hint = _HINTS.get(code)
     if code in _DENIED:
         hint = _READING_HINTS.get(operation, hint)
     return RejectedError(f"{text}: {hint}" if hint else text)
+
+
+def _retryable(answer: Answer) -> type[RetryableError] | None:
+    """Give the error of an answer after which the same bytes may succeed; None: they won't."""
+    operation, status, code = answer.operation, answer.status, answer.code
+    if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
+        return UploadLostError  # Source: Amazon S3 user guide, conditional requests
+    if code in _THROTTLING or status in _TOO_MANY:
+        return ThrottledError
+    is_busy = status == _CONFLICT or status >= _SERVER_ERROR
+    if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
+        return RetryableError
+    return None
 
 
 def unreachable(where: str, endpoint: str, why: str) -> RetryableError:

@@ -9,12 +9,14 @@ from typing import Any, Protocol
 
 import orjson
 
+from batcher.pace import Paces
 from batcher.settings import Settings
 from batcher.stores import ObjectReader, ObjectStore
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from batcher.stores.obstore import ObstoreStore
+from batcher.stores.paced import PacedStore
 from batcher.stores.s3 import S3Store
 from batcher.stores.s3_reader import S3Reader
 from contract.servers import S3Server
@@ -71,6 +73,15 @@ class MemoryKit:
     def open_uploads(self) -> int:
         """See `Kit.open_uploads`."""
         return len(self.store.uploads)
+
+
+@dataclass
+class PacedKit(MemoryKit):
+    """A `MemoryStore` that is paced."""
+
+    def open(self) -> ObjectStore:
+        """Make a wrapper of its own."""
+        return PacedStore(self.store, Paces(3_500, 16, "events", 16), 16)
 
 
 @dataclass

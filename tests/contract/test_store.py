@@ -13,7 +13,7 @@ from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
 from batcher.parts import MIN_PART_BYTES
 from batcher.stores import About, ObjectStore
 from batcher.stores.memory import MemoryStore
-from contract.kits import ENGINES, FileKit, Kit, MemoryKit, S3Kit
+from contract.kits import ENGINES, FileKit, Kit, MemoryKit, PacedKit, S3Kit
 from contract.servers import Moto, S3Server
 
 KEY = "events/1100/dt=2026-11-23/hour=07/my-queue-0001.ndjson.gz"
@@ -35,13 +35,15 @@ RACERS = 32
 SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in ENGINES]
 
 
-@pytest.fixture(params=["memory", "file", *SERVED])
+@pytest.fixture(params=["memory", "paced", "file", *SERVED])
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> Kit:
     """Give each kind of store, empty."""
     if request.param == "memory":
         return MemoryKit(MemoryStore())
+    if request.param == "paced":
+        return PacedKit(MemoryStore())
     if request.param == "file":
         return FileKit(tmp_path / "objects")
     name, _, engine = request.param.partition("-")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from batcher import Batcher
 from batcher.backoff import Backoff
 from batcher.errors import BatcherError
-from batcher.handler import Handler, make_handler
+from batcher.handler import LambdaHandler, make_handler
 from batcher.parts import MIN_PART_BYTES
 from batcher.receipt import Receipt
 from batcher.settings import Settings
@@ -156,7 +156,7 @@ class Lab:
         assert batcher.budget.held_bytes == 0
         return written
 
-    def handler(self, *, is_in_real_time: bool = False, **chosen: Any) -> Handler:  # noqa: ANN401
+    def handler(self, *, is_in_real_time: bool = False, **chosen: Any) -> LambdaHandler:  # noqa: ANN401
         """Make a Lambda handler; `is_in_real_time`: it looks at the event's deadline."""
         values = {"partial_response": True, "deadline_margin_s": 0, **chosen}
         settings = self.settings(**values)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batcher.handler import Handler, make_handler
+from batcher.handler import LambdaHandler, make_handler
 from batcher.stores import ObjectStore
 from batcher.stores.memory import MemoryObject, MemoryStore
 from fakes import HookedStore
@@ -24,15 +24,15 @@ class Environments:
 
     def __init__(self) -> None:
         """Start with none."""
-        self._handlers: list[Handler] = []
+        self._handlers: list[LambdaHandler] = []
 
-    def make(self, store: ObjectStore, **settings: Any) -> Handler:  # noqa: ANN401
+    def make(self, store: ObjectStore, **settings: Any) -> LambdaHandler:  # noqa: ANN401
         """Make a handler that writes to `store`; partial responses unless told otherwise."""
         transform = settings.pop("transform", None)
         chosen = settings_of(**{"partial_response": True, "root": "events", **settings})
         return self.keep(make_handler(chosen, transform=transform, store=store))
 
-    def keep(self, handler: Handler) -> Handler:
+    def keep(self, handler: LambdaHandler) -> LambdaHandler:
         """Close this handler too."""
         self._handlers.append(handler)
         return handler

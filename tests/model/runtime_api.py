@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -20,16 +20,32 @@ HOST = "127.0.0.1"
 PATIENCE_S = 30.0
 """The most a step may take on a busy machine; none is waited for so long."""
 LEFT_S = 20.0
-"""What an invocation is told that it has."""
+"""What an invocation is told that it has, unless said otherwise."""
 START = "/2018-06-01/runtime/"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:batcher"
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled=1"
 
 
 class Function:
     """One sandbox: a process with the runtime client and the handler in it, while it is entered."""
 
-    def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
-        """Run `batcher.handler.handler` with nothing but `environ`; its output goes to `folder`."""
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        folder: Path,
+        handler: str = "batcher.handler.handler",
+        *,
+        client: Sequence[str] = (sys.executable, "-m", "awslambdaric"),
+        left_s: float = LEFT_S,
+    ) -> None:
+        """Run `handler` with nothing but `environ`; its output goes to `folder`.
+
+        Its module may lie in `folder`. What `environ` has goes before what every sandbox has.
+        `client` is the runtime client; each invocation is told that it has `left_s`.
+        """
+        self._client = client
+        self._left_s = left_s
+        self._handler = handler
         self._environ = environ
         self._folder = folder
         self._events: Queue[tuple[str, bytes]] = Queue()
@@ -40,11 +56,11 @@ class Function:
     def __enter__(self) -> Self:
         self._server = _Server((HOST, 0), _Requests)
         self._server.events, self._server.answers = self._events, self._answers
+        self._server.left_s = self._left_s
         Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
         environ = {
-            **self._environ,
             "AWS_LAMBDA_RUNTIME_API": f"{HOST}:{self._server.server_port}",
             "AWS_LAMBDA_FUNCTION_NAME": "batcher",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -53,10 +69,11 @@ class Function:
             "PATH": os.defpath,
             # The package under test, wherever this process has it from
             "PYTHONPATH": str(Path(sys.modules["batcher"].__file__ or "").parent.parent),
+            **self._environ,
         }
         with (self._folder / "function.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", "batcher.handler.handler"],
+            self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and handler
+                [*self._client, self._handler],
                 env=environ,
                 cwd=self._folder,
                 stdout=log,
@@ -88,7 +105,15 @@ class Function:
     def invoke(self, event: object) -> tuple[str, Any]:
         """Hand it an event, and give `response` or `error`, and what was posted with it."""
         self.send(event)
-        return self._answers.get(timeout=PATIENCE_S)
+        return self.answer(PATIENCE_S)
+
+    def answer(self, within_s: float) -> tuple[str, Any]:
+        """Give what `invoke` does, for the event that was sent.
+
+        Raises:
+            queue.Empty: there is none yet.
+        """
+        return self._answers.get(timeout=within_s)
 
 
 class _Server(ThreadingHTTPServer):
@@ -98,6 +123,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     events: Queue[tuple[str, bytes]]
     answers: Queue[tuple[str, Any]]
+    left_s: float
 
 
 class _Requests(BaseHTTPRequestHandler):
@@ -111,8 +137,10 @@ class _Requests(BaseHTTPRequestHandler):
         identity, event = self.server.events.get()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", identity)
-        self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + LEFT_S) * 1000)))
+        deadline_ms = int((time.time() + self.server.left_s) * 1000)
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline_ms))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
+        self.send_header("Lambda-Runtime-Trace-Id", TRACE)
         self._send(event)
 
     def do_POST(self) -> None:

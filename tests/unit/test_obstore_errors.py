@@ -15,6 +15,7 @@ from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
     RetryableError,
+    ThrottledError,
 )
 from batcher.stores.obstore_errors import translate
 
@@ -22,6 +23,7 @@ ENDPOINT = "https://s3.example"
 KEY = "events/0/a.ndjson"
 PUT = "PutObject"
 UNMET = f"Request precondition failure for path {KEY}: "
+BUSY = "Generic S3 error: "
 SENDING = "Generic S3 error: Error performing PUT https://x/y in 3ms - "
 
 
@@ -44,9 +46,9 @@ def told(error: Exception, operation: str = PUT, key: str = KEY) -> Exception:
     ("raised", "said", "status", "code", "kind"),
     [
         (GenericError, "Generic S3 error: ", "500 Internal Server Error", "InternalError", 0),
-        (GenericError, "Generic S3 error: ", "503 Service Unavailable", "SlowDown", 0),
-        (GenericError, "Generic S3 error: ", "503 Service Unavailable", "", 0),
-        (GenericError, "Generic S3 error: ", "429 Too Many Requests", "TooManyRequests", 0),
+        (GenericError, BUSY, "503 Service Unavailable", "SlowDown", ThrottledError),
+        (GenericError, BUSY, "503 Service Unavailable", "", ThrottledError),
+        (GenericError, BUSY, "429 Too Many Requests", "TooManyRequests", ThrottledError),
         (GenericError, "Generic S3 error: ", "599 <unknown status code>", "", 0),
         (GenericError, "Generic S3 error: ", "400 Bad Request", "RequestTimeout", 0),
         (GenericError, "Generic S3 error: ", "400 Bad Request", "BadDigest", 0),
@@ -129,7 +131,7 @@ def test_a_key_that_reads_like_an_answer_is_none() -> None:
 def test_a_message_that_reads_like_an_answer_is_none() -> None:
     """The status comes before what the server tells."""
     text = answered("503 Slow Down", "SlowDown", message=answered("403 Forbidden", "AccessDenied"))
-    assert type(told(GenericError(text))) is RetryableError
+    assert type(told(GenericError(text))) is ThrottledError
 
 
 def test_a_message_is_read_as_one_line() -> None:

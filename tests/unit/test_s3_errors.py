@@ -9,6 +9,7 @@ from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
     RetryableError,
+    ThrottledError,
     UploadLostError,
 )
 from batcher.stores.s3_errors import translate
@@ -38,8 +39,13 @@ def told(error: ClientError, operation: str = "PutObject") -> Exception:
     ("operation", "status", "code", "kind"),
     [
         ("PutObject", 500, "InternalError", RetryableError),
-        ("PutObject", 503, "SlowDown", RetryableError),
-        ("PutObject", 429, "TooManyRequests", RetryableError),
+        ("PutObject", 503, "SlowDown", ThrottledError),
+        ("PutObject", 503, "ServiceUnavailable", ThrottledError),
+        ("PutObject", 429, "TooManyRequests", ThrottledError),
+        ("PutObject", 400, "RequestLimitExceeded", ThrottledError),
+        ("PutObject", 504, "GatewayTimeout", RetryableError),
+        ("CompleteMultipartUpload", 200, "SlowDown", ThrottledError),
+        ("HeadObject", 503, "503", ThrottledError),
         ("PutObject", 400, "RequestTimeout", RetryableError),
         ("PutObject", 400, "BadDigest", RetryableError),
         ("PutObject", 409, "ConditionalRequestConflict", RetryableError),

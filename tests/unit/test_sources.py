@@ -80,19 +80,18 @@ def test_an_event_of_several_sources_is_refused_by_their_names(
     [
         ({}, "{}"),
         (None, "None"),
-        ("text", "'text'"),
-        (7, "7"),
-        (b"x", "b'x'"),
+        ("text", "a str;"),
+        (7, "a int"),
+        (b"x", "a bytes"),
         ([{"a": 1}, 7, None], "a list with NoneType, int in it"),
-        ("x" * 10_000, "x" * 90),
     ],
 )
 def test_what_is_no_event_is_refused(event: object, named: str) -> None:
-    """Shown, but never at length."""
+    """By its type: what is in it may be a secret, and errors are logged."""
     with pytest.raises(UnknownSourceError) as caught:
         read_event(event, ARRIVAL_S)
     assert named in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert "text" not in str(caught.value)
 
 
 def test_no_records_are_nothing_to_do() -> None:

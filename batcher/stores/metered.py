@@ -1,0 +1,131 @@
+"""MeteredStore: counts what is sent to a store, and how long each attempt to put takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+
+from batcher.counts import Requests
+from batcher.errors import ThrottledError
+from batcher.stores.base import About, ObjectStore, Stored, Upload
+
+
+class MeteredStore:
+    """Notes every attempt as it ends: durable, refused, or cut.
+
+    It stands inside all that waits and repeats, so a time is the store's own. Objects and parts are
+    timed; Complete is not, for S3 may join parts for minutes, and nor is a look or an abort.
+    """
+
+    def __init__(
+        self,
+        inner: ObjectStore,
+        requests: Requests,
+        prefix_of: Callable[[str], str],
+        *,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """Note the requests to `inner`.
+
+        Args:
+            inner: sends each request once.
+            requests: where they are noted.
+            prefix_of: gives the prefix that a key counts for.
+            clock: seconds; None: the event loop's.
+        """
+        self.inner = inner
+        self.requests = requests
+        self._prefix_of = prefix_of
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """Store one object; see `ObjectStore.put`."""
+        with self.attempt(key, body):
+            return await self.inner.put(key, body, about, replaces=replaces)
+
+    async def head(self, key: str) -> Stored | None:
+        """Look at an object; see `ObjectStore.head`."""
+        with self.attempt(key):
+            return await self.inner.head(key)
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> MeteredUpload:
+        """Open a multipart upload; see `ObjectStore.create_upload`."""
+        with self.attempt(key):
+            upload = await self.inner.create_upload(key, about, part_bytes=part_bytes)
+        return MeteredUpload(self, upload, key)
+
+    async def aclose(self) -> None:
+        """Close the inner store."""
+        await self.inner.aclose()
+
+    def attempt(self, key: str, body: bytes | None = None) -> Attempt:
+        """Note what is done while this is entered; it is timed where there is a body to send."""
+        now = self._clock or asyncio.get_running_loop().time
+        return Attempt(self, key, body, now)
+
+    def throttled(self, key: str) -> None:
+        """Note that an attempt was refused for there were too many."""
+        self.requests.throttles[self._prefix_of(key)] += 1
+
+
+class Attempt:
+    """One attempt; a class, for a generator's context manager takes three times as long."""
+
+    __slots__ = ("_began_s", "_body", "_key", "_now", "_store")
+
+    def __init__(
+        self, store: MeteredStore, key: str, body: bytes | None, now: Callable[[], float]
+    ) -> None:
+        """Tell `store` of it."""
+        self._store = store
+        self._key = key
+        self._body = body
+        self._now = now
+
+    def __enter__(self) -> None:
+        self._began_s = self._now()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        requests = self._store.requests
+        requests.sent += 1
+        if self._body is not None:
+            requests.sent_bytes += len(self._body)
+            requests.puts_s.append(self._now() - self._began_s)
+        if isinstance(error, ThrottledError):
+            self._store.throttled(self._key)
+
+
+class MeteredUpload:
+    """An upload whose requests are noted."""
+
+    def __init__(self, store: MeteredStore, inner: Upload, key: str) -> None:
+        """Note the requests to `inner` as `store` does."""
+        self.inner = inner
+        self._store = store
+        self._key = key
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Send part `number`; see `Upload.put_part`."""
+        with self._store.attempt(self._key, body):
+            await self.inner.put_part(number, body)
+
+    async def complete(self, *, replaces: str | None = None) -> Stored:
+        """Make the object appear; see `Upload.complete`."""
+        with self._store.attempt(self._key):
+            return await self.inner.complete(replaces=replaces)
+
+    async def abort(self) -> None:
+        """Throw the parts away; see `Upload.abort`."""
+        with self._store.attempt(self._key):
+            await self.inner.abort()

@@ -1,0 +1,402 @@
+"""PacedStore: whose turn it is, what a request holds while it waits, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from batcher.backoff import Backoff
+from batcher.errors import RejectedError, RetryableError, ThrottledError, TooLateError
+from batcher.parts import MIN_PART_BYTES
+from batcher.settings import Settings
+from batcher.stores import About, open_store
+from batcher.stores.paced import LONGEST_AWAY_S, PacedStore
+from batcher.stores.retrying import ANSWER_S as LONGEST_ANSWER_S
+from batcher.stores.retrying import RetryingStore
+from fakes import Call, HookedStore, failing, hanging, nothing
+from paced.stores import ANSWER_S, Limited, key, memory_of, now, paced, played, put
+
+BUSY = ThrottledError("503 SlowDown")
+OPERATIONS = ["put", "create", "part", "complete"]
+
+
+async def outcomes(tasks: list[asyncio.Task[object]]) -> list[BaseException | None]:
+    """Wait for all tasks; give the error of each."""
+    await asyncio.wait(tasks)
+    return [task.exception() for task in tasks]
+
+
+def test_nothing_waits_where_nothing_is_refused() -> None:
+    """Sixteen at once are on the wire at once, and no time has passed."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited)
+        await outcomes([put(store, key("0000", number)) for number in range(16)])
+        assert now() == ANSWER_S
+        assert limited.seen.most_in_flight == 16
+        assert store.paces.waited_s == 0.0
+        assert len(memory_of(store).objects) == 16
+
+    played(program())
+
+
+def test_no_more_are_in_flight_than_there_are_slots() -> None:
+    """Of all prefixes together."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, concurrency=4)
+        keys = [key(format(number % 16, "04b"), number) for number in range(40)]
+        await outcomes([put(store, where) for where in keys])
+        assert limited.seen.most_in_flight == 4
+        assert now() == pytest.approx(10 * ANSWER_S)
+
+    played(program())
+
+
+def test_a_prefix_keeps_to_its_rate_in_the_order_of_asking() -> None:
+    """Told 10 a second, it sends a burst of two, and then one each tenth of a second."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, most_per_s=10.0)
+        await outcomes([put(store, key("0000", number)) for number in range(22)])
+        (began_s,) = limited.seen.began_s.values()
+        assert began_s == pytest.approx([0.0, 0.0, *(0.1 * n for n in range(1, 21))])
+        hooked = store.inner
+        assert isinstance(hooked, HookedStore)
+        assert [call.key for call in hooked.calls] == [key("0000", n) for n in range(22)]
+        assert store.paces.waited_s == pytest.approx(sum(0.1 * n for n in range(1, 21)))
+
+    played(program())
+
+
+def test_a_slow_prefix_takes_no_slot_from_the_others() -> None:
+    """A hundred wait for their turn; whoever comes for another prefix goes at once."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, most_per_s=1.0, concurrency=2)
+        slow = [put(store, key("0000", number)) for number in range(100)]
+        await asyncio.sleep(0.5)
+        began_s = now()
+        await put(store, key("1111"))
+        assert now() - began_s == pytest.approx(ANSWER_S)
+        assert sum(task.done() for task in slow) == 2
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+
+    played(program())
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_each_request_counts_as_what_it_is(operation: str) -> None:
+    """Told one a second: of ten requests of one kind the last begins eight seconds later."""
+
+    async def program() -> None:
+        store = paced(nothing, most_per_s=1.0)
+        uploads = []
+        if operation in {"part", "complete"}:
+            for number in range(10):
+                opened = store.create_upload(key("0000", number), About(), part_bytes=1)
+                uploads.append(await opened)
+                await uploads[-1].put_part(1, b"x")
+        await asyncio.sleep(1_000)
+        began_s = now()
+        for number in range(10):
+            if operation == "put":
+                await store.put(key("0000", number), b"", About())
+            elif operation == "create":
+                await store.create_upload(key("0000", number), About(), part_bytes=1)
+            elif operation == "part":
+                await uploads[0].put_part(number + 1, b"x" * MIN_PART_BYTES)
+            else:
+                await uploads[number].complete()
+        assert now() - began_s == pytest.approx(8.0, abs=0.01)
+
+    played(program())
+
+
+def test_a_look_and_an_abort_wait_for_no_turn() -> None:
+    """A HEAD has another limit in S3; an abort is cleanup, and the next request waits for it."""
+
+    async def program() -> None:
+        store = paced(nothing, most_per_s=1.0)
+        for number in range(5):
+            await store.head(key("0000", number))
+        upload = await store.create_upload(key("0000"), About(), part_bytes=1)
+        for number in range(3):
+            await store.put(key("0000", number), b"", About())
+        before_s = now()
+        for number in range(10):
+            await store.head(key("0000", number))
+        await upload.abort()
+        assert now() == before_s
+        await store.put(key("0000", 9), b"", About())
+        assert now() - before_s == pytest.approx(2.0)
+
+    played(program())
+
+
+def test_a_refusal_slows_its_prefix_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """One line tells of it, the first time."""
+
+    async def program() -> None:
+        store = paced(failing(BUSY, "put", key="/0000/"))
+        with caplog.at_level(logging.WARNING, "batcher"):
+            for number in range(3):
+                with pytest.raises(ThrottledError):
+                    await put(store, key("0000", number))
+                await asyncio.sleep(2.0)
+        began_s = now()
+        for number in range(50):
+            await put(store, key("0001", number))
+        assert now() == began_s
+        paces = store.paces.by_prefix()
+        assert paces["events/0000"].per_s(now()) < 1.0
+        assert paces["events/0001"].per_s(now()) == 3_500.0
+        assert paces["events/0000"].refusals == 3
+        assert store.paces.refusals == 3
+
+    played(program())
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["prefix_slowed prefix=events/0000 per_s=1"]
+
+
+@pytest.mark.parametrize(
+    "error", [RetryableError("500 InternalError"), RejectedError("403"), ValueError("ours")]
+)
+def test_what_is_no_refusal_slows_nothing(error: Exception) -> None:
+    """The store has not asked for less; and the slot is free again."""
+
+    async def program() -> None:
+        store = paced(failing(error, "put", times=100), concurrency=1)
+        for number in range(100):
+            with pytest.raises(type(error)):
+                await put(store, key("0000", number))
+        await put(store, key("0000"))
+        assert now() == 0.0
+        assert store.paces.refusals == 0
+
+    played(program())
+
+
+def test_what_cannot_be_sent_in_time_is_handed_back_at_once() -> None:
+    """The error says which prefix, how long it would have been, and what to do."""
+
+    async def program() -> None:
+        store = paced(nothing, most_per_s=1.0)
+        waiting = [put(store, key("0000", number), within_s=5.5) for number in range(10)]
+        await asyncio.sleep(0)
+        done = [task for task in waiting if task.done()]
+        assert done == waiting[:2] + waiting[7:]
+        error = waiting[7].exception()
+        assert isinstance(error, TooLateError)
+        assert str(error).startswith(
+            f"put {key('0000', 7)}: not sent: its turn would come in 6.0 s, and the event's "
+            "deadline is in 5.5 s. 'events/0000' goes at 1 requests/s in this process now, 5 wait "
+            "before this one, 0 were refused so far: raise `fanout`"
+        )
+        assert await outcomes(waiting[:7]) == [None] * 7
+        assert now() == 5.0
+
+    played(program())
+
+
+def test_those_that_wait_are_handed_back_when_their_turn_moves_beyond_the_deadline() -> None:
+    """A refusal made the prefix slower: who is too far behind now learns it now."""
+
+    async def program() -> None:
+        store = paced(failing(BUSY, "put", times=1, key="/1.nd"), most_per_s=10.0)
+        waiting = [put(store, key("0000", number), within_s=10.0) for number in range(50)]
+        errors = await outcomes(waiting)
+        late = [task for task, error in zip(waiting, errors, strict=True) if error is not None]
+        assert isinstance(late[0].exception(), ThrottledError)
+        assert len(late) > 10
+        assert {type(task.exception()) for task in late[1:]} == {TooLateError}
+        assert late[1:] == waiting[-len(late) + 1 :]
+        assert now() < 10.0
+
+    played(program())
+
+
+def test_what_is_handed_back_takes_no_turn_from_who_waits() -> None:
+    """A hundred that are too late change nothing for the two that are not."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, most_per_s=1.0)
+        patient = [put(store, key("0000", number)) for number in range(4)]
+        await asyncio.sleep(0)
+        hasty = [put(store, key("0000", number), within_s=1.0) for number in range(10, 110)]
+        assert {type(error) for error in await outcomes(hasty)} == {TooLateError}
+        assert await outcomes(patient) == [None] * 4
+        (began_s,) = limited.seen.began_s.values()
+        assert began_s == pytest.approx([0.0, 0.0, 1.0, 2.0])
+
+    played(program())
+
+
+@pytest.mark.parametrize("which", [0, 1, 5, 9])
+def test_a_cancelled_one_leaves_its_place_to_the_next(which: int) -> None:
+    """Whether it is first or last: nothing is taken, and the others go as if it were not there."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, most_per_s=1.0, concurrency=1)
+        await outcomes([put(store, key("0000", 100 + number)) for number in range(2)])
+        waiting = [put(store, key("0000", number)) for number in range(10)]
+        await asyncio.sleep(0.01)
+        waiting[which].cancel()
+        others = [task for task in waiting if task is not waiting[which]]
+        await outcomes(others)
+        assert waiting[which].cancelled()
+        (began_s,) = limited.seen.began_s.values()
+        assert began_s == pytest.approx([0.0, ANSWER_S, *(1.0 + n for n in range(9))])
+        assert store.paces.by_prefix()["events/0000"].is_idle
+        await put(store, key("1111"))
+
+    played(program())
+
+
+@pytest.mark.parametrize("at_s", [0.0, 0.005, 0.5, 0.51, 1.0, 1.01])
+def test_a_cancelled_one_leaves_no_slot_taken(at_s: float) -> None:
+    """While it waits for its turn, for a slot, or for an answer."""
+
+    async def program() -> None:
+        limited = Limited(10_000, answer_s=0.5)
+        store = paced(limited, most_per_s=1.0, concurrency=2)
+        tasks = [put(store, key(salt, n)) for n in range(4) for salt in ("0000", "0001")]
+        await asyncio.sleep(at_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        limited.seen.most_in_flight = 0
+        fresh = [put(store, key(format(n, "04b"), 9)) for n in range(2, 6)]
+        assert await outcomes(fresh) == [None] * 4
+        assert limited.seen.most_in_flight == 2
+        assert all(pace.is_idle for pace in store.paces.by_prefix().values())
+
+    played(program())
+
+
+def test_waiting_for_a_turn_is_no_waiting_for_an_answer() -> None:
+    """Turns that are further away than an answer may take cut nothing, and are no retries."""
+
+    async def program() -> None:
+        retries: list[int] = []
+        inner = paced(Limited(10_000), most_per_s=0.05)
+        store = RetryingStore(inner, on_retry=lambda: retries.append(1))
+        tasks = [put(store, key("0000", number)) for number in range(12)]
+        assert await outcomes(tasks) == [None] * 12
+        assert now() == pytest.approx(200.0 + ANSWER_S)
+        assert LONGEST_ANSWER_S < 20.0
+        assert retries == []
+
+    played(program())
+
+
+def test_an_answer_has_its_whole_time_after_the_turn_has_come() -> None:
+    """And no more: it is cut then, and sent again."""
+
+    async def program() -> None:
+        began_s: list[float] = []
+
+        async def hang_once(call: Call) -> None:
+            began_s.append(now())
+            if len(began_s) == 3:
+                await hanging("put")(call)
+
+        store = RetryingStore(paced(hang_once, most_per_s=0.1), share=lambda: 1.0)
+        tasks = [put(store, key("0000", number)) for number in range(3)]
+        assert await outcomes(tasks) == [None] * 3
+        assert began_s == pytest.approx([0.0, 0.0, 10.0, 10.0 + LONGEST_ANSWER_S + 0.1])
+
+    played(program())
+
+
+def test_waiting_does_not_use_up_the_time_for_attempts() -> None:
+    """The tenth attempt of a request that waits 20 s for each is still made."""
+
+    async def program() -> None:
+        inner = paced(failing(BUSY, "put", times=4), most_per_s=0.05)
+        store = RetryingStore(inner, Backoff(for_s=10.0), share=lambda: 1.0)
+        warm = [put(store.inner, key("0000", number)) for number in range(2)]
+        await outcomes(warm)
+        for number in range(2):  # takes the burst
+            inner.count(key("0000", number))
+        await put(store, key("0000", 9))
+        assert now() > 40.0
+
+    played(program())
+
+
+def test_a_store_that_refuses_everything_is_not_waited_for_for_ever() -> None:
+    """All who wait are told in time, and what comes later still tries when it is its turn."""
+
+    async def program() -> None:
+        inner = paced(failing(BUSY, "put"))
+        hooked = inner.inner
+        assert isinstance(hooked, HookedStore)
+        store = RetryingStore(inner)
+        tasks = [put(store, key("0000", number)) for number in range(40)]
+        errors = await outcomes(tasks)
+        assert all(isinstance(error, RetryableError) for error in errors)
+        assert now() < 2 * LONGEST_AWAY_S
+        assert any("S3 has refused everything" in str(error) for error in errors)
+        await asyncio.sleep(600.0)
+        hooked.before = nothing
+        await put(store, key("0000", 99))
+        began_s = now()
+        await outcomes([put(store, key("0000", 100 + number)) for number in range(40)])
+        assert now() - began_s < 5.0
+
+    played(program())
+
+
+def test_too_many_in_flight_wait_for_an_answer() -> None:
+    """Answers that get slower take places away; whoever finds none waits until one is free."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, concurrency=16)
+        for number in range(20):
+            await outcomes([put(store, key("0000", 16 * number + n)) for n in range(16)])
+        for number in range(20, 26):
+            limited.answer_s *= 2
+            await outcomes([put(store, key("0000", 16 * number + n)) for n in range(16)])
+        limited.seen.most_in_flight = 0
+        tasks = [put(store, key("0000", 1_000 + number)) for number in range(40)]
+        assert await outcomes(tasks) == [None] * 40
+        assert 1 <= limited.seen.most_in_flight < 14
+        assert store.paces.by_prefix()["events/0000"].is_idle
+
+    played(program())
+
+
+def test_the_store_of_the_settings_is_paced_as_they_say() -> None:
+    """The rate is shared by the fleet; retries go through the pace, each for itself."""
+    settings = Settings(bucket="bucket", root="events", fanout=4, prefix_rate=100, fleet=50)
+    store = open_store(settings)
+    assert isinstance(store, RetryingStore)
+    assert isinstance(store.inner, PacedStore)
+    paces = store.inner.paces
+    assert paces.prefix_of("events/01/dt=2026-11-23/a.ndjson.gz") == "events/01"
+    assert paces.of("events/01", 0.0).per_s(0.0) == 2.0
+
+
+def test_closing_closes_the_store_inside() -> None:
+    """And it tells of itself as that one does."""
+
+    async def program() -> None:
+        store = paced(nothing)
+        assert repr(store) == repr(store.inner)
+        await store.aclose()
+        assert isinstance(store.inner, HookedStore)
+        assert store.inner.is_closed
+
+    played(program())

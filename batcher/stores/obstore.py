@@ -103,10 +103,23 @@ class ObstoreStore:
     async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
         """Open a multipart upload, by aioboto3; see `ObjectStore.create_upload`."""
         if self._large is None:
-            from batcher.stores.s3 import S3Store as LargeStore  # noqa: PLC0415  # half a second
-
-            self._large = LargeStore(self._settings)
+            self._large = self._open_large(key)
         return await self._large.create_upload(key, about, part_bytes=part_bytes)
+
+    def _open_large(self, key: str) -> ObjectStore:
+        """Give the store for uploads in parts, which a package for Lambda may go without."""
+        try:
+            from batcher.stores.s3 import S3Store as LargeStore  # noqa: PLC0415  # half a second
+        except ModuleNotFoundError as error:
+            if error.name != "aioboto3":
+                raise
+            msg = (
+                f"CreateMultipartUpload s3://{self.bucket}/{key}: bodies of multipart_threshold "
+                f"({self._settings.multipart_threshold} bytes) and more go up by aioboto3, and "
+                "aioboto3 is not installed: raise multipart_threshold (5GiB at most), or install it"
+            )
+            raise RejectedError(msg) from error
+        return LargeStore(self._settings)
 
     async def aclose(self) -> None:
         """Close all connections: obstore's with the last request that holds them."""

@@ -1,0 +1,1 @@
+"""What is deployed: the package, the template, the role."""

@@ -1,0 +1,1 @@
+"""Tests of what `batcher check` asks and judges."""

@@ -276,7 +276,7 @@ def _name_faults(settings: Settings) -> list[str]:
         faults.append("bucket: required; the S3 bucket to write to")
     elif bucket.startswith("s3://") or ("/" in bucket and not bucket.startswith(("file:", "arn:"))):
         faults.append(f"bucket: {bucket!r} is no bucket's name; put the rest in root")
-    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-_]{1,62}|arn:\S+|file:.+", bucket):
+    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-_]{2,62}|arn:\S+|file:.+", bucket):
         faults.append(f"bucket: {bucket!r} is no bucket's name: 3 to 63 of a-z, 0-9, '.' and '-'")
     if not root.isprintable() or any(part in {"", ".", ".."} for part in root.split("/") if root):
         faults.append(f"root: {root!r} has empty, '.', '..' or unprintable parts")

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from batcher import __version__
+from batcher.cli.said import say
 from batcher.errors import BatcherError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
@@ -34,10 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except SettingsError as error:
-        print(f"batcher: {error}", file=sys.stderr)  # noqa: T201  # what a command line is for
+        say(str(error))
         return WRONG_USAGE
     except BatcherError as error:
-        print(f"batcher: {error}", file=sys.stderr)  # noqa: T201
+        say(str(error))
         return NOT_DURABLE
 
 

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ import orjson
 from batcher.check import Reason
 from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.progress import progress
+from batcher.cli.said import say, shown
 from batcher.cli.transforms import load_transform
 from batcher.counts import Counts
 from batcher.errors import BatcherError, SettingsError
@@ -140,23 +140,24 @@ class _Report:
         """Print warnings and the summary to standard error, JSON or the plan to standard output."""
         tally, counts = self.tally, self.counts
         for error in tally.errors:
-            _say(f"error: {error}")
+            say(f"error: {error}")
         if tally.failures > len(tally.errors):
-            _say(f"error: and {tally.failures - len(tally.errors)} more")
+            say(f"error: and {tally.failures - len(tally.errors)} more")
         for named in tally.named:
-            _say(f"warning: still bad: {named}")
+            say(f"warning: still bad: {named}")
         left = tally.left.total()
         if left > len(tally.named):
-            _say(f"warning: and more; {left} records stay in quarantine as they were")
+            say(f"warning: and more; {left} records stay in quarantine as they were")
         if as_json:
             print(orjson.dumps(self._fields()).decode())  # noqa: T201  # what it is for
         elif self.is_dry:
             for reason in sorted(tally.replayed | tally.left):
                 would, stay = tally.replayed[reason], tally.left[reason]
-                print(f"{reason:<16} {would:>10,} would be replayed {stay:>10,} would stay bad")  # noqa: T201
+                told = f"{would:>10,} would be replayed {stay:>10,} would stay bad"
+                print(f"{shown(reason):<16} {told}")  # noqa: T201
             print("nothing was written, sent or marked")  # noqa: T201
         else:
-            _say(
+            say(
                 f"{tally.replayed.total():,} records replayed under {destination}, "
                 f"{counts.objects:,} objects, {show_size(counts.bytes_in)} in, "
                 f"{show_size(counts.bytes_out)} out, {counts.left_out:,} left out by the "
@@ -244,12 +245,8 @@ class _Command:
         """End after the object in work at the first signal; at once at the second."""
         if not self.report.signal:
             self.report.signal = int(number)
-            _say(f"{number.name}: ending after the quarantine object in work; once more: at once")
+            say(f"{number.name}: ending after the quarantine object in work; once more: at once")
             if self._replay is not None:
                 self._replay.stop()
         elif self._main is not None:
             self._main.cancel()
-
-
-def _say(text: str) -> None:
-    print(f"batcher: {text}", file=sys.stderr)  # noqa: T201  # what a command line is for

@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import stat
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from batcher.cli.dry_run import DryStore, show_plan
 from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.progress import Progress, progress
 from batcher.cli.reader import STDIN, Block, InputError, Reader
+from batcher.cli.said import say
 from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
 from batcher.quarantine import CUT
@@ -107,14 +107,14 @@ class Report:
         """Print warnings and the summary to standard error, JSON to standard output."""
         errors = [*self.problems, *(f"{n}: not durable: {why}" for n, why in self.failures)]
         for error in errors[:SHOWN]:
-            _say(f"error: {error}")
+            say(f"error: {error}")
         if len(errors) > SHOWN:
-            _say(f"error: and {len(errors) - SHOWN} more")
+            say(f"error: and {len(errors) - SHOWN} more")
         for bad in self.bad[:SHOWN]:
-            _say(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
+            say(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
         counts, failed = self.counts, self.failed
         if counts.quarantined > SHOWN:
-            _say(f"warning: and more; {counts.quarantined} lines are in _quarantine/")
+            say(f"warning: and more; {counts.quarantined} lines are in _quarantine/")
         if as_json:
             names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
             line = {name: getattr(counts, name) for name in names}
@@ -122,7 +122,7 @@ class Report:
             print(orjson.dumps(line).decode())  # noqa: T201
             return
         seconds = max(self.seconds, 1e-9)
-        _say(
+        say(
             f"{counts.records:,} records in {counts.objects:,} objects under {self.destination}; "
             f"{show_size(counts.bytes_in)} in, {show_size(counts.bytes_out)} out, "
             f"{counts.quarantined:,} quarantined, {failed:,} failed; {self.seconds:.1f} s, "
@@ -213,7 +213,7 @@ class _Write:
         """Stop reading at the first signal; drop what is open at the second."""
         if not self._report.signal:
             self._report.signal = int(number)
-            _say(f"{number.name}: writing what was read; once more to drop it")
+            say(f"{number.name}: writing what was read; once more to drop it")
             self._reader.stop()
         elif self._main is not None:
             self._main.cancel()
@@ -260,7 +260,3 @@ def _size_of(inputs: Sequence[str]) -> int | None:
     if faults:
         raise SettingsError(faults)
     return total_bytes
-
-
-def _say(text: str) -> None:
-    print(f"batcher: {text}", file=sys.stderr)  # noqa: T201  # what a command line is for

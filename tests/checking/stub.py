@@ -114,9 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.command == "DELETE" and "uploadId" in query:
             self._answer("abort", 204)
         elif self.command == "DELETE":
-            if self._answer("delete", 204):
+            if "delete" not in self.faults.denies:
                 del self.objects[key]
                 self.faults.keys.discard(key)
+            self._answer("delete", 204)
         elif self.command == "POST" and "uploads" in query:
             kind = "InitiateMultipartUploadResult"
             self._answer("create", 200, f"<{kind}><UploadId>u</UploadId></{kind}>".encode())
@@ -144,20 +145,19 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "complete":
             kind = "CompleteMultipartUploadResult"
             text = f"<{kind}><ETag>{etag}</ETag></{kind}>".encode()
-        if self._answer(what, 200, text, {"ETag": etag}):
-            metadata = {
-                n.lower(): v for n, v in self.headers.items() if n.lower()[:11] == "x-amz-meta-"
-            }
+        if what not in self.faults.denies:  # before the answer: the next request looks at it
+            headers = ((name.lower(), value) for name, value in self.headers.items())
+            metadata = {name: value for name, value in headers if name.startswith("x-amz-meta-")}
             self.objects[key] = (etag, metadata)
             self.faults.keys.add(key)
+        self._answer(what, 200, text, {"ETag": etag})
 
     def _answer(
         self, what: str, status: int, body: bytes = b"", headers: dict[str, str] | None = None
-    ) -> bool:
-        """Answer, or refuse what is denied; give whether it was not."""
+    ) -> None:
+        """Answer, or refuse what is denied."""
         self.faults.requests.append(what)
-        is_denied = what in self.faults.denies
-        if is_denied:
+        if what in self.faults.denies:
             status, body, headers = 403, b"" if self.command == "HEAD" else DENIED, {}
         self.send_response(status)
         for name, value in (headers or {}).items():
@@ -166,4 +166,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        return not is_denied

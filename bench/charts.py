@@ -14,6 +14,8 @@ COLOURS = {True: "#1f6feb", False: "#9aa4b2"}
 """Of batcher's bars, and of all others."""
 VERDICTS = {True: "#1a7f37", False: "#cf222e"}
 INCH_A_BAR, INCH_BESIDE, WIDTH_INCH = 0.34, 1.3, 8.0
+CURVES_ROWS = 8
+"""A chart of lines is as high as one of so many bars."""
 DOTS_AN_INCH = 144
 
 
@@ -33,7 +35,7 @@ def draw(results: Iterable[dict[str, Any]], folder: Path) -> list[Path]:
         about = result["about"]
         measured = f"{about['commit']}, Python {about['python']}, {about['date']}"
         for chart in result.get("charts", ()):
-            files += _bars(chart, measured, folder)
+            files += (_curves if "curves" in chart else _bars)(chart, measured, folder)
         # A logarithmic axis has no place for a difference below zero
         judged = [ratio for ratio in result["ratios"] if ratio["target"] and ratio["low"] > 0]
         if judged:
@@ -59,6 +61,25 @@ def _bars(chart: dict[str, Any], measured: str, folder: Path) -> list[Path]:
     axes.margins(x=0.15)
     axes.set_xlabel(f"{chart['unit']} (log)" if chart["is_log"] else chart["unit"])
     axes.set_title(chart["title"], loc="left")
+    return _save(figure, chart["name"], measured, folder)
+
+
+def _curves(chart: dict[str, Any], measured: str, folder: Path) -> list[Path]:
+    """Draw a line a contender; batcher's own stand out."""
+    figure, axes = _figure(CURVES_ROWS)
+    for curve in chart["curves"]:
+        is_ours = curve["label"].startswith(OURS)
+        colour = {"color": COLOURS[True]} if is_ours else {}
+        axes.plot(
+            curve["x"], curve["y"], label=curve["label"], linewidth=2 if is_ours else 1, **colour
+        )
+    if chart["is_log"]:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(_plain)
+    axes.set_xlabel(chart["x_unit"])
+    axes.set_ylabel(chart["unit"])
+    axes.set_title(chart["title"], loc="left")
+    axes.legend(frameon=False, fontsize=8)
     return _save(figure, chart["name"], measured, folder)
 
 

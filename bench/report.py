@@ -86,6 +86,28 @@ class Chart:
     is_log: bool = False
 
 
+@dataclass(frozen=True)
+class Curve:
+    """One line of a `Curves`."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What `charts.py` draws as lines over one axis."""
+
+    name: str
+    """Of its files."""
+    title: str
+    x_unit: str
+    unit: str
+    curves: Sequence[Curve]
+    is_log: bool = False
+
+
 @dataclass
 class Result:
     """What a question has found."""
@@ -93,7 +115,7 @@ class Result:
     question: str
     tables: list[Table] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
-    charts: list[Chart] = field(default_factory=list)
+    charts: list[Chart | Curves] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 

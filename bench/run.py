@@ -20,7 +20,7 @@ from report import commit
 
 QUESTIONS = (
     "throughput", "coldstart", "stream", "realserver", "fanout", "memory", "scaling", "cost",
-    "wrappers",
+    "wrappers", "metrics", "keys", "pacing", "prefix_model",
 )  # fmt: skip
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

@@ -25,10 +25,9 @@ class Line:
             place.call()
 
     def leave(self, place: Place) -> None:
-        """Stand there no longer; the next one is called if it was the first."""
-        was_first = self._places[0] is place
+        """Stand there no longer; whoever is the first then is called, if it was not before."""
         self._places.remove(place)
-        if was_first and self._places:
+        if self._places:
             self._places[0].call()
 
     async def freed(self) -> None:

@@ -72,6 +72,39 @@ def test_wrappers_compare_a_store_with_and_without(tmp_path: Path) -> None:
     assert all("with wrappers / without" in ratio["name"] for ratio in found["ratios"])
 
 
+def test_metrics_compare_a_handler_with_and_without(tmp_path: Path) -> None:
+    """The events of 6 MB have a target; the small one shows what it comes to there."""
+    found = asked("metrics", tmp_path, "--rounds", "1")
+    assert all("with / without" in ratio["name"] for ratio in found["ratios"])
+    assert {ratio["target"] for ratio in found["ratios"]} == {"<= 1.02", ""}
+
+
+def test_keys_of_every_kind_are_looked_at(tmp_path: Path) -> None:
+    """Each is held against chance over each number of salts."""
+    found = asked("keys", tmp_path, "--keys", "3000")
+    keys, tests = found["tables"]
+    assert {row[0] for row in keys["rows"]} == {"library", "stream", "queue"}
+    assert len(tests["rows"]) == 12
+
+
+def test_pacing_tells_both_writers_shares_of_the_limit(tmp_path: Path) -> None:
+    """Ten seconds say nothing of the targets, but all is there."""
+    found = asked("pacing", tmp_path, "--minutes", "0.15")
+    (table,) = found["tables"]
+    assert [row[1] for row in table["rows"]] == ["not told", "told"]
+    assert all(row[6] > 0 for row in table["rows"])
+
+
+def test_the_model_of_prefixes_loses_nothing(tmp_path: Path) -> None:
+    """Far too small to say more than that every object is somewhere."""
+    found = asked("prefix_model", tmp_path, "--scale", "1000")
+    (table,) = found["tables"]
+    assert "base 2, 16, paced" in {row[0] for row in table["rows"]}
+    (lost,) = (ratio for ratio in found["ratios"] if ratio["name"] == "objects lost")
+    assert lost["met"]
+    assert not [note for note in found["notes"] if "LOST" in note]
+
+
 def test_run_writes_figures_and_charts_of_a_cold_start(tmp_path: Path) -> None:
     """`make bench` is this for all questions; a round of this one is one start of each handler."""
     command = [sys.executable, str(BENCH / "run.py"), "--only", "coldstart", "--rounds", "1"]

@@ -16,6 +16,7 @@ from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
     RetryableError,
+    TooLateError,
     UploadLostError,
 )
 from batcher.parts import MIN_PART_BYTES
@@ -122,6 +123,16 @@ async def test_a_lost_upload_is_not_repeated_request_by_request(
         await upload.put_part(1, PART)
     with pytest.raises(UploadLostError):
         await upload.complete()
+    assert sleeps.delays_s == []
+
+
+async def test_what_is_too_late_is_handed_back_at_once(inner: HookedStore, sleeps: Sleeps) -> None:
+    """No repetition would come sooner."""
+    late = TooLateError("its turn would come in 60 s")
+    inner.before = failing(late, "put")
+    with pytest.raises(TooLateError) as raised:
+        await retrying(inner, sleeps).put("key", b"", ABOUT)
+    assert raised.value is late
     assert sleeps.delays_s == []
 
 

@@ -98,6 +98,11 @@ class Function:
             process.kill()
             process.wait(PATIENCE_S)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process is gone."""
+        return self._process is None or self._process.poll() is not None
+
     def send(self, event: object) -> None:
         """Hand it an event, and don't wait."""
         self._events.put((f"request-{next(self._numbers)}", json.dumps(event).encode()))

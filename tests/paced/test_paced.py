@@ -12,6 +12,7 @@ from batcher.errors import RejectedError, RetryableError, ThrottledError, TooLat
 from batcher.parts import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.stores import About, open_store
+from batcher.stores.line import Line, Place
 from batcher.stores.paced import LONGEST_AWAY_S, PacedStore
 from batcher.stores.retrying import ANSWER_S as LONGEST_ANSWER_S
 from batcher.stores.retrying import RetryingStore
@@ -211,9 +212,18 @@ def test_those_that_wait_are_handed_back_when_their_turn_moves_beyond_the_deadli
     """A refusal made the prefix slower: who is too far behind now learns it now."""
 
     async def program() -> None:
-        store = paced(failing(BUSY, "put", times=1, key="/1.nd"), most_per_s=10.0)
+        async def before(call: Call) -> None:
+            await asyncio.sleep(ANSWER_S)
+            if call.key == key("0000", 1):
+                raise BUSY
+
+        store = paced(before, most_per_s=10.0)
         waiting = [put(store, key("0000", number), within_s=10.0) for number in range(50)]
+        ended_s: list[float] = []
+        for task in waiting[-10:]:
+            task.add_done_callback(lambda _: ended_s.append(now()))
         errors = await outcomes(waiting)
+        assert max(ended_s) < 0.1
         late = [task for task, error in zip(waiting, errors, strict=True) if error is not None]
         assert isinstance(late[0].exception(), ThrottledError)
         assert len(late) > 10
@@ -387,6 +397,92 @@ def test_the_store_of_the_settings_is_paced_as_they_say() -> None:
     paces = store.inner.paces
     assert paces.prefix_of("events/01/dt=2026-11-23/a.ndjson.gz") == "events/01"
     assert paces.of("events/01", 0.0).per_s(0.0) == 2.0
+
+
+def test_who_has_waited_for_a_slot_asks_again_whether_it_is_its_turn() -> None:
+    """Meanwhile its prefix has become slower: it gives the slot back, and another one goes."""
+
+    async def program() -> None:
+        began_s: dict[str, float] = {}
+
+        async def before(call: Call) -> None:
+            began_s[call.key] = now()
+            await asyncio.sleep(0.5 if "/0000/" in call.key else 1.0)
+            if call.key == key("0000", 0):
+                text = "503 SlowDown"
+                raise ThrottledError(text, 10.0)
+
+        store = paced(before, concurrency=2)
+        tasks = [put(store, key(salt, n)) for n in range(2) for salt in ("0000", "1111")]
+        await outcomes(tasks)
+        assert began_s == {
+            key("0000", 0): 0.0,
+            key("1111", 0): 0.0,
+            key("1111", 1): 0.5,
+            key("0000", 1): 10.5,
+        }
+
+    played(program())
+
+
+def test_nobody_overtakes_who_waits() -> None:
+    """Not even who comes in the very moment in which the first in line may go."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, most_per_s=1.0)
+        newcomer = asyncio.get_running_loop().create_task(asyncio.sleep(1.0))
+        newcomer.add_done_callback(lambda _: late.append(put(store, key("0000", 99))))
+        late: list[asyncio.Task[object]] = []
+        await outcomes([put(store, key("0000", number)) for number in range(4)])
+        await outcomes(late)
+        hooked = store.inner
+        assert isinstance(hooked, HookedStore)
+        assert [call.key for call in hooked.calls] == [key("0000", n) for n in (0, 1, 2, 3, 99)]
+
+    played(program())
+
+
+def test_who_is_sent_away_is_no_longer_before_the_others() -> None:
+    """The estimate of who stays does not count them."""
+
+    async def program() -> None:
+        line, seen = Line(), {}
+        places = [Place("put", str(number), None) for number in range(6)]
+        for place in places:
+            line.join(place)
+
+        def error_of(place: Place, ahead: int) -> Exception | None:
+            seen[place.key] = ahead
+            return RetryableError("late") if place.key in "123" else None
+
+        line.send_away(error_of)
+        assert seen == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 2}
+        assert [place.is_called for place in places] == [True, True, True, True, False, False]
+
+    played(program())
+
+
+def test_how_long_completing_takes_says_nothing() -> None:
+    """S3 joins parts for minutes, however few are under way."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited)
+        opening = [store.create_upload(key("0000", n), About(), part_bytes=1) for n in range(160)]
+        uploads = [await one for one in opening]
+        for upload in uploads:
+            await upload.put_part(1, b"x")
+        for first in range(0, 160, 16):
+            limited.answer_s *= 2
+            loop = asyncio.get_running_loop()
+            completing = [upload.complete() for upload in uploads[first : first + 16]]
+            await asyncio.wait([loop.create_task(one) for one in completing])
+        limited.answer_s, limited.seen.most_in_flight = ANSWER_S, 0
+        await outcomes([put(store, key("0000", 1_000 + number)) for number in range(16)])
+        assert limited.seen.most_in_flight == 16
+
+    played(program())
 
 
 def test_closing_closes_the_store_inside() -> None:

@@ -116,9 +116,12 @@ def test_answers_that_do_not_come_are_slow_answers() -> None:
     places = InFlight(20)
     now_s = rounds(places, 20, 0.0)
     for _ in range(20):
-        places.began()
-    for _ in range(20):
-        places.unanswered(now_s, now_s + USUAL_S / 2)
+        for _ in range(20):
+            places.began()
+        for _ in range(20):
+            places.unanswered(now_s, now_s + USUAL_S / 100)
+        now_s += USUAL_S
+    now_s = rounds(places, 5, now_s)
     assert places.limit == 20
     for _ in range(20):
         places.began()

@@ -1,0 +1,162 @@
+"""Pacing: how much of a limit a prefix the writer uses, told the limit and not, in real time.
+
+A proxy before a real S3 server (SeaweedFS) takes 50 writes a second from each prefix and refuses
+the rest (`limiter.py`): Amazon's 3,500, scaled down. Two writers, each with a prefix of its own,
+put small objects as fast as they may: one is told the limit (`prefix_rate`), one is not. What
+counts is from the second minute on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from child import Child
+from endpoint import HIDDEN
+from report import Cell, Curve, Curves, Ratio, Result, Table, arguments, chosen, finish, start
+
+from batcher.demo.embedded_s3 import EmbeddedS3
+from batcher.errors import RetryableError
+from batcher.settings import Settings
+from batcher.stores import About, open_store
+
+BUCKET = "pacing"
+BODY = secrets.token_bytes(1024)
+WORKERS = 48
+"""Objects that a writer has in its hands."""
+TARGETS = {"not told": (0.85, 0.02), "told": (0.97, 0.001)}
+"""At least so much of the limit, and at most so much refused."""
+STEP_S = 5
+
+
+@dataclass
+class Written:
+    """What one writer has done."""
+
+    prefix: str
+    objects: int = 0
+    handed_back: int = 0
+
+
+async def write(settings: Settings, until_s: float) -> Written:
+    """Put small objects as fast as the store lets us."""
+    store = open_store(settings)
+    written = Written(settings.root)
+
+    async def work() -> None:
+        while time.monotonic() < until_s:
+            key = f"{settings.root}/dt=2026-11-23/{secrets.token_hex(8)}"
+            try:
+                async with asyncio.timeout(max(0.001, until_s - time.monotonic())):
+                    await store.put(key, BODY, About())
+            except (RetryableError, TimeoutError):
+                written.handed_back += 1
+            else:
+                written.objects += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WORKERS):
+            group.create_task(work())
+    await store.aclose()
+    return written
+
+
+async def race(engine: str, limit: float, lasts_s: float) -> dict[str, Written]:
+    """Let both writers go at once."""
+    until_s = time.monotonic() + lasts_s
+    told = {"not told": 3_500, "told": round(limit)}
+    writing = [
+        write(
+            Settings(
+                bucket=BUCKET, root=f"{engine}/{how.replace(' ', '-')}", fanout=1, engine=engine,
+                prefix_rate=rate,
+            ),
+            until_s,
+        )
+        for how, rate in told.items()
+    ]  # fmt: skip
+    return dict(zip(told, await asyncio.gather(*writing), strict=True))
+
+
+def judge(
+    engine: str, how: str, counts: list[list[int]], limit: float, since_s: int
+) -> tuple[list[Cell], list[Ratio]]:
+    """Give a row, and the ratios that have targets, of what was taken and refused each second."""
+    steady = counts[since_s:]
+    taken, refused = (sum(one[n] for one in steady) for n in (0, 1))
+    used, share = taken / (limit * len(steady)), refused / max(1, taken + refused)
+    first_taken, first_refused = (sum(one[n] for one in counts[:since_s]) for n in (0, 1))
+    steps = [
+        sum(one[0] for one in steady[second : second + STEP_S]) / (STEP_S * limit)
+        for second in range(0, len(steady) - STEP_S + 1, STEP_S)
+    ]
+    least, most = TARGETS[how]
+    name, over, under = f"{engine}, {how}", f">= {least:g}", f"<= {most:g}"
+    ratios = [
+        Ratio(f"{name}: of the limit used", used, min(steps), max(steps), over, used >= least),
+        Ratio(f"{name}: refused", share, share, share, under, share <= most),
+    ]
+    at_first = 100 * first_taken / (limit * since_s)
+    first_share = 100 * first_refused / max(1, first_taken + first_refused)
+    return [engine, how, 100 * used, 100 * share, at_first, first_share], ratios
+
+
+def main() -> None:
+    """Start server and proxy, write, and print."""
+    parser = arguments(__doc__, rounds=1, short_rounds=1)
+    parser.add_argument("--engine", choices=("aioboto3", "obstore"), default="aioboto3")
+    parser.add_argument(
+        "--limit", type=float, default=50.0, help="a second and prefix (%(default)s)"
+    )
+    parser.add_argument("--burst-s", type=float, default=0.2, help="of unused limit (%(default)s)")
+    parser.add_argument("--minutes", type=float, help="default 4, with --short 0.7")
+    asked = chosen(parser)
+    lasts_s = round(60 * (asked.minutes or (0.7 if asked.short else 4.0)))
+    since_s = min(60, lasts_s // 3)
+    setting = start()
+    result = Result("pacing")
+    for name in [name for name in os.environ if name.startswith(HIDDEN)]:
+        del os.environ[name]
+    with EmbeddedS3() as server:
+        server.create_bucket(BUCKET)
+        os.environ.update(server.environ)
+        place = urlsplit(server.url).netloc
+        with Child(
+            "limiter.py", place, str(asked.limit), str(asked.burst_s), env=os.environ
+        ) as limiter:
+            os.environ["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{limiter.greeting()['port']}"
+            written = asyncio.run(race(asked.engine, asked.limit, lasts_s))
+            rows, curves = [], []
+            for how, one in written.items():
+                seen = limiter.ask(prefix=one.prefix)
+                counts = [seen.get(str(second), [0, 0]) for second in range(lasts_s - 1)]
+                row, ratios = judge(asked.engine, how, counts, asked.limit, since_s)
+                rows.append([*row, one.objects, one.handed_back])
+                result.ratios += ratios
+                curves.append(_curve(how, counts))
+    columns = (
+        "engine", "limit", "used, %", "refused, %", "at first: used, %", "refused, %", "objects",
+        "handed back",
+    )  # fmt: skip
+    title = f"{asked.limit:g} a second and prefix; from second {since_s} to {lasts_s - 1}"
+    result.tables.append(Table(title, columns, rows))
+    result.charts.append(
+        Curves(
+            "pacing", f"One prefix, {asked.limit:g} writes a second", "s", "taken a second", curves
+        )
+    )
+    finish(result, setting, asked.json)
+
+
+def _curve(how: str, counts: list[list[int]]) -> Curve:
+    seconds = range(0, len(counts) - STEP_S + 1, STEP_S)
+    taken = [sum(one[0] for one in counts[s : s + STEP_S]) / STEP_S for s in seconds]
+    return Curve(f"batcher, {how}", list(seconds), taken)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""End to end: what is packaged and deployed, seen working; `make e2e` runs it."""

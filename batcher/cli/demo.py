@@ -53,10 +53,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; give its exit code."""
-    stopped_by = [signal.SIGINT]
+    stopped_by: list[signal.Signals] = []
     try:
         with _stoppable(stopped_by):
-            return _run(arguments)
+            code = _run(arguments)
+        if not stopped_by:
+            return code
+        message, code = _stopped(stopped_by)  # Python drops what is raised in some callbacks
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     except BatcherError as error:
         message, code = str(error), NOT_ACCOUNTED
     except KeyboardInterrupt:
-        message, code = f"stopped by {stopped_by[-1].name}", 128 + stopped_by[-1]
+        message, code = _stopped(stopped_by)
     print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
     return code
 
@@ -124,6 +127,12 @@ class _UsageError(BatcherError):
     """The command line cannot be meant."""
 
 
+def _stopped(by: list[signal.Signals]) -> tuple[str, int]:
+    """Give what is said, and the exit code."""
+    number = by[-1] if by else signal.SIGINT
+    return f"stopped by {number.name}", 128 + number
+
+
 @contextmanager
 def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
     """Let signals that would end the process at once be as Ctrl-C is: a server is running.
@@ -141,9 +150,13 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
         stopped_by.append(signal.Signals(number))
         signal.raise_signal(signal.SIGINT)
 
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        stopped_by[:] = stopped_by or [signal.SIGINT]
+        signal.default_int_handler(number, frame)
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
     # Ignored in what a script has started with `&`, but then SIGTERM would do nothing as well
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:

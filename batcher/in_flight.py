@@ -13,8 +13,9 @@ from math import sqrt
 
 WEIGHT = 0.4
 """Of a round in the averages."""
-DEVIATIONS, LEAST_DEVIATION = 2.5, 0.2
-"""So far beyond the usual time answers are slow; a deviation is a fifth of that time at least."""
+DEVIATIONS, LEAST_DEVIATION = 2.5, 0.4
+"""So far beyond the usual time answers are slow; a deviation is at least so much of that time, so
+that they take twice as long: on a busy machine half as much again means nothing."""
 KEPT = 0.9
 """Of the places, after a round with a refusal or with slow answers."""
 

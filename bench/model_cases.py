@@ -81,30 +81,35 @@ def _loads(cold: Case) -> Group:
 
 def _midnight(cold: Case) -> Group:
     began_s = 2 * HOUR_S
-    before = replace(cold, per_s=2.5, lasts_s=4 * HOUR_S, starts_at_s=MIDNIGHT_S - began_s)
-    layouts = (Layout("date, then base 2, 16", 16, is_date_first=True), BASE_2)
-    cases = tuple(_named(before, layout, is_paced=True) for layout in layouts)
-    title = "5,000/s from cold, two hours before midnight; refused: in the hours before and after"
-    return Group("midnight", title, cases)
+    before = replace(
+        cold, per_s=2.5, lasts_s=4 * HOUR_S, starts_at_s=MIDNIGHT_S - began_s, fleet=1
+    )  # fmt: skip
+    dated = Layout("date, then base 2, 16", 16, is_date_first=True)
+    cases = (
+        _named(before, dated, is_paced=False),
+        _named(before, dated, is_paced=True),
+        _named(before, BASE_2, is_paced=True),
+    )
+    return Group("midnight", "Midnight", cases)
 
 
 def _writers(cold: Case) -> Group:
     cases = [
         replace(
-            cold, name=f"{writers:,} writers with {per_s:g}/s each", writers=writers, per_s=per_s,
-            lasts_s=lasts_s, scale=scale,
+            cold, name=f"{writers:,} x {per_s:g}/s, {layout.name}", layout=layout, writers=writers,
+            per_s=per_s, lasts_s=lasts_s, scale=scale,
         )
-        for writers, per_s, lasts_s, scale in (
-            (1, 400.0, 0.25 * HOUR_S, 1.0),
-            (10, 600.0, 10 * MINUTE_S, 5.0),
-            (100, 60.0, 2.5 * HOUR_S, cold.scale),
-            (2_000, 3.0, 2.5 * HOUR_S, cold.scale),
-            (10_000, 0.6, 2.5 * HOUR_S, cold.scale),
+        for writers, per_s, layout, lasts_s, scale in (
+            (1, 400.0, BASE_2, 0.25 * HOUR_S, 1.0),
+            (10, 600.0, BASE_2, 0.5 * HOUR_S, 5.0),
+            (100, 60.0, BASE_2, 2.0 * HOUR_S, 25.0),
+            (2_000, 3.0, BASE_2, 2.5 * HOUR_S, cold.scale),
+            (10_000, 0.6, BASE_2, 2.5 * HOUR_S, cold.scale),
+            (10_000, 0.6, base_2(4), 2.5 * HOUR_S, cold.scale),
         )
     ]  # fmt: skip
-    return Group(
-        "writers", "The same 6,000/s from fewer and more writers (one: 400/s)", tuple(cases)
-    )
+    title = "6,000/s from fewer and from more writers (one alone: 400/s); paced"
+    return Group("writers", title, tuple(cases))
 
 
 def _assumptions(cold: Case) -> Group:
@@ -118,7 +123,7 @@ def _assumptions(cold: Case) -> Group:
         "a partition takes 2,500/s, not 3,500": Assumptions(put_per_s=2_500, hot_per_s=2_200),
     }
     cases = [
-        replace(cold, name=name, s3=s3, lasts_s=(4.5 if "60" in name else 3) * HOUR_S)
+        replace(cold, name=name, s3=s3, lasts_s=(4.5 if "60" in name else 2.5) * HOUR_S)
         for name, s3 in varied.items()
     ]
     cases.append(replace(cold, name="answers take 0.3 s, not 0.03 s", answer_s=0.3))
@@ -127,7 +132,7 @@ def _assumptions(cold: Case) -> Group:
 
 
 def _sizes(cold: Case) -> Group:
-    cases = [replace(cold, name=f"1 : {scale:g}", scale=scale) for scale in (100.0, 50.0, 20.0)]
+    cases = [replace(cold, name=f"1 : {scale:g}", scale=scale) for scale in (200.0, 100.0, 50.0)]
     return Group("size", "The same case, played smaller by more and less", tuple(cases))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 KEPT_KEYS = 4_000
 """Of those a partition was offered last: enough to find their median within a hundredth."""
@@ -39,12 +40,18 @@ class Assumptions:
     key."""
 
     def scaled(self, scale: float) -> Assumptions:
-        """Give the same for a store that is so many times smaller."""
-        rates = (self.put_per_s / scale, self.hot_per_s / scale, self.cold_per_s / scale)
-        return Assumptions(
-            rates[0], self.burst_s, rates[1], self.hot_s, self.split_s, rates[2], self.cold_s,
-            self.off_median,
-        )  # fmt: skip
+        """Give the same for a store that is so many times smaller.
+
+        What comes by chance goes up and down by more there: by the square root of the scale, and
+        for so much longer unused capacity is kept, so that chance alone refuses as much as before.
+        """
+        return replace(
+            self,
+            put_per_s=self.put_per_s / scale,
+            burst_s=self.burst_s * sqrt(scale),
+            hot_per_s=self.hot_per_s / scale,
+            cold_per_s=self.cold_per_s / scale,
+        )
 
 
 class Partition:

@@ -34,7 +34,7 @@ from report import (
 if TYPE_CHECKING:
     from model_fleet import Case, Minute
 
-SCALE, SHORT_SCALE = 50.0, 100.0
+SCALE, SHORT_SCALE = 100.0, 200.0
 FIRST_MOST, AFTER_MOST, FEWER_LEAST, UNEVEN_MOST = 0.05, 0.001, 20.0, 1.05
 LONGEST_S = 300.0
 OURS = "base 2, 16, paced"
@@ -150,7 +150,8 @@ def midnight(summaries: Sequence[Summary]) -> Table:
         ]
         rows.append([summary.case.name, *hours, len(summary.splits), summary.backlog / 1e6])
     columns = ("case", "22 h, %", "23 h, %", "0 h, %", "1 h, %", "splits", "backlog, 10^6")
-    return Table("Midnight: 5,000/s from cold at 22 h; refused by the hour", columns, rows)
+    title = "Midnight: 5,000/s from cold at 22 h, fleet not told; refused by the hour"
+    return Table(title, columns, rows)
 
 
 def timed(case: Case) -> tuple[Summary, float]:

@@ -431,11 +431,14 @@ def test_nobody_overtakes_who_waits() -> None:
     async def program() -> None:
         limited = Limited(10_000)
         store = paced(limited, most_per_s=1.0)
-        newcomer = asyncio.get_running_loop().create_task(asyncio.sleep(1.0))
-        newcomer.add_done_callback(lambda _: late.append(put(store, key("0000", 99))))
-        late: list[asyncio.Task[object]] = []
-        await outcomes([put(store, key("0000", number)) for number in range(4)])
-        await outcomes(late)
+
+        async def come_late() -> None:
+            await asyncio.sleep(1.0)
+            await store.put(key("0000", 99), b"", About())
+
+        late = asyncio.get_running_loop().create_task(come_late())
+        await asyncio.sleep(0)
+        await outcomes([late, *(put(store, key("0000", number)) for number in range(4))])
         hooked = store.inner
         assert isinstance(hooked, HookedStore)
         assert [call.key for call in hooked.calls] == [key("0000", n) for n in (0, 1, 2, 3, 99)]

@@ -152,6 +152,8 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         stopped_by[:] = stopped_by or [signal.SIGINT]
+        # The task in which it is raised would tell of it at length, as of a bug
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         signal.default_int_handler(number, frame)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}

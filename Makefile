@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
+PYTEST ?= -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: test demo bench bench-full fuzz soak kill fix lint clean package deploy remove lock check-deploy
 
@@ -20,7 +21,7 @@ demo: $(VENV)/.demo  ## real events through the Lambda handler into an embedded 
 	$(BIN)/batcher demo
 
 test: lint  ## lint, types and tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet

@@ -24,7 +24,7 @@ def asked(question: str, tmp_path: Path, *options: str) -> dict[str, Any]:
         [*script, "--json", str(file), *options],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=220,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
-LONGEST_S = 50
+LONGEST_S = 220
 KEYS = {"question", "about", "tables", "ratios", "charts", "notes"}
 RATIO_KEYS = {"name", "value", "low", "high", "target", "met"}
 

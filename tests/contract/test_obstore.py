@@ -264,7 +264,7 @@ def run(script: str, sink: Sink) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50,
+        timeout=220,
     )
     assert done.stderr == ""
     return done.stdout.strip()

@@ -342,7 +342,7 @@ def test_a_signal_stops_the_server_and_leaves_no_files(
         time.sleep(delay_s)
         folder = next(tmp_path.glob("batcher-s3-*"))
         process.send_signal(signal_number)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=120)
     assert process.returncode == code, said
     assert len(said.splitlines()) == 1, said
     assert not list(tmp_path.iterdir())

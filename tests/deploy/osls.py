@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import json
 import os
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -26,17 +29,33 @@ def find_osls() -> Path:
     """Give osls, installed as `make deploy` does it; skip the test where it cannot be had."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("osls needs node and npm, which are not on the PATH")
-    if not OSLS.exists():
-        command = ["npm", "ci", "--no-audit", "--no-fund", "--silent", "--prefix", str(DEPLOY)]
-        try:
-            ran = subprocess.run(  # noqa: S603  # npm, by our own lock
-                command, capture_output=True, text=True, timeout=INSTALL_S, check=False
-            )
-        except subprocess.TimeoutExpired:
-            pytest.skip(f"npm ci took more than {INSTALL_S} s: no network?")
-        if ran.returncode:
-            pytest.skip(f"npm ci failed, so there is no osls: {ran.stderr[-500:]}")
+    with _alone():
+        if not OSLS.exists():
+            _install()
     return OSLS
+
+
+def _install() -> None:
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--silent", "--prefix", str(DEPLOY)]
+    try:
+        ran = subprocess.run(  # noqa: S603  # npm, by our own lock
+            command, capture_output=True, text=True, timeout=INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm ci took more than {INSTALL_S} s: no network?")
+    if ran.returncode:
+        pytest.skip(f"npm ci failed, so there is no osls: {ran.stderr[-500:]}")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep the other processes of a test run out: two installations at once spoil each other."""
+    folder = os.open(DEPLOY, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # which unlocks it
 
 
 class Packager:

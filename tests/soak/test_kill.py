@@ -11,7 +11,7 @@ from soak.setting import environment
 
 TESTS = Path(__file__).parent.parent
 TIMES = 8
-LIMIT_S = 55
+LIMIT_S = 220
 
 
 def test_what_a_killed_program_leaves_is_whole_and_what_it_told_is_there(tmp_path: Path) -> None:

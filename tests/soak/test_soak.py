@@ -10,7 +10,7 @@ from pathlib import Path
 from soak.setting import environment
 
 TESTS = Path(__file__).parent.parent
-LIMIT_S = 55
+LIMIT_S = 220
 
 
 def test_a_short_soak_loses_doubles_and_leaves_nothing(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from tables.days import (
     write_day,
 )
 
-LONGEST_S = 110
+LONGEST_S = 220
 HAS_SPARK = find_spec("pyspark") is not None and shutil.which("java") is not None
 needs_spark = pytest.mark.skipif(not HAS_SPARK, reason="needs pyspark and Java")
 DRIVER = """

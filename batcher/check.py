@@ -1,7 +1,7 @@
 """Checking: which payloads can stand in an object, and why the others cannot.
 
 NDJSON holds one JSON value a line. The whole run is checked in one call at C speed; only a run that
-has a bad record in it, or newlines, is looked at record by record.
+has a bad record in it, or line ends, is looked at record by record.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ KPL_HINT = (
 )
 OF_OUTPUT = "what the transform gave: "
 """What the `detail` starts with where it speaks of a transform's output, not of the payload."""
-_NEWLINE = 0x0A
+_NEWLINE, _CARRIAGE_RETURN = 0x0A, 0x0D
 _SHOWN_CHARACTERS = 120
 
 # Reads a value without building it: 0.7 µs a record of 1 KiB, where orjson.loads takes 2.9 µs. It
@@ -97,7 +97,7 @@ def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
         max_bytes: the most bytes that a record may have, its newline included.
     """
     all_good = _is_json if is_json else _is_encodable
-    if _is_small(run, max_bytes) and not _has_newline(run) and all_good(run):
+    if _is_small(run, max_bytes) and not _has_line_end(run, is_json=is_json) and all_good(run):
         return Checked(run, ())
     return _check_each(run, is_json=is_json, max_bytes=max_bytes)
 
@@ -110,11 +110,15 @@ def _is_small(run: Run, max_bytes: int) -> bool:
     return widest * max(run.lengths, default=0) < max_bytes
 
 
-def _has_newline(run: Run) -> bool:
+def _has_line_end(run: Run, *, is_json: bool) -> bool:
+    """Say whether a payload holds a newline, or, as JSON may between tokens, a carriage return."""
     if run.text is not None:
-        return False  # it was cut at newlines
+        return is_json and b"\r" in run.text  # it was cut at newlines
     newline: Any = "\n" if run.is_str else _NEWLINE
-    return any(map(contains, run.payloads, repeat(newline)))
+    if any(map(contains, run.payloads, repeat(newline))):
+        return True
+    carriage_return: Any = "\r" if run.is_str else _CARRIAGE_RETURN
+    return is_json and any(map(contains, run.payloads, repeat(carriage_return)))
 
 
 def _is_json(run: Run) -> bool:
@@ -247,16 +251,19 @@ def _too_deep(raw: bytes) -> tuple[Reason, str] | None:
 
 
 def _compact(raw: bytes) -> bytes:
-    """Give valid JSON as one line; its values, and how they are written, stay as they are."""
-    if _NEWLINE not in raw:
+    """Give valid JSON as one line; its values, and how they are written, stay as they are.
+
+    A carriage return ends a line too for many who read text: Python's open(), Spark, Hadoop.
+    """
+    if _NEWLINE not in raw and _CARRIAGE_RETURN not in raw:
         return raw
     stripped = raw.strip(b" \t\r\n")
-    if _NEWLINE not in stripped:
+    if _NEWLINE not in stripped and _CARRIAGE_RETURN not in stripped:
         return stripped
     try:
         return msgspec.json.format(stripped, indent=-1)
-    except RecursionError:  # valid JSON has newlines between tokens only
-        return stripped.replace(b"\n", b"")
+    except RecursionError:  # valid JSON has line ends between tokens only
+        return stripped.translate(None, b"\r\n")
 
 
 def _why_not_json(raw: bytes, error: Exception) -> str:

@@ -42,6 +42,8 @@ _HINTS["403"] = _HINTS["AccessDenied"]
 _READING_HINTS = {
     "ListObjectsV2": "allow s3:ListBucket on the bucket",
     "ListMultipartUploads": "allow s3:ListBucketMultipartUploads on the bucket",
+    "HeadObject": "allow s3:GetObject on the root; without s3:ListBucket on the bucket S3 answers "
+    "so for an object that is not there, too",
     "GetObject": "allow s3:GetObject (and, with a KMS key of your own, kms:Decrypt) on the root",
 }
 _DENIED = {"AccessDenied", "403"}

@@ -12,6 +12,7 @@ import aioboto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header, convert_body_to_file_like_object
+from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.stores.s3_errors import translate
@@ -57,7 +58,7 @@ class S3Client:
             if self._client is None:
                 await self._connect()
             yield self._client
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
             raise translate(error, operation, self.bucket, key, endpoint) from error
 

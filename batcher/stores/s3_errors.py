@@ -18,10 +18,16 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.stores.s3_answers import Answer, error_of, unreachable
 
+_PASSING: tuple[tuple[type[Exception], str], ...] = (
+    (IncompleteReadError, "the body ended early"),
+    (CredentialRetrievalError, "credentials could not be had"),
+    (ResponseParserError, "no answer of S3's (is AWS_ENDPOINT_URL_S3 right?)"),
+)
 _LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
     (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
@@ -33,7 +39,11 @@ _LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
 
 
 def translate(
-    error: ClientError | BotoCoreError, operation: str, bucket: str, key: str, endpoint: str
+    error: ClientError | BotoCoreError | ResponseParserError,
+    operation: str,
+    bucket: str,
+    key: str,
+    endpoint: str,
 ) -> BatcherError | KeyError:
     """Give the error to raise; a KeyError says that HeadObject found nothing."""
     where = f"{operation} s3://{bucket}/{key}"
@@ -41,10 +51,9 @@ def translate(
         return error_of(_answer(error, operation), where, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
         return unreachable(where, endpoint, _first_line(error))
-    if isinstance(error, IncompleteReadError):
-        return RetryableError(f"{where}: the body ended early: {_first_line(error)}")
-    if isinstance(error, CredentialRetrievalError):
-        return RetryableError(f"{where}: credentials could not be had: {_first_line(error)}")
+    for retryable, what in _PASSING:
+        if isinstance(error, retryable):
+            return RetryableError(f"{where}: {endpoint}: {what}: {_first_line(error)}")
     for kind, hint in _LOCAL_HINTS:
         if isinstance(error, kind):
             return RejectedError(f"{where}: {hint}")

@@ -76,7 +76,6 @@ def recursion_limit(limit: int) -> Iterator[None]:
         '""',
         "[]",
         " {} ",
-        "{}\r",
         '"\\ud83d\\ude00"',
         '"\u2028\u2029\u0085"',
         '"\x7f"',
@@ -165,13 +164,16 @@ def test_payloads_of_known_packers_get_a_hint() -> None:
         (f"[\n{THIRTY_DIGITS}\n]".encode(), f"[{THIRTY_DIGITS}]".encode()),
         (b"\n[1.10, 1E+2]\n", b"[1.10, 1E+2]"),
         (b'{"a": 1}\n', b'{"a": 1}'),
+        (b'{"a": 1}\r', b'{"a": 1}'),
+        (b'[\r{"a": 1}\r]', b'[{"a":1}]'),
+        (b'["\\r", 1\t]\r', b'["\\r", 1\t]'),
         (b"null\n", b"null"),
         ('["\u2028",\n"\u00e9"]'.encode(), '["\u2028","\u00e9"]'.encode()),
         (b'["\\u00e9",\n"\\/"]', b'["\\u00e9","\\/"]'),
     ],
 )
-def test_json_with_newlines_inside_is_compacted(payload: bytes, line: bytes) -> None:
-    """Its values stay as they are written; a trailing newline alone changes nothing else."""
+def test_json_with_line_ends_inside_is_compacted(payload: bytes, line: bytes) -> None:
+    """Its values stay as they are written; a trailing line end alone changes nothing else."""
     assert good(check_json(payload)) == [line]
     assert good(check_json(payload.decode())) == [line]
     assert check_json(payload).bad == []
@@ -294,6 +296,8 @@ def test_text_that_was_cut_at_newlines_stays_while_all_is_good() -> None:
     assert check(run, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
     run = run_of_text(b"1\nx\n")
     assert check(run, is_json=True, max_bytes=LARGE).good.text is None
+    run = run_of_text(b'{"a":1}\r\n[\r2]\n')
+    assert good(check(run, is_json=True, max_bytes=LARGE)) == [b'{"a":1}', b"[2]"]
     run = run_of_text(b'"\xff"\n')
     assert only_bad(check(run, is_json=True, max_bytes=LARGE)).reason is Reason.NOT_UTF8
 

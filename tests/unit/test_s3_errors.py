@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.parsers import ResponseParserError
 
 from batcher.errors import (
     PreconditionFailedError,
@@ -104,6 +105,22 @@ def test_what_the_store_asks_for_is_read(headers: dict[str, str], expected_s: fl
     error = told(answer(503, "SlowDown", **headers))
     assert isinstance(error, RetryableError)
     assert error.retry_after_s == expected_s
+
+
+def test_a_refused_look_may_be_at_nothing() -> None:
+    """A role that may not list is told 403 of an object that is not there."""
+    text = str(told(answer(403, "403"), "HeadObject"))
+    assert "allow s3:GetObject" in text
+    assert "not there" in text
+
+
+def test_what_is_no_answer_of_s3_may_have_been_cut() -> None:
+    """And the endpoint is named, for it may be something else."""
+    error = ResponseParserError("Unable to parse response:\ninvalid XML received")
+    found = translate(error, "ListObjectsV2", "bucket", "", ENDPOINT)
+    assert type(found) is RetryableError
+    assert ENDPOINT in str(found)
+    assert "\n" not in str(found)
 
 
 def test_a_store_that_cannot_be_reached_may_be_later() -> None:

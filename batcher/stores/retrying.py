@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from batcher.backoff import Backoff
 from batcher.deadline import deadline_s
-from batcher.errors import RetryableError, TooLateError, UploadLostError
+from batcher.errors import (
+    PreconditionFailedError,
+    RetryableError,
+    TooLateError,
+    UploadLostError,
+)
 from batcher.seats import aside
 from batcher.stores.base import About, ObjectStore, Stored, Upload
 from batcher.stores.patience import Patience, patience
+from batcher.stores.repeated import Repeated
 
 T = TypeVar("T")
 
@@ -24,8 +29,6 @@ COMPLETE_S = 300.0
 """S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
 ABORT_IN_EVENT_S, ABORT_IN_PROGRAM_S = 0.2, 3.0
 """An abort's own limit, so that there is time for another: see `batcher.uploading`."""
-
-log = logging.getLogger("batcher")
 
 
 class RetryingStore:
@@ -76,7 +79,14 @@ class RetryingStore:
         async def put() -> Stored:
             return await self.inner.put(key, body, about, replaces=replaces)
 
-        return await self.repeat("put", key, put, _sending_s(body))
+        repeated = Repeated(key)
+        try:
+            stored = await self.repeat("put", repeated, put, _sending_s(body))
+        except PreconditionFailedError:  # perhaps our own, by an attempt whose answer was lost
+            repeated.tell()
+            raise
+        repeated.tell()
+        return stored
 
     async def head(self, key: str) -> Stored | None:
         """Look at an object; see `ObjectStore.head`."""
@@ -84,7 +94,7 @@ class RetryingStore:
         async def head() -> Stored | None:
             return await self.inner.head(key)
 
-        return await self.repeat("head", key, head, ANSWER_S)
+        return await self.repeat("head", Repeated(key), head, ANSWER_S)
 
     async def create_upload(self, key: str, about: About, *, part_bytes: int) -> RetryingUpload:
         """Open a multipart upload; see `ObjectStore.create_upload`."""
@@ -92,7 +102,10 @@ class RetryingStore:
         async def create() -> Upload:
             return await self.inner.create_upload(key, about, part_bytes=part_bytes)
 
-        return RetryingUpload(self, await self.repeat("create", key, create, ANSWER_S), key)
+        repeated = Repeated(key)
+        return RetryingUpload(
+            self, await self.repeat("create", repeated, create, ANSWER_S), repeated
+        )
 
     async def aclose(self) -> None:
         """Close the inner store."""
@@ -101,7 +114,7 @@ class RetryingStore:
     async def repeat(
         self,
         operation: str,
-        key: str,
+        repeated: Repeated,
         send: Callable[[], Awaitable[T]],
         answer_s: float,
         *,
@@ -111,7 +124,7 @@ class RetryingStore:
 
         Args:
             operation: for messages.
-            key: for messages.
+            repeated: of the object, whose key is for messages; what is sent again is noted there.
             send: makes one attempt.
             answer_s: when an attempt is cut; the next one may succeed.
             is_cleanup: whether it must also be done after the event's deadline; its caller then
@@ -133,7 +146,9 @@ class RetryingStore:
             except RetryableError as error:
                 failure = error
             except TimeoutError:
-                failure = RetryableError(f"{operation} {key}: no answer within {answer_s:.0f} s")
+                failure = RetryableError(
+                    f"{operation} {repeated.key}: no answer within {answer_s:.0f} s"
+                )
             finally:
                 patience.set(None)
             delay_s = self._backoff.delay_s(attempts, self._share(), failure.retry_after_s)
@@ -142,10 +157,7 @@ class RetryingStore:
                 lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
-            if attempts == 1:
-                log.warning(
-                    "request_repeated operation=%s key=%s error=%s", operation, key, failure
-                )
+            repeated.note(operation, failure)
             if self._on_retry is not None:
                 self._on_retry()
             with aside():
@@ -155,11 +167,11 @@ class RetryingStore:
 class RetryingUpload:
     """An upload whose requests are repeated."""
 
-    def __init__(self, store: RetryingStore, inner: Upload, key: str) -> None:
-        """Repeat the requests to `inner` as `store` does."""
+    def __init__(self, store: RetryingStore, inner: Upload, repeated: Repeated) -> None:
+        """Repeat the requests to `inner` as `store` does; its creation is in `repeated`."""
         self.inner = inner
         self._store = store
-        self._key = key
+        self._repeated = repeated
 
     async def put_part(self, number: int, body: bytes) -> None:
         """Send part `number`; see `Upload.put_part`."""
@@ -167,7 +179,7 @@ class RetryingUpload:
         async def put_part() -> None:
             await self.inner.put_part(number, body)
 
-        await self._store.repeat(f"part {number}", self._key, put_part, _sending_s(body))
+        await self._store.repeat(f"part {number}", self._repeated, put_part, _sending_s(body))
 
     async def complete(self, *, replaces: str | None = None) -> Stored:
         """Make the object appear; see `Upload.complete`."""
@@ -175,12 +187,16 @@ class RetryingUpload:
         async def complete() -> Stored:
             return await self.inner.complete(replaces=replaces)
 
-        return await self._store.repeat("complete", self._key, complete, COMPLETE_S)
+        stored = await self._store.repeat("complete", self._repeated, complete, COMPLETE_S)
+        self._repeated.tell()
+        return stored
 
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""
         answer_s = ABORT_IN_PROGRAM_S if deadline_s.get() is None else ABORT_IN_EVENT_S
-        await self._store.repeat("abort", self._key, self.inner.abort, answer_s, is_cleanup=True)
+        await self._store.repeat(
+            "abort", self._repeated, self.inner.abort, answer_s, is_cleanup=True
+        )
 
 
 def _sending_s(body: bytes) -> float:

@@ -87,15 +87,57 @@ async def test_every_request_that_is_sent_again_is_counted(
 async def test_a_request_that_needed_repeating_leaves_one_line(
     inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Which operation, which key, and why; a clean one leaves none."""
+    """Which operation, which key, how often, and why; a clean one leaves none."""
     store = retrying(inner, sleeps)
     with caplog.at_level(logging.DEBUG, "batcher"):
         await store.put("clean", b"", ABOUT)
         inner.before = failing(BUSY, "put", times=2)
         await store.put("key", b"", ABOUT)
     assert [record.getMessage() for record in caplog.records] == [
-        "request_repeated operation=put key=key error=503 SlowDown"
+        "request_repeated operation=put key=key times=2 error=503 SlowDown"
     ]
+
+
+async def test_an_upload_leaves_one_line_however_many_of_its_requests_were_repeated(
+    inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first of them is named."""
+    store = retrying(inner, sleeps)
+    with caplog.at_level(logging.DEBUG, "batcher"):
+        upload = await store.create_upload("key", ABOUT, part_bytes=MIN_PART_BYTES)
+        for number in (1, 2):
+            inner.before = failing(BUSY, "part", times=2)
+            await upload.put_part(number, PART)
+        inner.before = failing(BUSY, "complete", times=1)
+        assert caplog.records == []
+        await upload.complete()
+    assert [record.getMessage() for record in caplog.records] == [
+        "request_repeated operation=part 1 key=key times=5 error=503 SlowDown"
+    ]
+
+
+@pytest.mark.parametrize("refused", [1, 3])
+async def test_a_condition_that_does_not_hold_after_a_repetition_tells_it(
+    inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture, refused: int
+) -> None:
+    """The object may be our own, by an attempt whose answer was lost."""
+    store = retrying(inner, sleeps)
+    await store.put("key", b"", ABOUT)
+    inner.before = failing(BUSY, "put", times=refused)
+    with pytest.raises(PreconditionFailedError):
+        await store.put("key", b"", ABOUT)
+    (record,) = caplog.records
+    assert f"times={refused}" in record.getMessage()
+
+
+async def test_what_fails_in_the_end_leaves_no_line_of_its_own(
+    inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its error says how often it was tried, and whoever hears that tells."""
+    inner.before = failing(BUSY, "put", times=1000)
+    with caplog.at_level(logging.DEBUG, "batcher"), pytest.raises(RetryableError, match="attempt"):
+        await retrying(inner, sleeps).put("key", b"", ABOUT)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

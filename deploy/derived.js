@@ -10,27 +10,20 @@ const SLOW = 0.8; // of the timeout
 const RESPONSE_TYPES = { true: 'ReportBatchItemFailures', false: null };
 
 module.exports = async ({ resolveVariable }) => {
-  const param = (name) => resolveVariable(`param:${name}`);
-  const source = async (kind, logicalId) => {
-    if ((await param(kind)) !== 'existing') return { 'Fn::GetAtt': [logicalId, 'Arn'] };
-    const arn = await resolveVariable(`param:${kind}_arn, ''`);
-    if (!arn.startsWith('arn:')) throw new Error(`${kind}=existing needs --param '${kind}_arn=arn:…'`);
-    return arn;
-  };
-  const timeoutS = Number(await param('timeout'));
+  const given = await resolveVariable('self:custom.parameters');
+  const source = (kind, logicalId) =>
+    given[kind] === 'existing' ? given[`${kind}_arn`] : { 'Fn::GetAtt': [logicalId, 'Arn'] };
   const visibilityS = Math.min(
     LONGEST_VISIBILITY_S,
-    VISIBILITY_TIMEOUTS * timeoutS + Number(await param('window'))
+    VISIBILITY_TIMEOUTS * given.timeout + given.window
   );
-  const answers = String(await param('partial_response'));
-  if (!(answers in RESPONSE_TYPES)) throw new Error('partial_response is true or false');
   return {
     visibility_timeout_s: visibilityS,
     max_receive_count: Math.max(FEWEST_RECEIVES, Math.ceil(OUTAGE_S / visibilityS)),
-    slow_ms: SLOW * 1000 * timeoutS,
-    old_s: Number(await param('alarm_age')),
-    response_type: RESPONSE_TYPES[answers],
-    queue_arn: await source('queue', 'Queue'),
-    stream_arn: await source('stream', 'Stream'),
+    slow_ms: SLOW * 1000 * given.timeout,
+    old_s: given.alarm_age,
+    response_type: RESPONSE_TYPES[given.partial_response],
+    queue_arn: source('queue', 'Queue'),
+    stream_arn: source('stream', 'Stream'),
   };
 };

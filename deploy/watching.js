@@ -5,8 +5,13 @@ const derive = require('./derived.js');
 const OURS = 'batcher';
 const LAMBDA = 'AWS/Lambda';
 const SQS = 'AWS/SQS';
+const KINESIS = 'AWS/Kinesis';
 const FIVE_MINUTES = 300;
-const QUARTER_OF_AN_HOUR = 3; // periods
+// Periods that are looked at, and how many of them must be bad
+const ONCE = [1, 1];
+const QUARTER_OF_AN_HOUR = [3, 3];
+// A message that fails comes back after the visibility timeout, perhaps alone: its third failure rings
+const thrice = (visibilityS) => [1 + 3 * Math.ceil(visibilityS / FIVE_MINUTES), 3];
 
 // A metric: namespace, name, dimensions.
 const of = (namespace, name, dimensions) => ({ namespace, name, dimensions });
@@ -19,18 +24,22 @@ const metricsOf = (id) => {
 };
 
 // Rows: suffix, what it says, metric, statistic, threshold, periods of five minutes.
-const alarmsOf = ({ ours, lambda }, source, { age, lost }, limits) => [
-  ['Age', `records of the ${source} wait too long`, age.metric, 'Maximum', age.limit, 1],
-  ['Errors', 'invocations fail', lambda('Errors'), 'Sum', 0, QUARTER_OF_AN_HOUR],
-  ['FailedRecords', 'records were not durable in time and come back', ours('failed_records_total'), 'Sum', 0, QUARTER_OF_AN_HOUR],
+const alarmsOf = ({ ours, lambda }, source, { age, lost, read }, limits) => [
+  ['Age', `records of the ${source} wait too long`, age.metric, 'Maximum', age.limit, ONCE],
+  ['Errors', 'invocations fail', lambda('Errors'), 'Sum', 0, thrice(limits.visibility_timeout_s)],
+  ['FailedRecords', 'records were not durable in time and come back', ours('failed_records_total'), 'Sum', 0, thrice(limits.visibility_timeout_s)],
   ['SlowDown', 'S3 throttles', ours('throttles_total'), 'Sum', 0, QUARTER_OF_AN_HOUR],
   ['Throttles', 'Lambda has no room for invocations', lambda('Throttles'), 'Sum', 0, QUARTER_OF_AN_HOUR],
-  ['Quarantined', 'bad records were set aside', ours('quarantined_records_total'), 'Sum', 0, 1],
-  ['Duration', 'invocations come near their timeout', lambda('Duration'), 'Maximum', limits.slow_ms, 1],
-  ...(lost ? [['DeadLetters', 'records were given up, and wait in a queue', lost, 'Maximum', 0, 1]] : []),
+  ['Quarantined', 'bad records were set aside', ours('quarantined_records_total'), 'Sum', 0, ONCE],
+  ['Duration', 'invocations come near their timeout', lambda('Duration'), 'Maximum', limits.slow_ms, ONCE],
+  ...(lost ? [['DeadLetters', 'records were given up, and wait in a queue', lost, 'Maximum', 0, ONCE]] : []),
+  ...(read ? [['Unread', `nobody reads the ${source}`, read, 'Sum', 1, QUARTER_OF_AN_HOUR, SILENCE_RINGS]] : []),
 ];
 
-const alarm = (says, { namespace, name, dimensions }, statistic, threshold, periods) => ({
+const MORE_RINGS = { ComparisonOperator: 'GreaterThanThreshold', TreatMissingData: 'notBreaching' };
+const SILENCE_RINGS = { ComparisonOperator: 'LessThanThreshold', TreatMissingData: 'breaching' };
+
+const alarm = (says, { namespace, name, dimensions }, statistic, threshold, [periods, bad], rings = MORE_RINGS) => ({
   Type: 'AWS::CloudWatch::Alarm',
   Properties: {
     AlarmDescription: `batcher: ${says}. docs/operations.md says what to do.`,
@@ -40,9 +49,9 @@ const alarm = (says, { namespace, name, dimensions }, statistic, threshold, peri
     Statistic: statistic,
     Period: FIVE_MINUTES,
     EvaluationPeriods: periods,
+    DatapointsToAlarm: bad,
     Threshold: threshold,
-    ComparisonOperator: 'GreaterThanThreshold',
-    TreatMissingData: 'notBreaching',
+    ...rings,
     AlarmActions: { 'Fn::If': ['HasTopic', [{ Ref: 'AlarmTopicArn' }], { Ref: 'AWS::NoValue' }] },
     OKActions: { 'Fn::If': ['HasTopic', [{ Ref: 'AlarmTopicArn' }], { Ref: 'AWS::NoValue' }] },
   },
@@ -99,6 +108,9 @@ const dashboard = (name, rows) => {
   };
 };
 
+// A queue's ARN ends in its name, a stream's too.
+const nameOf = (arn) => String(arn).split(/[:/]/).pop();
+
 module.exports = async ({ resolveVariable }) => {
   const limits = await derive({ resolveVariable });
   const stack = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
@@ -125,20 +137,26 @@ module.exports = async ({ resolveVariable }) => {
         ...(deadLetters ? [[queue(deadLetters, waiting), 'Maximum']] : [])],
       ['Seconds that the oldest message waits', [queue(name, 'ApproximateAgeOfOldestMessage'), 'Maximum']],
     ]);
+  // Lambda reads every shard each second, whether there are records or not
+  const reads = (name) => of(KINESIS, 'GetRecords.Success', { StreamName: name });
   const givenUp = queue({ 'Fn::GetAtt': ['GivenUp', 'QueueName'] }, waiting);
-  const kinesis = watch('Kinesis', 'stream',
-    ({ lambda }) => ({ age: { metric: lambda('IteratorAge'), limit: 1000 * limits.old_s }, lost: givenUp }),
+  const kinesis = (name) => watch('Kinesis', 'stream',
+    ({ lambda }) => ({
+      age: { metric: lambda('IteratorAge'), limit: 1000 * limits.old_s },
+      lost: givenUp,
+      read: reads(name),
+    }),
     ({ lambda }) => [
       ['Milliseconds that the oldest record waits', [lambda('IteratorAge'), 'Maximum']],
+      ['Records put, and looks for them', [of(KINESIS, 'IncomingRecords', { StreamName: name }), 'Sum'], [reads(name), 'Sum']],
       ['Batches given up', [givenUp, 'Maximum']],
     ]);
-  const existing = String(limits.queue_arn).split(':').pop(); // a queue's ARN ends in its name
   return {
     sqs: {
       off: {},
       new: sqs({ 'Fn::GetAtt': ['Queue', 'QueueName'] }, { 'Fn::GetAtt': ['DeadLetters', 'QueueName'] }),
-      existing: sqs(existing),
+      existing: sqs(nameOf(limits.queue_arn)),
     },
-    kinesis: { off: {}, new: kinesis, existing: kinesis },
+    kinesis: { off: {}, new: kinesis({ Ref: 'Stream' }), existing: kinesis(nameOf(limits.stream_arn)) },
   };
 };

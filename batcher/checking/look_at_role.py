@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from batcher.checking.asking import Aws
     from batcher.settings import Settings
 
+_REGION = 3
+"""Where an ARN has it."""
+
 
 async def look_at_role(
     aws: Aws, configuration: Mapping[str, Any], settings: Settings
@@ -34,8 +37,19 @@ async def look_at_role(
     questions = [(needed(settings), inside, judge_needed), (UNNEEDED, inside, judge_unneeded)]
     if settings.root:
         questions.append((("s3:PutObject",), f"{bucket}/{OUTSIDE}", judge_unneeded))
-    if settings.kms_key_id.startswith("arn:"):
-        questions.append((key_actions(settings), settings.kms_key_id, judge_needed))
+    key = settings.kms_key_id
+    context: list[Mapping[str, Any]] = []
+    if key.startswith("arn:"):
+        questions.append((key_actions(settings), key, judge_needed))
+        region = key.split(":")[_REGION]
+        # A role may allow the key to S3 alone, which is who asks for it; the others don't look
+        context.append(
+            {
+                "ContextKeyName": "kms:ViaService",
+                "ContextKeyType": "string",
+                "ContextKeyValues": [f"s3.{region}.amazonaws.com"],
+            }
+        )
     findings: list[Finding] = []
     for actions, resource, judged in questions:
         found = await aws.ask(
@@ -46,6 +60,7 @@ async def look_at_role(
             PolicySourceArn=role,
             ActionNames=list(actions),
             ResourceArns=[resource],
+            ContextEntries=context,
         )
         if found is None:
             do = "give the function a role that exists"

@@ -121,10 +121,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         actions = [v[0] for name, v in sorted(asked.items()) if name.startswith("ActionNames")]
         (resource,) = asked["ResourceArns.member.1"]
+        # As our own role has it: the key is S3's to use, in the key's region
+        context = "ContextEntries.member.1.ContextKeyValues.member.1"
+        _, _, service, region, *_ = resource.split(":")
+        is_open = service != "kms" or asked.get(context) == [f"s3.{region}.amazonaws.com"]
         members = ""
         for action in actions:
-            is_allowed = action in self.account.allowed and resource.startswith(
-                self.account.allowed_on
+            is_allowed = (
+                is_open
+                and action in self.account.allowed
+                and resource.startswith(self.account.allowed_on)
             )
             decision = "allowed" if is_allowed else "implicitDeny"
             members += (

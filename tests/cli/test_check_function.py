@@ -127,6 +127,18 @@ def test_the_key_of_kms_is_asked_for_by_its_own_actions(
     ]
 
 
+def test_a_role_may_leave_the_key_to_s3_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of our template does, by a condition: IAM is told who will ask."""
+    key = "arn:aws:kms:us-east-2:123456789012:key/1"
+    environ = {**ENVIRON, "BATCHER_SSE": "aws:kms", "BATCHER_KMS_KEY_ID": key}
+    allowed = {*NEEDED, "kms:GenerateDataKey", "kms:Decrypt"}
+    account = Account(function(environ), [[mapping()]], FULL, allowed=allowed, allowed_on="arn:")
+    _, found = check(account, monkeypatch, capsys)
+    assert not [one for one in of(found, "role") if "kms:" in one and one.startswith("error")]
+
+
 @pytest.mark.parametrize(
     ("names", "engine", "told"),
     [

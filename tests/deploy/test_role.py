@@ -42,17 +42,24 @@ READ = [
 MIB = 1024**2
 
 
-def allow(actions: list[str], resource: str) -> tuple[list[str], str]:
-    """Give what a statement allows."""
-    return actions, resource
+def allow(actions: list[str], resource: str, via: str = "") -> tuple[list[str], str, str]:
+    """Give what a statement allows; `via`: only to this service, on the function's behalf."""
+    return actions, resource, via
 
 
-def granted(statements: dict[str, dict[str, Any]]) -> dict[str, tuple[list[str], str]]:
+def granted(statements: dict[str, dict[str, Any]]) -> dict[str, tuple[list[str], str, str]]:
     """Give what statements allow, by `Sid`; none of them may say anything else."""
-    for statement in statements.values():
-        assert statement.keys() == {"Sid", "Effect", "Action", "Resource"}
-        assert statement["Effect"] == "Allow"
-    return {sid: (one["Action"], one["Resource"]) for sid, one in statements.items()}
+    found = {}
+    for sid, statement in statements.items():
+        said = dict(statement)
+        assert (said.pop("Sid"), said.pop("Effect")) == (sid, "Allow")
+        condition = said.pop("Condition", {"StringLike": {"kms:ViaService": ""}})
+        found[sid] = allow(
+            said.pop("Action"), said.pop("Resource"), condition["StringLike"].pop("kms:ViaService")
+        )
+        assert condition == {"StringLike": {}}
+        assert not said
+    return found
 
 
 def test_a_role_allows_these_calls_and_no_other(packager: Packager) -> None:
@@ -74,15 +81,15 @@ def test_a_role_allows_these_calls_and_no_other(packager: Packager) -> None:
 
 
 def test_what_is_switched_on_is_allowed_besides(packager: Packager) -> None:
-    """Tags, a key for objects, the source's own key, X-Ray."""
+    """Tags, a key for objects, the source's own key, X-Ray; keys not to be called by itself."""
     template = packager.template(**EVERYTHING)
-    for role in ("SqsRole", "KinesisRole"):
+    for role, source in (("SqsRole", "sqs.*"), ("KinesisRole", "kinesis.*")):
         found = granted(template.statements(role))
         assert found["Write"][0] == [*WRITE, "s3:PutObjectTagging"]
-        assert found["Encrypt"] == allow(["kms:GenerateDataKey", "kms:Decrypt"], KEY)
-        assert found["Decrypt"] == allow(["kms:Decrypt"], KEY)
+        assert found["Encrypt"] == allow(["kms:GenerateDataKey", "kms:Decrypt"], KEY, "s3.*")
+        assert found["Decrypt"] == allow(["kms:Decrypt"], KEY, source)
         assert found["Trace"] == allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
-        wide = [sid for sid, (_, resource) in found.items() if resource == "*"]
+        wide = [sid for sid, (_, resource, _) in found.items() if resource == "*"]
         assert wide == ["Trace"]
 
 

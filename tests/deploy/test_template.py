@@ -87,7 +87,6 @@ def test_a_bucket_s_name_is_all_that_it_needs(packager: Packager) -> None:
         "AWS::SQS::Queue",
         "AWS::SQS::QueuePolicy",
     }
-    assert "BATCHER_BUCKET" in packager.refusal()
 
 
 def test_nobody_else_reads_the_bucket(packager: Packager) -> None:
@@ -184,6 +183,18 @@ def test_the_streams_retries_never_run_out(packager: Packager) -> None:
     assert usual == "alias/aws/kinesis"
 
 
+def test_who_wants_them_to_end_says_so(packager: Packager) -> None:
+    """What is given up is told to the same queue, and the alarm rings."""
+    template = packager.template(
+        stream="new", maximum_retry_attempts="3", maximum_record_age="3600"
+    )
+    found = mapping(template, "stream/Stream")
+    assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (3, 3600)
+    assert found["DestinationConfig"]["OnFailure"]["Destination"].endswith(":GivenUp")
+    assert "KinesisDeadLettersAlarm" in template.resources
+    assert "MaximumRetryAttempts" not in mapping(template, ":Queue")
+
+
 @pytest.mark.parametrize("is_on", [True, False])
 def test_mapping_and_setting_agree_about_partial_responses(
     packager: Packager, *, is_on: bool
@@ -196,9 +207,6 @@ def test_mapping_and_setting_agree_about_partial_responses(
     for name in ("Sqs", "Kinesis"):
         settings = Settings.from_env(environment(template, name))
         assert settings.partial_response is is_on
-    assert "partial_response is true or false" in packager.refusal(
-        bucket="my-bucket", partial_response="maybe"
-    )
 
 
 def test_every_setting_is_a_parameter(packager: Packager) -> None:
@@ -291,8 +299,6 @@ def test_existing_sources_and_buckets_are_left_alone(packager: Packager) -> None
     assert mapping(template, "clicks")["EventSourceArn"] == STREAM
     assert template.statements("SqsRole")["Receive"]["Resource"] == QUEUE
     assert template.statements("KinesisRole")["Read"]["Resource"] == STREAM
-    said = packager.refusal(bucket="my-bucket", stream="existing")
-    assert "stream=existing needs --param 'stream_arn=arn:…'" in said
 
 
 def test_a_function_can_be_switched_off(packager: Packager) -> None:

@@ -29,20 +29,16 @@ class Wanted:
     """Of `serverless.yml`."""
     timeout_s: int | None = None
     """The function's; None: the template's."""
-    max_retries: int | None = None
-    """Of a stream's batches; None: the template's."""
     is_fifo: bool = False
 
     def spec(self, project: Project) -> Spec:
         """Read the deployment from the template, and change what is to be changed."""
         parameters = {"queue": "new", "stream": "new", **self.parameters}
         spec = project.package(parameters)[self.kind]
-        function, mapping = spec.function, spec.mapping
+        function = spec.function
         if self.timeout_s is not None:
             function = replace(function, timeout_s=self.timeout_s)
-        if self.max_retries is not None:
-            mapping = replace(mapping, max_retries=self.max_retries)
-        return replace(spec, function=function, mapping=mapping)
+        return replace(spec, function=function)
 
 
 class Pipeline(Protocol):

@@ -171,7 +171,7 @@ def test_a_stream_waits_for_s3_without_end(cloud: Cloud, count: Count) -> None:
 def test_a_stream_with_a_retry_limit_tells_its_destination(cloud: Cloud, count: Count) -> None:
     """For those who set one: what is given up is told, and the shard goes on."""
     traffic = small(600)
-    with cloud.deploy(Wanted("kinesis", max_retries=2)) as pipeline:
+    with cloud.deploy(Wanted("kinesis", {"maximum_retry_attempts": 2})) as pipeline:
         pipeline.proxy.follow(Rule("put", DENIED, key="shardId-000000000000", times=ALWAYS))
         pipeline.send(traffic)
         pipeline.drain()

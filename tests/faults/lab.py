@@ -27,7 +27,7 @@ BRIEF = Backoff(for_s=3)
 """Some seven attempts, in virtual time."""
 QUICK = Backoff(base_s=0.001, cap_s=0.01, for_s=30)
 """In place of the usual one where time is real: as patient, and more eager."""
-ANSWER_S = 0.7
+ANSWER_S = 1.5
 """In place of 10 s: when a request is cut whose answer does not come."""
 DEFAULTS: Mapping[str, Any] = {
     "format": "lines",

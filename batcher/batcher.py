@@ -95,6 +95,7 @@ class Batcher:
         self._fresh_name = FreshNames(wall_clock, secrets.randbits)
         self._submitted = 0
         self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         return f"<Batcher {self._store!r} open={len(self._open)} {self.budget!r}>"
@@ -123,7 +124,7 @@ class Batcher:
         """Admit one record, and wait only for room; `await` the ticket to know it is durable.
 
         Raises:
-            RuntimeError: the batcher is closed.
+            RuntimeError: the batcher is closed, or has been used in another event loop.
             TypeError: it is no dict, `str` or `bytes`, or holds what JSON has no form for.
         """
         flights, admitted = await self._admit(*self._run([record]))
@@ -133,12 +134,25 @@ class Batcher:
         """Admit many records in their order, the fast way in; see `submit`.
 
         When it raises, or is cancelled, records before that point may have been admitted.
+
+        Raises:
+            TypeError: as `submit`, or `records` is itself one record.
         """
+        if isinstance(records, str | bytes | bytearray | dict):
+            msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
+            raise TypeError(msg)
         flights: list[Flight] = []
         bad: list[BadRecord] = []
         refused: list[BadRecord] = []
+        taken = 0
         for part in _slices(records):
-            more, admitted = await self._admit(*self._run(part))
+            try:
+                run, odd = self._run(part)
+            except TypeError as error:
+                msg = f"record {taken + _first_unfit(part)} of those submitted: {error}"
+                raise TypeError(msg) from error
+            more, admitted = await self._admit(run, odd)
+            taken += len(part)
             flights += more
             bad += admitted.bad
             refused += admitted.refused
@@ -160,6 +174,7 @@ class Batcher:
         Raises:
             BatcherError: something is not durable, and no ticket's owner has heard of it.
         """
+        self._belong()
         self._launch(self._open.seal_all(FlushReason.FLUSH))
         await self._outcomes()
 
@@ -169,6 +184,7 @@ class Batcher:
         Raises:
             BatcherError: as `flush`.
         """
+        self._belong()
         self._is_closed = True
         self._launch(self._open.seal_all(FlushReason.DRAIN))
         try:
@@ -181,10 +197,23 @@ class Batcher:
 
         Tickets of what was dropped raise `RetryableError`.
         """
+        self._belong()
         self._is_closed = True
         self._launch(self._open.seal_all(FlushReason.DRAIN))
         self._dispatch.cancel()  # before the loop lets them begin
         await self._release()
+
+    def _belong(self) -> None:
+        """Belong to the event loop that this runs in; futures and connections are one loop's."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            msg = (
+                "this batcher has been used in another event loop, and belongs to it: make one a "
+                "loop, or call it by asyncio.run_coroutine_threadsafe"
+            )
+            raise RuntimeError(msg)
 
     async def _release(self) -> None:
         """Let go of everything, even when cancelled meanwhile."""
@@ -249,6 +278,7 @@ class Batcher:
 
     async def _admit(self, run: Run, bad: Sequence[BadRecord]) -> tuple[list[Flight], Admitted]:
         """Take a run in: wait for room, add it to its batches, and send off what is full."""
+        self._belong()
         admitted = self._intake.admit(run, bad)
         size_bytes = sum(_text_bytes(part) for _, part in admitted.routed)
         await self.budget.take(size_bytes, self._relieve)
@@ -328,11 +358,23 @@ def _text_bytes(run: Run) -> int:
     return len(run.text) if run.text is not None else run.characters + len(run)
 
 
+def _first_unfit(records: Sequence[object]) -> int:
+    """Give the index of the first that cannot be a payload."""
+    for index, record in enumerate(records):
+        try:
+            to_payload(record)
+        except TypeError:
+            return index
+        except UnicodeEncodeError:
+            continue  # a bad record, but one
+    return 0
+
+
 def _slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
     """Cut records into slices of about 1 MiB, as far as their sizes are known."""
     rest = iter(records)
     while part := list(islice(rest, RUN_RECORDS)):
-        sizes = [len(record) for record in part if not isinstance(record, dict)]
+        sizes = [len(record) for record in part if isinstance(record, str | bytes)]
         mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else DICT_BYTES
         step = max(1, RUN_BYTES // mean_bytes)
         for start in range(0, len(part), step):

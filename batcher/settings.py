@@ -198,7 +198,11 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    return float(value)  # type: ignore[arg-type]  # a TypeError is what we want of all else
+    try:
+        return float(value)  # type: ignore[arg-type]  # a TypeError is what we want of all else
+    except ValueError:
+        msg = f"expected a number, without a unit (times are in seconds), got {value!r}"
+        raise ValueError(msg) from None
 
 
 def _whole(value: object) -> int:
@@ -260,7 +264,8 @@ def _range_faults(settings: Settings) -> list[str]:
         faults.append(f"fanout: {settings.fanout} is not a power of two")
     faults += [*_name_faults(settings), *_carried_faults(settings)]
     low, _, high = LEVELS.get(settings.compression, LEVELS["gzip"])
-    if settings.compression != "none" and not low <= settings.compression_level <= high:
+    has_levels = settings.compression in LEVELS and settings.compression != "none"
+    if has_levels and not low <= settings.compression_level <= high:
         faults.append(
             f"compression_level: {settings.compression_level} is outside {low} to {high}, "
             f"the levels of {settings.compression}"
@@ -280,6 +285,8 @@ def _name_faults(settings: Settings) -> list[str]:
         faults.append(f"bucket: {bucket!r} is no bucket's name: 3 to 63 of a-z, 0-9, '.' and '-'")
     if not root.isprintable() or any(part in {"", ".", ".."} for part in root.split("/") if root):
         faults.append(f"root: {root!r} has empty, '.', '..' or unprintable parts")
+    elif "_quarantine" in root.split("/"):
+        faults.append(f"root: {root!r} has a part _quarantine, which is batcher's own")
     if settings.kms_key_id and not settings.sse.startswith("aws:kms"):
         faults.append("kms_key_id: needs sse=aws:kms or aws:kms:dsse")
     return faults
@@ -288,6 +295,8 @@ def _name_faults(settings: Settings) -> list[str]:
 def _carried_faults(settings: Settings) -> list[str]:
     """Judge what every object carries."""
     faults = []
+    if not settings.content_type.isprintable():
+        faults.append(f"content_type: {settings.content_type!r} must be printable")
     if len(settings.tags) > MAX_TAGS:
         faults.append(f"tags: {len(settings.tags)} of them; S3 takes {MAX_TAGS} an object")
     size = sum(

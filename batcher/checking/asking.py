@@ -101,6 +101,10 @@ class Aws:
             return Unknown(f"{self.endpoint(service)}: {why}", hint, is_fault=True)
         except ResponseParserError:
             return Unknown(f"{self.endpoint(service)} answered {operation} by what is no answer")
+        except ValueError as error:  # the SDK's, of an endpoint that it cannot read
+            return Unknown(
+                str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]", is_fault=True
+            )
         except BotoCoreError as error:
             hints = (hint for kind, hint in _LOCAL_HINTS if isinstance(error, kind))
             return Unknown(next(hints, _first_line(error)), is_fault=True)

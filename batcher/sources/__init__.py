@@ -14,6 +14,15 @@ __all__ = ["Event", "read_event"]
 
 _READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamodb"}
 """Which module reads what; a function has one source, and imports no other's."""
+# Source: AWS Lambda developer guide, the event that each service sends
+_FORMS = {
+    "API Gateway (REST) or a load balancer": {"requestContext", "httpMethod"},
+    "API Gateway (HTTP) or a function URL": {"requestContext", "rawPath"},
+    "API Gateway (WebSocket)": {"requestContext", "isBase64Encoded"},
+    "Cognito": {"triggerSource", "userPoolId"},
+    "S3 Batch Operations": {"invocationSchemaVersion", "tasks"},
+}
+"""By what the event of a service has in it that names no source."""
 _HINT = f"batcher reads {', '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
@@ -72,7 +81,10 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
         return "CloudWatch Logs (awslogs)"
     if "detail-type" in event and "source" in event:
         return f"EventBridge ({event['source']})"
-    return None
+    source = event.get("eventSource")
+    if isinstance(source, str) and source.startswith("aws:"):
+        return source  # Amazon MQ, DocumentDB, self-managed Kafka: each has a form of its own
+    return next((name for name, marks in _FORMS.items() if event.keys() >= marks), None)
 
 
 def _kind(event: object) -> str:

@@ -156,6 +156,10 @@ class ObstoreStore:
         global _process  # noqa: PLW0603  # obstore's threads are the process's, too
         with self._connecting:
             access = self._access or find(operation, self.bucket, key)
+            if self._access is None and access.place.endpoint:
+                from batcher.stores.endpoint import checked_endpoint  # noqa: PLC0415  # not in AWS
+
+                checked_endpoint(access.place.endpoint, f"{operation} s3://{self.bucket}/{key}")
             if self._client is not None and not access.is_due():
                 return self._client  # another request was faster
             keys = access.keys(operation, self.bucket, key)

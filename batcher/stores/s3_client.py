@@ -15,6 +15,8 @@ from botocore.handlers import add_expect_header, convert_body_to_file_like_objec
 from botocore.parsers import ResponseParserError
 
 from batcher import __version__
+from batcher.errors import RejectedError
+from batcher.stores.endpoint import checked_endpoint
 from batcher.stores.s3_errors import translate
 
 CONNECT_TIMEOUT_S = 5
@@ -56,13 +58,14 @@ class S3Client:
         """
         try:
             if self._client is None:
-                await self._connect()
+                await self._connect(f"{operation} s3://{self.bucket}/{key}")
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
             raise translate(error, operation, self.bucket, key, endpoint) from error
 
-    async def _connect(self) -> None:
+    async def _connect(self, where: str) -> None:
+        """Make the client; `where` is for messages."""
         async with self._connecting:
             if self._client is not None:
                 return
@@ -80,11 +83,14 @@ class S3Client:
                 s3={},
             )
             # AWS_REGION as every other SDK has it; botocore by itself reads AWS_DEFAULT_REGION only
-            client = await self._exits.enter_async_context(
-                aioboto3.Session(region_name=os.environ.get("AWS_REGION")).client(
-                    "s3", config=config
-                )
-            )
+            session = aioboto3.Session(region_name=os.environ.get("AWS_REGION"))
+            try:
+                making = session.client("s3", config=config)
+                client = await self._exits.enter_async_context(making)
+            except ValueError as error:  # the SDK's, of an endpoint that it cannot read
+                msg = f"{where}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+                raise RejectedError(msg) from error
+            checked_endpoint(client.meta.endpoint_url, where)
             if client.meta.endpoint_url.startswith("https:"):
                 # TLS guards the body on its way and S3 verifies the CRC: no SHA-256 besides
                 client.meta.config.s3["payload_signing_enabled"] = False

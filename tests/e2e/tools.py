@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -61,9 +63,10 @@ def osls() -> Path:
 def runtime_client() -> Path:
     """Give a folder with Lambda's runtime client alone, for the Python that runs."""
     folder = CACHE / RUNTIME_CLIENT
-    if not _is_ready(folder):
-        _install(sys.executable, "--target", folder, RUNTIME_CLIENT)
-        _ready(folder)
+    with _alone():
+        if not _is_ready(folder):
+            _install(sys.executable, "--target", folder, RUNTIME_CLIENT)
+            _ready(folder)
     return folder
 
 
@@ -83,24 +86,38 @@ def python_of_localstack() -> str:
 def localstack() -> Path:
     """Give LocalStack's Python."""
     stream = LOCALSTACK_FILES / "var/lib/localstack/lib/kinesis-local" / KINESIS.partition("@")[2]
-    if not _is_ready(stream):  # else it would do so itself, at the first stream
-        run(["npm", "install", "--no-audit", "--no-fund", "--prefix", stream, KINESIS], CACHE)
-        _ready(stream)
+    with _alone():
+        if not _is_ready(stream):  # else it would do so itself, at the first stream
+            run(["npm", "install", "--no-audit", "--no-fund", "--prefix", stream, KINESIS], CACHE)
+            _ready(stream)
     return _environment(CACHE / "localstack", python_of_localstack(), *LOCALSTACK)
 
 
 def _environment(folder: Path, python: str, *requirements: str) -> Path:
     inside = folder / "bin" / "python"
-    if not _is_ready(folder):
-        run([python, "-m", "venv", folder], CACHE)
-        _install(inside, *requirements)
-        _ready(folder)
+    with _alone():
+        if not _is_ready(folder):
+            run([python, "-m", "venv", folder], CACHE)
+            _install(inside, *requirements)
+            _ready(folder)
     return inside
 
 
 def _install(python: str | Path, *what: str | Path) -> None:
     flags = ["--quiet", "--disable-pip-version-check"]
     run([python, "-m", "pip", "install", *flags, *what], CACHE)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep the other processes of this run out: one installs, and the others find it there."""
+    CACHE.mkdir(exist_ok=True)
+    folder = os.open(CACHE, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)  # which unlocks it
 
 
 def _is_ready(folder: Path) -> bool:

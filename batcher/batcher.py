@@ -100,6 +100,15 @@ class Batcher:
     def __repr__(self) -> str:
         return f"<Batcher {self._store!r} open={len(self._open)} {self.budget!r}>"
 
+    def __del__(self) -> None:
+        """Warn of records that nobody will write any more, as asyncio does of its own things."""
+        if getattr(self, "_flights", None) and not self._is_closed:
+            import warnings  # noqa: PLC0415  # where all is well, nothing is warned of
+
+            records = sum(flight.batch.records for flight in self._flights.values())
+            msg = f"{records} records are lost, for {self!r} was never closed: use `async with`"
+            warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from typing import Any
 
 import pytest
@@ -305,3 +307,24 @@ def test_another_event_loop_is_told_at_once() -> None:
                 asyncio.run(use())
         runner.run(batcher.aclose())
     assert batcher.counts.objects == 1
+
+
+@pytest.mark.parametrize("engine", ["memory", "aioboto3"])
+def test_a_batcher_that_is_never_closed_warns_of_its_records(engine: str) -> None:
+    """They are gone with its event loop; one that has nothing left says nothing."""
+
+    async def leave(*, is_flushed: bool) -> None:
+        store = MemoryStore() if engine == "memory" or is_flushed else None
+        batcher = Batcher(settings_of(linger_s=3_600), store=store)
+        await batcher.submit_many([b"1", b"2"])
+        if is_flushed:
+            await batcher.flush()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        asyncio.run(leave(is_flushed=True))
+        gc.collect()
+        assert caught == []
+        asyncio.run(leave(is_flushed=False))
+        gc.collect()
+    assert ["2 records are lost" in str(one.message) for one in caught] == [True]

@@ -71,7 +71,7 @@ package: | $(BIN)/python  ## dist/*.zip for Lambda and dist/deployment.json; ENG
 
 $(OSLS): deploy/package-lock.json
 	@command -v npm >/dev/null || { echo 'make deploy needs node 20.19 or newer, with npm: https://nodejs.org/en/download' >&2; exit 1; }
-	npm ci --prefix deploy --no-audit --no-fund --silent
+	npm ci --prefix deploy --no-audit --no-fund --loglevel=error
 	touch $@
 
 deploy: $(OSLS)  ## package, and what serverless.yml says into AWS; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'

@@ -36,7 +36,7 @@ def find_osls() -> Path:
 
 
 def _install() -> None:
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--silent", "--prefix", str(DEPLOY)]
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(DEPLOY)]
     try:
         ran = subprocess.run(  # noqa: S603  # npm, by our own lock
             command, capture_output=True, text=True, timeout=INSTALL_S, check=False

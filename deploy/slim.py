@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 UNUSED: Mapping[str, frozenset[str]] = {
-    "batcher": frozenset({"checking", "cli", "demo", "planning", "reading", "replay", "tables"}),
+    "batcher": frozenset(
+        {"__main__.py", "checking", "cli", "demo", "planning", "reading", "replay", "tables"}
+    ),
     "boto3": frozenset({"data", "examples"}),
     "isal": frozenset({"isa-l"}),
 }

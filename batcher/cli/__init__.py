@@ -7,10 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from signal import SIGINT
 from typing import NoReturn
 
 from batcher import __version__
-from batcher.cli.said import say
+from batcher.cli.interrupts import SIGNALLED, STOPPED, ending_at_once
+from batcher.cli.said import say, warnings_said
+from batcher.cli.streams import with_streams
 from batcher.errors import BatcherError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
@@ -19,27 +22,36 @@ NOT_DURABLE, WRONG_USAGE = 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="batcher",
-        description="Many small records in; few, large, well-named objects in S3 out.",
-        epilog="Exit: 0 done, 1 something is not durable, 2 wrong usage or settings, "
-        "130 or 143 stopped by a signal after draining.",
-    )
-    parser.add_argument("--version", action="version", version=f"batcher {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    given = sys.argv[1:] if argv is None else argv
-    # The others are not imported for one command: 70 ms
-    for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
-        import_module(f"batcher.cli.{name}").add_parser(commands)
-    arguments = parser.parse_args(given)
     try:
-        return int(arguments.run(arguments))
+        with ending_at_once():
+            arguments = _parser(given := sys.argv[1:] if argv is None else argv).parse_args(given)
+        with warnings_said():
+            return int(arguments.run(arguments))
     except SettingsError as error:
-        say(str(error))
+        say("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))
         return WRONG_USAGE
     except BatcherError as error:
         say(str(error))
         return NOT_DURABLE
+    except KeyboardInterrupt:  # where a command has no answer of its own
+        say(STOPPED)
+        return SIGNALLED + SIGINT
+
+
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser, with the one command that is given, or all."""
+    parser = argparse.ArgumentParser(
+        prog="batcher",
+        description="Many small records in; few, large, well-named objects in S3 out.",
+        epilog="Exit: 0 done, 1 something is not durable, 2 wrong usage or settings, "
+        "130 or 143 stopped by a signal after draining, 141 nobody reads standard output any more.",
+    )
+    parser.add_argument("--version", action="version", version=f"batcher {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    # The others are not imported for one command: 70 ms
+    for name in given[:1] if given and given[0] in COMMANDS else COMMANDS:
+        import_module(f"batcher.cli.{name}").add_parser(commands)
+    return parser
 
 
 def script() -> NoReturn:
@@ -49,9 +61,7 @@ def script() -> NoReturn:
     meanwhile aborts, now and then, after all is done. So nothing is taken down then.
     Source: https://github.com/PyO3/pyo3-async-runtimes/issues/40; 6 of 100 runs here.
     """
-    code = main()
+    code = with_streams(main)
     if "obstore" in sys.modules:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

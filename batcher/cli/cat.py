@@ -8,8 +8,8 @@ import os
 import sys
 
 from batcher.cli.chosen import Told, add_choice, chosen
+from batcher.cli.faults import Faults
 from batcher.cli.flags import settings_from
-from batcher.cli.piped import piped
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.read_object import ReadObject
 from batcher.reading.read_objects import ReadObjects
@@ -55,9 +55,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    settings = settings_from(arguments, arguments.place, os.environ)
-    selection, output = chosen(arguments), _Output(_limit(arguments.limit))
-    return piped(lambda: asyncio.run(_write(arguments, settings, selection, output)))
+    faults = Faults()
+    with faults:
+        settings = settings_from(arguments, arguments.place, os.environ)
+    with faults:
+        selection = chosen(arguments)
+    with faults:
+        output = _Output(_limit(arguments.limit))
+    faults.tell()
+    return asyncio.run(_write(arguments, settings, selection, output))
 
 
 def _limit(text: str | None) -> int | None:

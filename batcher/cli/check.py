@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Mapping
 from signal import SIGINT
 from typing import TYPE_CHECKING
@@ -15,9 +14,9 @@ import orjson
 from batcher.checking.findings import Report, not_checked, ok, warning
 from batcher.checking.function import faults_of
 from batcher.cli.check_lines import show
-from batcher.cli.flags import add_settings
+from batcher.cli.flags import add_settings, flags_of, given_by
+from batcher.cli.said import say
 from batcher.errors import SettingsError
-from batcher.place import parse_destination
 from batcher.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "credentials may not read is told as not checked. docs/check.md says what is looked at, "
         "and what each look needs.",
         epilog="Exit: 0 no error (warnings are none), 1 there are errors, 2 wrong usage or "
-        "settings, 130 stopped by Ctrl-C.",
+        "settings, 130 stopped by Ctrl-C, 141 nobody reads any more.",
     )
     parser.add_argument(
         "destination",
@@ -79,28 +78,20 @@ def run(arguments: argparse.Namespace) -> int:
         SettingsError: what was given here is wrong; what a function is given is a finding.
     """
     report = Report()
-    command = _Check(arguments, _given(arguments), report)
+    place = arguments.destination
+    given = given_by(arguments, place) if place else flags_of(arguments)
+    command = _Check(arguments, given, report)
     try:
         with asyncio.Runner() as runner:
             runner.run(command.run())
     except KeyboardInterrupt:
-        print("batcher: stopped: not everything was checked", file=sys.stderr)  # noqa: T201
+        say("stopped: not everything was checked")
         return SIGNALLED + SIGINT
     if arguments.json:
         print(orjson.dumps(report.as_dict(command.place)).decode())  # noqa: T201  # what it is for
     else:
         show(report, command.place)
     return FINE if report.is_fine else FOUND
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, object]:
-    """Give the settings of flags and destination."""
-    given = {
-        name.removeprefix("setting_"): value
-        for name, value in vars(arguments).items()
-        if name.startswith("setting_")
-    }
-    return given | (parse_destination(arguments.destination) if arguments.destination else {})
 
 
 class _Check:

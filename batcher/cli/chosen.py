@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections import Counter
 
+from batcher.cli.said import say
 from batcher.errors import BatcherError
 from batcher.reading.findings import Finding, Kind, printable
 from batcher.reading.selection import Selection, select
@@ -100,8 +100,3 @@ class Told:
                 say(f"{count:,} {meaning}")
         if not objects and self.is_whole:
             say(f"warning: nothing is under {place}, or nothing of it was chosen")
-
-
-def say(text: str) -> None:
-    """Write a line to standard error."""
-    print(f"batcher: {text}", file=sys.stderr)  # noqa: T201  # what a command line is for

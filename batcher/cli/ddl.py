@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from datetime import date
 
+from batcher.cli.faults import Faults
 from batcher.cli.flags import settings_from
-from batcher.cli.reader import Reader
+from batcher.cli.reader import InputError, Reader
+from batcher.cli.said import say
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.stores.file import folder_of
@@ -83,19 +84,25 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    settings = settings_from(arguments, arguments.place, os.environ)
-    wanted = Wanted(
-        name=arguments.table,
-        columns=_columns(arguments),
-        fanouts=_fanouts(arguments.fanouts),
-        values=_values(arguments.values),
-        since=_date(arguments.since),
-    )
+    faults = Faults()
+    with faults:
+        settings = settings_from(arguments, arguments.place, os.environ)
+    with faults:
+        fanouts = _fanouts(arguments.fanouts)
+    with faults:
+        values = _values(arguments.values)
+    with faults:
+        since = _date(arguments.since)
+    with faults:
+        columns = _columns(arguments)
+    faults.tell()
+    name = arguments.table
+    wanted = Wanted(name=name, columns=columns, fanouts=fanouts, values=values, since=since)
     table = table_of(settings, _place(settings), wanted)
     answer = ENGINES[arguments.table_engine](table)
     print(answer.text, end="")  # noqa: T201  # what a command line is for
     for note in answer.notes:
-        print(f"batcher: note: {note}", file=sys.stderr)  # noqa: T201
+        say(f"note: {note}")
     return DONE
 
 
@@ -133,13 +140,21 @@ def _columns(arguments: argparse.Namespace) -> Sequence[Column]:
 
 
 async def _first_lines(name: str) -> list[bytes]:
-    """Read the first lines of a file."""
-    reader = Reader([name], LONGEST_LINE_BYTES)
+    """Read the first lines of a file.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    reader = Reader([name], LONGEST_LINE_BYTES, is_json=True)
     lines: list[bytes] = []
-    async for block in reader:
-        lines += block.text.splitlines()
-        if len(lines) >= SAMPLE_LINES:
-            reader.stop()
+    try:
+        async for block in reader:
+            lines += block.text.splitlines()
+            if len(lines) >= SAMPLE_LINES:
+                reader.stop()
+    except InputError as error:
+        fault = f"sample: {error}"
+        raise SettingsError([fault]) from None
     return lines[:SAMPLE_LINES]
 
 

@@ -83,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from batcher.demo.show import introduce, show, working  # noqa: PLC0415
 
     console = Console()
-    logging.getLogger("batcher").addHandler(logging.NullHandler())  # the tables tell it
+    logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables tell it
     with ExitStack() as exits:
         folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
         if not arguments.keep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import TextIO
 
 from batcher.settings import Settings
 from batcher.stores.base import About, Stored
@@ -72,14 +73,15 @@ class DryUpload:
         """Do nothing."""
 
 
-def show_plan(store: DryStore, settings: Settings, destination: str) -> None:
-    """Print the settings in force and the objects that would be there."""
-    print("settings in force:")  # noqa: T201  # what a dry run is for
+def show_plan(store: DryStore, settings: Settings, destination: str, file: TextIO) -> None:
+    """Print to `file` the settings in force and the objects that would be there."""
+    lines = ["settings in force:"]
     for spec in fields(settings):
         value = getattr(settings, spec.name)
         if value not in ("", None) and value != {}:
-            print(f"  {spec.name:<20} {value}")  # noqa: T201
-    print(f"{store.objects} objects, {show_size(store.size_bytes)}, under {destination}, such as")  # noqa: T201
-    for key in store.keys:
-        print(f"  {key}")  # noqa: T201
-    print("nothing was written; the names, but not their form, will be others then")  # noqa: T201
+            lines.append(f"  {spec.name:<20} {value}")
+    size = show_size(store.size_bytes)
+    lines.append(f"{store.objects} objects, {size}, under {destination}, such as")
+    lines += (f"  {key}" for key in store.keys)
+    lines.append("nothing was written; the names, but not their form, will be others then")
+    print(*lines, sep="\n", file=file)  # what a dry run is for

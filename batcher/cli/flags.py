@@ -6,8 +6,13 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import fields
 
+from batcher.cli.faults import Faults
+from batcher.errors import SettingsError
 from batcher.place import parse_destination
 from batcher.settings import PREFIX, Settings
+
+STAND_IN = {"bucket": "stand-in", "root": ""}
+"""A destination for judging all else, where the one that is given cannot be read."""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +33,39 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def settings_from(
     arguments: argparse.Namespace, destination: str, environ: Mapping[str, str]
 ) -> Settings:
-    """Read the settings: the destination beats the flags, which beat the environment.
+    """Read the settings: the destination and the flags beat the environment.
 
     Raises:
         SettingsError: with every fault, that of the destination included.
     """
-    given = {
+    faults = Faults()
+    given = flags_of(arguments) | STAND_IN
+    with faults:
+        given = given_by(arguments, destination)
+    with faults:
+        settings = Settings.from_env(environ, **given)
+    faults.tell()
+    return settings
+
+
+def given_by(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
+    """Give the settings that flags and the destination name.
+
+    Raises:
+        SettingsError: it is no destination, or a flag names another one.
+    """
+    flags, place = flags_of(arguments), parse_destination(destination)
+    others = [name for name in place if flags.get(name, place[name]) != place[name]]
+    if others:
+        told = f"is not that of the destination, {destination}: leave this flag out"
+        raise SettingsError([f"{name}: {flags[name]!r} {told}" for name in others])
+    return flags | place
+
+
+def flags_of(arguments: argparse.Namespace) -> dict[str, object]:
+    """Give the settings that flags name."""
+    return {
         name.removeprefix("setting_"): value
         for name, value in vars(arguments).items()
         if name.startswith("setting_")
     }
-    return Settings.from_env(environ, **given | parse_destination(destination))

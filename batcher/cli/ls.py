@@ -12,9 +12,10 @@ from math import inf
 
 import orjson
 
-from batcher.cli.chosen import Told, add_choice, chosen, say
+from batcher.cli.chosen import Told, add_choice, chosen
+from batcher.cli.faults import Faults
 from batcher.cli.flags import settings_from
-from batcher.cli.piped import piped
+from batcher.cli.said import say
 from batcher.reading.catalog import Catalog
 from batcher.reading.found import Found
 from batcher.reading.selection import Selection
@@ -36,8 +37,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "folders of other days than the chosen ones are not even listed. docs/reading.md says "
         "what the times are.",
         epilog="Exit: 0 done, 1 there are objects that batcher has not written, or nothing can be "
-        "listed, 2 wrong usage or settings, 130 stopped by Ctrl-C. Needs s3:ListBucket on the "
-        "bucket.",
+        "listed, 2 wrong usage or settings, 130 stopped by Ctrl-C, 141 nobody reads any "
+        "more. Needs s3:ListBucket on the bucket.",
     )
     add_choice(parser)
     parser.add_argument("--json", action="store_true", help="print one line of JSON an object")
@@ -46,8 +47,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    settings = settings_from(arguments, arguments.place, os.environ)
-    return piped(lambda: asyncio.run(_list(arguments, settings, chosen(arguments))))
+    faults = Faults()
+    with faults:
+        settings = settings_from(arguments, arguments.place, os.environ)
+    with faults:
+        selection = chosen(arguments)
+    faults.tell()
+    return asyncio.run(_list(arguments, settings, selection))
 
 
 async def _list(arguments: argparse.Namespace, settings: Settings, selection: Selection) -> int:

@@ -8,7 +8,8 @@ import os
 
 import orjson
 
-from batcher.cli.flags import add_settings
+from batcher.cli.faults import Faults
+from batcher.cli.flags import add_settings, flags_of
 from batcher.cli.plan_tables import conclusion, tables
 from batcher.cli.reader import InputError, Reader
 from batcher.cli.tables import print_table
@@ -87,28 +88,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    faults: list[str] = []
+    faults = Faults()
     values = {name: getattr(arguments, name) for name in _names()}
     sample = None
-    try:
+    with faults:
         sample = asyncio.run(_sample(arguments.sample)) if arguments.sample else None
-    except SettingsError as error:
-        faults += error.faults
-        values["record_bytes"] = values["record_bytes"] or "1"
     if sample is not None:
         values["record_bytes"] = values["record_bytes"] or sample.record_bytes
         values["json_growth"] = sample.json_growth
-    workload = settings = None
-    try:
+    elif arguments.sample:
+        values["record_bytes"] = values["record_bytes"] or "1"  # its fault is told
+    with faults:
         workload = Workload.from_text(values)
-    except SettingsError as error:
-        faults += error.faults
-    try:
+    with faults:
         settings = _settings(arguments)
-    except SettingsError as error:
-        faults += error.faults
-    if faults or workload is None or settings is None:
-        raise SettingsError(faults)
+    faults.tell()
     return make_plan(workload, settings, sample)
 
 
@@ -118,12 +112,8 @@ def _names() -> list[str]:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     """Read the handler's settings; a plan needs no bucket."""
-    given = {
-        name.removeprefix("setting_"): value
-        for name, value in vars(arguments).items()
-        if name.startswith("setting_")
-    }
-    return Settings.from_env({"BATCHER_BUCKET": STAND_IN_BUCKET, **os.environ}, **given)
+    environ = {"BATCHER_BUCKET": STAND_IN_BUCKET, **os.environ}
+    return Settings.from_env(environ, **flags_of(arguments))
 
 
 async def _sample(name: str) -> Sample:

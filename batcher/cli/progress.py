@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from batcher.cli.said import say
 from batcher.counts import Counts
 from batcher.units import show_size
 
@@ -67,7 +68,7 @@ def progress_of(
     try:
         return _Bar(doing, figures_at, read_bytes, total_bytes)
     except ImportError:
-        print("batcher: for a progress bar: pip install 'batcher[cli]'", file=sys.stderr)  # noqa: T201
+        say("for a progress bar: pip install 'batcher[cli]'")
         return _Silent()
 
 

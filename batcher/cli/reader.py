@@ -10,9 +10,11 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EBADF
 from pathlib import Path
 from typing import IO, Any, cast
 
+from batcher.cli.starts import UTF8_MARK, why_no_json
 from batcher.errors import BatcherError
 
 BLOCK_BYTES = 2 * 1024**2
@@ -31,6 +33,7 @@ KEPT_BYTES = 64 * 1024
 PIPE_BYTES = 1024**2
 """What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
 STDIN = "-"
+STDIN_CLOSED = "standard input is closed"
 
 
 class InputError(BatcherError):
@@ -55,17 +58,22 @@ class Block:
 class Reader:
     """Reads inputs one after another, a few blocks ahead of who iterates over it."""
 
-    def __init__(self, inputs: Sequence[str], max_line_bytes: int) -> None:
+    def __init__(
+        self, inputs: Sequence[str], max_line_bytes: int, *, is_json: bool = False
+    ) -> None:
         """Read `inputs`: paths, or `-` for standard input; plain, gzip or zstd by their content.
 
         Args:
             inputs: in the order they are to be read.
             max_line_bytes: longer lines are cut, so that no input can fill the memory.
+            is_json: whether lines are to be JSON: the mark that Windows puts before a text is left
+                out, and an input that can be none is refused before its first line.
         """
         self.read_bytes = 0
         """Bytes read so far, as they are on the disk."""
         self._inputs = inputs
         self._max_line_bytes = max_line_bytes
+        self._is_json = is_json
         self._queue: asyncio.Queue[Block | InputError | None] = asyncio.Queue()
         self._ahead_bytes = 0
         self._room = threading.Condition()
@@ -138,6 +146,8 @@ class Reader:
         cutter = _Cutter(name, self._max_line_bytes)
         try:
             with open_input(name) as raw, _decoded(_Counted(raw, self)) as file:
+                data = self._started(name, file.read(BLOCK_BYTES))
+                yield from cutter.cut(data)
                 while data := file.read(BLOCK_BYTES):
                     yield from cutter.cut(data)
         except (OSError, EOFError, ValueError) as error:
@@ -147,6 +157,14 @@ class Reader:
                 raise
             raise _unreadable(name, cutter.line, error) from error
         yield from cutter.end()
+
+    def _started(self, name: str, data: bytes) -> bytes:
+        """Judge the first bytes of an input; give those of its text."""
+        if not self._is_json:
+            return data
+        if why := why_no_json(data, name):
+            raise InputError(why)
+        return data.removeprefix(UTF8_MARK)
 
 
 class _Cutter:
@@ -219,7 +237,7 @@ def open_input(name: str) -> IO[bytes]:
     """Open an input, unbuffered.
 
     Raises:
-        OSError: it is not there, is a folder, or may not be read.
+        OSError: it is not there, is a folder, or may not be read; standard input is closed.
     """
     file = _opened(name)
     if sys.platform == "linux":
@@ -228,8 +246,15 @@ def open_input(name: str) -> IO[bytes]:
     return file
 
 
+def is_stdin_closed() -> bool:
+    """Say whether there is no standard input, as after `<&-`."""
+    return sys.stdin is None
+
+
 def _opened(name: str) -> IO[bytes]:
     if name == STDIN:
+        if is_stdin_closed():
+            raise OSError(EBADF, STDIN_CLOSED)
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     return Path(name).open("rb", buffering=0)
 

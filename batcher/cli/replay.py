@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from batcher.check import Reason
+from batcher.cli.faults import Faults
 from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.progress import progress
 from batcher.cli.said import say, shown
@@ -22,6 +23,7 @@ from batcher.errors import BatcherError, SettingsError
 from batcher.replay.job import Means
 from batcher.replay.lines import Wanted, parse_time
 from batcher.replay.objects import Objects
+from batcher.replay.queue_url import why_no_queue
 from batcher.replay.replay import Replay, Tally
 from batcher.stores import open_reader, open_store
 from batcher.units import show_size
@@ -29,6 +31,7 @@ from batcher.units import show_size
 if TYPE_CHECKING:
     from batcher.check import Transform
     from batcher.replay.destination import Destination
+    from batcher.replay.sqs_client import SqsClient
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
 
@@ -88,9 +91,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    wanted = _wanted(arguments)
-    settings = settings_from(arguments, arguments.destination, os.environ)
-    transform = load_transform(arguments.transform) if arguments.transform else None
+    faults = Faults()
+    with faults:
+        wanted = _wanted(arguments)
+    with faults:
+        settings = settings_from(arguments, arguments.destination, os.environ)
+    with faults:
+        transform = load_transform(arguments.transform) if arguments.transform else None
+    with faults:
+        _refuse_no_queue(arguments.to_queue)
+    faults.tell()
     report = _Report(is_dry=arguments.dry_run)
     command = _Command(arguments, settings, wanted, transform, report)
     with asyncio.Runner() as runner:
@@ -117,6 +127,17 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
         raise SettingsError(faults)
     reasons = frozenset(arguments.reason)
     return Wanted(reasons, arguments.source, times["since"], times["until"])
+
+
+def _refuse_no_queue(url: str | None) -> None:
+    """Judge a queue's URL: records are marked for it before anything is sent.
+
+    Raises:
+        SettingsError: it cannot be one.
+    """
+    if url is not None and (why := why_no_queue(url)):
+        fault = f"to_queue: {why}"
+        raise SettingsError([fault])
 
 
 @dataclass(slots=True)
@@ -147,7 +168,8 @@ class _Report:
             say(f"warning: still bad: {named}")
         left = tally.left.total()
         if left > len(tally.named):
-            say(f"warning: and more; {left} records stay in quarantine as they were")
+            more = left - len(tally.named)
+            say(f"warning: and {more:,} more; {left:,} records stay in quarantine as they were")
         if as_json:
             print(orjson.dumps(self._fields()).decode())  # noqa: T201  # what it is for
         elif self.is_dry:
@@ -192,6 +214,7 @@ class _Command:
     report: _Report
     _replay: Replay | None = None
     _main: asyncio.Task[None] | None = None
+    _queue: SqsClient | None = None
 
     async def run(self) -> None:
         """Replay until all is done or a signal comes; fill in the report."""
@@ -226,6 +249,8 @@ class _Command:
 
     async def _go_through(self, replay: Replay, counts: Counts) -> None:
         objects = await replay.found()
+        if self._queue is not None and objects and not self.report.is_dry:
+            await self._queue.look()  # a queue that is not there is told before any mark
         total_bytes = sum(listed.size_bytes for listed in objects)
         with progress(counts, lambda: replay.read_bytes, total_bytes) as bar:
             bar.show("replaying")
@@ -233,13 +258,14 @@ class _Command:
                 bar.show()
 
     def _destination(self, store: ObjectStore) -> Destination:
-        if not self.arguments.to_queue:
+        if self.arguments.to_queue is None:
             return Objects(store, self.settings, self.transform)
         from batcher.replay.sqs import Queue  # noqa: PLC0415  # needs aioboto3
         from batcher.replay.sqs_client import SqsClient  # noqa: PLC0415  # half a second to import
 
         url = self.arguments.to_queue
-        return Queue(url, SqsClient(url), self.transform)
+        self._queue = SqsClient(url)
+        return Queue(url, self._queue, self.transform)
 
     def _on_signal(self, number: signal.Signals) -> None:
         """End after the object in work at the first signal; at once at the second."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def say(text: str) -> None:
@@ -16,3 +19,21 @@ def shown(text: str) -> str:
         line if line.isprintable() else line.encode("unicode_escape").decode()
         for line in text.split("\n")
     )
+
+
+@contextmanager
+def warnings_said() -> Iterator[None]:
+    """Tell in the same way what batcher logs meanwhile."""
+    log, ours = logging.getLogger("batcher"), _Said(logging.WARNING)
+    log.addHandler(ours)
+    try:
+        yield
+    finally:
+        log.removeHandler(ours)
+
+
+class _Said(logging.Handler):
+    """Tells one line of the log; a bar that is on the screen moves down for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"{record.levelname.lower()}: {record.getMessage()}")

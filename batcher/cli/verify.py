@@ -5,19 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 import time
 from signal import SIGINT
 
 import orjson
 
 from batcher.cli.flags import settings_from
+from batcher.cli.interrupts import ending_at_once
 from batcher.cli.progress import progress_of
+from batcher.cli.said import say
 from batcher.cli.verify_tables import show
+from batcher.errors import SettingsError
 from batcher.reading.report import Report
 from batcher.reading.verify import Verify
 from batcher.settings import Settings
 from batcher.stores import ObjectReader, open_reader
+from batcher.stores.file import folder_of
 from batcher.units import show_size
 
 CLEAN, FOUND, SIGNALLED = 0, 1, 128
@@ -34,8 +37,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "sequence numbers that overlap; shows which ranges of which shard are there. Writes "
         "nothing. Memory stays flat, however large or bad an object is.",
         epilog="Exit: 0 nothing is wrong, 1 something is (or could not be read), 2 wrong usage or "
-        "settings, 130 stopped by Ctrl-C. Needs s3:ListBucket and s3:ListBucketMultipartUploads "
-        "on the bucket, and s3:GetObject on the root.",
+        "settings, or no such folder, 130 stopped by Ctrl-C, 141 nobody reads any more. Needs "
+        "s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject on the "
+        "root.",
     )
     parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -58,20 +62,34 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
     settings = settings_from(arguments, arguments.place, os.environ)
+    _refuse_typo(settings)
     report = Report(are_overlaps_fine=arguments.allow_overlaps)
+    with ending_at_once():  # it imports the client
+        reader = open_reader(settings)
     try:
         with asyncio.Runner() as runner:
-            runner.run(_verify(open_reader(settings), settings, report))
+            runner.run(_verify(reader, settings, report))
     except KeyboardInterrupt:
-        print("batcher: stopped: what was read so far proves nothing", file=sys.stderr)  # noqa: T201
+        say("stopped: what was read so far proves nothing")
         return SIGNALLED + SIGINT
     if arguments.json:
         print(orjson.dumps(report.as_dict()).decode())  # noqa: T201  # what a command line is for
     else:
         show(report, arguments.place)
     if not report.objects + report.quarantine_objects and report.is_clean:
-        print(f"batcher: warning: nothing is under {arguments.place}", file=sys.stderr)  # noqa: T201
+        say(f"warning: nothing is under {arguments.place}")
     return CLEAN if report.is_clean else FOUND
+
+
+def _refuse_typo(settings: Settings) -> None:
+    """Let no folder pass that is not there: nothing in it is wrong.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    if settings.bucket.startswith("file:") and not (folder := folder_of(settings.bucket)).is_dir():
+        fault = f"place: there is no folder {folder.absolute()}"
+        raise SettingsError([fault])
 
 
 async def _verify(reader: ObjectReader, settings: Settings, report: Report) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import stat
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -18,12 +19,15 @@ import orjson
 from batcher.batcher import Batcher
 from batcher.check import BadRecord, Reason
 from batcher.cli.dry_run import DryStore, show_plan
+from batcher.cli.faults import Faults
 from batcher.cli.flags import add_settings, settings_from
+from batcher.cli.interrupts import ending_at_once
 from batcher.cli.progress import Progress, progress
-from batcher.cli.reader import STDIN, Block, InputError, Reader
+from batcher.cli.reader import STDIN, STDIN_CLOSED, Block, InputError, Reader, is_stdin_closed
 from batcher.cli.said import say
 from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
+from batcher.keys import Format
 from batcher.quarantine import CUT
 from batcher.run import Lines, Naming, Numbered, Origin, Run, Same
 from batcher.settings import Settings
@@ -57,14 +61,21 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    settings = settings_from(arguments, arguments.destination, os.environ)
-    total_bytes = _size_of(arguments.inputs)
+    faults = Faults()
+    with faults:
+        settings = settings_from(arguments, arguments.destination, os.environ)
+    with faults:
+        total_bytes = _size_of(arguments.inputs)
+    faults.tell()
     dry_store = DryStore() if arguments.dry_run else None
     report = Report(arguments.destination)
+    with ending_at_once():  # it imports the client
+        command = _Write(settings, arguments.inputs, report, dry_store)
     with asyncio.Runner() as runner:
-        runner.run(_Write(settings, arguments.inputs, report, dry_store).run(total_bytes))
+        runner.run(command.run(total_bytes))
     if dry_store is not None:
-        show_plan(dry_store, settings, arguments.destination)
+        file = sys.stderr if arguments.json else sys.stdout
+        show_plan(dry_store, settings, arguments.destination, file)
     report.show(as_json=arguments.json)
     return report.exit_code
 
@@ -78,6 +89,8 @@ class Report:
     seconds: float = 0.0
     signal: int = 0
     bad: list[BadRecord] = field(default_factory=list)
+    """The first bad lines."""
+    bad_lines: int = 0
     problems: list[str] = field(default_factory=list)
     failures: list[tuple[Numbered, str]] = field(default_factory=list)
     """Lines that are not durable, and why."""
@@ -110,22 +123,30 @@ class Report:
             say(f"error: {error}")
         if len(errors) > SHOWN:
             say(f"error: and {len(errors) - SHOWN} more")
-        for bad in self.bad[:SHOWN]:
+        for bad in self.bad:
             say(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
         counts, failed = self.counts, self.failed
-        if counts.quarantined > SHOWN:
-            say(f"warning: and more; {counts.quarantined} lines are in _quarantine/")
+        if more := self.bad_lines - len(self.bad):
+            went = [
+                (counts.quarantined, "are in _quarantine/"),
+                (counts.dropped, "were dropped"),
+                (counts.refused, "were refused"),
+            ]
+            told = ", ".join(f"{lines:,} {what}" for lines, what in went if lines)
+            say(f"warning: and {more:,} more" + (f"; {told}" if told else ""))
         if as_json:
             names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
             line = {name: getattr(counts, name) for name in names}
-            line |= {"failed": failed, "seconds": round(self.seconds, 3)}
+            line |= {"failed": failed, "dropped": counts.dropped}
+            line |= {"seconds": round(self.seconds, 3)}
             print(orjson.dumps(line).decode())  # noqa: T201
             return
         seconds = max(self.seconds, 1e-9)
         say(
             f"{counts.records:,} records in {counts.objects:,} objects under {self.destination}; "
             f"{show_size(counts.bytes_in)} in, {show_size(counts.bytes_out)} out, "
-            f"{counts.quarantined:,} quarantined, {failed:,} failed; {self.seconds:.1f} s, "
+            f"{counts.quarantined:,} quarantined, {counts.dropped:,} dropped, {failed:,} failed; "
+            f"{self.seconds:.1f} s, "
             f"{counts.records / seconds:,.0f} records/s, {show_size(counts.bytes_in / seconds)}/s"
         )
 
@@ -144,7 +165,8 @@ class _Write:
         self._batcher = Batcher(settings, store=dry_store)
         report.counts = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
-        self._reader = Reader(inputs, self._max_line_bytes)
+        is_json = settings.format == Format.NDJSON
+        self._reader = Reader(inputs, self._max_line_bytes, is_json=is_json)
         self._tickets: deque[tuple[Numbered, ManyTicket]] = deque()
         self._main: asyncio.Task[None] | None = None
 
@@ -174,6 +196,7 @@ class _Write:
             async for block in self._reader:
                 run, bad = _run_of(block)
                 ticket = await self._batcher.submit_run(run, bad)
+                self._report.bad_lines += len(ticket.bad)
                 self._report.bad += ticket.bad[: SHOWN - len(self._report.bad)]
                 ticket.bad = ()  # or a file of bad lines would be held whole
                 self._tickets.append((_lines_of(block), ticket))
@@ -246,6 +269,8 @@ def _size_of(inputs: Sequence[str]) -> int | None:
     for name in inputs:
         if name == STDIN:
             total_bytes = None
+            if is_stdin_closed():
+                faults.append(f"input {name}: {STDIN_CLOSED}")
             continue
         path = Path(name)
         try:
@@ -253,7 +278,7 @@ def _size_of(inputs: Sequence[str]) -> int | None:
             if not is_stream:
                 path.open("rb").close()
         except OSError as error:
-            faults.append(f"{name}: {error.strerror}")
+            faults.append(f"input {name}: {error.strerror}")
             continue
         if total_bytes is not None:
             total_bytes = total_bytes + path.stat().st_size if path.is_file() else None

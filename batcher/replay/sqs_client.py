@@ -1,4 +1,4 @@
-"""SQS, by aioboto3: the one call that is used, and what it says sorted by what to do next."""
+"""SQS, by aioboto3: the calls that are used, and what it says sorted by what to do next."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ class SqsClient:
         self._client: Any = None
         self._connecting = asyncio.Lock()
 
+    async def look(self) -> None:
+        """Make sure that the queue is there, if we may ask; the answer itself is nothing to us.
+
+        Raises:
+            RetryableError: nothing answers at this URL, or it is busy.
+            RejectedError: there is no such queue, or the credentials are no good.
+        """
+        try:
+            await (await self._connected()).get_queue_attributes(QueueUrl=self._url)
+        except ClientError as error:
+            if "AccessDenied" not in str(error.response.get("Error", {}).get("Code", "")):
+                raise self._translated(error) from error
+        except BotoCoreError as error:
+            raise self._unanswered(error) from error
+
     async def send(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Send up to ten messages; give the entries of `Failed`: those that were not taken.
 
@@ -45,24 +60,24 @@ class SqsClient:
             RejectedError: the queue refuses all of them.
         """
         try:
-            async with self._connecting:
-                if self._client is None:
-                    self._client = await self._connect()
-            answer = await self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
+            client = await self._connected()
+            answer = await client.send_message_batch(QueueUrl=self._url, Entries=entries)
         except ClientError as error:
             raise self._translated(error) from error
-        except (ConnectionError, HTTPClientError) as error:
-            msg = f"{self._url}: cannot be reached: {_first_line(error)}"
-            raise RetryableError(msg) from error
         except BotoCoreError as error:
-            msg = f"{self._url}: {_first_line(error)}"
-            raise RejectedError(msg) from error
+            raise self._unanswered(error) from error
         failed: Sequence[Mapping[str, Any]] = answer.get("Failed") or ()
         return failed
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._exits.aclose()
+
+    async def _connected(self) -> Any:  # noqa: ANN401  # aioboto3 has no types
+        async with self._connecting:
+            if self._client is None:
+                self._client = await self._connect()
+        return self._client
 
     async def _connect(self) -> Any:  # noqa: ANN401  # aioboto3 has no types
         found = _REGION.match(self._url)
@@ -71,6 +86,11 @@ class SqsClient:
         retries = {"mode": "standard", "total_max_attempts": ATTEMPTS}
         client = aioboto3.Session().client("sqs", config=Config(retries=retries), **named)
         return await self._exits.enter_async_context(client)
+
+    def _unanswered(self, error: BotoCoreError) -> RetryableError | RejectedError:
+        if isinstance(error, (ConnectionError, HTTPClientError)):
+            return RetryableError(f"{self._url}: cannot be reached: {_first_line(error)}")
+        return RejectedError(f"{self._url}: {_first_line(error)}")
 
     def _translated(self, error: ClientError) -> RetryableError | RejectedError:
         said = error.response.get("Error", {})

@@ -229,7 +229,7 @@ def test_wrong_usage_is_told_as_everywhere_else(
     use(monkeypatch, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_REGION": "us-east-1"})
     use(monkeypatch, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
     assert main(["check", *arguments]) == 2
-    assert "settings cannot be used" in capsys.readouterr().err
+    assert "wrong usage or settings:" in capsys.readouterr().err
 
 
 def test_lines_have_a_mark_what_was_found_and_what_to_do(

@@ -141,8 +141,18 @@ def test_a_sample_without_objects_is_told(
     assert (code, out) == (2, "")
     assert "starts with no JSON object" in err
     code, out, err = ddl(capsys, "--engine", "spark", S3, "--sample", str(tmp_path / "none"))
-    assert (code, out) == (1, "")
-    assert "none" in err
+    assert (code, out) == (2, "")
+    assert "sample: " in err
+    assert "none: cannot be read" in err
+
+
+def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever corrects one is not told of the next."""
+    flags = ["--fanouts", "x", "--values", "x", "--since", "x", "--sample", "x", "--format", "x"]
+    code, out, err = ddl(capsys, "--engine", "spark", "nowhere", *flags)
+    assert (code, out) == (2, "")
+    for name in ("destination", *(flag[2:] for flag in flags[::2])):
+        assert f"  - {name}: " in err
 
 
 def test_athena_reads_no_folder(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import md5
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from secrets import token_hex
+from threading import Thread
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # it has no types
@@ -149,6 +152,8 @@ def test_a_damaged_object_is_named_and_the_command_fails(
         (["--transform", "{module}:none"], "AttributeError"),
         (["--transform", "{module}:nothing"], "NoneType, not a function"),
         (["--fanout", "3"], "not a power of two"),
+        (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is no queue's URL"),
+        (["--to-queue", ""], "to_queue: '' is no queue's URL"),
     ],
 )
 def test_wrong_usage_exits_2(
@@ -157,6 +162,15 @@ def test_wrong_usage_exits_2(
     """Before anything is read."""
     assert main(["replay", "file://out", *(flag.format(module=module) for flag in flags)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the destination, the settings, and what only this command knows."""
+    flags = ["--since", "x", "--until", "x", "--fanout", "3", "--transform", "x", "--to-queue", "x"]
+    assert main(["replay", "nowhere", *flags]) == 2
+    messages = capsys.readouterr().err
+    for name in ("destination", "since", "until", "fanout", "transform", "to_queue"):
+        assert f"\n  - {name}: " in messages
 
 
 def test_an_unknown_reason_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,7 +310,13 @@ def test_bad_lines_go_to_a_queue_once(
     assert [line.get("replay", {}).get("queue") for line in kept] == [url, None, url]
 
 
-def test_a_queue_that_is_not_there_makes_the_command_fail_and_nothing_is_lost(
+def etags(folder: Path) -> list[str]:
+    """Give what tells each version of the quarantine objects from any other."""
+    files = sorted((folder / ".meta" / "_quarantine").rglob("*.json"))
+    return [json.loads(path.read_text())["etag"] for path in files]
+
+
+def test_a_queue_that_is_not_there_is_told_before_any_mark(
     sqs: Any,  # noqa: ANN401  # boto3 has no types
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -304,11 +324,82 @@ def test_a_queue_that_is_not_there_makes_the_command_fail_and_nothing_is_lost(
     """The records stay as they were, for another queue."""
     write("file://out")
     url = f"{sqs.meta.endpoint_url}/123456789012/gone"
+    before = etags(tmp_path / "out")
     assert main(["replay", "file://out", "--to-queue", url]) == 1
     printed = capsys.readouterr().err
     assert "NonExistentQueue" in printed
     assert "Traceback" not in printed
+    assert etags(tmp_path / "out") == before != []
     real = sqs.create_queue(QueueName=f"replay-{token_hex(4)}")["QueueUrl"]
     assert main(["replay", "file://out", "--to-queue", real]) == 0
     kept = lines_in(tmp_path / "out" / "_quarantine", "*.gz")
     assert [line.get("replay", {}).get("queue") for line in kept] == [real, None, real]
+
+
+class OneAction(BaseHTTPRequestHandler):
+    """Answers like an SQS whose policy allows to send, and nothing else."""
+
+    def do_POST(self) -> None:
+        """Refuse to tell of the queue; take all messages."""
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["X-Amz-Target"] == "AmazonSQS.SendMessageBatch":
+            taken = [
+                {
+                    "Id": entry["Id"],
+                    "MessageId": entry["Id"],
+                    "MD5OfMessageBody": md5(entry["MessageBody"].encode()).hexdigest(),  # noqa: S324  # SQS's own
+                }
+                for entry in request["Entries"]
+            ]
+            self._answer(200, {"Successful": taken, "Failed": []})
+        else:
+            self._answer(403, {"__type": "com.amazon.coral.service#AccessDeniedException"})
+
+    def _answer(self, status: int, body: object) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.0")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_who_may_only_send_sends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The permission to look at the queue is not needed."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "stand-in")
+    write("file://out")
+    capsys.readouterr()
+    with HTTPServer(("127.0.0.1", 0), OneAction) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
+        url = f"{endpoint}/123456789012/queue"
+        code = main(["replay", "file://out", "--to-queue", url, "--json"])
+        server.shutdown()
+        thread.join()
+    summary, messages = told(capsys)
+    assert (code, summary["records"]) == (0, 2), messages
+
+
+def test_a_queue_that_does_not_answer_is_told_before_any_mark_unless_nothing_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run asks nobody."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        monkeypatch.setenv(name, "stand-in")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
+    monkeypatch.setattr("batcher.replay.sqs_client.ATTEMPTS", 1)
+    write("file://out")
+    before = etags(tmp_path / "out")
+    flags = ["replay", "file://out", "--to-queue", "http://127.0.0.1:9/123456789012/queue"]
+    assert main([*flags, "--dry-run"]) == 0
+    assert main(flags) == 1
+    assert "cannot be reached" in capsys.readouterr().err
+    assert etags(tmp_path / "out") == before

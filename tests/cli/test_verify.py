@@ -25,7 +25,7 @@ from batcher.stores.file import FileStore
 from unit.examples import dynamodb_record, fifo_message, kinesis_record, message
 
 if TYPE_CHECKING:
-    from contract.servers import SeaweedFS
+    from contract.servers import Moto, SeaweedFS
 
 TEXT = b'{"a":1}\n{"b":2}\n'
 FRESH = "019aaf5c-2f00-7000-8000-0123456789ab"
@@ -307,9 +307,34 @@ def test_a_key_that_could_change_the_terminal_is_escaped(
 
 
 def test_nothing_is_clean_but_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A root that was mistyped looks so."""
+    """Nothing has been written yet, or a root was mistyped."""
+    folder.mkdir()
     assert main(["verify", f"file://{folder}"]) == 0
     assert f"nothing is under file://{folder}" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script with a mistyped folder must not pass; nor is a file one."""
+    assert main(["verify", f"file://{folder}", "--json"]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, str(folder) in printed.err) == ("", True)
+    folder.write_text("")
+    assert main(["verify", f"file://{folder}"]) == 2
+
+
+def test_an_empty_root_of_a_bucket_is_clean_but_told(
+    moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bucket has no folders that could be missing."""
+    moto.create_bucket(bucket)
+    for name, value in moto.environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["verify", f"s3://{bucket}/root", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["clean"] is True
+    assert f"warning: nothing is under s3://{bucket}/root" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -318,7 +343,7 @@ def test_nothing_is_clean_but_told(folder: Path, capsys: pytest.CaptureFixture[s
 def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """And says what is wrong."""
     assert main(["verify", *arguments]) == 2
-    assert "settings cannot be used" in capsys.readouterr().err
+    assert "wrong usage or settings:" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_without_a_verdict(

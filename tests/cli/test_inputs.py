@@ -1,0 +1,117 @@
+"""What the first bytes of an input tell: marks that are left out, and inputs that are no JSON."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from backports import zstd
+
+from batcher.cli import main
+
+TEXT = '{"a":1}\r\n{"b":2}\r\n'
+WRITTEN = '{"a":1}\n{"b":2}\n'
+MARK = b"\xef\xbb\xbf"
+
+
+def landed(folder: Path) -> list[str]:
+    """Give the texts of all objects."""
+    return [gzip.decompress(path.read_bytes()).decode() for path in sorted(folder.rglob("*.gz"))]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_a_mark_at_the_start_of_a_file_costs_no_record(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """As Windows writes it: of each file, and of none but its start."""
+    names = []
+    for number in range(2):
+        file = tmp_path / f"{number}"
+        file.write_bytes(pack(MARK + TEXT.encode()))
+        names.append(str(file))
+    out = tmp_path / "out"
+    assert main(["write", *names, f"file://{out}"]) == 0
+    assert landed(out) == [2 * WRITTEN]
+
+
+@pytest.mark.parametrize(
+    ("text", "records", "quarantined"),
+    [
+        (b"", 0, 0),
+        (b"1", 1, 0),
+        (b"12\n", 1, 0),
+        (MARK, 0, 0),
+        (MARK[:2], 0, 1),
+        (MARK[:2] + b"1", 0, 1),
+        (MARK + b"1", 1, 0),
+    ],
+)
+def test_the_shortest_inputs_are_read_to_their_end(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: bytes,
+    records: int,
+    quarantined: int,
+) -> None:
+    """None has four bytes to be judged by."""
+    (tmp_path / "in").write_bytes(text)
+    assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["records"], told["quarantined"]) == (records, quarantined)
+
+
+def test_a_mark_within_a_file_is_a_bad_line(tmp_path: Path) -> None:
+    """Nobody but a start is allowed one."""
+    (tmp_path / "in").write_bytes(TEXT.encode() + MARK + b"3\n")
+    assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out"]) == 0
+    assert WRITTEN in landed(tmp_path / "out")
+    assert any('"reason":"not_json"' in body for body in landed(tmp_path / "out"))
+
+
+FOREIGN = [
+    (lzma.compress(TEXT.encode()), "xz -dc "),
+    (bz2.compress(TEXT.encode()), "bzip2 -dc "),
+    (TEXT.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 "),
+    (b"\xfe\xff" + TEXT.encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8 "),
+    (gzip.compress(TEXT.encode("utf-16")), "iconv -f UTF-16 -t UTF-8 "),
+]
+
+
+@pytest.mark.parametrize(("body", "command"), FOREIGN)
+def test_an_input_that_is_no_json_is_refused_in_one_line_with_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes, command: str
+) -> None:
+    """In place of thousands of bad lines; what came before it is written."""
+    good, file = tmp_path / "good", tmp_path / "my file"
+    good.write_text(TEXT)
+    file.write_bytes(body)
+    out = tmp_path / "out"
+    assert main(["write", str(good), str(file), f"file://{out}"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert f"error: {file}: cannot be read, for it is " in line
+    assert f"{command}'{file}' | batcher write - " in line
+    assert landed(out) == [WRITTEN]
+
+
+@pytest.mark.parametrize("body", [MARK + b"one\n", b"BZh9 is text\n", "ö\n".encode("utf-16")])
+def test_lines_are_taken_as_they_are(tmp_path: Path, body: bytes) -> None:
+    """Whatever they start with."""
+    (tmp_path / "in").write_bytes(body)
+    out = tmp_path / "out"
+    flags = ["--format", "lines", "--compression", "none"]
+    assert main(["write", f"{tmp_path}/in", f"file://{out}", *flags]) == 0
+    (file,) = (path for path in out.rglob("*.txt") if "_quarantine" not in path.parts)
+    assert file.read_bytes() == body.removesuffix(b"\n") + b"\n"
+
+
+def test_a_sample_with_a_mark_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its first record may be the only one."""
+    (tmp_path / "in").write_bytes(MARK + b'{"user":1}\n')
+    flags = ["--engine", "spark", "--sample", f"{tmp_path}/in"]
+    assert main(["ddl", "s3://bucket/root", *flags]) == 0
+    assert "user" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from batcher.cli.faults import Faults
-from batcher.errors import SettingsError
+from batcher.cli.said import say
 from batcher.place import parse_destination
 from batcher.settings import PREFIX, Settings
 
@@ -33,7 +33,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 def settings_from(
     arguments: argparse.Namespace, destination: str, environ: Mapping[str, str]
 ) -> Settings:
-    """Read the settings: the destination and the flags beat the environment.
+    """Read the settings: the destination beats the flags, which beat the environment.
 
     Raises:
         SettingsError: with every fault, that of the destination included.
@@ -51,14 +51,15 @@ def settings_from(
 def given_by(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
     """Give the settings that flags and the destination name.
 
+    The destination beats a flag, and whoever gave both is told.
+
     Raises:
-        SettingsError: it is no destination, or a flag names another one.
+        SettingsError: it is no destination.
     """
     flags, place = flags_of(arguments), parse_destination(destination)
-    others = [name for name in place if flags.get(name, place[name]) != place[name]]
-    if others:
-        told = f"is not that of the destination, {destination}: leave this flag out"
-        raise SettingsError([f"{name}: {flags[name]!r} {told}" for name in others])
+    for name in place:
+        if flags.get(name, place[name]) != place[name]:
+            say(f"warning: --{name} {flags[name]} is not used: the destination is {destination}")
     return flags | place
 
 

@@ -137,8 +137,10 @@ class Report:
         if as_json:
             names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
             line = {name: getattr(counts, name) for name in names}
-            line |= {"failed": failed, "dropped": counts.dropped}
-            line |= {"seconds": round(self.seconds, 3)}
+            line["failed"] = failed
+            if counts.dropped:
+                line["dropped"] = counts.dropped
+            line["seconds"] = round(self.seconds, 3)
             print(orjson.dumps(line).decode())  # noqa: T201
             return
         seconds = max(self.seconds, 1e-9)

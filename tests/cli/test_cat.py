@@ -40,7 +40,7 @@ Output = pytest.CaptureFixture[bytes]
 def plant(folder: Path, number: int, text: bytes, body: bytes | None = None) -> str:
     """Write an object of a queue, the n-th in time; give its key."""
     key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
-    found = gzip.compress(text) if body is None else body
+    found = gzip.compress(text, mtime=0) if body is None else body
     asyncio.run(FileStore(folder).put(key, found, About()))
     return key
 
@@ -50,7 +50,7 @@ def plant_range(folder: Path, first: int, last: int) -> str:
     key = key_of(stream_name(first)).removeprefix("r/")
     text = b"".join(b"%d\n" % number for number in range(first, last + 1))
     about = About(metadata={"batcher-first": str(first), "batcher-last": str(last)})
-    asyncio.run(FileStore(folder).put(key, gzip.compress(text), about))
+    asyncio.run(FileStore(folder).put(key, gzip.compress(text, mtime=0), about))
     return key
 
 
@@ -158,9 +158,9 @@ def test_objects_that_cannot_be_read_are_named_and_the_others_are_given(
 ) -> None:
     """With whole lines only, up to the damage."""
     bodies = [
-        gzip.compress(b"1\n") + gzip.compress(b"2\n")[:-3],
+        gzip.compress(b"1\n", mtime=0) + gzip.compress(b"2\n", mtime=0)[:-3],
         zstd.compress(b"no gzip\n"),
-        gzip.compress(b"3\nhalf a li"),
+        gzip.compress(b"3\nhalf a li", mtime=0),
     ]
     keys = [plant(tmp_path, number, b"", body) for number, body in enumerate(bodies)]
     plant(tmp_path, 9, b"9\n")

@@ -78,7 +78,7 @@ FOREIGN = [
     (bz2.compress(TEXT.encode()), "bzip2 -dc "),
     (TEXT.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 "),
     (b"\xfe\xff" + TEXT.encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8 "),
-    (gzip.compress(TEXT.encode("utf-16")), "iconv -f UTF-16 -t UTF-8 "),
+    (gzip.compress(TEXT.encode("utf-16"), mtime=0), "iconv -f UTF-16 -t UTF-8 "),
 ]
 
 

@@ -56,7 +56,7 @@ def plant_stream(folder: Path, first: int, last: int, partition: str = "p=1") ->
     name = f"orders-shardId-000000000003-{first:064d}"
     key = f"{salt(name, 16)}/{partition}/{name}.ndjson.gz"
     metadata = described(TEXT, first=str(first), last=str(last))
-    plant(folder, key, gzip.compress(TEXT), metadata)
+    plant(folder, key, gzip.compress(TEXT, mtime=0), metadata)
     return key
 
 
@@ -140,12 +140,12 @@ def _turn(body: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("key", "body"),
     [
-        (KEY, _cut(gzip.compress(TEXT))),
-        (KEY, _turn(gzip.compress(TEXT * 9))),
+        (KEY, _cut(gzip.compress(TEXT, mtime=0))),
+        (KEY, _turn(gzip.compress(TEXT * 9, mtime=0))),
         (KEY, TEXT),
         (KEY, b""),
         (KEY.replace(".gz", ".zst"), _cut(zstd.compress(TEXT))),
-        (KEY.replace(".gz", ".zst"), gzip.compress(TEXT)),
+        (KEY.replace(".gz", ".zst"), gzip.compress(TEXT, mtime=0)),
         (KEY.replace(".gz", ""), TEXT[:-1]),
     ],
 )
@@ -166,7 +166,7 @@ def test_a_member_that_is_missing_is_found(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The body decodes to its end; only the metadata knows that there was more."""
-    plant(folder, KEY, gzip.compress(TEXT), described(TEXT * 2))
+    plant(folder, KEY, gzip.compress(TEXT, mtime=0), described(TEXT * 2))
     code, told = verify(folder, capsys)
     assert (code, told["findings"]) == (1, {"mismatch": 1})
     assert "batcher-records is 4, the body has 2" in told["found"][0]["detail"]
@@ -179,7 +179,7 @@ def test_a_line_that_is_no_json_is_found(
 ) -> None:
     """Though the object is the one described."""
     text = TEXT + line + b"\n"
-    plant(folder, KEY, gzip.compress(text), described(text))
+    plant(folder, KEY, gzip.compress(text, mtime=0), described(text))
     code, told = verify(folder, capsys)
     assert (code, told["findings"]) == (1, {"bad_line": 1})
     assert told["found"][0]["detail"].startswith("line 3: ")
@@ -189,7 +189,7 @@ def test_an_object_without_metadata_is_found_and_a_streamed_one_is_fine(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A streamed upload knows only its first position; that is said."""
-    plant(folder, KEY, gzip.compress(TEXT), {"batcher-first": "x:1"})
+    plant(folder, KEY, gzip.compress(TEXT, mtime=0), {"batcher-first": "x:1"})
     code, told = verify(folder, capsys)
     assert (code, told["not_all_known"]) == (0, 1)
     (folder / ".meta" / f"{KEY}.json").unlink()
@@ -262,9 +262,9 @@ def test_a_bomb_is_read_to_its_end_in_little_memory(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One line of 300 MB from 300 KB: too long to be judged, and nothing else is known of it."""
-    member = gzip.compress(b"x" * 50 * 1024**2)
+    member = gzip.compress(b"x" * 50 * 1024**2, mtime=0)
     text_bytes = 6 * 50 * 1024**2 + 1
-    body = member * 6 + gzip.compress(b"\n")
+    body = member * 6 + gzip.compress(b"\n", mtime=0)
     plant(folder, KEY, body, {"batcher-bytes": str(text_bytes), "batcher-records": "1"})
     code, told = verify(folder, capsys)
     assert (code, told["unjudged_lines"], told["text_bytes"]) == (0, 1, text_bytes)
@@ -354,7 +354,7 @@ def test_ctrl_c_ends_it_without_a_verdict(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    plant(folder, KEY, gzip.compress(TEXT), described(TEXT))
+    plant(folder, KEY, gzip.compress(TEXT, mtime=0), described(TEXT))
     monkeypatch.setattr("batcher.cli.verify.Verify.run", interrupted)
     assert main(["verify", f"file://{folder}"]) == 130
     printed = capsys.readouterr()
@@ -363,7 +363,7 @@ def test_ctrl_c_ends_it_without_a_verdict(
 
 
 async def _fill(store: ObjectStore) -> None:
-    await store.put(f"root/{KEY}", gzip.compress(TEXT), About(metadata=described(TEXT)))
+    await store.put(f"root/{KEY}", gzip.compress(TEXT, mtime=0), About(metadata=described(TEXT)))
     await store.put("root2/x.csv", b"", About())
     await store.create_upload("root/big.ndjson.gz", About(), part_bytes=MIN_PART_BYTES)
 

@@ -204,7 +204,7 @@ GOOD_LINE = json.dumps(
 
 bodies = files() | st.lists(
     quarantine_lines | st.just(GOOD_LINE) | st.binary(max_size=9), max_size=4
-).map(lambda lines: gzip.compress(b"".join(line + b"\n" for line in lines)))
+).map(lambda lines: gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0))
 keys = st.sampled_from(
     [
         "events/0101/dt=2026-11-23/q-1795417200000-" + "a" * 32 + ".ndjson.gz",

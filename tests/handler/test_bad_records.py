@@ -36,7 +36,7 @@ BYTES: dict[str, bytes] = {
 }
 BINARY: dict[str, bytes] = {
     "not_utf8": b'"\xff"',
-    "gzip": gzip.compress(b"{}"),
+    "gzip": gzip.compress(b"{}", mtime=0),
     "kpl_aggregated": b"\xf3\x89\x9a\xc2\x0a\x01\x61",
 }
 REASONS = {"blank": "empty", "nan": "not_json", "two_values": "not_json", "cut": "not_json"}

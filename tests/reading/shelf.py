@@ -134,7 +134,7 @@ def key_of(name: str, partition: str = HOUR, fanout: int = 16) -> str:
 async def put(store: MemoryStore, key: str, text: bytes = b"1\n", **metadata: str) -> str:
     """Write an object with this text; give its key."""
     about = About(metadata={f"batcher-{name}": value for name, value in metadata.items()})
-    await store.put(key, gzip.compress(text), about)
+    await store.put(key, gzip.compress(text, mtime=0), about)
     return key
 
 

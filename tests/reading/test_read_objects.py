@@ -445,10 +445,10 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Shelf)
     """By the name that tells what to do; all lines before are given, and all other objects."""
     keys = [key_of(queue_name(HOUR_S + n)) for n in range(4)]
     bodies = [
-        gzip.compress(b"1\n") + gzip.compress(b"2\n")[:-2],
-        gzip.compress(b"3\n4"),
-        gzip.compress(b"5\n"),
-        gzip.compress(b"6\n"),
+        gzip.compress(b"1\n", mtime=0) + gzip.compress(b"2\n", mtime=0)[:-2],
+        gzip.compress(b"3\n4", mtime=0),
+        gzip.compress(b"5\n", mtime=0),
+        gzip.compress(b"6\n", mtime=0),
     ]
     for key, body in zip(keys, bodies, strict=True):
         await shelf.put(key, body, About())
@@ -671,7 +671,7 @@ async def test_a_program_reads_a_folder_in_five_lines(
     store = FileStore(tmp_path)
     for number in range(3):
         key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
-        await store.put(key, gzip.compress(b"%d\n" % number), About())
+        await store.put(key, gzip.compress(b"%d\n" % number, mtime=0), About())
     await store.put("report.csv", b"x", About())
     got: list[bytes] = []
     with caplog.at_level(logging.WARNING, "batcher"):

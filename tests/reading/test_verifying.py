@@ -84,7 +84,7 @@ async def put(store: MemoryStore, key: str, first: int, last: int, text: bytes =
         "batcher-first": str(first),
         "batcher-last": str(last),
     }
-    await store.put(key, gzip.compress(text), About(metadata=metadata))
+    await store.put(key, gzip.compress(text, mtime=0), About(metadata=metadata))
 
 
 async def verified(store: MemoryStore, *, are_overlaps_fine: bool = False) -> Report:

@@ -218,5 +218,5 @@ def states(store: MemoryStore) -> dict[str, str | None]:
 def put(store: MemoryStore, key: str, raw: Iterable[bytes], **metadata: str) -> None:
     """Put a quarantine object there, in place of what may be there."""
     store.objects.pop(key, None)
-    body = gzip.compress(b"".join(line + b"\n" for line in raw))
+    body = gzip.compress(b"".join(line + b"\n" for line in raw), mtime=0)
     asyncio.run(store.put(key, body, About("application/gzip", metadata)))

@@ -179,7 +179,7 @@ def test_a_damaged_line_is_named_and_kept_and_the_others_go() -> None:
     assert text_of(store.objects[KEY]).encode().split(b"\n")[1:6] == damaged
 
 
-@pytest.mark.parametrize("body", [b"", b"plain text", gzip.compress(line_of("1"))[:-9]])
+@pytest.mark.parametrize("body", [b"", b"plain text", gzip.compress(line_of("1"), mtime=0)[:-9]])
 def test_a_damaged_object_is_named_and_the_others_go(store: MemoryStore, body: bytes) -> None:
     """It is left as it is."""
     put(store, KEY, [])

@@ -81,7 +81,7 @@ def _inputs(folder: Path) -> dict[str, Path]:
     text = b"".join(payload(0, number, PROGRAM) + b"\n" for number in range(RECORDS))
     plain, packed = folder / "lines.ndjson", folder / "lines.ndjson.gz"
     plain.write_bytes(text)
-    packed.write_bytes(gzip.compress(text, 1))
+    packed.write_bytes(gzip.compress(text, 1, mtime=0))
     return {"plain": plain, "gzip": packed}
 
 

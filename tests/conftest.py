@@ -8,9 +8,11 @@ import inspect
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
+import botocore.session
 import pytest
 from blockbuster import BlockBuster
 
@@ -57,6 +59,14 @@ def no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_read_once() -> Iterator[None]:
+    """Let all clients of a process share what botocore reads from files, half a second a client."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,6 +20,7 @@ import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from batcher.cli import main
+from batcher.stores import s3_reader
 from contract.servers import Moto
 
 LINES = ['{"id": 0}', "bad one", '{"id": 1}', "", "bad two"]
@@ -264,6 +265,7 @@ def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "stand-in")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
     assert main(["replay", "s3://bucket/root"]) == 1
     printed = capsys.readouterr().err
     assert "http://127.0.0.1:9" in printed

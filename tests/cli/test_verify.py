@@ -20,7 +20,7 @@ from batcher.handler import make_handler
 from batcher.keys import salt
 from batcher.parts import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore
+from batcher.stores import About, ObjectStore, s3_reader
 from batcher.stores.file import FileStore
 from unit.examples import dynamodb_record, fifo_message, kinesis_record, message
 
@@ -404,6 +404,7 @@ def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
     assert main(["verify", "s3://bucket/root"]) == 1
     printed = capsys.readouterr().err
     assert "cannot reach http://127.0.0.1:9" in printed

@@ -174,7 +174,7 @@ class FifoMachine(QueueMachine):
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 350), (FifoMachine, 350)])
+@pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 200), (FifoMachine, 200)])
 def test_no_message_is_lost_and_no_set_is_written_twice(
     machine: type[QueueMachine], examples: int
 ) -> None:

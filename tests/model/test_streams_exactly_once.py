@@ -153,7 +153,7 @@ class TableMachine(StreamMachine):
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(TIMEOUT_S)
-@pytest.mark.parametrize(("machine", "examples"), [(StreamMachine, 800), (TableMachine, 350)])
+@pytest.mark.parametrize(("machine", "examples"), [(StreamMachine, 400), (TableMachine, 200)])
 def test_each_record_is_in_exactly_one_object(machine: type[StreamMachine], examples: int) -> None:
     """Through kills, late writes, lost answers, bisected, repeated and parallel batches."""
     machine.reached.clear()

@@ -16,7 +16,7 @@ LIMIT_S = 220
 def test_a_short_soak_loses_doubles_and_leaves_nothing(tmp_path: Path) -> None:
     """Every record is found as promised, though requests of each kind of writer went wrong."""
     figures = tmp_path / "soak.json"
-    command = [sys.executable, "-P", "-m", "soak.run", "--seconds", "8", "--seed", "1"]
+    command = [sys.executable, "-P", "-m", "soak.run", "--seconds", "5", "--seed", "1"]
     ended = subprocess.run(  # noqa: S603  # our own module
         [*command, "--json", str(figures)],
         cwd=TESTS,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from alone import alone
 from deploy.template import Template
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +27,7 @@ def find_osls() -> Path:
     """Give osls, installed as `make deploy` does it; skip the test where it cannot be had."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("osls needs node and npm, which are not on the PATH")
-    with _alone():
+    with alone(DEPLOY):
         if not OSLS.exists():
             _install()
     return OSLS
@@ -45,17 +43,6 @@ def _install() -> None:
         pytest.skip(f"npm ci took more than {INSTALL_S} s: no network?")
     if ran.returncode:
         pytest.skip(f"npm ci failed, so there is no osls: {ran.stderr[-500:]}")
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Keep the other processes of a test run out: two installations at once spoil each other."""
-    folder = os.open(DEPLOY, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)  # which unlocks it
 
 
 class Packager:

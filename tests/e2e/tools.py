@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+
+from alone import alone
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".e2e"
@@ -63,7 +63,7 @@ def osls() -> Path:
 def runtime_client() -> Path:
     """Give a folder with Lambda's runtime client alone, for the Python that runs."""
     folder = CACHE / RUNTIME_CLIENT
-    with _alone():
+    with alone(CACHE):
         if not _is_ready(folder):
             _install(sys.executable, "--target", folder, RUNTIME_CLIENT)
             _ready(folder)
@@ -86,7 +86,7 @@ def python_of_localstack() -> str:
 def localstack() -> Path:
     """Give LocalStack's Python."""
     stream = LOCALSTACK_FILES / "var/lib/localstack/lib/kinesis-local" / KINESIS.partition("@")[2]
-    with _alone():
+    with alone(CACHE):
         if not _is_ready(stream):  # else it would do so itself, at the first stream
             run(["npm", "install", "--no-audit", "--no-fund", "--prefix", stream, KINESIS], CACHE)
             _ready(stream)
@@ -95,7 +95,7 @@ def localstack() -> Path:
 
 def _environment(folder: Path, python: str, *requirements: str) -> Path:
     inside = folder / "bin" / "python"
-    with _alone():
+    with alone(CACHE):
         if not _is_ready(folder):
             run([python, "-m", "venv", folder], CACHE)
             _install(inside, *requirements)
@@ -106,18 +106,6 @@ def _environment(folder: Path, python: str, *requirements: str) -> Path:
 def _install(python: str | Path, *what: str | Path) -> None:
     flags = ["--quiet", "--disable-pip-version-check"]
     run([python, "-m", "pip", "install", *flags, *what], CACHE)
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Keep the other processes of this run out: one installs, and the others find it there."""
-    CACHE.mkdir(exist_ok=True)
-    folder = os.open(CACHE, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)  # which unlocks it
 
 
 def _is_ready(folder: Path) -> bool:

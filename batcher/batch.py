@@ -105,9 +105,7 @@ class Batch:
             self.positions.append(positions)
         else:  # nobody asks for them again: a long batch keeps only their digest
             names = [str(positions)] if isinstance(positions, Numbered) else positions
-            self._rolling.update(
-                "".join(f"{name}\n" for name in names).encode("utf-8", "surrogatepass")
-            )
+            self._rolling.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
 
     def digest(self) -> str:
         """Tell this set of positions from any other: 64 hex digits; see `batcher.keys`."""

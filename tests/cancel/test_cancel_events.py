@@ -22,6 +22,7 @@ from batcher.sources import Event, read_event
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import RetryingStore
 from batcher.writer import Writer
+from cancel.turns import turns
 from fakes import HookedStore, InlineExecutor, failing, texts_in, yielding
 from handler.harness import KIND
 from unit.examples import kinesis_record, message, settings_of
@@ -113,8 +114,7 @@ def delivery_to(store: HookedStore, settings: Settings) -> Delivery:
 async def cut(delivery: Delivery, event: Event, turn: int) -> bool:
     """Deliver, and cancel after so many turns; give whether it had ended before."""
     task = asyncio.ensure_future(delivery.deliver(event, None))
-    for _ in range(turn):
-        await asyncio.sleep(0)
+    await turns(turn)
     was_done = task.done()
     task.cancel()
     await asyncio.wait([task])

@@ -91,7 +91,7 @@ class Handler:
         loop = self._runner.get_loop()
         began_s = loop.time()
         if self._settings is None:
-            self._settings = Settings.from_env(os.environ)
+            self._settings = Settings.from_env()
         if self._reporter is None and (self._metrics or "AWS_LAMBDA_FUNCTION_NAME" in os.environ):
             self._reporter = Reporter(os.environ, self._metrics)
         self._counts = Counts()

@@ -153,15 +153,20 @@ class Settings:
             self._set(name, value)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str], **overrides: object) -> Settings:
+    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
         """Read every `BATCHER_*` variable; `overrides`, by setting name, beat them.
 
-        In Lambda (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in MB, is there) the default budget is a
-        third of the function's memory.
+        Without an `environ` they are read from the process's own. In Lambda
+        (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`, in MB, is there) the default budget is a third of the
+        function's memory.
 
         Raises:
             SettingsError: with every fault, unknown `BATCHER_*` names included.
         """
+        if environ is None:
+            import os  # noqa: PLC0415  # this module is pure but for this
+
+            environ = os.environ
         names = [f.name for f in fields(cls)]
         values: dict[str, Any] = {}
         faults: list[str] = []

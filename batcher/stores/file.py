@@ -192,12 +192,20 @@ def meta_path(folder: Path, key: str) -> Path:
 
 
 def read_meta(folder: Path, key: str) -> dict[str, Any]:
-    """Read what an object carries; nothing, where a crash or a copy has left it without."""
-    try:
-        meta = orjson.loads(meta_path(folder, key).read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
-        return {}
-    return meta if isinstance(meta, dict) else {}
+    """Read what an object carries; nothing, where a crash or a copy has left it without.
+
+    What was written as `root/key` carries it in a `.meta` above `folder`, if that is the root.
+    """
+    path = folder.absolute() / key
+    for above in path.parents[key.count("/") :]:
+        try:
+            meta = orjson.loads(meta_path(above, str(path.relative_to(above))).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except orjson.JSONDecodeError:
+            return {}
+        return meta if isinstance(meta, dict) else {}
+    return {}
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections import deque
 
@@ -41,7 +40,7 @@ async def tell(ticket: ManyTicket) -> None:
 def main() -> None:
     """Submit to what the environment names."""
     records, ready = int(sys.argv[1]), sys.argv[2]
-    batcher = Batcher(Settings.from_env(os.environ))
+    batcher = Batcher(Settings.from_env())
     with open(ready):  # noqa: PTH123  # who kills us looks at what we have open
         asyncio.run(submit(records, batcher))
 

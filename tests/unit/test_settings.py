@@ -95,6 +95,15 @@ def test_the_environment_names_settings_in_upper_case() -> None:
     )
 
 
+def test_the_process_has_the_environment_where_none_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in `make_handler(Settings.from_env(), transform=...)`."""
+    monkeypatch.setenv("BATCHER_BUCKET", "my-bucket")
+    assert Settings.from_env(fanout=2) == Settings(bucket="my-bucket", fanout=2)
+    assert Settings.from_env({}, bucket="b-bucket").bucket == "b-bucket"
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("yes", True), ("ON", True), ("1", True), ("no", False), (" 0 ", False)]
 )

@@ -125,7 +125,12 @@ class Handler:
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
             deadline_s = invocation.began_s + left_s - settings.deadline_margin_s
-        delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
+        delivering = loop.create_task(self._deliver(found, settings, deadline_s))
+        try:
+            delivered = loop.run_until_complete(delivering)
+        finally:
+            if delivering.cancel():  # after Ctrl-C: nothing of it runs in the next event
+                loop.run_until_complete(asyncio.wait([delivering]))
         invocation.failed = len(delivered.ledger)
         invocation.was_cut = delivered.was_cut
         log_outcome(found, delivered)

@@ -75,15 +75,24 @@ def message_of(line: Line, payload: bytes, scope: str, url: str) -> Message:
 
 
 def batches_of(messages: Sequence[Message]) -> list[list[Message]]:
-    """Divide messages, in their order, into what one call takes."""
+    """Divide messages, in their order, into what one call takes.
+
+    Of a FIFO group there is one in a call: if it has to be sent again, none has overtaken it.
+    """
     batches: list[list[Message]] = []
     room_bytes = 0
+    groups: set[str] = set()
     for message in messages:
-        if not batches or len(batches[-1]) == MAX_ENTRIES or message.size_bytes > room_bytes:
+        is_full = not batches or len(batches[-1]) == MAX_ENTRIES
+        group = message.fifo.get("MessageGroupId")
+        if is_full or message.size_bytes > room_bytes or group in groups:
             batches.append([])
             room_bytes = MAX_BYTES
+            groups.clear()
         batches[-1].append(message)
         room_bytes -= message.size_bytes
+        if group is not None:
+            groups.add(group)
     return batches
 
 

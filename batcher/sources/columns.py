@@ -54,6 +54,17 @@ def seconds(value: object, unit_s: float, default_s: float) -> float:
     return found_s if 0 <= found_s < _END_S else default_s
 
 
+def times_of(records: Records, path: Sequence[str], unit_s: float, now_s: float) -> list[float]:
+    """Read the times that stand at `path`, in seconds since 1970.
+
+    A record without one has the event's first: a redelivery finds that again, and with it the same
+    keys. Only where no record has one it is `now_s`.
+    """
+    found_s = [seconds(at(record, *path), unit_s, -1.0) for record in records]
+    default_s = next((time_s for time_s in found_s if time_s >= 0), now_s)
+    return [time_s if time_s >= 0 else default_s for time_s in found_s]
+
+
 def arns_of(records: Records, source: str) -> set[str]:
     """Give the different ARNs of records that all are of one source.
 

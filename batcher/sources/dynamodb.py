@@ -27,7 +27,7 @@ from batcher.sources.columns import (
     identities,
     in_range,
     once,
-    seconds,
+    times_of,
 )
 from batcher.sources.event import Event, from_the_start
 
@@ -45,7 +45,7 @@ def read(records: Records, now_s: float) -> Event:
         arrivals_s = in_range(list(map(float, map(_ARRIVAL, changes))))
     except (KeyError, TypeError, ValueError, OverflowError):
         numbers = [at(r, "dynamodb", "SequenceNumber") for r in records]
-        arrivals_s = _arrivals_s(records, now_s)
+        arrivals_s = times_of(records, ("dynamodb", "ApproximateCreationDateTime"), 1, now_s)
     arns = arns_of(records, "aws:dynamodb")
     no_payloads = Same(b"", len(records))  # they are made of the envelopes, below
     whole = Run(_ORIGIN, no_payloads, identities(numbers, "SequenceNumber"), arrivals_s, records)
@@ -59,13 +59,6 @@ def read(records: Records, now_s: float) -> Event:
         runs.append(good)
         bad += undumped
     return Event("dynamodb", runs, bad, whole.positions, from_the_start, is_whole=True)
-
-
-def _arrivals_s(records: Records, now_s: float) -> list[float]:
-    """Read the times; a record without one has the event's first, which a retry finds again."""
-    found_s = [seconds(at(r, "dynamodb", "ApproximateCreationDateTime"), 1, -1.0) for r in records]
-    default_s = next((time_s for time_s in found_s if time_s >= 0), now_s)
-    return [time_s if time_s >= 0 else default_s for time_s in found_s]
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:

@@ -23,8 +23,8 @@ from batcher.sources.columns import (
     identities,
     in_range,
     once,
-    seconds,
     texts_only,
+    times_of,
 )
 from batcher.sources.event import Event, from_the_start
 
@@ -45,9 +45,7 @@ def read(records: Records, now_s: float) -> Event:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
         data = [at(r, "kinesis", "data") for r in records]
-        arrivals_s = [
-            seconds(at(r, "kinesis", "approximateArrivalTimestamp"), 1, now_s) for r in records
-        ]
+        arrivals_s = times_of(records, ("kinesis", "approximateArrivalTimestamp"), 1, now_s)
         shards = {_shard_of(str(at(r, "eventID") or "")) for r in records}
     arns = arns_of(records, "aws:kinesis")
     whole = Run(_ORIGIN, data, identities(numbers, "sequenceNumber"), arrivals_s, records)

@@ -21,8 +21,8 @@ from batcher.sources.columns import (
     milliseconds,
     name_in_arn,
     once,
-    seconds,
     texts_only,
+    times_of,
 )
 from batcher.sources.event import Event, Failures
 
@@ -45,7 +45,7 @@ def read(records: Records, now_s: float) -> Event:
     except (KeyError, TypeError, ValueError):
         ids = [at(r, "messageId") for r in records]
         bodies = [at(r, "body") for r in records]
-        sent_s = [seconds(at(r, "attributes", "SentTimestamp"), _MS, now_s) for r in records]
+        sent_s = times_of(records, ("attributes", "SentTimestamp"), _MS, now_s)
     arns = arns_of(records, "aws:sqs")
     numbers = None
     if at(records[0], "attributes", "SequenceNumber") is not None:

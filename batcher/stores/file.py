@@ -121,6 +121,7 @@ class FileStore:
                     if there is None or there.etag != replaces:
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
+                    self._forget(meta_path)
                     temporary.replace(path)
                     meta_temporary.replace(meta_path)
         except FileExistsError:
@@ -131,6 +132,18 @@ class FileStore:
         _sync(path.parent)
         _sync(meta_path.parent)
         return stored
+
+    def _forget(self, meta_path: Path) -> None:
+        """Empty what stands beside a body that is about to be replaced.
+
+        A crash then leaves the new body without a digest, never with the old one's; a retry of
+        either set replaces it.
+        """
+        empty = meta_path.with_name(f".{secrets.token_hex(8)}.tmp")
+        empty.write_bytes(b"{}")
+        _sync(empty)
+        empty.replace(meta_path)
+        _sync(meta_path.parent)
 
     def _path(self, key: str) -> Path:
         return self.folder / key

@@ -56,6 +56,38 @@ async def test_a_refused_write_leaves_no_temporary_file(kit: FileKit, store: Fil
     assert kit.files() == WHOLE
 
 
+async def test_a_crash_while_replacing_leaves_no_bytes_under_the_old_digest(
+    kit: FileKit, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a redelivery of what the old object had would be acknowledged, and is not there."""
+    first = await store.put(KEY, b"first", ABOUT)
+    rename = Path.replace
+
+    class Died(BaseException):
+        """What a killed process raises nobody hears."""
+
+    for dies_at in range(1, 4):
+
+        def replace(path: Path, target: Path, left: list[int] = [dies_at]) -> Path:  # noqa: B006  # counts
+            left[0] -= 1
+            if not left[0]:
+                raise Died
+            return rename(path, target)
+
+        there = await store.head(KEY)
+        assert there is not None
+        monkeypatch.setattr(Path, "replace", replace)
+        with pytest.raises(Died):
+            await store.put(KEY, b"second", ABOUT, replaces=there.etag)
+        monkeypatch.undo()
+        found = await store.head(KEY)
+        assert found is not None
+        if (kit.folder / KEY).read_bytes() == b"second":
+            assert found.etag != first.etag
+            assert found.metadata == {}
+    assert (await store.put(KEY, b"third", ABOUT, replaces="")).size_bytes == len(b"third")
+
+
 async def test_an_upload_is_a_dot_file_beside_its_object(kit: FileKit, store: FileStore) -> None:
     """Readers that skip dot-files see nothing before it is complete; and it is gone after."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)

@@ -128,6 +128,19 @@ def test_what_the_queue_cannot_take_just_now_is_sent_again(store: MemoryStore, t
     assert tally.failures == (0 if taken else 1)
 
 
+def test_what_is_sent_again_to_a_fifo_queue_is_not_overtaken_in_its_group() -> None:
+    """Messages of other groups may go in between."""
+    bodies = ["g1", "g2", "h1", "g3"]
+    sent = [fifo_message(body, number, body[0], body) for number, body in enumerate(bodies)]
+    store = MemoryStore()
+    handle(store, sent)
+    client = Fake(refused={"g1": False, "h1": False}, times=3)
+    assert replay(store, destination=to(client, FIFO)).failures == 0
+    taken = [entry["MessageBody"] for entry in client.entries]
+    assert sorted(taken) == sorted(bodies)
+    assert [body for body in taken if body.startswith("g")] == ["g1", "g2", "g3"]
+
+
 def test_what_a_queue_refuses_altogether_is_unmarked_and_may_go_anywhere(
     store: MemoryStore,
 ) -> None:
@@ -151,7 +164,7 @@ class Discarding(list[Mapping[str, Any]]):
 def test_what_comes_after_an_error_is_not_sent_and_not_marked() -> None:
     """Only the outcome of what was sent is open."""
     store, client = MemoryStore(), Fake(error=RetryableError("no answer"))
-    handle(store, [fifo_message(f"m{n:02}", str(n), "g", f"x{n}") for n in range(25)])
+    handle(store, [fifo_message(f"m{n:02}", str(n), f"g{n}", f"x{n}") for n in range(25)])
     tally = replay(store, destination=to(client, FIFO))
     assert (client.calls, tally.unfinished) == ([10], 25)
     assert list(states(store).values()) == ["started"] * 10 + [None] * 15

@@ -118,6 +118,15 @@ def test_a_record_without_a_time_has_the_clocks() -> None:
     assert ARRIVAL_S != NOW_S
 
 
+def test_a_record_without_a_time_has_the_events_first() -> None:
+    """A redelivery in another hour finds the same partition, and the same key."""
+    odd, late = kinesis_record("1"), kinesis_record("3")
+    odd["kinesis"]["approximateArrivalTimestamp"] = None
+    late["kinesis"]["approximateArrivalTimestamp"] = ARRIVAL_S + 9
+    (run,) = read(odd, kinesis_record("2"), late).runs
+    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, ARRIVAL_S + 9]
+
+
 def test_any_failure_answers_with_the_first_record() -> None:
     """So that the retry starts where this delivery did, and the batch is kept whole."""
     event = read(kinesis_record("1"), kinesis_record("2"), kinesis_record("3"))

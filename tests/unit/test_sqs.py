@@ -95,12 +95,14 @@ def test_a_body_that_is_no_text_is_bad_whatever_it_is(body: object) -> None:
 
 
 @pytest.mark.parametrize("sent", [None, "", "soon", [], "1e300"])
-def test_a_message_without_a_time_has_the_clocks(sent: object) -> None:
-    """One bad time does not change its neighbours'."""
+def test_a_message_without_a_time_has_the_events_first(sent: object) -> None:
+    """One bad time does not change its neighbours'; the clock's would change with each delivery."""
     odd = message("b")
     odd["attributes"] = {"SentTimestamp": sent}
-    (run,) = read(message("a"), odd).runs
-    assert list(run.arrivals_s) == [ARRIVAL_S, NOW_S]
+    (run,) = read(odd, message("a"), message("c", sent_ms=7000)).runs
+    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, 7.0]
+    (run,) = read(odd).runs
+    assert list(run.arrivals_s) == [NOW_S]
 
 
 @pytest.mark.parametrize("sent_ms", [-1, 10**18])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from checking.serving import Stub
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
 TAKEN = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
@@ -36,39 +36,14 @@ class Faults:
     keys: set[str] = field(default_factory=set)
 
 
-class StubS3:
+class StubS3(Stub):
     """Serves one bucket while it is entered, by these faults."""
 
     def __init__(self, faults: Faults) -> None:
         """Listen on a free port."""
         self.faults = faults
         handler = type("Handler", (_Handler,), {"faults": faults, "objects": {}})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """What an AWS SDK must find in the environment to talk to it."""
-        return {
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{self._server.server_address[1]}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-1",
-        }
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(handler, "AWS_ENDPOINT_URL_S3", "us-east-1")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from checking.serving import Stub
 from checking.shapes import answer
 
 _DENIED = '{"__type":"AccessDeniedException","Message":"no"}'
@@ -32,38 +31,13 @@ class Account:
     asked: list[str] = field(default_factory=list)
 
 
-class StubAws:
+class StubAws(Stub):
     """Serves Lambda, IAM and a package's URL while it is entered."""
 
     def __init__(self, account: Account) -> None:
         """Listen on a free port."""
         handler = type("Handler", (_Handler,), {"account": account})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """What an AWS SDK must find in the environment to talk to it."""
-        return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_address[1]}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "us-east-2",
-        }
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(handler, "AWS_ENDPOINT_URL", "us-east-2")
 
 
 class _Handler(BaseHTTPRequestHandler):

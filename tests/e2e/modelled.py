@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 
@@ -28,6 +28,7 @@ from model.environment import Answered, Outcome
 if TYPE_CHECKING:
     from contract.servers import SeaweedFS
 
+M = TypeVar("M", QueueMapping, StreamMapping)
 At = tuple[dict[str, str], str, str]
 """Where to look: an environment, a bucket, a root."""
 ENOUGH = 400
@@ -72,17 +73,19 @@ class Modelled:
                     yield Queueing(place, mapping, proxy, sandboxes, at)
 
 
-class _Invoking:
-    """Invokes the function and counts."""
+class _Invoking(Generic[M]):
+    """Delivers as a mapping does: invokes the function and counts."""
 
-    def __init__(self, place: str, proxy: Proxy, sandboxes: Sandboxes, at: At) -> None:
+    def __init__(self, place: str, mapping: M, proxy: Proxy, sandboxes: Sandboxes, at: At) -> None:
         self.place = place
         self.proxy = proxy
+        self.reached = mapping.reached
         self.invocations = 0
         self.failed = 0
         self.largest_bytes = 0
         """Of the events so far."""
         self._kills = 0
+        self._mapping: M = mapping
         self._sandboxes = sandboxes
         self._at = at
 
@@ -90,6 +93,14 @@ class _Invoking:
     def killed(self) -> int:
         """How often the function did not answer in time, or was to be killed."""
         return self._sandboxes.killed
+
+    def send(self, traffic: Traffic, *, as_they_come: bool = False) -> None:
+        """See `Pipeline.send`."""
+        self._mapping.send(traffic.sent, as_they_come=as_they_come)
+
+    def dead_letters(self) -> list[str]:
+        """See `Pipeline.dead_letters`."""
+        return self._mapping.dead_letters
 
     def landed(self) -> Landed:
         """See `Pipeline.landed`."""
@@ -115,20 +126,8 @@ class _Invoking:
         return outcome
 
 
-class Queueing(_Invoking):
+class Queueing(_Invoking[QueueMapping]):
     """A queue's pipeline."""
-
-    def __init__(
-        self, place: str, mapping: QueueMapping, proxy: Proxy, sandboxes: Sandboxes, at: At
-    ) -> None:
-        """Deliver as `mapping` does."""
-        super().__init__(place, proxy, sandboxes, at)
-        self._mapping = mapping
-        self.reached = mapping.reached
-
-    def send(self, traffic: Traffic, *, as_they_come: bool = False) -> None:
-        """See `Pipeline.send`."""
-        self._mapping.send(traffic.sent, as_they_come=as_they_come)
 
     def drain(self) -> None:
         """See `Pipeline.drain`."""
@@ -136,32 +135,12 @@ class Queueing(_Invoking):
             batch = self._mapping.batch()
             self._mapping.settle(batch, self._invoke([message.record for message in batch]))
 
-    def dead_letters(self) -> list[str]:
-        """See `Pipeline.dead_letters`."""
-        return self._mapping.dead_letters
 
-
-class Streaming(_Invoking):
+class Streaming(_Invoking[StreamMapping]):
     """A stream's pipeline."""
-
-    def __init__(
-        self, place: str, mapping: StreamMapping, proxy: Proxy, sandboxes: Sandboxes, at: At
-    ) -> None:
-        """Deliver as `mapping` does."""
-        super().__init__(place, proxy, sandboxes, at)
-        self._mapping = mapping
-        self.reached = mapping.reached
-
-    def send(self, traffic: Traffic, *, as_they_come: bool = False) -> None:
-        """See `Pipeline.send`."""
-        self._mapping.send(traffic.sent, as_they_come=as_they_come)
 
     def drain(self) -> None:
         """See `Pipeline.drain`."""
         for lane in self._mapping.turns():
             batch = self._mapping.batch(lane)
             lane.settle(batch, self._invoke([each.record for each in batch]))
-
-    def dead_letters(self) -> list[str]:
-        """See `Pipeline.dead_letters`."""
-        return self._mapping.dead_letters

@@ -74,7 +74,7 @@ class Sandboxes:
             self._end()
         if answer is None:
             self.killed += 1
-            return Failed("killed", was_killed=True)
+            return Failed("killed")
         kind, body = answer
         if kind == "error":
             assert not body["errorType"].startswith("Runtime."), f"it cannot start: {body}"

@@ -1,1 +1,1 @@
-"""Fuzz: input that nobody should send, at every door; see `targets.py`."""
+"""Fuzz: input that nobody should send, at every door; see `run_atheris.py` and `targets.py`."""

@@ -1,7 +1,7 @@
-"""Targets: what must hold whatever comes in; Hypothesis and atheris call the same functions.
+"""Targets: what must hold of events, and of what lies in a bucket, whatever comes in.
 
-Each takes one input, and raises where a promise is broken: an `AssertionError`, or whatever the
-code raised that is no error of ours.
+Hypothesis and atheris call the same functions. Each takes one input, and raises where a promise is
+broken: an `AssertionError`, or whatever the code raised that is no error of ours.
 """
 
 from __future__ import annotations
@@ -10,40 +10,22 @@ import asyncio
 import gzip
 import json
 import re
-import zlib
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import fields
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
-from backports import zstd
-
-from batcher.cli.reader import (
-    BLOCK_LINES,
-    GZIP_MAGIC,
-    STEP_BYTES,
-    ZSTD_MAGIC,
-    Block,
-    InputError,
-    Reader,
-)
-from batcher.errors import BatcherError, SettingsError
+from batcher.errors import BatcherError
 from batcher.handler import make_handler
-from batcher.intake import Intake
-from batcher.keys import MAX_KEY_BYTES, key_of, name_of, salt
-from batcher.partition import DEFAULT_PARTITION, MAX_VALUE_BYTES, Template, escape
+from batcher.keys import MAX_KEY_BYTES
 from batcher.reading.report import Report
 from batcher.reading.verify import Verify
 from batcher.replay.job import Means
 from batcher.replay.lines import Wanted
 from batcher.replay.objects import Objects
 from batcher.replay.replay import Replay
-from batcher.settings import PREFIX, Settings
 from batcher.stores.base import About
 from batcher.stores.memory import MemoryStore
-from unit.examples import batch_of, run_of, settings_of
+from unit.examples import settings_of
 
 ROOT = "events"
 SOURCES = {
@@ -176,188 +158,6 @@ def check_any_event(event: object) -> None:
     assert len(kept) == sum(receipt["records"] for receipt in answer["receipts"])
     assert len(aside) == answer["quarantined"]
     assert len(kept) + len(aside) == count
-
-
-SECRET = "hunter2-AKIAFUZZ"
-"""In the environment under names that are no settings; never to be shown."""
-
-
-def check_settings(environ: Mapping[str, Any], values: Mapping[str, Any]) -> Settings | None:
-    """Settings are valid, or a `SettingsError` says every fault in one message.
-
-    Raises:
-        Exception: any that is no `SettingsError`.
-    """
-    given = {**environ, "BATCHER_S3_SECRET_KEY": SECRET} if "secret" in environ else environ
-    try:
-        settings = Settings.from_env(given, **values)
-    except SettingsError as error:
-        _check_faults(error, given, values)
-        return None
-    assert "secret" not in environ
-    assert settings == Settings(**{f.name: getattr(settings, f.name) for f in fields(settings)})
-    assert settings.max_bytes >= 1 <= settings.budget_bytes
-    assert not Template.faults(settings.partition_by)
-    return settings
-
-
-def _check_faults(
-    error: SettingsError, environ: Mapping[str, Any], values: Mapping[str, Any]
-) -> None:
-    """Every fault is told, and nothing that is no setting's."""
-    assert error.faults
-    for fault in error.faults:
-        assert fault in str(error)
-    assert SECRET not in str(error)
-    unknown = [name for name in environ if name.startswith(PREFIX) and not is_setting(name)]
-    assert len([f for f in error.faults if "is no setting of batcher" in f]) == len(unknown)
-    for name in alone_faulty(values):
-        assert any(fault.startswith(name) for fault in error.faults), (name, error.faults)
-
-
-def is_setting(variable: str) -> bool:
-    """Say whether a variable is a setting's, letter for letter."""
-    return variable in {f"{PREFIX}{f.name.upper()}" for f in fields(Settings)}
-
-
-def alone_faulty(values: Mapping[str, Any]) -> list[str]:
-    """Give the settings that are a fault even if all others are as they are by default."""
-    found = []
-    for name, value in values.items():
-        try:
-            Settings(**{"bucket": "my-bucket", name: value})
-        except SettingsError as error:
-            if any(fault.startswith(f"{name}:") for fault in error.faults):
-                found.append(name)
-    related = {"compression_level", "kms_key_id", "max_bytes", "partition_by"}
-    return [name for name in found if name not in related]
-
-
-VALUE = re.compile(r"(?:[A-Za-z0-9._-]|%[0-9A-F]{2})*(?:%?[0-9A-F]?~[0-9a-f]{16})?")
-"""A long value is cut at 96 bytes, wherever an escape may stand there."""
-
-
-def check_partition(
-    template: str, fanout: int, root: str, records: list[dict[str, Any]]
-) -> dict[str, list[int]]:
-    """Keys stay in their own space, whatever a template and the records' fields are.
-
-    Returns:
-        The indices of the records by partition; nothing where the settings are refused.
-    """
-    try:
-        settings = settings_of(partition_by=template, fanout=fanout, root=root)
-    except SettingsError:
-        return {}
-    payloads = [json.dumps(record).encode() for record in records]
-    found: dict[str, list[int]] = {}
-    for route, part in Intake(settings).admit(run_of(*payloads)).routed:
-        assert route.is_quarantine or route.partition not in found
-        batch = batch_of(part, route.partition, is_quarantine=route.is_quarantine)
-        name = name_of(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
-        key = key_of(batch, name, settings)
-        assert len(key.encode()) <= MAX_KEY_BYTES
-        assert key.isprintable()
-        start = f"{settings.root}/" if settings.root else ""
-        assert key.startswith(start)
-        folders = key.removeprefix(start).split("/")
-        assert not {"", ".", ".."} & set(folders), key
-        if route.is_quarantine:
-            assert folders[0] == "_quarantine"
-            continue
-        if fanout > 1:
-            assert folders[0] == salt(name, fanout)
-        elif len(folders) > 1:
-            assert not folders[0].startswith("_"), key
-            assert not set(folders[0]) <= {"0", "1"}, key
-        found[route.partition] = [int(position) for position in part.positions]
-    return found
-
-
-def check_value(value: object) -> str:
-    """A value has a form of its own that is safe in a key."""
-    escaped = escape(value)
-    assert VALUE.fullmatch(escaped), escaped
-    assert escaped not in {"", ".", ".."}
-    assert len(escaped) <= MAX_VALUE_BYTES
-    if isinstance(value, str) and escaped != DEFAULT_PARTITION and "~" not in escaped:
-        assert unquote(escaped, errors="surrogatepass") == value
-    return escaped
-
-
-def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[Block], str]:
-    """Read a file as `batcher write` does; give its blocks, and what stopped it, if anything."""
-
-    async def read() -> tuple[list[Block], str]:
-        blocks: list[Block] = []
-        try:
-            async for block in Reader([path], max_line_bytes):
-                blocks.append(block)  # noqa: PERF401  # what came before an error counts
-        except InputError as error:
-            return blocks, str(error)
-        return blocks, ""
-
-    return asyncio.run(read())
-
-
-FLAGS, KNOWN_FLAGS = 3, 0b11111
-"""Where a gzip header has its flags, and which there are. Source: RFC 1952, 2.3.1."""
-
-
-def unpacked(data: bytes) -> tuple[bytes, bool]:
-    """Give a file's text as the standard library reads it, and whether that is all of it."""
-    if not data.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
-        return data, True
-    text = b""
-    is_gzip = data.startswith(GZIP_MAGIC)
-    while data:
-        if is_gzip and len(data) > FLAGS:  # zlib refuses reserved flags, which ISA-L passes over
-            data = data[:FLAGS] + bytes([data[FLAGS] & KNOWN_FLAGS]) + data[FLAGS + 1 :]
-        member: Any = zlib.decompressobj(31) if is_gzip else zstd.ZstdDecompressor()
-        try:
-            for start in range(len(data)):  # byte by byte: all there is before the damage
-                text += member.decompress(data[start : start + 1])
-                if member.eof:
-                    break
-        except (zlib.error, zstd.ZstdError):
-            return text, False
-        if not member.eof:
-            return text, False
-        data = member.unused_data + data[start + 1 :]
-        data = data.lstrip(b"\0") if is_gzip else data
-    return text, True
-
-
-def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
-    """A file is read to its end, or to its damage: every line once, in order, with its number."""
-    Path(path).write_bytes(data)
-    blocks, why = read_input(path, max_line_bytes)
-    expected, is_whole = unpacked(data)
-    if why:
-        last = blocks[-1].first_line + blocks[-1].lines if blocks else 1
-        assert why.startswith(f"{path}: cannot be read beyond line {last}: ")
-        assert not is_whole
-    lines = expected.split(b"\n")
-    ends_whole = is_whole and not why
-    wanted = lines if ends_whole and lines[-1] else lines[:-1]
-    number = 1
-    for block in blocks:
-        assert block.first_line == number
-        assert block.text.endswith(b"\n")
-        assert block.lines == block.text.count(b"\n") <= BLOCK_LINES
-        found = block.text[:-1].split(b"\n")
-        if block.cut_bytes:
-            assert block.lines == 1
-            assert block.cut_bytes == len(wanted[number - 1]) > max_line_bytes
-            assert wanted[number - 1].startswith(found[0])
-        else:
-            assert found == wanted[number - 1 : number - 1 + block.lines]
-        number += block.lines
-    if ends_whole:
-        assert number - 1 == len(wanted)
-    else:
-        given = sum(block.cut_bytes or len(block.text) for block in blocks)
-        assert given + STEP_BYTES + max(map(len, lines)) >= len(expected)
 
 
 StoredObjects = Mapping[str, tuple[bytes, Mapping[str, str]]]

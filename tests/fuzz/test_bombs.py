@@ -14,6 +14,8 @@ import pytest
 from backports import zstd
 
 from batcher.cli.reader import AHEAD_BYTES, BLOCK_LINES
+from batcher.reading.inspection import MAX_LINE_BYTES
+from cli.planted import KEY, plant
 
 MIB = 1024**2
 BUDGET_BYTES, MAX_BYTES = 8 * MIB, MIB
@@ -55,16 +57,21 @@ def zstandard(piece: bytes, times: int, window_log: int = 20) -> Iterator[bytes]
     yield pack.flush()
 
 
-def peak_bytes(source: Path, out: Path) -> tuple[int, dict[str, float]]:
-    """Write a file by a process of its own; give its peak memory, and what it tells.
+def measured(*arguments: str) -> tuple[int, dict[str, float]]:
+    """Run a command with `--json` in a process of its own; give its peak memory, and what it tells.
 
     It reads its own VmHWM: what the system tells of a child counts the parent it was forked from.
     """
-    flags = [f"--budget-bytes={BUDGET_BYTES}", f"--max-bytes={MAX_BYTES}", "--json"]
-    command = [sys.executable, "-c", RUN, "write", str(source), f"file://{out}", *flags]
+    command = [sys.executable, "-c", RUN, *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     told, peak_kib = done.stdout.splitlines()
     return int(peak_kib) * 1024, json.loads(told)
+
+
+def peak_bytes(source: Path, out: Path) -> tuple[int, dict[str, float]]:
+    """Write a file; give the peak memory of that, and what it tells."""
+    flags = [f"--budget-bytes={BUDGET_BYTES}", f"--max-bytes={MAX_BYTES}"]
+    return measured("write", str(source), f"file://{out}", *flags)
 
 
 @pytest.mark.parametrize("pack", [gzipped, zstandard])
@@ -108,3 +115,14 @@ def test_a_zstd_frame_that_looks_far_back_takes_its_window_and_no_more(tmp_path:
     peak, told = peak_bytes(bomb, tmp_path / "out")
     assert told["quarantined"] == 1
     assert peak < BUDGET_BYTES + FIXED_BYTES + WINDOW_BYTES
+
+
+def test_a_bomb_is_read_to_its_end_in_little_memory(tmp_path: Path) -> None:
+    """One line of 300 MB from 300 KB: too long to be judged, and nothing else is known of it."""
+    member = gzip.compress(b"x" * 50 * MIB, mtime=0)
+    text_bytes = 6 * 50 * MIB + 1
+    body = member * 6 + gzip.compress(b"\n", mtime=0)
+    plant(tmp_path, KEY, body, {"batcher-bytes": str(text_bytes), "batcher-records": "1"})
+    peak, told = measured("verify", f"file://{tmp_path}")
+    assert (told["unjudged_lines"], told["text_bytes"]) == (1, text_bytes)
+    assert peak < INTERPRETER_BYTES + MAX_LINE_BYTES

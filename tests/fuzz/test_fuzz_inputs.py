@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
 import tempfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from backports import zstd
@@ -14,9 +17,90 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.reader import BLOCK_LINES, STEP_BYTES
+from batcher.cli.reader import (
+    BLOCK_LINES,
+    GZIP_MAGIC,
+    STEP_BYTES,
+    ZSTD_MAGIC,
+    Block,
+    InputError,
+    Reader,
+)
 from fuzz.strategies import files
-from fuzz.targets import check_input, read_input
+
+FLAGS, KNOWN_FLAGS = 3, 0b11111
+"""Where a gzip header has its flags, and which there are. Source: RFC 1952, 2.3.1."""
+
+
+def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[Block], str]:
+    """Read a file as `batcher write` does; give its blocks, and what stopped it, if anything."""
+
+    async def read() -> tuple[list[Block], str]:
+        blocks: list[Block] = []
+        try:
+            async for block in Reader([path], max_line_bytes):
+                blocks.append(block)  # noqa: PERF401  # what came before an error counts
+        except InputError as error:
+            return blocks, str(error)
+        return blocks, ""
+
+    return asyncio.run(read())
+
+
+def unpacked(data: bytes) -> tuple[bytes, bool]:
+    """Give a file's text as the standard library reads it, and whether that is all of it."""
+    if not data.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
+        return data, True
+    text = b""
+    is_gzip = data.startswith(GZIP_MAGIC)
+    while data:
+        if is_gzip and len(data) > FLAGS:  # zlib refuses reserved flags, which ISA-L passes over
+            data = data[:FLAGS] + bytes([data[FLAGS] & KNOWN_FLAGS]) + data[FLAGS + 1 :]
+        member: Any = zlib.decompressobj(31) if is_gzip else zstd.ZstdDecompressor()
+        try:
+            for start in range(len(data)):  # byte by byte: all there is before the damage
+                text += member.decompress(data[start : start + 1])
+                if member.eof:
+                    break
+        except (zlib.error, zstd.ZstdError):
+            return text, False
+        if not member.eof:
+            return text, False
+        data = member.unused_data + data[start + 1 :]
+        data = data.lstrip(b"\0") if is_gzip else data
+    return text, True
+
+
+def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
+    """A file is read to its end, or to its damage: every line once, in order, with its number."""
+    Path(path).write_bytes(data)
+    blocks, why = read_input(path, max_line_bytes)
+    expected, is_whole = unpacked(data)
+    if why:
+        last = blocks[-1].first_line + blocks[-1].lines if blocks else 1
+        assert why.startswith(f"{path}: cannot be read beyond line {last}: ")
+        assert not is_whole
+    lines = expected.split(b"\n")
+    ends_whole = is_whole and not why
+    wanted = lines if ends_whole and lines[-1] else lines[:-1]
+    number = 1
+    for block in blocks:
+        assert block.first_line == number
+        assert block.text.endswith(b"\n")
+        assert block.lines == block.text.count(b"\n") <= BLOCK_LINES
+        found = block.text[:-1].split(b"\n")
+        if block.cut_bytes:
+            assert block.lines == 1
+            assert block.cut_bytes == len(wanted[number - 1]) > max_line_bytes
+            assert wanted[number - 1].startswith(found[0])
+        else:
+            assert found == wanted[number - 1 : number - 1 + block.lines]
+        number += block.lines
+    if ends_whole:
+        assert number - 1 == len(wanted)
+    else:
+        given = sum(block.cut_bytes or len(block.text) for block in blocks)
+        assert given + STEP_BYTES + max(map(len, lines)) >= len(expected)
 
 
 @given(files(), st.sampled_from([3, 100, 1_000, 2**30]))

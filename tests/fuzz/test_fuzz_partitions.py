@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+from urllib.parse import unquote
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batcher.errors import SettingsError
+from batcher.intake import Intake
+from batcher.keys import MAX_KEY_BYTES, key_of, name_of, salt
+from batcher.partition import DEFAULT_PARTITION, MAX_VALUE_BYTES, escape
 from fuzz.strategies import ODD, odd_values, templates
-from fuzz.targets import check_partition, check_value
 from property.strategies import field_values
+from unit.examples import batch_of, run_of, settings_of
 
 FIELDS = odd_values | field_values
 RECORDS = st.lists(
@@ -18,6 +25,56 @@ RECORDS = st.lists(
     max_size=4,
 )
 SHORT = st.text(max_size=14) | st.integers(-(2**80), 2**80) | st.booleans()
+VALUE = re.compile(r"(?:[A-Za-z0-9._-]|%[0-9A-F]{2})*(?:%?[0-9A-F]?~[0-9a-f]{16})?")
+"""A long value is cut at 96 bytes, wherever an escape may stand there."""
+
+
+def check_partition(
+    template: str, fanout: int, root: str, records: list[dict[str, Any]]
+) -> dict[str, list[int]]:
+    """Keys stay in their own space, whatever a template and the records' fields are.
+
+    Returns:
+        The indices of the records by partition; nothing where the settings are refused.
+    """
+    try:
+        settings = settings_of(partition_by=template, fanout=fanout, root=root)
+    except SettingsError:
+        return {}
+    payloads = [json.dumps(record).encode() for record in records]
+    found: dict[str, list[int]] = {}
+    for route, part in Intake(settings).admit(run_of(*payloads)).routed:
+        assert route.is_quarantine or route.partition not in found
+        batch = batch_of(part, route.partition, is_quarantine=route.is_quarantine)
+        name = name_of(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
+        key = key_of(batch, name, settings)
+        assert len(key.encode()) <= MAX_KEY_BYTES
+        assert key.isprintable()
+        start = f"{settings.root}/" if settings.root else ""
+        assert key.startswith(start)
+        folders = key.removeprefix(start).split("/")
+        assert not {"", ".", ".."} & set(folders), key
+        if route.is_quarantine:
+            assert folders[0] == "_quarantine"
+            continue
+        if fanout > 1:
+            assert folders[0] == salt(name, fanout)
+        elif len(folders) > 1:
+            assert not folders[0].startswith("_"), key
+            assert not set(folders[0]) <= {"0", "1"}, key
+        found[route.partition] = [int(position) for position in part.positions]
+    return found
+
+
+def check_value(value: object) -> str:
+    """A value has a form of its own that is safe in a key."""
+    escaped = escape(value)
+    assert VALUE.fullmatch(escaped), escaped
+    assert escaped not in {"", ".", ".."}
+    assert len(escaped) <= MAX_VALUE_BYTES
+    if isinstance(value, str) and escaped != DEFAULT_PARTITION and "~" not in escaped:
+        assert unquote(escaped, errors="surrogatepass") == value
+    return escaped
 
 
 @given(templates, st.sampled_from([1, 1, 2, 16, 65_536]), RECORDS, st.text(max_size=8))

@@ -22,6 +22,7 @@ from handler.harness import (
 )
 from unit.examples import kinesis_record, message
 
+LOST = RetryableError("the answer was lost")
 DAY_S = 20_780 * 86_400
 """A midnight, UTC."""
 BYTES: dict[str, bytes] = {
@@ -181,8 +182,26 @@ def test_a_shorter_retry_around_midnight_finds_the_quarantine_of_the_longer_try(
     records = [kinesis_record(str(n), b"bad") for n in (1, 2)]
     records[0]["kinesis"]["approximateArrivalTimestamp"] = DAY_S + 0.5
     records[1]["kinesis"]["approximateArrivalTimestamp"] = DAY_S - 0.5
-    store.after = failing(RetryableError("the answer was lost"), "put", times=1)
+    store.after = failing(LOST, "put", times=1)
     assert handle({"Records": records}, None) == answered("1")
     for record in records:
         assert handle({"Records": [record]}, None) == DONE
     assert sorted(line["position"] for line in quarantine_of(inner)) == ["1", "2"]
+
+
+def test_bad_records_of_every_kind_are_named_by_the_first(environments: Environments) -> None:
+    """Design, section 4: a quarantine object is named by its first bad record.
+
+    A delivery of [1, 2] that failed comes again as [1, 2, 3]. Record 1 is no JSON, and record 3 no
+    base64, which another stage finds, and finds earlier. Named by record 3, the object of the
+    second delivery would stand beside that of the first, with record 1 in both.
+    """
+    inner, store = hooked()
+    handle = environments.make(store)
+    bad_json, good = kinesis_record("1", b"no json"), kinesis_record("2")
+    bad_base64 = kinesis_record("3")
+    bad_base64["kinesis"]["data"] = "*"
+    store.after = failing(LOST, "put", key="/_quarantine/", times=1)
+    assert handle({"Records": [bad_json, good]}, None) == answered("1")
+    assert handle({"Records": [bad_json, good, bad_base64]}, None) == DONE
+    assert [line["position"] for line in quarantine_of(inner)] == ["1", "3"]

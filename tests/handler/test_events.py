@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,37 @@ def test_a_real_event_twice_leaves_a_real_bucket_as_once(
     for name in REAL:
         assert handle(event_from(name), None) == DONE
     assert listed() == once  # not even written again
+
+
+def test_limits_split_a_queue_event_the_same_way_each_time(
+    environments: Environments, store: MemoryStore
+) -> None:
+    """The same set of messages makes the same objects, whatever order it comes in."""
+    handle = environments.make(store, max_records=7, max_bytes=100)
+    records = [message(f"m{n:02}", f'{{"n":{n}}}') for n in range(40)]
+    assert handle({"Records": records}, None) == DONE
+    once = snapshot(store)
+    assert len(once) == 6
+    for there in store.objects.values():
+        assert int(there.stored.metadata["batcher-records"]) <= 7
+        assert len(text_of(there)) <= 100
+    random.Random(7).shuffle(records)  # noqa: S311  # no secret
+    assert handle({"Records": records}, None) == DONE
+    assert snapshot(store) == once
+
+
+def test_the_same_messages_in_another_order_are_the_same_object(
+    environments: Environments,
+) -> None:
+    """No order of a queue lasts: the second delivery is found to be written already."""
+    inner, store = hooked()
+    handle = environments.make(store)
+    records = [message(f"m{n}", f'{{"n":{n}}}') for n in (3, 1, 2)]
+    assert handle({"Records": records}, None) == DONE
+    once = snapshot(inner)
+    assert handle({"Records": records[::-1]}, None) == DONE
+    assert store.operations() == ["put", "put", "head"]
+    assert snapshot(inner) == once
 
 
 def test_a_key_is_what_the_design_says(environments: Environments, store: MemoryStore) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from batcher.backoff import Backoff
-from batcher.budget import Budget
-from batcher.errors import RetryableError, UploadLostError
-from batcher.parts import MIN_PART_BYTES
+from batcher.errors import RetryableError
 from batcher.stores import About
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import RetryingStore
-from batcher.writer import UPLOADS
-from fakes import Call, FakeContext, failing, nothing
+from fakes import Call, failing, nothing
 from handler.harness import (
     DONE,
     KIND,
@@ -25,38 +21,16 @@ from handler.harness import (
     assert_described,
     data_of,
     hooked,
-    quarantine_of,
-    snapshot,
     text_of,
 )
-from unit.examples import kinesis_record, message, settings_of
-
-if TYPE_CHECKING:
-    from contract.servers import SeaweedFS
+from unit.examples import kinesis_record
 
 LOST = RetryableError("the answer was lost")
-BIG = 3 * 1024**2
 
 
 def event_of(*numbers: int) -> dict[str, Any]:
     """Make an event of records with these sequence numbers."""
     return {"Records": [kinesis_record(str(n), f'{{"n":{n}}}'.encode()) for n in numbers]}
-
-
-def big_event(*numbers: int) -> dict[str, Any]:
-    """Make an event of records of 3 MiB."""
-    return {
-        "Records": [
-            kinesis_record(
-                str(n),
-                json.dumps(random.Random(n).randbytes(BIG // 2).hex()).encode(),  # noqa: S311
-            )
-            for n in numbers
-        ]
-    }
-
-
-IN_PARTS = {"multipart_threshold": 1, "part_size": MIN_PART_BYTES, "compression": "none"}
 
 
 def numbers_in(store: MemoryStore) -> list[int]:
@@ -174,228 +148,3 @@ def test_no_limit_splits_a_stream_event(environments: Environments) -> None:
         positions = [str(json.loads(line)["n"]) for line in text_of(there).splitlines()]
         assert len(positions) == 10
         assert_described(there.stored.metadata, text_of(there), positions)
-
-
-def test_limits_split_a_queue_event_the_same_way_each_time(
-    environments: Environments, store: MemoryStore
-) -> None:
-    """The same set of messages makes the same objects, whatever order it comes in."""
-    handle = environments.make(store, max_records=7, max_bytes=100)
-    records = [message(f"m{n:02}", f'{{"n":{n}}}') for n in range(40)]
-    assert handle({"Records": records}, None) == DONE
-    once = snapshot(store)
-    assert len(once) == 6
-    for there in store.objects.values():
-        assert int(there.stored.metadata["batcher-records"]) <= 7
-        assert len(text_of(there)) <= 100
-    random.Random(7).shuffle(records)  # noqa: S311  # no secret
-    assert handle({"Records": records}, None) == DONE
-    assert snapshot(store) == once
-
-
-def test_the_same_messages_in_another_order_are_the_same_object(
-    environments: Environments,
-) -> None:
-    """No order of a queue lasts: the second delivery is found to be written already."""
-    inner, store = hooked()
-    handle = environments.make(store)
-    records = [message(f"m{n}", f'{{"n":{n}}}') for n in (3, 1, 2)]
-    assert handle({"Records": records}, None) == DONE
-    once = snapshot(inner)
-    assert handle({"Records": records[::-1]}, None) == DONE
-    assert store.operations() == ["put", "put", "head"]
-    assert snapshot(inner) == once
-
-
-def test_a_large_stream_event_goes_up_in_parts_with_all_its_metadata(
-    environments: Environments,
-) -> None:
-    """It is encoded before it is sent, so that nothing about it is unknown when it starts."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    assert handle(big_event(1, 2, 3, 4), None) == DONE
-    operations = store.operations()
-    assert operations[0] == "create"
-    assert operations[-1] == "complete"
-    assert operations.count("part") == 3
-    (there,) = inner.objects.values()
-    assert_described(there.stored.metadata, there.body, ["1", "2", "3", "4"])
-    assert inner.uploads == set()
-    store.calls.clear()
-    assert handle(big_event(1, 2, 3, 4), None) == DONE  # refused at Complete, and found to be ours
-    assert store.operations()[-3:] == ["complete", "head", "abort"]
-    assert list(inner.objects.values()) == [there]
-    assert inner.uploads == set()
-
-
-def test_a_larger_retry_in_parts_replaces_the_object(environments: Environments) -> None:
-    """Complete names what HEAD saw."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    assert handle(big_event(1, 2), None) == DONE
-    assert handle(big_event(1, 2, 3), None) == DONE
-    assert store.operations()[-3:] == ["complete", "head", "complete"]
-    (there,) = inner.objects.values()
-    assert_described(there.stored.metadata, there.body, ["1", "2", "3"])
-    assert inner.uploads == set()
-
-
-@pytest.mark.parametrize("operation", ["create", "part", "complete"])
-def test_a_failed_upload_leaves_nothing(environments: Environments, operation: str) -> None:
-    """No object, no open upload; the event comes back, and the next try succeeds."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.before = failing(RetryableError("busy"), operation, times=2)
-    assert handle(big_event(1, 2, 3), None) == answered("1")
-    assert inner.objects == {}
-    assert inner.uploads == set()
-    store.before = nothing
-    assert handle(big_event(1, 2, 3), None) == DONE
-    assert len(inner.objects) == 1
-
-
-def test_failed_parts_do_not_stop_later_events(environments: Environments) -> None:
-    """The writer lives as long as the environment, and so does what it loses."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS, concurrency=1, deadline_margin_s=0)
-    store.before = failing(RetryableError("busy"), "part", times=1)
-    assert handle(big_event(1, 2, 3), None) == answered("1")
-    assert handle(big_event(1, 2, 3), FakeContext(left_ms=1_000)) == DONE  # it hangs, else
-    assert len(inner.objects) == 1
-
-
-def test_a_complete_whose_answer_was_lost_is_looked_for(environments: Environments) -> None:
-    """It is there, so nothing is sent again."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.after = failing(LOST, "complete", times=1)
-    assert handle(big_event(1, 2), None) == DONE
-    assert store.operations()[-2:] == ["complete", "head"]
-    assert len(inner.objects) == 1
-    assert inner.uploads == set()
-
-
-def test_a_complete_that_never_got_there_brings_the_event_back(environments: Environments) -> None:
-    """We look for the object, abort what is open, and the next try makes it."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.before = failing(LOST, "complete", times=1)
-    assert handle(big_event(1, 2), None) == answered("1")
-    assert store.operations()[-3:] == ["complete", "head", "abort"]
-    assert inner.uploads == set()
-    assert handle(big_event(1, 2), None) == DONE
-    assert len(inner.objects) == 1
-
-
-def test_an_upload_that_the_store_has_lost_is_made_anew(environments: Environments) -> None:
-    """Its parts are still held; what is left of the first one is aborted."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.before = failing(UploadLostError("gone"), "complete", times=1)
-    assert handle(big_event(1, 2), None) == DONE
-    assert store.operations().count("create") == 2
-    assert inner.uploads == set()
-    (there,) = inner.objects.values()
-    assert there.stored.metadata["batcher-records"] == "2"
-
-
-def test_parts_that_may_be_sent_again_stay_in_the_budget(
-    environments: Environments, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are held until the object is there, so the budget has them until then."""
-    budgets: list[Budget] = []
-    held_bytes: list[int] = []
-
-    def make(limit_bytes: int) -> Budget:
-        budgets.append(Budget(limit_bytes))
-        return budgets[-1]
-
-    async def look(call: Call) -> None:
-        if call.operation == "complete":
-            held_bytes.append(budgets[0].held_bytes)
-
-    monkeypatch.setattr("batcher.delivery.Budget", make)
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.before = look
-    assert handle(big_event(1, 2), None) == DONE
-    (there,) = inner.objects.values()
-    assert held_bytes == [len(there.body)]
-    assert budgets[0].held_bytes == 0
-
-
-def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(
-    environments: Environments,
-) -> None:
-    """Whatever loses them, it is not going to stop; the deadline is not spent on it."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    store.before = failing(UploadLostError("gone"), "complete")
-    assert handle(big_event(1, 2), None) == answered("1")
-    assert store.operations().count("create") == UPLOADS
-    assert inner.uploads == set()
-    assert inner.objects == {}
-
-
-def test_a_replacing_complete_whose_answer_was_lost_is_looked_for(
-    environments: Environments,
-) -> None:
-    """The ETag has changed by our own success: that is not somebody else's write."""
-    inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
-    assert handle(big_event(1, 2), None) == DONE
-
-    async def lose(call: Call) -> None:
-        if call.operation == "complete" and call.replaces is not None:
-            store.after = nothing
-            raise LOST
-
-    store.after = lose
-    assert handle(big_event(1, 2, 3), None) == DONE
-    (there,) = inner.objects.values()
-    assert there.stored.metadata["batcher-records"] == "3"
-    assert inner.uploads == set()
-
-
-def test_parts_of_a_stream_event_reach_a_real_bucket(
-    environments: Environments, seaweedfs: SeaweedFS, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """First [a, b, c], then [a, b]: the second replaces the first, then [c] follows by itself."""
-    from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
-
-    seaweedfs.create_bucket(bucket)
-    for variable, value in seaweedfs.environ.items():
-        monkeypatch.setenv(variable, value)
-    handle = environments.make(S3Store(settings_of(bucket=bucket)), **IN_PARTS)
-
-    def objects() -> dict[str, Any]:
-        found = seaweedfs.client.list_objects_v2(Bucket=bucket).get("Contents", [])
-        keys = [each["Key"] for each in found]
-        return {key: seaweedfs.client.get_object(Bucket=bucket, Key=key) for key in keys}
-
-    for numbers in ((1, 2, 3), (1, 2, 3), (1, 2), (1, 2)):
-        assert handle(big_event(*numbers), None) == DONE
-        ((key, there),) = objects().items()
-        assert "orders-shardId-000000000003-" in key
-        assert_described(there["Metadata"], there["Body"].read(), [str(n) for n in numbers])
-    assert handle(big_event(3), None) == DONE
-    assert len(objects()) == 2
-    assert not seaweedfs.client.list_multipart_uploads(Bucket=bucket).get("Uploads")
-
-
-def test_bad_records_of_every_kind_are_named_by_the_first(environments: Environments) -> None:
-    """Design, section 4: a quarantine object is named by its first bad record.
-
-    A delivery of [1, 2] that failed comes again as [1, 2, 3]. Record 1 is no JSON, and record 3 no
-    base64, which another stage finds, and finds earlier. Named by record 3, the object of the
-    second delivery would stand beside that of the first, with record 1 in both.
-    """
-    inner, store = hooked()
-    handle = environments.make(store)
-    bad_json, good = kinesis_record("1", b"no json"), kinesis_record("2")
-    bad_base64 = kinesis_record("3")
-    bad_base64["kinesis"]["data"] = "*"
-    store.after = failing(LOST, "put", key="/_quarantine/", times=1)
-    assert handle({"Records": [bad_json, good]}, None) == answered("1")
-    assert handle({"Records": [bad_json, good, bad_base64]}, None) == DONE
-    assert [line["position"] for line in quarantine_of(inner)] == ["1", "3"]

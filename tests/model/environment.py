@@ -47,7 +47,6 @@ class Failed:
     """The handler has raised, or was killed."""
 
     why: str
-    was_killed: bool = False
 
 
 Outcome = Answered | Failed
@@ -97,7 +96,7 @@ class Environment:
             self.is_alive = False
             self._connection.is_cut = True
             loop.end_unseen()
-            return Failed(killed.reason, was_killed=True)
+            return Failed(killed.reason)
         except BatcherError as error:
             self._reached["handler raised"] += 1
             return Failed(str(error))

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aws_lambda_powertools  # noqa: F401  # the functions below need it: told here if missing
 import pytest
 
 from emf import metrics_of
 from handler.harness import DONE
 from model.runtime_api import TRACE, Function
 from unit.examples import kinesis_record, message
-
-pytest.importorskip("aws_lambda_powertools")
 
 DECORATED = """
 from aws_lambda_powertools import Logger, Metrics, Tracer

@@ -124,3 +124,9 @@ def put(store: ObjectStore, where: str, within_s: float | None = None) -> asynci
         context.run(deadline_s.set, now() + within_s)
     putting = store.put(where, b"body", About())
     return asyncio.get_running_loop().create_task(putting, context=context)
+
+
+async def outcomes(tasks: list[asyncio.Task[object]]) -> list[BaseException | None]:
+    """Wait for all tasks; give the error of each."""
+    await asyncio.wait(tasks)
+    return [task.exception() for task in tasks]

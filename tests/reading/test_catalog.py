@@ -25,11 +25,6 @@ from reading.shelf import (
 DAY_S = 86_400
 
 
-@pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
-
-
 async def grouped(  # noqa: PLR0913  # what users choose
     shelf: Shelf,
     since: Time = None,

@@ -11,8 +11,6 @@ from faults.script import Seen
 from soak.objects import is_quarantine, read_object
 from soak.records import PROGRAM
 
-DELETED_AT_ONCE = 1_000  # Source: Amazon S3 API reference, DeleteObjects
-
 
 @dataclass(slots=True)
 class Found:

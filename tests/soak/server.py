@@ -23,8 +23,3 @@ class Server(SeaweedFS):
             connection.getresponse().read()
         finally:
             connection.close()
-
-    @property
-    def disk_bytes(self) -> int:
-        """What its files take."""
-        return sum(file.stat().st_size for file in self._folder.rglob("*.dat"))

@@ -1,8 +1,9 @@
-"""Examples to test with: runs, messages and records like the ones that sources send."""
+"""Examples to test with: runs, messages and records as sources send them; objects' metadata."""
 
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -140,3 +141,15 @@ def dynamodb_record(
 def texts_of(batch: Batch) -> bytes:
     """Take all text out of a batch."""
     return b"".join(batch.take_texts())
+
+
+def described(text: bytes, **changes: str) -> dict[str, str]:
+    """Give the metadata of an object with this text."""
+    known = {
+        "records": str(text.count(b"\n")),
+        "bytes": str(len(text)),
+        "crc32": f"{zlib.crc32(text):08x}",
+        "first": "7",
+        "last": "9",
+    }
+    return {f"batcher-{field}": value for field, value in (known | changes).items()}

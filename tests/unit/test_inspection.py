@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 
 import pytest
@@ -12,6 +11,7 @@ from batcher.reading import inspection
 from batcher.reading.findings import Kind
 from batcher.reading.inspection import Inspection
 from batcher.reading.names import Name, read_name
+from unit.examples import described
 
 FRESH = "019aaf5c-2f00-7000-8000-0123456789ab"
 SHARD = f"orders-shardId-000000000003-{'7'.zfill(64)}"
@@ -21,18 +21,6 @@ TEXT = b'{"a":1}\n[2]\n"\xc3\xa9"\nnull\n'
 def name_of(key: str = f"{FRESH}.ndjson.gz") -> Name:
     """Read a key right under the root."""
     return read_name(key, "")
-
-
-def described(text: bytes, **changes: str) -> dict[str, str]:
-    """Give the metadata of an object with this text."""
-    known = {
-        "records": str(text.count(b"\n")),
-        "bytes": str(len(text)),
-        "crc32": f"{zlib.crc32(text):08x}",
-        "first": "7",
-        "last": "9",
-    }
-    return {f"batcher-{field}": value for field, value in (known | changes).items()}
 
 
 def inspect(

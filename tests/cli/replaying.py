@@ -1,0 +1,50 @@
+"""Replaying: a place with bad lines, a module that fixes them, and what is there afterwards."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batcher.cli import main
+
+if TYPE_CHECKING:
+    import pytest
+
+LINES = ['{"id": 0}', "bad one", '{"id": 1}', "", "bad two"]
+FIX = """
+import json, pathlib, sys
+
+def fix(payload):
+    if payload == b"bad two":
+        raise ValueError("no way")
+    return {"was": payload.decode()}
+
+def slow(payload):
+    print("working", flush=True)
+    sys.stdin.readline()
+    return fix(payload)
+
+nothing = None
+"""
+"""The user's module."""
+
+
+def write(destination: str) -> None:
+    """Write five lines, three of them bad."""
+    Path("events").write_text("".join(f"{line}\n" for line in LINES))
+    assert main(["write", "events", destination]) == 0
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """Give the JSON line and the messages that were printed."""
+    printed = capsys.readouterr()
+    return json.loads(printed.out), printed.err
+
+
+def lines_in(folder: Path, pattern: str) -> list[Any]:
+    """Give the lines of files, by name."""
+    files = sorted(folder.rglob(pattern), key=lambda path: path.name)
+    texts = (gzip.decompress(path.read_bytes()) for path in files)
+    return [json.loads(line) for text in texts for line in text.splitlines()]

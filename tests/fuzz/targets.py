@@ -20,15 +20,8 @@ from urllib.parse import unquote
 
 from backports import zstd
 
-from batcher.cli.reader import (
-    BLOCK_LINES,
-    GZIP_MAGIC,
-    STEP_BYTES,
-    ZSTD_MAGIC,
-    Block,
-    InputError,
-    Reader,
-)
+from batcher.cli.input import GZIP_MAGIC, STEP_BYTES, ZSTD_MAGIC
+from batcher.cli.reader import BLOCK_LINES, Block, InputError, Reader
 from batcher.errors import BatcherError, SettingsError
 from batcher.handler import make_handler
 from batcher.intake import Intake

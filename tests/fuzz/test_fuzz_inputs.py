@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.reader import BLOCK_LINES, STEP_BYTES
+from batcher.cli.input import STEP_BYTES
+from batcher.cli.reader import BLOCK_LINES
 from fuzz.strategies import files
 from fuzz.targets import check_input, read_input
 

@@ -19,3 +19,8 @@ def parse_destination(destination: str) -> dict[str, str]:
         return {"bucket": destination, "root": ""}
     fault = f"destination: {destination!r} is neither s3://bucket/root nor file://folder"
     raise SettingsError([fault])
+
+
+def join_place(bucket: str, root: str) -> str:
+    """Give what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
+    return "/".join(filter(None, [bucket, root]))

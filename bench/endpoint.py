@@ -1,15 +1,9 @@
-"""Endpoint: the sink in a process of its own, and the environment in which clients find it."""
+"""Endpoint: the environment in which clients find the sink, and nothing of the user's."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from certificate import write_certificate
-from child import Child
 
 HIDDEN = ("AWS_", "BATCHER_", "BOTO_")
 """Variables that would let the user's own set-up in."""
@@ -34,13 +28,3 @@ def environment(port: int, certificate: Path) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
-
-
-@contextmanager
-def sink_over_tls() -> Iterator[tuple[Child, dict[str, str], Path]]:
-    """Run a sink; give it, the environment that leads to it, and a folder for the time being."""
-    with tempfile.TemporaryDirectory(prefix="batcher-bench-") as name:
-        folder = Path(name)
-        certificate, key = write_certificate(folder)
-        with Child("sink.py", str(certificate), str(key), env=os.environ) as sink:
-            yield sink, environment(sink.greeting()["port"], certificate), folder

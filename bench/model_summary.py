@@ -20,8 +20,6 @@ class Summary:
     case: Case
     minutes: Sequence[Minute]
     splits: Sequence[tuple[float, str]]
-    fairness: float
-    """What the writer with the least delivered, over the mean."""
     waiting: int
     """Objects that wait at the end, of those that were played."""
     lost: int
@@ -78,11 +76,10 @@ def play(case: Case) -> Summary:
     model = Model(case)
     minutes = model.play()
     delivered = [writer.delivered for writer in model.writers]
-    least = min(delivered) * len(delivered) / max(1, sum(delivered))
     waiting = model.waiting()
     arrived = sum(one.arrived for one in minutes) + model.unfinished.arrived
     lost = arrived - sum(delivered) - waiting
-    return Summary(case, minutes, tuple(model.s3.splits), least, waiting, lost)
+    return Summary(case, minutes, tuple(model.s3.splits), waiting, lost)
 
 
 def totals(summaries: Iterable[Summary]) -> tuple[int, int]:

@@ -16,15 +16,12 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004  # botocore's own
     HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
 )
 from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.checking.answers import Answer, Unknown
+from batcher.stores.s3_errors import LOCAL_HINTS, first_line
 
 ASK_S = 10.0
 """The most that one question takes, the connecting included."""
@@ -40,12 +37,6 @@ _NO_CREDENTIALS = {
 }
 _UNKNOWN_CALL = {"405", "501", "InvalidAction", "MethodNotAllowed", "NotImplemented"}
 _METHOD_NOT_ALLOWED, _NOT_IMPLEMENTED = 405, 501
-_LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
-    (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
-    (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
-    (ProfileNotFound, "AWS_PROFILE names no profile of this machine"),
-    (NoRegionError, "no region: set AWS_REGION"),
-)
 
 
 class Aws:
@@ -96,7 +87,7 @@ class Aws:
         except (TimeoutError, ConnectionError, HTTPClientError) as error:
             why = f"no answer within {ASK_S:g} s"
             if not isinstance(error, TimeoutError):
-                why = f"cannot be reached: {_first_line(error)}"
+                why = f"cannot be reached: {first_line(error)}"
             hint = "check the network and AWS_ENDPOINT_URL"
             return Unknown(f"{self.endpoint(service)}: {why}", hint, is_fault=True)
         except ResponseParserError:
@@ -106,8 +97,8 @@ class Aws:
                 str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]", is_fault=True
             )
         except BotoCoreError as error:
-            hints = (hint for kind, hint in _LOCAL_HINTS if isinstance(error, kind))
-            return Unknown(next(hints, _first_line(error)), is_fault=True)
+            hints = (hint for kind, hint in LOCAL_HINTS if isinstance(error, kind))
+            return Unknown(next(hints, first_line(error)), is_fault=True)
         return answer
 
     def endpoint(self, service: str) -> str:
@@ -155,8 +146,3 @@ class Aws:
         if code in _UNKNOWN_CALL or status in {_METHOD_NOT_ALLOWED, _NOT_IMPLEMENTED}:
             return Unknown(f"{self.endpoint(service)} does not know {operation}")
         return Unknown(f"{operation} was answered by {status} {code}: {message}".rstrip(": "))
-
-
-def _first_line(error: Exception) -> str:
-    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
-    return str(cause or error).partition("\n")[0].rstrip(".")

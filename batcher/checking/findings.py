@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batcher.reading.findings import printable
+from batcher.printable import printable
 
 
 class Mark(StrEnum):

@@ -11,13 +11,13 @@ from signal import SIGINT
 from typing import NoReturn
 
 from batcher import __version__
+from batcher.cli.exits import NOT_DURABLE, WRONG_USAGE
 from batcher.cli.interrupts import SIGNALLED, STOPPED, ending_at_once
 from batcher.cli.said import say, warnings_said
 from batcher.cli.streams import with_streams
 from batcher.errors import BatcherError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
-NOT_DURABLE, WRONG_USAGE = 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:

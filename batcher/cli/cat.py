@@ -8,6 +8,7 @@ import os
 import sys
 
 from batcher.cli.chosen import Told, add_choice, chosen
+from batcher.cli.exits import DONE, NOT_WHOLE
 from batcher.cli.faults import Faults
 from batcher.cli.flags import settings_from
 from batcher.errors import BatcherError, SettingsError
@@ -16,8 +17,6 @@ from batcher.reading.read_objects import ReadObjects
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
-
-DONE, NOT_WHOLE = 0, 1
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

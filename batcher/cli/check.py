@@ -14,16 +14,18 @@ import orjson
 from batcher.checking.findings import Report, not_checked, ok, warning
 from batcher.checking.function import faults_of
 from batcher.cli.check_lines import show
+from batcher.cli.exits import DONE, FOUND
 from batcher.cli.flags import add_settings, flags_of, given_by
+from batcher.cli.interrupts import SIGNALLED
 from batcher.cli.said import say
 from batcher.errors import SettingsError
+from batcher.place import join_place
 from batcher.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
     from batcher.checking.asking import Aws
     from batcher.checking.look_at_function import Looked
 
-FINE, FOUND, SIGNALLED = 0, 1, 128
 _STAND_IN = {f"{PREFIX}BUCKET": "stand-in"}
 _NO_FUNCTION = "partial_response is on: give --function to see that its mapping allows that"
 _NO_PLACE = "the destination is not known: correct the settings, or give DESTINATION"
@@ -91,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(orjson.dumps(report.as_dict(command.place)).decode())  # noqa: T201  # what it is for
     else:
         show(report, command.place)
-    return FINE if report.is_fine else FOUND
+    return DONE if report.is_fine else FOUND
 
 
 class _Check:
@@ -156,7 +158,7 @@ class _Check:
             return
         own = (looked.environ.get(f"{PREFIX}BUCKET", ""), looked.environ.get(f"{PREFIX}ROOT", ""))
         if own != (settings.bucket, settings.root):
-            found = f"the function writes to s3://{'/'.join(filter(None, own))}"
+            found = f"the function writes to s3://{join_place(*own)}"
             do = f"what is looked at here is {_place_of(settings)}"
             self._report.add([warning("settings.destination", found, do)])
 
@@ -185,7 +187,7 @@ class _Check:
 
 
 def _place_of(settings: Settings) -> str:
-    return f"s3://{'/'.join(filter(None, [settings.bucket, settings.root]))}"
+    return f"s3://{join_place(settings.bucket, settings.root)}"
 
 
 def _region_of(function: str) -> str | None:

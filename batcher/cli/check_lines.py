@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from batcher.checking.findings import Finding, Mark, Report
-from batcher.reading.findings import printable
+from batcher.printable import printable
 
 _WIDTH = max(map(len, Mark))
 _STYLES = {

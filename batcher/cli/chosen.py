@@ -6,9 +6,11 @@ import argparse
 import time
 from collections import Counter
 
+from batcher.cli.flags import A_TIME, add_concurrency
 from batcher.cli.said import say
 from batcher.errors import BatcherError
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.printable import printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.selection import Selection, select
 
 SHOWN = 20
@@ -28,8 +30,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--since",
         metavar="TIME",
-        help="that may hold records that arrived then or later: a date or time of ISO 8601 (UTC "
-        "where it names no zone), or how long ago: 30s, 15m, 2h, 3d, 1w",
+        help=f"that may hold records that arrived then or later: {A_TIME}",
     )
     which.add_argument(
         "--until", metavar="TIME", help="that may hold records that arrived before; as --since"
@@ -43,13 +44,7 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--quarantine", action="store_true", help="of quarantine, in place of the data"
     )
-    parser.add_argument(
-        "--concurrency",
-        dest="setting_concurrency",
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="requests, and objects, at once (default 16)",
-    )
+    add_concurrency(parser, "requests, and objects,")
 
 
 def chosen(arguments: argparse.Namespace) -> Selection:

@@ -6,14 +6,15 @@ import argparse
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from datetime import date
 
+from batcher.cli.exits import DONE
 from batcher.cli.faults import Faults
-from batcher.cli.flags import settings_from
+from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.reader import InputError, Reader
 from batcher.cli.said import say
 from batcher.errors import SettingsError
+from batcher.place import join_place
 from batcher.settings import Settings
 from batcher.stores.file import folder_of
 from batcher.tables.answer import Answer
@@ -36,7 +37,6 @@ WRITTEN_WITH = ("fanout", "partition_by", "format", "compression")
 SAMPLE_LINES = 10_000
 """The most records that columns are inferred from."""
 LONGEST_LINE_BYTES = 64 * 1024**2
-DONE = 0
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -78,7 +78,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="all values of a partition by a field, as in customer=acme,globex; may be repeated",
     )
     parser.add_argument("--since", metavar="DATE", help="the first day there is, as in 2025-01-31")
-    _add_settings(parser)
+    # `--engine` is here the one that reads, so not all can be added
+    add_settings(parser, WRITTEN_WITH, "as they are where the objects are written")
     parser.set_defaults(run=run)
 
 
@@ -106,25 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add those settings; `--engine` is here the one that reads, so not all can be added."""
-    group = parser.add_argument_group("settings", "as they are where the objects are written")
-    for spec in fields(Settings):
-        if spec.name in WRITTEN_WITH:
-            group.add_argument(
-                f"--{spec.name.replace('_', '-')}",
-                dest=f"setting_{spec.name}",
-                default=argparse.SUPPRESS,
-                metavar=spec.name.rpartition("_")[2].upper(),
-                help=spec.metadata["help"].replace("%", "%%"),
-            )
-
-
 def _place(settings: Settings) -> tuple[str, str]:
     """Give the scheme and the path of the root."""
     if settings.bucket.startswith("file:"):
         return "file", str(folder_of(settings.bucket).absolute())
-    return "s3", "/".join(filter(None, [settings.bucket, settings.root]))
+    return "s3", join_place(settings.bucket, settings.root)
 
 
 def _columns(arguments: argparse.Namespace) -> Sequence[Column]:

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
+from batcher.cli.exits import DONE, WRONG_USAGE
+from batcher.cli.interrupts import SIGNALLED
 from batcher.demo.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
 from batcher.errors import BatcherError
 
 BUCKET, ROOT = "batcher-demo", "webhooks"
-DONE, NOT_ACCOUNTED, WRONG_USAGE = 0, 1, 2
+NOT_ACCOUNTED = 1
 EXTRAS = {"rich", "duckdb"}
 
 
@@ -130,7 +132,7 @@ class _UsageError(BatcherError):
 def _stopped(by: list[signal.Signals]) -> tuple[str, int]:
     """Give what is said, and the exit code."""
     number = by[-1] if by else signal.SIGINT
-    return f"stopped by {number.name}", 128 + number
+    return f"stopped by {number.name}", SIGNALLED + number
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 
 from batcher.cli.faults import Faults
@@ -13,21 +13,43 @@ from batcher.settings import PREFIX, Settings
 
 STAND_IN = {"bucket": "stand-in", "root": ""}
 """A destination for judging all else, where the one that is given cannot be read."""
+A_TIME = (
+    "a date or time of ISO 8601 (UTC where it names no zone), or how long ago: 30s, 15m, 2h, 3d, 1w"
+)
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` one flag a setting; flags beat the environment."""
-    group = parser.add_argument_group(
-        "settings", f"each can be given as {PREFIX}<NAME> in the environment as well"
-    )
+def add_settings(
+    parser: argparse.ArgumentParser,
+    only: Collection[str] | None = None,
+    note: str = f"each can be given as {PREFIX}<NAME> in the environment as well",
+) -> None:
+    """Give `parser` one flag a setting; flags beat the environment.
+
+    Args:
+        parser: gets them in a group of their own.
+        only: these settings; None: all.
+        note: what is said of the group.
+    """
+    group = parser.add_argument_group("settings", note)
     for spec in fields(Settings):
-        group.add_argument(
-            f"--{spec.name.replace('_', '-')}",
-            dest=f"setting_{spec.name}",
-            default=argparse.SUPPRESS,
-            metavar=spec.name.rpartition("_")[2].upper(),
-            help=spec.metadata["help"].replace("%", "%%"),
-        )
+        if only is None or spec.name in only:
+            metavar = spec.name.rpartition("_")[2].upper()
+            _add(group, spec.name, metavar, spec.metadata["help"].replace("%", "%%"))
+
+
+def add_concurrency(parser: argparse.ArgumentParser, what: str) -> None:
+    """Give `parser` this one setting of those that only read; `what` there are so many of."""
+    _add(parser, "concurrency", "N", f"{what} at once (default 16)")
+
+
+def _add(parser: argparse._ActionsContainer, name: str, metavar: str, text: str) -> None:
+    parser.add_argument(
+        f"--{name.replace('_', '-')}",
+        dest=f"setting_{name}",
+        default=argparse.SUPPRESS,
+        metavar=metavar,
+        help=text,
+    )
 
 
 def settings_from(

@@ -1,11 +1,11 @@
-"""Interrupts: Ctrl-C before a command has begun anything."""
+"""Interrupts: what Ctrl-C and SIGTERM do to a command, before it has begun and while it works."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -13,6 +13,7 @@ from batcher.cli.said import say
 
 STOPPED = "stopped before the end"
 SIGNALLED = 128
+"""A signal's exit code, less its number."""
 
 
 @contextmanager
@@ -31,6 +32,39 @@ def ending_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class TwoSignals:
+    """Ctrl-C and SIGTERM in an event loop: the first lets a command end, the second cancels it."""
+
+    def __init__(self, told: str, end: Callable[[int], None]) -> None:
+        """Hear signals from now on, as long as the loop is there, for the task that calls this.
+
+        Args:
+            told: said at the first signal, after its name.
+            end: lets the command come to its end; called once, with the signal's number.
+        """
+        import asyncio  # noqa: PLC0415  # 60 modules, while Ctrl-C has no answer yet
+
+        self._told = told
+        self._end = end
+        self._is_first = True
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._hear, number)
+
+    def spare(self) -> None:
+        """Cancel the task no more: what it still does has its end."""
+        self._task = None
+
+    def _hear(self, number: signal.Signals) -> None:
+        if self._is_first:
+            self._is_first = False
+            say(f"{number.name}: {self._told}")
+            self._end(int(number))
+        elif self._task is not None:
+            self._task.cancel()
 
 
 def _end(number: int, _: FrameType | None) -> None:

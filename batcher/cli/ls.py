@@ -13,6 +13,7 @@ from math import inf
 import orjson
 
 from batcher.cli.chosen import Told, add_choice, chosen
+from batcher.cli.exits import DONE, NOT_WHOLE
 from batcher.cli.faults import Faults
 from batcher.cli.flags import settings_from
 from batcher.cli.said import say
@@ -22,8 +23,6 @@ from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
 from batcher.units import show_size
-
-DONE, NOT_WHOLE = 0, 1
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,6 +8,7 @@ import os
 
 import orjson
 
+from batcher.cli.exits import DONE
 from batcher.cli.faults import Faults
 from batcher.cli.flags import add_settings, flags_of
 from batcher.cli.plan_tables import conclusion, tables
@@ -24,7 +25,6 @@ from batcher.planning.snippet import snippet
 from batcher.planning.workload import DEFAULT_WINDOW_S, Source, Workload
 from batcher.settings import Settings
 
-DONE = 0
 SAMPLE_BYTES = 8 * 1024**2
 """Text that is read of a sample, in whole blocks."""
 STAND_IN_BUCKET = "BUCKET"

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import io
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EBADF
-from pathlib import Path
-from typing import IO, Any, cast
 
+from batcher.cli.input import decoded, open_input
 from batcher.cli.starts import UTF8_MARK, why_no_json
 from batcher.errors import BatcherError
 
@@ -22,18 +17,11 @@ BLOCK_LINES = 8_192
 """The most lines of a block: as objects, short ones take a hundred times the bytes they have."""
 AHEAD_BYTES = 2 * BLOCK_BYTES
 """Text that is read ahead; a line that is longer is read ahead alone."""
-STEP_BYTES = 32 * 1024
-"""Text that is decompressed at once: no more than this is lost of what stands before damage."""
-GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SAMPLE_BYTES = 4096
 SHORT_BYTES = 64
 """Lines that are shorter, in the mean, are counted faster byte by byte."""
 KEPT_BYTES = 64 * 1024
 """What is kept of a line that is too long to be held."""
-PIPE_BYTES = 1024**2
-"""What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
-STDIN = "-"
-STDIN_CLOSED = "standard input is closed"
 
 
 class InputError(BatcherError):
@@ -145,7 +133,7 @@ class Reader:
         """Cut one input into blocks that end with a newline."""
         cutter = _Cutter(name, self._max_line_bytes)
         try:
-            with open_input(name) as raw, _decoded(_Counted(raw, self)) as file:
+            with open_input(name) as raw, decoded(raw, self._count) as file:
                 data = self._started(name, file.read(BLOCK_BYTES))
                 yield from cutter.cut(data)
                 while data := file.read(BLOCK_BYTES):
@@ -157,6 +145,9 @@ class Reader:
                 raise
             raise _unreadable(name, cutter.line, error) from error
         yield from cutter.end()
+
+    def _count(self, size_bytes: int) -> None:
+        self.read_bytes += size_bytes
 
     def _started(self, name: str, data: bytes) -> bytes:
         """Judge the first bytes of an input; give those of its text."""
@@ -231,114 +222,6 @@ def count_lines(text: bytes) -> int:
     if sample.count(b"\n") * SHORT_BYTES > len(sample):
         return text.count(b"\n")
     return len(text) - len(text.replace(b"\n", b""))
-
-
-def open_input(name: str) -> IO[bytes]:
-    """Open an input, unbuffered.
-
-    Raises:
-        OSError: it is not there, is a folder, or may not be read; standard input is closed.
-    """
-    file = _opened(name)
-    if sys.platform == "linux":
-        with suppress(OSError):  # no pipe, or more than this user may have
-            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return file
-
-
-def is_stdin_closed() -> bool:
-    """Say whether there is no standard input, as after `<&-`."""
-    return sys.stdin is None
-
-
-def _opened(name: str) -> IO[bytes]:
-    if name == STDIN:
-        if is_stdin_closed():
-            raise OSError(EBADF, STDIN_CLOSED)
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    return Path(name).open("rb", buffering=0)
-
-
-class _Counted(io.RawIOBase):
-    """A raw input whose first bytes can be looked at, and whose bytes are counted."""
-
-    def __init__(self, raw: IO[bytes], reader: Reader) -> None:
-        self._raw = raw
-        self._reader = reader
-        self._peeked = b""
-
-    def peek(self, size: int) -> bytes:
-        """Look at the first bytes."""
-        while len(self._peeked) < size and (more := self._raw.read(size - len(self._peeked))):
-            self._peeked += more
-        return self._peeked
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
-        """Read what is there into `buffer`; 0 at the end."""
-        if self._peeked:
-            data = self.read(len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
-        size_bytes: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
-        self._reader.read_bytes += size_bytes
-        return size_bytes
-
-    def read(self, size: int = -1) -> bytes:
-        """Read at most `size` bytes, in one request to the system; none at the end."""
-        data = self._peeked[:size] or self._raw.read(size)
-        self._peeked = self._peeked[len(data) :]
-        self._reader.read_bytes += len(data)
-        return data
-
-
-def _decoded(counted: _Counted) -> IO[bytes]:
-    """Decompress by what the input starts with, whatever its name says."""
-    magic = counted.peek(len(ZSTD_MAGIC))
-    file = cast("IO[bytes]", counted)
-    if magic.startswith(GZIP_MAGIC):
-        from isal import igzip  # noqa: PLC0415  # only where it is needed
-
-        open_gzip: Any = igzip.IGzipFile  # it has no types
-        return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
-    if magic == ZSTD_MAGIC:
-        try:
-            from compression import zstd  # noqa: PLC0415  # from Python 3.14 on
-        except ImportError:
-            from backports import zstd  # noqa: PLC0415
-
-        return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
-    return file
-
-
-class _UpToDamage(io.RawIOBase):
-    """A file that is decompressed; what stands before damage is given before it is raised."""
-
-    def __init__(self, file: Any) -> None:  # noqa: ANN401  # isal's has no types
-        self._file = file
-        self._damage: Exception | None = None
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Give at most `size` bytes; none at the end."""
-        if self._damage is not None:
-            raise self._damage
-        pieces: list[bytes] = []
-        try:
-            while size > 0 and (piece := self._file.read1(min(size, STEP_BYTES))):
-                pieces.append(piece)
-                size -= len(piece)
-        except Exception as error:
-            if not pieces:
-                raise
-            self._damage = error
-        return b"".join(pieces)
 
 
 def _unreadable(name: str, line: int, error: Exception) -> InputError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,15 +12,19 @@ from typing import TYPE_CHECKING
 import orjson
 
 from batcher.check import Reason
+from batcher.cli.exits import DONE, NOT_DURABLE
 from batcher.cli.faults import Faults
-from batcher.cli.flags import add_settings, settings_from
+from batcher.cli.flags import A_TIME, add_settings, settings_from
+from batcher.cli.interrupts import SIGNALLED, TwoSignals
 from batcher.cli.progress import progress
-from batcher.cli.said import say, shown
+from batcher.cli.said import say
 from batcher.cli.transforms import load_transform
 from batcher.counts import Counts
 from batcher.errors import BatcherError, SettingsError
+from batcher.printable import shown
+from batcher.reading.moments import span_between
 from batcher.replay.job import Means
-from batcher.replay.lines import Wanted, parse_time
+from batcher.replay.lines import Wanted
 from batcher.replay.objects import Objects
 from batcher.replay.queue_url import why_no_queue
 from batcher.replay.replay import Replay, Tally
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
     from batcher.replay.sqs_client import SqsClient
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
-
-DONE, NOT_DURABLE, SIGNALLED = 0, 1, 128
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,10 +65,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     which.add_argument("--source", default="", help="only records of this source: sqs, kinesis, …")
     which.add_argument(
-        "--since", metavar="TIME", help="only records that arrived then or later (ISO 8601, UTC)"
+        "--since", metavar="TIME", help=f"only records that arrived then or later: {A_TIME}"
     )
     which.add_argument(
-        "--until", metavar="TIME", help="only records that arrived before; a date is its start"
+        "--until",
+        metavar="TIME",
+        help="only records that arrived before; as --since, and a date is its start",
     )
     parser.add_argument(
         "--transform",
@@ -115,18 +118,9 @@ def _wanted(arguments: argparse.Namespace) -> Wanted:
     Raises:
         SettingsError: a time is none.
     """
-    faults = []
-    times = {"since": float("-inf"), "until": float("inf")}
-    for name, always in times.items():
-        text = getattr(arguments, name)
-        try:
-            times[name] = parse_time(text) if text else always
-        except ValueError:
-            faults.append(f"{name}: {text!r} is no date or date-time of ISO 8601")
-    if faults:
-        raise SettingsError(faults)
+    span = span_between(arguments.since or None, arguments.until or None, time.time())
     reasons = frozenset(arguments.reason)
-    return Wanted(reasons, arguments.source, times["since"], times["until"])
+    return Wanted(reasons, arguments.source, span.start_s, span.end_s)
 
 
 def _refuse_no_queue(url: str | None) -> None:
@@ -213,15 +207,12 @@ class _Command:
     transform: Transform | None
     report: _Report
     _replay: Replay | None = None
-    _main: asyncio.Task[None] | None = None
     _queue: SqsClient | None = None
 
     async def run(self) -> None:
         """Replay until all is done or a signal comes; fill in the report."""
-        self._main = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal, number)
+        told = "ending after the quarantine object in work; once more: at once"
+        signals = TwoSignals(told, self._end)
         started_s = time.monotonic()
         store, reader = open_store(self.settings), open_reader(self.settings)
         destination = self._destination(store)
@@ -242,7 +233,7 @@ class _Command:
         except BatcherError as error:
             self._replay.tally.error(str(error))
         finally:
-            self._main = None
+            signals.spare()
             for part in (destination, reader, store):
                 await part.aclose()
             self.report.seconds = time.monotonic() - started_s
@@ -267,12 +258,8 @@ class _Command:
         self._queue = SqsClient(url)
         return Queue(url, self._queue, self.transform)
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        """End after the object in work at the first signal; at once at the second."""
-        if not self.report.signal:
-            self.report.signal = int(number)
-            say(f"{number.name}: ending after the quarantine object in work; once more: at once")
-            if self._replay is not None:
-                self._replay.stop()
-        elif self._main is not None:
-            self._main.cancel()
+    def _end(self, number: int) -> None:
+        """End after the object in work, for a signal."""
+        self.report.signal = number
+        if self._replay is not None:
+            self._replay.stop()

@@ -10,13 +10,14 @@ from errno import EPIPE
 from signal import SIGPIPE
 from typing import TYPE_CHECKING, TextIO
 
+from batcher.cli.interrupts import SIGNALLED
 from batcher.cli.said import say
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 STDOUT, STDERR = 1, 2
-LOST, SIGNALLED = 1, 128
+LOST = 1
 
 
 class OutputError(OSError):

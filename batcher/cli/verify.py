@@ -10,8 +10,9 @@ from signal import SIGINT
 
 import orjson
 
-from batcher.cli.flags import settings_from
-from batcher.cli.interrupts import ending_at_once
+from batcher.cli.exits import DONE, FOUND
+from batcher.cli.flags import add_concurrency, settings_from
+from batcher.cli.interrupts import SIGNALLED, ending_at_once
 from batcher.cli.progress import progress_of
 from batcher.cli.said import say
 from batcher.cli.verify_tables import show
@@ -22,8 +23,6 @@ from batcher.settings import Settings
 from batcher.stores import ObjectReader, open_reader
 from batcher.stores.file import folder_of
 from batcher.units import show_size
-
-CLEAN, FOUND, SIGNALLED = 0, 1, 128
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,13 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="ranges may overlap: batches of a shard are taken side by side (a parallelization "
         "factor over 1), or a DynamoDB stream has several shards",
     )
-    parser.add_argument(
-        "--concurrency",
-        dest="setting_concurrency",
-        default=argparse.SUPPRESS,
-        metavar="N",
-        help="objects read at once (default 16)",
-    )
+    add_concurrency(parser, "objects read")
     parser.set_defaults(run=run)
 
 
@@ -78,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         show(report, arguments.place)
     if not report.objects + report.quarantine_objects and report.is_clean:
         say(f"warning: nothing is under {arguments.place}")
-    return CLEAN if report.is_clean else FOUND
+    return DONE if report.is_clean else FOUND
 
 
 def _refuse_typo(settings: Settings) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from batcher.cli.tables import Table, print_table
-from batcher.reading.findings import MEANINGS, printable
+from batcher.printable import printable
+from batcher.reading.findings import MEANINGS
 from batcher.reading.names import Family
 from batcher.reading.report import Holding, Report
 from batcher.units import show_size

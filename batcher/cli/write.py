@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import stat
 import sys
 import time
@@ -19,11 +18,13 @@ import orjson
 from batcher.batcher import Batcher
 from batcher.check import BadRecord, Reason
 from batcher.cli.dry_run import DryStore, show_plan
+from batcher.cli.exits import DONE, NOT_DURABLE
 from batcher.cli.faults import Faults
 from batcher.cli.flags import add_settings, settings_from
-from batcher.cli.interrupts import ending_at_once
+from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
+from batcher.cli.interrupts import SIGNALLED, TwoSignals, ending_at_once
 from batcher.cli.progress import Progress, progress
-from batcher.cli.reader import STDIN, STDIN_CLOSED, Block, InputError, Reader, is_stdin_closed
+from batcher.cli.reader import Block, InputError, Reader
 from batcher.cli.said import say
 from batcher.counts import Counts
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
@@ -35,7 +36,6 @@ from batcher.ticket import ManyTicket
 from batcher.units import show_size
 
 COMMAND_LINE = Origin("cli", Naming.FRESH)
-DONE, NOT_DURABLE, SIGNALLED = 0, 1, 128
 SHOWN = 10
 """Bad lines, and failures, that are named one by one."""
 
@@ -170,16 +170,12 @@ class _Write:
         is_json = settings.format == Format.NDJSON
         self._reader = Reader(inputs, self._max_line_bytes, is_json=is_json)
         self._tickets: deque[tuple[Numbered, ManyTicket]] = deque()
-        self._main: asyncio.Task[None] | None = None
 
     async def run(self, total_bytes: int | None) -> None:
         """Write until the input ends or a signal comes; then drain, and fill in the report."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._on_signal, number)
+        signals = TwoSignals("writing what was read; once more to drop it", self._end)
         started_s = time.monotonic()
         with progress(self._batcher.counts, lambda: self._reader.read_bytes, total_bytes) as bar:
-            self._main = asyncio.current_task()
             try:
                 await self._feed(bar)
                 bar.show("draining")
@@ -188,7 +184,7 @@ class _Write:
                 self._report.problems.append("stopped by a second signal: dropped what was open")
                 await self._batcher.abort()
             finally:
-                self._main = None
+                signals.spare()
         await self._hear_settled(everything=True)
         self._report.seconds = time.monotonic() - started_s
 
@@ -234,14 +230,10 @@ class _Write:
                 if isinstance(error, RejectedError):
                     self._reader.stop()  # it would go on like this
 
-    def _on_signal(self, number: signal.Signals) -> None:
-        """Stop reading at the first signal; drop what is open at the second."""
-        if not self._report.signal:
-            self._report.signal = int(number)
-            say(f"{number.name}: writing what was read; once more to drop it")
-            self._reader.stop()
-        elif self._main is not None:
-            self._main.cancel()
+    def _end(self, number: int) -> None:
+        """Stop reading, for a signal."""
+        self._report.signal = number
+        self._reader.stop()
 
 
 def _run_of(block: Block) -> tuple[Run, list[BadRecord]]:

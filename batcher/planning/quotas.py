@@ -31,7 +31,7 @@ which nothing is said. Source: as above."""
 LONG_POLL_S = 20
 """How long a receive of a queue without messages takes; it is billed. Source:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html."""
-MIN_MAXIMUM_CONCURRENCY, MAX_MAXIMUM_CONCURRENCY = 2, 1_000
+MAX_MAXIMUM_CONCURRENCY = 1_000
 """Source: https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html."""
 SQS_BATCH = 10
 """Messages of one send, receive or delete. Source:

@@ -15,7 +15,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from batcher.keys import QUARANTINE_FOLDER
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.printable import printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.found import Found
 from batcher.reading.names import ForeignError, is_check, is_salt, read_name
 from batcher.reading.side_by_side import side_by_side

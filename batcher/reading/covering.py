@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.printable import printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.ranges import Range, range_of
 from batcher.reading.steady import Reopening, Steady
 

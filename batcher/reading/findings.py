@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-SHOWN_CHARACTERS = 300
-
 
 class Kind(StrEnum):
     """What is wrong."""
@@ -51,9 +49,3 @@ class Finding:
     kind: Kind
     key: str
     detail: str
-
-
-def printable(text: str) -> str:
-    """Give text that can be printed and written as JSON, whatever a key or a body has in it."""
-    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
-    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()

@@ -11,7 +11,8 @@ import msgspec
 from batcher.check import check
 from batcher.encode import Checksum, crc32
 from batcher.keys import SEQUENCE_DIGITS
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.printable import printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.text import Cutter, lines_of
 from batcher.run import Naming, Numbered, Origin, Run, Same
 

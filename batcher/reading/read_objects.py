@@ -22,9 +22,10 @@ from batcher.reading.covering import Covering
 from batcher.reading.fetch import Fetch
 from batcher.reading.findings import Finding
 from batcher.reading.found import Found, twins
+from batcher.reading.moments import Time
 from batcher.reading.ranges import range_of
 from batcher.reading.read_object import ReadObject
-from batcher.reading.selection import Selection, Time, select
+from batcher.reading.selection import Selection, select
 from batcher.reading.side_by_side import side_by_side
 from batcher.reading.steady import Reopening, Steady
 from batcher.settings import MIB, Settings

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.printable import printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.ranges import Range, Ranges
 from batcher.run import Naming
 

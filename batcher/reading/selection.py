@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from math import inf
 from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
+from batcher.reading.moments import Time, span_between
 from batcher.reading.pattern import ANY, Pattern
 from batcher.reading.spans import ALWAYS, Span, quarantine_span, span_of, span_of_folders
-from batcher.replay.lines import parse_time
 
 if TYPE_CHECKING:
     from batcher.reading.names import Name
     from batcher.stores.base import Listed
-
-_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +48,13 @@ class Selection:
         return quarantine_span(folders) if self.is_quarantine else span_of_folders(folders)
 
 
-Time = str | datetime | None
-"""A moment, as a user gives it: see `select`."""
-
-
 def select(
     since: Time, until: Time, partition: str | None, *, is_quarantine: bool, now_s: float
 ) -> Selection:
     """Read what a user asks for.
 
     Args:
-        since: records that arrived then or later: a date-time or date (its start) of ISO 8601, in
-            UTC where it names no zone, or how long ago: `30s`, `15m`, `2h`, `3d`, `1w`.
+        since: records that arrived then or later: see `span_between`.
         until: records that arrived before.
         partition: see `Pattern`.
         is_quarantine: whether to look there instead.
@@ -75,31 +64,18 @@ def select(
         SettingsError: with every fault.
     """
     faults: list[str] = []
-    bounds = {"since": -inf, "until": inf}
-    for name, value in (("since", since), ("until", until)):
-        if value is not None:
-            try:
-                bounds[name] = _seconds(value, now_s)
-            except (ValueError, OverflowError):
-                faults.append(
-                    f"{name}: {value!r} is no date or time of ISO 8601, nor how long ago, as 2h"
-                )
-    pattern = ANY
+    span, pattern = ALWAYS, ANY
+    try:
+        span = span_between(since, until, now_s)
+    except SettingsError as error:
+        faults += error.faults
     if partition is not None:
         try:
             pattern = Pattern.parse(partition)
         except ValueError as error:
             faults.append(f"partition: {error}")
-    if not faults and bounds["since"] >= bounds["until"]:
+    if not faults and span.start_s >= span.end_s:
         faults.append(f"since: {since} is not before until, {until}")
     if faults:
         raise SettingsError(faults)
-    return Selection(Span(bounds["since"], bounds["until"]), pattern, is_quarantine)
-
-
-def _seconds(value: str | datetime, now_s: float) -> float:
-    if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if ago := _AGO.fullmatch(value.strip()):
-        return now_s - float(ago[1]) * _UNITS_S[ago[2]]
-    return parse_time(value.strip())
+    return Selection(span, pattern, is_quarantine)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError, DamagedError, NotFoundError, RetryableError
+from batcher.printable import printable
 from batcher.reading.decoder import Decoder
-from batcher.reading.findings import Finding, Kind, printable
+from batcher.reading.findings import Finding, Kind
 from batcher.reading.inspection import Inspection
 from batcher.reading.names import ForeignError, Name, is_check, read_name
 from batcher.reading.report import Report

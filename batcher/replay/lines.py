@@ -11,7 +11,6 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +18,7 @@ import orjson
 
 from batcher.check import OF_OUTPUT, Reason
 from batcher.quarantine import CUT
+from batcher.reading.moments import parse_time
 
 MARK = "replay"
 DESCRIBED = {Reason.MALFORMED, Reason.BAD_BASE64}
@@ -145,16 +145,6 @@ def read_lines(text: bytes) -> list[Line]:
 def text_of(lines: Sequence[Line]) -> bytes:
     """Write the text of a quarantine object."""
     return b"".join(b"%b\n" % line.raw for line in lines)
-
-
-def parse_time(text: str) -> float:
-    """Read a date or date-time of ISO 8601, in UTC where it names no zone.
-
-    Raises:
-        ValueError: it is none.
-    """
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def why_incomplete(line: Line, *, is_transformed: bool) -> str | None:

@@ -28,7 +28,7 @@ _PASSING: tuple[tuple[type[Exception], str], ...] = (
     (CredentialRetrievalError, "credentials could not be had"),
     (ResponseParserError, "no answer of S3's (is AWS_ENDPOINT_URL_S3 right?)"),
 )
-_LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
+LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
     (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
     (ProfileNotFound, "AWS_PROFILE names no profile of this machine"),
@@ -36,6 +36,7 @@ _LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (UnauthorizedSSOTokenError, "the single sign-on has expired: run `aws sso login`"),
     (TokenRetrievalError, "the single sign-on has expired: run `aws sso login`"),
 )
+"""What goes wrong on this side, before anything is sent, and what to do about it."""
 
 
 def translate(
@@ -50,14 +51,20 @@ def translate(
     if isinstance(error, ClientError):
         return error_of(_answer(error, operation), where, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
-        return unreachable(where, endpoint, _first_line(error))
+        return unreachable(where, endpoint, first_line(error))
     for retryable, what in _PASSING:
         if isinstance(error, retryable):
-            return RetryableError(f"{where}: {endpoint}: {what}: {_first_line(error)}")
-    for kind, hint in _LOCAL_HINTS:
+            return RetryableError(f"{where}: {endpoint}: {what}: {first_line(error)}")
+    for kind, hint in LOCAL_HINTS:
         if isinstance(error, kind):
             return RejectedError(f"{where}: {hint}")
-    return RejectedError(f"{where}: {_first_line(error)}")
+    return RejectedError(f"{where}: {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of what an error says, without its full stop."""
+    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
+    return str(cause or error).partition("\n")[0].rstrip(".")
 
 
 def _answer(error: ClientError, operation: str) -> Answer:
@@ -78,8 +85,3 @@ def _retry_after_s(error: ClientError) -> float | None:
     except (TypeError, ValueError):
         return None
     return max(0.0, asked_for.total_seconds())
-
-
-def _first_line(error: Exception) -> str:
-    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
-    return str(cause or error).partition("\n")[0].rstrip(".")

@@ -10,7 +10,7 @@ from secrets import token_hex
 import pytest
 
 from batcher.cli import main
-from batcher.cli.said import shown
+from batcher.printable import shown
 
 LOGGING = """
 import logging

@@ -17,15 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.reader import (
-    BLOCK_LINES,
-    GZIP_MAGIC,
-    STEP_BYTES,
-    ZSTD_MAGIC,
-    Block,
-    InputError,
-    Reader,
-)
+from batcher.cli.input import GZIP_MAGIC, STEP_BYTES, ZSTD_MAGIC
+from batcher.cli.reader import BLOCK_LINES, Block, InputError, Reader
 from fuzz.strategies import files
 
 FLAGS, KNOWN_FLAGS = 3, 0b11111

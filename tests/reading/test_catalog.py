@@ -9,7 +9,8 @@ import pytest
 from batcher.errors import RejectedError
 from batcher.reading.catalog import AT_ONCE, MAX_BRANCHES, Catalog
 from batcher.reading.findings import Finding, Kind
-from batcher.reading.selection import Time, select
+from batcher.reading.moments import Time
+from batcher.reading.selection import select
 from batcher.stores import About
 from reading.shelf import (
     HOUR_S,

@@ -9,11 +9,11 @@ import pytest
 
 from batcher.check import BadRecord, Reason
 from batcher.quarantine import quarantine_line
+from batcher.reading.moments import parse_time
 from batcher.replay.lines import (
     Mark,
     State,
     Wanted,
-    parse_time,
     read_lines,
     text_of,
     why_incomplete,

@@ -8,8 +8,9 @@ from math import inf
 import pytest
 
 from batcher.errors import SettingsError
+from batcher.reading.moments import Time
 from batcher.reading.names import read_name
-from batcher.reading.selection import Selection, Time, select
+from batcher.reading.selection import Selection, select
 from batcher.reading.spans import SLACK_S, Span
 from batcher.stores.base import Listed
 from reading.shelf import HOUR, HOUR_S, key_of, queue_name, stream_name

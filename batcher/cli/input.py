@@ -1,0 +1,134 @@
+"""Input: a file or standard input, opened, counted, and decompressed by what it starts with."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from errno import EBADF
+from pathlib import Path
+from typing import IO, Any, cast
+
+STDIN = "-"
+STDIN_CLOSED = "standard input is closed"
+STEP_BYTES = 32 * 1024
+"""Text that is decompressed at once: no more than this is lost of what stands before damage."""
+PIPE_BYTES = 1024**2
+"""What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+def open_input(name: str) -> IO[bytes]:
+    """Open an input, unbuffered.
+
+    Raises:
+        OSError: it is not there, is a folder, or may not be read; standard input is closed.
+    """
+    file = _opened(name)
+    if sys.platform == "linux":
+        with suppress(OSError):  # no pipe, or more than this user may have
+            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return file
+
+
+def is_stdin_closed() -> bool:
+    """Say whether there is no standard input, as after `<&-`."""
+    return sys.stdin is None
+
+
+def decoded(raw: IO[bytes], count: Callable[[int], None]) -> IO[bytes]:
+    """Decompress by what the input starts with, whatever its name says.
+
+    Args:
+        raw: as `open_input` gives it; whoever opened it closes it.
+        count: is told how many bytes are read of it, each time.
+    """
+    counted = _Counted(raw, count)
+    magic = counted.peek(len(ZSTD_MAGIC))
+    file = cast("IO[bytes]", counted)
+    if magic.startswith(GZIP_MAGIC):
+        from isal import igzip  # noqa: PLC0415  # only where it is needed
+
+        open_gzip: Any = igzip.IGzipFile  # it has no types
+        return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
+    if magic == ZSTD_MAGIC:
+        try:
+            from compression import zstd  # noqa: PLC0415  # from Python 3.14 on
+        except ImportError:
+            from backports import zstd  # noqa: PLC0415
+
+        return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
+    return file
+
+
+def _opened(name: str) -> IO[bytes]:
+    if name == STDIN:
+        if is_stdin_closed():
+            raise OSError(EBADF, STDIN_CLOSED)
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    return Path(name).open("rb", buffering=0)
+
+
+class _Counted(io.RawIOBase):
+    """A raw input whose first bytes can be looked at, and whose bytes are counted."""
+
+    def __init__(self, raw: IO[bytes], count: Callable[[int], None]) -> None:
+        self._raw = raw
+        self._count = count
+        self._peeked = b""
+
+    def peek(self, size: int) -> bytes:
+        """Look at the first bytes."""
+        while len(self._peeked) < size and (more := self._raw.read(size - len(self._peeked))):
+            self._peeked += more
+        return self._peeked
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
+        """Read what is there into `buffer`; 0 at the end."""
+        if self._peeked:
+            data = self.read(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        size_bytes: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
+        self._count(size_bytes)
+        return size_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, in one request to the system; none at the end."""
+        data = self._peeked[:size] or self._raw.read(size)
+        self._peeked = self._peeked[len(data) :]
+        self._count(len(data))
+        return data
+
+
+class _UpToDamage(io.RawIOBase):
+    """A file that is decompressed; what stands before damage is given before it is raised."""
+
+    def __init__(self, file: Any) -> None:  # noqa: ANN401  # isal's has no types
+        self._file = file
+        self._damage: Exception | None = None
+
+    def readable(self) -> bool:
+        """Say that this can be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+        if self._damage is not None:
+            raise self._damage
+        pieces: list[bytes] = []
+        try:
+            while size > 0 and (piece := self._file.read1(min(size, STEP_BYTES))):
+                pieces.append(piece)
+                size -= len(piece)
+        except Exception as error:
+            if not pieces:
+                raise
+            self._damage = error
+        return b"".join(pieces)

@@ -99,10 +99,10 @@ class FileStore:
         Raises:
             PreconditionFailedError: as `ObjectStore.put`; the file that is there is untouched.
         """
-        path, meta_path = self._path(key), self._meta_path(key)
+        path, beside = self._path(key), meta_path(self.folder, key)
         stored = Stored(secrets.token_hex(16), temporary.stat().st_size, dict(about.metadata))
-        meta_path.parent.mkdir(parents=True, exist_ok=True)
-        meta_temporary = meta_path.with_name(f".{secrets.token_hex(8)}.tmp")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        meta_temporary = beside.with_name(f".{secrets.token_hex(8)}.tmp")
         meta = {
             "etag": stored.etag,
             "content_type": about.content_type,
@@ -114,7 +114,7 @@ class FileStore:
             _sync(temporary)
             if replaces is None:
                 os.link(temporary, path)  # fails where the name is taken, in one step
-                meta_temporary.replace(meta_path)
+                meta_temporary.replace(beside)
             else:
                 with self._replacing:
                     there = self._head(key)
@@ -122,21 +122,18 @@ class FileStore:
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
                     temporary.replace(path)
-                    meta_temporary.replace(meta_path)
+                    meta_temporary.replace(beside)
         except FileExistsError:
             msg = f"{key}: the file is there already"
             raise PreconditionFailedError(msg) from None
         finally:
             meta_temporary.unlink(missing_ok=True)
         _sync(path.parent)
-        _sync(meta_path.parent)
+        _sync(beside.parent)
         return stored
 
     def _path(self, key: str) -> Path:
         return self.folder / key
-
-    def _meta_path(self, key: str) -> Path:
-        return meta_path(self.folder, key)
 
     def _temporary(self, key: str) -> Path:
         return self._path(key).parent / f".{secrets.token_hex(8)}.tmp"

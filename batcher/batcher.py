@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from types import TracebackType
-from typing import Any, Self
-
-from msgspec.structs import replace
+from typing import Self
 
 from batcher.batch import Batch, OpenBatches
 from batcher.budget import Budget
-from batcher.check import BadRecord, Reason, Transform, to_payload
+from batcher.check import BadRecord, Transform
 from batcher.counts import Counts
 from batcher.dispatch import Dispatch
 from batcher.encode import MEMBER_BYTES
@@ -24,22 +21,15 @@ from batcher.flight import Flight
 from batcher.intake import Admitted, Intake
 from batcher.keys import FreshNames
 from batcher.policy import BatchLimits, FlushReason
-from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.run import Run
 from batcher.settings import Settings
+from batcher.sources.program import Record, first_unfit, run_of, slices
 from batcher.stores import ObjectStore, in_slots, open_store
 from batcher.ticket import ManyTicket, OneTicket
 from batcher.uninterrupted import uninterrupted
 from batcher.writer import Writer
 
-Record = bytes | str | dict[str, Any]
-
-LIBRARY = Origin("library", Naming.FRESH)
 ENCODER_THREADS = 2
-RUN_BYTES = 1024**2
-RUN_RECORDS = 8_192
-"""What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
-DICT_BYTES = 1024
-"""What a dict is taken for until it is JSON."""
 RELIEF = 8
 """Under pressure batches are sealed, largest first, until an eighth of the budget is leaving."""
 
@@ -154,11 +144,11 @@ class Batcher:
         bad: list[BadRecord] = []
         refused: list[BadRecord] = []
         taken = 0
-        for part in _slices(records):
+        for part in slices(records):
             try:
                 run, odd = self._run(part)
             except TypeError as error:
-                msg = f"record {taken + _first_unfit(part)} of those submitted: {error}"
+                msg = f"record {taken + first_unfit(part)} of those submitted: {error}"
                 raise TypeError(msg) from error
             more, admitted = await self._admit(run, odd)
             taken += len(part)
@@ -250,40 +240,13 @@ class Batcher:
                 raise error
 
     def _run(self, records: Sequence[Record]) -> tuple[Run, list[BadRecord]]:
-        """Make a run of a program's records; text with a lone surrogate is a bad one."""
+        """Make a run of a program's records; those after it have other positions."""
         if self._is_closed:
             msg = "the batcher is closed; records are taken inside its `async with` only"
             raise RuntimeError(msg)
-        first = self._submitted
-        positions = Numbered("", range(first, first + len(records)))
-        arrivals_s = Same(self._wall_clock(), len(records))
-        if set(map(type, records)) == {bytes}:
-            payloads: Sequence[bytes] = records  # type: ignore[assignment]  # all of them are
-        else:
-            try:
-                payloads = list(map(to_payload, records))
-            except UnicodeEncodeError:
-                return self._odd_run(records, positions, arrivals_s)
+        run, odd = run_of(records, self._submitted, self._wall_clock())
         self._submitted += len(records)
-        return Run(LIBRARY, payloads, positions, arrivals_s), []
-
-    def _odd_run(
-        self, records: Sequence[Record], positions: Numbered, arrivals_s: Same[float]
-    ) -> tuple[Run, list[BadRecord]]:
-        """Make a run whose payloads include text that has no form in UTF-8."""
-        payloads: list[bytes] = []
-        kept: list[int] = []
-        odd: list[tuple[int, str]] = []
-        for index, record in enumerate(records):
-            try:
-                payloads.append(to_payload(record))
-                kept.append(index)
-            except UnicodeEncodeError as error:
-                odd.append((index, f"the text has a lone surrogate at character {error.start}"))
-        self._submitted += len(records)
-        whole = Run(LIBRARY, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
-        bad = [BadRecord(whole.take([i]), Reason.NOT_UTF8, detail) for i, detail in odd]
-        return replace(whole.take(kept), payloads=payloads), bad
+        return run, odd
 
     async def _admit(self, run: Run, bad: Sequence[BadRecord]) -> tuple[list[Flight], Admitted]:
         """Take a run in: wait for room, add it to its batches, and send off what is full."""
@@ -365,26 +328,3 @@ class Batcher:
 def _text_bytes(run: Run) -> int:
     """Bytes of the run's text: its payloads, which are bytes here, and a newline each."""
     return len(run.text) if run.text is not None else run.characters + len(run)
-
-
-def _first_unfit(records: Sequence[object]) -> int:
-    """Give the index of the first that cannot be a payload."""
-    for index, record in enumerate(records):
-        try:
-            to_payload(record)
-        except TypeError:
-            return index
-        except UnicodeEncodeError:
-            continue  # a bad record, but one
-    return 0
-
-
-def _slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
-    """Cut records into slices of about 1 MiB, as far as their sizes are known."""
-    rest = iter(records)
-    while part := list(islice(rest, RUN_RECORDS)):
-        sizes = [len(record) for record in part if isinstance(record, str | bytes)]
-        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else DICT_BYTES
-        step = max(1, RUN_BYTES // mean_bytes)
-        for start in range(0, len(part), step):
-            yield part[start : start + step]

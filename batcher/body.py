@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 
 class Body:
@@ -38,18 +38,29 @@ class Body:
 
     def rest(self) -> bytes:
         """Take all that is left."""
-        return self._pieces[0] if len(self._pieces) == 1 else self.cut(self.size_bytes)
+        return self.cut(self.size_bytes)
+
+    def full_parts(self, part_bytes: int) -> Iterator[bytes]:
+        """Take parts of `part_bytes` off its start, as long as there are such."""
+        while self.size_bytes >= part_bytes:
+            yield self.cut(part_bytes)
+
+    def parts(self, part_bytes: int) -> Iterator[bytes]:
+        """Take all that is left in parts of one size; the last one may be shorter."""
+        yield from self.full_parts(part_bytes)
+        if self.size_bytes:
+            yield self.rest()
 
 
 async def parts_of(
     body: Body, encoded: AsyncIterator[bytes], part_bytes: int
 ) -> AsyncGenerator[bytes]:
     """Cut a body into parts of one size as it comes; the last one may be shorter."""
-    while body.size_bytes >= part_bytes:
-        yield body.cut(part_bytes)
+    for part in body.full_parts(part_bytes):
+        yield part
     async for piece in encoded:
         body.append(piece)
-        while body.size_bytes >= part_bytes:
-            yield body.cut(part_bytes)
+        for part in body.full_parts(part_bytes):
+            yield part
     if body.size_bytes:
-        yield body.cut(body.size_bytes)
+        yield body.rest()

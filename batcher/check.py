@@ -6,7 +6,6 @@ has a bad record in it, or line ends, is looked at record by record.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -37,7 +36,6 @@ KPL_HINT = (
 OF_OUTPUT = "what the transform gave: "
 """What the `detail` starts with where it speaks of a transform's output, not of the payload."""
 _NEWLINE, _CARRIAGE_RETURN = 0x0A, 0x0D
-_SHOWN_CHARACTERS = 120
 
 # Reads a value without building it: 0.7 µs a record of 1 KiB, where orjson.loads takes 2.9 µs. It
 # takes str and bytes, lets invalid UTF-8 pass in bytes, and goes as deep as Python's stack does.
@@ -291,76 +289,3 @@ def _known_binary(raw: bytes) -> tuple[Reason, str] | None:
     if raw.startswith(_KPL_MAGIC):
         return Reason.KPL_AGGREGATED, KPL_HINT
     return None
-
-
-def transformed(run: Run, transform: Transform) -> Checked:
-    """Apply the user's `transform` to each record, in order.
-
-    A record on which it raises, or for which it gives something that is no record, is bad; one for
-    which it gives None is left out. The good ones still need `check`.
-    """
-    payloads: list[bytes] = []
-    kept: list[int] = []
-    left_out: list[int] = []
-    bad: list[BadRecord] = []
-    for index, payload in enumerate(cast("Sequence[bytes | str]", run.payloads)):
-        try:
-            raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
-            new = transform(raw)
-            if new is None:
-                left_out.append(index)
-            else:
-                payloads.append(to_payload(new))
-                kept.append(index)
-        except Exception as error:  # noqa: BLE001  # whatever the user's code raises is the answer
-            raised = f"transform raised {type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
-            detail = raised.encode("utf-8", "backslashreplace").decode()
-            bad.append(BadRecord(run.take([index]), Reason.TRANSFORM, detail))
-    good = replace(run.take(kept), payloads=payloads)
-    return Checked(good, bad, run.take(left_out) if left_out else None)
-
-
-def to_payload(record: object) -> bytes:
-    """Give the bytes of a record: text and bytes as they are, a dict as JSON.
-
-    Raises:
-        TypeError: it is none of these, or holds something that JSON has no form for. NaN is none
-            such: it becomes a payload that `check` finds bad.
-        UnicodeEncodeError: the text has a lone surrogate.
-    """
-    if isinstance(record, bytes):
-        return record
-    if isinstance(record, str):
-        return record.encode()
-    if isinstance(record, dict):
-        return _dict_to_json(record)
-    msg = f"a record is a dict, str or bytes, not {type(record).__name__}"
-    raise TypeError(msg)
-
-
-def _dict_to_json(record: dict[str, Any]) -> bytes:
-    """Write a dict as JSON; one with NaN in it as what checking will refuse."""
-    try:
-        text = orjson.dumps(record)
-        if b"null" not in text or not _has_nan(record):  # orjson writes NaN as null
-            return text
-    except orjson.JSONEncodeError:  # deeper than 254, or whole numbers over 64 bits, perhaps
-        pass
-    try:
-        return json.dumps(record, separators=(",", ":"), default=_plain).encode()
-    except RecursionError:
-        msg = "a record is nested too deep to be written as JSON"
-        raise TypeError(msg) from None
-
-
-def _has_nan(record: object) -> bool:
-    try:
-        json.dumps(record, allow_nan=False, default=_plain)
-    except ValueError:
-        return True
-    return False
-
-
-def _plain(value: object) -> object:
-    """Write what only orjson knows, dates and the like, as orjson does."""
-    return orjson.loads(orjson.dumps(value))

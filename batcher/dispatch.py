@@ -52,8 +52,7 @@ class Dispatch:
 
     def launch(self, flight: Flight) -> None:
         """Send a sealed flight off, or tell its writer, if it is streaming, that no more comes."""
-        flight.is_launched = True
-        self._counts.flushes[str(flight.batch.sealed)] += 1
+        self._sent_off(flight)
         if flight.is_streaming:
             flight.wake()
             return
@@ -63,8 +62,7 @@ class Dispatch:
 
     async def carry(self, flight: Flight) -> None:
         """Write a sealed flight in the caller's own task: nothing else is there to be done."""
-        flight.is_launched = True
-        self._counts.flushes[str(flight.batch.sealed)] += 1
+        self._sent_off(flight)
         self._under_way.add(flight)
         await self._carry(flight)
 
@@ -75,6 +73,11 @@ class Dispatch:
             self._under_way.add(flight)
             self._start(self._carry(flight))
         flight.wake()
+
+    def _sent_off(self, flight: Flight) -> None:
+        """Count a sealed flight, once."""
+        flight.is_launched = True
+        self._counts.flushes[str(flight.batch.sealed)] += 1
 
     async def settled(self, flights: Collection[Flight]) -> None:
         """Wait until the outcomes of all these flights are known."""

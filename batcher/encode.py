@@ -23,6 +23,8 @@ MEMBER_BYTES = 512 * 1024
 """Text of one member: small enough to be joined and compressed while warm; see decision 0002."""
 PIECE_BYTES = 1024**2
 """Joined text of one piece: buffers of this size are recycled, larger ones cost page faults."""
+QUARANTINE_CODEC = ("gzip", 1)
+"""Of quarantine objects, whatever the settings say of data."""
 
 
 def as_bytes(payloads: Payloads) -> list[bytes]:
@@ -191,6 +193,20 @@ class Checksum:
         self.size_bytes += member_bytes
 
 
+def encode_whole(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
+    """Give the body of a whole text, and the checksum of the text."""
+    members = Members()
+    full = members.cut(text)
+    if members.waiting_bytes:
+        full.append(members.rest())
+    checksum = Checksum()
+    pieces = []
+    for piece, member_crc32, text_bytes in codec.encode(full):
+        checksum.add(member_crc32, text_bytes)
+        pieces.append(piece)
+    return b"".join(pieces), checksum
+
+
 def crc32(data: bytes | memoryview) -> int:
     """CRC-32 as gzip and S3 have it; ISA-L's is nine times as fast as zlib's."""
     from isal import isal_zlib  # noqa: PLC0415  # as above
@@ -203,10 +219,8 @@ def _compressor(compression: str, level: int) -> Callable[[bytes | memoryview], 
     if compression == "none":
         return bytes
     if compression == "zstd":
-        try:
-            from compression import zstd  # noqa: PLC0415  # in the standard library from 3.14 on
-        except ImportError:
-            from backports import zstd  # noqa: PLC0415
+        from batcher.zstd import zstd  # noqa: PLC0415
+
         return lambda text: zstd.compress(text, level)
     if level <= ISAL_MAX_LEVEL:
         from isal import isal_zlib  # noqa: PLC0415

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from batcher.encode import Checksum, Codec, Encoded, Member, Members
+from batcher.encode import QUARANTINE_CODEC, Checksum, Codec, Encoded, Member, Members
 from batcher.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 LOOK_BYTES = 2 * 1024**2
 """Text that is encoded here before the event loop has a turn: 5 ms, or 120 ms with gzip-9."""
-_QUARANTINE_CODEC = ("gzip", 1)
 
 
 class Encoder:
@@ -31,7 +30,7 @@ class Encoder:
         self._executor = executor
         self._threads = threads
         self._codec = Codec(settings.compression, settings.compression_level)
-        self._quarantine_codec = Codec(*_QUARANTINE_CODEC)
+        self._quarantine_codec = Codec(*QUARANTINE_CODEC)
 
     async def encoded(self, flight: Flight, checksum: Checksum) -> AsyncGenerator[bytes]:
         """Give the batch's body piece by piece, as its text comes, until it is sealed and done."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 from msgspec import Struct, field
 
 from batcher.batch import Route
-from batcher.check import OF_OUTPUT, BadRecord, Transform, check, transformed
+from batcher.check import OF_OUTPUT, BadRecord, Checked, Transform, check
 from batcher.keys import Format
 from batcher.partition import Template
 from batcher.quarantine import quarantine_run
@@ -25,7 +26,6 @@ class Admitted(Struct):
     """Settled by a decision: a transform gave None, or bad records are dropped."""
     dropped: int = 0
     """How many of those were bad."""
-    quarantined: int = 0
     bad: list[BadRecord] = field(default_factory=list)
     """All that were found bad, whatever becomes of them."""
     refused: list[BadRecord] = field(default_factory=list)
@@ -41,7 +41,11 @@ class Intake:
         self._is_json = settings.format == Format.NDJSON
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._on_bad_record = settings.on_bad_record
-        self._transform = transform
+        self._transformed: Callable[[Run], Checked] | None = None
+        if transform is not None:
+            from batcher.transform import transformed  # noqa: PLC0415  # most have none
+
+            self._transformed = partial(transformed, transform=transform)
 
     def admit(self, run: Run, bad: Sequence[BadRecord] = (), order: Sequence[str] = ()) -> Admitted:
         """Transform, check and route a run.
@@ -55,8 +59,8 @@ class Intake:
         positions = order or run.positions
         all_bad = list(bad)
         as_it_came = run
-        if self._transform is not None:
-            changed = transformed(run, self._transform)
+        if self._transformed is not None:
+            changed = self._transformed(run)
             run = changed.good
             all_bad += changed.bad
             if changed.left_out is not None:
@@ -80,7 +84,6 @@ class Intake:
             admitted.dropped += len(bad)
             admitted.left_out += [record.run for record in bad]
         else:
-            admitted.quarantined += len(bad)
             for origin, records in groupby(bad, key=lambda record: record.run.origin):
                 route = Route(origin, "", is_quarantine=True)
                 admitted.routed.append((route, quarantine_run(list(records))))

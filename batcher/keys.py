@@ -6,9 +6,8 @@ import hashlib
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from batcher.partition import DIGEST_DIGITS
+from batcher.partition import DIGEST_DIGITS, quoted
 from batcher.quarantine import quarantine_date
 from batcher.run import Naming
 
@@ -50,7 +49,7 @@ def digest_of(positions: Sequence[str]) -> str:
 def sequence_name(origin: Origin, first: str) -> str:
     """Name a stream's object by its first sequence number."""
     if not (first.isascii() and first.isdecimal() and len(first) <= SEQUENCE_DIGITS):
-        first = _shortened(_escaped(first), SEQUENCE_DIGITS)  # no number that AWS gives
+        first = _shortened(quoted(first), SEQUENCE_DIGITS)  # no number that AWS gives
     return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"
 
 
@@ -153,13 +152,14 @@ def key_of(batch: Batch, name: str, settings: Settings) -> str:
     return "/".join(filter(None, [settings.root, *folders, file]))
 
 
+def start_of(root: str) -> str:
+    """Give what all keys under `root` start with; what is empty leaves no slash."""
+    return f"{root}/" if root else ""
+
+
 def stem(*names: str) -> str:
     """Join the names that an event gives for queue, stream and shard into the start of a name."""
-    return _shortened("-".join(_escaped(name) for name in names if name), LONGEST_STEM_BYTES)
-
-
-def _escaped(name: str) -> str:
-    return quote(name, safe="", errors="surrogatepass").replace("~", "%7E")
+    return _shortened("-".join(quoted(name) for name in names if name), LONGEST_STEM_BYTES)
 
 
 def _shortened(name: str, most_bytes: int) -> str:

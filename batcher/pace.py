@@ -8,7 +8,7 @@ from math import inf
 from types import MappingProxyType
 
 from batcher.in_flight import InFlight
-from batcher.keys import QUARANTINE_FOLDER
+from batcher.keys import QUARANTINE_FOLDER, start_of
 from batcher.rate import Rate
 
 MAX_PREFIXES = 4_096
@@ -45,7 +45,7 @@ class Pace:
 
     def delay_s(self, now_s: float) -> float:
         """Give the time until the next request may begin; 0: now; infinite: when one has ended."""
-        if self._in_flight.now >= self._in_flight.limit:
+        if self._in_flight.is_full:
             return inf
         return self._rate.delay_s(now_s)
 
@@ -114,7 +114,7 @@ class Paces:
         """
         self._most_per_s = most_per_s
         self._most_in_flight = most_in_flight
-        start = f"{root}/" if root else ""
+        start = start_of(root)
         self._quarantine = start + QUARANTINE_FOLDER
         self._length = len(start) + fanout.bit_length() - 1 if fanout > 1 else len(root)
         self._paces: dict[str, Pace] = {}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import repeat
 from math import isinf
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote_from_bytes
 
 import orjson
 
@@ -42,12 +42,19 @@ def escape(value: object) -> str:
     text = value if isinstance(value, str) else _json(value)
     if text in {"", ".", ".."}:
         return DEFAULT_PARTITION
-    # quote() leaves "~" as it is; here it separates the digest and so is encoded
-    encoded = quote(text, safe="", errors="surrogatepass").replace("~", "%7E")
+    encoded = quoted(text)
     if len(encoded) <= MAX_VALUE_BYTES:
         return encoded
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return f"{encoded[:KEPT_BYTES]}~{digest[:DIGEST_DIGITS]}"
+
+
+def quoted(text: str) -> str:
+    """Percent-encode all that is not `A-Za-z0-9._-`.
+
+    "~" is encoded too, which quoting leaves as it is: it separates a digest from what was cut.
+    """
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
 
 
 class Template:

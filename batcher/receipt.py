@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from batcher.encode import Checksum
     from batcher.settings import Settings
 
+# The names of metadata; a user's own stand beside them
+RECORDS = "batcher-records"
+FIRST = "batcher-first"
+LAST = "batcher-last"
 DIGEST = "batcher-digest"
+BYTES = "batcher-bytes"
+CRC32 = "batcher-crc32"
 _COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
 _PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
 
@@ -54,16 +60,16 @@ def metadata(
         checksum: of the whole text, or None while it is still being encoded.
         extra: the user's.
     """
-    known = {"batcher-first": _ascii(batch.first)}
+    known = {FIRST: _ascii(batch.first)}
     if batch.sealed is not None:
         known |= {
-            "batcher-records": str(batch.records),
-            "batcher-last": _ascii(batch.last),
+            RECORDS: str(batch.records),
+            LAST: _ascii(batch.last),
             DIGEST: digest,
-            "batcher-bytes": str(batch.size_bytes),
+            BYTES: str(batch.size_bytes),
         }
     if checksum is not None:
-        known["batcher-crc32"] = f"{checksum.crc32:08x}"
+        known[CRC32] = f"{checksum.crc32:08x}"
     return {**extra, **known}
 
 

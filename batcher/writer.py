@@ -92,7 +92,7 @@ class Writer:
         """Write one object in parts, held to its end, so that a lost upload can be made anew."""
         target = self._target(flight, checksum)
         part_bytes = part_bytes_for(self._settings.part_size, body.size_bytes)
-        parts = [part async for part in parts_of(body, _nothing(), part_bytes)]
+        parts = list(body.parts(part_bytes))
         uploads = 1
         while True:
             try:
@@ -227,12 +227,6 @@ async def _send_part(
 async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    """Give no piece: the body is whole."""
-    return
-    yield b""
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

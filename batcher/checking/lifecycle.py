@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.checking.findings import Finding, ok, warning
-from batcher.keys import QUARANTINE_FOLDER
+from batcher.keys import QUARANTINE_FOLDER, start_of
 
 _CHECK = "bucket.lifecycle"
 Rule = Mapping[str, Any]
@@ -67,7 +67,7 @@ def _removes_data(rule: Rule, root: str) -> bool:
     expiration = rule.get("Expiration", {})
     if not ("Days" in expiration or "Date" in expiration):
         return False
-    prefix, top = _prefix(rule), _top(root)
+    prefix, top = _prefix(rule), start_of(root)
     is_quarantine = prefix.startswith(f"{top}{QUARANTINE_FOLDER}")
     return not is_quarantine and (top.startswith(prefix) or prefix.startswith(top))
 
@@ -76,7 +76,7 @@ def _is_whole(rule: Rule, root: str) -> bool:
     """Say whether a rule reaches every object under the root: no tag, no size, no longer prefix."""
     conditions = _conditions(rule)
     is_limited = any(name != "Prefix" and value for name, value in conditions.items())
-    return not is_limited and _top(root).startswith(_prefix(rule))
+    return not is_limited and start_of(root).startswith(_prefix(rule))
 
 
 def _conditions(rule: Rule) -> Mapping[str, Any]:
@@ -88,10 +88,6 @@ def _conditions(rule: Rule) -> Mapping[str, Any]:
 
 def _prefix(rule: Rule) -> str:
     return str(_conditions(rule).get("Prefix") or "")
-
-
-def _top(root: str) -> str:
-    return f"{root}/" if root else ""
 
 
 def _shown(root: str) -> str:

@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from batcher.errors import BatcherError
+from batcher.keys import QUARANTINE_FOLDER
 
-QUARANTINE = "_quarantine"
 LINES = "SELECT json::VARCHAR FROM read_ndjson_objects(?)"
 PARTITIONS = """
     SELECT 'dt=' || dt || '/hour=' || hour, count(*)
@@ -42,7 +42,7 @@ class Listed:
     @property
     def is_quarantine(self) -> bool:
         """Whether it holds bad records, by its name."""
-        return f"/{QUARANTINE}/" in self.key
+        return f"/{QUARANTINE_FOLDER}/" in self.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from batcher.keys import QUARANTINE_FOLDER
+from batcher.keys import QUARANTINE_FOLDER, start_of
 from batcher.printable import printable
 from batcher.reading.findings import Finding, Kind
 from batcher.reading.found import Found
@@ -94,7 +94,7 @@ class Catalog:
         self._selection = selection
         self._concurrency = concurrency
         self._on_finding = on_finding
-        top = f"{root}/" if root else ""
+        top = start_of(root)
         if selection.is_quarantine:
             top += f"{QUARANTINE_FOLDER}/"
         self._top = _Branch(top)

@@ -113,10 +113,8 @@ def _starter(suffix: str) -> Callable[[], _Decompressor] | None:
         flag = igzip_lib.DECOMP_GZIP  # with its header, and its checksum verified
         return lambda: make(flag=flag)
     if suffix.endswith(".zst"):
-        try:
-            from compression import zstd  # noqa: PLC0415  # in the standard library from 3.14 on
-        except ImportError:
-            from backports import zstd  # noqa: PLC0415
+        from batcher.zstd import zstd  # noqa: PLC0415
+
         options = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
         return lambda: zstd.ZstdDecompressor(options=options)
     return None

@@ -14,6 +14,7 @@ from batcher.keys import SEQUENCE_DIGITS
 from batcher.printable import printable
 from batcher.reading.findings import Finding, Kind
 from batcher.reading.text import Cutter, lines_of
+from batcher.receipt import BYTES, CRC32, FIRST, LAST, RECORDS
 from batcher.run import Naming, Numbered, Origin, Run, Same
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ MAX_LINE_BYTES = 16 * 1024**2
 MAX_BAD_LINES = 1_000
 """After so many the others of an object are not judged any more: it is no object of records."""
 LINES_AT_ONCE = 1_000
-PREFIX = "batcher-"
-FIELDS = ("records", "bytes", "crc32", "first", "last")
+FIELDS = (RECORDS, BYTES, CRC32, FIRST, LAST)
 _ORIGIN = Origin("stored", Naming.FRESH)
 _ANY_BYTES = 2**62
 
@@ -47,9 +47,7 @@ class Inspection:
     def __init__(self, name: Name, metadata: Mapping[str, str]) -> None:
         """Judge by an object's name and its metadata."""
         self._name = name
-        self._said = {
-            field: metadata[PREFIX + field] for field in FIELDS if PREFIX + field in metadata
-        }
+        self._said = {field: metadata[field] for field in FIELDS if field in metadata}
         self._cutter = Cutter()
         self._checksum = Checksum()
         self._is_at_line_start = True
@@ -82,7 +80,7 @@ class Inspection:
     @property
     def last(self) -> int | None:
         """The last sequence number of a stream's object, where its metadata has it."""
-        said = self._said.get("last", "")
+        said = self._said.get(LAST, "")
         return int(said) if said.isdecimal() and self._name.naming is Naming.SEQUENCE else None
 
     def add(self, block: bytes) -> None:
@@ -143,20 +141,20 @@ class Inspection:
             self._find(Kind.DAMAGED, "the text ends within a line")
         self._end_lines()
         if not self._said:
-            self._find(Kind.NO_METADATA, f"none of {', '.join(PREFIX + name for name in FIELDS)}")
+            self._find(Kind.NO_METADATA, f"none of {', '.join(FIELDS)}")
         found = {
-            "records": str(self.records),
-            "bytes": str(self.text_bytes),
-            "crc32": f"{self._checksum.crc32:08x}",
+            RECORDS: str(self.records),
+            BYTES: str(self.text_bytes),
+            CRC32: f"{self._checksum.crc32:08x}",
         }
         wrong = [
-            f"{PREFIX}{field} is {self._said[field]}, the body has {value}"
+            f"{field} is {self._said[field]}, the body has {value}"
             for field, value in found.items()
             if self._said.get(field, value) != value
         ]
-        first = self._said.get("first", "")
+        first = self._said.get(FIRST, "")
         if self._name.naming is Naming.SEQUENCE and first and not self._is_named_by(first):
-            wrong.append(f"{PREFIX}first is {first}, the name says {self._name.first}")
+            wrong.append(f"{FIRST} is {first}, the name says {self._name.first}")
         if wrong:
             self._find(Kind.MISMATCH, "; ".join(wrong))
 

@@ -17,6 +17,7 @@ from batcher.keys import (
     SUFFIXES,
     TIME_DIGITS,
     salt,
+    start_of,
 )
 from batcher.run import Naming
 
@@ -131,7 +132,7 @@ def read_name(key: str, root: str) -> Name:
     Raises:
         ForeignError: no version of batcher gives such a key, or not to such a name.
     """
-    start = f"{root}/" if root else ""
+    start = start_of(root)
     if not key.startswith(start):
         msg = f"it is not under {root}"
         raise ForeignError(msg)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batcher.receipt import LAST
 from batcher.run import Naming
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def range_of(name: Name, metadata: Mapping[str, str]) -> Range | None:
     """Give the range of a stream's object; None for all others."""
     if name.naming is not Naming.SEQUENCE or name.first is None:
         return None
-    said = metadata.get("batcher-last", "")
+    said = metadata.get(LAST, "")
     last = int(said) if said.isdecimal() else name.first
     return Range(name.first, max(name.first, last), name.key)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batcher.errors import DamagedError
 from batcher.reading.decode import lines, whole_lines
+from batcher.receipt import RECORDS
 
 if TYPE_CHECKING:
     from batcher.reading.fetch import Fetch
@@ -65,7 +66,7 @@ class ReadObject:
     @property
     def records(self) -> int | None:
         """How many records are in it, if its metadata tells; that of a streamed upload does not."""
-        said = self.metadata.get("batcher-records", "")
+        said = self.metadata.get(RECORDS, "")
         return int(said) if said.isdecimal() else None
 
     async def __aiter__(self) -> AsyncGenerator[list[bytes], None]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError, DamagedError, NotFoundError, RetryableError
+from batcher.keys import start_of
 from batcher.printable import printable
 from batcher.reading.decoder import Decoder
 from batcher.reading.findings import Finding, Kind
@@ -73,7 +74,7 @@ class Verify:
         self._report.end()
 
     async def _list(self) -> None:
-        async for listed in self._reader.list_objects(f"{self._root}/" if self._root else ""):
+        async for listed in self._reader.list_objects(start_of(self._root)):
             if is_check(listed.key, self._root):
                 continue
             self.listed_bytes += listed.size_bytes
@@ -131,7 +132,7 @@ class Verify:
             return inspection
 
     async def _look_for_uploads(self, now_s: Callable[[], float]) -> None:
-        prefix = f"{self._root}/" if self._root else ""
+        prefix = start_of(self._root)
         try:
             async for upload in self._reader.list_uploads(prefix):
                 self._report.add_upload(upload, now_s())

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batcher.encode import Checksum, Codec, Members
+from batcher.encode import QUARANTINE_CODEC, Checksum, Codec, encode_whole
 from batcher.errors import DamagedError, PreconditionFailedError, RetryableError
 from batcher.reading.decode import decoded
+from batcher.receipt import BYTES, CRC32
 from batcher.replay.lines import Line, Mark, read_lines, text_of
 from batcher.stores.base import About, ObjectReader, ObjectStore, Stored
 from batcher.units import show_size
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 READS = 3
 """How often an object is read from its start, when its body ends early."""
-_CODEC = ("gzip", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ async def put_back(store: ObjectStore, page: Page) -> Page | None:
     """
     body, checksum = await asyncio.to_thread(_encoded, page.lines)
     known = {
-        "batcher-crc32": f"{checksum.crc32:08x}",
-        "batcher-bytes": str(checksum.size_bytes),
+        CRC32: f"{checksum.crc32:08x}",
+        BYTES: str(checksum.size_bytes),
     }
     about = About(page.content_type, {**page.stored.metadata, **known})
     try:
@@ -104,13 +104,4 @@ async def put_back(store: ObjectStore, page: Page) -> Page | None:
 
 
 def _encoded(lines: Sequence[Line]) -> tuple[bytes, Checksum]:
-    members = Members()
-    full = members.cut(text_of(lines))
-    if members.waiting_bytes:
-        full.append(members.rest())
-    checksum = Checksum()
-    pieces = []
-    for piece, crc32, text_bytes in Codec(*_CODEC).encode(full):
-        checksum.add(crc32, text_bytes)
-        pieces.append(piece)
-    return b"".join(pieces), checksum
+    return encode_whole(text_of(lines), Codec(*QUARANTINE_CODEC))

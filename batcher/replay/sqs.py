@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from batcher.backoff import Backoff
-from batcher.check import transformed
 from batcher.counts import Counts
 from batcher.errors import RejectedError, RetryableError
 from batcher.replay.destination import Arrived, Left, Plan
 from batcher.replay.group import group_id, run_of
 from batcher.replay.lines import Line, Mark, State, why_incomplete
 from batcher.replay.message import Message, UnsendableError, batches_of, is_fifo, message_of
+from batcher.transform import transformed
 
 if TYPE_CHECKING:
     from batcher.check import Transform

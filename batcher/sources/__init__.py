@@ -1,4 +1,4 @@
-"""Sources: what Lambda hands a function, read into runs, and the answer each source expects."""
+"""Sources: what Lambda or a program hands us, read into runs, and the answer each expects."""
 
 from __future__ import annotations
 

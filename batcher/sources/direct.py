@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from batcher.check import to_payload
 from batcher.errors import RejectedError
+from batcher.payload import to_payload
 from batcher.run import Naming, Numbered, Origin, Run, Same
 from batcher.sources.event import Event
 

@@ -99,10 +99,10 @@ class FileStore:
         Raises:
             PreconditionFailedError: as `ObjectStore.put`; the file that is there is untouched.
         """
-        path, meta_path = self._path(key), self._meta_path(key)
+        path, beside = self._path(key), meta_path(self.folder, key)
         stored = Stored(secrets.token_hex(16), temporary.stat().st_size, dict(about.metadata))
-        meta_path.parent.mkdir(parents=True, exist_ok=True)
-        meta_temporary = meta_path.with_name(f".{secrets.token_hex(8)}.tmp")
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        meta_temporary = beside.with_name(f".{secrets.token_hex(8)}.tmp")
         meta = {
             "etag": stored.etag,
             "content_type": about.content_type,
@@ -114,42 +114,28 @@ class FileStore:
             _sync(temporary)
             if replaces is None:
                 os.link(temporary, path)  # fails where the name is taken, in one step
-                meta_temporary.replace(meta_path)
+                meta_temporary.replace(beside)
             else:
                 with self._replacing:
                     there = self._head(key)
                     if there is None or there.etag != replaces:
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
-                    self._forget(meta_path)
+                    _forget(beside)
                     temporary.replace(path)
-                    meta_temporary.replace(meta_path)
+                    _sync(path.parent)
+                    meta_temporary.replace(beside)
         except FileExistsError:
             msg = f"{key}: the file is there already"
             raise PreconditionFailedError(msg) from None
         finally:
             meta_temporary.unlink(missing_ok=True)
         _sync(path.parent)
-        _sync(meta_path.parent)
+        _sync(beside.parent)
         return stored
-
-    def _forget(self, meta_path: Path) -> None:
-        """Empty what stands beside a body that is about to be replaced.
-
-        A crash then leaves the new body without a digest, never with the old one's; a retry of
-        either set replaces it.
-        """
-        empty = meta_path.with_name(f".{secrets.token_hex(8)}.tmp")
-        empty.write_bytes(b"{}")
-        _sync(empty)
-        empty.replace(meta_path)
-        _sync(meta_path.parent)
 
     def _path(self, key: str) -> Path:
         return self.folder / key
-
-    def _meta_path(self, key: str) -> Path:
-        return meta_path(self.folder, key)
 
     def _temporary(self, key: str) -> Path:
         return self._path(key).parent / f".{secrets.token_hex(8)}.tmp"
@@ -202,6 +188,19 @@ class FileUpload:
 def meta_path(folder: Path, key: str) -> Path:
     """Give the file that has what an object carries beside its body."""
     return folder / META / f"{key}.json"
+
+
+def _forget(beside: Path) -> None:
+    """Empty what stands beside a body that is about to be replaced.
+
+    A crash then leaves the new body without a digest, never with the old one's; a retry of either
+    set replaces it.
+    """
+    empty = beside.with_name(f".{secrets.token_hex(8)}.tmp")
+    empty.write_bytes(b"{}")
+    _sync(empty)
+    empty.replace(beside)
+    _sync(beside.parent)
 
 
 def read_meta(folder: Path, key: str) -> dict[str, Any]:

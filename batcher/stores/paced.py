@@ -149,7 +149,7 @@ class PacedStore:
     async def _turn(self, pace: Pace, prefix: str, place: Place, now: Callable[[], float]) -> float:
         """Wait in the prefix's line; give the time when the turn has come, with a slot taken."""
         since_s = now()
-        self._check(pace, prefix, place, since_s, pace.waiting)
+        _check(pace, prefix, since_s, place, pace.waiting)
         line = self._lines.setdefault(prefix, Line())
         line.join(place)
         pace.waiting += 1
@@ -162,7 +162,7 @@ class PacedStore:
                     if delay_s == inf:
                         await line.freed()
                     elif delay_s:
-                        self._check(pace, prefix, place, now_s, 0)
+                        _check(pace, prefix, now_s, place, 0)
                         await self._sleep(delay_s)
                     else:
                         await self._slots.acquire()
@@ -190,12 +190,6 @@ class PacedStore:
             too_late = partial(_too_late, pace, prefix, now_s)
             self._lines[prefix].send_away(too_late)
 
-    def _check(self, pace: Pace, prefix: str, place: Place, now_s: float, ahead: int) -> None:
-        """Raise TooLateError if the turn of a request that has so many before it comes too late."""
-        error = _too_late(pace, prefix, now_s, place, ahead)
-        if error is not None:
-            raise error
-
 
 class PacedUpload:
     """An upload whose requests are paced."""
@@ -220,6 +214,13 @@ class PacedUpload:
         """Throw the parts away; see `Upload.abort`."""
         self._store.count(self._key)
         await self.inner.abort()
+
+
+def _check(pace: Pace, prefix: str, now_s: float, place: Place, ahead: int) -> None:
+    """Raise TooLateError if the turn of a request that has so many before it comes too late."""
+    error = _too_late(pace, prefix, now_s, place, ahead)
+    if error is not None:
+        raise error
 
 
 def _too_late(

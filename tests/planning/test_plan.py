@@ -21,7 +21,7 @@ from planning.examples import plan_of, workload_of
 from planning.strategies import is_possible, workloads
 from planning.strategies import settings as any_settings
 from unit.examples import settings_of
-from unit.test_layers import IMPURE, IMPURE_OURS, imported
+from unit.test_layers import IMPURE, PROTOCOLS, PURE, imported, ours
 
 FIRST_CUT_FREE = any_settings(are_events_cut=False)
 ROUNDING = 1.02
@@ -196,7 +196,7 @@ def test_planning_is_pure(name: str) -> None:
     """No event loop, no clock, no environment, no client, and nothing that has them."""
     names = imported((Path(batcher.planning.__file__).parent / f"{name}.py").read_text())
     assert not {one.partition(".")[0] for one in names} & IMPURE
-    assert not names & IMPURE_OURS
+    assert ours(names) <= {*PURE, PROTOCOLS}
 
 
 @pytest.mark.parametrize("module", ["batcher", "batcher.handler", "batcher.cli.write"])

@@ -18,9 +18,9 @@ from batcher.check import (
     Checked,
     Reason,
     check,
-    to_payload,
-    transformed,
 )
+from batcher.payload import to_payload
+from batcher.transform import transformed
 from unit.examples import run_of, run_of_text
 
 LARGE = 10**9

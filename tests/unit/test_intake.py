@@ -30,7 +30,6 @@ def test_good_records_are_routed_by_partition_and_bad_ones_to_quarantine() -> No
         (Route(LIBRARY, "a=2"), ["2"]),
         (Route(LIBRARY, "", is_quarantine=True), ["1", "3"]),
     ]
-    assert admitted.quarantined == 2
     assert [bad.position for bad in admitted.bad] == ["1", "3"]
     assert (admitted.refused, admitted.left_out, admitted.dropped) == ([], [], 0)
     lines = [json.loads(line) for line in admitted.routed[-1][1].payloads]
@@ -42,7 +41,7 @@ def test_bad_records_are_dropped_where_the_user_says_so() -> None:
     admitted = Intake(settings_of(partition_by="", on_bad_record="drop")).admit(MIXED)
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
     assert [list(run.positions) for run in admitted.left_out] == [["1"], ["3"]]
-    assert (admitted.dropped, admitted.quarantined, admitted.refused) == (2, 0, [])
+    assert (admitted.dropped, admitted.refused) == (2, [])
 
 
 def test_bad_records_go_back_where_the_user_says_so() -> None:
@@ -57,7 +56,7 @@ def test_nothing_bad_leaves_no_trace() -> None:
     """No quarantine, nothing refused."""
     admitted = Intake(settings_of(partition_by="")).admit(run_of(b"1"))
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0"])]
-    assert (admitted.bad, admitted.quarantined) == ([], 0)
+    assert admitted.bad == []
 
 
 def test_records_found_bad_before_join_those_found_now() -> None:

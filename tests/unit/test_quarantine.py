@@ -7,10 +7,11 @@ from base64 import b64decode
 
 import pytest
 
-from batcher.check import BadRecord, Reason, transformed
+from batcher.check import BadRecord, Reason
 from batcher.encode import lines
 from batcher.quarantine import quarantine_date, quarantine_line, quarantine_run
 from batcher.run import Run
+from batcher.transform import transformed
 from unit.examples import (
     ARRIVAL_S,
     QUEUE,

@@ -1,0 +1,86 @@
+"""Program: an asyncio program's own records, read into runs of a size that suits the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from msgspec.structs import replace
+
+from batcher.check import BadRecord, Reason
+from batcher.payload import to_payload
+from batcher.run import Naming, Numbered, Origin, Run, Same
+
+Record = bytes | str | dict[str, Any]
+
+RUN_BYTES = 1024**2
+RUN_RECORDS = 8_192
+"""What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
+DICT_BYTES = 1024
+"""What a dict is taken for until it is JSON."""
+_ORIGIN = Origin("library", Naming.FRESH)
+
+
+def run_of(records: Sequence[Record], first: int, now_s: float) -> tuple[Run, list[BadRecord]]:
+    """Make a run of a program's records; text with a lone surrogate is a bad one.
+
+    Args:
+        records: some that were submitted together.
+        first: how many were submitted before them.
+        now_s: the time, in seconds since 1970.
+
+    Raises:
+        TypeError: one is none, or holds what JSON has no form for; see `first_unfit`.
+    """
+    positions = Numbered("", range(first, first + len(records)))
+    arrivals_s = Same(now_s, len(records))
+    if set(map(type, records)) == {bytes}:
+        payloads: Sequence[bytes] = records  # type: ignore[assignment]  # all of them are
+    else:
+        try:
+            payloads = list(map(to_payload, records))
+        except UnicodeEncodeError:
+            return _odd_run(records, positions, arrivals_s)
+    return Run(_ORIGIN, payloads, positions, arrivals_s), []
+
+
+def _odd_run(
+    records: Sequence[Record], positions: Numbered, arrivals_s: Same[float]
+) -> tuple[Run, list[BadRecord]]:
+    """Make a run whose payloads include text that has no form in UTF-8."""
+    payloads: list[bytes] = []
+    kept: list[int] = []
+    odd: list[tuple[int, str]] = []
+    for index, record in enumerate(records):
+        try:
+            payloads.append(to_payload(record))
+            kept.append(index)
+        except UnicodeEncodeError as error:
+            odd.append((index, f"the text has a lone surrogate at character {error.start}"))
+    whole = Run(_ORIGIN, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
+    bad = [BadRecord(whole.take([i]), Reason.NOT_UTF8, detail) for i, detail in odd]
+    return replace(whole.take(kept), payloads=payloads), bad
+
+
+def first_unfit(records: Sequence[object]) -> int:
+    """Give the index of the first that cannot be a payload."""
+    for index, record in enumerate(records):
+        try:
+            to_payload(record)
+        except TypeError:
+            return index
+        except UnicodeEncodeError:
+            continue  # a bad record, but one
+    return 0
+
+
+def slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+    """Cut records into slices of about 1 MiB, as far as their sizes are known."""
+    rest = iter(records)
+    while part := list(islice(rest, RUN_RECORDS)):
+        sizes = [len(record) for record in part if isinstance(record, str | bytes)]
+        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else DICT_BYTES
+        step = max(1, RUN_BYTES // mean_bytes)
+        for start in range(0, len(part), step):
+            yield part[start : start + step]

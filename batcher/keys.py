@@ -146,8 +146,6 @@ def key_of(batch: Batch, name: str, settings: Settings) -> str:
         file = f"{name}{QUARANTINE_SUFFIX}"
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
-        if not any(folders) and name.startswith("_"):  # right under the root these are batcher's
-            name = f"%5F{name[1:]}"
         file = f"{name}{EXTENSIONS[Format(settings.format)]}{SUFFIXES[settings.compression]}"
     return "/".join(filter(None, [settings.root, *folders, file]))
 
@@ -158,8 +156,14 @@ def start_of(root: str) -> str:
 
 
 def stem(*names: str) -> str:
-    """Join the names that an event gives for queue, stream and shard into the start of a name."""
-    return _shortened("-".join(quoted(name) for name in names if name), LONGEST_STEM_BYTES)
+    """Join the names that an event gives for queue, stream and shard into the start of a name.
+
+    Hive, Spark and Athena pass over files whose names start with `_` or `.`: these are encoded.
+    """
+    joined = "-".join(quoted(name) for name in names if name)
+    if joined.startswith(("_", ".")):
+        joined = f"%{ord(joined[0]):02X}{joined[1:]}"
+    return _shortened(joined, LONGEST_STEM_BYTES)
 
 
 def _shortened(name: str, most_bytes: int) -> str:

@@ -39,6 +39,9 @@ def _dict_to_json(record: dict[str, Any]) -> bytes:
     except RecursionError:
         msg = "a record is nested too deep to be written as JSON"
         raise TypeError(msg) from None
+    except ValueError as error:  # it holds itself
+        msg = f"a record cannot be written as JSON: {error}"
+        raise TypeError(msg) from None
 
 
 def _has_nan(record: object) -> bool:

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from batcher.keys import Format
+from batcher.keys import Format, digest_of
+from batcher.partition import DIGEST_DIGITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,9 @@ LAST = "batcher-last"
 DIGEST = "batcher-digest"
 BYTES = "batcher-bytes"
 CRC32 = "batcher-crc32"
+LONGEST_POSITION_BYTES = 320
+"""Of `batcher-first` and of `batcher-last`: with them, what is the user's (1,024) fits in 2 KB."""
+KEPT_CHARACTERS = 20
 _COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
 _PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
 
@@ -74,9 +78,15 @@ def metadata(
 
 
 def _ascii(position: str) -> str:
-    """Percent-encode what a header cannot hold: a file's name may have anything in it."""
-    return (
-        position
-        if position.isascii() and position.isprintable()
-        else quote(position, errors="surrogatepass")
-    )
+    """Percent-encode what a header cannot hold: a file's name may have anything in it.
+
+    Of what is too long the end stays, with the line's number, after a digest of the whole: S3
+    takes 2 KB of metadata, the user's included.
+    """
+    whole = position
+    if not (position.isascii() and position.isprintable()):
+        whole = quote(position, errors="surrogatepass")
+    if len(whole) <= LONGEST_POSITION_BYTES:
+        return whole
+    end = quote(position[-KEPT_CHARACTERS:], safe="/:", errors="surrogatepass")
+    return f"~{digest_of([position])[:DIGEST_DIGITS]}~{end}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
@@ -38,8 +39,14 @@ def transformed(run: Run, transform: Transform) -> Checked:
                 payloads.append(to_payload(new))
                 kept.append(index)
         except Exception as error:  # noqa: BLE001  # whatever the user's code raises is the answer
-            raised = f"transform raised {type(error).__name__}: {error}"[:_SHOWN_CHARACTERS]
-            detail = raised.encode("utf-8", "backslashreplace").decode()
-            bad.append(BadRecord(run.take([index]), Reason.TRANSFORM, detail))
+            bad.append(BadRecord(run.take([index]), Reason.TRANSFORM, _told(error)))
     good = replace(run.take(kept), payloads=payloads)
     return Checked(good, bad, run.take(left_out) if left_out else None)
+
+
+def _told(error: Exception) -> str:
+    """Say what a transform raised; the error is its user's, and may not even tell itself."""
+    raised = f"transform raised {type(error).__name__}"
+    with suppress(Exception):
+        raised = f"{raised}: {error}"
+    return raised[:_SHOWN_CHARACTERS].encode("utf-8", "backslashreplace").decode()

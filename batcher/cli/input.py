@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import io
+import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +20,8 @@ STEP_BYTES = 32 * 1024
 PIPE_BYTES = 1024**2
 """What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""What pzstd and seekable files start with: a frame to be skipped. Source: RFC 8878, 3.1.2."""
 
 
 def open_input(name: str) -> IO[bytes]:
@@ -53,7 +57,7 @@ def decoded(raw: IO[bytes], count: Callable[[int], None]) -> IO[bytes]:
 
         open_gzip: Any = igzip.IGzipFile  # it has no types
         return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
-    if magic == ZSTD_MAGIC:
+    if magic == ZSTD_MAGIC or _SKIPPED.fullmatch(magic):
         try:
             from compression import zstd  # noqa: PLC0415  # from Python 3.14 on
         except ImportError:
@@ -67,6 +71,7 @@ def _opened(name: str) -> IO[bytes]:
     if name == STDIN:
         if is_stdin_closed():
             raise OSError(EBADF, STDIN_CLOSED)
+        os.set_blocking(sys.stdin.fileno(), True)  # or what has not come yet looks like an end
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     return Path(name).open("rb", buffering=0)
 

@@ -65,7 +65,7 @@ class Reader:
         self._queue: asyncio.Queue[Block | InputError | None] = asyncio.Queue()
         self._ahead_bytes = 0
         self._room = threading.Condition()
-        self._is_stopped = False
+        self._is_started = self._is_stopped = False
 
     def stop(self) -> None:
         """End the iteration, even while a read is waiting for a slow producer."""
@@ -77,15 +77,18 @@ class Reader:
         """Give the blocks in order.
 
         Raises:
-            InputError: an input ends early, is damaged, or cannot be read.
+            InputError: an input ends early, is damaged, or cannot be read; iterate again for the
+                inputs after it.
         """
         loop = asyncio.get_running_loop()
 
         def hand_over(item: Block | InputError | None) -> None:
             loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
-        # A daemon, for a read from a terminal or a pipe cannot be interrupted
-        threading.Thread(target=self._read_all, args=(hand_over,), daemon=True).start()
+        if not self._is_started:
+            self._is_started = True
+            # A daemon, for a read from a terminal or a pipe cannot be interrupted
+            threading.Thread(target=self._read_all, args=(hand_over,), daemon=True).start()
         while not self._is_stopped:
             item = await self._queue.get()
             if item is None or self._is_stopped:
@@ -117,17 +120,19 @@ class Reader:
         name = ""
         try:
             for name in self._inputs:
-                for block in self._read(name):
-                    self._wait_for_room(len(block.text))
-                    if self._is_stopped:
-                        return
-                    hand_over(block)
+                try:
+                    for block in self._read(name):
+                        self._wait_for_room(len(block.text))
+                        if self._is_stopped:
+                            return
+                        hand_over(block)
+                except InputError as error:
+                    hand_over(error)
             hand_over(None)
-        except InputError as error:
-            hand_over(error)
         except Exception as error:  # noqa: BLE001  # whoever waits for the next block must hear
             with suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 hand_over(InputError(f"{name}: {type(error).__name__}: {error}"))
+                hand_over(None)
 
     def _read(self, name: str) -> Iterator[Block]:
         """Cut one input into blocks that end with a newline."""

@@ -189,19 +189,26 @@ class _Write:
         self._report.seconds = time.monotonic() - started_s
 
     async def _feed(self, bar: Progress) -> None:
+        """Read all inputs; one that cannot be read to its end does not keep the others back."""
+        is_over = False
+        while not is_over:
+            try:
+                await self._submit(bar)
+                is_over = True
+            except InputError as error:
+                self._report.problems.append(str(error))
+
+    async def _submit(self, bar: Progress) -> None:
         """Submit block after block, as room comes."""
-        try:
-            async for block in self._reader:
-                run, bad = _run_of(block)
-                ticket = await self._batcher.submit_run(run, bad)
-                self._report.bad_lines += len(ticket.bad)
-                self._report.bad += ticket.bad[: SHOWN - len(self._report.bad)]
-                ticket.bad = ()  # or a file of bad lines would be held whole
-                self._tickets.append((_lines_of(block), ticket))
-                await self._hear_settled()
-                bar.show()
-        except InputError as error:
-            self._report.problems.append(str(error))
+        async for block in self._reader:
+            run, bad = _run_of(block)
+            ticket = await self._batcher.submit_run(run, bad)
+            self._report.bad_lines += len(ticket.bad)
+            self._report.bad += ticket.bad[: SHOWN - len(self._report.bad)]
+            ticket.bad = ()  # or a file of bad lines would be held whole
+            self._tickets.append((_lines_of(block), ticket))
+            await self._hear_settled()
+            bar.show()
 
     async def _drain(self, bar: Progress) -> None:
         """Write what is open; failures are told line by line, by the tickets."""

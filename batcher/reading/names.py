@@ -148,8 +148,6 @@ def read_name(key: str, root: str) -> Name:
             msg = f"no partition of batcher's has a folder {folder!r:.100}"
             raise ForeignError(msg)
     text, suffix = _divided(file)
-    if not salt_digits and not folders and text.startswith("%5F"):
-        text = f"_{text.removeprefix('%5F')}"  # right under the root `_` is batcher's own
     naming, stem, first, time_s = _read_form(text)
     if salt_digits and salt(text, 1 << len(salt_digits)) != salt_digits:
         msg = f"its name does not belong under the salt {salt_digits}"

@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -229,6 +230,9 @@ def translated(key: str) -> Iterator[None]:
         msg = f"cannot write {key}: {error.strerror}: check the folder and who may write to it"
         raise RejectedError(msg) from error
     except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            msg = f"cannot write {key}: the name is longer than this file system takes"
+            raise RejectedError(msg) from error
         msg = f"cannot write {key}: {error.strerror or error}: check the disk's space and health"
         raise RetryableError(msg) from error
 

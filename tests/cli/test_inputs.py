@@ -24,7 +24,12 @@ def landed(folder: Path) -> list[str]:
     return [gzip.decompress(path.read_bytes()).decode() for path in sorted(folder.rglob("*.gz"))]
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def skipped_first(data: bytes) -> bytes:
+    """Compress as pzstd does: a frame to be skipped, and then the one of data."""
+    return b"\x5e\x2a\x4d\x18\x04\x00\x00\x00size" + zstd.compress(data)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress, skipped_first])
 def test_a_mark_at_the_start_of_a_file_costs_no_record(
     tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:

@@ -162,6 +162,12 @@ async def test_a_folder_that_is_a_file_is_rejected(tmp_path: Path) -> None:
         await FileStore(tmp_path / "file").put("a.ndjson", b"x", ABOUT)
 
 
+async def test_a_name_that_no_file_can_have_is_rejected(store: FileStore) -> None:
+    """Or it would be tried for ever: no disk's space or health helps."""
+    with pytest.raises(RejectedError, match="longer than this file system takes"):
+        await store.put("x" * 300, b"1", ABOUT)
+
+
 async def test_an_upload_whose_creation_was_cancelled_leaves_no_file(
     kit: FileKit, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -371,6 +371,23 @@ def test_a_record_on_which_the_transform_raises_is_bad() -> None:
     assert bad.run.payloads == [b"1"]
 
 
+def test_an_error_that_cannot_tell_itself_is_told_by_its_name() -> None:
+    """It stops none of the good records, either."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            return self.args[0]  # type: ignore[no-any-return]  # what the test is about
+
+    def transform(payload: bytes) -> bytes:
+        if payload == b"1":
+            raise OddError(17)
+        return payload
+
+    changed = transformed(run_of(b"0", b"1", b"2"), transform)
+    assert good(changed) == [b"0", b"2"]
+    assert [bad.detail for bad in changed.bad] == ["transform raised OddError"]
+
+
 @pytest.mark.parametrize("gives", [7, [b"x"], bytearray(b"x"), {"a": object()}, "\ud800"])
 def test_a_record_for_which_the_transform_gives_no_record_is_bad(gives: object) -> None:
     """A wrong type, what JSON has no form for, or text that is none."""
@@ -410,6 +427,9 @@ def test_a_dict_that_json_has_no_form_for_is_the_callers_mistake() -> None:
     for _ in range(100_000):
         deep = {"a": deep}
     with pytest.raises(TypeError, match="too deep"):
+        to_payload(deep)
+    deep["itself"] = deep
+    with pytest.raises(TypeError):
         to_payload(deep)
 
 

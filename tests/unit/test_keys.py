@@ -120,12 +120,16 @@ def test_quarantine_has_a_folder_by_source_and_day_and_no_salt() -> None:
     )
 
 
-def test_a_queue_whose_name_starts_with_an_underscore_gives_a_name_of_data() -> None:
-    """SQS and Kinesis allow such names; without salt and partition they stand right under root."""
-    origin = Origin("sqs", Naming.MESSAGE_SET, stem("_jobs"))
+@pytest.mark.parametrize("fanout", [1, 16])
+@pytest.mark.parametrize("name", ["_jobs", ".jobs"])
+def test_a_queue_whose_name_starts_oddly_gives_a_file_that_all_readers_see(
+    name: str, fanout: int
+) -> None:
+    """SQS and Kinesis allow such names; Hive, Spark and Athena pass over files of these names."""
+    origin = Origin("sqs", Naming.MESSAGE_SET, stem(name))
     batch = batch_of(run_of(b"1", origin=origin, positions=["a"]))
-    made = key(batch, settings_of(root="r", fanout=1, partition_by=""))
-    assert not made.removeprefix("r/").startswith("_")
+    made = key(batch, settings_of(root="r", fanout=fanout, partition_by=""))
+    assert made.rpartition("/")[2].startswith(("%5Fjobs-", "%2Ejobs-"))
 
 
 @pytest.mark.parametrize(("fanout", "bits"), [(1, 0), (2, 1), (16, 4), (65_536, 16)])
@@ -165,7 +169,7 @@ def test_a_stem_is_joined_of_the_names_there_are() -> None:
     """Whatever an event says, no name leaves its folder."""
     assert stem("orders", "shardId-1") == "orders-shardId-1"
     assert stem("orders", "") == "orders"
-    assert stem("../a/b~\u00e9\n") == "..%2Fa%2Fb%7E%C3%A9%0A"
+    assert stem("../a/b~\u00e9\n") == "%2E.%2Fa%2Fb%7E%C3%A9%0A"
 
 
 def test_a_digest_is_of_the_positions_line_by_line() -> None:

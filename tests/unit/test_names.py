@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.keys import salt
+from batcher.keys import salt, stem
 from batcher.reading.names import Family, ForeignError, Name, read_name, stream_and_shard
 from batcher.run import Naming
 
@@ -85,10 +85,12 @@ def test_quarantine_is_read_with_its_source() -> None:
     assert name.first == int(NUMBER)
 
 
-def test_a_name_that_starts_with_an_underscore_is_read_right_under_the_root() -> None:
-    """There it is written escaped, for such names are batcher's own."""
-    name = read_name(f"%5Fx-1795417200000-{'ab' * 16}.ndjson", "")
-    assert name.stem == "_x"
+@pytest.mark.parametrize(("queue", "escaped"), [("_x", "%5Fx"), (".x", "%2Ex")])
+def test_a_queue_whose_name_starts_oddly_has_its_name_back(queue: str, escaped: str) -> None:
+    """Such names are written escaped, for many readers pass over files of these names."""
+    assert stem(queue) == escaped
+    name = read_name(f"{escaped}-1795417200000-{'ab' * 16}.ndjson", "")
+    assert name.stream_and_shard == (queue, "")
 
 
 def test_a_partition_may_start_with_an_underscore_under_a_salt() -> None:

@@ -72,6 +72,24 @@ def test_a_position_that_a_header_cannot_hold_is_percent_encoded(name: str, show
     )
 
 
+def test_a_long_position_keeps_its_end_within_what_a_header_takes() -> None:
+    """With the line's number; another long name has another digest."""
+    folder = "\u7530" * 300
+    shown = [
+        metadata(
+            batch_of(run_of(b"1", positions=[f"{start}{folder}/\u4e2d.ndjson:17"])), "", None, {}
+        )
+        for start in "ab"
+    ]
+    for each in shown:
+        assert each["batcher-first"].endswith("/%E4%B8%AD.ndjson:17")
+        assert len(each["batcher-first"]) <= 320
+    assert shown[0] != shown[1]
+    longest = "x" * 310 + ":1234567890"
+    batch = batch_of(run_of(b"1", positions=[longest[1:]]))
+    assert metadata(batch, "", None, {})["batcher-first"] == longest[1:]
+
+
 def test_a_file_whose_name_is_no_utf8_has_metadata() -> None:
     """Linux allows such names, and Python gives them with lone surrogates."""
     batch = batch_of(run_of(b"1", origin=QUEUE, positions=["\udcff:1"]))

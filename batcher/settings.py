@@ -59,8 +59,8 @@ class Settings:
     """What a user can choose; every fault is reported at once, as a `SettingsError`.
 
     Values may be given as text too, as the environment has them: `64MiB`, `true`, `{"team": "x"}`.
-    Peak memory is about `budget_bytes` + 100 MB for the interpreter and its libraries, however
-    long the input.
+    Peak memory is about `budget_bytes` + 100 to 190 MB, however long the input: the interpreter,
+    its libraries, and what the allocator keeps between buffers; see docs/design.md, "Memory".
     """
 
     bucket: str = describe("where objects go: an S3 bucket, or file:///folder", "")

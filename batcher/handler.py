@@ -125,12 +125,11 @@ class Handler:
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
             deadline_s = invocation.began_s + left_s - settings.deadline_margin_s
-        delivering = loop.create_task(self._deliver(found, settings, deadline_s))
         try:
-            delivered = loop.run_until_complete(delivering)
-        finally:
-            if delivering.cancel():  # after Ctrl-C: nothing of it runs in the next event
-                loop.run_until_complete(asyncio.wait([delivering]))
+            delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
+        except KeyboardInterrupt:
+            loop.run_until_complete(_end_tasks())  # nothing of it may run in the next event
+            raise
         invocation.failed = len(delivered.ledger)
         invocation.was_cut = delivered.was_cut
         log_outcome(found, delivered)
@@ -224,6 +223,15 @@ def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> di
             "quarantined": sum(r.records for r in delivered.receipts if r.quarantined),
         }
     return _answer([])
+
+
+async def _end_tasks() -> None:
+    """Cancel what runs on this loop, and wait until it has ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others)
 
 
 def _answer(identifiers: list[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TESTS ?= tests
-PYTEST ?= -n auto --maxprocesses 4 --dist loadfile
+PYTEST ?= -n 3 --dist loadfile  # much of it waits for servers
 
 .PHONY: test demo bench bench-full fuzz soak kill fix lint clean package deploy remove lock check-deploy
 

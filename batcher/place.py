@@ -21,6 +21,12 @@ def parse_destination(destination: str) -> dict[str, str]:
     raise SettingsError([fault])
 
 
+def show_place(bucket: str, root: str) -> str:
+    """Give a destination as users write it; see `parse_destination`."""
+    place = join_place(bucket, root)
+    return place if bucket.startswith("file:") else f"s3://{place}"
+
+
 def join_place(bucket: str, root: str) -> str:
     """Give what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
     return "/".join(filter(None, [bucket, root]))

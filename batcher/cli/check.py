@@ -19,7 +19,7 @@ from batcher.cli.flags import add_settings, flags_of, given_by
 from batcher.cli.interrupts import SIGNALLED
 from batcher.cli.said import say
 from batcher.errors import SettingsError
-from batcher.place import join_place
+from batcher.place import show_place
 from batcher.settings import PREFIX, Settings
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class _Check:
             return
         own = (looked.environ.get(f"{PREFIX}BUCKET", ""), looked.environ.get(f"{PREFIX}ROOT", ""))
         if own != (settings.bucket, settings.root):
-            found = f"the function writes to s3://{join_place(*own)}"
+            found = f"the function writes to {show_place(*own)}"
             do = f"what is looked at here is {_place_of(settings)}"
             self._report.add([warning("settings.destination", found, do)])
 
@@ -187,7 +187,7 @@ class _Check:
 
 
 def _place_of(settings: Settings) -> str:
-    return f"s3://{join_place(settings.bucket, settings.root)}"
+    return show_place(settings.bucket, settings.root)
 
 
 def _region_of(function: str) -> str | None:

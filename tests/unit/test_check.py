@@ -6,7 +6,6 @@ import gzip
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import pytest
 
@@ -19,8 +18,6 @@ from batcher.check import (
     Reason,
     check,
 )
-from batcher.payload import to_payload
-from batcher.transform import transformed
 from unit.examples import run_of, run_of_text
 
 LARGE = 10**9
@@ -325,120 +322,3 @@ def test_a_line_cannot_hold_a_newline(payload: bytes | str) -> None:
 def test_lines_of_text_are_good_as_they_are() -> None:
     """Nothing is encoded twice."""
     assert good(check_lines("a", "\u00e9")) == ["a", "\u00e9"]
-
-
-@pytest.mark.parametrize(
-    ("gives", "payload"),
-    [(b"new", b"new"), ("n\u00e9w", "n\u00e9w".encode()), ({"a": [1, None]}, b'{"a":[1,null]}')],
-)
-def test_a_transform_may_give_bytes_text_or_a_dict(gives: object, payload: bytes) -> None:
-    """What it gives stands in the record's place."""
-    changed = transformed(run_of(b"old", b"older"), lambda _: gives)  # type: ignore[arg-type, return-value]
-    assert good(changed) == [payload, payload]
-    assert changed.bad == []
-    assert changed.left_out is None
-
-
-def test_a_transform_is_given_bytes_always() -> None:
-    """Also where a source has text, a lone surrogate in it or not."""
-    seen: list[bytes] = []
-    transformed(run_of("\u00e9", "\ud800"), seen.append)
-    assert seen == [b"\xc3\xa9", b"\xed\xa0\x80"]
-
-
-def test_a_record_for_which_the_transform_gives_none_is_left_out() -> None:
-    """It is neither good nor bad, and the others keep their order."""
-    changed = transformed(run_of(b"0", b"1", b"2"), lambda p: None if p == b"1" else p)
-    assert good(changed) == [b"0", b"2"]
-    assert changed.left_out is not None
-    assert list(changed.left_out.positions) == ["1"]
-
-
-def test_a_record_on_which_the_transform_raises_is_bad() -> None:
-    """With what it raised, shortened, and the payload as it came."""
-
-    def transform(payload: bytes) -> bytes:
-        if payload == b"1":
-            raise ValueError("no " * 1000)
-        return payload
-
-    changed = transformed(run_of(b"0", b"1", b"2"), transform)
-    assert good(changed) == [b"0", b"2"]
-    (bad,) = changed.bad
-    assert bad.reason is Reason.TRANSFORM
-    assert bad.detail.startswith("transform raised ValueError: no no")
-    assert len(bad.detail) == 120
-    assert bad.run.payloads == [b"1"]
-
-
-def test_an_error_that_cannot_tell_itself_is_told_by_its_name() -> None:
-    """It stops none of the good records, either."""
-
-    class OddError(Exception):
-        def __str__(self) -> str:
-            return self.args[0]  # type: ignore[no-any-return]  # what the test is about
-
-    def transform(payload: bytes) -> bytes:
-        if payload == b"1":
-            raise OddError(17)
-        return payload
-
-    changed = transformed(run_of(b"0", b"1", b"2"), transform)
-    assert good(changed) == [b"0", b"2"]
-    assert [bad.detail for bad in changed.bad] == ["transform raised OddError"]
-
-
-@pytest.mark.parametrize("gives", [7, [b"x"], bytearray(b"x"), {"a": object()}, "\ud800"])
-def test_a_record_for_which_the_transform_gives_no_record_is_bad(gives: object) -> None:
-    """A wrong type, what JSON has no form for, or text that is none."""
-    changed = transformed(run_of(b"0"), lambda _: gives)  # type: ignore[arg-type, return-value]
-    assert only_bad(changed).reason is Reason.TRANSFORM
-
-
-def test_a_payload_is_text_bytes_or_a_dict() -> None:
-    """Text and bytes are records already and never encoded again."""
-    assert to_payload(b"a") == b"a"
-    assert to_payload('"\u00e9"') == b'"\xc3\xa9"'
-    assert to_payload({"a": "\u00e9"}) == b'{"a":"\xc3\xa9"}'
-    with pytest.raises(TypeError, match="a record is a dict, str or bytes, not list"):
-        to_payload([1])
-    with pytest.raises(UnicodeEncodeError):
-        to_payload("\ud800")
-
-
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_number_that_json_does_not_have_is_bad_in_a_dict_too(number: float) -> None:
-    """DESIGN 4 calls a NaN a bad record; it is never turned into null without a word."""
-    payload = to_payload({"x": number, "y": None})
-    assert only_bad(check_json(payload)).reason is Reason.NOT_JSON
-
-
-def test_null_in_a_dict_is_null() -> None:
-    """Also beside what only orjson can write."""
-    moment = datetime(2026, 11, 23, tzinfo=UTC)
-    assert to_payload({"x": None, "t": moment}) == b'{"x":null,"t":"2026-11-23T00:00:00+00:00"}'
-
-
-def test_a_dict_that_json_has_no_form_for_is_the_callers_mistake() -> None:
-    """It is told at once, where the caller stands."""
-    with pytest.raises(TypeError):
-        to_payload({"x": {1, 2}})
-    deep: dict[str, object] = {}
-    for _ in range(100_000):
-        deep = {"a": deep}
-    with pytest.raises(TypeError, match="too deep"):
-        to_payload(deep)
-    deep["itself"] = deep
-    with pytest.raises(TypeError):
-        to_payload(deep)
-
-
-@pytest.mark.parametrize("levels", [0, 300])
-def test_a_dict_that_is_json_is_a_record(levels: int) -> None:
-    """1,024 levels are allowed, and whole numbers have no limit, as in text."""
-    record: dict[str, object] = {"n": 2**64}
-    if levels:
-        record = {"n": 1}
-    for _ in range(levels):
-        record = {"a": record}
-    assert to_payload(record)

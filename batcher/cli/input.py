@@ -58,10 +58,7 @@ def decoded(raw: IO[bytes], count: Callable[[int], None]) -> IO[bytes]:
         open_gzip: Any = igzip.IGzipFile  # it has no types
         return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
     if magic == ZSTD_MAGIC or _SKIPPED.fullmatch(magic):
-        try:
-            from compression import zstd  # noqa: PLC0415  # from Python 3.14 on
-        except ImportError:
-            from backports import zstd  # noqa: PLC0415
+        from batcher.zstd import zstd  # noqa: PLC0415  # as above
 
         return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
     return file

@@ -49,13 +49,16 @@ def parse_time(text: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    moment = datetime.fromisoformat(text)
+    return _in_utc(datetime.fromisoformat(text))
+
+
+def _in_utc(moment: datetime) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _seconds(value: str | datetime, now_s: float) -> float:
     if isinstance(value, datetime):
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
+        return _in_utc(value)
     if ago := _AGO.fullmatch(value.strip()):
         return now_s - float(ago[1]) * _UNITS_S[ago[2]]
     return parse_time(value.strip())

@@ -103,7 +103,7 @@ class FileStore:
         path, beside = self._path(key), meta_path(self.folder, key)
         stored = Stored(secrets.token_hex(16), temporary.stat().st_size, dict(about.metadata))
         beside.parent.mkdir(parents=True, exist_ok=True)
-        meta_temporary = beside.with_name(f".{secrets.token_hex(8)}.tmp")
+        meta_temporary = _temporary_for(beside)
         meta = {
             "etag": stored.etag,
             "content_type": about.content_type,
@@ -139,7 +139,7 @@ class FileStore:
         return self.folder / key
 
     def _temporary(self, key: str) -> Path:
-        return self._path(key).parent / f".{secrets.token_hex(8)}.tmp"
+        return _temporary_for(self._path(key))
 
 
 class FileUpload:
@@ -191,13 +191,17 @@ def meta_path(folder: Path, key: str) -> Path:
     return folder / META / f"{key}.json"
 
 
+def _temporary_for(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(8)}.tmp")
+
+
 def _forget(beside: Path) -> None:
     """Empty what stands beside a body that is about to be replaced.
 
     A crash then leaves the new body without a digest, never with the old one's; a retry of either
     set replaces it.
     """
-    empty = beside.with_name(f".{secrets.token_hex(8)}.tmp")
+    empty = _temporary_for(beside)
     empty.write_bytes(b"{}")
     _sync(empty)
     empty.replace(beside)

@@ -44,17 +44,21 @@ def flight_of(budget: Budget, size: int) -> Flight:
     return flight
 
 
+async def is_stuck(writer: Writer, flight: Flight, error: RetryableError) -> bool:
+    """Write a flight, which then is over; say whether the write did not come to an end."""
+    writing = asyncio.ensure_future(writer.write(flight))
+    await turns(BOUND_TURNS)
+    has_not_ended = not writing.done()
+    writing.cancel()
+    await asyncio.wait([writing])
+    flight.fail(error)
+    return has_not_ended
+
+
 async def assert_good_as_new(writer: Writer, inner: MemoryStore, budget: Budget) -> None:
     """All its slots are there: a write that needs each of them ends, and leaves nothing."""
     inner.objects.clear()
-    after = flight_of(budget, 16)
-    writing = asyncio.ensure_future(writer.write(after))
-    await turns(BOUND_TURNS)
-    is_stuck = not writing.done()
-    writing.cancel()
-    await asyncio.wait([writing])
-    after.fail(RetryableError("done with"))
-    assert not is_stuck
+    assert not await is_stuck(writer, flight_of(budget, 16), RetryableError("done with"))
     assert inner.uploads == set()
     assert budget.held_bytes == 0
     inner.objects.clear()
@@ -96,14 +100,7 @@ async def test_a_writer_is_as_good_as_new_after_a_failed_part(
     budget = Budget(IN_PARTS.budget_bytes)
     for _ in range(concurrency):
         store.before = fail
-        cut = flight_of(budget, 16)
-        writing = asyncio.ensure_future(writer.write(cut))
-        await turns(BOUND_TURNS)
-        is_stuck = not writing.done()
-        writing.cancel()
-        await asyncio.wait([writing])
-        cut.fail(RetryableError("failed"))
-        assert not is_stuck
+        assert not await is_stuck(writer, flight_of(budget, 16), RetryableError("failed"))
     store.before = yielding
     await assert_good_as_new(writer, inner, budget)
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from batcher import __version__
 from batcher.cli.exits import NOT_DURABLE, WRONG_USAGE
-from batcher.cli.interrupts import SIGNALLED, STOPPED, ending_at_once
+from batcher.cli.interrupts import SIGNALLED, STOPPED, ending_at_once, never_dropped
 from batcher.cli.said import say, warnings_said
 from batcher.cli.streams import with_streams
 from batcher.errors import BatcherError, SettingsError
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ending_at_once():
             arguments = _parser(given := sys.argv[1:] if argv is None else argv).parse_args(given)
-        with warnings_said():
+        with warnings_said(), never_dropped():
             return int(arguments.run(arguments))
     except SettingsError as error:
         say("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from batcher.cli.said import say
 STOPPED = "stopped before the end"
 SIGNALLED = 128
 """A signal's exit code, less its number."""
+AGAIN_S = 0.01
+"""Until a dropped Ctrl-C comes again: a callback takes less."""
 
 
 @contextmanager
@@ -32,6 +35,34 @@ def ending_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def never_dropped() -> Iterator[None]:
+    """Let Ctrl-C come again where Python drops it, and prints a traceback, as of a bug.
+
+    What is raised in a weak reference's callback or in a `__del__` goes no further.
+    Source: https://docs.python.org/3/library/sys.html#sys.unraisablehook
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    told = sys.unraisablehook
+
+    def hear(dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            told(dropped)
+
+    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = told
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class TwoSignals:

@@ -1,8 +1,10 @@
-"""Signals that come before a command is ready for them: one line or none, and a signal's code."""
+"""Signals that come before a command is ready for them, or in a callback: one line, and a code."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,33 @@ def test_sigterm_while_the_client_is_imported_ends_without_a_word(tmp_path: Path
     done = run_in_shell(["write", "-", "s3://bucket/root"], environ=ENVIRON, paths=(tmp_path,))
     assert done.returncode == -signal.SIGTERM
     assert (done.stdout, done.stderr) == ("", "")
+
+
+DROPPED = """
+import signal, sys, time
+from batcher.cli import ddl, main
+
+class Callback:
+    def __init__(self, raised): self.raised = raised
+    def __del__(self): self.raised()
+
+def run(_):
+    Callback(lambda: 1 / 0)
+    Callback(lambda: signal.raise_signal(signal.SIGINT))
+    time.sleep(60)
+
+ddl.run = run
+sys.exit(main(["ddl", "--engine", "duckdb", "s3://bucket/root"]))
+"""
+"""A command that Ctrl-C meets in a callback, where what is raised goes no further."""
+
+
+def test_ctrl_c_in_a_callback_of_pythons_is_heard_all_the_same() -> None:
+    """Python would print a traceback and go on for a minute; of other errors it still tells."""
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("batcher: stopped")
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr

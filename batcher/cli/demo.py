@@ -24,6 +24,7 @@ from batcher.errors import BatcherError
 BUCKET, ROOT = "batcher-demo", "webhooks"
 NOT_ACCOUNTED = 1
 EXTRAS = {"rich", "duckdb"}
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,11 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; give its exit code."""
     stopped_by: list[signal.Signals] = []
     try:
-        with _stoppable(stopped_by):
-            code = _run(arguments)
+        with _stoppable(stopped_by), ExitStack() as exits:
+            try:
+                code = _run(arguments, exits)
+            finally:
+                _only_noted(stopped_by)
         if not stopped_by:
             return code
-        message, code = _stopped(stopped_by)  # Python drops what is raised in some callbacks
+        message, code = _stopped(stopped_by)
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:
@@ -77,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     from rich.console import Console  # noqa: PLC0415  # an extra
 
     from batcher.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
@@ -86,22 +90,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
     console = Console()
     logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables tell it
-    with ExitStack() as exits:
-        folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
-        if not arguments.keep:
-            exits.callback(shutil.rmtree, folder, ignore_errors=True)
-        name, root = exits.enter_context(_destination(arguments))
-        introduce(console, name, root, arguments.s3)
-        bucket = Bucket(name)
-        exits.callback(bucket.close)
-        with working(Console(stderr=True)) as say:
-            outcomes = [
-                run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
-                for source in SOURCES
-            ]
-        is_whole = show(outcomes, console)
-        if arguments.keep:
-            console.print(f"What was read back is kept in {folder}", soft_wrap=True)
+    folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
+    if not arguments.keep:
+        exits.callback(shutil.rmtree, folder, ignore_errors=True)
+    name, root = exits.enter_context(_destination(arguments))
+    introduce(console, name, root, arguments.s3)
+    bucket = Bucket(name)
+    exits.callback(bucket.close)
+    with working(Console(stderr=True)) as say:
+        outcomes = [
+            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
+            for source in SOURCES
+        ]
+    is_whole = show(outcomes, console)
+    if arguments.keep:
+        console.print(f"What was read back is kept in {folder}", soft_wrap=True)
     return DONE if is_whole else NOT_ACCOUNTED
 
 
@@ -131,8 +134,19 @@ class _UsageError(BatcherError):
 
 def _stopped(by: list[signal.Signals]) -> tuple[str, int]:
     """Give what is said, and the exit code."""
-    number = by[-1] if by else signal.SIGINT
+    number = by[0] if by else signal.SIGINT
     return f"stopped by {number.name}", SIGNALLED + number
+
+
+def _only_noted(stopped_by: list[signal.Signals]) -> None:
+    """Let signals interrupt nothing any more: the server is stopped and files are removed.
+
+    Args:
+        stopped_by: the signal is appended.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in STOPPING:
+            signal.signal(number, lambda number, _: stopped_by.append(signal.Signals(number)))
 
 
 @contextmanager
@@ -158,9 +172,11 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         signal.default_int_handler(number, frame)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    # Ignored in what a script has started with `&`, but then SIGTERM would do nothing as well
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, interrupt)
+    # SIGINT is ignored in what a script has started with `&`, but SIGTERM needs it
+    before = {
+        number: signal.signal(number, interrupt if number == signal.SIGINT else stop)
+        for number in STOPPING
+    }
     try:
         yield
     finally:

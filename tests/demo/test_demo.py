@@ -353,3 +353,31 @@ def test_a_signal_stops_the_server_and_leaves_no_files(
         check=True,
     )
     assert str(folder) not in servers.stdout
+
+
+CLEANED = """
+import shutil, signal, sys
+from batcher.cli import main
+
+def remove(*words, removing=shutil.rmtree, **named):
+    signal.raise_signal(signal.SIGINT)
+    removing(*words, **named)
+
+shutil.rmtree = remove
+sys.exit(main(["demo", "--s3", "not-a-url", "--bucket", "bucket"]))
+"""
+"""A demo that ends at once, for it is given no endpoint, and hears Ctrl-C as it cleans up."""
+
+
+def test_a_signal_during_the_clean_up_leaves_no_files(tmp_path: Path) -> None:
+    """What is the demo's answer stays it."""
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", CLEANED],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("batcher demo: --s3 is an endpoint")
+    assert not list(tmp_path.iterdir())

@@ -93,6 +93,10 @@ class Proxy:
         """Take connections again, on the same port."""
         self._wait_for(self._come_back())
 
+    def hang_up(self) -> None:
+        """Close idle connections, as S3 does after some seconds; clients have noticed it then."""
+        self._wait_for(self._hang_up())
+
     def release(self) -> list[int]:
         """Send what was held to the server, and give the status of each answer."""
         held, self._held = self._held, []
@@ -127,6 +131,12 @@ class Proxy:
             await asyncio.wait(list(self._connections))
         for _ in range(TURNS):  # an aborted connection is closed in a later turn
             await asyncio.sleep(0)
+
+    async def _hang_up(self) -> None:
+        for writer in self._connections.values():
+            writer.write_eof()
+        if self._connections:
+            await asyncio.wait(list(self._connections))
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._serve(reader, writer))

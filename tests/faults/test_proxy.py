@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -161,3 +162,18 @@ def test_a_proxy_that_is_away_refuses_and_comes_back_at_its_port(direct: Direct)
     proxy.come_back()
     socket.create_connection((HOST, proxy.port), timeout=5).close()
     kept.close()
+
+
+async def test_a_proxy_that_hangs_up_waits_until_clients_have_noticed(direct: Direct) -> None:
+    """An end of the stream and no reset; new connections are taken all the while."""
+    proxy, _, _ = direct
+    reader, writer = await asyncio.open_connection(HOST, proxy.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+    hanging_up = asyncio.create_task(asyncio.to_thread(proxy.hang_up))
+    await reader.read()  # until the end of the stream
+    assert not hanging_up.done()
+    writer.close()
+    await hanging_up
+    _, other = await asyncio.open_connection(HOST, proxy.port)
+    other.close()

@@ -13,7 +13,8 @@ from faults.lab import Lab
 from faults.script import ALWAYS, DENIED, LATE_STALL, SLOW_DOWN, STALL, Fault, Rule
 from handler.harness import DONE, Environments, answered
 
-SHORT = FakeContext(left_ms=800)
+SHORT = FakeContext(left_ms=2_500)
+"""Time enough to come to the fault on a busy machine, and no more to wait for than that."""
 LONG = FakeContext(left_ms=60_000)
 SOURCES = pytest.mark.parametrize("make", [sqs, kinesis])
 HANGING = pytest.mark.parametrize("fault", [STALL, LATE_STALL], ids=str)

@@ -31,7 +31,8 @@ from faults.script import (
 from handler.harness import DONE, Environments, answered
 
 SOURCES = pytest.mark.parametrize("make", [sqs, kinesis])
-SHORT = FakeContext(left_ms=800)
+SHORT = FakeContext(left_ms=2_500)
+"""Time enough to come to the fault on a busy machine, and no more to wait for than that."""
 ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 
 

@@ -41,7 +41,7 @@ def test_a_busy_prefix_takes_no_slot_while_it_waits(lab: Lab, environments: Envi
     handle = environments.keep(make_handler(settings))  # with the waits that users have
     assert handle(sqs("warm", first=9), None) == DONE
     lab.proxy.follow(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
-    answer = handle(sqs("b0", "b1", "b2", "b3", "good"), FakeContext(left_ms=1_500))
+    answer = handle(sqs("b0", "b1", "b2", "b3", "good"), FakeContext(left_ms=4_000))
     assert numbers(lab) == [4, 9]
     assert answer == answered("m0", "m1", "m2", "m3")
 

@@ -75,10 +75,10 @@ def play(case: Case) -> Summary:
     """Play one case."""
     model = Model(case)
     minutes = model.play()
-    delivered = [writer.delivered for writer in model.writers]
+    delivered = sum(writer.delivered for writer in model.writers)
     waiting = model.waiting()
     arrived = sum(one.arrived for one in minutes) + model.unfinished.arrived
-    lost = arrived - sum(delivered) - waiting
+    lost = arrived - delivered - waiting
     return Summary(case, minutes, tuple(model.s3.splits), waiting, lost)
 
 

@@ -91,4 +91,4 @@ def _prefix(rule: Rule) -> str:
 
 
 def _shown(root: str) -> str:
-    return f"{root}/" if root else "the bucket"
+    return start_of(root) or "the bucket"

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from types import FrameType
 from uuid import uuid4
 
 from batcher.cli.exits import DONE, WRONG_USAGE
-from batcher.cli.interrupts import SIGNALLED
+from batcher.cli.interrupts import SIGNALLED, can_hear
 from batcher.demo.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
 from batcher.errors import BatcherError
 
@@ -144,7 +143,7 @@ def _only_noted(stopped_by: list[signal.Signals]) -> None:
     Args:
         stopped_by: the signal is appended.
     """
-    if threading.current_thread() is threading.main_thread():
+    if can_hear():
         for number in STOPPING:
             signal.signal(number, lambda number, _: stopped_by.append(signal.Signals(number)))
 
@@ -158,7 +157,7 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
     Args:
         stopped_by: the signal is appended.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not can_hear():
         yield
         return
 

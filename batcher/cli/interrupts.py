@@ -19,6 +19,11 @@ AGAIN_S = 0.01
 """Until a dropped Ctrl-C comes again: a callback takes less."""
 
 
+def can_hear() -> bool:
+    """Say whether this thread may choose what signals do: the main one alone may."""
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def ending_at_once() -> Iterator[None]:
     """Let Ctrl-C end the program without a detour while modules are imported.
@@ -26,8 +31,7 @@ def ending_at_once() -> Iterator[None]:
     That takes up to a second, and what is raised meanwhile is lost, now and then, in callbacks of
     Python's own. Where Ctrl-C is ignored or has an answer already, nothing is changed.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not can_hear() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     signal.signal(signal.SIGINT, _end)
@@ -44,7 +48,7 @@ def never_dropped() -> Iterator[None]:
     What is raised in a weak reference's callback or in a `__del__` goes no further.
     Source: https://docs.python.org/3/library/sys.html#sys.unraisablehook
     """
-    if threading.current_thread() is not threading.main_thread():
+    if not can_hear():
         yield
         return
     told = sys.unraisablehook

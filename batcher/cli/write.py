@@ -190,13 +190,13 @@ class _Write:
 
     async def _feed(self, bar: Progress) -> None:
         """Read all inputs; one that cannot be read to its end does not keep the others back."""
-        is_over = False
-        while not is_over:
+        while True:
             try:
                 await self._submit(bar)
-                is_over = True
             except InputError as error:
                 self._report.problems.append(str(error))
+            else:
+                return
 
     async def _submit(self, bar: Progress) -> None:
         """Submit block after block, as room comes."""

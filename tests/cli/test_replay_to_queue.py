@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from hashlib import md5
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from secrets import token_hex
-from threading import Thread
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from batcher.cli import main
+from checking.serving import Stub
 from cli.replaying import lines_in, told, write
 from contract.servers import Moto
 
@@ -122,19 +122,13 @@ def test_who_may_only_send_sends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The permission to look at the queue is not needed."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
-        monkeypatch.setenv(name, "stand-in")
     write("file://out")
     capsys.readouterr()
-    with HTTPServer(("127.0.0.1", 0), OneAction) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        endpoint = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", endpoint)
-        url = f"{endpoint}/123456789012/queue"
+    with Stub(OneAction, "AWS_ENDPOINT_URL_SQS", "us-east-1") as server:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        url = f"{server.environ['AWS_ENDPOINT_URL_SQS']}/123456789012/queue"
         code = main(["replay", "file://out", "--to-queue", url, "--json"])
-        server.shutdown()
-        thread.join()
     summary, messages = told(capsys)
     assert (code, summary["records"]) == (0, 2), messages
 

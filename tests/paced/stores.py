@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 ROOT = "events"
 ANSWER_S = 0.02
+BUSY = ThrottledError("503 SlowDown")
 
 
 def played(program: Coroutine[Any, Any, T]) -> T:

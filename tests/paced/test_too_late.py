@@ -9,9 +9,7 @@ import pytest
 from batcher.errors import RetryableError, ThrottledError, TooLateError
 from batcher.stores.line import Line, Place
 from fakes import Call, nothing
-from paced.stores import ANSWER_S, Limited, key, now, outcomes, paced, played, put
-
-BUSY = ThrottledError("503 SlowDown")
+from paced.stores import ANSWER_S, BUSY, Limited, key, now, outcomes, paced, played, put
 
 
 def test_what_cannot_be_sent_in_time_is_handed_back_at_once() -> None:

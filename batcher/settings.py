@@ -8,21 +8,39 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from batcher.errors import SettingsError
-from batcher.keys import MAX_KEY_BYTES, Format, longest_key_bytes
-from batcher.partition import Template
-from batcher.parts import MAX_PART_BYTES, MIN_PART_BYTES
-from batcher.units import parse_size
+from batcher.keys.names import Format, longest_key_bytes
+from batcher.keys.partition import Template
+from batcher.limits import (
+    MAX_KEY_BYTES,
+    MAX_PART_BYTES,
+    MAX_TAGS,
+    MAX_USER_METADATA_BYTES,
+    MIN_PART_BYTES,
+)
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNORECASE)
+
+
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
 
 MIB = 1024 * 1024
+
+
 PREFIX = "BATCHER_"
+
+
 MAX_FANOUT = 65_536
-MAX_TAGS = 10  # Source: Amazon S3 user guide, object tags
-MAX_USER_METADATA_BYTES = 1_024  # S3 takes 2 KB of user metadata; the rest is batcher's own
+
+
 DERIVED: Any = None
 """The default of a setting that follows from other settings."""
 
+
 LEVELS = {"none": (0, 0, 0), "gzip": (0, 1, 9), "zstd": (-7, 1, 19)}
 """Lowest, default and highest level. gzip 0 to 3 are ISA-L's, 4 to 9 zlib's."""
+
+
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "format": tuple(Format),
     "compression": tuple(LEVELS),
@@ -30,7 +48,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "engine": ("aioboto3", "obstore"),
     "sse": ("AES256", "aws:kms", "aws:kms:dsse"),
 }
+
+
 SIZES = {"max_bytes", "multipart_threshold", "part_size", "budget_bytes"}
+
+
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "max_bytes": (1, 5 * 1024**4),
     "max_records": (1, 10**9),
@@ -44,8 +66,14 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "budget_bytes": (1, 1024**4),
     "deadline_margin_s": (0, 900),
 }
+
+
 LONGEST_BITS = 64
+
+
 MEMORY_DIGITS = 9
+
+
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 
 
@@ -341,3 +369,25 @@ def _fit_faults(settings: Settings) -> list[str]:
             f"so shorten them by {longest - MAX_KEY_BYTES}"
         )
     return faults
+
+
+def parse_size(value: object) -> int:
+    """Give the bytes of `64MiB` (binary), `10MB` (decimal), `4096` or a whole number.
+
+    Raises:
+        ValueError: it is none of these, or not a whole number of bytes.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if match is None or (match[3] and not match[2]):
+        msg = f"expected a size such as 64MiB, 10MB or bytes, got {value!r}"
+        raise ValueError(msg)
+    base = 1024 if match[3] else 1000
+    from fractions import Fraction  # noqa: PLC0415  # sizes come as text seldom
+
+    size = Fraction(match[1]) * base ** _POWERS[match[2].lower()]
+    if size.denominator != 1:
+        msg = f"{value!r} is not a whole number of bytes"
+        raise ValueError(msg)
+    return int(size)

@@ -18,12 +18,12 @@ from statistics import median
 from typing import Any
 
 import orjson
-from importtime import breakdown
-from installed import IN_RUNTIME, needed, owners, size_bytes
-from report import Bar, Chart, Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
 
 from events import make_event
+from importtime import breakdown
+from package_sizes import IN_RUNTIME, needed, owners, size_bytes
+from report import Bar, Chart, Result, Table, arguments, chosen, finish, ratio, start
+from sink_environment import Stage, stage
 
 RECORD_BYTES = 1024
 TARGET = 0.3
@@ -39,7 +39,7 @@ class Contender:
     """One handler, and what it took, round by round."""
 
     name: str
-    """In `cold.py`."""
+    """In `coldstart_process.py`."""
     label: str
     needs: str
     """The module that must be installed."""
@@ -83,7 +83,13 @@ def contenders() -> list[Contender]:
 
 def command(contender: Contender, event_file: Path, *options: str) -> list[str]:
     """Give the command of one cold start."""
-    return [sys.executable, *options, str(HERE / "cold.py"), contender.name, str(event_file)]
+    return [
+        sys.executable,
+        *options,
+        str(HERE / "coldstart_process.py"),
+        contender.name,
+        str(event_file),
+    ]
 
 
 def run_cold(contender: Contender, shared: Stage, event_file: Path) -> dict[str, Any]:

@@ -13,12 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from invocations import Invocation, sqs
-from report import Result, Table, arguments, chosen, finish, ratio, size, start
-from stage import Stage, stage
-from turns import Contender, drive
-
-from batcher.planning.prices import (
+from batcher.tools.plan.prices import (
     DATED,
     FIREHOSE_GB,
     LAMBDA_GB_S,
@@ -29,7 +24,11 @@ from batcher.planning.prices import (
     lambda_dollars,
     sqs_dollars,
 )
-from batcher.planning.quotas import CORE_MB
+from batcher.tools.plan.quotas import CORE_MB
+from handler_invocations import Invocation, sqs
+from interleave import Contender, drive
+from report import Result, Table, arguments, chosen, finish, ratio, size, start
+from sink_environment import Stage, stage
 
 RECORD_SIZES = (200, 1024, 20 * 1024)
 S3_WAIT_S = 0.050
@@ -37,7 +36,7 @@ S3_WAIT_S = 0.050
 TB = 1e12
 BILLION = 1e9
 NOTES = (
-    f"prices: {REGION}, as known on {DATED}: see batcher/planning/prices.py. No free tier.",
+    f"prices: {REGION}, as known on {DATED}: see batcher/tools/plan/prices.py. No free tier.",
     (
         f"Lambda: {CORE_MB:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
         f" Lambda's runtime client does + {S3_WAIT_S * 1e3:.0f} ms of waiting for S3. Full events."

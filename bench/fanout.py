@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 from statistics import median
 
-from child import Child
+from child_process import Child
+from interleave import Contender, drive
+from partitioned_events import OBJECT_RECORDS, make_tenants
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
-from tenants import OBJECT_RECORDS, make_tenants
-from turns import Contender, drive
+from sink_environment import Stage, stage
 
 OBJECTS = (1, 4, 16, 64, 256, 1024)
 SHORT_OBJECTS = (1, 64)
@@ -62,7 +62,7 @@ def measure(objects: int, names: Sequence[str], rounds: int, where: Stage) -> li
         for name in names:
             bucket = f"{name}-{objects}"
             given = (name, bucket, str(objects), str(CONCURRENCY))
-            child = children.enter_context(Child("fan.py", *given, env=where.env))
+            child = children.enter_context(Child("fanout_process.py", *given, env=where.env))
             contenders.append(Contender(name, child, bucket))
         for contender in contenders:
             contender.child.greeting()

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cold import ENDS, STARTS
+from coldstart_process import ENDS, STARTS
 
 if TYPE_CHECKING:
     from report import Cell

@@ -18,15 +18,15 @@ from dataclasses import dataclass, field
 from math import erfc, sqrt
 from statistics import median
 
-from report import Cell, Ratio, Result, Table, arguments, chosen, finish, start
-from stage import stage
-from wrappers import cpu_us
-
-from batcher.batch import Batch, Route
-from batcher.keys import FreshNames, key_of, name_of
-from batcher.run import Naming, Origin
+from batcher.batching.batch import Batch, Route
+from batcher.keys.names import FreshNames
+from batcher.records.chunk import Naming, Origin
 from batcher.settings import Settings
-from batcher.stores.s3 import S3Store
+from batcher.stores.s3.store import S3Store
+from batcher.writing.object import key_of, name_of
+from report import Cell, Ratio, Result, Table, arguments, chosen, finish, start
+from sink_environment import stage
+from wrappers import cpu_us
 
 KEYS, SHORT_KEYS = 10_000_000, 400_000
 FANOUTS = (2, 16, 256, 65_536)

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from command import run
 from isal import isal_zlib
-from lines import MIB, Lines, write_lines, write_partitioned
+
+from line_files import MIB, Lines, write_lines, write_partitioned
+from measured_command import run
 from report import Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
+from sink_environment import Stage, stage
 from stream import MEMORY_TARGET_MB, proven_bytes
-from streams import batcher_write
+from stream_commands import batcher_write
 
 SIZES_MIB, SHORT_SIZES_MIB = (16, 64, 256, 1024), (16, 96, 192)
 BUDGETS_MIB, SHORT_BUDGETS_MIB = (8, 16, 64, 256), (16, 64)

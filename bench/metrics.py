@@ -19,18 +19,17 @@ from math import ceil
 from statistics import median
 
 import orjson
-from entries import ENGINES
-from invoker import FreshEvents
-from report import Ratio, Result, Table, arguments, chosen, finish, ratio, size, start
-from stage import stage
 
-from batcher import logs
-from batcher.counts import Counts
-from batcher.handler import Handler
-from batcher.metrics import Invocation
-from batcher.reporter import Reporter
+from batcher.handler import Handler, logs
+from batcher.handler.emf import Invocation
+from batcher.handler.telemetry import Reporter
 from batcher.settings import Settings
+from batcher.writing.stats import Counts
+from contenders import ENGINES
 from events import make_event
+from handler_process import FreshEvents
+from report import Ratio, Result, Table, arguments, chosen, finish, ratio, size, start
+from sink_environment import stage
 
 CASES = (("sqs", 1024, 10_000), ("sqs", 200, 10_000), ("kinesis", 1024, 10_000), ("sqs", 1024, 100))
 """Source, bytes of a record, and the most records; Lambda hands over 6 MB at most."""

@@ -1,9 +1,9 @@
 """Pacing: how much of a limit a prefix the writer uses, told the limit and not, in real time.
 
 A proxy before a real S3 server (SeaweedFS) takes 50 writes a second from each prefix and refuses
-the rest (`limiter.py`): Amazon's 3,500, scaled down. Two writers, each with a prefix of its own,
-put small objects as fast as they may: one is told the limit (`prefix_rate`), one is not. What
-counts is from the second minute on.
+the rest (`throttling_proxy.py`): Amazon's 3,500, scaled down. Two writers, each with a prefix of
+its own, put small objects as fast as they may: one is told the limit (`prefix_rate`), one is not.
+What counts is from the second minute on.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from child import Child
-from endpoint import HIDDEN
-from report import Cell, Curve, Curves, Ratio, Result, Table, arguments, chosen, finish, start
-
-from batcher.demo.embedded_s3 import EmbeddedS3
 from batcher.errors import RetryableError
 from batcher.settings import Settings
 from batcher.stores import About, open_store
+from batcher.tools.demo.seaweedfs import EmbeddedS3
+from child_process import Child
+from client_environment import HIDDEN
+from report import Cell, Curve, Curves, Ratio, Result, Table, arguments, chosen, finish, start
 
 BUCKET = "pacing"
 BODY = secrets.token_bytes(1024)
@@ -126,7 +125,7 @@ def main() -> None:
         os.environ.update(server.environ)
         place = urlsplit(server.url).netloc
         with Child(
-            "limiter.py", place, str(asked.limit), str(asked.burst_s), env=os.environ
+            "throttling_proxy.py", place, str(asked.limit), str(asked.burst_s), env=os.environ
         ) as limiter:
             os.environ["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{limiter.greeting()['port']}"
             written = asyncio.run(race(asked.engine, asked.limit, lasts_s))

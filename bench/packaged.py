@@ -16,11 +16,11 @@ from statistics import median
 from typing import Any
 
 import orjson
-from coldstart import LONGEST_S, RECORD_BYTES, Contender, command, contenders, prove, run_cold
-from report import Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
 
+from coldstart import LONGEST_S, RECORD_BYTES, Contender, command, contenders, prove, run_cold
 from events import make_event
+from report import Result, Table, arguments, chosen, finish, ratio, start
+from sink_environment import Stage, stage
 
 SCRIPT = Path(__file__).parent.parent / "deploy" / "package.py"
 ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}

@@ -17,14 +17,14 @@ from zlib import crc32
 
 import boto3  # type: ignore[import-untyped]  # it has no types
 from botocore.httpsession import where as certificates
-from command import Took, run
-from decoding import joined
-from endpoint import HIDDEN
-from lines import MIB, Lines, write_lines
-from report import Result, Table, arguments, chosen, finish, ratio, start
-from streams import Stream, missing, peers, streams
 
-from batcher.demo.embedded_s3 import EmbeddedS3
+from batcher.tools.demo.seaweedfs import EmbeddedS3
+from body_decoder import joined
+from client_environment import HIDDEN
+from line_files import MIB, Lines, write_lines
+from measured_command import Took, run
+from report import Result, Table, arguments, chosen, finish, ratio, start
+from stream_commands import Stream, missing, peers, streams
 
 FULL_MIB, SHORT_MIB = 512, 128
 CODEC = "gzip"

@@ -20,7 +20,7 @@ from report import commit
 
 QUESTIONS = (
     "throughput", "coldstart", "stream", "realserver", "fanout", "memory", "scaling", "cost",
-    "wrappers", "metrics", "keys", "pacing", "prefix_model",
+    "wrappers", "metrics", "keys", "pacing",
 )  # fmt: skip
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

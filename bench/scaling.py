@@ -14,11 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
-from child import Child
-from invocations import Invocation, direct, sqs
+from child_process import Child
+from handler_invocations import Invocation, direct, sqs
+from interleave import Contender, drive
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
-from turns import Contender, drive
+from sink_environment import Stage, stage
 
 SIZES = (100, 1_000, 5_000)
 LIST_SIZES = (100, 1_000, 10_000)
@@ -101,7 +101,7 @@ def in_flight(
     objects = max(LEAST_OBJECTS, min(MOST_OBJECTS, WAVES * concurrency))
     bucket = f"writer-{engine}-{concurrency}-{delay_s * 1e3:.0f}"
     given = (f"writer-{engine}", bucket, str(objects), str(concurrency))
-    with Child("fan.py", *given, env=where.env) as child:
+    with Child("fanout_process.py", *given, env=where.env) as child:
         child.greeting()
         where.measure(bucket)
         child.ask(invocations=1)

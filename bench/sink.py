@@ -23,7 +23,7 @@ import time
 from collections import defaultdict
 from typing import BinaryIO, cast
 
-from bucket import Answer, Bucket, Request, dechunked
+from sink_bucket import Answer, Bucket, Request, dechunked
 
 BUFFER_BYTES = 256 * 1024
 BACKLOG = 1024

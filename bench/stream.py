@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from command import Took, run
-from decoding import joined
-from lines import MIB, Lines, write_lines
+from body_decoder import joined
+from line_files import MIB, Lines, write_lines
+from measured_command import Took, run
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from stage import Stage, stage
-from streams import ENGINES, Stream, missing, peers, streams
+from sink_environment import Stage, stage
+from stream_commands import ENGINES, Stream, missing, peers, streams
 
 CODECS = ("gzip", "zstd", "none")
 FULL_MIB, SHORT_MIB = 1024, 128

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from case import Case, Series, run_case
-from entries import CODECS, Entry, entries
+from contenders import CODECS, Entry, entries
 from report import arguments, chosen, finish, start
-from stage import stage
-from verdicts import SMALL_EVENT, judge
+from sink_environment import stage
+from throughput_case import Case, Series, run_case
+from throughput_report import SMALL_EVENT, judge
 
 SOURCES = ("sqs", "kinesis")
 FULL = (

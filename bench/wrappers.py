@@ -13,14 +13,13 @@ import time
 from importlib.util import find_spec
 from statistics import median
 
-from entries import ENGINES
-from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from stage import stage
-
 from batcher.settings import Settings
 from batcher.stores import About, ObjectStore, open_store
-from batcher.stores.paced import PacedStore
+from batcher.stores.rate_limits.store import PacedStore
 from batcher.stores.retrying import RetryingStore
+from contenders import ENGINES
+from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
+from sink_environment import stage
 
 BODIES = (1024, 256 * 1024)
 """A small object, and about what an event of 1 KiB records makes."""

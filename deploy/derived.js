@@ -1,5 +1,5 @@
 'use strict';
-// What follows from the parameters of serverless.yml; times as batcher/planning/event_source.py has them.
+// What follows from the parameters of serverless.yml; times as batcher/tools/plan/mapping.py has them.
 const LONGEST_VISIBILITY_S = 43200;
 const VISIBILITY_TIMEOUTS = 6; // and the window: AWS Lambda's guide, "Using Lambda with Amazon SQS"
 const OUTAGE_S = 3600; // no message reaches the dead letters in a shorter one

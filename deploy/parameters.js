@@ -43,7 +43,7 @@ const RULES = {
 };
 const MOST_WITHOUT_WINDOW = 10; // messages of a queue. Source: Lambda API, CreateEventSourceMapping
 
-const SIZE = /^\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*$/i; // as batcher/units.py reads it
+const SIZE = /^\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*$/i; // as batcher/tools/formatting.py reads it
 const MIB = 1024 ** 2;
 
 const bytesIn = (text) => {

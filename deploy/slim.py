@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 UNUSED: Mapping[str, frozenset[str]] = {
-    "batcher": frozenset(
-        {"__main__.py", "checking", "cli", "demo", "planning", "reading", "replay", "tables"}
-    ),
+    "batcher": frozenset({"__main__.py", "cli", "reading", "tools"}),
     "boto3": frozenset({"data", "examples"}),
     "isal": frozenset({"isa-l"}),
 }

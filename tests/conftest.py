@@ -17,8 +17,8 @@ import pytest
 from blockbuster import BlockBuster
 
 if TYPE_CHECKING:
-    from contract.servers import Moto, SeaweedFS
-    from handler.harness import Environments
+    from support.handler_harness import Environments
+    from support.s3_servers import Moto, SeaweedFS
 
 PREFIXES = ("AWS_", "BATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 JOIN_S = 5.0
@@ -28,7 +28,7 @@ JOIN_S = 5.0
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Moto]:
     """One moto server on a free port; its state is global, so take a fresh bucket."""
-    from contract.servers import Moto  # noqa: PLC0415  # a second to import, for few tests
+    from support.s3_servers import Moto  # noqa: PLC0415  # a second to import, for few tests
 
     with Moto() as server:
         yield server
@@ -37,7 +37,7 @@ def moto() -> Iterator[Moto]:
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[SeaweedFS]:
     """One SeaweedFS on free ports."""
-    from contract.servers import SeaweedFS  # noqa: PLC0415  # as above
+    from support.s3_servers import SeaweedFS  # noqa: PLC0415  # as above
 
     with SeaweedFS() as server:
         yield server
@@ -78,9 +78,9 @@ def no_blocked_loop() -> Iterator[None]:
     detector = BlockBuster(scanned_modules="batcher", excluded_modules=["batcher.cli"])
     for function in detector.functions.values():
         # The first request makes the client: botocore then reads the service's model from files
-        function.can_block_in("batcher/stores/s3_client.py", "_connect")
-        function.can_block_in("batcher/replay/sqs_client.py", "_connect")
-        function.can_block_in("batcher/checking/asking.py", "_client")
+        function.can_block_in("batcher/stores/s3/client.py", "_connect")
+        function.can_block_in("batcher/tools/replay/to_sqs.py", "_connect")
+        function.can_block_in("batcher/tools/check/aws.py", "_client")
         function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
     detector.activate()
     yield
@@ -105,7 +105,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture
 def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environments]:
     """Give what makes handlers, and close them; none of them may leave a task behind."""
-    from handler.harness import Environments  # noqa: PLC0415  # for tests of handlers
+    from support.handler_harness import Environments  # noqa: PLC0415  # for tests of handlers
 
     runners: list[asyncio.Runner] = []
     make_runner = asyncio.Runner

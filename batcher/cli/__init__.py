@@ -11,10 +11,9 @@ from signal import SIGINT
 from typing import NoReturn
 
 from batcher import __version__
-from batcher.cli.exits import NOT_DURABLE, WRONG_USAGE
-from batcher.cli.interrupts import SIGNALLED, STOPPED, ending_at_once, never_dropped
-from batcher.cli.said import say, warnings_said
-from batcher.cli.streams import with_streams
+from batcher.cli.output import NOT_DURABLE, WRONG_USAGE, say, warnings_said
+from batcher.cli.signals import SIGNALLED, STOPPED, ending_at_once, never_dropped
+from batcher.cli.stdio import with_streams
 from batcher.errors import BatcherError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")

@@ -7,13 +7,10 @@ import asyncio
 import os
 import sys
 
-from batcher.cli.chosen import Told, add_choice, chosen
-from batcher.cli.exits import DONE, NOT_WHOLE
-from batcher.cli.faults import Faults
-from batcher.cli.flags import settings_from
+from batcher.cli.options import Faults, Told, add_choice, chosen, settings_from
+from batcher.cli.output import DONE, NOT_WHOLE
 from batcher.errors import BatcherError, SettingsError
-from batcher.reading.read_object import ReadObject
-from batcher.reading.read_objects import ReadObjects
+from batcher.reading.read_objects import ReadObject, ReadObjects
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader

@@ -5,29 +5,44 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from signal import SIGINT
 from typing import TYPE_CHECKING
 
 import orjson
 
-from batcher.checking.findings import Report, not_checked, ok, warning
-from batcher.checking.function import faults_of
-from batcher.cli.check_lines import show
-from batcher.cli.exits import DONE, FOUND
-from batcher.cli.flags import add_settings, flags_of, given_by
-from batcher.cli.interrupts import SIGNALLED
-from batcher.cli.said import say
+from batcher.cli.options import add_settings, flags_of, given_by
+from batcher.cli.output import DONE, FOUND, say
+from batcher.cli.signals import SIGNALLED
 from batcher.errors import SettingsError
-from batcher.place import show_place
+from batcher.reading.sanitize import printable
 from batcher.settings import PREFIX, Settings
+from batcher.stores.location import show_place
+from batcher.tools.check.findings import Finding, Mark, Report, not_checked, ok, warning
+from batcher.tools.check.function import faults_of
 
 if TYPE_CHECKING:
-    from batcher.checking.asking import Aws
-    from batcher.checking.look_at_function import Looked
+    from batcher.tools.check.aws import Aws
+    from batcher.tools.check.deployment import Looked
+
+_WIDTH = max(map(len, Mark))
+
+
+_STYLES = {
+    Mark.OK: "green",
+    Mark.WARNING: "yellow",
+    Mark.ERROR: "bold red",
+    Mark.NOT_CHECKED: "dim",
+}
+
 
 _STAND_IN = {f"{PREFIX}BUCKET": "stand-in"}
+
+
 _NO_FUNCTION = "partial_response is on: give --function to see that its mapping allows that"
+
+
 _NO_PLACE = "the destination is not known: correct the settings, or give DESTINATION"
 
 
@@ -115,7 +130,7 @@ class _Check:
             if settings.bucket.startswith("file:"):
                 await self._folder(settings)
                 return
-            from batcher.checking.asking import Aws  # noqa: PLC0415  # half a second to import
+            from batcher.tools.check.aws import Aws  # noqa: PLC0415  # half a second to import
 
             self._report.add([ok("settings", "they fit together")])
             if settings.partial_response:
@@ -123,14 +138,14 @@ class _Check:
             async with Aws() as aws:
                 await self._bucket(aws, settings)
             return
-        from batcher.checking.asking import Aws  # noqa: PLC0415  # as above
+        from batcher.tools.check.aws import Aws  # noqa: PLC0415  # as above
 
         async with Aws(_region_of(self._arguments.function)) as aws:
             await self._function(aws)
 
     async def _function(self, aws: Aws) -> None:
         """Look at function and mappings, and at the bucket that the function writes to."""
-        from batcher.checking.look_at_function import judge, read_function  # noqa: PLC0415  # lazy
+        from batcher.tools.check.deployment import judge, read_function  # noqa: PLC0415  # lazy
 
         looked = await read_function(aws, self._arguments.function, self._arguments.mapping)
         self._report.add(looked.findings)
@@ -163,7 +178,7 @@ class _Check:
             self._report.add([warning("settings.destination", found, do)])
 
     async def _bucket(self, aws: Aws, settings: Settings) -> None:
-        from batcher.checking.look import look_at_bucket, look_at_caller, write_to  # noqa: PLC0415
+        from batcher.tools.check.destination import look_at_bucket, look_at_caller, write_to  # noqa: PLC0415
 
         self.place = _place_of(settings)
         findings, may_write = await look_at_bucket(aws, settings)
@@ -175,7 +190,7 @@ class _Check:
             self._report.add([finding async for finding in write_to(settings, aws)])
 
     async def _folder(self, settings: Settings) -> None:
-        from batcher.checking.look import look_at_folder, write_to  # noqa: PLC0415  # lazy
+        from batcher.tools.check.destination import look_at_folder, write_to  # noqa: PLC0415  # lazy
 
         self.place = settings.bucket
         self._report.add([ok("settings", "they fit together")])
@@ -194,3 +209,34 @@ def _region_of(function: str) -> str | None:
     """Give the region that a function's ARN names, as arn:aws:lambda:REGION:… does."""
     region = function.split(":")[3:4] if function.startswith("arn:") else []
     return region[0] if region else None
+
+
+def show(report: Report, place: str) -> None:
+    """Print all findings, and their counts, to standard output."""
+    write = _coloured() or _plain
+    width = max((len(finding.check) for finding in report.findings), default=0)
+    for finding in report.findings:
+        write(finding, width)
+    print(f"{printable(place)}: {report.summary()}" if place else report.summary())  # noqa: T201  # what a command line is for
+
+
+def _plain(finding: Finding, width: int) -> None:
+    print(f"{finding.mark:<{_WIDTH}}  {finding.check:<{width}}  {finding.line()}")  # noqa: T201
+
+
+def _coloured() -> Callable[[Finding, int], None] | None:
+    """Give what prints in colours; None: no terminal, or no rich, which is an extra."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        from rich.console import Console  # noqa: PLC0415  # an extra
+        from rich.text import Text  # noqa: PLC0415
+    except ImportError:
+        return None
+    console = Console(soft_wrap=True, highlight=False)
+
+    def write(finding: Finding, width: int) -> None:
+        mark = (f"{finding.mark:<{_WIDTH}}", _STYLES[finding.mark])
+        console.print(Text.assemble(mark, f"  {finding.check:<{width}}  {finding.line()}"))
+
+    return write

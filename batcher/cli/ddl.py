@@ -8,23 +8,19 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import date
 
-from batcher.cli.exits import DONE
-from batcher.cli.faults import Faults
-from batcher.cli.flags import add_settings, settings_from
-from batcher.cli.reader import InputError, Reader
-from batcher.cli.said import say
+from batcher.cli.lines import InputError, Reader
+from batcher.cli.options import Faults, add_settings, settings_from
+from batcher.cli.output import DONE, say
 from batcher.errors import SettingsError
-from batcher.place import join_place
 from batcher.settings import Settings
 from batcher.stores.file import folder_of
-from batcher.tables.answer import Answer
-from batcher.tables.athena import athena_ddl
-from batcher.tables.columns import Column, parse_columns
-from batcher.tables.duckdb import duckdb_view
-from batcher.tables.pyarrow import pyarrow_program
-from batcher.tables.sample import columns_of
-from batcher.tables.spark import spark_program
-from batcher.tables.table import Table, Wanted, table_of
+from batcher.stores.location import join_place
+from batcher.tools.ddl.athena import athena_ddl
+from batcher.tools.ddl.columns import Column, columns_of, parse_columns
+from batcher.tools.ddl.duckdb import duckdb_view
+from batcher.tools.ddl.pyarrow import pyarrow_program
+from batcher.tools.ddl.spark import spark_program
+from batcher.tools.ddl.table import Answer, Table, Wanted, table_of
 
 ENGINES: dict[str, Callable[[Table], Answer]] = {
     "athena": athena_ddl,
@@ -32,10 +28,16 @@ ENGINES: dict[str, Callable[[Table], Answer]] = {
     "spark": spark_program,
     "pyarrow": pyarrow_program,
 }
+
+
 WRITTEN_WITH = ("fanout", "partition_by", "format", "compression")
 """The settings that objects were written with, and that a reader must know."""
+
+
 SAMPLE_LINES = 10_000
 """The most records that columns are inferred from."""
+
+
 LONGEST_LINE_BYTES = 64 * 1024**2
 
 

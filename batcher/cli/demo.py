@@ -15,14 +15,20 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
-from batcher.cli.exits import DONE, WRONG_USAGE
-from batcher.cli.interrupts import SIGNALLED, can_hear
-from batcher.demo.embedded_s3 import HINT, EmbeddedS3, NotInstalledError, only_aws
+from batcher.cli.output import DONE, WRONG_USAGE
+from batcher.cli.signals import SIGNALLED, can_hear
 from batcher.errors import BatcherError
+from batcher.tools.demo.seaweedfs import HINT, EmbeddedS3, NotInstalledError, only_aws
 
 BUCKET, ROOT = "batcher-demo", "webhooks"
+
+
 NOT_ACCOUNTED = 1
+
+
 EXTRAS = {"rich", "duckdb"}
+
+
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,9 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     from rich.console import Console  # noqa: PLC0415  # an extra
 
-    from batcher.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
-    from batcher.demo.run import SOURCES, run_source  # noqa: PLC0415
-    from batcher.demo.show import introduce, show, working  # noqa: PLC0415
+    from batcher.tools.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
+    from batcher.tools.demo.run import SOURCES, run_source  # noqa: PLC0415
+    from batcher.tools.demo.show import introduce, show, working  # noqa: PLC0415
 
     console = Console()
     logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables tell it

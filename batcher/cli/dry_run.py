@@ -7,7 +7,7 @@ from typing import TextIO
 
 from batcher.settings import Settings
 from batcher.stores.base import About, Stored
-from batcher.units import show_size
+from batcher.tools.formatting import show_size
 
 SHOWN_KEYS = 10
 

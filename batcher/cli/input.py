@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import io
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,13 +15,36 @@ from errno import EBADF
 from pathlib import Path
 from typing import IO, Any, cast
 
+UTF8_MARK = codecs.BOM_UTF8
+"""What Windows puts before a text; JSON has no place for it. Source: RFC 8259, 8.1."""
+
+
+_OTHERS = (
+    (b"\xfd7zX", "compressed by xz", "xz -dc"),
+    (b"BZh", "compressed by bzip2", "bzip2 -dc"),
+    (codecs.BOM_UTF16_LE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
+    (codecs.BOM_UTF16_BE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
+)
+"""What no JSON starts with, what that is, and what makes JSON of it."""
+
+
 STDIN = "-"
+
+
 STDIN_CLOSED = "standard input is closed"
+
+
 STEP_BYTES = 32 * 1024
 """Text that is decompressed at once: no more than this is lost of what stands before damage."""
+
+
 PIPE_BYTES = 1024**2
 """What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
+
+
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
 _SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 """What pzstd and seekable files start with: a frame to be skipped. Source: RFC 8878, 3.1.2."""
 
@@ -58,7 +83,7 @@ def decoded(raw: IO[bytes], count: Callable[[int], None]) -> IO[bytes]:
         open_gzip: Any = igzip.IGzipFile  # it has no types
         return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
     if magic == ZSTD_MAGIC or _SKIPPED.fullmatch(magic):
-        from batcher.zstd import zstd  # noqa: PLC0415  # as above
+        from batcher.encoding.zstd import zstd  # noqa: PLC0415  # as above
 
         return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
     return file
@@ -134,3 +159,17 @@ class _UpToDamage(io.RawIOBase):
                 raise
             self._damage = error
         return b"".join(pieces)
+
+
+def why_no_json(start: bytes, name: str) -> str | None:
+    """Say what an input is that is no JSON line by line, and what to do; None: it may be JSON.
+
+    Args:
+        start: its first four bytes, decompressed, or all if it has fewer.
+        name: the input's.
+    """
+    for magic, what, command in _OTHERS:
+        if start.startswith(magic):
+            do = f"{command} {shlex.quote(name)} | batcher write - …"
+            return f"{name}: cannot be read, for it is {what}: convert it first, as in {do}"
+    return None

@@ -12,17 +12,13 @@ from math import inf
 
 import orjson
 
-from batcher.cli.chosen import Told, add_choice, chosen
-from batcher.cli.exits import DONE, NOT_WHOLE
-from batcher.cli.faults import Faults
-from batcher.cli.flags import settings_from
-from batcher.cli.said import say
-from batcher.reading.catalog import Catalog
-from batcher.reading.found import Found
+from batcher.cli.options import Faults, Told, add_choice, chosen, settings_from
+from batcher.cli.output import DONE, NOT_WHOLE, say
+from batcher.reading.catalog import Catalog, Found
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
-from batcher.units import show_size
+from batcher.tools.formatting import show_size
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

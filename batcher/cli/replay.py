@@ -11,32 +11,28 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from batcher.check import Reason
-from batcher.cli.exits import DONE, NOT_DURABLE
-from batcher.cli.faults import Faults
-from batcher.cli.flags import A_TIME, add_settings, settings_from
-from batcher.cli.interrupts import SIGNALLED, TwoSignals
-from batcher.cli.progress import progress
-from batcher.cli.said import say
-from batcher.cli.transforms import load_transform
-from batcher.counts import Counts
+from batcher.cli.options import A_TIME, Faults, add_settings, load_transform, settings_from
+from batcher.cli.output import DONE, NOT_DURABLE, progress, say
+from batcher.cli.signals import SIGNALLED, TwoSignals
 from batcher.errors import BatcherError, SettingsError
-from batcher.printable import shown
-from batcher.reading.moments import span_between
-from batcher.replay.job import Means
-from batcher.replay.lines import Wanted
-from batcher.replay.objects import Objects
-from batcher.replay.queue_url import why_no_queue
-from batcher.replay.replay import Replay, Tally
+from batcher.reading.sanitize import shown
+from batcher.reading.times import span_between
+from batcher.records.bad_record import Reason
 from batcher.stores import open_reader, open_store
-from batcher.units import show_size
+from batcher.tools.formatting import show_size
+from batcher.tools.replay.job import Means
+from batcher.tools.replay.marks import Wanted
+from batcher.tools.replay.replay import Replay, Tally
+from batcher.tools.replay.sqs_message import why_no_queue
+from batcher.tools.replay.to_objects import Objects
+from batcher.writing.stats import Counts
 
 if TYPE_CHECKING:
-    from batcher.check import Transform
-    from batcher.replay.destination import Destination
-    from batcher.replay.sqs_client import SqsClient
+    from batcher.batching.validation import Transform
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
+    from batcher.tools.replay.target import Destination
+    from batcher.tools.replay.to_sqs import SqsClient
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -251,8 +247,10 @@ class _Command:
     def _destination(self, store: ObjectStore) -> Destination:
         if self.arguments.to_queue is None:
             return Objects(store, self.settings, self.transform)
-        from batcher.replay.sqs import Queue  # noqa: PLC0415  # needs aioboto3
-        from batcher.replay.sqs_client import SqsClient  # noqa: PLC0415  # half a second to import
+        from batcher.tools.replay.to_sqs import (  # noqa: PLC0415  # half a second to import
+            Queue,
+            SqsClient,
+        )
 
         url = self.arguments.to_queue
         self._queue = SqsClient(url)

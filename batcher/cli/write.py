@@ -16,26 +16,26 @@ from pathlib import Path
 import orjson
 
 from batcher.batcher import Batcher
-from batcher.check import BadRecord, Reason
+from batcher.batching.quarantine import CUT
 from batcher.cli.dry_run import DryStore, show_plan
-from batcher.cli.exits import DONE, NOT_DURABLE
-from batcher.cli.faults import Faults
-from batcher.cli.flags import add_settings, settings_from
 from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
-from batcher.cli.interrupts import SIGNALLED, TwoSignals, ending_at_once
-from batcher.cli.progress import Progress, progress
-from batcher.cli.reader import Block, InputError, Reader
-from batcher.cli.said import say
-from batcher.counts import Counts
+from batcher.cli.lines import Block, InputError, Reader
+from batcher.cli.options import Faults, add_settings, settings_from
+from batcher.cli.output import DONE, NOT_DURABLE, Progress, progress, say
+from batcher.cli.signals import SIGNALLED, TwoSignals, ending_at_once
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
-from batcher.keys import Format
-from batcher.quarantine import CUT
-from batcher.run import Lines, Naming, Numbered, Origin, Run, Same
+from batcher.keys.names import Format
+from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.columns import Lines, Numbered, Same
 from batcher.settings import Settings
-from batcher.ticket import ManyTicket
-from batcher.units import show_size
+from batcher.tools.formatting import show_size
+from batcher.writing.stats import Counts
+from batcher.writing.ticket import ManyTicket
 
 COMMAND_LINE = Origin("cli", Naming.FRESH)
+
+
 SHOWN = 10
 """Bad lines, and failures, that are named one by one."""
 

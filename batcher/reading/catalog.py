@@ -11,26 +11,29 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING
 
-from batcher.keys import QUARANTINE_FOLDER, start_of
-from batcher.printable import printable
+from batcher.concurrency import side_by_side
+from batcher.keys.names import QUARANTINE_FOLDER, start_of
+from batcher.keys.parse import ForeignError, is_check, is_salt, read_name
 from batcher.reading.findings import Finding, Kind
-from batcher.reading.found import Found
-from batcher.reading.names import ForeignError, is_check, is_salt, read_name
-from batcher.reading.side_by_side import side_by_side
-from batcher.reading.spans import DAY_S, span_of_folders, time_of
-from batcher.run import Naming
+from batcher.reading.sanitize import printable
+from batcher.reading.times import DAY_S, Span, span_of, span_of_folders, time_of
+from batcher.records.chunk import Naming
 from batcher.stores.base import Folder, Listed
 
 if TYPE_CHECKING:
+    from batcher.keys.parse import Name
     from batcher.reading.selection import Selection
     from batcher.stores.base import ObjectReader
 
 MAX_BRANCHES = 100
 """Folders of one level that are looked into although they tell nothing themselves; where there are
 more (customers, users), listing everything below takes fewer requests."""
+
+
 AT_ONCE = 1_000
 """Objects without a day that are given at once."""
 
@@ -226,3 +229,43 @@ class Catalog:
                 self._on_finding(found)
             return []
         return [Found(listed, name, time_of(name))] if self._selection.takes(name, listed) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An object of the selection; some 600 bytes."""
+
+    listed: Listed
+    name: Name
+    time_s: float | None
+    """What it is sorted by; see `spans.time_of`."""
+
+    @property
+    def span(self) -> Span:
+        """When its records may have arrived."""
+        return span_of(self.name, self.listed)
+
+    @property
+    def day(self) -> float:
+        """The day of its time, in days since 1970; before all days where it has none."""
+        return -inf if self.time_s is None else self.time_s // DAY_S
+
+    @property
+    def place(self) -> tuple[float, str, int, str, str, str]:
+        """Where it stands in the order of time: the time, then stream and shard, then number."""
+        name = self.name
+        time_s = -inf if self.time_s is None else self.time_s
+        file = name.key.rpartition("/")[2]  # of two in one millisecond, the earlier sorts first
+        return (time_s, name.stem, name.first or 0, name.partition, file, name.key)
+
+
+def twins(group: Iterable[Found]) -> Iterator[list[Found]]:
+    """Divide sorted objects: those of a stream that begin with the same record stay together."""
+    for _, found in groupby(group, key=_beginning):
+        yield list(found)
+
+
+def _beginning(found: Found) -> tuple[object, ...]:
+    name = found.name
+    is_stream = name.naming is Naming.SEQUENCE
+    return (name.stem, name.partition, name.first) if is_stream else (name.key,)

@@ -7,13 +7,16 @@ from importlib import import_module
 from typing import Any
 
 from batcher.errors import UnknownSourceError
-from batcher.sources.columns import at, source_names
+from batcher.sources.envelopes import at, source_names
 from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
 
+
 _READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamodb"}
 """Which module reads what; a function has one source, and imports no other's."""
+
+
 # Source: AWS Lambda developer guide, the event that each service sends
 _FORMS = {
     "API Gateway (REST) or a load balancer": {"requestContext", "httpMethod"},
@@ -23,6 +26,8 @@ _FORMS = {
     "S3 Batch Operations": {"invocationSchemaVersion", "tasks"},
 }
 """By what the event of a service has in it that names no source."""
+
+
 _HINT = f"batcher reads {', '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 

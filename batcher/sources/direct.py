@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.errors import RejectedError
-from batcher.payload import to_payload
-from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.columns import Numbered, Same
+from batcher.records.payload import to_payload
 from batcher.sources.event import Event
 
 _ORIGIN = Origin("direct", Naming.FRESH)

@@ -15,10 +15,11 @@ from typing import Any, cast
 import orjson
 from msgspec.structs import replace
 
-from batcher.check import BadRecord, Reason
-from batcher.keys import stem
-from batcher.run import Naming, Origin, Run, Same
-from batcher.sources.columns import (
+from batcher.keys.names import stem
+from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.columns import Same
+from batcher.sources.envelopes import (
     Records,
     arn_of,
     arns_of,
@@ -32,8 +33,14 @@ from batcher.sources.columns import (
 from batcher.sources.event import Event, from_the_start
 
 _ORIGIN = Origin("dynamodb", Naming.SEQUENCE)
+
+
 _CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
+
+
 _ARRIVAL = itemgetter("ApproximateCreationDateTime")
+
+
 _SORTED = orjson.OPT_SORT_KEYS  # a map has no order of its own: the same record, the same bytes
 
 

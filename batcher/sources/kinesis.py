@@ -11,10 +11,10 @@ from typing import cast
 from msgspec.structs import replace
 from pybase64 import b64decode
 
-from batcher.check import BadRecord, Reason
-from batcher.keys import stem
-from batcher.run import Naming, Origin, Run
-from batcher.sources.columns import (
+from batcher.keys.names import stem
+from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.sources.envelopes import (
     Records,
     arn_of,
     arns_of,
@@ -29,8 +29,14 @@ from batcher.sources.columns import (
 from batcher.sources.event import Event, from_the_start
 
 _ORIGIN = Origin("kinesis", Naming.SEQUENCE)
+
+
 _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
+
+
 _ARRIVAL = itemgetter("approximateArrivalTimestamp")
+
+
 _EVENT_ID = itemgetter("eventID")
 
 

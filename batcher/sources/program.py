@@ -8,17 +8,25 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from batcher.check import BadRecord, Reason
-from batcher.payload import to_payload
-from batcher.run import Naming, Numbered, Origin, Run, Same
+from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.columns import Numbered, Same
+from batcher.records.payload import to_payload
 
 Record = bytes | str | dict[str, Any]
 
+
 RUN_BYTES = 1024**2
+
+
 RUN_RECORDS = 8_192
 """What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
+
+
 DICT_BYTES = 1024
 """What a dict is taken for until it is JSON."""
+
+
 _ORIGIN = Origin("library", Naming.FRESH)
 
 

@@ -7,11 +7,10 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from batcher.check import BadRecord
-from batcher.keys import SEQUENCE_DIGITS, stem
-from batcher.ledger import Ledger
-from batcher.run import Naming, Origin, Run
-from batcher.sources.columns import (
+from batcher.keys.names import SEQUENCE_DIGITS, stem
+from batcher.records.bad_record import BadRecord
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.sources.envelopes import (
     Records,
     arn_of,
     arns_of,
@@ -24,11 +23,17 @@ from batcher.sources.columns import (
     texts_only,
     times_of,
 )
-from batcher.sources.event import Event, Failures
+from batcher.sources.event import Event, Failures, Ledger
 
 _ORIGIN = Origin("sqs", Naming.MESSAGE_SET)
+
+
 _MS = 1e-3
+
+
 _ID, _BODY, _ATTRIBUTES = itemgetter("messageId"), itemgetter("body"), itemgetter("attributes")
+
+
 _SENT = itemgetter("SentTimestamp")
 
 

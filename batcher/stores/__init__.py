@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batcher.counts import Requests
 from batcher.errors import SettingsError
-from batcher.pace import Paces
 from batcher.stores.base import About, ObjectReader, ObjectStore, Stored, Upload
-from batcher.stores.metered import MeteredStore
-from batcher.stores.paced import PacedStore
+from batcher.stores.metered import MeteredStore, Requests
+from batcher.stores.rate_limits.limiter import Paces
+from batcher.stores.rate_limits.store import PacedStore
 from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ __all__ = [
     "open_reader",
     "open_store",
 ]
+
 
 UNPACED_PER_S = 1e9
 """More than any store takes."""
@@ -72,14 +72,14 @@ def in_slots(store: ObjectStore, concurrency: int) -> ObjectStore:
 def _open_s3(settings: Settings) -> ObjectStore:
     if settings.engine == "obstore":
         return _open_obstore(settings)
-    from batcher.stores.s3 import S3Store  # noqa: PLC0415  # half a second to import
+    from batcher.stores.s3.store import S3Store  # noqa: PLC0415  # half a second to import
 
     return S3Store(settings)
 
 
 def _open_obstore(settings: Settings) -> ObjectStore:
     try:
-        from batcher.stores.obstore import ObstoreStore  # noqa: PLC0415  # an extra
+        from batcher.stores.obstore.store import ObstoreStore  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as error:
         if error.name != "obstore":
             raise
@@ -95,6 +95,6 @@ def open_reader(settings: Settings) -> ObjectReader:
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415
 
         return FileReader(folder_of(settings.bucket))
-    from batcher.stores.s3_reader import S3Reader  # noqa: PLC0415  # half a second to import
+    from batcher.stores.s3.reader import S3Reader  # noqa: PLC0415  # half a second to import
 
     return S3Reader(settings)

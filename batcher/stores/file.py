@@ -15,11 +15,12 @@ from urllib.parse import unquote
 
 import orjson
 
+from batcher.concurrency import uninterrupted
 from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
 from batcher.stores.base import About, Stored
-from batcher.uninterrupted import uninterrupted
 
 T = TypeVar("T")
+
 
 META = ".meta"
 

@@ -11,14 +11,18 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from batcher.concurrency import uninterrupted
 from batcher.errors import NotFoundError, RejectedError, RetryableError
 from batcher.stores.base import Dangling, Folder, Listed, Opened, Stored
 from batcher.stores.file import META, read_meta
-from batcher.uninterrupted import uninterrupted
 
 PIECE_BYTES = 1024**2
+
+
 PAGE = 1_000
 """Files that are looked at in one go."""
+
+
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # as `FileStore` names them
 
 

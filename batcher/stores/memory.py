@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from batcher.errors import NotFoundError, PreconditionFailedError, RejectedError, UploadLostError
-from batcher.parts import MAX_PARTS, MIN_PART_BYTES
+from batcher.limits import MAX_PARTS, MIN_PART_BYTES
 from batcher.stores.base import About, Dangling, Folder, Listed, Opened, Stored
 
 PIECE_BYTES = 1024**2

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
-from batcher.counts import Requests
+from msgspec import Struct, field
+
 from batcher.errors import ThrottledError
 from batcher.stores.base import About, ObjectStore, Stored, Upload
 
@@ -129,3 +131,22 @@ class MeteredUpload:
         """Throw the parts away; see `Upload.abort`."""
         with self._store.attempt(self._key):
             await self.inner.abort()
+
+
+class Requests(Struct):
+    """What was sent to the store, attempt by attempt; an attempt is counted when it has ended."""
+
+    sent: int = 0
+    """Attempts of any kind."""
+    sent_bytes: int = 0
+    """Bytes of bodies, those that were sent again counted again."""
+    puts_s: list[float] = field(default_factory=list)
+    """How long each attempt to put an object or a part took, whatever came of it."""
+    throttles: Counter[str] = field(default_factory=Counter)
+    """Attempts that were refused for there were too many, by the prefix of their keys."""
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.sent = self.sent_bytes = 0
+        self.puts_s.clear()
+        self.throttles.clear()

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from batcher.backoff import Backoff
-from batcher.deadline import deadline_s
-from batcher.errors import (
-    PreconditionFailedError,
-    RetryableError,
-    TooLateError,
-    UploadLostError,
-)
-from batcher.seats import aside
+from msgspec import Struct
+
+from batcher.concurrency import aside, deadline_s
+from batcher.errors import PreconditionFailedError, RetryableError, TooLateError, UploadLostError
 from batcher.stores.base import About, ObjectStore, Stored, Upload
-from batcher.stores.patience import Patience, patience
-from batcher.stores.repeated import Repeated
+from batcher.stores.timeouts import Patience, patience
+
+log = logging.getLogger("batcher")
+
 
 T = TypeVar("T")
 
+
 ANSWER_S = 10.0
 """How long an answer may take beyond the sending of the body, before the request is sent again."""
+
+
 SLOWEST_BYTES_PER_S = 256 * 1024
 """A connection that is slower than this is taken for dead."""
+
+
 COMPLETE_S = 300.0
 """S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
+
+
 ABORT_IN_EVENT_S, ABORT_IN_PROGRAM_S = 0.2, 3.0
-"""An abort's own limit, so that there is time for another: see `batcher.uploading`."""
+"""An abort's own limit, so that there is time for another: see `batcher.writing.multipart`."""
 
 
 class RetryingStore:
     """Repeats what failed with `RetryableError`, with full jitter, until a deadline.
 
-    The deadline is the event's (`batcher.deadline`), or `Backoff.for_s` after the request was
+    The deadline is the event's (`batcher.concurrency`), or `Backoff.for_s` after the request was
     begun, whichever comes first. An attempt whose answer does not come is cut and sent again:
     every write is conditional, so a late one meets 412 and makes no second object. While it waits
     for its turn (`PacedStore`) only the event's deadline counts. All other errors are raised at
@@ -208,3 +213,64 @@ def _by_chance() -> float:
     import random  # noqa: PLC0415  # where nothing fails, nothing is drawn
 
     return random.random()  # noqa: S311  # no secret
+
+
+class Backoff(Struct, frozen=True):
+    """Full jitter: any time up to a ceiling that doubles with each attempt.
+
+    So many writers that were refused together do not come back together.
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+    """
+
+    base_s: float = 0.1
+    """The ceiling after the first attempt."""
+    cap_s: float = 5.0
+    """The ceiling never grows beyond this."""
+    for_s: float = 30.0
+    """One request is given up this long after it was begun, whatever the deadline."""
+
+    def delay_s(self, attempts: int, share: float, retry_after_s: float | None) -> float:
+        """Give the time to wait before the next attempt.
+
+        Args:
+            attempts: how many have failed, from 1.
+            share: a random number from 0 to 1, which chooses below the ceiling.
+            retry_after_s: what the store asked for; it is waited for in full, and the jitter on
+                top of it spreads those who were told the same.
+        """
+        doublings = min(attempts - 1, 30)  # far beyond any cap, and never an overflow
+        ceiling_s = min(self.cap_s, self.base_s * 2.0**doublings)
+        return (retry_after_s or 0.0) + share * ceiling_s
+
+
+class Repeated:
+    """Remembers the first failure of an object's requests, and how many were sent again.
+
+    Where the object does not come about, nothing is told here: the error that says so is.
+    """
+
+    __slots__ = ("_error", "_operation", "_times", "key")
+
+    def __init__(self, key: str) -> None:
+        """Begin an object at `key`, with nothing repeated."""
+        self.key = key
+        self._operation = self._error = ""
+        self._times = 0
+
+    def note(self, operation: str, error: Exception) -> None:
+        """Count a request that is sent again after this error."""
+        if not self._times:
+            self._operation, self._error = operation, str(error)
+        self._times += 1
+
+    def tell(self) -> None:
+        """Tell, if there is something to be told."""
+        if self._times:
+            log.warning(
+                "request_repeated operation=%s key=%s times=%s error=%s",
+                self._operation,
+                self.key,
+                self._times,
+                self._error,
+            )
+            self._times = 0

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e import tools
-from e2e.counts import Counts, table
 from e2e.localstack import NOTED, LocalStack, running
-from e2e.modelled import Modelled
+from e2e.modelled_cloud import Modelled
 from e2e.pipelines import Cloud
 from e2e.project import Project
+from e2e.record_counts import Counts, table
 
 if TYPE_CHECKING:
-    from contract.servers import SeaweedFS
+    from support.s3_servers import SeaweedFS
 
 COUNTS, PACKAGED = "counts", "packaged"
 """What a test tells the table at the end, from whichever process it runs in."""

@@ -19,10 +19,10 @@ from e2e.project import Project
 from e2e.sandboxes import CLIENT
 from e2e.template import Spec
 from e2e.tools import LOCALSTACK_FILES, runtime_client
-from faults.proxy import Proxy
+from support.fault_proxy import Proxy
 
 if TYPE_CHECKING:
-    from contract.servers import SeaweedFS
+    from support.s3_servers import SeaweedFS
 
 SERVICES = "s3,sqs,kinesis,lambda,iam,sts,logs"
 ROLE = "arn:aws:iam::000000000000:role/e2e"

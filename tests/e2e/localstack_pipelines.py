@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from e2e.bucket_contents import Landed, look
 from e2e.emulator import SIDE_BY_SIDE, Emulator
-from e2e.landed import Landed, look
 from e2e.pipelines import Wanted
 from e2e.template import Spec
 from e2e.traffic import Traffic
-from faults.proxy import Proxy
+from support.fault_proxy import Proxy
 
 SHARDS, GROUPS = 2, 7
 KEY_CHARACTERS = 40

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from batcher.demo.audit import difference
-from e2e.counts import Counts
-from e2e.landed import Landed
+from batcher.tools.demo.audit import difference
+from e2e.bucket_contents import Landed
 from e2e.project import Project
+from e2e.record_counts import Counts
 from e2e.template import Spec
 from e2e.traffic import Traffic
-from faults.proxy import Proxy
+from support.fault_proxy import Proxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from batcher.demo.events import MAX_EVENT_BYTES, SQS, Record, Webhook
+from batcher.tools.demo.events import MAX_EVENT_BYTES, SQS, Record, Webhook
 from e2e.template import MappingSpec, QueueSpec
-from model.environment import Outcome
-from model.queues import Queue, QueueMessage
+from support.aws_model.sandbox import Outcome
+from support.aws_model.sqs import Queue, QueueMessage
 
 FIFO_MOST = 10
 GROUPS = 7

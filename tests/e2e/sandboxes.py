@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from e2e.template import FunctionSpec
-from model.environment import Answered, Failed, Outcome
-from model.runtime_api import Function
+from support.aws_model.sandbox import Answered, Failed, Outcome
+from support.runtime_api import Function
 
 POLL_S = 0.02
 COLD_S, WARM_S = 10.0, 0.5

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from batcher.demo.events import KINESIS, MAX_EVENT_BYTES, Record, Webhook
+from batcher.tools.demo.events import KINESIS, MAX_EVENT_BYTES, Record, Webhook
 from e2e.template import UNTIL_IT_EXPIRES, MappingSpec
-from model.environment import Outcome
-from model.mapping import Lane
+from support.aws_model.sandbox import Outcome
+from support.aws_model.shard_mapping import Lane
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from alone import alone
+from support.lock import alone
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".e2e"

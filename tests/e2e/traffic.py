@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from batcher.demo.events import START_S, Webhook, webhooks
+from batcher.tools.demo.events import START_S, Webhook, webhooks
 
 SPAN_S = 3_000.0
 """From 06:40 on, so that records of two hours come together."""

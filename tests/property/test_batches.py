@@ -7,12 +7,12 @@ from collections import defaultdict
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.batch import Batch, OpenBatches, Route
-from batcher.encode import as_bytes
-from batcher.intake import Intake
-from batcher.policy import BatchLimits, FlushReason
-from batcher.run import Run
-from property.strategies import (
+from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches, Route
+from batcher.batching.router import Intake
+from batcher.encoding.text import as_bytes
+from batcher.records.chunk import Run
+from support.examples import settings_of, texts_of
+from support.strategies import (
     bad_payloads,
     good_payloads,
     limits,
@@ -20,7 +20,6 @@ from property.strategies import (
     sized_payloads,
     tight_limits,
 )
-from unit.examples import settings_of, texts_of
 
 PARTITION_BY = st.sampled_from(["", "f={field:f}", "h={arrival:%H}", "{field:f}/{arrival:%M}"])
 

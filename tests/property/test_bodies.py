@@ -12,12 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher import encode
-from batcher.body import Body, parts_of
-from batcher.encode import Checksum, Codec, Members, lines
-from batcher.parts import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES, part_bytes_for
-from property.strategies import good_payloads, json_texts
-from unit.examples import run_of
+from batcher.encoding import codec as encode
+from batcher.encoding import text
+from batcher.encoding.codec import Checksum, Codec, Members
+from batcher.encoding.text import lines
+from batcher.limits import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
+from batcher.writing.encoder import Body, parts_of
+from batcher.writing.multipart import part_bytes_for
+from support.examples import run_of
+from support.strategies import good_payloads, json_texts
 
 try:
     from compression import zstd
@@ -37,7 +40,8 @@ MEMBER = 64
 def small_members() -> Iterator[None]:
     """Cut members so small that a few records fill many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encode, "MEMBER_BYTES", MEMBER)
+        for module in (encode, text):
+            patch.setattr(module, "MEMBER_BYTES", MEMBER)
         yield
 
 
@@ -80,7 +84,7 @@ def test_a_body_reads_back_and_is_the_same_however_its_text_came(
 def test_text_is_the_payloads_line_by_line(payloads: list[bytes], piece_bytes: int) -> None:
     """However long the pieces; text and bytes alike."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encode, "PIECE_BYTES", piece_bytes)
+        patch.setattr(text, "PIECE_BYTES", piece_bytes)
         expected = b"".join(p + b"\n" for p in payloads)
         assert b"".join(lines(run_of(*payloads))) == expected
         assert b"".join(lines(run_of(*(p.decode() for p in payloads)))) == expected

@@ -9,15 +9,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.batch import Batch
-from batcher.delivery import plan
-from batcher.intake import Intake
-from batcher.keys import key_of, name_of
-from batcher.ledger import Ledger
+from batcher.batching.batch import Batch
+from batcher.batching.router import Intake
+from batcher.handler.event_writer import plan
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from property.strategies import dynamodb_records, fifo_messages, kinesis_records, messages
-from unit.examples import settings_of, texts_of
+from batcher.sources.event import Ledger
+from batcher.writing.object import key_of, name_of
+from support.examples import settings_of, texts_of
+from support.strategies import dynamodb_records, fifo_messages, kinesis_records, messages
 
 PARTITIONS = st.sampled_from(["", "h={arrival:%H}", "f={field:f}"])
 LIMITS = st.tuples(st.none() | st.integers(1, 4), st.integers(40, 200) | st.just(10**6))

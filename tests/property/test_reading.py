@@ -7,18 +7,19 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.encode import Codec
+from batcher.batching.router import Intake
+from batcher.encoding.codec import Codec
+from batcher.encoding.decoder import Decoder
+from batcher.encoding.text import Cutter
 from batcher.errors import DamagedError
-from batcher.intake import Intake
-from batcher.keys import SUFFIXES, key_of, name_of, salt
-from batcher.partition import Template
-from batcher.reading.decoder import Decoder
-from batcher.reading.names import read_name
-from batcher.reading.ranges import Range, Ranges
-from batcher.reading.text import Cutter
-from batcher.run import Naming, Origin
-from property.strategies import dumped, field_values
-from unit.examples import batch_of, run_of, settings_of
+from batcher.keys.names import SUFFIXES, salt
+from batcher.keys.parse import read_name
+from batcher.keys.partition import Template
+from batcher.reading.overlap import Range, Ranges
+from batcher.records.chunk import Naming, Origin
+from batcher.writing.object import key_of, name_of
+from support.examples import batch_of, run_of, settings_of
+from support.strategies import dumped, field_values
 
 FRESH = "019ab0c7-0000-7000-8000-000000000000"
 MEMBERS = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=5)

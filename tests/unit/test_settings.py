@@ -8,7 +8,7 @@ import pytest
 
 from batcher.errors import SettingsError
 from batcher.settings import Settings, describe
-from unit.examples import settings_of
+from support.examples import settings_of
 
 MIB = 1024**2
 

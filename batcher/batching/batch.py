@@ -1,0 +1,287 @@
+"""Batch: records of one partition that become one object; and the batches that are open."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import deque
+from enum import StrEnum
+from itertools import accumulate, chain
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batcher.encoding.text import as_bytes, lines, text_of
+from batcher.records.chunk import Naming, digest_of
+from batcher.records.columns import Numbered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from batcher.records.chunk import Origin, Run
+
+
+class Route(Struct, frozen=True):
+    """What the records of one batch share."""
+
+    origin: Origin
+    partition: str
+    is_quarantine: bool = False
+
+
+class Batch:
+    """Records of one route, as text; open until `sealed` says why it leaves."""
+
+    def __init__(self, route: Route, opened_s: float, due_s: float) -> None:
+        """Open a batch at `opened_s` that must leave by `due_s`, both on one clock."""
+        self.route = route
+        self.opened_s = opened_s
+        self.due_s = due_s
+        self.sealed: FlushReason | None = None
+        self.records = 0
+        self.size_bytes = 0
+        self.oldest_s = float("inf")
+        self.first = ""
+        """The position of the first record."""
+        self.first_s = 0.0
+        """The arrival of the first record."""
+        self.last = ""
+        """The position of the last record."""
+        self.positions: list[Sequence[str]] = []
+        """Every record's position, in columns, where a ledger settles them."""
+        self._rolling = hashlib.sha256()
+        self._sequence_numbers: list[str] = []
+        self._texts: deque[Iterator[bytes | memoryview]] = deque()
+        self._waiting_bytes = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Batch {self.route.partition or '-'} records={self.records} "
+            f"size_bytes={self.size_bytes} sealed={self.sealed}>"
+        )
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of text that nobody has taken yet."""
+        return self._waiting_bytes
+
+    def add(self, run: Run, texts: Iterable[bytes | memoryview], size_bytes: int) -> None:
+        """Append a run; its text, of `size_bytes`, may be made only when it is taken."""
+        if not self.records:
+            self.first_s = run.arrivals_s[0]
+        self._add_positions(run.positions)
+        self.records += len(run)
+        self.size_bytes += size_bytes
+        self.oldest_s = min(self.oldest_s, run.oldest_s)
+        self._sequence_numbers += run.sequence_numbers or ()
+        self._texts.append(iter(texts))
+        self._waiting_bytes += size_bytes
+
+    def take_texts(self, at_least_bytes: int | None = None) -> list[bytes | memoryview]:
+        """Hand over the text that waits, oldest first; pieces until they are enough, or all."""
+        wanted_bytes = self._waiting_bytes if at_least_bytes is None else at_least_bytes
+        taken: list[bytes | memoryview] = []
+        while self._texts and wanted_bytes > 0:
+            piece = next(self._texts[0], None)
+            if piece is None:
+                self._texts.popleft()
+                continue
+            taken.append(piece)
+            wanted_bytes -= len(piece)
+            self._waiting_bytes -= len(piece)
+        return taken
+
+    def drop_texts(self) -> None:
+        """Let go of the text that waits."""
+        self._texts.clear()
+        self._waiting_bytes = 0
+
+    def _add_positions(self, positions: Sequence[str]) -> None:
+        if not self.records:
+            self.first = positions[0]
+        self.last = positions[-1]
+        if self.route.origin.is_event:
+            self.positions.append(positions)
+        else:  # nobody asks for them again: a long batch keeps only their digest
+            names = [str(positions)] if isinstance(positions, Numbered) else positions
+            self._rolling.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
+
+    def digest(self) -> str:
+        """Tell this set of positions from any other: 64 hex digits; see `batcher.keys.names`."""
+        if not self.route.origin.is_event:
+            return self._rolling.hexdigest()
+        columns = self.positions
+        positions = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+        if self.route.origin.naming is Naming.MESSAGE_SET:
+            positions = sorted(positions)
+        return digest_of(positions)
+
+    def lowest_sequence_number(self) -> str | None:
+        """Give the lowest number of a FIFO queue's records, None of any other's."""
+        numbers = filter(str.isdecimal, self._sequence_numbers)
+        return min(numbers, key=int, default=None)
+
+
+class OpenBatches:
+    """The open batches, one a route, oldest first; adds runs to them and says which are sealed."""
+
+    def __init__(self, limits: BatchLimits) -> None:
+        """Start with no batch open."""
+        self._limits = limits
+        self._open: dict[Route, Batch] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._open.values())
+
+    def add(self, route: Route, run: Run, now_s: float) -> list[tuple[Batch, int]]:
+        """Add all of `run`; give each batch that took records, in order, and the bytes it took.
+
+        A batch that is full then is sealed, and so is one that had no room for the next record;
+        if it took none at all, it is given with 0 bytes.
+        A record that is larger than a batch by itself gets one of its own: keeping such out is
+        the caller's part.
+        """
+        limits = self._limits
+        shares: list[tuple[Batch, int]] = []
+        batch = self._batch(route, now_s)
+        size_bytes, texts = _text_of(run, batch)
+        if fits(batch, size_bytes, len(run), limits) or (not batch.records and len(run) == 1):
+            self._put(batch, run, texts, size_bytes, now_s)
+            return [(batch, size_bytes)]
+        run = replace(run, payloads=as_bytes(run.payloads))
+        ends = list(accumulate(len(p) + 1 for p in run.payloads))  # only runs that must be cut
+        start = 0
+        while start < len(run):
+            batch = self._batch(route, now_s)
+            stop = self._stop(batch, ends, start)
+            if stop == start and batch.records:
+                self.seal(batch, FlushReason.BYTES)
+                shares.append((batch, 0))
+                continue
+            part = run.cut(start, max(stop, start + 1))
+            size_bytes = ends[start + len(part) - 1] - (ends[start - 1] if start else 0)
+            self._put(batch, part, _text_of(part, batch)[1], size_bytes, now_s)
+            shares.append((batch, size_bytes))
+            start += len(part)
+        return shares
+
+    def _stop(self, batch: Batch, ends: list[int], start: int) -> int:
+        """Say up to which record a run that starts at `start` fits into `batch`."""
+        stop = len(ends)
+        if self._limits.max_bytes is not None:
+            used = ends[start - 1] if start else 0
+            stop = bisect_right(ends, used + self._limits.max_bytes - batch.size_bytes)
+        if self._limits.max_records is not None:
+            stop = min(stop, start + self._limits.max_records - batch.records)
+        return stop
+
+    def _put(
+        self,
+        batch: Batch,
+        run: Run,
+        texts: Iterable[bytes | memoryview],
+        size_bytes: int,
+        now_s: float,
+    ) -> None:
+        batch.add(run, texts, size_bytes)
+        reason = flush_reason(batch, self._limits, now_s)
+        if reason is not None:
+            self.seal(batch, reason)
+
+    def _batch(self, route: Route, now_s: float) -> Batch:
+        batch = self._open.get(route)
+        if batch is None:
+            batch = self._open[route] = Batch(route, now_s, self._limits.due_s(now_s))
+        return batch
+
+    def seal(self, batch: Batch, reason: FlushReason) -> None:
+        """Take `batch` off the open ones; it gets no more records."""
+        del self._open[batch.route]
+        batch.sealed = reason
+
+    def next_due_s(self) -> float:
+        """Say when the next batch must leave; infinity if none must. The oldest is the first."""
+        for batch in self._open.values():
+            return batch.due_s
+        return float("inf")
+
+    def seal_due(self, now_s: float) -> list[Batch]:
+        """Seal the batches whose oldest record has waited long enough."""
+        due = []
+        for batch in self._open.values():
+            if batch.due_s > now_s:
+                break
+            due.append(batch)
+        for batch in due:
+            self.seal(batch, FlushReason.LINGER)
+        return due
+
+    def seal_all(self, reason: FlushReason) -> list[Batch]:
+        """Seal every open batch."""
+        batches = list(self._open.values())
+        for batch in batches:
+            self.seal(batch, reason)
+        return batches
+
+
+def _text_of(run: Run, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
+    """Give the size of a run's text, and the text, as it comes after what the batch has.
+
+    An event's records are all held anyway until its end, so their text is made only as it is
+    encoded. A program's are joined at once: a text takes less memory than its records.
+    """
+    if run.origin.is_event and run.text is None and len(run):
+        return text_of(run, batch.size_bytes)
+    texts = lines(run)
+    return sum(map(len, texts)), texts
+
+
+class FlushReason(StrEnum):
+    """Why a batch was sealed; the label of its counter."""
+
+    BYTES = "bytes"
+    RECORDS = "records"
+    LINGER = "linger"
+    PRESSURE = "pressure"
+    """The budget was spent and this was the largest open batch."""
+    FLUSH = "flush"
+    """The program asked for it."""
+    DRAIN = "drain"
+    """The program is closing."""
+    EVENT = "event"
+    """The event it came in has ended."""
+    FAILURE = "failure"
+    """Its upload had failed while it was still open."""
+
+
+class BatchLimits(Struct, frozen=True):
+    """What one batch may hold; None is no limit."""
+
+    max_bytes: int | None = None
+    """Payload bytes, a newline each counted."""
+    max_records: int | None = None
+    linger_s: float | None = None
+
+    def due_s(self, opened_s: float) -> float:
+        """Say when a batch opened at `opened_s` has lingered long enough."""
+        return float("inf") if self.linger_s is None else opened_s + self.linger_s
+
+
+def fits(batch: Batch, size_bytes: int, records: int, limits: BatchLimits) -> bool:
+    """Say whether so much more stays within the limits."""
+    if limits.max_bytes is not None and batch.size_bytes + size_bytes > limits.max_bytes:
+        return False
+    return limits.max_records is None or batch.records + records <= limits.max_records
+
+
+def flush_reason(batch: Batch, limits: BatchLimits, now_s: float) -> FlushReason | None:
+    """Why `batch` must leave at `now_s`, or None to let it linger."""
+    if limits.max_bytes is not None and batch.size_bytes >= limits.max_bytes:
+        return FlushReason.BYTES
+    if limits.max_records is not None and batch.records >= limits.max_records:
+        return FlushReason.RECORDS
+    return FlushReason.LINGER if now_s >= batch.due_s else None

@@ -1,0 +1,1 @@
+"""From payloads to the compressed body of an object, and back."""

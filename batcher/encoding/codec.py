@@ -1,0 +1,151 @@
+"""Encoding: records to text, text to members, members to the compressed body.
+
+A body is a row of members that each stand alone (a gzip member, a zstd frame), cut every
+`MEMBER_BYTES` of text whatever the records or runs: the same text gives the same bytes, and members
+can be compressed side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEMBER_BYTES = 512 * 1024
+"""Text of one member: small enough to be joined and compressed while warm; see decision 0002."""
+
+
+QUARANTINE_CODEC = ("gzip", 1)
+"""Of quarantine objects, whatever the settings say of data."""
+
+
+Member = list[memoryview]
+"""The text of one member, in pieces to be joined."""
+
+
+Encoded = tuple[bytes, int, int]
+"""A compressed member, and the CRC-32 and the length of its text."""
+
+
+class Members:
+    """Cuts a body's text into members as it comes; pure bookkeeping, no bytes are copied."""
+
+    def __init__(self) -> None:
+        """Start with no text."""
+        self._pieces: list[memoryview] = []
+        self._waiting_bytes = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of text in the member that is not full yet."""
+        return self._waiting_bytes
+
+    def cut(self, text: bytes | memoryview) -> list[list[memoryview]]:
+        """Append `text`; give the members that are full now, each as pieces to be joined."""
+        full: list[list[memoryview]] = []
+        rest = memoryview(text)
+        while self._waiting_bytes + len(rest) >= MEMBER_BYTES:
+            room = MEMBER_BYTES - self._waiting_bytes
+            full.append([*self._pieces, rest[:room]])
+            self._pieces, self._waiting_bytes, rest = [], 0, rest[room:]
+        if rest:
+            self._pieces.append(rest)
+            self._waiting_bytes += len(rest)
+        return full
+
+    def rest(self) -> list[memoryview]:
+        """Give the last member, which may be short, or nothing."""
+        pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
+        return pieces
+
+
+class Codec:
+    """Compresses members; the same member always gives the same bytes. Has no state."""
+
+    def __init__(self, compression: str, level: int) -> None:
+        """Choose the codec: `none`, `gzip` or `zstd`, and its level."""
+        self._compress = _compressor(compression, level)
+        self._crc32 = _gzip_crc32 if compression == "gzip" else _text_crc32
+
+    def encode(self, members: Iterable[Member]) -> list[Encoded]:
+        """Compress members: of each its bytes, and the CRC-32 and length of its text.
+
+        Releases the GIL, so that threads run side by side.
+        """
+        encoded = []
+        for pieces in members:
+            text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            piece = self._compress(text)
+            encoded.append((piece, self._crc32(text, piece), len(text)))
+        return encoded
+
+
+def _gzip_crc32(_: bytes | memoryview, piece: bytes) -> int:
+    """Read the checksum off the member's trailer, where gzip has put it: RFC 1952, 2.3.1."""
+    return int.from_bytes(piece[-8:-4], "little")
+
+
+def _text_crc32(text: bytes | memoryview, _: bytes) -> int:
+    return crc32(text)
+
+
+class Checksum:
+    """CRC-32 and length of a whole text, from those of its members in turn."""
+
+    def __init__(self) -> None:
+        """Start with the empty text."""
+        self.crc32 = 0
+        self.size_bytes = 0
+
+    def add(self, member_crc32: int, member_bytes: int) -> None:
+        """Append a member."""
+        from isal import isal_zlib  # noqa: PLC0415  # a cold start without records needs none
+
+        self.crc32 = isal_zlib.crc32_combine(self.crc32, member_crc32, member_bytes)
+        self.size_bytes += member_bytes
+
+
+def encode_whole(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
+    """Give the body of a whole text, and the checksum of the text."""
+    members = Members()
+    full = members.cut(text)
+    if members.waiting_bytes:
+        full.append(members.rest())
+    checksum = Checksum()
+    pieces = []
+    for piece, member_crc32, text_bytes in codec.encode(full):
+        checksum.add(member_crc32, text_bytes)
+        pieces.append(piece)
+    return b"".join(pieces), checksum
+
+
+def crc32(data: bytes | memoryview) -> int:
+    """CRC-32 as gzip and S3 have it; ISA-L's is nine times as fast as zlib's."""
+    from isal import isal_zlib  # noqa: PLC0415  # as above
+
+    return isal_zlib.crc32(data)
+
+
+def _compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
+    """Give one call that compresses; libraries are imported only for what is used."""
+    if compression == "none":
+        return bytes
+    if compression == "zstd":
+        from batcher.encoding.zstd import zstd  # noqa: PLC0415
+
+        return lambda text: zstd.compress(text, level)
+    if level <= ISAL_MAX_LEVEL:
+        from isal import isal_zlib  # noqa: PLC0415
+
+        return lambda text: isal_zlib.compress(text, level, GZIP_WBITS)
+    import zlib  # noqa: PLC0415
+
+    return lambda text: zlib.compress(text, level, GZIP_WBITS)
+
+
+ISAL_MAX_LEVEL = 3
+
+
+GZIP_WBITS = 31  # a gzip header and trailer; both libraries write mtime 0

@@ -1,0 +1,1 @@
+"""Keys of objects: partition, name and salt, and how a key is parsed."""

@@ -1,0 +1,273 @@
+"""Partitions: which Hive-style path each record belongs under, escaped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import repeat
+from math import isinf
+from typing import Any
+from urllib.parse import quote_from_bytes
+
+import orjson
+
+from batcher.records.chunk import Run
+from batcher.records.columns import Same
+
+DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+MAX_VALUE_BYTES = 128
+
+
+KEPT_BYTES = 96
+
+
+DIGEST_DIGITS = 16
+
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+
+
+_LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
+
+
+_INEXACT = {float, list, dict}
+"""Types that orjson's values may have for what they do not hold exactly."""
+
+
+_DIRECTIVE = re.compile(r"%(.?)")
+
+
+# Which directives an arrival format may hold (no locale in them), and the seconds each tells apart.
+_UNITS_S = {"S": 1, "M": 60, "H": 3600, **dict.fromkeys("YymdjGVuUW", 86_400), "%": 86_400}
+
+
+_SAMPLE = datetime(2026, 12, 30, 23, 59, 59, tzinfo=UTC)
+
+
+def escape(value: object) -> str:
+    """Make one value from a record safe as part of a key, as Hive and Spark read it back.
+
+    A record can choose its partition, never another key space: the result has only
+    `A-Za-z0-9._-`, `%` and `~`, is at most 128 bytes long, and is never `.`, `..` or empty.
+    """
+    if value is None:
+        return DEFAULT_PARTITION
+    text = value if isinstance(value, str) else _json(value)
+    if text in {"", ".", ".."}:
+        return DEFAULT_PARTITION
+    encoded = quoted(text)
+    if len(encoded) <= MAX_VALUE_BYTES:
+        return encoded
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{encoded[:KEPT_BYTES]}~{digest[:DIGEST_DIGITS]}"
+
+
+def quoted(text: str) -> str:
+    """Percent-encode all that is not `A-Za-z0-9._-`.
+
+    "~" is encoded too, which quoting leaves as it is: it separates a digest from what was cut.
+    """
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
+
+
+class Template:
+    """A `partition_by` setting, parsed: literals, arrival times and record fields."""
+
+    def __init__(self, text: str) -> None:
+        """Parse `text`, which `Template.faults` has found to be without faults."""
+        pieces = _PLACEHOLDER.split(text.strip("/"))
+        self._literals = pieces[::2]
+        self._formats: list[str | None] = []
+        self._paths: list[list[str] | None] = []
+        for placeholder in pieces[1::2]:
+            kind, _, argument = placeholder.partition(":")
+            self._formats.append(argument if kind == "arrival" else None)
+            self._paths.append(argument.split(".") if kind == "field" else None)
+        self._has_fields = any(path is not None for path in self._paths)
+        self._unit_s = min(
+            (_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
+            default=None,
+        )
+
+    @staticmethod
+    def faults(text: str) -> list[str]:
+        """Say what is wrong with a template, in words for the user; nothing when it is fine."""
+        pieces = _PLACEHOLDER.split(text)
+        found = [
+            f"{literal!r}: outside placeholders only A-Za-z0-9._-=/ may stand"
+            for literal in pieces[::2]
+            if not _LITERAL.fullmatch(literal)
+        ]
+        for placeholder in pieces[1::2]:
+            kind, _, argument = placeholder.partition(":")
+            if kind == "arrival":
+                directives = _DIRECTIVE.findall(argument)
+                if not directives or not all(d in _UNITS_S for d in directives):
+                    found.append(f"{{{placeholder}}}: use %Y %m %d %H %M %S %j and the like")
+                elif not _LITERAL.fullmatch(_DIRECTIVE.sub("", argument)):
+                    found.append(f"{{{placeholder}}}: only A-Za-z0-9._-=/ beside the directives")
+            elif kind != "field" or "" in argument.split("."):
+                found.append(f"{{{placeholder}}}: use {{arrival:%Y-%m-%d}} or {{field:name}}")
+        folders = _PLACEHOLDER.sub(_example, text.strip("/")).split("/")
+        if text and any(folder in {"", ".", ".."} for folder in folders):
+            found.append(f"{text!r} has an empty, '.' or '..' folder")
+        return found
+
+    @property
+    def is_first_folder_safe(self) -> bool:
+        """Whether no record can put its objects among batcher's own folders or the salts.
+
+        Those are the names directly under `root` that start with `_` or have only 0 and 1.
+        """
+        start = self._literals[0]
+        if not start:
+            return not self._formats or (self._formats[0] or "").startswith("%Y")
+        return not start.startswith("_") and not set(start.partition("/")[0]) <= {"0", "1"}
+
+    @property
+    def longest_bytes(self) -> int:
+        """The most bytes that a partition can have."""
+        formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
+        fields = MAX_VALUE_BYTES * sum(path is not None for path in self._paths)
+        return sum(map(len, self._literals)) + sum(formats) + fields
+
+    def split(self, run: Run) -> list[tuple[str, Run]]:
+        """Give the run's records by partition, each in the order they had.
+
+        Without record fields no code runs once a record, but for runs that cross a border of time.
+        """
+        if not len(run):
+            return []
+        if not self._has_fields:
+            units = self._units(run)
+            if units is None:
+                return [(self._render(run.arrivals_s[0], ()), run)]
+            paths: Sequence[str] = self._render_units(units, repeat(()))
+        else:
+            units = self._units(run) or Same(run.arrivals_s[0], len(run))
+            paths = self._render_units(units, map(self._values, run.payloads))
+        groups: dict[str, list[int]] = {}
+        for index, path in enumerate(paths):
+            groups.setdefault(path, []).append(index)
+        if len(groups) == 1:
+            return [(paths[0], run)]
+        return [(path, run.take(indices)) for path, indices in groups.items()]
+
+    def _units(self, run: Run) -> Sequence[float] | None:
+        """Give each record's start of its unit of time, or None where all share one."""
+        unit_s = self._unit_s
+        if unit_s is None or run.oldest_s // unit_s == run.newest_s // unit_s:
+            return None
+        return [t // unit_s * unit_s for t in run.arrivals_s]
+
+    def _render_units(self, units: Sequence[float], values: Any) -> list[str]:  # noqa: ANN401
+        """Render each record's path; equal times and values are rendered once."""
+        known: dict[tuple[float, tuple[str, ...]], str] = {}
+        paths = []
+        for what in zip(units, values, strict=False):
+            path = known.get(what)
+            if path is None:
+                path = known[what] = self._render(*what)
+            paths.append(path)
+        return paths
+
+    def _render(self, arrival_s: float, values: tuple[str, ...]) -> str:
+        """Fill the template in for one time and one record's escaped fields."""
+        if not self._formats:
+            return self._literals[0]
+        arrival = datetime.fromtimestamp(arrival_s, UTC)
+        rest = iter(values)
+        filled = [self._literals[0]]
+        for fmt, literal in zip(self._formats, self._literals[1:], strict=True):
+            filled += [next(rest) if fmt is None else arrival.strftime(fmt), literal]
+        return "".join(filled)
+
+    def _values(self, payload: bytes | str) -> tuple[str, ...]:
+        """Look up this record's fields, escaped; a missing one is the default partition."""
+        paths = [path for path in self._paths if path is not None]
+        found = _find(orjson.loads, payload, paths)
+        if found is None or not _INEXACT.isdisjoint(map(type, found)):
+            # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not.
+            # What json cannot read is nested as deep as the stack is; then the doubles must do
+            found = _find(_exactly, payload, paths) or found
+        return (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape, found))
+
+
+def _example(placeholder: re.Match[str]) -> str:
+    """Fill one placeholder in, as far as folders go."""
+    kind, _, argument = placeholder[1].partition(":")
+    return _DIRECTIVE.sub("x", argument) if kind == "arrival" else "x"
+
+
+def _json(value: object) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # deeper than 254, or whole numbers over 64 bits
+        return "".join(_tokens(value))
+
+
+def _tokens(value: object) -> Iterator[str]:
+    """Write JSON without recursion: how deep the stack is now must not decide what comes out."""
+    waiting: list[object] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, _Token):
+            yield item
+        elif isinstance(item, dict):
+            parts: list[object] = []
+            for name, inner in item.items():
+                parts += [_Token(","), _Token(f"{_scalar(name)}:"), inner]
+            waiting += [_Token("}"), *reversed(parts[1:]), _Token("{")]
+        elif isinstance(item, list):
+            parts = [part for inner in item for part in (_Token(","), inner)]
+            waiting += [_Token("]"), *reversed(parts[1:]), _Token("[")]
+        else:
+            yield _scalar(item)
+
+
+class _Token(str):
+    """A piece of JSON that is written already."""
+
+    __slots__ = ()
+
+
+def _scalar(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _exactly(payload: bytes | str) -> object:
+    """Read JSON as exactly as Python can; a number that it has no value for stays its own text."""
+    return json.loads(payload, parse_float=_double, parse_int=_whole)
+
+
+def _double(text: str) -> float | str:
+    value = float(text)
+    return text if isinf(value) else value
+
+
+def _whole(text: str) -> int | str:
+    return int(text) if len(text) <= MAX_VALUE_BYTES else text
+
+
+def _find(
+    loads: Callable[[bytes | str], object], payload: bytes | str, paths: Sequence[Sequence[str]]
+) -> list[object] | None:
+    """Look fields up in a payload; None where it cannot be read."""
+    try:
+        record = loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return [_lookup(record, path) for path in paths]
+
+
+def _lookup(record: object, path: Sequence[str]) -> object:
+    for name in path:
+        if not isinstance(record, Mapping):
+            return None
+        record = record.get(name)
+    return record

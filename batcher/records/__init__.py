@@ -1,0 +1,1 @@
+"""Records in columns: chunks, payloads and bad records."""

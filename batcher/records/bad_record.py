@@ -1,0 +1,41 @@
+"""Bad_record."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from batcher.records.chunk import Run
+
+
+class Reason(StrEnum):
+    """Why a record is bad; the `reason` of its line in quarantine."""
+
+    EMPTY = "empty"
+    NOT_JSON = "not_json"
+    NOT_UTF8 = "not_utf8"
+    TOO_DEEP = "too_deep"
+    TOO_LARGE = "too_large"
+    NEWLINE = "newline"
+    GZIP = "gzip"
+    KPL_AGGREGATED = "kpl_aggregated"
+    BAD_BASE64 = "bad_base64"
+    MALFORMED = "malformed"
+    TRANSFORM = "transform"
+
+
+class BadRecord(Struct, frozen=True):
+    """One record that cannot be written, and why."""
+
+    run: Run
+    """A run of this record alone, with the payload as it came."""
+    reason: Reason
+    detail: str
+
+    @property
+    def position(self) -> str:
+        """Its identity at the source."""
+        return self.run.positions[0]

@@ -1,0 +1,170 @@
+"""Columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from operator import itemgetter
+from typing import TypeVar, cast, overload
+
+T = TypeVar("T")
+
+
+class Column(Sequence[T]):
+    """Values of many records, kept in a shorter form than a list; equal if made of the same."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self._made_of() == other._made_of()
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}{self._made_of()}"
+
+    def _made_of(self) -> tuple[object, ...]:
+        """Give what the constructor was given."""
+        return tuple(getattr(self, name) for name in self.__slots__ if name != "__dict__")
+
+
+class Same(Column[T]):
+    """A column in which every record has the same value: its length costs nothing."""
+
+    __slots__ = ("value", "length")  # noqa: RUF023  # in the order of the constructor
+
+    def __init__(self, value: T, length: int) -> None:
+        """Repeat `value` so often."""
+        self.value = value
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Same[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Same[T]:
+        """Give the value, or a shorter column of it."""
+        if isinstance(index, slice):
+            return Same(self.value, len(range(*index.indices(self.length))))
+        range(self.length)[index]  # IndexError outside, which ends an iteration
+        return self.value
+
+
+class Numbered(Column[str]):
+    """Positions that count up, as `prefix` and number: lines of a file, records of a program."""
+
+    __slots__ = ("prefix", "numbers")  # noqa: RUF023  # as above
+
+    def __init__(self, prefix: str, numbers: range) -> None:
+        """Put `prefix` before each number."""
+        self.prefix = prefix
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Numbered: ...
+    def __getitem__(self, index: int | slice) -> str | Numbered:
+        """Give one position as text, or a shorter column."""
+        if isinstance(index, slice):
+            return Numbered(self.prefix, self.numbers[index])
+        return f"{self.prefix}{self.numbers[index]}"
+
+    def joined(self, after: Numbered) -> Numbered | None:
+        """Give this column and the one `after` it as one, or None if they do not follow."""
+        if self.prefix != after.prefix or self.numbers.stop != after.numbers.start:
+            return None
+        return Numbered(self.prefix, range(self.numbers.start, after.numbers.stop))
+
+    def __str__(self) -> str:
+        """Tell the column in one line: `events.ndjson:1-5000`."""
+        if not self.numbers:
+            return self.prefix
+        return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
+
+
+class Millis(Column[float]):
+    """Times that their source gives in whole milliseconds; seconds are made of those looked at.
+
+    Digits of one width may stay text: their order is that of the numbers.
+    """
+
+    __slots__ = ("values_ms", "__dict__")  # noqa: RUF023  # as above
+
+    def __init__(self, values_ms: Sequence[int] | Sequence[str]) -> None:
+        """Take times in milliseconds since 1970."""
+        self.values_ms = values_ms
+
+    @cached_property
+    def lowest_s(self) -> float:
+        """The earliest time."""
+        return int(min(self.values_ms)) / 1000
+
+    @cached_property
+    def highest_s(self) -> float:
+        """The latest time."""
+        return int(max(self.values_ms)) / 1000
+
+    def __len__(self) -> int:
+        return len(self.values_ms)
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> Millis: ...
+    def __getitem__(self, index: int | slice) -> float | Millis:
+        """Give one time in seconds, or a shorter column."""
+        if isinstance(index, slice):
+            return Millis(self.values_ms[index])
+        return int(self.values_ms[index]) / 1000
+
+
+class Lines(Column[bytes]):
+    """Payloads that are lines of one text, cut apart only where somebody looks at one of them."""
+
+    __slots__ = ("text", "length", "__dict__")  # noqa: RUF023  # as above
+
+    def __init__(self, text: bytes, length: int) -> None:
+        """Take a text of `length` lines, each with its newline."""
+        self.text = text
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        """Give one line without its newline, or some."""
+        return self._each[index]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._each)
+
+    @cached_property
+    def _each(self) -> list[bytes]:
+        each = self.text.split(b"\n")
+        del each[-1]  # what comes after the last newline
+        return each
+
+
+def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
+    """Give the values of `column` at `indices`, in one call at C speed."""
+    if isinstance(column, Same):
+        return Same(column.value, len(indices))
+    if isinstance(column, Lines):
+        column = cast("Sequence[T]", column[:])
+    if isinstance(column, Millis):
+        values_ms = cast("Sequence[int]", column.values_ms)
+        return cast("Sequence[T]", Millis(pick(values_ms, indices)))
+    if len(indices) > 1:
+        return itemgetter(*indices)(column)  # type: ignore[no-any-return]  # typeshed: Any
+    return [column[i] for i in indices]

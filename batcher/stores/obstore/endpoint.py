@@ -1,0 +1,80 @@
+"""Endpoint of a bucket, and credentials to sign with, as plain values."""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from msgspec import Struct
+
+from batcher.errors import RejectedError
+
+DEFAULT_REGION = "us-east-1"
+_IN_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+"""Buckets that can be part of a host name under Amazon's certificate: none with a dot."""
+
+
+class Keys(Struct, frozen=True):
+    """Credentials as they are at a moment."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Keys({self.access_key_id!r}, …)"  # the others are secrets
+
+
+class Place(Struct, frozen=True):
+    """Where a bucket is."""
+
+    region: str = DEFAULT_REGION
+    endpoint: str = ""
+    """Empty: Amazon's own."""
+    ca_bundle: str = ""
+    """A file of certificates to trust beside the system's."""
+    addressing: str = "auto"
+    """`path`, `virtual`, or `auto`: virtual where the endpoint is Amazon's and the name allows."""
+    is_fips: bool = False
+    is_dualstack: bool = False
+
+    def base_url(self) -> str:
+        """Give the endpoint without the bucket.
+
+        Raises:
+            RejectedError: a region whose endpoint is not known here.
+        """
+        if self.endpoint:
+            return self.endpoint.rstrip("/")
+        if "-iso" in self.region:
+            msg = f"engine=obstore knows no endpoint of {self.region}: use engine=aioboto3"
+            raise RejectedError(msg)
+        host = f"s3{'-fips' * self.is_fips}{'.dualstack' * self.is_dualstack}.{self.region}"
+        return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
+
+    def bucket_url(self, bucket: str) -> tuple[str, bool]:
+        """Give the URL that keys are appended to, less the bucket where it stands in the path.
+
+        Returns:
+            The URL, and whether the bucket is in its host.
+        """
+        base = self.base_url()
+        is_in_host = self.addressing == "virtual" or (
+            self.addressing == "auto" and not self.endpoint and bool(_IN_HOST.fullmatch(bucket))
+        )
+        if not is_in_host:
+            return base, False
+        scheme, _, host = base.partition("://")
+        return f"{scheme}://{bucket}.{host}", True
+
+
+class Access(Protocol):
+    """What is found out once about place and credentials, and what changes with time."""
+
+    place: Place
+
+    def is_due(self) -> bool:
+        """Say, without I/O, whether `keys` would give others than before."""
+
+    def keys(self, operation: str, bucket: str, key: str) -> Keys:
+        """Give the credentials in force; may take files and network, so not for the event loop."""

@@ -1,0 +1,89 @@
+"""What botocore says, sorted by what the caller does next, with what to do, in one line."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004  # botocore's own
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
+)
+from botocore.parsers import ResponseParserError
+
+from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.stores.s3.responses import Answer, error_of, unreachable
+
+_PASSING: tuple[tuple[type[Exception], str], ...] = (
+    (IncompleteReadError, "the body ended early"),
+    (CredentialRetrievalError, "credentials could not be had"),
+    (ResponseParserError, "no answer of S3's (is AWS_ENDPOINT_URL_S3 right?)"),
+)
+
+
+LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
+    (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
+    (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
+    (ProfileNotFound, "AWS_PROFILE names no profile of this machine"),
+    (NoRegionError, "no region: set AWS_REGION"),
+    (UnauthorizedSSOTokenError, "the single sign-on has expired: run `aws sso login`"),
+    (TokenRetrievalError, "the single sign-on has expired: run `aws sso login`"),
+)
+"""What goes wrong on this side, before anything is sent, and what to do about it."""
+
+
+def translate(
+    error: ClientError | BotoCoreError | ResponseParserError,
+    operation: str,
+    bucket: str,
+    key: str,
+    endpoint: str,
+) -> BatcherError | KeyError:
+    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    where = f"{operation} s3://{bucket}/{key}"
+    if isinstance(error, ClientError):
+        return error_of(_answer(error, operation), where, endpoint)
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return unreachable(where, endpoint, first_line(error))
+    for retryable, what in _PASSING:
+        if isinstance(error, retryable):
+            return RetryableError(f"{where}: {endpoint}: {what}: {first_line(error)}")
+    for kind, hint in LOCAL_HINTS:
+        if isinstance(error, kind):
+            return RejectedError(f"{where}: {hint}")
+    return RejectedError(f"{where}: {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
+    """Give the first line of what an error says, without its full stop."""
+    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
+    return str(cause or error).partition("\n")[0].rstrip(".")
+
+
+def _answer(error: ClientError, operation: str) -> Answer:
+    said = error.response.get("Error", {})
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code, message = str(said.get("Code", "")), said.get("Message", "")
+    return Answer(operation, status, code, message, _retry_after_s(error))
+
+
+def _retry_after_s(error: ClientError) -> float | None:
+    """Read `Retry-After`: seconds, or a date, which the answer's own date is taken from."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    text = headers.get("retry-after", "")
+    if text.isdecimal():
+        return float(text)
+    try:
+        asked_for = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, asked_for.total_seconds())

@@ -1,0 +1,135 @@
+"""What S3 answered, sorted by what the caller does next, with what to do; for every engine."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from batcher.errors import (
+    BatcherError,
+    NotFoundError,
+    PreconditionFailedError,
+    RejectedError,
+    RetryableError,
+    ThrottledError,
+    UploadLostError,
+)
+
+_NOT_FOUND, _CONFLICT, _PRECONDITION = 404, 409, 412
+
+
+_SERVER_ERROR = 500
+
+
+_TOO_MANY = {429, 503}
+
+
+_COMPLETE = "CompleteMultipartUpload"
+
+
+_HINTS = {
+    "NoSuchBucket": "the bucket is not there: create it, or correct `bucket`",
+    "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
+    "InvalidObjectState": "the object is archived: restore it first",
+    "AllAccessDisabled": "access to this bucket is disabled",
+    "InvalidAccessKeyId": "the access key is unknown: check the credentials in force",
+    "SignatureDoesNotMatch": "the secret key is wrong: check the credentials in force",
+    "ExpiredToken": "the credentials have expired: renew them",
+    "InvalidToken": "the session token is wrong: renew the credentials",
+    "RequestTimeTooSkewed": "this machine's clock is off: set it",
+    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
+    "InvalidBucketName": "no bucket can have this name: correct `bucket`",
+    "InvalidStorageClass": "correct `storage_class`",
+    "KMS.NotFoundException": "the KMS key is not there: correct `kms_key_id`",
+    "KMS.DisabledException": "the KMS key is disabled",
+    "InvalidTag": "correct `tags`",
+    "NotImplemented": "this endpoint does not know what batcher needs (conditional writes)",
+}
+
+
+_HINTS["403"] = _HINTS["AccessDenied"]
+
+
+_READING_HINTS = {
+    "ListObjectsV2": "allow s3:ListBucket on the bucket",
+    "ListMultipartUploads": "allow s3:ListBucketMultipartUploads on the bucket",
+    "HeadObject": "allow s3:GetObject on the root; without s3:ListBucket on the bucket S3 answers "
+    "so for an object that is not there, too",
+    "GetObject": "allow s3:GetObject (and, with a KMS key of your own, kms:Decrypt) on the root",
+}
+
+
+_DENIED = {"AccessDenied", "403"}
+
+
+_RETRYABLE = {
+    "BadDigest",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeout",
+    "XAmzContentChecksumMismatch",
+}
+
+
+# Under any status: an error within a 200 has none of its own. Every 503 counts, too, whatever its
+# code: to HEAD S3 sends none, and where a store cannot serve, fewer requests are what helps.
+# Source: Amazon S3 API reference, error responses; S3 user guide, optimizing performance
+_THROTTLING = {
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+}
+
+
+class Answer(Struct, frozen=True):
+    """An answer that is no success."""
+
+    operation: str
+    """By its name in Amazon's API."""
+    status: int
+    code: str
+    """S3's own; the status again where the answer had no body."""
+    message: str = ""
+    retry_after_s: float | None = None
+
+
+def error_of(answer: Answer, where: str, endpoint: str) -> BatcherError | KeyError:
+    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    operation, status, code = answer.operation, answer.status, answer.code
+    if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
+        return KeyError(where)
+    text = f"{where}: {endpoint} answered {status} {code}: {answer.message}".rstrip(": ")
+    if code == "NoSuchKey":
+        return NotFoundError(text)
+    if status == _PRECONDITION or code == "PreconditionFailed":
+        return PreconditionFailedError(text)
+    if (kind := _retryable(answer)) is not None:
+        return kind(text, answer.retry_after_s)
+    hint = _HINTS.get(code)
+    if code in _DENIED:
+        hint = _READING_HINTS.get(operation, hint)
+    return RejectedError(f"{text}: {hint}" if hint else text)
+
+
+def _retryable(answer: Answer) -> type[RetryableError] | None:
+    """Give the error of an answer after which the same bytes may succeed; None: they won't."""
+    operation, status, code = answer.operation, answer.status, answer.code
+    if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
+        return UploadLostError  # Source: Amazon S3 user guide, conditional requests
+    if code in _THROTTLING or status in _TOO_MANY:
+        return ThrottledError
+    is_busy = status == _CONFLICT or status >= _SERVER_ERROR
+    if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
+        return RetryableError
+    return None
+
+
+def unreachable(where: str, endpoint: str, why: str) -> RetryableError:
+    """Give the error for a request that got no answer at all."""
+    text = f"{where}: cannot reach {endpoint}: {why}"
+    return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")

@@ -1,0 +1,1 @@
+"""What an operator runs: verify, replay, check, plan, ddl, demo."""

@@ -1,0 +1,148 @@
+"""pyarrow: a program whose `scan` reads no more objects than the wanted partitions have."""
+
+from __future__ import annotations
+
+from batcher.tools.ddl.columns import Array, Struct, Type
+from batcher.tools.ddl.table import MANY_SALTS, RECORD, Answer, Table
+
+_TYPES = {
+    "boolean": "pa.bool_()",
+    "int": "pa.int32()",
+    "bigint": "pa.int64()",
+    "double": "pa.float64()",
+    "string": "pa.string()",
+}
+
+
+_S3 = """\
+fs.S3FileSystem(  # credentials as AWS's own tools find them; in doubt fs.resolve_s3_region(bucket)
+    region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+    endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3"),
+)"""
+
+
+_PROGRAM = '''\
+{imports}import re
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+from pyarrow import fs
+
+FILES = {files}
+ROOT = {root!r}
+COLUMNS = pa.schema([{columns}])
+PARTITIONS = {partitions!r}
+SHAPES = [  # the folders under the root, and what follows them
+{shapes}]
+ENCODED = {encoded!r}  # partitions by a field of the records
+
+
+def objects(under=""):
+    """List the objects and their partitions: all, or those in a folder, as "dt=2026-11-23"."""
+    rows = []
+    for salts, pattern in SHAPES:
+        for salt in salts:
+            folder = "/".join(filter(None, [ROOT, salt, under]))
+            selector = fs.FileSelector(folder, allow_not_found=True, recursive=True)
+            for info in FILES.get_file_info(selector):
+                found = pattern.fullmatch(info.path[len(ROOT) + 1 :])
+                if found and info.is_file:
+                    values = [salt] * (len(PARTITIONS) - len(found.groups())) + list(found.groups())
+                    rows.append([info.path, *map(value_of, PARTITIONS, values)])
+    names = ["path", *PARTITIONS]
+    columns = zip(*rows, strict=True) if rows else [[] for _ in names]
+    return pa.table([pa.array(column, pa.string()) for column in columns], names)
+
+
+def value_of(name, text):
+    """Give a partition's value; of a record's field as the record had it, if it was not cut."""
+    return unquote(text) if name in ENCODED and "~" not in text else text
+
+
+def scan(where=None, under=""):
+    """Read the records of objects whose partitions fit `where`, object by object.
+
+    scan(pc.field("{example}") == "…").read_all() is a table; iterate over it for batches.
+    """
+    chosen = objects(under)
+    if where is not None:
+        chosen = chosen.filter(where)
+    added = [pa.field(name, pa.string()) for name in PARTITIONS]
+
+    def batches():
+        for row in chosen.to_pylist():
+            with FILES.open_input_stream(row["path"], compression="detect") as body:
+                table = read(body)
+            for field in added:
+                values = pa.repeat(pa.scalar(row[field.name], field.type), len(table))
+                table = table.append_column(field, values)
+            yield from table.to_batches()
+
+    return pa.RecordBatchReader.from_batches(pa.schema([*COLUMNS, *added]), batches())
+
+
+def read(body):
+    """Read one object."""
+{read}'''
+
+
+_READ_TEXT = """\
+    lines = body.read().removesuffix(b"\\n").split(b"\\n")
+    return pa.table([pa.array(lines, COLUMNS.types[0])], COLUMNS)
+"""
+
+
+_READ_JSON = """\
+    blocks = pa.json.ReadOptions(block_size=16 * 1024**2)  # no record may be longer
+    fields = pa.json.ParseOptions(explicit_schema=COLUMNS, unexpected_field_behavior="ignore")
+    return pa.json.read_json(body, blocks, fields)
+"""
+
+
+def pyarrow_program(table: Table) -> Answer:
+    """Write a program; `scan` in it gives records."""
+    columns = [(column.name, _type(column.type)) for column in table.columns]
+    if not columns:
+        columns = [(RECORD, _TYPES["string"] if table.is_json else "pa.binary()")]
+    partitions = [*([table.salt] if table.salt else []), *(p.name for p in table.named)]
+    shapes = ""
+    for layout in table.layouts:
+        salts = [
+            f'*(format(n, "0{bits}b") for n in range({1 << bits}))' for bits in layout.salt_bits
+        ]
+        pattern = table.pattern(layout).removesuffix("[^/]+$")
+        ending = f"{pattern}[^/]+{_escaped(table.extension)}"
+        shapes += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
+    program = _PROGRAM.format(
+        imports="import os\n" if table.scheme == "s3" else "",
+        files=_S3 if table.scheme == "s3" else "fs.LocalFileSystem()",
+        root=table.path,
+        columns=", ".join(f"({name!r}, {kind})" for name, kind in columns),
+        partitions=partitions,
+        shapes=shapes,
+        encoded={p.name for p in table.named if p.folder.is_field} or (),
+        example=next((p.name for p in table.named), table.salt or "…"),
+        read=_READ_JSON if table.columns else _READ_TEXT,
+    )
+    notes = []
+    if table.columns:
+        notes.append("pyarrow refuses an object with a value of another type than its column's.")
+    if len(table.salts) > MANY_SALTS:
+        notes.append(f"Each `scan` lists {len(table.salts):,} folders.")
+    return Answer(program, tuple(notes))
+
+
+def _type(kind: Type) -> str:
+    """Write a type."""
+    match kind:
+        case Array(item):
+            return f"pa.list_({_type(item)})"
+        case Struct(fields):
+            return f"pa.struct([{', '.join(f'({name!r}, {_type(t)})' for name, t in fields)}])"
+    return _TYPES[kind.name]
+
+
+def _escaped(extension: str) -> str:
+    return extension.replace(".", r"\.")

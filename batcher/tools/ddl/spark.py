@@ -1,0 +1,89 @@
+"""Spark: a data frame, and its view, that read no more objects than a query's partitions have."""
+
+from __future__ import annotations
+
+import re
+
+from batcher.tools.ddl.columns import Array, Struct, Type
+from batcher.tools.ddl.table import RECORD, Answer, Layout, Table
+
+_GLOB = re.compile(r"[*?\[\]{}\\]")
+
+
+_HEAD = """\
+# Where `spark` is a session: a notebook, pyspark, spark-submit. Spark 3.4 or later.
+from pyspark.sql import functions
+
+path = functions.expr("url_decode(_metadata.file_path)")
+"""
+
+
+def spark_program(table: Table) -> Answer:
+    """Write a program that makes the view from a session called `spark`."""
+    view = table.name.rpartition(".")[2]
+    frames = [_frame(table, layout) for layout in table.layouts]
+    union = frames[0] + "".join(f".unionByName(\n{_indented(frame)}\n)" for frame in frames[1:])
+    notes = []
+    if table.scheme == "s3":
+        notes.append("On EMR and Glue write s3:// for s3a://.")
+    if table.extension.endswith(".zst"):
+        notes.append(
+            "Spark 3 reads .zst only where Hadoop's native library is; Spark 4 does by itself."
+        )
+    return Answer(
+        f"{_HEAD}{view} = {union}\n{view}.createOrReplaceTempView({view!r})\n", tuple(notes)
+    )
+
+
+def _frame(table: Table, layout: Layout) -> str:
+    """Write the data frame of the objects of one shape.
+
+    Spark's own discovery of partitions refuses folders that are no `name=value`, as salts are; the
+    paths name objects, so it does not look for them.
+    """
+    scheme = "s3a" if table.scheme == "s3" else "file"
+    root = _GLOB.sub(r"\\\g<0>", f"{scheme}://{table.path}")
+    paths = "".join(f"        {glob!r},\n" for glob in table.globs(layout, root))
+    read = 'spark.read.option("lineSep", "\\n")'
+    if table.columns:
+        fields = ", ".join(f"{_name(column.name)} {_type(column.type)}" for column in table.columns)
+        read += f"\n    .schema({fields!r})\n    .json([\n{paths}    ])"
+        shown = [f"functions.col({_name(column.name)!r})" for column in table.columns]
+    else:
+        read += f"\n    .text([\n{paths}    ])"
+        shown = [f'functions.col("value").alias({RECORD!r})']
+    if table.salt and not layout.salt_bits:
+        shown.append(f'functions.lit("").alias({table.salt!r})')
+    fields_by_name = {p.name for p in table.named if p.folder.is_field}
+    pattern = repr(f"/{table.pattern(layout)}")
+    for group, name in enumerate(table.names(layout), start=1):
+        value = f"functions.regexp_extract(path, {pattern}, {group})"
+        shown.append(f"{_decoded(value) if name in fields_by_name else value}.alias({name!r})")
+    columns = "".join(f"        {column},\n" for column in shown)
+    return f"(\n    {read}\n    .select(\n{columns}    )\n)"
+
+
+def _decoded(value: str) -> str:
+    """Write a record's field as the record had it; one that was cut stays as it is in the key."""
+    return (
+        f"functions.when({value}.contains('~'), {value})"
+        f".otherwise(functions.call_function('url_decode', {value}))"
+    )
+
+
+def _type(kind: Type) -> str:
+    """Write a type."""
+    match kind:
+        case Array(item):
+            return f"ARRAY<{_type(item)}>"
+        case Struct(fields):
+            return f"STRUCT<{', '.join(f'{_name(name)}: {_type(t)}' for name, t in fields)}>"
+    return kind.name.upper()
+
+
+def _name(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.split("\n"))

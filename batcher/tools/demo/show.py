@@ -1,0 +1,136 @@
+"""What the demo shows: per source what went in, what landed and what was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from batcher.tools.demo.run import Outcome
+from batcher.tools.formatting import show_size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXAMPLES = 2
+
+
+@contextmanager
+def working(console: Console) -> Iterator[Callable[[str], None]]:
+    """Give what tells people on a terminal what is being done; silent elsewhere."""
+    if not console.is_terminal:
+        yield _nothing
+        return
+    with console.status("") as status:
+        yield status.update
+
+
+def introduce(console: Console, bucket: str, root: str, endpoint: str | None) -> None:
+    """Print what is about to happen."""
+    where = f"the S3 at {endpoint}" if endpoint else "an S3 server of its own (SeaweedFS)"
+    text = (
+        "Real GitHub webhooks, as SQS and Kinesis events of up to 6 MB, go through batcher's "
+        f"Lambda handler into {where}: s3://{bucket}/{root}"
+    )
+    console.print(text, highlight=False, markup=False)
+
+
+def show(outcomes: Sequence[Outcome], console: Console) -> bool:
+    """Print all of it; give whether every record is accounted for, and every check held."""
+    console.print(_figures(outcomes))
+    console.print(_partitions(outcomes))
+    for outcome in outcomes:
+        console.print(f"\n{outcome.mapping.source.name}", style="bold")
+        console.print(_checks(outcome))
+    console.print("\nSome of the keys", style="bold")
+    for outcome in outcomes:
+        quarantine = [listed for listed in outcome.objects if listed.is_quarantine]
+        for listed in [*outcome.data[:EXAMPLES], *quarantine[:1]]:
+            console.print(f"  {listed.key}", soft_wrap=True, highlight=False, markup=False)
+    console.print()
+    return _result(outcomes, console)
+
+
+def _figures(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=box.SIMPLE, title="Read back with DuckDB, record for record", min_width=60)
+    table.add_column("")
+    for outcome in outcomes:
+        table.add_column(outcome.mapping.source.name, justify="right")
+    columns = [_column(outcome) for outcome in outcomes]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
+    return table
+
+
+def _column(outcome: Outcome) -> dict[str, str]:
+    out_bytes = sum(listed.size_bytes for listed in outcome.data)
+    ratio = outcome.sent_bytes / out_bytes if out_bytes else 0.0
+    records = sum(map(len, outcome.invocations))
+    return {
+        "records in": f"{records:,}",
+        "invocations": f"{outcome.mapping.deliveries:,}",
+        "handed back and sent again": f"{outcome.mapping.handed_back:,}",
+        "objects": f"{len(outcome.data):,}",
+        "records landed": f"{len(outcome.found.records):,}",
+        "quarantined": f"{len(outcome.found.quarantined):,}",
+        "missing": f"{outcome.difference.missing:,}",
+        "duplicates": f"{outcome.difference.duplicates:,}",
+        "changed": f"{outcome.difference.foreign:,}",
+        "bytes in": show_size(outcome.sent_bytes),
+        "bytes out": show_size(out_bytes),
+        "ratio": f"{ratio:.1f}",
+        "seconds in the handler": f"{outcome.mapping.handler_s:.2f}",
+    }
+
+
+def _checks(outcome: Outcome) -> Table:
+    table = Table.grid(padding=(0, 1))
+    for is_so, text in outcome.checks:
+        mark = "[green]✓[/]" if is_so else "[bold red]✗[/]"
+        table.add_row(f"  {mark}", text)
+    return table
+
+
+def _partitions(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=box.SIMPLE, title="By partition, as DuckDB counts", min_width=60)
+    table.add_column("partition")
+    for outcome in outcomes:
+        table.add_column(f"{outcome.mapping.source.name} records", justify="right")
+    counts = [dict(outcome.found.partitions) for outcome in outcomes]
+    for name in sorted({name for column in counts for name in column}):
+        table.add_row(name, *(f"{column.get(name, 0):,}" for column in counts))
+    return table
+
+
+def _result(outcomes: Sequence[Outcome], console: Console) -> bool:
+    faults = []
+    for outcome in outcomes:
+        name = outcome.mapping.source.name
+        if outcome.difference:
+            faults.append(f"{name}: {outcome.difference}")
+        faults += [f"{name}: the store's last error: {outcome.error}"] if outcome.error else []
+        faults += [f"{name}: not so: {text}" for is_so, text in outcome.checks if not is_so]
+    if faults:
+        console.print("Not every record is accounted for:", style="bold red")
+        for fault in faults:
+            console.print(f"  {fault}", highlight=False, markup=False)
+        return False
+    records = sum(len(records) for outcome in outcomes for records in outcome.invocations)
+    landed = sum(len(outcome.found.records) for outcome in outcomes)
+    objects = sum(len(outcome.data) for outcome in outcomes)
+    quarantined = sum(len(outcome.found.quarantined) for outcome in outcomes)
+    console.print(
+        f"Every record is accounted for: of {records:,} sent, {landed:,} landed once each, byte "
+        f"for byte, in {objects} objects, and {quarantined} are in quarantine.",
+        style="bold green",
+        highlight=False,
+    )
+    return True
+
+
+def _nothing(doing: str) -> None:
+    """Say nothing: nobody watches."""
+    del doing

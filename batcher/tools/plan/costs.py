@@ -1,0 +1,131 @@
+"""Dollars: a month of batcher beside Amazon Data Firehose, item by item.
+
+Delivery is what moves records into S3; the source is what holds them before, and is the same for
+both where both read it. Firehose by Direct PUT needs no queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from batcher.tools.plan import prices
+from batcher.tools.plan.invocations import Gathering, shards_of
+from batcher.tools.plan.objects import Compression
+from batcher.tools.plan.quotas import (
+    FIREHOSE_BUFFER_BYTES,
+    FIREHOSE_BUFFER_S,
+    LONG_POLL_S,
+    POLLER_RECEIVES_PER_S,
+)
+from batcher.tools.plan.workload import Source, Workload
+
+MONTH_S = 730 * 3600
+"""As Amazon's pricing calculator has it."""
+
+
+DAY_S = 86_400
+
+
+DELIVERY, SOURCE, STORAGE = "delivery", "source", "storage"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the bill, in dollars a month."""
+
+    part: str
+    """`delivery`, `source` or `storage`."""
+    name: str
+    batcher: float
+    firehose: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A month."""
+
+    items: tuple[Item, ...]
+
+    def batcher(self, part: str | None = None) -> float:
+        """Give what batcher costs, in all or in one part."""
+        return sum(item.batcher for item in self.items if part in {None, item.part})
+
+    def firehose(self, part: str | None = None) -> float:
+        """Give what Firehose costs, in all or in one part."""
+        return sum(item.firehose for item in self.items if part in {None, item.part})
+
+
+def bill(
+    workload: Workload,
+    event: Gathering,
+    event_dollars: float,
+    requests_per_event: float,
+    compression: Compression,
+) -> Bill:
+    """Give a month at the average rate.
+
+    Args:
+        workload: what comes in.
+        event: one invocation at that rate.
+        event_dollars: what Lambda asks for it.
+        requests_per_event: to S3.
+        compression: of both; Firehose has gzip too.
+    """
+    records = workload.records_per_s * MONTH_S
+    events = event.per_s * MONTH_S
+    text_bytes = records * (workload.record_bytes + 1)
+    compute = (event_dollars - prices.LAMBDA_REQUEST) * events
+    ingested = prices.firehose_month_dollars(records * prices.firehose_bytes(workload.record_bytes))
+    firehose_puts = max(text_bytes / FIREHOSE_BUFFER_BYTES, MONTH_S / FIREHOSE_BUFFER_S)
+    items = [
+        Item(DELIVERY, "Lambda compute", compute, 0.0),
+        Item(DELIVERY, "Lambda requests", prices.LAMBDA_REQUEST * events, 0.0),
+        Item(DELIVERY, "Firehose ingestion", 0.0, ingested),
+        Item(
+            DELIVERY,
+            "S3 PUT requests",
+            requests_per_event * events * prices.S3_PUT,
+            firehose_puts * prices.S3_PUT,
+        ),
+        *_source_items(workload, event, records),
+    ]
+    if workload.retention_days:
+        stored_bytes = text_bytes / MONTH_S * DAY_S * workload.retention_days / compression.ratio
+        stored = stored_bytes / prices.GIB * prices.S3_GB_MONTH
+        items.append(Item(STORAGE, "S3 storage, once full", stored, stored))
+    return Bill(tuple(items))
+
+
+def received_together(workload: Workload, event: Gathering) -> float:
+    """Give the messages that one receive brings: what came since the poller's last one."""
+    since = workload.records_per_s / (event.lanes * POLLER_RECEIVES_PER_S)
+    return min(prices.sqs_batch(workload.record_bytes), max(1.0, since))
+
+
+def _source_items(workload: Workload, event: Gathering, records: float) -> list[Item]:
+    size_bytes, source = workload.record_bytes, workload.source
+    if source.is_queue:
+        return _queue_items(workload, event, records)
+    if source is Source.DYNAMODB:
+        return []  # Lambda's reads of a table's stream are free
+    shards = shards_of(workload) * MONTH_S / 3600 * prices.KINESIS_SHARD_HOUR
+    units = records * prices.kinesis_unit_dollars(size_bytes)
+    return [
+        Item(SOURCE, "Kinesis shards", shards, shards),
+        Item(SOURCE, "Kinesis PUT units", units, units),
+    ]
+
+
+def _queue_items(workload: Workload, event: Gathering, records: float) -> list[Item]:
+    price = prices.SQS_FIFO_REQUEST if workload.source is Source.FIFO else prices.SQS_REQUEST
+    batch = prices.sqs_batch(workload.record_bytes)
+    together = received_together(workload, event)
+    sends = records / batch * prices.sqs_request_dollars(batch * workload.record_bytes, price)
+    receives = max(records / together, event.lanes * MONTH_S / LONG_POLL_S)
+    received = receives * prices.sqs_request_dollars(together * workload.record_bytes, price)
+    deleted = records / min(batch, event.records) * price
+    return [
+        Item(SOURCE, "SQS sends", sends, 0.0),
+        Item(SOURCE, "SQS receives", received, 0.0),
+        Item(SOURCE, "SQS deletes", deleted, 0.0),
+    ]

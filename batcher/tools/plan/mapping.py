@@ -1,0 +1,85 @@
+"""Event source: the settings of the mapping, and of the queue before it, that a plan stands on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from batcher.tools.plan.invocations import Gathering
+from batcher.tools.plan.quotas import (
+    FIRST_POLLERS,
+    MAX_MAXIMUM_CONCURRENCY,
+    MAX_VISIBILITY_S,
+    MIN_RECEIVES,
+    VISIBILITY_TIMEOUTS,
+)
+from batcher.tools.plan.workload import Source, Workload
+
+CONCURRENCY_HEADROOM = 2
+"""How far the cap stands over what the peak needs: a backlog is to drain, not to flood."""
+
+
+OUTAGE_S = 3_600
+"""No message should reach the dead-letter queue in a shorter outage of S3."""
+
+
+FOREVER = -1
+
+
+@dataclass(frozen=True, slots=True)
+class EventSource:
+    """What to set; None is what this source does not have."""
+
+    source: Source
+    batch_size: int
+    window_s: int | None
+    maximum_concurrency: int | None = None
+    visibility_timeout_s: int | None = None
+    max_receive_count: int | None = None
+    parallelization_factor: int | None = None
+    bisect_on_error: bool | None = None
+    maximum_retry_attempts: int | None = None
+    maximum_record_age_s: int | None = None
+    starting_position: str | None = None
+    report_batch_item_failures: bool = True
+    has_on_failure_destination: bool = True
+    """A queue's is its dead-letter queue; a stream's is the mapping's destination."""
+
+
+def event_source(
+    workload: Workload, timeout_s: int, peak_concurrency: float, parallelization: int
+) -> EventSource:
+    """Give the mapping.
+
+    Args:
+        workload: what is planned for.
+        timeout_s: the function's.
+        peak_concurrency: invocations at once, at the peak.
+        parallelization: batches of one shard side by side.
+    """
+    if not workload.source.is_queue:
+        return EventSource(
+            workload.source,
+            workload.batch_size,
+            workload.window_s,
+            parallelization_factor=parallelization,
+            bisect_on_error=True,
+            maximum_retry_attempts=FOREVER,  # docs/guarantees.md: retries do not run out
+            maximum_record_age_s=FOREVER,
+            starting_position="TRIM_HORIZON",
+        )
+    visibility_s = min(MAX_VISIBILITY_S, VISIBILITY_TIMEOUTS * timeout_s + workload.window_s)
+    concurrency = math.ceil(CONCURRENCY_HEADROOM * peak_concurrency)
+    return EventSource(
+        workload.source,
+        workload.batch_size,
+        None if workload.source is Source.FIFO else workload.window_s,
+        maximum_concurrency=min(MAX_MAXIMUM_CONCURRENCY, max(FIRST_POLLERS, concurrency)),
+        visibility_timeout_s=visibility_s,
+        max_receive_count=max(MIN_RECEIVES, math.ceil(OUTAGE_S / visibility_s)),
+    )
+
+
+def in_flight(records_per_s: float, event: Gathering, duration_s: float) -> float:
+    """Give the messages that are received and not yet deleted: gathered, or being written."""
+    return records_per_s * (event.gather_s + duration_s)

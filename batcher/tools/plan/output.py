@@ -1,0 +1,211 @@
+"""Document: a plan as JSON; names carry their units, and stay from version to version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
+
+from batcher.settings import PREFIX, Settings
+from batcher.tools.plan.advice import advice, notes
+from batcher.tools.plan.costs import DELIVERY, MONTH_S, SOURCE, STORAGE
+from batcher.tools.plan.mapping import EventSource
+from batcher.tools.plan.prices import DATED, REGION, SOURCES
+from batcher.tools.plan.workload import Source
+
+if TYPE_CHECKING:
+    from batcher.tools.plan.invocations import Gathering
+    from batcher.tools.plan.plan import Plan
+
+ARNS = {
+    Source.SQS: "arn:aws:sqs:REGION:ACCOUNT:QUEUE",
+    Source.FIFO: "arn:aws:sqs:REGION:ACCOUNT:QUEUE.fifo",
+    Source.KINESIS: "arn:aws:kinesis:REGION:ACCOUNT:stream/STREAM",
+    Source.DYNAMODB: "arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL",
+}
+
+
+FAILED_ARN = "arn:aws:sqs:REGION:ACCOUNT:FAILED"
+
+
+DIGITS = 6
+"""Significant digits of what was computed; more would only be noise."""
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """Give the whole plan."""
+    made = {
+        "workload": asdict(plan.workload),
+        "event": _event(plan.event),
+        "peak_event": _event(plan.peak_event),
+        "objects": {
+            "per_s": plan.objects_per_s,
+            "per_event": plan.objects.per_event,
+            "records": plan.objects.records,
+            "text_bytes": plan.objects.text_bytes,
+            "size_bytes": plan.object_bytes,
+            "compression": plan.settings.compression,
+            "compression_level": plan.settings.compression_level,
+            "ratio": plan.compression.ratio,
+            "measured_records": plan.compression.measured_records,
+        },
+        "prefixes": {
+            "peak_puts_per_s": plan.prefixes.puts_per_s,
+            "peak_puts_per_s_prefix": plan.prefixes.puts_per_s_prefix,
+            "max_puts_per_s_prefix": plan.settings.prefix_rate,
+            "fanout": plan.prefixes.fanout,
+            "fanout_needed": plan.prefixes.fanout_needed,
+        },
+        "lambda": _lambda(plan),
+        "event_source": asdict(plan.event_source),
+        "environment": environment(plan),
+        "dollars_a_month": _dollars(plan),
+        "warnings": [asdict(one) for one in advice(plan)],
+        "notes": notes(plan),
+    }
+    return {name: _rounded(value) for name, value in made.items()}
+
+
+def _event(event: Gathering) -> dict[str, Any]:
+    return {
+        "per_s": event.per_s,
+        "records": event.records,
+        "most_records": event.most_records,
+        "json_bytes": event.json_bytes,
+        "gather_s": event.gather_s,
+        "lanes": event.lanes,
+        "limit": str(event.limit),
+    }
+
+
+def _lambda(plan: Plan) -> dict[str, Any]:
+    function = plan.function
+    return {
+        "arch": function.arch,
+        "memory_mb": function.memory_mb,
+        "timeout_s": function.timeout_s,
+        "duration_s": function.duration_s,
+        "peak_duration_s": plan.peak_duration_s,
+        "cold_s": function.cold_s,
+        "peak_memory_bytes": function.peak_bytes,
+        "concurrency": plan.concurrency,
+        "peak_concurrency": plan.peak_concurrency,
+        "options": [
+            {
+                "memory_mb": option.memory_mb,
+                "duration_s": option.duration_s,
+                "cold_s": option.cold_s,
+                "dollars_a_month": option.dollars * plan.event.per_s * MONTH_S,
+                "is_fit": option.is_fit,
+            }
+            for option in plan.functions
+        ],
+    }
+
+
+def _dollars(plan: Plan) -> dict[str, Any]:
+    bill = plan.bill
+    return {
+        "batcher": bill.batcher(),
+        "firehose": bill.firehose(),
+        "by_part": {
+            part: {"batcher": bill.batcher(part), "firehose": bill.firehose(part)}
+            for part in (DELIVERY, SOURCE, STORAGE)
+        },
+        "items": [asdict(item) for item in bill.items],
+        "region": REGION,
+        "dated": DATED,
+        "prices": dict(SOURCES),
+    }
+
+
+def _rounded(value: Any) -> Any:  # noqa: ANN401  # JSON
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return value
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """Give the function's variables: what is not a default, and what the plan needs."""
+    settings = plan.settings
+    kept = {"bucket", "root", "partial_response", "fanout"}
+    base = {name: getattr(settings, name) for name in ("compression", "budget_bytes")}
+    usual, derived = Settings(bucket=settings.bucket), Settings(bucket=settings.bucket, **base)
+    variables = {"bucket": settings.bucket}
+    if settings.root:
+        variables["root"] = settings.root
+    variables["partial_response"] = "true"
+    fanout = max(settings.fanout, plan.prefixes.fanout_needed)
+    if fanout != usual.fanout:
+        variables["fanout"] = str(fanout)
+    for spec in fields(Settings):
+        value = getattr(settings, spec.name)
+        expected = getattr(usual if spec.name in base else derived, spec.name)
+        if spec.name not in kept and value != expected:
+            variables[spec.name] = json.dumps(value) if isinstance(value, Mapping) else str(value)
+    return {PREFIX + name.upper(): value for name, value in variables.items()}
+
+
+def snippet(plan: Plan) -> str:
+    """Give YAML; what stands in capitals is to be filled in."""
+    return "\n".join([*_function(plan), *_mapping(plan.event_source), *_queue(plan.event_source)])
+
+
+def _function(plan: Plan) -> Iterator[str]:
+    yield "functions:"
+    yield "  deliver:"
+    yield "    handler: batcher.handler.handler"
+    yield f"    architecture: {plan.function.arch}"
+    yield f"    memorySize: {plan.function.memory_mb}"
+    yield f"    timeout: {plan.function.timeout_s}"
+    yield "    environment:"
+    for name, value in environment(plan).items():
+        yield f"      {name}: {json.dumps(value, ensure_ascii=False)}"
+    yield "    events:"
+
+
+def _mapping(source: EventSource) -> Iterator[str]:
+    is_queue = source.source.is_queue
+    yield f"      - {'sqs' if is_queue else 'stream'}:"
+    if not is_queue:
+        yield f"          type: {source.source}"
+    lines: dict[str, object] = {
+        "arn": ARNS[source.source],
+        "batchSize": source.batch_size,
+        ("maximumBatchingWindow" if is_queue else "batchWindow"): source.window_s,
+        "maximumConcurrency": source.maximum_concurrency,
+        "parallelizationFactor": source.parallelization_factor,
+        "bisectBatchOnFunctionError": source.bisect_on_error,
+        "maximumRetryAttempts": source.maximum_retry_attempts,
+        "maximumRecordAgeInSeconds": source.maximum_record_age_s,
+        "startingPosition": source.starting_position,
+        "functionResponseType": "ReportBatchItemFailures",
+    }
+    for name, value in lines.items():
+        if value is not None:
+            shown = str(value).lower() if isinstance(value, bool) else value
+            yield f"          {name}: {shown}"
+    if not is_queue:
+        yield "          destinations:"
+        yield f"            onFailure: {FAILED_ARN}"
+
+
+def _queue(source: EventSource) -> Iterator[str]:
+    if not source.source.is_queue:
+        return
+    yield "resources:"
+    yield "  Resources:"
+    yield "    Queue:"
+    yield "      Type: AWS::SQS::Queue"
+    yield "      Properties:"
+    if source.source is Source.FIFO:
+        yield "        FifoQueue: true"
+    yield f"        VisibilityTimeout: {source.visibility_timeout_s}"
+    yield "        RedrivePolicy:"
+    yield f"          deadLetterTargetArn: {FAILED_ARN}"
+    yield f"          maxReceiveCount: {source.max_receive_count}"

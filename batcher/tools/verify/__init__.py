@@ -1,0 +1,1 @@
+"""Verify: check what is stored against what its keys and metadata say."""

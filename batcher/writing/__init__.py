@@ -1,0 +1,1 @@
+"""From batches to durable objects: budget, encoding, upload, outcome."""

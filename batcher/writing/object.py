@@ -1,0 +1,180 @@
+"""Receipt: the store's word that an object is durable; and what stands on the object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from batcher.encoding.codec import Checksum
+from batcher.keys.names import (
+    EXTENSIONS,
+    QUARANTINE_FOLDER,
+    QUARANTINE_SUFFIX,
+    SUFFIXES,
+    Format,
+    message_set_name,
+    quarantine_date,
+    salt,
+    sequence_name,
+)
+from batcher.keys.partition import DIGEST_DIGITS
+from batcher.records.chunk import Naming, digest_of
+from batcher.stores.base import About, Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batcher.batching.batch import Batch
+    from batcher.settings import Settings
+
+# The names of metadata; a user's own stand beside them
+RECORDS = "batcher-records"
+
+
+FIRST = "batcher-first"
+
+
+LAST = "batcher-last"
+
+
+DIGEST = "batcher-digest"
+
+
+BYTES = "batcher-bytes"
+
+
+CRC32 = "batcher-crc32"
+
+
+LONGEST_POSITION_BYTES = 320
+"""Of `batcher-first` and of `batcher-last`: with them, what is the user's (1,024) fits in 2 KB."""
+
+
+KEPT_CHARACTERS = 20
+
+
+_COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
+
+
+_PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
+
+
+class Receipt(Struct, frozen=True):
+    """An object that is durable."""
+
+    key: str
+    """Its full key; empty for a record that was left out by decision."""
+    records: int
+    size_bytes: int
+    """Bytes of the object, compressed."""
+    quarantined: bool = False
+    """Whether it is a quarantine object: its records are bad, and kept aside."""
+
+
+def content_type(batch: Batch, settings: Settings) -> str:
+    """Give the Content-Type by the format, or as the user set it."""
+    if batch.route.is_quarantine:
+        return _COMPRESSED_TYPES["gzip"]
+    if settings.content_type:
+        return settings.content_type
+    plain = _PLAIN_TYPES[Format(settings.format)]
+    return _COMPRESSED_TYPES.get(settings.compression, plain)
+
+
+def metadata(
+    batch: Batch, digest: str, checksum: Checksum | None, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Give the object's metadata: what is known of it now, and the user's own.
+
+    Args:
+        batch: what is in the object; of an open one only its start is known.
+        digest: of its positions.
+        checksum: of the whole text, or None while it is still being encoded.
+        extra: the user's.
+    """
+    known = {FIRST: _ascii(batch.first)}
+    if batch.sealed is not None:
+        known |= {
+            RECORDS: str(batch.records),
+            LAST: _ascii(batch.last),
+            DIGEST: digest,
+            BYTES: str(batch.size_bytes),
+        }
+    if checksum is not None:
+        known[CRC32] = f"{checksum.crc32:08x}"
+    return {**extra, **known}
+
+
+def _ascii(position: str) -> str:
+    """Percent-encode what a header cannot hold: a file's name may have anything in it.
+
+    Of what is too long the end stays, with the line's number, after a digest of the whole: S3
+    takes 2 KB of metadata, the user's included.
+    """
+    whole = position
+    if not (position.isascii() and position.isprintable()):
+        whole = quote(position, errors="surrogatepass")
+    if len(whole) <= LONGEST_POSITION_BYTES:
+        return whole
+    end = quote(position[-KEPT_CHARACTERS:], safe="/:", errors="surrogatepass")
+    return f"~{digest_of([position])[:DIGEST_DIGITS]}~{end}"
+
+
+def name_of(batch: Batch, digest: str, fresh: str) -> str:
+    """Name the object of a batch.
+
+    Args:
+        batch: sealed, if its source can send the records again.
+        digest: of its positions; see `Batch.digest`.
+        fresh: a new UUIDv7, for origins whose objects have no name of their own.
+    """
+    origin = batch.route.origin
+    if origin.naming is Naming.SEQUENCE:
+        return sequence_name(origin, batch.first)
+    if origin.naming is Naming.MESSAGE_SET:
+        return message_set_name(origin, batch.oldest_s, digest, batch.lowest_sequence_number())
+    return fresh
+
+
+def key_of(batch: Batch, name: str, settings: Settings) -> str:
+    """Give the full key of a batch's object; what is empty leaves no slash.
+
+    Quarantine has no salt, for few such objects are ever written.
+    """
+    if batch.route.is_quarantine:
+        # What the name is made of decides the date: a stream's shorter retry must find the key
+        is_by_first = batch.route.origin.naming is Naming.SEQUENCE
+        date = f"dt={quarantine_date(batch.first_s if is_by_first else batch.oldest_s)}"
+        folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
+        file = f"{name}{QUARANTINE_SUFFIX}"
+    else:
+        folders = [salt(name, settings.fanout), batch.route.partition]
+        file = f"{name}{EXTENSIONS[Format(settings.format)]}{SUFFIXES[settings.compression]}"
+    return "/".join(filter(None, [settings.root, *folders, file]))
+
+
+class Target:
+    """The object that a flight becomes: its key, what stands beside its body, how it is known."""
+
+    def __init__(
+        self, batch: Batch, fresh_name: str, checksum: Checksum | None, settings: Settings
+    ) -> None:
+        """Name and describe the object by what is known of the batch now."""
+        self._batch = batch
+        self._digest = batch.digest()
+        self.is_fresh = not batch.route.origin.is_redelivered
+        """Whether nobody else can ever write its key."""
+        self.key = key_of(batch, name_of(batch, self._digest, fresh_name), settings)
+        beside = metadata(batch, self._digest, checksum, settings.metadata)
+        self.about = About(content_type(batch, settings), beside)
+
+    def is_ours(self, there: Stored) -> bool:
+        """Say whether an object under this key is the one we send."""
+        return self.is_fresh or there.metadata.get(DIGEST) == self._digest
+
+    def receipt(self, size_bytes: int) -> Receipt:
+        """Give the receipt for an object of so many bytes that is durable."""
+        batch = self._batch
+        return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)

@@ -1,0 +1,63 @@
+"""Counts: what has happened so far, one addition an object, never one a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from batcher.batching.batch import Batch
+    from batcher.batching.router import Admitted
+    from batcher.writing.object import Receipt
+
+
+class Counts(Struct):
+    """Totals since the start."""
+
+    records: int = 0
+    """Durable in objects of data."""
+    objects: int = 0
+    """Durable objects of data."""
+    bytes_in: int = 0
+    """Payload bytes of the durable records, their newlines counted."""
+    bytes_out: int = 0
+    """Bytes of the durable objects."""
+    quarantined: int = 0
+    """Bad records, durable in quarantine."""
+    dropped: int = 0
+    """Bad records that were left out, by the user's choice."""
+    left_out: int = 0
+    """Records for which the transform gave None."""
+    refused: int = 0
+    """Bad records that were handed back, by the user's choice."""
+    failed: int = 0
+    """Records of batches that could not be written."""
+    retries: int = 0
+    """Requests that were sent again, for the store was busy or did not answer."""
+    oldest_age_s: float = 0.0
+    """The longest time from a record's arrival at its source until it was durable."""
+    flushes: Counter[str] = field(default_factory=Counter)
+    """Sealed batches by `FlushReason`."""
+
+    def retried(self) -> None:
+        """Count a request that is sent again."""
+        self.retries += 1
+
+    def admitted(self, admitted: Admitted) -> None:
+        """Count what was decided about a run."""
+        self.dropped += admitted.dropped
+        self.left_out += sum(map(len, admitted.left_out)) - admitted.dropped
+        self.refused += len(admitted.refused)
+
+    def written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
+        """Count an object that is durable at `now_s`, in seconds since 1970."""
+        self.oldest_age_s = max(self.oldest_age_s, now_s - batch.oldest_s)
+        if receipt.quarantined:
+            self.quarantined += receipt.records
+            return
+        self.records += receipt.records
+        self.objects += 1
+        self.bytes_in += batch.size_bytes
+        self.bytes_out += receipt.size_bytes

@@ -1,0 +1,134 @@
+"""Emulated: `osls deploy` to a local AWS, thousands of messages through real queues, and a look.
+
+The emulator delivers small batches, and nothing goes wrong there; what it does not model is in
+`scenarios`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import pytest
+
+from batcher.tools.demo.audit import difference
+from e2e.bucket_contents import Landed, look
+from e2e.emulator import HOST, Emulator, free_port
+from e2e.project import BUCKET, Project
+from e2e.record_counts import Counts
+from e2e.tools import ministack
+from e2e.traffic import Traffic, whole
+
+pytestmark = pytest.mark.timeout(300)
+STACK = "batcher-dev"
+MESSAGES = 2_500
+PARAMETERS = {"stream": "new", "shards": 2}
+IN_A_CALL = {"sqs": 10, "kinesis": 100}
+ENOUGH_S, POLL_S = 120.0, 1.0
+KEY = re.compile(r"(sqs|kinesis)/[01]{4}/dt=\d{4}-\d\d-\d\d/hour=\d\d/([^/]+)\.ndjson\.gz")
+QUARANTINE_KEY = re.compile(r"(sqs|kinesis)/_quarantine/\1/dt=\d{4}-\d\d-\d\d/[^/]+\.ndjson\.gz")
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Emulator, Mapping[str, str]]]:
+    """Deploy, and give the outputs of the stack."""
+    python, port = ministack(), free_port()
+    folder = tmp_path_factory.mktemp("ministack")
+    environ = {
+        "PATH": f"{python.parent}:{os.defpath}",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+    }
+    with Emulator([python.with_name("ministack")], environ, folder, port) as aws:
+        project.deploy(PARAMETERS, aws.url)
+        stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+        yield aws, {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+
+
+def test_messages_of_a_queue_arrive(
+    deployed: tuple[Emulator, Mapping[str, str]], count: Callable[[Counts], None]
+) -> None:
+    """Each message is in an object, or in quarantine, and none is left in the queue."""
+    aws, outputs = deployed
+    sqs = aws.client("sqs")
+    traffic = whole(MESSAGES).poisoned()
+    for some in _calls(traffic, "sqs"):
+        entries = [{"Id": str(n), "MessageBody": text} for n, text in enumerate(some)]
+        answer = sqs.send_message_batch(QueueUrl=outputs["QueueUrl"], Entries=entries)
+        assert not answer.get("Failed")
+    found = _wait_for(traffic, aws, "sqs")
+    while aws.messages(outputs["QueueUrl"]):
+        time.sleep(POLL_S)
+    dead = aws.messages(outputs["DeadLettersUrl"])
+    count(_audit("sqs", traffic, found, dead, outputs["QueueUrl"].rpartition("/")[2]))
+
+
+def test_records_of_a_stream_arrive_once(
+    deployed: tuple[Emulator, Mapping[str, str]], count: Callable[[Counts], None]
+) -> None:
+    """Each record is in exactly one object, or in quarantine."""
+    aws, outputs = deployed
+    kinesis = aws.client("kinesis")
+    traffic = whole(MESSAGES).poisoned()
+    for some in _calls(traffic, "kinesis"):
+        records = [{"Data": text.encode(), "PartitionKey": text[-40:]} for text in some]
+        answer = kinesis.put_records(StreamName=outputs["StreamName"], Records=records)
+        assert not answer["FailedRecordCount"]
+    found = _wait_for(traffic, aws, "kinesis")
+    counts = _audit(
+        "kinesis", traffic, found, aws.messages(outputs["GivenUpUrl"]), outputs["StreamName"]
+    )
+    count(counts)
+    assert not counts.duplicates
+
+
+def _calls(traffic: Traffic, kind: str) -> Iterator[Sequence[str]]:
+    """Give payloads, as many as one call to the source takes."""
+    texts, size = traffic.texts, IN_A_CALL[kind]
+    return (texts[start : start + size] for start in range(0, len(texts), size))
+
+
+def _wait_for(traffic: Traffic, aws: Emulator, root: str) -> Landed:
+    """Wait until as many records are there as were sent; what is missing then is lost."""
+    until_s = time.monotonic() + ENOUGH_S
+    while True:
+        found = look(aws.environ, BUCKET, root)
+        are_there = len(found.records) + len(found.quarantined) >= len(traffic.sent)
+        if are_there or time.monotonic() > until_s:
+            return found
+        time.sleep(POLL_S)
+
+
+def _audit(kind: str, traffic: Traffic, found: Landed, dead: int, source: str) -> Counts:
+    """See that each record is where it must be, under a key that says where it is from."""
+    bad = [str(line["payload"]) for line in found.quarantined]
+    apart = difference(traffic.texts, [*found.records, *bad])
+    counts = Counts(
+        scenario=f"deployed to an emulator [{kind}]",
+        messages=len(traffic.sent),
+        invocations=None,
+        failed=None,
+        objects=len(found.keys),
+        records=len(found.records),
+        quarantined=len(bad),
+        dead_lettered=dead,
+        duplicates=apart.duplicates,
+        lost=apart.missing,
+    )
+    assert not counts.lost, counts
+    assert not apart.foreign, counts
+    assert not dead, counts
+    assert frozenset(bad) == traffic.bad
+    assert found.report.is_clean, found.report.findings
+    for key in found.keys:
+        match = KEY.fullmatch(key)
+        assert match or QUARANTINE_KEY.fullmatch(key), key
+        assert not match or match[2].startswith(source), key
+    return counts

@@ -1,0 +1,68 @@
+"""Running: the command line in a process of its own, as a shell starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def run_in_shell(
+    arguments: list[str],
+    redirection: str = "",
+    *,
+    environ: Mapping[str, str] | None = None,
+    paths: tuple[Path, ...] = (),
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end.
+
+    Args:
+        arguments: what follows `batcher`.
+        redirection: as a shell has it: `>&-`, `2>/dev/full`.
+        environ: variables beside those of this process.
+        paths: folders whose modules come before those that are installed.
+    """
+    return subprocess.run(  # noqa: S603  # our own command
+        ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *command(arguments)],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env=environ_of(environ, paths),
+    )
+
+
+def run_unheard(arguments: list[str], stream: str) -> subprocess.CompletedProcess[str]:
+    """Run a command, `stdout` or `stderr` of which is a pipe that nobody reads."""
+    nobody, pipe = os.pipe()
+    os.close(nobody)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: pipe}
+    try:
+        return subprocess.run(  # noqa: S603  # our own command
+            command(arguments),
+            stdout=streams["stdout"],
+            stderr=streams["stderr"],
+            stdin=subprocess.DEVNULL,
+            text=True,
+            check=False,
+            env=environ_of(),
+        )
+    finally:
+        os.close(pipe)
+
+
+def command(arguments: list[str]) -> list[str]:
+    """Give the words that start a command."""
+    return [sys.executable, "-m", "batcher", *arguments]
+
+
+def environ_of(
+    more: Mapping[str, str] | None = None, paths: tuple[Path, ...] = ()
+) -> dict[str, str]:
+    """Give an environment in which this tree is what is imported."""
+    path = os.pathsep.join(map(str, (*paths, REPOSITORY)))
+    return {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": path, **(more or {})}

@@ -1,0 +1,221 @@
+"""`batcher replay`: what it leaves in folders and buckets, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batcher.cli import main
+from batcher.stores.s3 import reader as s3_reader
+from integration.cli.replay_inputs import lines_in, told, write
+from support.s3_servers import Moto
+
+pytestmark = pytest.mark.usefixtures("module")
+
+
+def test_a_folders_bad_lines_are_replayed_once(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is still bad is a warning, with reason and position."""
+    write("file://out")
+    capsys.readouterr()
+    flags = ["replay", "file://out", "--transform", f"{module}:fix", "--json"]
+    assert main(flags) == 0
+    summary, messages = told(capsys)
+    assert {name: summary[name] for name in ("records", "objects", "quarantined", "failed")} == {
+        "records": 2,
+        "objects": 1,
+        "quarantined": 1,
+        "failed": 0,
+    }
+    assert (summary["by_reason"], summary["still_bad"]) == (
+        {"not_json": 1, "empty": 1},
+        {"transform": 1},
+    )
+    assert "warning: still bad: events:5: transform: transform raised ValueError" in messages
+    replayed = [{"was": "bad one"}, {"was": ""}]
+    assert lines_in(tmp_path / "out", "replay-*.gz") == replayed
+    assert main(flags) == 0
+    assert told(capsys)[0]["records"] == 0
+    assert lines_in(tmp_path / "out", "replay-*.gz") == replayed
+    kept = lines_in(tmp_path / "out" / "_quarantine", "*.gz")
+    assert [line.get("replay", {}).get("state") for line in kept] == ["done", "done", None]
+
+
+def test_flags_choose_records(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By reason, source and time."""
+    write("file://out")
+    common = ["replay", "file://out", "--transform", f"{module}:fix"]
+    for flags in (["--source", "sqs"], ["--since", "2999-01-01"], ["--until", "2020-01-01T00:00Z"]):
+        assert main([*common, *flags]) == 0
+        assert lines_in(tmp_path / "out", "replay-*.gz") == []
+    assert main([*common, "--reason", "empty", "--reason", "newline", "--since", "2020-01-01"]) == 0
+    assert lines_in(tmp_path / "out", "replay-*.gz") == [{"was": ""}]
+    assert "1 records replayed under file://out" in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing_and_tells_by_reason(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also what would stay bad."""
+    write("file://out")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.gz")}
+    capsys.readouterr()
+    assert main(["replay", "file://out", "--transform", f"{module}:fix", "--dry-run"]) == 0
+    assert [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()] == [
+        "empty 1 would be replayed 0 would stay bad",
+        "not_json 1 would be replayed 0 would stay bad",
+        "transform 0 would be replayed 1 would stay bad",
+        "nothing was written, sent or marked",
+    ]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.gz")} == before
+
+
+def test_a_damaged_object_is_named_and_the_command_fails(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are replayed."""
+    write("file://out")
+    damaged = tmp_path / "out" / "_quarantine" / "cli" / "dt=2000-01-01" / "x.ndjson.gz"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"no gzip")
+    assert main(["replay", "file://out", "--transform", f"{module}:fix"]) == 1
+    assert "error: _quarantine/cli/dt=2000-01-01/x.ndjson.gz: " in capsys.readouterr().err
+    assert len(lines_in(tmp_path / "out", "replay-*.gz")) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--since", "soon"], "since: 'soon' is no date"),
+        (["--transform", "fixes"], "is not package.module:function"),
+        (["--transform", "no_such_module:fix"], "ModuleNotFoundError"),
+        (["--transform", "{module}:none"], "AttributeError"),
+        (["--transform", "{module}:nothing"], "NoneType, not a function"),
+        (["--fanout", "3"], "not a power of two"),
+        (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is no queue's URL"),
+        (["--to-queue", ""], "to_queue: '' is no queue's URL"),
+    ],
+)
+def test_wrong_usage_exits_2(
+    module: str, flags: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is read."""
+    assert main(["replay", "file://out", *(flag.format(module=module) for flag in flags)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the destination, the settings, and what only this command knows."""
+    flags = ["--since", "x", "--until", "x", "--fanout", "3", "--transform", "x", "--to-queue", "x"]
+    assert main(["replay", "nowhere", *flags]) == 2
+    messages = capsys.readouterr().err
+    for name in ("destination", "since", "until", "fanout", "transform", "to_queue"):
+        assert f"\n  - {name}: " in messages
+
+
+def test_an_unknown_reason_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """With those that are known."""
+    with pytest.raises(SystemExit) as exit_:
+        main(["replay", "file://out", "--reason", "odd"])
+    assert exit_.value.code == 2
+    assert "kpl_aggregated" in capsys.readouterr().err
+
+
+def test_a_folder_without_quarantine_is_done_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to do."""
+    (tmp_path / "out").mkdir()
+    assert main(["replay", "file://out", "--json"]) == 0
+    assert told(capsys)[0]["records"] == 0
+
+
+@pytest.mark.parametrize(
+    ("numbers", "code", "replayed"),
+    [
+        ([signal.SIGINT], 130, 1),
+        ([signal.SIGTERM], 143, 1),
+        ([signal.SIGINT, signal.SIGTERM], 1, 0),
+    ],
+)
+def test_a_signal_ends_after_the_object_in_work_a_second_one_at_once_and_the_next_run_goes_on(
+    module: str, tmp_path: Path, numbers: list[signal.Signals], code: int, replayed: int
+) -> None:
+    """The transform is held while the signals come."""
+    write("file://out")
+    write("file://out")
+    command = [sys.executable, "-m", "batcher", "replay", "file://out", "--json"]
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [*command, "--reason", "empty", "--transform", f"{module}:slow"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"working\n"
+        for number in numbers:
+            process.send_signal(number)
+        out, err = process.communicate(b"\n", timeout=30)
+    assert process.returncode == code, err
+    assert json.loads(out)["records"] == replayed
+    assert lines_in(tmp_path / "out", "replay-*.gz") == [{"was": ""}] * replayed
+    assert b"Traceback" not in err
+    flags = ["--reason", "empty", "--transform", f"{module}:fix"]
+    assert main(["replay", "file://out", *flags]) == 0
+    assert lines_in(tmp_path / "out", "replay-*.gz") == [{"was": ""}] * 2
+
+
+@pytest.fixture
+def s3(moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give a destination in a bucket of its own."""
+    for name, value in moto.environ.items():
+        monkeypatch.setenv(name, value)
+    moto.create_bucket(bucket)
+    return f"s3://{bucket}/events"
+
+
+def test_a_buckets_bad_lines_are_replayed_once(
+    s3: str, moto: Moto, bucket: str, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the same metadata, but for what tells of the text."""
+    write(s3)
+    flags = ["replay", s3, "--transform", f"{module}:fix"]
+    assert main(flags) == 0
+    assert main(flags) == 0
+    listed = moto.client.list_objects_v2(Bucket=bucket)["Contents"]
+    keys = [entry["Key"] for entry in listed]
+    (replayed,) = [key for key in keys if "/replay-" in key]
+    body = moto.client.get_object(Bucket=bucket, Key=replayed)["Body"].read()
+    assert gzip.decompress(body) == b'{"was":"bad one"}\n{"was":""}\n'
+    (quarantine,) = [key for key in keys if "/_quarantine/" in key]
+    there = moto.client.get_object(Bucket=bucket, Key=quarantine)
+    lines = [json.loads(line) for line in gzip.decompress(there["Body"].read()).splitlines()]
+    assert [line.get("replay", {}).get("key") for line in lines] == [replayed, replayed, None]
+    assert there["ContentType"] == "application/gzip"
+    assert {"batcher-digest", "batcher-crc32", "batcher-records"} <= there["Metadata"].keys()
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_endpoint_that_is_not_there_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "stand-in")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
+    assert main(["replay", "s3://bucket/root"]) == 1
+    printed = capsys.readouterr().err
+    assert "http://127.0.0.1:9" in printed
+    assert "Traceback" not in printed

@@ -1,0 +1,83 @@
+"""Signals that come before a command is ready for them, or in a callback: one line, and a code."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.cli.processes import run_in_shell
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+
+try:
+    signal.raise_signal(signal.{number})
+except KeyboardInterrupt:
+    pass
+sys.path.remove({folder!r})
+del sys.modules[__name__]
+import aioboto3
+"""
+"""A module that is the real one, when the signal has not ended the program.
+
+What Ctrl-C raises is lost, as it is where Python calls a callback of its own while it imports.
+"""
+ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} | dict.fromkeys(
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "stand-in"
+)
+
+
+@pytest.mark.parametrize("command", ["write -", "ls", "cat", "verify", "check"])
+def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_path: Path) -> None:
+    """It takes half a second, in which some commands have no handler of their own."""
+    module = INTERRUPTED_IMPORT.format(number="SIGINT", folder=str(tmp_path))
+    (tmp_path / "aioboto3.py").write_text(module)
+    arguments = [*command.split(), "s3://bucket/root"]
+    done = run_in_shell(arguments, environ=ENVIRON, paths=(tmp_path,))
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("batcher: stopped")
+
+
+def test_sigterm_while_the_client_is_imported_ends_without_a_word(tmp_path: Path) -> None:
+    """As it ends any program; a shell says 143."""
+    module = INTERRUPTED_IMPORT.format(number="SIGTERM", folder=str(tmp_path))
+    (tmp_path / "aioboto3.py").write_text(module)
+    done = run_in_shell(["write", "-", "s3://bucket/root"], environ=ENVIRON, paths=(tmp_path,))
+    assert done.returncode == -signal.SIGTERM
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+DROPPED = """
+import signal, sys, time
+from batcher.cli import ddl, main
+
+class Callback:
+    def __init__(self, raised): self.raised = raised
+    def __del__(self): self.raised()
+
+def run(_):
+    Callback(lambda: 1 / 0)
+    Callback(lambda: signal.raise_signal(signal.SIGINT))
+    time.sleep(60)
+
+ddl.run = run
+sys.exit(main(["ddl", "--engine", "duckdb", "s3://bucket/root"]))
+"""
+"""A command that Ctrl-C meets in a callback, where what is raised goes no further."""
+
+
+def test_ctrl_c_in_a_callback_of_pythons_is_heard_all_the_same() -> None:
+    """Python would print a traceback and go on for a minute; of other errors it still tells."""
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("batcher: stopped")
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr

@@ -1,0 +1,334 @@
+"""`batcher write`: what it leaves in the folder, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from backports import zstd
+
+from batcher.cli import main
+from batcher.stores.retrying import Backoff
+
+LINES = [json.dumps({"id": number, "text": "x" * (number % 50)}) for number in range(2_000)]
+TEXT = "".join(f"{line}\n" for line in LINES)
+
+
+def data_files(folder: Path) -> list[Path]:
+    """Give the objects of data, without what stands beside them."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    data = (p for p in files if not {".meta", "_quarantine"} & set(p.relative_to(folder).parts))
+    return sorted(data, key=lambda path: path.name)
+
+
+def landed(folder: Path) -> list[str]:
+    """Give the lines of all objects."""
+    return [
+        line
+        for path in data_files(folder)
+        for line in gzip.decompress(path.read_bytes()).decode().split("\n")[:-1]
+    ]
+
+
+def quarantined(folder: Path) -> list[dict[str, object]]:
+    """Give the lines of all quarantine objects."""
+    files = sorted((folder / "_quarantine").rglob("*.gz"))
+    return [
+        json.loads(line)
+        for path in files
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "events.ndjson"
+    path.write_text(TEXT)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("BATCHER_")]:
+        monkeypatch.delenv(name)
+
+
+def summary(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
+    """Give the JSON line that was printed."""
+    return dict(json.loads(capsys.readouterr().out))
+
+
+def test_every_line_of_a_file_lands_in_order(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["write", str(source), f"file://{out}", "--json"]) == 0
+    assert landed(out) == LINES
+    told = summary(capsys)
+    assert {name: told[name] for name in ("records", "objects", "quarantined", "failed")} == {
+        "records": 2_000,
+        "objects": 1,
+        "quarantined": 0,
+        "failed": 0,
+    }
+    assert told["bytes_in"] == len(TEXT)
+    assert told["bytes_out"] == data_files(out)[0].stat().st_size
+    assert "seconds" in told
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "zstd"])
+def test_input_is_unpacked_by_what_it_holds_not_by_its_name(tmp_path: Path, packing: str) -> None:
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "plain": bytes,
+        "gzip": gzip.compress,
+        "zstd": zstd.compress,
+    }
+    pack = packers[packing]
+    first, second = TEXT[:30_000], TEXT[30_000:]
+    source = tmp_path / "events.data"
+    source.write_bytes(pack(first.encode()) + pack(second.encode()))  # two members
+    assert main(["write", str(source), f"file://{tmp_path / 'out'}"]) == 0
+    assert landed(tmp_path / "out") == LINES
+
+
+def test_a_last_line_without_newline_is_a_line(tmp_path: Path) -> None:
+    source = tmp_path / "events"
+    source.write_text('{"a":1}\n{"b":2}')
+    assert main(["write", str(source), f"file://{tmp_path / 'out'}"]) == 0
+    assert landed(tmp_path / "out") == ['{"a":1}', '{"b":2}']
+
+
+def test_bad_lines_are_quarantined_with_file_and_line_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_text('{"a":1}\nnot json\n{"b":2}\n')
+    two.write_text('\n{"c":3}\n')
+    out = tmp_path / "out"
+    assert main(["write", str(one), str(two), f"file://{out}", "--json"]) == 0
+    assert landed(out) == ['{"a":1}', '{"b":2}', '{"c":3}']
+    assert [(line["position"], line["reason"], line["payload"]) for line in quarantined(out)] == [
+        (f"{one}:2", "not_json", "not json"),
+        (f"{two}:1", "empty", ""),
+    ]
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["quarantined"] == 2
+    assert f"{one}:2: not_json" in printed.err
+
+
+def test_a_line_too_long_to_be_held_is_quarantined_and_its_neighbours_are_written(
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "events"
+    source.write_text('{"a":1}\n"' + "x" * 3_000_000 + '"\n{"b":2}\n')
+    out = tmp_path / "out"
+    assert main(["write", str(source), f"file://{out}", "--max-bytes", "1MiB"]) == 0
+    assert landed(out) == ['{"a":1}', '{"b":2}']
+    (line,) = quarantined(out)
+    assert (line["position"], line["reason"]) == (f"{source}:2", "too_large")
+    assert "3000002 bytes" in str(line["detail"])
+
+
+def test_refused_lines_make_the_command_fail_and_the_others_are_written(tmp_path: Path) -> None:
+    source = tmp_path / "events"
+    source.write_text('{"a":1}\nnot json\n')
+    out = tmp_path / "out"
+    assert main(["write", str(source), f"file://{out}", "--on-bad-record", "fail"]) == 1
+    assert landed(out) == ['{"a":1}']
+    assert not (out / "_quarantine").exists()
+
+
+def test_an_input_that_ends_early_is_told_and_what_came_before_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "events.gz"
+    whole = gzip.compress(TEXT.encode(), mtime=0)
+    source.write_bytes(whole[: len(whole) // 2])
+    assert main(["write", str(source), f"file://{tmp_path / 'out'}"]) == 1
+    assert f"{source}: cannot be read beyond line" in capsys.readouterr().err
+    got = landed(tmp_path / "out")
+    assert got == LINES[: len(got)]
+
+
+def test_flags_beat_the_environment_and_the_destination_beats_both(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHER_COMPRESSION", "zstd")
+    monkeypatch.setenv("BATCHER_BUCKET", "elsewhere")
+    monkeypatch.setenv("BATCHER_FANOUT", "1")
+    out = tmp_path / "out"
+    flags = ["--compression", "none", "--partition-by", "", "--max-records", "500"]
+    assert main(["write", str(source), f"file://{out}", *flags]) == 0
+    files = data_files(out)
+    assert [path.parent for path in files] == [out] * 4
+    assert [line for path in files for line in path.read_text().splitlines()] == LINES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{source}", "s4://bucket"], "neither s3://bucket/root nor file://folder"),
+        (["{source}", "s3://bucket", "--fanout", "3"], "fanout: 3 is not a power of two"),
+        (["{source}.gone", "s3://bucket"], "No such file"),
+        (["{source}", "s3://bucket", "--max-bytes", "much"], "expected a size"),
+    ],
+)
+def test_wrong_usage_exits_2_before_anything_is_written(
+    source: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["write", *(word.format(source=source) for word in arguments)]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_dry_run_writes_nothing_and_shows_the_plan(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["write", str(source), f"file://{out}", "--dry-run", "--max-records", "500"]) == 0
+    assert not out.exists()
+    printed = capsys.readouterr().out
+    assert "max_records          500" in printed
+    assert "4 objects" in printed
+    assert printed.count(".ndjson.gz") == 4
+
+
+def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "stand-in")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setattr("batcher.stores.retrying.Backoff", partial(Backoff, for_s=0.3))
+    assert main(["write", str(source), "s3://bucket/root", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["failed"] == 2_000
+    (error,) = [line for line in printed.err.splitlines() if "error:" in line]
+    assert f"{source}:1-2000: not durable" in error
+    assert "cannot reach http://127.0.0.1:9" in error
+    assert "Traceback" not in printed.err
+
+
+def test_the_destination_that_cannot_be_written_is_told_without_a_traceback(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    assert main(["write", str(source), f"file://{blocked}/deeper"]) == 1
+    printed = capsys.readouterr().err
+    assert "check the folder" in printed
+    assert "Traceback" not in printed
+
+
+def test_inputs_after_one_that_is_damaged_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each that is not whole is named; an input that is not there at all is refused before."""
+    inputs = []
+    for number in range(4):
+        source = tmp_path / f"{number}.gz"
+        whole = gzip.compress(b'{"n":%d}\n' % number, mtime=0)
+        source.write_bytes(whole[:-9] if number % 2 else whole)
+        inputs.append(str(source))
+    out = tmp_path / "out"
+    assert main(["write", *inputs, f"file://{out}"]) == 1
+    printed = capsys.readouterr().err
+    assert [f"{name}: cannot be read beyond line" in printed for name in inputs] == [
+        False,
+        True,
+    ] * 2
+    assert [line for line in landed(out) if line in {'{"n":0}', '{"n":2}'}] == [
+        '{"n":0}',
+        '{"n":2}',
+    ]
+
+
+class Writing:
+    """The command in a process of its own, fed line by line."""
+
+    def __init__(self, out: Path, *flags: str) -> None:
+        """Start it; it reads standard input."""
+        command = [sys.executable, "-m", "batcher", "write", "-", f"file://{out}", "--json"]
+        self.process = subprocess.Popen(  # noqa: S603  # our own command
+            [*command, *flags],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def feed(self, text: str) -> None:
+        """Write to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def wait_for_object(self, out: Path) -> None:
+        """Return when the first object is there: what was fed before has been read."""
+        while not (out.exists() and data_files(out)):
+            assert self.process.poll() is None, "it ended"
+            os.sched_yield()
+
+    def end(self) -> tuple[int, dict[str, float], str]:
+        """Wait for its end, its standard input still open; give code, summary and messages."""
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        out, err = self.process.stdout.read(), self.process.stderr.read()
+        return self.process.wait(), json.loads(out), err.decode()
+
+
+@pytest.fixture
+def writing(tmp_path: Path) -> Iterator[Writing]:
+    started = Writing(tmp_path / "out", "--max-records", "1000")
+    yield started
+    started.process.kill()
+    for stream in (started.process.stdin, started.process.stdout, started.process.stderr):
+        assert stream is not None
+        stream.close()
+    started.process.wait()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_reading_and_what_was_read_is_written(
+    writing: Writing, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """The producer goes on for ever, and standard input stays open.
+
+    An object of 1,000 lines is there; how many more were read by then, the system decides.
+    """
+    writing.feed(TEXT[: TEXT.index('{"id": 1500')])
+    writing.wait_for_object(tmp_path / "out")
+    writing.process.send_signal(number)
+    ended_with, told, messages = writing.end()
+    assert ended_with == code, messages
+    found = landed(tmp_path / "out")
+    assert found == LINES[: len(found)]
+    assert 1_000 <= told["records"] == len(found) <= 1_500
+
+
+@pytest.mark.parametrize(("line", "code"), [(b'{"a":1}\n', 0), (b"bad\n", 1)])
+def test_a_program_that_has_used_obstore_ends_without_being_taken_down(
+    tmp_path: Path, line: bytes, code: int
+) -> None:
+    """Threads of obstore made the interpreter abort, 6 times of 100, after all was done."""
+    source = tmp_path / "in.ndjson"
+    source.write_bytes(line)
+    script = (
+        "import atexit, sys, obstore; from batcher.cli import script; "
+        "atexit.register(print, 'taken down'); script()"
+    )
+    arguments = ["write", str(source), f"file://{tmp_path / 'out'}", "--json"]
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script, *arguments, "--on-bad-record", "fail"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert json.loads(done.stdout)["records"] == 1 - code

@@ -1,0 +1,119 @@
+"""What `batcher write` tells of bad lines, of dry runs, and of a command line that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from batcher.cli import main
+from batcher.cli.options import Faults
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Give a file with two good lines and 25 bad ones."""
+    file = tmp_path / "in"
+    file.write_text('{"a":1}\n' + "bad\n" * 25 + '{"b":2}\n')
+    return file
+
+
+def test_dropped_lines_are_in_both_totals(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Beside the names that are always there."""
+    flags = [str(source), f"file://{tmp_path}/out", "--on-bad-record", "drop"]
+    assert main(["write", *flags, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    names = ["records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "dropped"]
+    assert list(told) == [*names, "seconds"]
+    assert (told["records"], told["quarantined"], told["dropped"]) == (2, 0, 25)
+    assert main(["write", *flags]) == 0
+    assert "0 quarantined, 25 dropped, 0 failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("choice", "code", "told"),
+    [
+        ("drop", 0, "batcher: warning: and 15 more; 25 were dropped"),
+        ("quarantine", 0, "batcher: warning: and 15 more; 25 are in _quarantine/"),
+        ("fail", 1, "batcher: warning: and 15 more; 25 were refused"),
+    ],
+)
+def test_ten_bad_lines_are_named_and_the_others_counted(  # noqa: PLR0913, PLR0917  # cases
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    choice: str,
+    code: int,
+    told: str,
+) -> None:
+    """With what became of all of them."""
+    flags = ["--on-bad-record", choice]
+    assert main(["write", str(source), f"file://{tmp_path}/out", *flags]) == code
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert sum("not_json" in line for line in warnings) == 10
+    assert warnings[10:] == [told]
+
+
+def test_ten_bad_lines_leave_nothing_to_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All are named."""
+    (tmp_path / "in").write_text("bad\n" * 10)
+    assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out"]) == 0
+    assert "more" not in capsys.readouterr().err
+
+
+def test_with_json_the_plan_of_a_dry_run_goes_to_standard_error(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is for a program then."""
+    assert main(["write", str(source), f"file://{tmp_path}/out", "--dry-run", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["records"] == 2
+    assert "nothing was written" in printed.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """An input that is not there is called one."""
+    assert main(["write", "gone", "s4://bucket", "--fanout", "3"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "batcher: wrong usage or settings:",
+        "  - destination: 's4://bucket' is neither s3://bucket/root nor file://folder",
+        "  - fanout: 3 is not a power of two",
+        "  - input gone: No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize(("flag", "value"), [("bucket", "other-one"), ("root", "other")])
+def test_the_destination_beats_a_flag_and_that_is_told(
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flag: str,
+    value: str,
+) -> None:
+    """Or who gave both would look for the objects at the other place."""
+    place = f"file://{tmp_path}/out"
+    assert main(["write", str(source), place, f"--{flag}", value]) == 0
+    told = f"batcher: warning: --{flag} {value} is not used: the destination is {place}"
+    assert told in capsys.readouterr().err
+    assert list((tmp_path / "out").rglob("dt=*"))
+
+
+def test_a_flag_that_names_the_same_place_is_fine(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a script may that gives everything."""
+    place = f"file://{tmp_path}/out"
+    assert main(["write", str(source), place, "--bucket", place, "--root", ""]) == 0
+    assert "is not used" not in capsys.readouterr().err
+
+
+def test_what_is_no_fault_of_the_command_line_is_not_gathered() -> None:
+    """A bug must be heard."""
+    with pytest.raises(KeyError), Faults():
+        raise KeyError

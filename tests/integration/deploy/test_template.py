@@ -1,0 +1,338 @@
+"""The template: what `serverless.yml` comes to, property by property."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # of cfn-lint; it has no types
+
+from batcher.settings import PREFIX, Settings
+from batcher.tools.plan.mapping import event_source
+from batcher.tools.plan.workload import Source, Workload
+from integration.deploy.cloudformation import Template
+from integration.deploy.serverless import ROOT
+
+if TYPE_CHECKING:
+    from integration.deploy.serverless import Packager
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/6e0f9f0e"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:on-call"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
+STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"
+EVERYTHING = {
+    "stream": "new",
+    "kms_key_arn": KEY,
+    "queue_kms_key_arn": KEY,
+    "stream_kms_key_arn": KEY,
+    "versioning": "Enabled",
+    "old_versions_days": "7",
+    "quarantine_days": "90",
+    "access_logs_bucket": "my-access-logs",
+    "eventbridge": "on",
+    "tags": '{"team": "data"}',
+    "tracing": "Active",
+    "alarm_topic_arn": TOPIC,
+    "log_retention_days": "30",
+    "shards": "3",
+}
+EXISTING = {
+    "bucket_is": "existing",
+    "queue": "existing",
+    "queue_arn": QUEUE,
+    "stream": "existing",
+    "stream_arn": STREAM,
+}
+
+
+def only(template: Template, kind: str) -> Any:  # noqa: ANN401  # JSON
+    """Give the properties of the only resource of a type."""
+    (properties,) = template.of_type(kind).values()
+    return properties
+
+
+def function(template: Template, name: str) -> Any:  # noqa: ANN401  # JSON
+    """Give a function's properties."""
+    return template.resources[f"{name}LambdaFunction"]["Properties"]
+
+
+def environment(template: Template, name: str) -> dict[str, str]:
+    """Give a function's variables."""
+    variables: dict[str, str] = function(template, name)["Environment"]["Variables"]
+    return variables
+
+
+def mapping(template: Template, arn: str) -> Any:  # noqa: ANN401  # JSON
+    """Give the event source mapping of a source."""
+    every = template.of_type("AWS::Lambda::EventSourceMapping").values()
+    (found,) = [one for one in every if one["EventSourceArn"].endswith(arn)]
+    return found
+
+
+def test_a_bucket_s_name_is_all_that_it_needs(packager: Packager) -> None:
+    """The queue's pipeline comes of it, and nothing of Kinesis, which costs by the hour."""
+    kinds = {one["Type"] for one in packager.template().resources.values()}
+    assert kinds == {
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
+        "AWS::IAM::Role",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::Lambda::Function",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
+    }
+
+
+def test_nobody_else_reads_the_bucket(packager: Packager) -> None:
+    """Private, by TLS alone, encrypted, its uploads cleaned up, and kept when the stack goes."""
+    template = packager.template()
+    bucket = template.resources["Bucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    properties = bucket["Properties"]
+    assert properties["BucketName"] == "my-bucket"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["PublicAccessBlockConfiguration"]) == 4
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    abort = rules["uploads-that-nobody-completes"]
+    assert abort["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert {rule["Status"] for rule in rules.values()} == {"Enabled"}
+    assert len(rules) == 2
+    assert not {"LoggingConfiguration", "NotificationConfiguration"} & properties.keys()
+    assert properties["VersioningConfiguration"] == {"Status": "Suspended"}
+    policy = template.resources["BucketPolicy"]["Properties"]
+    assert policy["Bucket"] == "my-bucket"
+    assert policy["PolicyDocument"]["Statement"] == [
+        {
+            "Sid": "OnlyByTls",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::my-bucket", "arn:aws:s3:::my-bucket/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+    ]
+
+
+def test_the_bucket_takes_every_option(packager: Packager) -> None:
+    """A key, versions that expire, quarantine that expires, access logs, EventBridge."""
+    properties = packager.template(**EVERYTHING).resources["Bucket"]["Properties"]
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    by_default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    assert encryption == {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": by_default}
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert rules["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": "7"}
+    for name in ("sqs", "kinesis"):
+        rule = rules[f"{name}-quarantine"]
+        assert (rule["Prefix"], rule["ExpirationInDays"]) == (f"{name}/_quarantine/", "90")
+    logging = {"DestinationBucketName": "my-access-logs", "LogFilePrefix": "my-bucket/"}
+    assert properties["LoggingConfiguration"] == logging
+    events = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert properties["NotificationConfiguration"] == events
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_the_queue_and_its_mapping_are_as_a_plan_has_them(packager: Packager) -> None:
+    """Window, visibility and receives by the planner, by default and where time-outs differ."""
+    for timeout_s, window_s in ((60, 20), (900, 300), (3, 1)):
+        chosen = {"timeout": str(timeout_s), "window": str(window_s)}
+        template = packager.template(**({} if timeout_s == 60 else chosen))
+        workload = Workload(
+            source=Source.SQS, records_per_s=1000, record_bytes=1024, window_s=window_s
+        )
+        planned = event_source(workload, timeout_s, 0.276, 1)
+        queue = template.resources["Queue"]["Properties"]
+        assert queue["VisibilityTimeout"] == planned.visibility_timeout_s
+        assert queue["RedrivePolicy"]["maxReceiveCount"] == planned.max_receive_count
+        found = mapping(template, "Queue")
+        assert found["BatchSize"] == planned.batch_size
+        assert found["MaximumBatchingWindowInSeconds"] == planned.window_s
+        assert found["ScalingConfig"] == {"MaximumConcurrency": planned.maximum_concurrency}
+        assert function(template, "Sqs")["Timeout"] == timeout_s
+    queues = packager.template().of_type("AWS::SQS::Queue")
+    letters = queues["Queue"]["RedrivePolicy"]["deadLetterTargetArn"]
+    assert letters == "arn:aws:sqs:us-east-1:123456789012:DeadLetters"
+    assert {queue["MessageRetentionPeriod"] for queue in queues.values()} == {1_209_600}
+    assert {queue["SqsManagedSseEnabled"] for queue in queues.values()} == {True}
+
+
+def test_the_streams_retries_never_run_out(packager: Packager) -> None:
+    """What retries give up is lost, as docs/guarantees.md says; halves are tried, too."""
+    template = packager.template(**EVERYTHING)
+    found = mapping(template, "stream/Stream")
+    assert found["MaximumRetryAttempts"] == found["MaximumRecordAgeInSeconds"] == -1
+    assert found["BisectBatchOnFunctionError"] is True
+    assert found["StartingPosition"] == "TRIM_HORIZON"
+    assert (found["BatchSize"], found["MaximumBatchingWindowInSeconds"]) == (10_000, 20)
+    assert found["ParallelizationFactor"] == 1
+    destination = found["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination == "arn:aws:sqs:us-east-1:123456789012:GivenUp"
+    stream = only(template, "AWS::Kinesis::Stream")
+    assert (stream["ShardCount"], stream["RetentionPeriodHours"]) == ("3", 24)
+    assert stream["StreamEncryption"] == {"EncryptionType": "KMS", "KeyId": KEY}
+    without = packager.template(stream="new")
+    usual = only(without, "AWS::Kinesis::Stream")["StreamEncryption"]["KeyId"]
+    assert usual == "alias/aws/kinesis"
+
+
+def test_who_wants_them_to_end_says_so(packager: Packager) -> None:
+    """What is given up is told to the same queue, and the alarm rings."""
+    template = packager.template(
+        stream="new", maximum_retry_attempts="3", maximum_record_age="3600"
+    )
+    found = mapping(template, "stream/Stream")
+    assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (3, 3600)
+    assert found["DestinationConfig"]["OnFailure"]["Destination"].endswith(":GivenUp")
+    assert "KinesisDeadLettersAlarm" in template.resources
+    assert "MaximumRetryAttempts" not in mapping(template, ":Queue")
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_mapping_and_setting_agree_about_partial_responses(
+    packager: Packager, *, is_on: bool
+) -> None:
+    """AWS ignores the answer of a mapping without ReportBatchItemFailures: the records are lost."""
+    template = packager.template(stream="new", partial_response=str(is_on).lower())
+    for found in template.of_type("AWS::Lambda::EventSourceMapping").values():
+        types = found.get("FunctionResponseTypes", [])
+        assert types == (["ReportBatchItemFailures"] if is_on else [])
+    for name in ("Sqs", "Kinesis"):
+        settings = Settings.from_env(environment(template, name))
+        assert settings.partial_response is is_on
+
+
+def test_every_setting_is_a_parameter(packager: Packager) -> None:
+    """A new setting is to be named in `serverless.yml`, and so reaches both functions."""
+    values: dict[str, str] = {
+        "max_bytes": "32MiB",
+        "max_records": "5000",
+        "linger_s": "3.5",
+        "format": "lines",
+        "compression": "zstd",
+        "compression_level": "3",
+        "fanout": "64",
+        "prefix_rate": "1000",
+        "fleet": "5",
+        "partition_by": "day={arrival:%d}",
+        "multipart_threshold": "20MiB",
+        "part_size": "6MiB",
+        "concurrency": "4",
+        "budget_bytes": "80MiB",
+        "on_bad_record": "drop",
+        "partial_response": "false",
+        "deadline_margin_s": "4",
+        "sse": "aws:kms",
+        "kms_key_id": KEY,
+        "storage_class": "STANDARD_IA",
+        "tags": '{"team": "data"}',
+        "metadata": '{"origin": "orders"}',
+        "content_type": "text/csv",
+    }
+    names = {field.name for field in fields(Settings)}
+    given_otherwise = {"bucket", "root", "engine"}
+    assert values.keys() == names - given_otherwise
+    template = packager.template(
+        stream="new", sqs_root="from/sqs", kinesis_root="from/kinesis", **values
+    )
+    for name, root in (("Sqs", "from/sqs"), ("Kinesis", "from/kinesis")):
+        expected = {"bucket": "my-bucket", "root": root, "engine": "obstore", **values}
+        variables = {PREFIX + name.upper(): value for name, value in expected.items()}
+        assert environment(template, name) == variables
+        settings = Settings.from_env(environment(template, name))
+        assert settings == Settings(**expected)  # type: ignore[arg-type]  # text is parsed
+
+
+def test_what_is_not_chosen_is_not_set(packager: Packager) -> None:
+    """What batcher takes by itself holds; a package for obstore sends each object by one PUT."""
+    expected = {
+        "BATCHER_BUCKET": "my-bucket",
+        "BATCHER_ROOT": "sqs",
+        "BATCHER_ENGINE": "obstore",
+        "BATCHER_PARTIAL_RESPONSE": "true",
+        "BATCHER_MULTIPART_THRESHOLD": "5GiB",
+    }
+    assert environment(packager.template(), "Sqs") == expected
+    Settings.from_env({**expected, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256"})
+
+
+def test_a_package_with_aioboto3_sends_large_bodies_in_parts(
+    tmp_path_factory: pytest.TempPathFactory, packager: Packager
+) -> None:
+    """The threshold is batcher's own again."""
+    other = type(packager)(tmp_path_factory.mktemp("aioboto3-service"), "aioboto3")
+    variables = environment(other.template(), "Sqs")
+    assert variables["BATCHER_ENGINE"] == "aioboto3"
+    assert "BATCHER_MULTIPART_THRESHOLD" not in variables
+
+
+def test_the_function_is_what_the_package_was_made_for(packager: Packager) -> None:
+    """Processor and runtime come from `deployment.json`; a wrong one fails at its first import."""
+    template = packager.template()
+    found = function(template, "Sqs")
+    assert (found["Runtime"], found["Architectures"]) == ("python3.13", ["arm64"])
+    assert (found["MemorySize"], found["Timeout"]) == (256, 60)
+    assert found["Handler"] == "batcher.handler.handler"
+    assert found["TracingConfig"] == {"Mode": "PassThrough"}
+    assert found["Role"] == "arn:aws:iam::123456789012:role/SqsRole"
+    logs = template.resources["SqsLogGroup"]["Properties"]
+    assert logs == {"LogGroupName": "/aws/lambda/batcher-dev-sqs", "RetentionInDays": 14}
+    longer = packager.template(**EVERYTHING)
+    groups = longer.of_type("AWS::Logs::LogGroup").values()
+    assert {group["RetentionInDays"] for group in groups} == {30}
+    assert function(longer, "Kinesis")["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_existing_sources_and_buckets_are_left_alone(packager: Packager) -> None:
+    """Nothing of theirs is created; mappings and roles name them."""
+    template = packager.template(**EXISTING)
+    made = template.resources
+    assert not {"Bucket", "BucketPolicy", "Queue", "DeadLetters", "Stream"} & made.keys()
+    assert mapping(template, "orders")["EventSourceArn"] == QUEUE
+    assert mapping(template, "clicks")["EventSourceArn"] == STREAM
+    assert template.statements("SqsRole")["Receive"]["Resource"] == QUEUE
+    assert template.statements("KinesisRole")["Read"]["Resource"] == STREAM
+
+
+def test_a_function_can_be_switched_off(packager: Packager) -> None:
+    """Only the stream's is there, and nothing of the queue's."""
+    template = packager.template(queue="off", stream="new")
+    assert set(template.of_type("AWS::Lambda::Function")) == {"KinesisLambdaFunction"}
+    left = [name for name in template.resources if re.match("Sqs|Queue|DeadLetters", name)]
+    assert not left
+
+
+def test_only_by_tls_do_queues_take_and_give(packager: Packager) -> None:
+    """As the bucket."""
+    template = packager.template(**EVERYTHING)
+    policies = template.of_type("AWS::SQS::QueuePolicy").values()
+    assert sorted(queue for policy in policies for queue in policy["Queues"]) == [
+        "DeadLetters",
+        "GivenUp",
+        "Queue",
+    ]
+    for policy in policies:
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    queues = template.of_type("AWS::SQS::Queue")
+    assert {queues[name]["KmsMasterKeyId"] for name in ("Queue", "DeadLetters")} == {KEY}
+
+
+def test_the_guide_names_every_parameter() -> None:
+    """docs/deploy.md has a row for each, and for none that is gone."""
+    parameters = yaml.safe_load(re.sub(r"!\w+ ", "", Path(ROOT, "serverless.yml").read_text()))[
+        "params"
+    ]["default"]
+    settings = {field.name for field in fields(Settings)} - {"bucket"}
+    rows = re.findall(r"^\| (`.+?) \|", Path(ROOT, "docs/deploy.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert parameters.keys() - settings <= named
+    assert parameters.keys() >= settings - {"root", "engine"}

@@ -1,0 +1,205 @@
+"""Events under faults: each record in exactly one object, and the answer names what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from batcher.errors import RejectedError, RetryableError
+from support.fakes import FakeContext
+from support.fault_bench import Lab
+from support.fault_script import (
+    ALWAYS,
+    CONFLICT,
+    CUT_ANSWER,
+    CUT_BODY,
+    DENIED,
+    ERROR_IN_200,
+    HOLD,
+    LATE_ERROR_IN_200,
+    LATE_SERVER_ERROR,
+    LOST,
+    RESET,
+    SERVER_ERROR,
+    SLOW_DOWN,
+    UPLOAD_GONE,
+    Fault,
+    Rule,
+)
+from support.handler_harness import DONE, Environments, answered
+from support.numbered_events import JSON, MakeEvent, kinesis, large, numbers, sqs
+
+SOURCES = pytest.mark.parametrize("make", [sqs, kinesis])
+SHORT = FakeContext(left_ms=2_500)
+"""Time enough to come to the fault on a busy machine, and no more to wait for than that."""
+ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
+
+
+def etags(lab: Lab) -> dict[str, Any]:
+    """Give when each object was written, and what it is: a second write would show."""
+    keys = lab.keys()
+    heads = {key: lab.client.head_object(Bucket=lab.bucket, Key=key) for key in keys}
+    return {key: (head["ETag"], head["LastModified"]) for key, head in heads.items()}
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    "fault",
+    [SERVER_ERROR, SLOW_DOWN, CONFLICT, RESET, LOST, CUT_BODY, CUT_ANSWER, LATE_SERVER_ERROR],
+    ids=str,
+)
+def test_an_event_is_written_once_whatever_passes(
+    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+) -> None:
+    """The answer is full success; so it is when redelivered, which writes nothing."""
+    handle = environments.keep(lab.handler(**JSON))
+    lab.proxy.follow(Rule("put", fault, key="kind=b", times=3))
+    assert handle(make("a", "b", "b", "c"), None) == DONE
+    assert lab.proxy.unfired() == []
+    assert numbers(lab) == [0, 1, 2, 3]
+    assert len(lab.keys()) == 3
+    before = etags(lab)
+    lab.proxy.follow()
+    assert handle(make("a", "b", "b", "c"), None) == DONE
+    assert etags(lab) == before
+
+
+@SOURCES
+@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+def test_a_put_whose_answer_was_lost_is_success_and_no_second_object(
+    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+) -> None:
+    """The repeated PUT meets 412, the look shows our digest, and nothing is replaced."""
+    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    lab.proxy.follow(Rule("put", fault))
+    assert handle(make("a", "b"), None) == DONE
+    assert numbers(lab) == [0, 1]
+    assert lab.proxy.count("put") == 2
+    assert lab.proxy.count("head") == 1
+
+
+@pytest.mark.parametrize("times", [1, 3], ids=["once", "three times"])
+@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+def test_a_replacing_put_whose_answer_was_lost_is_success(
+    lab: Lab, environments: Environments, fault: Fault, times: int
+) -> None:
+    """Its repetition names an ETag that is gone: the object there is ours, so all is durable."""
+    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    assert handle(kinesis("a"), None) == DONE
+    lab.proxy.follow(Rule("put", fault, first=2, times=times))
+    assert handle(kinesis("a", "b", "c"), None) == DONE
+    assert numbers(lab) == [0, 1, 2]
+    assert len(lab.keys()) == 1
+
+
+@SOURCES
+@pytest.mark.parametrize("fault", [SERVER_ERROR, RESET, CUT_BODY, DENIED], ids=str)
+def test_what_does_not_pass_comes_back_and_can_be_delivered_again(
+    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+) -> None:
+    """Of a queue the messages of that object, of a stream all; after it all is there once."""
+    handle = environments.keep(lab.handler(**JSON))
+    lab.proxy.follow(Rule("put", fault, key="kind=b", times=ALWAYS))
+    event = make("a", "b", "c", "b")
+    back = answered("m1", "m3") if make is sqs else answered("100")
+    assert handle(event, None) == back
+    assert numbers(lab) == [0, 2]
+    assert lab.proxy.unfired() == []
+    lab.proxy.follow()
+    returned = event if make is kinesis else {"Records": event["Records"][1::2]}
+    assert handle(returned, None) == DONE
+    assert numbers(lab) == [0, 1, 2, 3]
+
+
+def test_a_late_put_of_a_killed_invocation_is_refused(lab: Lab, environments: Environments) -> None:
+    """Its batch was halved meanwhile: an old whole over a new half would double records."""
+    killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
+    lab.proxy.follow(Rule("put", HOLD))
+    with pytest.raises(RetryableError, match="deadline"):
+        killed(kinesis(*"abcd"), SHORT)
+    assert lab.keys() == set()
+    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    assert handle(kinesis("a", "b"), None) == DONE
+    assert handle(kinesis("c", "d", first=2), None) == DONE
+    before = etags(lab)
+    assert lab.proxy.release() == [412]
+    assert numbers(lab) == [0, 1, 2, 3]
+    assert etags(lab) == before
+
+
+def test_a_late_put_that_came_before_its_retry_is_replaced(
+    lab: Lab, environments: Environments
+) -> None:
+    """The half that starts at the same record takes its key, so nothing is there twice."""
+    killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
+    lab.proxy.follow(Rule("put", HOLD))
+    with pytest.raises(RetryableError, match="deadline"):
+        killed(kinesis(*"abcd"), SHORT)
+    assert lab.proxy.release() == [200]
+    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    assert handle(kinesis("a", "b"), None) == DONE
+    assert handle(kinesis("c", "d", first=2), None) == DONE
+    assert numbers(lab) == [0, 1, 2, 3]
+
+
+def test_a_late_replacing_put_is_refused(lab: Lab, environments: Environments) -> None:
+    """It names the object that it saw, and another one is there by now."""
+    handle = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
+    assert handle(kinesis("a"), None) == DONE
+    lab.proxy.follow(Rule("put", HOLD, first=2))
+    with pytest.raises(RetryableError, match="deadline"):
+        handle(kinesis(*"abcd"), SHORT)
+    assert handle(kinesis("a", "b"), None) == DONE
+    assert handle(kinesis("c", "d", first=2), None) == DONE
+    assert lab.proxy.release() == [412]
+    assert numbers(lab) == [0, 1, 2, 3]
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [
+        ("create", SERVER_ERROR),
+        ("create", LOST),
+        ("part", SERVER_ERROR),
+        ("part", LOST),
+        ("part", UPLOAD_GONE),
+        ("complete", SERVER_ERROR),
+        ("complete", LOST),
+        ("complete", CONFLICT),
+        ("complete", UPLOAD_GONE),
+        ("complete", ERROR_IN_200),
+        ("complete", LATE_ERROR_IN_200),
+    ],
+    ids=str,
+)
+def test_a_large_event_is_written_once_whatever_passes(
+    lab: Lab, environments: Environments, make: MakeEvent, operation: str, fault: Fault
+) -> None:
+    """An upload that was lost is made anew, for all of it is still held; none stays open."""
+    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    lab.proxy.follow(Rule(operation, fault))
+    assert handle(large(make), None) == DONE
+    assert numbers(lab) == [0, 1, 2]
+    assert len(lab.keys()) == 1
+    assert lab.open_uploads() == []
+    assert lab.proxy.count("put") == 0
+
+
+@SOURCES
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    [("create", LOST), ("part", RESET), ("part", DENIED), ("complete", CONFLICT)],
+    ids=str,
+)
+def test_a_large_event_that_cannot_be_written_leaves_nothing(
+    lab: Lab, environments: Environments, make: MakeEvent, operation: str, fault: Fault
+) -> None:
+    """All of it comes back, and no upload is open."""
+    handle = environments.keep(lab.handler(partial_response=False, **ONE_OBJECT))
+    lab.proxy.follow(Rule(operation, fault, times=ALWAYS))
+    expected = RejectedError if fault is DENIED else RetryableError
+    with pytest.raises(expected, match="3 of 3 records are not durable"):
+        handle(large(make), None)
+    lab.assert_empty()

@@ -1,0 +1,75 @@
+"""Refusals: what no retry mends is raised at once, and says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.errors import RejectedError
+from support.fault_bench import SMALL_PUT, TWO_PARTS, Lab, Shape
+from support.fault_script import ALWAYS, DENIED, EXPIRED, SKEWED, Fault, Rule, Way
+from support.handler_harness import Environments
+from support.numbered_events import JSON, sqs
+
+EXPIRED_403 = Fault("expired, 403", Way.ANSWER, status=403, code="ExpiredToken")
+HINTS = {
+    EXPIRED: "the credentials have expired: renew them",
+    EXPIRED_403: "the credentials have expired: renew them",
+    SKEWED: "this machine's clock is off: set it",
+    DENIED: "allow s3:PutObject",
+}
+REFUSALS = pytest.mark.parametrize("fault", HINTS, ids=str)
+
+
+@pytest.mark.parametrize(
+    ("operation", "shape", "fault"),
+    [
+        *(("put", SMALL_PUT, fault) for fault in HINTS),
+        *(
+            (operation, TWO_PARTS, fault)
+            for operation in ("create", "part", "complete")
+            for fault in (EXPIRED, SKEWED)
+        ),
+    ],
+    ids=str,
+)
+async def test_what_no_retry_mends_is_raised_at_once(
+    lab: Lab, operation: str, shape: Shape, fault: Fault
+) -> None:
+    """One request, no wait, one line that names bucket and remedy; nothing is left."""
+    rule = Rule(operation, fault, times=ALWAYS)
+    written = await lab.write(shape.make(), rule, **shape.settings)
+    assert isinstance(written.error, RejectedError)
+    text = str(written.error)
+    assert HINTS[fault] in text
+    assert f"s3://{lab.bucket}/{lab.root}/" in text
+    assert "\n" not in text
+    assert lab.waits.delays_s == []
+    assert lab.proxy.count(operation) <= 2  # two parts go side by side
+    lab.assert_empty()
+
+
+@REFUSALS
+def test_an_event_that_is_refused_says_why(
+    lab: Lab, environments: Environments, fault: Fault
+) -> None:
+    """The error is the one that somebody must do something about, with how many are not durable."""
+    handle = environments.keep(lab.handler(partial_response=False, **JSON))
+    lab.proxy.follow(Rule("put", fault, times=ALWAYS))
+    with pytest.raises(RejectedError, match="2 of 2 records are not durable") as caught:
+        handle(sqs("a", "b"), None)
+    assert HINTS[fault] in str(caught.value)
+    assert lab.proxy.count("put") == 2
+    lab.assert_empty()
+
+
+@REFUSALS
+def test_a_look_that_is_refused_is_no_success(
+    lab: Lab, environments: Environments, fault: Fault
+) -> None:
+    """HEAD after a 412 has no body to tell the code by; the message comes back all the same."""
+    handle = environments.keep(lab.handler(partial_response=False, **JSON))
+    handle(sqs("a"), None)
+    lab.proxy.follow(Rule("head", fault, times=ALWAYS))
+    with pytest.raises(RejectedError, match="HeadObject"):
+        handle(sqs("a"), None)
+    assert lab.waits.delays_s == []

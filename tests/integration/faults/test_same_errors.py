@@ -1,0 +1,106 @@
+"""Engines: the same fault is told in the same words, whichever engine meets it."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.errors import BatcherError, RetryableError
+from batcher.stores import About
+from support.fault_bench import Lab
+from support.fault_script import (
+    ALWAYS,
+    CONFLICT,
+    CUT_ANSWER,
+    CUT_BODY,
+    DENIED,
+    EXPIRED,
+    LATE_SERVER_ERROR,
+    LOST,
+    RESET,
+    SERVER_ERROR,
+    SKEWED,
+    SLOW_DOWN,
+    Fault,
+    Rule,
+    Way,
+)
+from support.store_fixtures import ENGINES
+
+
+def answering(status: int, code: str) -> Fault:
+    """Give the fault of this answer."""
+    return Fault(f"{status} {code}", Way.ANSWER, status=status, code=code)
+
+
+ANSWERS = [
+    SERVER_ERROR,
+    SLOW_DOWN,
+    CONFLICT,
+    LATE_SERVER_ERROR,
+    DENIED,
+    EXPIRED,
+    SKEWED,
+    answering(400, "BadDigest"),
+    answering(400, "InvalidTag"),
+    answering(400, "RequestTimeout"),
+    answering(401, "Unauthorized"),
+    answering(403, "InvalidAccessKeyId"),
+    answering(403, "SignatureDoesNotMatch"),
+    answering(404, "NoSuchBucket"),
+    answering(404, "NoSuchKey"),
+    answering(412, "PreconditionFailed"),
+    answering(429, "TooManyRequests"),
+    answering(501, "NotImplemented"),
+]
+OBSTORE = pytest.mark.parametrize("lab", ["obstore"], indirect=True)
+OPERATIONS = pytest.mark.parametrize("operation", ["put", "replace", "head"])
+"""How a store is asked: each goes its own way through an engine."""
+
+
+async def told(lab: Lab, engine: str, operation: str, fault: Fault) -> BatcherError | None:
+    """Ask a store that nothing wraps once, under a fault; give what it raises."""
+    lab.proxy.follow(Rule("head" if operation == "head" else "put", fault, times=ALWAYS))
+    key = f"{lab.root}/{fault.status}"
+    store = ENGINES[engine](lab.settings())
+    try:
+        if operation == "head":
+            assert await store.head(key) is None
+        else:
+            replaces = '"an-etag"' if operation == "replace" else None
+            await store.put(key, b"body", About(), replaces=replaces)
+    except BatcherError as error:
+        return error
+    finally:
+        await store.aclose()
+        assert lab.proxy.unfired() == []
+    return None
+
+
+@OBSTORE
+@OPERATIONS
+@pytest.mark.parametrize("fault", ANSWERS, ids=str)
+async def test_an_answer_is_told_in_the_same_words(lab: Lab, operation: str, fault: Fault) -> None:
+    """The same class, and the same text to the letter; `None` where nothing is there."""
+    if operation == "replace" and fault.is_late:
+        pytest.skip("nothing is there to be replaced")
+    ours, theirs = [await told(lab, engine, operation, fault) for engine in ("obstore", "aioboto3")]
+    assert type(ours) is type(theirs)
+    assert str(ours) == str(theirs)
+
+
+@OBSTORE
+@OPERATIONS
+@pytest.mark.parametrize("fault", [RESET, LOST, CUT_BODY, CUT_ANSWER], ids=str)
+async def test_a_broken_connection_may_hold_next_time(
+    lab: Lab, operation: str, fault: Fault
+) -> None:
+    """One line that names operation, object and endpoint; aiohttp may have sent it twice."""
+    error = await told(lab, "obstore", operation, fault)
+    if operation != "put" and fault is CUT_ANSWER:
+        return  # the head of the answer may have come whole, and says enough
+    assert type(error) is RetryableError
+    name = "HeadObject" if operation == "head" else "PutObject"
+    assert str(error).startswith(f"{name} s3://{lab.bucket}/{lab.root}/")
+    assert lab.proxy.url in str(error)
+    assert "\n" not in str(error)
+    assert len(lab.proxy.seen) == 1

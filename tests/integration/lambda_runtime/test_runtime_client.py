@@ -1,0 +1,121 @@
+"""The same promises where nothing is a model: Lambda's own runtime client, and a real S3 server."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from batcher.stores import About, Stored
+from batcher.stores.memory import MemoryObject
+from support.aws_model.s3 import Bucket
+from support.aws_model.streams import PARTITIONS, Audit, event_of, records_of
+from support.handler_harness import DONE
+from support.runtime_api import Function
+from support.throttle_proxy import Stop, Tap
+
+if TYPE_CHECKING:
+    from support.s3_servers import SeaweedFS
+
+RECORDS = records_of("kinesis", ["a", "a", "b", "bad", "a", "b"], [1, 2, 3, -1, 4, 5])
+
+
+class Deployment:
+    """A bucket on a real server, and functions that reach it through a wire that can be stopped."""
+
+    def __init__(self, server: SeaweedFS, bucket: str, tap: Tap, folder: Path) -> None:
+        """Deploy to `bucket`."""
+        self._client = server.client
+        self._bucket = bucket
+        self._folder = folder
+        self._environ = {
+            **server.environ,
+            "AWS_ENDPOINT_URL_S3": tap.url,
+            "BATCHER_BUCKET": bucket,
+            "BATCHER_ROOT": "events",
+            "BATCHER_PARTITION_BY": PARTITIONS["kinesis"],
+            "BATCHER_PARTIAL_RESPONSE": "true",
+            "BATCHER_CONCURRENCY": "1",
+        }
+
+    def function(self) -> Function:
+        """Start a sandbox."""
+        return Function(self._environ, self._folder)
+
+    def objects(self) -> Bucket:
+        """Read all there is."""
+        read = Bucket(Counter())
+        for each in self._client.list_objects_v2(Bucket=self._bucket).get("Contents", []):
+            there = self._client.get_object(Bucket=self._bucket, Key=each["Key"])
+            body, metadata = there["Body"].read(), there["Metadata"]
+            stored = Stored(there["ETag"], len(body), metadata)
+            read.objects[each["Key"]] = MemoryObject(body, About(), stored)
+        return read
+
+    def check(self) -> None:
+        """Each record is in exactly one object, and nothing else is there."""
+        Audit(RECORDS).check_end(self.objects())
+
+
+@pytest.fixture
+def tap(seaweedfs: SeaweedFS) -> Iterator[Tap]:
+    """Give a wire to the server."""
+    with Tap(seaweedfs.url) as tap:
+        yield tap
+
+
+@pytest.fixture
+def deployment(seaweedfs: SeaweedFS, bucket: str, tap: Tap, tmp_path: Path) -> Deployment:
+    """Deploy to a bucket of its own."""
+    seaweedfs.create_bucket(bucket)
+    return Deployment(seaweedfs, bucket, tap, tmp_path)
+
+
+def batch(start: int, end: int) -> dict[str, Any]:
+    """Make the event that brings these records."""
+    return event_of(RECORDS[start:end])
+
+
+def test_a_warm_function_writes_batch_after_batch(deployment: Deployment) -> None:
+    """What is delivered twice is there once."""
+    with deployment.function() as function:
+        for start, end in ((0, 3), (0, 3), (3, 6), (3, 6)):
+            assert function.invoke(batch(start, end)) == ("response", DONE)
+    deployment.check()
+
+
+def test_an_error_is_told_and_the_function_goes_on(deployment: Deployment) -> None:
+    """Lambda sees its type and its message; the sandbox stays warm."""
+    with deployment.function() as function:
+        kind, answer = function.invoke({"Records": [{"eventSource": "aws:unheard-of"}]})
+        assert (kind, answer["errorType"]) == ("error", "UnknownSourceError")
+        assert "aws:unheard-of" in answer["errorMessage"]
+        assert function.invoke(batch(0, 6)) == ("response", DONE)
+    deployment.check()
+
+
+REDELIVERIES: list[Sequence[tuple[int, int]]] = [[(0, 6)], [(0, 1), (1, 4), (4, 6)]]
+"""What comes after a batch of the first four has been killed: longer ones, and shorter ones."""
+
+
+@pytest.mark.parametrize("stop", [Stop.REQUEST, Stop.ANSWER])
+@pytest.mark.parametrize("redeliveries", REDELIVERIES)
+def test_a_function_killed_in_a_put_has_written_each_record_once_when_it_came_again(
+    deployment: Deployment, tap: Tap, stop: Stop, redeliveries: Sequence[tuple[int, int]]
+) -> None:
+    """Whether S3 has heard of it or not; and what it hears of late is refused."""
+    with deployment.function() as function:
+        tap.stop(stop)
+        function.send(batch(0, 4))
+        tap.wait_until_stopped()
+        function.kill()
+    assert (len(deployment.objects().objects) > 0) == (stop is Stop.ANSWER)
+    with deployment.function() as function:
+        for start, end in redeliveries:
+            assert function.invoke(batch(start, end)) == ("response", DONE)
+    deployment.check()
+    tap.release()
+    deployment.check()

@@ -1,0 +1,71 @@
+"""Seats: a flight that only waits keeps no other from being written."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from batcher.batcher import Batcher
+from batcher.concurrency import Seats, aside, taken
+from batcher.errors import RetryableError, ThrottledError
+from batcher.stores import in_slots
+from batcher.stores.memory import MemoryStore
+from batcher.stores.retrying import RetryingStore
+from support.examples import settings_of
+from support.fakes import Call, HookedStore
+
+
+async def refuse_b(call: Call) -> None:
+    """Refuse what goes to one partition."""
+    if "kind=b" in call.key:
+        raise ThrottledError
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_objects_that_wait_to_be_sent_again_hold_no_other_up(concurrency: int) -> None:
+    """There are more of them than flights may be carried at once, and they wait for ever."""
+    inner = MemoryStore()
+    waiting: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        waiting.append(delay_s)
+        await asyncio.Event().wait()
+
+    store = RetryingStore(in_slots(HookedStore(inner, refuse_b), concurrency), sleep=sleep)
+    settings = settings_of(
+        partition_by="kind={field:kind}", concurrency=concurrency, linger_s=0, compression="none"
+    )
+    async with Batcher(settings, store=store) as batcher:
+        busy = [await batcher.submit({"kind": f"b{number}"}) for number in range(3)]
+        good = await batcher.submit({"kind": "good"})
+        assert (await good).records == 1
+        assert len(waiting) == len(busy)
+        assert not any(ticket.is_settled for ticket in busy)
+        await batcher.abort()
+        for ticket in busy:
+            with pytest.raises(RetryableError):
+                await ticket
+    assert ["kind=good" in key for key in inner.objects] == [True]
+
+
+def test_a_seat_that_is_left_is_free_until_its_owner_is_back() -> None:
+    """Then one too many are taken, until somebody gives theirs back."""
+    told: list[bool] = []
+    seats = Seats(1, lambda: told.append(seats.take_nowait()))
+    assert seats.take_nowait()
+    assert not seats.take_nowait()
+    with seats.left():
+        assert told == [True]
+        assert not seats.is_over
+    assert seats.is_over
+    seats.give_back()
+    assert not seats.is_over
+    assert not seats.take_nowait()
+
+
+async def test_a_task_without_a_seat_waits_as_it_is() -> None:
+    """A program's own calls, and parts of an upload."""
+    assert taken.get() is None
+    with aside():
+        await asyncio.sleep(0)

@@ -1,0 +1,184 @@
+"""Each record of a stream is in exactly one object, whatever AWS may do short of losing memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from support.aws_model.s3 import Bucket
+from support.aws_model.sandbox import CLEAN, Environment, Fortune, Outcome
+from support.aws_model.scenarios import FORTUNES, TIMEOUT_S, assert_reached, digits, profile
+from support.aws_model.shard_mapping import Lane
+from support.aws_model.streams import (
+    PARTITIONS,
+    Audit,
+    StreamRecord,
+    event_of,
+    records_of,
+    transform,
+)
+from support.examples import settings_of
+
+KINDS = [*"aaaaabbbc", "leave", "bad", "bad", "bad", "odd", "odd", "raise"]
+MINUTES = [-1, 1, 2, -61]
+MOST = 16
+RECORDS = st.lists(digits(len(KINDS), len(MINUTES), 6), min_size=6, max_size=MOST)
+SETTINGS: list[dict[str, Any]] = [
+    {},
+    {"deadline_margin_s": 0},
+    {"concurrency": 1},
+    {"compression": "none", "max_records": 2, "max_bytes": 1_000},
+    {"multipart_threshold": 1, "compression": "none"},
+]
+
+
+class StreamMachine(RuleBasedStateMachine):
+    """A shard, its lanes, a bucket, and the function between them."""
+
+    source = "kinesis"
+    bucket_kind: ClassVar[type[Bucket]] = Bucket
+    reached: ClassVar[Counter[str]] = Counter()
+
+    @initialize(
+        drawn=RECORDS,
+        chosen=st.sampled_from(SETTINGS),
+        switches=digits(3, 2, 2, 2),
+    )
+    def start(
+        self, drawn: list[tuple[int, ...]], chosen: dict[str, Any], switches: tuple[int, ...]
+    ) -> None:
+        """Draw the records, the mapping and the function's settings."""
+        self.reached["scenarios"] += 1
+        parallel = 1 + switches[0]
+        reports, bisects, self.retries = map(bool, switches[1:])
+        kinds, minutes, hashes = zip(*drawn, strict=True)
+        self.records = records_of(
+            self.source, [KINDS[kind] for kind in kinds], [MINUTES[minute] for minute in minutes]
+        )
+        self.bucket = self.bucket_kind(self.reached)
+        self.audit = Audit(self.records)
+        self.settings = settings_of(
+            root="events",
+            partition_by=PARTITIONS[self.source],
+            partial_response=reports,
+            **chosen,
+        )
+        by_lane = [
+            [r for r, hashed in zip(self.records, hashes, strict=True) if hashed % parallel == lane]
+            for lane in range(parallel)
+        ]
+        self.lanes = [
+            Lane(records, reports, bisects, self.reached) for records in by_lane if records
+        ]
+        self.environment: Environment | None = None
+
+    def invoke(self, batch: Sequence[StreamRecord], fortune: Fortune) -> Outcome:
+        """Invoke the function, in a new sandbox where the last one was killed."""
+        if self.environment is None or not self.environment.is_alive:
+            self.environment = Environment(
+                self.bucket, self.settings, transform=transform, retries=self.retries
+            )
+        self.reached["invocations"] += 1
+        outcome = self.environment.invoke(event_of(batch), fortune)
+        note(f"{[record.number for record in batch]} with {fortune}: {outcome}")
+        return outcome
+
+    def look(self) -> None:
+        """What was acknowledged is durable, once."""
+        done = [record for lane in self.lanes for record in lane.records[: lane.checkpoint]]
+        self.audit.check(self.bucket, done)
+
+    def deliver(
+        self, lane: Lane[StreamRecord], size: int, fortune: Fortune, *, as_before: bool
+    ) -> None:
+        """Deliver a lane's next batch."""
+        batch = lane.batch(size, as_before=as_before)
+        before = lane.checkpoint
+        lane.settle(batch, self.invoke(batch, fortune))
+        if lane.checkpoint != before:
+            self.bucket.forget_replacements()
+        self.look()
+
+    @precondition(lambda self: not all(lane.is_drained for lane in self.lanes))
+    @rule(drawn=digits(3, 8, 3, 6), fortune=FORTUNES)
+    def the_next_batch_comes(self, drawn: tuple[int, ...], fortune: Fortune) -> None:
+        """A retry, where the last one failed."""
+        which, size, new_end, recycled = drawn
+        if recycled == 1:
+            self.environment = None
+        lanes = [lane for lane in self.lanes if not lane.is_drained]
+        self.deliver(lanes[which % len(lanes)], size + 1, fortune, as_before=not new_end)
+
+    @precondition(lambda self: any(lane.acknowledged for lane in self.lanes))
+    @rule(which=st.integers(0, 20), fortune=FORTUNES)
+    def an_acknowledged_batch_comes_again(self, which: int, fortune: Fortune) -> None:
+        """As it was; nothing may change by it."""
+        done = [batch for lane in self.lanes for batch in lane.acknowledged]
+        self.reached["acknowledged batch came again"] += 1
+        self.invoke(done[which % len(done)], fortune)
+        self.look()
+
+    @precondition(lambda self: self.bucket.pending)
+    @rule(which=st.integers(0, 20))
+    def a_late_write_lands(self, which: int) -> None:
+        """Long after its sender is gone, perhaps."""
+        self.bucket.land(self.bucket.pending[which % len(self.bucket.pending)])
+        self.look()
+
+    def teardown(self) -> None:
+        """Deliver what is left, let all late writes land, and count."""
+        if not hasattr(self, "lanes"):
+            return
+        for lane in self.lanes:
+            while not lane.is_drained:
+                before = lane.checkpoint
+                self.deliver(lane, 5, CLEAN, as_before=True)
+                assert lane.checkpoint > before, "a clean delivery brings a lane on"
+        while self.bucket.pending:
+            self.bucket.land(self.bucket.pending[0])
+        self.audit.check_end(self.bucket)
+
+
+class TableMachine(StreamMachine):
+    """The same with the stream of a DynamoDB table."""
+
+    source = "dynamodb"
+    reached: ClassVar[Counter[str]] = Counter()
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.timeout(TIMEOUT_S)
+@pytest.mark.parametrize(("machine", "examples"), [(StreamMachine, 400), (TableMachine, 200)])
+def test_each_record_is_in_exactly_one_object(machine: type[StreamMachine], examples: int) -> None:
+    """Through kills, late writes, lost answers, bisected, repeated and parallel batches."""
+    machine.reached.clear()
+    run_state_machine_as_test(machine, settings=profile(examples, steps=20))
+    assert_reached(
+        machine.reached,
+        "scenarios",
+        "bisected",
+        "longer retry",
+        "shorter retry",
+        "came back by an answer",
+        "acknowledged batch came again",
+        "handler raised",
+        "killed by a crash",
+        "killed by Lambda's timeout",
+        "killed by nothing would happen",
+        "late write landed",
+        "late write refused",
+        "object replaced",
+        "complete acts",
+    )

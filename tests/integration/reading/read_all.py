@@ -1,0 +1,65 @@
+"""Read all: every object of a shelf, read to its end, and what was told meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from batcher.errors import BatcherError
+from batcher.reading.findings import Finding, Kind
+from batcher.reading.read_objects import ReadObjects
+from batcher.reading.selection import select
+from batcher.reading.stream import Reopening
+from batcher.stores.retrying import Backoff
+from support.sample_bucket import HOUR_S, SETTINGS, Shelf
+
+
+class Reading:
+    """What was read of a shelf, and what was told."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        """Read this shelf; a store that fails is asked again at once."""
+        self.shelf = shelf
+        self.findings: list[Finding] = []
+        self.delays_s: list[float] = []
+        self.keys: list[str] = []
+        self.lines: list[bytes] = []
+        self.errors: dict[str, BatcherError] = {}
+
+    async def _sleep(self, delay_s: float) -> None:
+        self.delays_s.append(delay_s)
+
+    def objects(self, partition: str | None = None, **chosen: Any) -> ReadObjects:  # noqa: ANN401
+        """Make what is iterated."""
+        selection = select(None, None, partition, is_quarantine=False, now_s=HOUR_S)
+        reopening = Reopening(3, Backoff(), lambda: 1.0, self._sleep)
+        return ReadObjects(
+            self.shelf,
+            SETTINGS,
+            selection,
+            on_finding=self.findings.append,
+            reopening=reopening,
+            **chosen,
+        )
+
+    async def run(self, partition: str | None = None, **chosen: Any) -> Reading:  # noqa: ANN401
+        """Read everything."""
+        async with self.objects(partition, **chosen) as objects:
+            async for found in objects:
+                self.keys.append(found.key)
+                try:
+                    async for lines in found:
+                        self.lines += lines
+                except BatcherError as error:
+                    self.errors[found.key] = error
+        assert self.shelf.at_once == 0
+        assert self.shelf.is_closed
+        return self
+
+    def told(self, kind: Kind) -> list[str]:
+        """Give the keys of findings of a kind, sorted."""
+        return sorted(finding.key for finding in self.findings if finding.kind is kind)
+
+
+def numbers(*ranges: range) -> list[bytes]:
+    """Give the lines of these ranges, sorted as text is."""
+    return sorted(b"%d" % number for numbers in ranges for number in numbers)

@@ -1,0 +1,119 @@
+"""Reading objects back: one that breaks off, or cannot be opened, is read on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from batcher.errors import RetryableError
+from batcher.stores import About
+from batcher.stores.base import Opened
+from integration.reading.read_all import Reading, numbers
+from support.sample_bucket import HOUR_S, Shelf, key_of, put, put_range, queue_name
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
+    shelf: Shelf,
+    is_ordered: bool,  # noqa: FBT001  # a case
+) -> None:
+    """No line is given twice, and none is missing."""
+    text = b"".join(b"%d\n" % number for number in range(1_500_000))
+    key = key_of(queue_name(HOUR_S))
+    await shelf.put(f"{key[:-3]}", text, About())  # not compressed, so that halves are given
+    shelf.failing = lambda asked, times: (
+        RetryableError("reset") if asked.startswith("read") and times <= 2 else None
+    )
+    reading = Reading(shelf)
+    await reading.run(is_ordered=is_ordered)
+    assert reading.lines == text.split(b"\n")[:-1]
+    assert reading.delays_s == [0.1, 0.2]
+    assert shelf.count("read") == 3
+
+
+async def test_who_gets_on_is_not_given_up(shelf: Shelf) -> None:
+    """A connection that breaks every few bytes, as where output waits for people, is no outage."""
+    key = key_of(queue_name(HOUR_S))[:-3]
+    await shelf.put(key, b"123456789\n", About())
+
+    class Short(Shelf):
+        @asynccontextmanager
+        async def reading(self, key: str) -> AsyncIterator[Opened]:
+            async with super().reading(key) as opened:
+                upto = self.count("read")
+                yield Opened(opened.stored, "", first_bytes(upto))
+
+    async def first_bytes(upto: int) -> AsyncIterator[bytes]:
+        yield b"123456789\n"[:upto]
+        if upto < 10:
+            msg = "reset"
+            raise RetryableError(msg)
+
+    short = Short()
+    short.objects = shelf.objects
+    reading = await Reading(short).run()
+    assert reading.lines == [b"123456789"]
+    assert short.count("read") == 10
+    assert set(reading.delays_s) == {0.1}
+
+
+async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: Shelf) -> None:
+    """At the start, or where its body broke off; the store says how long it wants to be left."""
+    key = key_of(queue_name(HOUR_S))[:-3]
+    await shelf.put(key, b"12345\n", About())
+
+    class Busy(Shelf):
+        @asynccontextmanager
+        async def reading(self, key: str) -> AsyncIterator[Opened]:
+            opens = self.count("read") + 1
+            if opens in {1, 2, 4}:
+                self.asked.append("read")
+                msg = "SlowDown"
+                raise RetryableError(msg, retry_after_s=7.0)
+            async with super().reading(key) as opened:
+                yield opened
+
+    busy = Busy()
+    busy.objects = shelf.objects
+    busy.failing = lambda asked, times: (
+        RetryableError("reset") if asked == f"read {key}" and times == 1 else None
+    )
+    reading = await Reading(busy).run()
+    assert reading.lines == [b"12345"]
+    assert reading.delays_s == [7.1, 7.2, 0.1, 7.2]
+
+
+async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_are_read(
+    shelf: Shelf,
+) -> None:
+    """After some attempts that got nowhere."""
+    bad, good = await put_range(shelf, 1, 9), await put_range(shelf, 10, 19)
+    shelf.failing = lambda asked, _: RetryableError("busy") if asked == f"read {bad}" else None
+    reading = await Reading(shelf).run()
+    assert sorted(set(reading.lines) - set(numbers(range(1, 10)))) == numbers(range(10, 20))
+    assert set(reading.errors) == {bad}
+    assert str(reading.errors[bad]) == "busy (attempt 3)"
+    assert good in reading.keys
+
+
+async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(shelf: Shelf) -> None:
+    """What was given is of the old one."""
+    key = (await put(shelf, key_of(queue_name(HOUR_S))))[:-3]
+    shelf.objects.clear()
+    await shelf.put(key, b"old\n" * 10, About())
+
+    def fail(asked: str, times: int) -> Exception | None:
+        if asked.startswith("read") and times == 1:
+            return RetryableError("reset")
+        if asked.startswith("read"):
+            shelf.objects[key] = new.objects[key]
+        return None
+
+    new = Shelf()
+    await new.put(key, b"new\n" * 10, About())
+    shelf.failing = fail
+    reading = await Reading(shelf).run()
+    assert set(reading.lines) == {b"old"}
+    assert "replaced while it was read" in str(reading.errors[key])

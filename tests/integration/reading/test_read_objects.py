@@ -1,0 +1,351 @@
+"""Reading objects back: which, in which order, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import batcher
+from batcher.errors import DamagedError, NotFoundError, RejectedError, SettingsError
+from batcher.reading.prefetch import BLOCKS_AHEAD
+from batcher.reading.read_objects import ReadObject, ReadObjects
+from batcher.stores import About
+from batcher.stores.base import Opened
+from batcher.stores.file import FileStore
+from integration.reading.read_all import Reading, numbers
+from support.sample_bucket import (
+    HOUR,
+    HOUR_S,
+    SETTINGS,
+    Shelf,
+    key_of,
+    put,
+    put_range,
+    queue_name,
+    stream_name,
+)
+
+MIB = 1024**2
+
+
+async def put_large(shelf: Shelf) -> None:
+    """Write objects that are not read ahead to their ends."""
+    text = (b"x" * 1023 + b"\n") * 10_000
+    for number in range(8):
+        await shelf.put(key_of(queue_name(HOUR_S + number))[:-3], text, About())
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+async def test_every_record_is_given_once(
+    shelf: Shelf,
+    is_ordered: bool,  # noqa: FBT001  # a case
+) -> None:
+    """Whatever wrote it."""
+    for number in range(30):
+        name = queue_name(HOUR_S + number, number)
+        await put(shelf, key_of(name), b"q%d\n" % number)
+        await put_range(shelf, number * 10, number * 10 + 9)
+    reading = await Reading(shelf).run(is_ordered=is_ordered)
+    assert sorted(reading.lines) == sorted(numbers(range(300)) + [b"q%d" % n for n in range(30)])
+    assert not reading.findings
+    assert len(set(reading.keys)) == len(reading.keys) == 60
+
+
+async def test_order_is_that_of_time_and_of_numbers(shelf: Shelf) -> None:
+    """Though an early object may take longest to read."""
+    for first in range(0, 600, 10):
+        hour = first // 300
+        await put_range(shelf, first, first + 9, f"dt=2026-11-23/hour=0{hour}")
+    big = key_of(queue_name(HOUR_S))
+    await put(shelf, big, b"".join(b"%d\n" % n for n in range(600, 400_000)))
+    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"400000\n")
+    reading = await Reading(shelf).run(is_ordered=True)
+    assert reading.lines == [b"%d" % n for n in range(400_001)]
+
+
+async def test_without_order_a_slow_object_holds_nobody_up(shelf: Shelf) -> None:
+    """The others come first."""
+    slow = await put_range(shelf, 0, 9)
+    rest = [await put_range(shelf, first, first + 9) for first in range(10, 100, 10)]
+    is_last = asyncio.Event()
+
+    class Slow(Shelf):
+        @asynccontextmanager
+        async def reading(self, key: str) -> AsyncIterator[Opened]:
+            if key == slow:
+                await is_last.wait()
+            async with super().reading(key) as opened:
+                yield opened
+
+    slow_shelf = Slow()
+    slow_shelf.objects = shelf.objects
+    keys = []
+    async with Reading(slow_shelf).objects(with_covered=True) as objects:
+        async for found in objects:
+            keys.append(found.key)
+            if len(keys) == len(rest):
+                is_last.set()
+    assert sorted(keys[:-1]) == sorted(rest)
+    assert keys[-1] == slow
+
+
+async def test_an_object_tells_what_it_is(shelf: Shelf) -> None:
+    """As far as its key, the listing and its metadata do."""
+    key = await put(shelf, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
+    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"1\n")
+    shelf.modified[key] = HOUR_S + 5.0
+    told = []
+    async with Reading(shelf).objects(is_ordered=True) as objects:
+        async for found in objects:
+            told.append((found.key, found.partition, found.records, found.modified_s))
+            assert found.size_bytes == len(shelf.objects[found.key].body)
+            assert found.metadata == shelf.objects[found.key].about.metadata
+            assert found.key in repr(found)
+    assert told[0] == (key, HOUR, 2, HOUR_S + 5.0)
+    assert told[1][2] is None
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+async def test_no_more_objects_are_open_than_allowed(
+    shelf: Shelf,
+    is_ordered: bool,  # noqa: FBT001  # a case
+) -> None:
+    """And no fewer, where there are enough that are not read to their ends."""
+    await put_large(shelf)
+    count = 0
+    async with Reading(shelf).objects(is_ordered=is_ordered) as objects:
+        async for found in objects:
+            async for lines in found:
+                count += len(lines)
+    assert count == 8 * 10_000
+    assert shelf.most_at_once == SETTINGS.concurrency
+
+
+async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(shelf: Shelf) -> None:
+    """While one of 10 MB is read, no other one gets far."""
+    await put_large(shelf)
+    async with Reading(shelf).objects(is_ordered=True) as objects:
+        async for found in objects:
+            async for _ in found:
+                ahead = {key: n for key, n in shelf.pieces.items() if key != found.key}
+                assert max(ahead.values(), default=0) <= BLOCKS_AHEAD + 2
+            break
+    assert len(shelf.pieces) == SETTINGS.concurrency
+
+
+async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Shelf) -> None:
+    """By the name that tells what to do; all lines before are given, and all other objects."""
+    keys = [key_of(queue_name(HOUR_S + n)) for n in range(4)]
+    bodies = [
+        gzip.compress(b"1\n", mtime=0) + gzip.compress(b"2\n", mtime=0)[:-2],
+        gzip.compress(b"3\n4", mtime=0),
+        gzip.compress(b"5\n", mtime=0),
+        gzip.compress(b"6\n", mtime=0),
+    ]
+    for key, body in zip(keys, bodies, strict=True):
+        await shelf.put(key, body, About())
+    errors = {f"read {keys[2]}": NotFoundError("gone"), f"read {keys[3]}": RejectedError("denied")}
+    shelf.failing = lambda asked, _: errors.get(asked)
+    reading = await Reading(shelf).run(is_ordered=True)
+    assert reading.lines == [b"1", b"2", b"3"]
+    kinds = [DamagedError, DamagedError, NotFoundError, RejectedError]
+    assert [type(reading.errors[key]) for key in keys] == kinds
+    assert str(reading.errors[keys[0]]).startswith(f"{keys[0]}: the body ends within member 2")
+    assert str(reading.errors[keys[1]]) == f"{keys[1]}: the text ends within line 2"
+
+
+async def test_a_line_that_is_too_long_damages_its_object_alone(shelf: Shelf) -> None:
+    """However long it is, no more of it is held."""
+    key = await put(shelf, key_of(queue_name(HOUR_S)), b"ok\n" + b"x" * 8 * MIB + b"\n")
+    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"next\n")
+    reading = await Reading(shelf).run(is_ordered=True, max_line_bytes=2 * MIB)
+    assert reading.lines == [b"ok", b"next"]
+    assert f"line 2 is longer than {2 * MIB} bytes" in str(reading.errors[key])
+
+
+async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: Shelf) -> None:
+    """For whoever writes it on."""
+    text = b"".join(b"%d\n" % number for number in range(700_000))
+    await put(shelf, key_of(queue_name(HOUR_S)), text)
+    pieces = []
+    async with Reading(shelf).objects() as objects:
+        async for found in objects:
+            pieces += [piece async for piece in found.texts()]
+    assert len(pieces) > 3
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert b"".join(pieces) == text
+
+
+async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: Shelf) -> None:
+    """What is known before it is given first, in order; then it is over."""
+    await put_range(shelf, 1, 9)
+    await put_range(shelf, 10, 19, "dt=2026-11-24")
+    shelf.failing = lambda asked, _: (
+        RejectedError("denied") if asked.endswith("dt=2026-11-24/") else None
+    )
+    reading = Reading(shelf)
+    async with reading.objects(is_ordered=True) as objects:
+        found = await anext(objects)
+        reading.lines += [line async for lines in found for line in lines]
+        with pytest.raises(RejectedError, match="denied"):
+            await anext(objects)
+        assert [found async for found in objects] == []
+    assert sorted(reading.lines) == numbers(range(1, 10))
+
+
+async def test_a_bug_is_heard(shelf: Shelf) -> None:
+    """By whoever reads these lines; nobody waits for ever."""
+    bad = await put_range(shelf, 1, 9)
+    await put_range(shelf, 10, 19)
+    shelf.failing = lambda asked, _: ZeroDivisionError() if asked == f"read {bad}" else None
+    with pytest.raises(ZeroDivisionError):
+        await Reading(shelf).run()
+    assert shelf.is_closed
+
+
+async def test_leaving_early_lets_go_of_everything(shelf: Shelf) -> None:
+    """Within an object, between two, before the first, and when cancelled."""
+    await put_large(shelf)
+
+    async def within() -> None:
+        async with Reading(shelf).objects() as objects:
+            async for found in objects:
+                async for _ in found:
+                    return
+
+    async def at_once() -> None:
+        async with Reading(shelf).objects():
+            pass
+
+    async def cancelled() -> None:
+        async with Reading(shelf).objects() as objects:
+            async for _ in objects:
+                me = asyncio.current_task()
+                assert me is not None
+                me.cancel()
+
+    for leave in (within, at_once):
+        await leave()
+        assert shelf.at_once == 0
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(cancelled())
+    assert shelf.at_once == 0
+    assert shelf.is_closed
+
+
+class Held(Shelf):
+    """A shelf whose objects cannot be opened before `open` is set."""
+
+    def __init__(self) -> None:
+        """Start empty, and closed."""
+        super().__init__()
+        self.open = asyncio.Event()
+        self.tried = asyncio.Event()
+
+    @asynccontextmanager
+    async def reading(self, key: str) -> AsyncIterator[Opened]:
+        """Wait."""
+        self.tried.set()
+        await self.open.wait()
+        async with super().reading(key) as opened:
+            yield opened
+
+
+async def test_waiting_that_is_cancelled_loses_no_object() -> None:
+    """A program that waits for a while only asks again."""
+    held = Held()
+    keys = [await put_range(held, 1, 9), await put_range(held, 10, 19)]
+    async with Reading(held).objects(is_ordered=True) as objects:
+        for _ in range(3):
+            waiting = asyncio.ensure_future(anext(objects))
+            await held.tried.wait()
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        held.open.set()
+        assert [found.key async for found in objects] == keys
+
+
+@pytest.mark.parametrize("is_ordered", [True, False])
+async def test_closing_wakes_whoever_waits(is_ordered: bool) -> None:  # noqa: FBT001  # a case
+    """In another task."""
+    held = Held()
+    await put_range(held, 1, 9)
+    async with Reading(held).objects(is_ordered=is_ordered) as objects:
+        waiting = asyncio.ensure_future(_all_lines(objects))
+        await held.tried.wait()
+        await asyncio.sleep(0)
+        await objects.aclose()
+        await asyncio.wait([waiting])
+        assert waiting.exception() is None or isinstance(waiting.exception(), RuntimeError)
+
+
+async def _all_lines(objects: ReadObjects) -> list[bytes]:
+    return [line async for found in objects async for lines in found for line in lines]
+
+
+async def test_lines_are_read_once_and_in_their_turn(shelf: Shelf) -> None:
+    """A program that keeps an object hears of it, and does not wait for ever."""
+    for first in (1, 11, 21):
+        await put_range(shelf, first, first + 9)
+    kept: list[ReadObject] = []
+    async with Reading(shelf).objects() as objects:
+        async for found in objects:
+            for earlier in kept:
+                with pytest.raises(RuntimeError, match="before the next object is asked for"):
+                    assert [lines async for lines in earlier]
+            kept = [found]
+        (last,) = kept
+    kept.clear()
+    async with Reading(shelf).objects() as objects:
+        async for found in objects:
+            assert [lines async for lines in found]
+            with pytest.raises(RuntimeError, match="can be read once"):
+                assert [lines async for lines in found]
+    with pytest.raises(RuntimeError):
+        assert [lines async for lines in last]
+
+
+async def test_it_is_used_within_async_with(shelf: Shelf) -> None:
+    """Or nobody would let go of what it holds."""
+    with pytest.raises(RuntimeError, match="async with"):
+        assert [found async for found in Reading(shelf).objects()]
+
+
+async def test_a_program_reads_a_folder_in_five_lines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the name that the package gives; what is left out is logged."""
+    store = FileStore(tmp_path)
+    for number in range(3):
+        key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
+        await store.put(key, gzip.compress(b"%d\n" % number, mtime=0), About())
+    await store.put("report.csv", b"x", About())
+    got: list[bytes] = []
+    with caplog.at_level(logging.WARNING, "batcher"):
+        async with batcher.read_objects(
+            f"file://{tmp_path}", since="2026-11-23", until="2026-11-24", ordered=True
+        ) as objects:
+            async for found in objects:
+                async for lines in found:
+                    got += lines
+    assert got == [b"0", b"1", b"2"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("object_foreign key=report.csv detail=no object of")
+
+
+def test_what_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
+    """Before anything is opened."""
+    with pytest.raises(SettingsError, match="neither s3://bucket/root nor file://folder"):
+        batcher.read_objects(str(tmp_path))
+    with pytest.raises(SettingsError, match="since: 'x' is no date"):
+        batcher.read_objects(f"file://{tmp_path}", since="x")
+    with pytest.raises(SettingsError, match="concurrency: 0"):
+        batcher.read_objects(f"file://{tmp_path}", concurrency=0)

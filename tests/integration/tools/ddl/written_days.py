@@ -1,0 +1,78 @@
+"""Days: records written by the real Batcher with arrival times of a test's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from batcher.batcher import Batcher
+from batcher.settings import Settings
+from batcher.tools.ddl.table import Table, Wanted, table_of
+
+DAY = "2026-11-23"
+OTHER_DAY = "2026-11-22"
+PLAIN: list[dict[str, Any]] = [
+    {"n": n, "action": f"a{n % 7}", "where": {"city": "Ü", "at": [n / 4, 2.5]}} for n in range(600)
+]
+COLUMNS = "n bigint, action string, where struct<city:string,at:array<double>>"
+ODD = [
+    b'{"a":1,"dt":"x","salt":[]}',
+    b'{"a":"text","A":{"b":null}}',
+    b"null",
+    b"[1,2]",
+    b'"it\'s \\u0000 \\n"',
+    b"1e999",
+    b"18446744073709551616",
+    b"{}",
+    b'{"a":\t1}',
+    '{"ü":"日本"}'.encode(),
+]
+
+
+def settings_of(folder: Path, **settings: Any) -> Settings:  # noqa: ANN401
+    """Make settings for a folder."""
+    return Settings(**{"bucket": f"file://{folder}", "fanout": 16, **settings})
+
+
+def described(settings: Settings, folder: Path, **wanted: Any) -> Table:  # noqa: ANN401
+    """Describe the folder as a table called `events`."""
+    return table_of(settings, ("file", str(folder)), Wanted(**{"name": "events", **wanted}))
+
+
+async def write(
+    settings: Settings, records: Sequence[bytes], at: str = f"{DAY}T07:30:00", a_batch: int = 20
+) -> None:
+    """Write records, some to an object, as if they all arrived at this time (UTC)."""
+    arrival_s = datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp()
+    async with Batcher(settings, wall_clock=lambda: arrival_s) as batcher:
+        for start in range(0, len(records), a_batch):
+            await batcher.submit_many(records[start : start + a_batch])
+            await batcher.flush()
+
+
+async def write_day(settings: Settings) -> list[dict[str, Any]]:
+    """Write a day, of three hours, and the day before it; give what is of the day."""
+    lines = [orjson.dumps(record) for record in PLAIN]
+    await write(settings, lines[:300], f"{DAY}T00:00:00")
+    await write(settings, lines[300:580], f"{DAY}T07:59:59")
+    await write(settings, lines[580:], f"{DAY}T23:59:59")
+    await write(settings, [b'{"n":-1}'] * 40, f"{OTHER_DAY}T23:59:59")
+    return PLAIN
+
+
+def damage(folder: Path, day: str) -> int:
+    """Make every object of a day unreadable, so that whoever opens one fails."""
+    found = [path for path in folder.rglob(f"dt={day}/**/*") if path.is_file()]
+    kept = [path for path in found if ".meta" not in path.parts]
+    for path in kept:
+        path.write_bytes(b"\x1f\x8bno gzip, no zstd, no JSON")
+    return len(kept)
+
+
+def salts_used(folder: Path, day: str = "*") -> set[str]:
+    """Name the salts that have objects of a day."""
+    return {path.parent.name for path in folder.glob(f"[01]*/dt={day}")}

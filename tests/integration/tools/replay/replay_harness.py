@@ -1,0 +1,222 @@
+"""Harness: quarantines that the real handler wrote, and stores under which a replay dies."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from batcher.batching.validation import Transform
+from batcher.errors import BatcherError, RetryableError
+from batcher.handler import make_handler
+from batcher.stores import About, Stored, Upload
+from batcher.stores.base import Dangling, Folder, Listed, Opened
+from batcher.stores.memory import MemoryObject, MemoryStore
+from batcher.tools.replay.job import Means
+from batcher.tools.replay.marks import Wanted
+from batcher.tools.replay.replay import Replay, Tally
+from batcher.tools.replay.target import Destination
+from batcher.tools.replay.to_objects import Objects
+from support.examples import ARRIVAL_S, kinesis_record, message, settings_of
+
+ALL = Wanted()
+NOTHING = Wanted(source="none")
+HOUR_S = 3_600
+
+
+def fix(payload: bytes) -> bytes:
+    """Make a record of a payload that is none."""
+    return json.dumps({"was": payload.decode()}).encode()
+
+
+def record(number: str, data: bytes, hours: int = 0) -> dict[str, Any]:
+    """Make a record of a stream that arrived some hours later."""
+    made = kinesis_record(number, data)
+    made["kinesis"]["approximateArrivalTimestamp"] = ARRIVAL_S + hours * HOUR_S
+    return made
+
+
+STREAM = [record("1", b"{}"), record("2", b"two"), record("3", b"", 1), record("4", b"four")]
+MESSAGES = [message("a", "aaa"), message("b", "1"), message("c", "ccc")]
+FIXED = ["two", "", "four", "aaa", "ccc"]
+"""What is bad among them."""
+
+
+def handle(
+    store: MemoryStore, *events: list[dict[str, Any]], transform: Transform | None = None
+) -> None:
+    """Let the handler write events; each must succeed."""
+    handler = make_handler(settings_of(root="events"), transform=transform, store=store)
+    try:
+        for records in events:
+            handler({"Records": records}, None)
+    finally:
+        handler.close()
+
+
+def quarantined() -> MemoryStore:
+    """Give a store with two quarantine objects, and good records beside them."""
+    store = MemoryStore()
+    handle(store, STREAM, MESSAGES)
+    return store
+
+
+@dataclass(eq=False)
+class Dying:
+    """A store that serves so many calls, and then none: an outage, or the end of the process."""
+
+    inner: MemoryStore
+    calls_left: int = 10**9
+    is_last_served: bool = False
+    """Whether the call that it dies in gets there, and only its answer is lost."""
+    is_crash: bool = True
+    """Whether the process ends there; else that one call fails, and the others are served."""
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it came to that."""
+        return self.calls_left < 0
+
+    async def _before(self, name: str) -> None:
+        self.calls.append(name)
+        self.calls_left -= 1
+        if self.calls_left == -1 and not self.is_last_served:
+            await self._die()
+
+    async def _after(self) -> None:
+        if self.calls_left == -1 and self.is_last_served:
+            self.calls_left -= 1
+            await self._die()
+
+    async def _die(self) -> None:
+        if not self.is_crash:
+            msg = "no answer"
+            raise RetryableError(msg)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "replay":
+                task.cancel()
+        await asyncio.Event().wait()
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """See `ObjectStore.put`."""
+        await self._before(f"put {key}")
+        stored = await self.inner.put(key, body, about, replaces=replaces)
+        await self._after()
+        return stored
+
+    async def head(self, key: str) -> Stored | None:
+        """See `ObjectStore.head`."""
+        await self._before(f"head {key}")
+        stored = await self.inner.head(key)
+        await self._after()
+        return stored
+
+    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+        """See `ObjectStore.create_upload`."""
+        await self._before(f"create {key}")
+        return await self.inner.create_upload(key, about, part_bytes=part_bytes)
+
+    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        """See `ObjectReader.list_objects`."""
+        await self._before(f"list {prefix}")
+        async for listed in self.inner.list_objects(prefix):
+            yield listed
+
+    def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+        """See `ObjectReader.list_folder`."""
+        return self.inner.list_folder(prefix)
+
+    def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+        """See `ObjectReader.list_uploads`."""
+        return self.inner.list_uploads(prefix)
+
+    def reading(self, key: str) -> AbstractAsyncContextManager[Opened]:
+        """See `ObjectReader.reading`."""
+        return self._reading(key)
+
+    @asynccontextmanager
+    async def _reading(self, key: str) -> AsyncIterator[Opened]:
+        await self._before(f"read {key}")
+        async with self.inner.reading(key) as opened:
+            yield opened
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
+def replay(
+    store: MemoryStore | Dying,
+    wanted: Wanted = ALL,
+    transform: Transform | None = fix,
+    destination: Destination | None = None,
+    **chosen: Any,  # noqa: ANN401  # settings, and what Replay takes
+) -> Tally:
+    """Replay in a process of its own, as it were; give what it tells, also when it was killed."""
+    flags = {name: chosen.pop(name, False) for name in ("is_restart", "is_dry")}
+    settings = settings_of(**{"root": "events", **chosen})
+    tallies: list[Tally] = []
+
+    async def run() -> None:
+        into = destination or Objects(store, settings, transform)
+        is_restart = flags["is_restart"]
+        means = Means(store, store, into, wanted, settings.budget_bytes, is_restart=is_restart)
+        replaying = Replay(means, settings.root, is_dry=flags["is_dry"])
+        tallies.append(replaying.tally)
+        try:  # as the command does
+            async for _ in replaying.run(await replaying.found()):
+                pass
+        except BatcherError as error:
+            replaying.tally.error(str(error))
+        finally:
+            await into.aclose()
+
+    async def main() -> None:
+        task = asyncio.get_running_loop().create_task(run(), name="replay")
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    asyncio.run(main())
+    return tallies[0]
+
+
+def text_of(there: MemoryObject) -> str:
+    """Give an object's text."""
+    return gzip.decompress(there.body).decode()
+
+
+def landed(store: MemoryStore) -> list[str]:
+    """Give what was replayed: the payloads that `fix` has made records of."""
+    keys = [key for key in sorted(store.objects) if "/replay-" in key]
+    found = [json.loads(line) for key in keys for line in text_of(store.objects[key]).splitlines()]
+    return sorted(line["was"] for line in found)
+
+
+def quarantine_keys(store: MemoryStore) -> list[str]:
+    """Give the keys of the quarantine objects."""
+    return [key for key in sorted(store.objects) if "/_quarantine/" in key]
+
+
+def lines(store: MemoryStore) -> list[dict[str, Any]]:
+    """Give all lines of quarantine."""
+    texts = (text_of(store.objects[key]) for key in quarantine_keys(store))
+    return [json.loads(line) for text in texts for line in text.splitlines()]
+
+
+def states(store: MemoryStore) -> dict[str, str | None]:
+    """Give how far each record's replay has come, by position."""
+    return {line["position"]: line.get("replay", {}).get("state") for line in lines(store)}
+
+
+def put(store: MemoryStore, key: str, raw: Iterable[bytes], **metadata: str) -> None:
+    """Put a quarantine object there, in place of what may be there."""
+    store.objects.pop(key, None)
+    body = gzip.compress(b"".join(line + b"\n" for line in raw), mtime=0)
+    asyncio.run(store.put(key, body, About("application/gzip", metadata)))

@@ -1,0 +1,252 @@
+"""A replay that dies at any call to its store, and the runs after it: each record once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from batcher.records.bad_record import Reason
+from batcher.stores.base import About, Stored
+from batcher.stores.memory import MemoryStore
+from batcher.tools.replay.marks import State, Wanted
+from integration.tools.replay.replay_harness import (
+    ALL,
+    FIXED,
+    HOUR_S,
+    NOTHING,
+    STREAM,
+    Dying,
+    fix,
+    handle,
+    landed,
+    lines,
+    put,
+    quarantine_keys,
+    quarantined,
+    replay,
+    states,
+    text_of,
+)
+from support.examples import ARRIVAL_S
+
+DONE = dict.fromkeys("234ac", "done")
+SOME = Wanted(reasons={Reason.NOT_JSON}, until_s=ARRIVAL_S + HOUR_S)
+OTHERS = Wanted(since_s=ARRIVAL_S + HOUR_S)
+BOUND_CALLS = 40
+"""More calls than a replay of these objects makes."""
+
+WAYS: dict[str, Any] = {
+    "killed before a call": {"is_crash": True, "is_last_served": False},
+    "killed before an answer": {"is_crash": True, "is_last_served": True},
+    "no way to the store": {"is_crash": False, "is_last_served": False},
+    "an answer lost": {"is_crash": False, "is_last_served": True},
+}
+
+
+def assert_nothing_is_lost(store: MemoryStore) -> None:
+    """What is marked done has arrived; what has arrived is marked; the rest is where it was."""
+    found = {line["position"]: line for line in lines(store)}
+    assert set(found) == set(DONE)
+    arrived = landed(store)
+    assert len(set(arrived)) == len(arrived)
+    for line in found.values():
+        state = line.get("replay", {}).get("state")
+        if state is None:
+            assert line["payload"] not in arrived
+        if state == State.DONE:
+            assert line["payload"] in arrived
+
+
+@pytest.mark.parametrize("then", [[ALL], [OTHERS, ALL], [NOTHING, ALL]], ids=str)
+@pytest.mark.parametrize("way", WAYS)
+def test_whatever_call_it_dies_in_each_record_is_written_once(way: str, then: list[Wanted]) -> None:
+    """Also when the next runs are asked for other records."""
+    for calls in range(BOUND_CALLS):
+        store = quarantined()
+        dying = Dying(store, calls_left=calls, **WAYS[way])
+        replay(dying, SOME)
+        assert_nothing_is_lost(store)
+        for wanted in then:
+            tally = replay(store, wanted)
+            assert tally.failures == tally.unfinished == 0
+            assert_nothing_is_lost(store)
+        assert states(store) == DONE
+        assert landed(store) == sorted(FIXED)
+        if not dying.has_died:
+            return
+    pytest.fail("the bound is too low")
+
+
+def test_a_run_finishes_what_was_started_although_it_wants_nothing() -> None:
+    """Killed between the marks and the data."""
+    store = quarantined()
+    replay(Dying(store, calls_left=3), ALL)  # listed, read, marked
+    started = [position for position, state in states(store).items() if state]
+    assert started == ["2", "3", "4"]
+    replay(store, NOTHING)
+    assert states(store) == {**DONE, "a": None, "c": None}
+    assert landed(store) == ["", "four", "two"]
+
+
+def killed_after_data() -> MemoryStore:
+    """Kill a replay when the first of two objects of data is there, before anything is done."""
+    store = quarantined()
+    replay(Dying(store, calls_left=3, is_last_served=True), ALL, concurrency=1)
+    assert landed(store) == ["four", "two"]
+    assert set(states(store).values()) == {"started", None}
+    return store
+
+
+def test_data_that_is_there_is_known_under_other_settings_and_the_rest_waits_for_them() -> None:
+    """Its place was noted before it was written."""
+    store = killed_after_data()
+    tally = replay(store, partition_by="", transform=None)
+    assert {p for p, state in states(store).items() if state == "done"} == {"2", "4"}
+    assert tally.unfinished == 1
+    assert "with other settings or another transform" in tally.errors[0]
+    assert "/hour=08/" in tally.errors[0]
+    tally = replay(store)
+    assert states(store) == DONE
+    assert landed(store) == sorted(FIXED)
+
+
+def test_what_lies_under_a_noted_key_and_is_not_ours_is_no_proof() -> None:
+    """Only the digest is."""
+    store = quarantined()
+    replay(Dying(store, calls_left=3), ALL)  # killed before any data
+    for line in lines(store):
+        if "replay" in line:
+            put(store, line["replay"]["key"], [b"{}"])
+    tally = replay(store, NOTHING, partition_by="")
+    assert tally.unfinished == 3
+    assert "done" not in states(store).values()
+
+
+def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
+    """What is there already is still known."""
+    store = killed_after_data()
+    tally = replay(store, NOTHING, partition_by="kind=x", is_restart=True)
+    assert (tally.failures, tally.unfinished) == (0, 0)
+    assert landed(store) == ["", "four", "two"]
+    (third,) = [line for line in lines(store) if line["position"] == "3"]
+    assert "/kind=x/" in third["replay"]["key"]
+
+
+def test_a_transform_that_left_something_out_may_be_corrected_after_a_crash() -> None:
+    """Nothing of it was ever sent anywhere."""
+    store = quarantined()
+    replay(Dying(store, calls_left=3), ALL, transform=lambda _: None)
+    assert {"started", None} == set(states(store).values())
+    tally = replay(store)
+    assert tally.failures == 0
+    assert landed(store) == sorted(FIXED)
+
+
+class Changing(Dying):
+    """A store in which others do something just before each replacement of a quarantine object."""
+
+    def __init__(self, inner: MemoryStore, *meanwhile: Any) -> None:  # noqa: ANN401
+        """Do `meanwhile`, one a replacement."""
+        super().__init__(inner)
+        self.meanwhile = list(meanwhile)
+
+    async def put(
+        self, key: str, body: bytes, about: About, *, replaces: str | None = None
+    ) -> Stored:
+        """See `ObjectStore.put`."""
+        if replaces is not None and self.meanwhile:
+            await asyncio.to_thread(self.meanwhile.pop(0), self.inner)  # it has a loop of its own
+        return await super().put(key, body, about, replaces=replaces)
+
+
+@pytest.mark.parametrize("quiet", range(5))
+def test_another_replay_at_the_same_time_writes_nothing_twice(quiet: int) -> None:
+    """Whichever is first at each replacement."""
+    store = quarantined()
+    others = [lambda _: None] * quiet + [replay]
+    tally = replay(Changing(store, *others), SOME)
+    assert tally.failures == 0
+    replay(store)
+    assert states(store) == DONE
+    assert landed(store) == sorted(FIXED)
+
+
+@pytest.mark.parametrize("quiet", range(2))
+def test_a_bisected_redelivery_at_the_same_time_doubles_nothing_of_this_run(quiet: int) -> None:
+    """The quarantine object loses its marks, and a record; the run remembers what it has sent."""
+
+    def half(store: MemoryStore) -> None:
+        handle(store, STREAM[:2])
+
+    store = quarantined()
+    first = quarantine_keys(store)[0]
+    others = [lambda _: None] * quiet + [half]
+    replay(Changing(store, *others))
+    (line,) = [json.loads(raw) for raw in text_of(store.objects[first]).splitlines()]
+    assert (line["position"], line["replay"]["state"]) == ("2", "done")
+    assert landed(store).count("two") == 1
+
+
+def test_an_object_that_others_keep_writing_is_given_up_and_the_next_one_goes() -> None:
+    """It is named; nothing of it was sent."""
+    store = quarantined()
+    first = quarantine_keys(store)[0]
+    raw = text_of(store.objects[first]).encode().splitlines()
+
+    def touch(inner: MemoryStore) -> None:
+        put(inner, first, raw, number=str(len(changing.meanwhile)))
+
+    changing = Changing(store, *[touch] * 20)
+    tally = replay(changing)
+    assert tally.failures == 1
+    assert "others keep writing it" in tally.errors[0]
+    assert landed(store) == ["aaa", "ccc"]
+
+
+def test_an_object_that_is_gone_meanwhile_is_no_error() -> None:
+    """A lifecycle rule took it."""
+    store = quarantined()
+    listed = quarantine_keys(store)
+
+    class Expiring(Dying):
+        async def _before(self, name: str) -> None:
+            await super()._before(name)
+            if name == f"read {listed[1]}":
+                del self.inner.objects[listed[1]]
+
+    tally = replay(Expiring(store))
+    assert tally.failures == 0
+    assert landed(store) == ["", "four", "two"]
+
+
+def test_a_store_that_fails_again_and_again_ends_the_run() -> None:
+    """The other objects would fail too."""
+    store = MemoryStore()
+    for number in range(6):
+        line = {
+            "reason": "empty",
+            "source": "cli",
+            "position": str(number),
+            "arrival": "2026-11-23",
+            "payload": "",
+        }
+        put(store, f"events/_quarantine/cli/dt=x/{number}.ndjson.gz", [json.dumps(line).encode()])
+
+    class Refusing(Dying):
+        async def put(
+            self, key: str, body: bytes, about: About, *, replaces: str | None = None
+        ) -> Stored:
+            if "/replay-" in key:
+                self.calls_left, self.is_crash = 0, False
+            return await super().put(key, body, about, replaces=replaces)
+
+    refusing = Refusing(store)
+    tally = replay(refusing)
+    assert tally.unfinished == 3
+    assert "3 quarantine objects in a row failed" in tally.errors[-1]
+    assert [state for state in states(store).values() if state] == ["started"] * 3
+    replay(store, transform=fix)
+    assert set(states(store).values()) == {"done"}

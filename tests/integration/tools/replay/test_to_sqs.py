@@ -1,0 +1,261 @@
+"""Back to a queue: messages as they were, each marked when the queue has it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from batcher.batching.validation import Transform
+from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.stores.memory import MemoryStore
+from batcher.stores.retrying import Backoff
+from batcher.tools.replay.marks import Wanted
+from batcher.tools.replay.to_sqs import ATTEMPTS, Queue
+from integration.tools.replay.replay_harness import (
+    ALL,
+    NOTHING,
+    Dying,
+    handle,
+    landed,
+    lines,
+    quarantined,
+    replay,
+    states,
+)
+from support.examples import fifo_message, kinesis_record, message
+
+URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
+FIFO = f"{URL}.fifo"
+DONE = dict.fromkeys("24ac", "done") | {"3": None}
+BODIES = ["aaa", "ccc", "four", "two"]
+
+
+@dataclass(eq=False)
+class Fake:
+    """A client whose queue takes everything but what a test says."""
+
+    entries: list[Mapping[str, Any]] = field(default_factory=list)
+    """Everything that was taken."""
+    calls: list[int] = field(default_factory=list)
+    """How many entries each call had."""
+    refused: Mapping[str, bool] = field(default_factory=dict)
+    """Bodies that are refused, and whether for a fault of the sender's."""
+    times: int = 10**9
+    """How often."""
+    error: BatcherError | None = None
+    """Raised by the next call, after the queue has taken its messages."""
+
+    async def send(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """See `SqsClient.send`."""
+        self.calls.append(len(entries))
+        for _ in range(10 - len(self.calls)):  # the first calls take longest
+            await asyncio.sleep(0)
+        failed = []
+        for entry in entries:
+            if entry["MessageBody"] in self.refused and self.times:
+                self.times -= 1
+                is_fault = self.refused[entry["MessageBody"]]
+                failed.append({"Id": entry["Id"], "SenderFault": is_fault, "Code": "Odd"})
+            else:
+                self.entries.append(entry)
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+        return failed
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+    def bodies(self) -> list[str]:
+        """Give the bodies of all that was taken."""
+        return sorted(entry["MessageBody"] for entry in self.entries)
+
+
+def to(client: Fake, url: str = URL, transform: Transform | None = None) -> Queue:
+    """Make a destination that never waits."""
+    return Queue(url, client, transform, Backoff(base_s=0.0))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    """Give a store with two quarantine objects; record 3 is empty, which no queue takes."""
+    return quarantined()
+
+
+def test_payloads_go_as_they_came_and_are_marked(store: MemoryStore) -> None:
+    """Nothing is checked, nothing is written; what no queue takes stays, and is named."""
+    client = Fake()
+    tally = replay(store, destination=to(client))
+    assert client.bodies() == BODIES
+    assert states(store) == DONE
+    assert {line["replay"].get("queue") for line in lines(store) if "replay" in line} == {URL}
+    assert landed(store) == []
+    assert tally.replayed == {"not_json": 4}
+    assert "SQS takes no empty message" in tally.named[0]
+    assert replay(store, destination=to(client)).replayed == {}
+    assert client.bodies() == BODIES
+
+
+def test_a_transform_makes_the_message_or_leaves_it_out(store: MemoryStore) -> None:
+    """And what it raises on stays."""
+
+    def transform(payload: bytes) -> str | None:
+        if payload == b"two":
+            return None
+        return json.dumps({"now": json.loads(payload)}) if payload == b"" else "ü"
+
+    client = Fake()
+    tally = replay(store, destination=to(client, transform=transform))
+    assert client.bodies() == ["ü"] * 3
+    assert states(store) == DONE
+    assert tally.left == {"transform": 1}
+
+
+def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: MemoryStore) -> None:
+    """A warning: sending it again would not help."""
+    client = Fake(refused={"aaa": True})
+    tally = replay(store, destination=to(client))
+    assert states(store) == DONE | {"a": None}
+    assert (tally.failures, tally.unfinished) == (0, 0)
+    assert tally.left == {"not_json": 1, "empty": 1}
+    assert any("a: not_json: the queue refused it: Odd" in named for named in tally.named)
+
+
+@pytest.mark.parametrize("times", [1, ATTEMPTS - 1, ATTEMPTS])
+def test_what_the_queue_cannot_take_just_now_is_sent_again(store: MemoryStore, times: int) -> None:
+    """Alone, a few times; then it stays unmarked, and the run has failed."""
+    client = Fake(refused={"aaa": False}, times=times)
+    tally = replay(store, Wanted(source="sqs"), destination=to(client))
+    assert client.calls == [2] + [1] * min(times, ATTEMPTS - 1)
+    taken = times < ATTEMPTS
+    assert states(store)["a"] == ("done" if taken else None)
+    assert states(store)["c"] == "done"
+    assert tally.failures == (0 if taken else 1)
+
+
+def test_what_is_sent_again_to_a_fifo_queue_is_not_overtaken_in_its_group() -> None:
+    """Messages of other groups may go in between."""
+    bodies = ["g1", "g2", "h1", "g3"]
+    sent = [fifo_message(body, number, body[0], body) for number, body in enumerate(bodies)]
+    store = MemoryStore()
+    handle(store, sent)
+    client = Fake(refused={"g1": False, "h1": False}, times=3)
+    assert replay(store, destination=to(client, FIFO)).failures == 0
+    taken = [entry["MessageBody"] for entry in client.entries]
+    assert sorted(taken) == sorted(bodies)
+    assert [body for body in taken if body.startswith("g")] == ["g1", "g2", "g3"]
+
+
+def test_what_a_queue_refuses_altogether_is_unmarked_and_may_go_anywhere(
+    store: MemoryStore,
+) -> None:
+    """Nothing was sent; the run has failed all the same."""
+    client = Fake(error=RejectedError("no permission"))
+    client.entries = Discarding()
+    tally = replay(store, Wanted(source="sqs"), destination=to(client))
+    assert (tally.failures, tally.unfinished) == (1, 2)
+    assert states(store)["a"] is states(store)["c"] is None
+    assert replay(store).failures == 0
+    assert landed(store) == ["", "aaa", "ccc", "four", "two"]
+
+
+class Discarding(list[Mapping[str, Any]]):
+    """What a queue that refuses everything has."""
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Take nothing."""
+
+
+def test_what_comes_after_an_error_is_not_sent_and_not_marked() -> None:
+    """Only the outcome of what was sent is open."""
+    store, client = MemoryStore(), Fake(error=RetryableError("no answer"))
+    handle(store, [fifo_message(f"m{n:02}", str(n), f"g{n}", f"x{n}") for n in range(25)])
+    tally = replay(store, destination=to(client, FIFO))
+    assert (client.calls, tally.unfinished) == ([10], 25)
+    assert list(states(store).values()) == ["started"] * 10 + [None] * 15
+
+
+def test_what_may_have_been_taken_stays_started_and_is_sent_by_the_next_run(
+    store: MemoryStore,
+) -> None:
+    """At least once: nobody can look into a queue."""
+    client = Fake(error=RetryableError("no answer"))
+    tally = replay(store, Wanted(source="sqs"), destination=to(client))
+    assert (tally.failures, tally.unfinished) == (1, 2)
+    assert states(store)["a"] == states(store)["c"] == "started"
+    assert replay(store, NOTHING, destination=to(client)).failures == 0
+    assert states(store)["a"] == states(store)["c"] == "done"
+    assert client.bodies() == ["aaa", "aaa", "ccc", "ccc"]
+
+
+def test_what_is_refused_while_it_is_finished_is_not_tried_twice_by_one_run(
+    store: MemoryStore,
+) -> None:
+    """It is wanted, too."""
+    replay(store, Wanted(source="sqs"), destination=to(Fake(error=RetryableError("lost"))))
+    client = Fake(error=RejectedError("no permission"))
+    tally = replay(store, Wanted(source="sqs"), destination=to(client))
+    assert (client.calls, tally.unfinished, tally.failures) == ([2], 2, 1)
+
+
+def test_what_was_begun_for_a_queue_goes_nowhere_else_unless_asked(store: MemoryStore) -> None:
+    """Neither into data nor into another queue."""
+    client = Fake(error=RetryableError("no answer"))
+    replay(store, Wanted(source="sqs"), destination=to(client))
+    other = Fake()
+    for destination in (None, to(other, f"{URL}-other")):
+        tally = replay(store, NOTHING, destination=destination)
+        assert tally.unfinished == 2
+        assert URL in tally.errors[0]
+    assert (landed(store), other.entries) == ([], [])
+    assert replay(store, NOTHING, is_restart=True).failures == 0
+    assert landed(store) == ["aaa", "ccc"]
+
+
+@pytest.mark.parametrize("is_last_served", [False, True])
+def test_killed_at_any_call_to_the_store_every_record_is_sent_at_least_once(
+    is_last_served: bool,  # noqa: FBT001  # a parameter
+) -> None:
+    """And marked in the end."""
+    for calls in range(20):
+        store, client = quarantined(), Fake()
+        dying = Dying(store, calls_left=calls, is_last_served=is_last_served)
+        replay(dying, ALL, destination=to(client))
+        assert replay(store, destination=to(client)).failures == 0
+        assert states(store) == DONE
+        assert sorted(set(client.bodies())) == BODIES
+        if not dying.has_died:
+            assert client.bodies() == BODIES
+            return
+    pytest.fail("the bound is too low")
+
+
+def test_many_messages_go_ten_a_call() -> None:
+    """SQS takes no more."""
+    store, client = MemoryStore(), Fake()
+    handle(store, [message(str(number), f"x{number}") for number in range(25)])
+    replay(store, destination=to(client))
+    assert sorted(client.calls) == [5, 10, 10]
+    assert len(set(client.bodies())) == 25
+
+
+def test_a_fifo_queue_gets_groups_and_ids_that_stay_the_same() -> None:
+    """In order, of the group they were of, so that what is sent twice is taken once."""
+    store = MemoryStore()
+    records = [fifo_message(f"m{n}", str(n), f"g{n % 2}", f"x{n}") for n in range(25)]
+    handle(store, records, [kinesis_record("7", b"seven")])
+    client, again = Fake(), Fake()
+    before = dict(store.objects)
+    replay(store, destination=to(client, FIFO))
+    store.objects = before
+    replay(store, destination=to(again, FIFO))
+    assert client.entries == again.entries
+    sent = [entry for entry in client.entries if entry["MessageBody"] != "seven"]
+    assert [entry["MessageBody"] for entry in sent] == [f"x{n}" for n in range(25)]
+    assert [entry["MessageGroupId"] for entry in sent] == [f"g{n % 2}" for n in range(25)]
+    assert len({entry["MessageDeduplicationId"] for entry in client.entries}) == 26

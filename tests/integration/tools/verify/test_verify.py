@@ -1,0 +1,221 @@
+"""Verify: objects are read side by side, again where the store gives up, and each is judged."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from batcher.errors import RejectedError, RetryableError
+from batcher.keys.names import salt
+from batcher.reading.findings import Finding, Kind
+from batcher.stores import About
+from batcher.stores.base import Dangling, Listed, Opened
+from batcher.stores.memory import MemoryStore
+from batcher.tools.verify.report import MAX_LISTED, Report, show_age
+from batcher.tools.verify.verify import READS, Verify
+
+TEXT = b'{"a":1}\n{"b":2}\n'
+CONCURRENCY = 3
+
+
+class Store(MemoryStore):
+    """A store whose reading can be made to fail, and that counts how many read at once."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self.failing: Callable[[str, int], Exception | None] = lambda _key, _reads: None
+        self.reads: dict[str, int] = {}
+        self.at_once = self.most_at_once = 0
+
+    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        """See `ObjectReader.list_objects`."""
+        if error := self.failing("list", 0):
+            raise error
+        async for listed in super().list_objects(prefix):
+            yield listed
+
+    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+        """See `ObjectReader.list_uploads`."""
+        if error := self.failing("uploads", 0):
+            raise error
+        async for upload in super().list_uploads(prefix):
+            yield upload
+
+    @asynccontextmanager
+    async def reading(self, key: str) -> AsyncIterator[Opened]:
+        """Fail halfway, if it is to."""
+        self.reads[key] = self.reads.get(key, 0) + 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            async with super().reading(key) as opened:
+                error = self.failing(key, self.reads[key])
+                pieces = _broken(opened.pieces, error) if error else opened.pieces
+                yield Opened(opened.stored, opened.content_type, pieces)
+        finally:
+            self.at_once -= 1
+
+
+async def _broken(pieces: AsyncIterator[bytes], error: Exception) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece[: len(piece) // 2]
+        await asyncio.sleep(0)
+        raise error
+
+
+def key_of(first: int, partition: str = "dt=2026-11-23") -> str:
+    """Give the key of a stream's object."""
+    name = f"orders-shardId-000000000003-{first:064d}"
+    return f"r/{salt(name, 16)}/{partition}/{name}.ndjson.gz"
+
+
+async def put(store: MemoryStore, key: str, first: int, last: int, text: bytes = TEXT) -> None:
+    """Write an object as batcher does."""
+    metadata = {
+        "batcher-records": str(text.count(b"\n")),
+        "batcher-bytes": str(len(text)),
+        "batcher-crc32": f"{zlib.crc32(text):08x}",
+        "batcher-first": str(first),
+        "batcher-last": str(last),
+    }
+    await store.put(key, gzip.compress(text, mtime=0), About(metadata=metadata))
+
+
+async def verified(store: MemoryStore, *, are_overlaps_fine: bool = False) -> Report:
+    """Verify all there is under the root `r`."""
+    report = Report(are_overlaps_fine)
+    verify = Verify(store, "r", report, CONCURRENCY)
+    await verify.run(lambda: 7200.0, lambda: None)
+    assert verify.total_bytes == verify.read_bytes
+    return report
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+async def test_a_clean_root_is_counted(store: Store) -> None:
+    """By stream and shard, from the first number to the last."""
+    for first in range(10, 50, 10):
+        await put(store, key_of(first), first, first + 9)
+    await put(store, "elsewhere", 1, 1)
+    await put(store, "r2/neighbour", 1, 1)
+    report = await verified(store)
+    assert report.is_clean
+    assert (report.objects, report.records, report.text_bytes) == (4, 8, 4 * len(TEXT))
+    (held,) = report.holdings
+    assert (held.stream, held.shard) == ("orders", "shardId-000000000003")
+    assert (held.objects, held.records, held.first, held.last) == (4, 8, 10, 49)
+
+
+async def test_no_more_objects_are_read_at_once_than_allowed(store: Store) -> None:
+    """And no fewer, where there are enough."""
+    for first in range(20):
+        await put(store, key_of(first), first, first)
+    await verified(store)
+    assert store.most_at_once == CONCURRENCY
+
+
+async def test_an_object_whose_body_ended_early_is_read_again_from_its_start(store: Store) -> None:
+    """Its half is not counted."""
+    await put(store, key_of(1), 1, 2)
+    store.failing = lambda _, reads: RetryableError("early") if 0 < reads < READS else None
+    report = await verified(store)
+    assert report.is_clean
+    assert report.records == 2
+    assert store.reads == {key_of(1): READS}
+
+
+@pytest.mark.parametrize("error", [RetryableError("busy"), RejectedError("denied")])
+async def test_an_object_that_cannot_be_read_is_a_finding_and_the_others_are_read(
+    store: Store, error: Exception
+) -> None:
+    """A busy store is asked again, one that refuses is not."""
+    await put(store, key_of(1), 1, 2)
+    await put(store, key_of(3), 3, 4)
+    store.failing = lambda key, _: error if key == key_of(1) else None
+    report = await verified(store)
+    assert report.findings == [Finding(Kind.UNREADABLE, key_of(1), str(error))]
+    assert report.objects == 1
+    assert store.reads[key_of(1)] == (READS if isinstance(error, RetryableError) else 1)
+
+
+async def test_an_object_that_is_gone_meanwhile_is_no_finding(store: Store) -> None:
+    """A lifecycle rule may run while we read."""
+    await put(store, key_of(1), 1, 2)
+
+    class Gone(Store):
+        async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+            async for listed in super().list_objects(prefix):
+                yield listed
+            yield Listed(key_of(9), 7, "", 0.0)
+
+    gone = Gone()
+    gone.objects = store.objects
+    report = await verified(gone)
+    assert report.is_clean
+    assert report.gone == 1
+
+
+async def test_a_root_that_cannot_be_listed_is_an_error(store: Store) -> None:
+    """There is nothing to report."""
+    store.failing = lambda key, _: RejectedError("denied") if key == "list" else None
+    with pytest.raises(RejectedError, match="denied"):
+        await verified(store)
+
+
+async def test_uploads_that_cannot_be_listed_leave_the_root_unproven(store: Store) -> None:
+    """Objects are judged all the same."""
+    await put(store, key_of(1), 1, 2)
+    store.failing = lambda key, _: RejectedError("denied") if key == "uploads" else None
+    report = await verified(store)
+    assert report.objects == 1
+    (found,) = report.findings
+    assert found.kind is Kind.UNREADABLE
+    assert "open uploads cannot be listed: denied" in found.detail
+
+
+async def test_overlaps_are_found_across_salts_but_not_across_partitions(store: Store) -> None:
+    """An object is named by its first number, so that its salt is any."""
+    await put(store, key_of(1), 1, 5)
+    await put(store, key_of(5), 5, 9)
+    await put(store, key_of(1, "dt=2026-11-24"), 1, 5)
+    (found,) = (await verified(store)).findings
+    assert (found.kind, found.key) == (Kind.OVERLAP, key_of(5))
+    assert found.detail == f"5 to 9 overlaps 1 to 5 of {key_of(1)}"
+    assert (await verified(store, are_overlaps_fine=True)).is_clean
+
+
+async def test_a_worker_that_fails_ends_the_others(store: Store) -> None:
+    """What is no error of the store's is a bug, and is heard."""
+    for first in range(9):
+        await put(store, key_of(first), first, first)
+    store.failing = lambda key, _: ZeroDivisionError() if key == key_of(4) else None
+    with pytest.raises(ZeroDivisionError):
+        await verified(store)
+    assert store.at_once == 0
+
+
+async def test_findings_are_listed_up_to_a_limit_and_all_are_counted(store: Store) -> None:
+    """A million foreign objects do not fill the memory."""
+    for number in range(MAX_LISTED + 5):
+        await store.put(f"r/{number}.csv", b"", About())
+    report = await verified(store)
+    assert report.counts == {Kind.FOREIGN: MAX_LISTED + 5}
+    assert len(report.findings) == MAX_LISTED
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(-5, "0 s"), (7, "7 s"), (150, "2 min"), (7_200, "2 h"), (2_000_000, "23 days")],
+)
+def test_an_age_is_told_for_people(seconds: float, shown: str) -> None:
+    """In the unit that fits."""
+    assert show_age(seconds) == shown

@@ -1,0 +1,146 @@
+"""Keys are deterministic, and no record can leave its key space."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.batching.router import Intake
+from batcher.keys.names import FreshNames, salt, stem
+from batcher.keys.partition import MAX_VALUE_BYTES, Template, escape
+from batcher.limits import MAX_KEY_BYTES
+from batcher.records.chunk import Naming
+from batcher.writing.object import key_of, name_of
+from support.examples import SEQUENCE, batch_of, run_of, settings_of
+from support.strategies import ORIGINS, dumped, field_values
+
+SAFE_VALUE = re.compile(r"[A-Za-z0-9._\-%~]+")
+ROOTS = st.sampled_from(["", "events", "a/b=c", "\u00fc/x"])
+TEMPLATES = [
+    "f={field:f}",
+    "day={field:f}/{field:g.h}",
+    "{field:f}",
+    "{field:f}/x",
+    "{arrival:%Y}/{field:f}",
+    "x{field:f}-{arrival:%H}",
+]
+
+
+@given(field_values)
+def test_a_value_is_safe_in_a_key(value: object) -> None:
+    """No slash, no control characters, at most 128 bytes, never `.`, `..` or empty."""
+    try:
+        escaped = escape(value)
+    except TypeError:  # a whole number over 64 bits, which no record gives
+        return
+    assert SAFE_VALUE.fullmatch(escaped)
+    assert escaped not in {".", ".."}
+    assert len(escaped.encode()) <= MAX_VALUE_BYTES
+    assert escape(value) == escaped
+
+
+LONG = st.text(max_size=3).map(lambda end: "/" * 64 + end)
+"""Values that differ only where they are cut off."""
+
+
+@given(st.sets(st.text(max_size=60) | st.text(min_size=100) | LONG, min_size=2, max_size=5))
+def test_different_texts_are_different_partitions(texts: set[str]) -> None:
+    """But for those that have no name of their own."""
+    named = texts - {"", ".", ".."}
+    assert len({escape(text) for text in named}) == len(named)
+
+
+@given(
+    ROOTS,
+    st.sampled_from([1, 1, 2, 16, 65_536]),
+    st.sampled_from(TEMPLATES),
+    field_values,
+    field_values,
+    st.sampled_from(Naming),
+    st.sampled_from(["none", "gzip", "zstd"]),
+)
+def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all that makes a key
+    root: str,
+    fanout: int,
+    template: str,
+    field: object,
+    other: object,
+    naming: Naming,
+    compression: str,
+) -> None:
+    """It starts with the root and the salt, is within 1,024 bytes, and is never in quarantine."""
+    if fanout == 1 and not Template(template).is_first_folder_safe:
+        fanout = 2
+    settings = settings_of(root=root, fanout=fanout, partition_by=template, compression=compression)
+    payload = dumped({"f": field, "g": {"h": other}})
+    run = run_of(payload, origin=ORIGINS[naming], positions=[SEQUENCE])
+    for route, part in Intake(settings).admit(run).routed:
+        batch = batch_of(part, route.partition, is_quarantine=route.is_quarantine)
+        name = name_of(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
+        key = key_of(batch, name, settings)
+        assert key == key_of(batch, name, settings)
+        assert len(key.encode()) <= MAX_KEY_BYTES
+        assert key.isprintable()
+        assert key.startswith(root)
+        folders = key.removeprefix(root).removeprefix("/").split("/")
+        assert not {"", ".", ".."} & set(folders)
+        if route.is_quarantine:
+            assert folders[0] == "_quarantine"
+        elif fanout > 1:
+            assert folders[0] == salt(name, fanout)
+        else:
+            assert not folders[0].startswith("_")
+            assert not set(folders[0]) <= {"0", "1"}
+        if not route.is_quarantine:
+            slashes = template.count("/")
+            assert len(folders) == slashes + 2 + (fanout > 1)
+
+
+@given(st.text(), st.text(), st.text(max_size=50))
+def test_a_stem_never_leaves_its_folder(queue: str, shard: str, name: str) -> None:
+    """Whatever an event says of its source."""
+    names = [text.encode(errors="replace").decode() for text in (queue, shard, name)]
+    assert re.fullmatch(r"[A-Za-z0-9._\-%~]*", stem(*names))
+
+
+@given(st.integers(0, 10**9), st.integers(1, 6).map(lambda bits: 1 << bits))
+def test_salts_are_spread_evenly(seed: int, fanout: int) -> None:
+    """Names that differ in one digit only land on all prefixes alike (within six sigma)."""
+    each = 64
+    found = Counter(salt(f"orders-{seed + n:064d}", fanout) for n in range(each * fanout))
+    assert len(found) == fanout
+    assert all(len(s) == fanout.bit_length() - 1 and set(s) <= {"0", "1"} for s in found)
+    assert all(abs(count - each) < 6 * each**0.5 for count in found.values())
+
+
+@given(st.text(max_size=40), st.integers(0, 15))
+def test_a_salt_of_fewer_prefixes_is_the_start_of_one_of_more(name: str, bits: int) -> None:
+    """So that a larger fanout divides what a smaller one made."""
+    plain = name.encode(errors="replace").decode()
+    assert salt(plain, 2 << bits).startswith(salt(plain, 1 << bits))
+
+
+@given(st.lists(st.integers(0, 10), min_size=1, max_size=50))
+def test_fresh_names_sort_in_the_order_they_were_made(steps: list[int]) -> None:
+    """Also when the clock stands still or goes back."""
+    times = iter(1000.0 + step / 1000 for step in steps)
+    names = FreshNames(lambda: next(times), lambda _: 0)
+    made = [names() for _ in steps]
+    assert made == sorted(set(made))
+
+
+@given(st.lists(st.sampled_from(["x", "y", "/", ""]), min_size=1, max_size=8))
+def test_a_route_is_the_records_own_partition(values: list[str]) -> None:
+    """Grouping a run gives each record the path it would have by itself."""
+    template = Template("f={field:f}")
+    payloads = [dumped({"f": value}) for value in values]
+    alone = [template.split(run_of(p))[0][0] for p in payloads]
+    together = {
+        position: path
+        for path, part in template.split(run_of(*payloads))
+        for position in part.positions
+    }
+    assert [together[str(n)] for n in range(len(values))] == alone

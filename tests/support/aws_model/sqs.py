@@ -1,0 +1,127 @@
+"""Messages of a queue that a model draws, SQS with its mapping, and what must become of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from batcher.stores.memory import MemoryObject
+from support.aws_model.s3 import Bucket
+from support.aws_model.sandbox import Answered, Outcome
+from support.aws_model.streams import unpack
+from support.examples import fifo_message, message
+
+BORDER_MS = 1_795_478_400_000
+"""2026-11-24 00:00 UTC: the border of an hour and of a day."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage:
+    """One message."""
+
+    number: int
+    kind: str
+    """`a` to `c` are partitions; `bad` is a bad record; `leave` is left out."""
+    sent_ms: int
+    group: str = ""
+    """Its FIFO group; empty in a standard queue."""
+
+    @property
+    def identity(self) -> str:
+        """Its message id; the order of ids is none of the messages'."""
+        return hashlib.md5(str(self.number).encode(), usedforsecurity=False).hexdigest()
+
+    def envelope(self) -> dict[str, Any]:
+        """Give it as SQS sends it."""
+        body = json.dumps({"kind": self.kind, "id": self.identity})
+        body = f"no json {self.number}" if self.kind == "bad" else body
+        if self.group:
+            return fifo_message(self.identity, str(self.number), self.group, body)
+        return message(self.identity, body, sent_ms=self.sent_ms)
+
+
+def event_of(messages: Iterable[QueueMessage]) -> dict[str, Any]:
+    """Make the event that brings these."""
+    return {"Records": [each.envelope() for each in messages]}
+
+
+@dataclass
+class Queue:
+    """Which messages are still in the queue, and which were taken for delivered."""
+
+    messages: Sequence[QueueMessage]
+    reports: bool
+    """Whether `ReportBatchItemFailures` is on."""
+    reached: Counter[str]
+    deleted: dict[QueueMessage, None] = field(default_factory=dict)
+    batches: list[list[QueueMessage]] = field(default_factory=list)
+    """All batches so far, as they were delivered."""
+
+    def visible(self) -> list[QueueMessage]:
+        """Give what can be delivered."""
+        return [each for each in self.messages if each not in self.deleted]
+
+    def settle(self, batch: Sequence[QueueMessage], outcome: Outcome) -> list[QueueMessage]:
+        """Do what the mapping does when an invocation has ended; give what it deletes.
+
+        On an error all messages come back, and so they do where the answer names an unknown one.
+        Else exactly those come back that it names. Without `ReportBatchItemFailures` none is read.
+        Source: AWS Lambda developer guide, "Handling errors for an SQS event source".
+        """
+        if not isinstance(outcome, Answered):
+            return []
+        named = set(outcome.identifiers) if self.reports else set()
+        if not named <= {each.identity for each in batch}:
+            return []
+        if named:
+            self.reached["some came back"] += 1
+        done = [each for each in batch if each.identity not in named]
+        self.deleted.update(dict.fromkeys(done))
+        return done
+
+
+class QueueAudit:
+    """Reads a bucket, and says which messages are in which object."""
+
+    def __init__(self, messages: Iterable[QueueMessage]) -> None:
+        """Know all messages there are."""
+        self._messages = {each.identity: each for each in messages}
+        self._read: dict[str, list[QueueMessage]] = {}
+
+    def contents(self, bucket: Bucket) -> dict[str, list[QueueMessage]]:
+        """Give the messages of each object, by key; a key is written once, so it is read once."""
+        for key, there in bucket.objects.items():
+            if key not in self._read:
+                self._read[key] = self._look(key, there)
+        assert set(bucket.writes.values()) <= {1}, "an object of a queue is never replaced"
+        return self._read
+
+    def _look(self, key: str, there: MemoryObject) -> list[QueueMessage]:
+        lines = [json.loads(line) for line in unpack(key, there.body).splitlines()]
+        is_quarantine = "/_quarantine/" in key
+        found = [self._messages[line["position" if is_quarantine else "id"]] for line in lines]
+        for each, line in zip(found, lines, strict=True):
+            assert (each.kind == "bad") == is_quarantine
+            if not is_quarantine:
+                assert line == {"kind": each.kind, "id": each.identity}
+                assert f"/kind={each.kind}/" in key
+        joined = "\n".join(sorted(each.identity for each in found))
+        digest = hashlib.sha256(joined.encode()).hexdigest()
+        metadata = there.stored.metadata
+        assert metadata["batcher-digest"] == digest
+        assert metadata["batcher-records"] == str(len(found)) == str(len(set(found)))
+        assert f"-{digest[:32]}." in key
+        return found
+
+    def check(self, bucket: Bucket, deleted: Iterable[QueueMessage]) -> None:
+        """Each message that is gone from the queue is durable, or was left out."""
+        contents = self.contents(bucket)
+        sets = [frozenset(found) for found in contents.values()]
+        assert len(sets) == len(set(sets)), "one set of messages is in two objects"
+        durable = frozenset().union(*sets)
+        for each in deleted:
+            assert (each in durable) == (each.kind != "leave"), f"{each} is lost"

@@ -1,0 +1,155 @@
+"""Examples to test with: runs, messages and records as sources send them; objects' metadata."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from batcher.batching.batch import Batch, FlushReason, Route
+from batcher.encoding.text import lines
+from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.columns import Lines, Numbered, Same
+from batcher.settings import Settings
+
+LIBRARY = Origin("library", Naming.FRESH)
+QUEUE = Origin("sqs", Naming.MESSAGE_SET, "my-queue")
+SHARD = Origin("kinesis", Naming.SEQUENCE, "orders-shardId-000000000003")
+SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
+QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
+FIFO_ARN = "arn:aws:sqs:us-east-2:123456789012:orders.fifo"
+STREAM_ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/orders"
+TABLE_ARN = "arn:aws:dynamodb:us-east-2:123456789012:table/Orders/stream/2026-11-23T06:48:05.899"
+ARRIVAL_S = 1_795_417_200.0
+"""2026-11-23 07:00 UTC."""
+EVENTS = Path(__file__).parent / "events"
+
+
+def settings_of(**values: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
+    """Settings with a bucket, for nothing works without one."""
+    return Settings(**{"bucket": "my-bucket", **values})
+
+
+def run_of(
+    *payloads: bytes | str,
+    origin: Origin = LIBRARY,
+    arrivals_s: Sequence[float] | None = None,
+    positions: Sequence[str] | None = None,
+    **columns: Any,  # noqa: ANN401  # as Run takes them
+) -> Run:
+    """Make a run of these payloads, all of one type."""
+    count = len(payloads)
+    return Run(
+        origin,
+        list(payloads),  # type: ignore[arg-type]  # all of one type, as the caller sees to
+        Numbered("", range(count)) if positions is None else positions,
+        Same(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
+        **columns,
+    )
+
+
+def run_of_text(text: bytes, origin: Origin = LIBRARY) -> Run:
+    """Make a run of a text's lines, as readers of files do."""
+    count = text.count(b"\n")
+    positions, arrivals_s = Numbered("", range(count)), Same(ARRIVAL_S, count)
+    return Run(origin, Lines(text, count), positions, arrivals_s)
+
+
+def batch_of(
+    run: Run,
+    partition: str = "",
+    *,
+    is_quarantine: bool = False,
+    sealed: FlushReason | None = FlushReason.EVENT,
+) -> Batch:
+    """Make a batch of one run."""
+    batch = Batch(Route(run.origin, partition, is_quarantine), 0.0, float("inf"))
+    texts = lines(run)
+    batch.add(run, texts, sum(map(len, texts)))
+    batch.sealed = sealed
+    return batch
+
+
+def event_from(name: str) -> Any:  # noqa: ANN401  # JSON
+    """Read an event as a service sends it."""
+    return json.loads((EVENTS / f"{name}.json").read_text())
+
+
+def message(identity: str, body: object = "{}", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make one message of a standard queue; `sent_ms` and `arn` can be chosen."""
+    return {
+        "messageId": identity,
+        "receiptHandle": "AQEB",
+        "body": body,
+        "attributes": {"SentTimestamp": str(changes.get("sent_ms", int(ARRIVAL_S * 1000)))},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": changes.get("arn", QUEUE_ARN),
+    }
+
+
+def fifo_message(
+    identity: str, number: object, group: str = "g", body: object = "{}"
+) -> dict[str, Any]:
+    """Make one message of a FIFO queue."""
+    made = message(identity, body, arn=FIFO_ARN)
+    made["attributes"] |= {"SequenceNumber": number, "MessageGroupId": group}
+    return made
+
+
+def kinesis_record(
+    number: str, data: bytes = b"{}", *, shard: str = "shardId-000000000003", arn: str = STREAM_ARN
+) -> dict[str, Any]:
+    """Make one record of a stream."""
+    return {
+        "kinesis": {
+            "partitionKey": "1",
+            "sequenceNumber": number,
+            "data": b64encode(data).decode(),
+            "approximateArrivalTimestamp": ARRIVAL_S,
+        },
+        "eventSource": "aws:kinesis",
+        "eventID": f"{shard}:{number}",
+        "eventSourceARN": arn,
+    }
+
+
+def dynamodb_record(
+    number: str, image: object = None, *, arn: str = TABLE_ARN, arrival_s: float = ARRIVAL_S
+) -> dict[str, Any]:
+    """Make one record of a table's stream: an item that was inserted."""
+    return {
+        "eventID": f"event-{number}",
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "us-east-2",
+        "dynamodb": {
+            "ApproximateCreationDateTime": arrival_s,
+            "Keys": {"Id": {"N": number}},
+            "NewImage": {"Id": {"N": number}} if image is None else image,
+            "SequenceNumber": number,
+            "SizeBytes": 26,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": arn,
+    }
+
+
+def texts_of(batch: Batch) -> bytes:
+    """Take all text out of a batch."""
+    return b"".join(batch.take_texts())
+
+
+def described(text: bytes, **changes: str) -> dict[str, str]:
+    """Give the metadata of an object with this text."""
+    known = {
+        "records": str(text.count(b"\n")),
+        "bytes": str(len(text)),
+        "crc32": f"{zlib.crc32(text):08x}",
+        "first": "7",
+        "last": "9",
+    }
+    return {f"batcher-{field}": value for field, value in (known | changes).items()}

@@ -1,0 +1,43 @@
+"""Events: what Lambda hands over, of records that a test can tell apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from support.examples import kinesis_record, message
+from support.fault_bench import Lab
+
+KIND = "kind={field:kind}"
+"""A partition that a test can choose for each record."""
+JSON: Mapping[str, Any] = {"format": "ndjson", "partition_by": KIND}
+MakeEvent = Callable[..., dict[str, Any]]
+
+
+def sqs(*kinds: str, first: int = 0) -> dict[str, Any]:
+    """Make an event of one message a kind: `m0`, `m1` and so on."""
+    return {"Records": [message(f"m{n}", body) for n, body in _bodies(kinds, first)]}
+
+
+def kinesis(*kinds: str, first: int = 0) -> dict[str, Any]:
+    """Make an event of one record a kind, with sequence numbers from 100 on."""
+    records = [kinesis_record(str(100 + n), body.encode()) for n, body in _bodies(kinds, first)]
+    return {"Records": records}
+
+
+def large(make: MakeEvent) -> dict[str, Any]:
+    """Make an event whose one object has two parts."""
+    return make(*["x" * (2 * 1024**2)] * 3)
+
+
+def _bodies(kinds: Sequence[str], first: int) -> list[tuple[int, str]]:
+    return [
+        (n, json.dumps({"kind": kind[:9], "n": n, "pad": kind}))
+        for n, kind in enumerate(kinds, first)
+    ]
+
+
+def numbers(lab: Lab) -> list[int]:
+    """Give the numbers of the records in all objects, each as often as it is there."""
+    return sorted(json.loads(line)["n"] for line in lab.lines())

@@ -1,0 +1,47 @@
+"""Examples to plan with: workloads, settings, and records like orders."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import orjson
+
+from batcher.tools.plan.plan import Plan, make_plan
+from batcher.tools.plan.workload import Source, Workload
+from support.examples import settings_of
+
+CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", "Brno", "Vigo"]
+
+
+def workload_of(**values: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
+    """Make a workload; 1,000 records of 1 KiB a second from SQS unless told otherwise."""
+    usual: dict[str, Any] = {"records_per_s": 1_000, "record_bytes": 1_024}
+    if values.get("source") is Source.FIFO:
+        usual["window_s"] = 0
+    return Workload(**usual | values)
+
+
+def plan_of(settings: dict[str, Any] | None = None, **values: Any) -> Plan:  # noqa: ANN401
+    """Plan for such a workload."""
+    return make_plan(workload_of(**values), settings_of(**settings or {}))
+
+
+def orders(count: int, seed: int = 7) -> list[bytes]:
+    """Make records of some 400 bytes, each another, the same at every run."""
+    rng = random.Random(seed)  # noqa: S311  # no secret
+    return [
+        orjson.dumps(
+            {
+                "id": f"{rng.getrandbits(64):016x}",
+                "n": index,
+                "city": rng.choice(CITIES),
+                "items": [
+                    {"sku": f"SKU-{rng.randrange(5_000):05d}", "cents": rng.randrange(100_000)}
+                    for _ in range(rng.randrange(1, 12))
+                ],
+                "paid": rng.random() < 0.9,
+            }
+        )
+        for index in range(count)
+    ]

@@ -1,0 +1,248 @@
+"""Partitions: which Hive-style path each record belongs under, escaped."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from batcher.keys.partition import DEFAULT_PARTITION, Template, escape
+from batcher.records.chunk import Run
+from batcher.records.columns import Same
+from support.examples import ARRIVAL_S, run_of
+
+HOUR_S = 3600.0
+
+
+def paths(template: str, run: Run) -> list[tuple[str, list[bytes | str]]]:
+    """Divide a run; give each path with its payloads."""
+    return [(path, list(part.payloads)) for path, part in Template(template).split(run)]
+
+
+@pytest.mark.parametrize(
+    ("value", "escaped"),
+    [
+        ("Az09._-", "Az09._-"),
+        ("../", "..%2F"),
+        ("../../etc", "..%2F..%2Fetc"),
+        ("/", "%2F"),
+        ("a/b", "a%2Fb"),
+        ("a\nb", "a%0Ab"),
+        ("\x00\x7f", "%00%7F"),
+        ("a=b", "a%3Db"),
+        ("a b+c", "a%20b%2Bc"),
+        ("100%", "100%25"),
+        ("~", "%7E"),
+        ("\u00fc\u4e2d\U0001f600", "%C3%BC%E4%B8%AD%F0%9F%98%80"),
+        ("\ud800", "%ED%A0%80"),
+        ("...", "..."),
+        (".", DEFAULT_PARTITION),
+        ("..", DEFAULT_PARTITION),
+        ("", DEFAULT_PARTITION),
+        (None, DEFAULT_PARTITION),
+        (7, "7"),
+        (-1.5, "-1.5"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        ([], "%5B%5D"),
+        ({"a": "/"}, "%7B%22a%22%3A%22%2F%22%7D"),
+        ("x" * 128, "x" * 128),
+    ],
+)
+def test_a_value_is_escaped_as_hive_reads_it_back(value: object, escaped: str) -> None:
+    """A record can choose its partition, never another key space."""
+    assert escape(value) == escaped
+
+
+@pytest.mark.parametrize("text", ["x" * 129, "\u00e9" * 22, "x" * 10**6, "/" * 43])
+def test_a_huge_value_keeps_its_start_and_a_digest(text: str) -> None:
+    """The first 96 bytes, a tilde, and 16 hex digits."""
+    escaped = escape(text)
+    start, _, digest = escaped.partition("~")
+    assert len(start) == 96
+    assert digest == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert escape(text + "y") != escaped
+
+
+def test_without_placeholders_all_records_share_one_path() -> None:
+    """Empty is no path at all; slashes around do not count."""
+    run = run_of(b"1", b"2")
+    assert paths("", run) == [("", [b"1", b"2"])]
+    assert paths("/team=a/", run) == [("team=a", [b"1", b"2"])]
+
+
+def test_arrival_times_are_in_utc() -> None:
+    """The default of `partition_by`."""
+    template = "dt={arrival:%Y-%m-%d}/hour={arrival:%H}"
+    assert paths(template, run_of(b"1")) == [("dt=2026-11-23/hour=07", [b"1"])]
+
+
+def test_a_run_within_one_hour_is_not_divided() -> None:
+    """No code runs once a record: it is the very same run."""
+    run = run_of(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S - 0.001])
+    ((_, part),) = Template("hour={arrival:%H}").split(run)
+    assert part is run
+
+
+def test_a_run_that_crosses_an_hour_is_divided() -> None:
+    """Each part keeps the order of its records."""
+    times = [ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S + HOUR_S - 0.001, ARRIVAL_S + HOUR_S + 1]
+    run = run_of(b"1", b"2", b"3", b"4", arrivals_s=times)
+    assert paths("h={arrival:%H}", run) == [("h=07", [b"1", b"3"]), ("h=08", [b"2", b"4"])]
+
+
+def test_a_run_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
+    """The hour changes, the day does not."""
+    run = run_of(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])
+    assert len(Template("dt={arrival:%Y-%m-%d}").split(run)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "path"),
+    [
+        ("{arrival:%Y/%m/%d}", "2026/11/23"),
+        ("{arrival:%H%M%S}", "070000"),
+        ("d={arrival:%j}-{arrival:%G}W{arrival:%V}", "d=327-2026W48"),
+    ],
+)
+def test_every_directive_without_a_locale_can_be_used(template: str, path: str) -> None:
+    """Slashes within a format are folders."""
+    assert Template.faults(template) == []
+    assert paths(template, run_of(b"1")) == [(path, [b"1"])]
+
+
+def test_records_are_divided_by_their_fields() -> None:
+    """Nested ones too; groups come in the order of their first record."""
+    run = run_of(b'{"c":{"id":"b"}}', b'{"c":{"id":"a/1"}}', b'{"c":{"id":"b"}}', b'{"c":{"id":7}}')
+    assert paths("id={field:c.id}", run) == [
+        ("id=b", [run.payloads[0], run.payloads[2]]),
+        ("id=a%2F1", [run.payloads[1]]),
+        ("id=7", [run.payloads[3]]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["{}", '{"c":null}', '{"c":{}}', '{"c":[]}', '{"c":"id"}', '{"c":{"id":""}}', "7", "[]", "x"],
+)
+def test_a_record_without_the_field_goes_to_the_default_partition(payload: str) -> None:
+    """Also one that is no object, and a line that is no JSON."""
+    ((path, _),) = Template("id={field:c.id}").split(run_of(payload))
+    assert path == f"id={DEFAULT_PARTITION}"
+
+
+def test_a_number_beyond_a_double_does_not_hide_the_other_fields() -> None:
+    """1e999 is JSON, and the field is there."""
+    ((path, _),) = Template("id={field:id}").split(run_of(b'{"id":"a","n":1e999}'))
+    assert path == "id=a"
+
+
+def test_whole_numbers_over_64_bits_stay_apart() -> None:
+    """Two customers are two partitions."""
+    run = run_of(b'{"id":123456789012345678901}', b'{"id":123456789012345678902}')
+    assert [path for path, _ in paths("id={field:id}", run)] == [
+        "id=123456789012345678901",
+        "id=123456789012345678902",
+    ]
+
+
+def test_fields_and_times_stand_side_by_side() -> None:
+    """Both divide the run."""
+    payloads = [b'{"a":1,"b":"x"}', b'{"a":1,"b":"x"}', b'{"a":2}']
+    run = run_of(*payloads, arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S])
+    assert [path for path, _ in paths("a={field:a}/h={arrival:%H}/b={field:b}", run)] == [
+        "a=1/h=07/b=x",
+        "a=1/h=08/b=x",
+        f"a=2/h=07/b={DEFAULT_PARTITION}",
+    ]
+
+
+def test_fields_within_one_hour_need_no_time_of_each_record() -> None:
+    """All are rendered with the first one's."""
+    run = run_of(b'{"a":1}', b'{"a":2}', arrivals_s=Same(ARRIVAL_S, 2))
+    assert [path for path, _ in paths("{field:a}-{arrival:%H}", run)] == ["1-07", "2-07"]
+
+
+def test_records_that_share_all_fields_are_not_divided() -> None:
+    """It is the very same run."""
+    run = run_of(b'{"a":1}', b'{"a":1}')
+    ((_, part),) = Template("a={field:a}").split(run)
+    assert part is run
+
+
+def test_an_empty_run_has_no_partition() -> None:
+    """With fields and without."""
+    assert Template("").split(run_of()) == []
+    assert Template("{field:a}").split(run_of()) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("a b", "outside placeholders only"),
+        ("a=\u00fc", "outside placeholders only"),
+        ("{", "outside placeholders only"),
+        ("{field:a}%", "outside placeholders only"),
+        ("{arrival}", "use %Y %m %d"),
+        ("{arrival:day}", "use %Y %m %d"),
+        ("{arrival:%B}", "use %Y %m %d"),
+        ("{arrival:%Y%}", "use %Y %m %d"),
+        ("{arrival:%H:%M}", "beside the directives"),
+        ("{field:}", "use {arrival:%Y-%m-%d} or {field:name}"),
+        ("{field:a..b}", "use {arrival:%Y-%m-%d} or {field:name}"),
+        ("{}", "use {arrival:%Y-%m-%d} or {field:name}"),
+        ("{customer}", "use {arrival:%Y-%m-%d} or {field:name}"),
+        ("a//b", "empty, '.' or '..' folder"),
+        ("../b", "empty, '.' or '..' folder"),
+        ("a/.", "empty, '.' or '..' folder"),
+        ("/", "empty, '.' or '..' folder"),
+    ],
+)
+def test_a_template_that_cannot_work_has_its_fault_told(template: str, fault: str) -> None:
+    """In words for the user."""
+    assert any(fault in found for found in Template.faults(template))
+
+
+@pytest.mark.parametrize("template", ["{arrival:%Y/../..}", "a={arrival:%Y//%m}", "{arrival:/%Y}"])
+def test_a_format_of_time_with_an_odd_folder_has_its_fault_told(template: str) -> None:
+    """A key with `//` or `..` in it is no key for a folder on disk, nor for Hive."""
+    assert Template.faults(template)
+
+
+@pytest.mark.parametrize("template", ["", "a", "/a/b=1/", "dt={arrival:%Y-%m-%d}", "{field:a.b.c}"])
+def test_a_template_that_works_has_no_fault(template: str) -> None:
+    """Slashes around it are forgiven."""
+    assert Template.faults(template) == []
+
+
+@pytest.mark.parametrize(
+    ("template", "is_safe"),
+    [
+        ("", True),
+        ("a={field:a}", True),
+        ("day{field:a}", True),
+        ("{arrival:%Y}/{field:a}", True),
+        ("1x{field:a}", True),
+        ("{field:a}", False),
+        ("{field:a}/b", False),
+        ("{arrival:%H}", False),
+        ("_a={field:a}", False),
+        ("_quarantine", False),
+        ("01/{field:a}", False),
+        ("10", False),
+        ("0{field:a}", False),
+    ],
+)
+def test_the_first_folder_is_safe_when_no_record_can_choose_it(
+    template: str,
+    is_safe: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    """Names with `_` at the start, and of 0 and 1 alone, are batcher's own."""
+    assert Template(template).is_first_folder_safe is is_safe
+
+
+def test_the_longest_path_is_bounded() -> None:
+    """Each field may be 128 bytes long."""
+    assert Template("").longest_bytes == 0
+    assert Template("a={field:a}/dt={arrival:%Y-%m-%d}").longest_bytes == 2 + 128 + 4 + 10

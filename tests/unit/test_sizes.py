@@ -1,0 +1,56 @@
+"""Units: sizes as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.settings import parse_size
+from batcher.tools.formatting import show_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("64MiB", 64 * 1024**2),
+        ("10MB", 10_000_000),
+        ("4096", 4096),
+        (4096, 4096),
+        ("1.5 KiB", 1536),
+        (" 2gib ", 2 * 1024**3),
+        ("3k", 3000),
+        ("7B", 7),
+        ("1TiB", 1024**4),
+        ("0", 0),
+    ],
+)
+def test_a_size_is_read_as_people_write_it(text: object, size_bytes: int) -> None:
+    """With an i it is binary, without decimal; a bare number is bytes."""
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "MiB", "1XB", "-1", "1iB", "1e3", None, True, 1.5, b"1", []])
+def test_what_is_no_size_is_refused_with_an_example(text: object) -> None:
+    """The message shows what was meant."""
+    with pytest.raises(ValueError, match="expected a size such as 64MiB"):
+        parse_size(text)
+
+
+def test_a_part_of_a_byte_is_refused() -> None:
+    """There are no half bytes."""
+    with pytest.raises(ValueError, match="not a whole number of bytes"):
+        parse_size("1.5")
+
+
+@pytest.mark.parametrize("text", ["1.001MB", "1.005MB"])
+def test_a_decimal_size_of_whole_bytes_is_read(text: str) -> None:
+    """1.001MB is 1,001,000 bytes."""
+    assert parse_size(text) == int(text[2:5]) * 1000 + 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_400_000, "1.4 MB"), (2.5e12, "2,500.0 GB")],
+)
+def test_a_size_is_shown_for_people(size_bytes: float, text: str) -> None:
+    """In the largest decimal unit that it reaches."""
+    assert show_size(size_bytes) == text

@@ -1,0 +1,124 @@
+"""Sample: types are inferred with care; duckdb reads every sample by them without a loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.tools.ddl.columns import (
+    STRING,
+    Array,
+    Column,
+    Scalar,
+    Struct,
+    Type,
+    columns_of,
+    parse_columns,
+)
+
+
+def inferred(*records: object) -> dict[str, Type]:
+    """Give each column's type."""
+    return {column.name: column.type for column in columns_of(map(orjson.dumps, records))}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, None, -(2**63)], "bigint"),
+        ([1, 2.5], "double"),
+        ([2**63], "double"),
+        ([True, None], "boolean"),
+        ([True, 1], "string"),
+        (["x", 1], "string"),
+        ([None], "string"),
+        ([[1], [], [None, 2.5]], "array<double>"),
+        ([[]], "array<string>"),
+        ([[1, "x"]], "array<string>"),
+        ([[1], 1], "string"),
+        ([{"a": None}, {"a": 1, "b": [None]}, {}], "string"),
+        ([{"a": None}, {"a": 1, "b": [None]}], "struct<a:bigint,b:array<string>>"),
+        ([{"a": 1}, {"a": "x"}], "struct<a:string>"),
+        ([{"a-b": 1}], "string"),
+        ([{"a": 1}, {"A": 1}], "string"),
+        ([{f"k{n}": 1 for n in range(101)}], "string"),
+        ([{f"k{n}": 1 for n in range(100)}, {"other": 1}], "string"),
+    ],
+)
+def test_a_type_holds_all_values_that_were_seen(values: list[object], kind: str) -> None:
+    """What disagrees, or cannot be named, is a string."""
+    (column,) = parse_columns(f"c {kind}")
+    assert inferred(*({"c": value} for value in values)) == {"c": column.type}
+
+
+def test_only_objects_count() -> None:
+    """Other records, and what is no JSON, have no fields."""
+    assert columns_of([b"null", b"[1]", b"5", b"not json", b"", b'{"a":1}']) == (
+        Column("a", Scalar("bigint")),
+    )
+    assert columns_of([b"1"]) == ()
+
+
+def test_names_that_differ_in_case_alone_are_one_column() -> None:
+    """The first; unprintable and empty ones are none."""
+    assert inferred({"userId": 1}, {"USERID": "x", "": 1, "a\nb": 1}) == {
+        "userId": Scalar("bigint")
+    }
+
+
+def test_what_is_too_deep_is_a_text() -> None:
+    """So that no record makes a type without end."""
+    value: Any = 1
+    for _ in range(100):
+        value = [value]
+    kind, depth = inferred({"c": value})["c"], 0
+    while isinstance(kind, Array):
+        kind, depth = kind.item, depth + 1
+    assert (kind, depth) == (STRING, 15)
+
+
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**64), 2**64), st.floats(), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text("abA-"), inner)),
+    max_leaves=8,
+)
+
+
+def fits(value: Any, kind: Type) -> bool:  # noqa: ANN401
+    """Say whether a column of this type can hold the value."""
+    match kind:
+        case Scalar("string"):
+            return True
+        case Scalar("boolean"):
+            return value is None or isinstance(value, bool)
+        case Scalar("bigint"):
+            return value is None or (type(value) is int and -(2**63) <= value < 2**63)
+        case Scalar("double"):
+            return value is None or type(value) in {int, float}
+        case Array(item):
+            return value is None or (type(value) is list and all(fits(v, item) for v in value))
+        case Struct(fields):
+            known = dict(fields)
+            return value is None or (
+                value.keys() <= known.keys() and all(fits(v, known[k]) for k, v in value.items())
+            )
+    raise AssertionError(kind)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), VALUES), max_size=5))
+def test_every_record_of_the_sample_fits(records: list[dict[str, Any]]) -> None:
+    """Whatever they are, in whatever order they come."""
+    lines = []
+    for record in records:
+        try:
+            lines.append(orjson.dumps(record))
+        except TypeError:  # a whole number that orjson does not write
+            return
+    kinds = {column.name: column.type for column in columns_of(lines)}
+    for line in lines:
+        for name, value in orjson.loads(line).items():
+            assert fits(value, kinds[name])

@@ -1,0 +1,216 @@
+"""Advice: each thing that is not well is named once, with what to change; and changing it helps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+
+from batcher.settings import Settings
+from batcher.tools.plan.advice import advice, notes
+from batcher.tools.plan.invocations import Limit
+from batcher.tools.plan.objects import Sample
+from batcher.tools.plan.plan import Plan, make_plan
+from batcher.tools.plan.workload import Source, Workload
+from support.examples import settings_of
+from support.plan_examples import orders, plan_of, workload_of
+from support.plan_strategies import is_possible, workloads
+from support.plan_strategies import settings as any_settings
+
+
+def texts(plan: Plan) -> dict[str, str]:
+    """Give what is advised by its kind."""
+    return {one.kind: one.text for one in advice(plan)}
+
+
+def test_a_good_plan_needs_no_advice() -> None:
+    """1,000 records of 1 KiB a second, as they come."""
+    assert texts(plan_of()) == {}
+    assert texts(plan_of(source=Source.KINESIS)) == {}
+
+
+def test_small_objects_are_cured_by_the_window_that_is_advised() -> None:
+    """The shortest that is enough."""
+    plan = plan_of(records_per_s=100, record_bytes=500, window_s=20)
+    assert plan.object_bytes < 131_072
+    told = texts(plan)["small_objects"]
+    assert "raise the window from 20 to " in told
+    window_s = int(told.rpartition(" to ")[2].split()[0])
+    grown, almost = (
+        plan_of(records_per_s=100, record_bytes=500, window_s=one)
+        for one in (window_s, window_s - 1)
+    )
+    assert grown.object_bytes >= 131_072 > almost.object_bytes
+    assert "small_objects" not in texts(grown)
+
+
+def test_a_queue_without_a_window_is_told_the_one_that_is_enough() -> None:
+    """Though no more than ten messages come without one."""
+    told = texts(plan_of(window_s=0))["small_objects"]
+    window_s = int(told.rpartition(" to ")[2].split()[0])
+    assert plan_of(window_s=window_s).object_bytes >= 131_072
+
+
+def test_no_window_is_advised_beyond_a_full_event() -> None:
+    """Tiny records: even 6 MB of their JSON are less text than a large object has."""
+    values: dict[str, Any] = {"records_per_s": 500, "record_bytes": 20}
+    window_s = int(texts(plan_of(**values))["small_objects"].rpartition(" to ")[2].split()[0])
+    grown, almost = (plan_of(**values, window_s=one) for one in (window_s, window_s - 1))
+    assert grown.event.limit in {Limit.PAYLOAD, Limit.BATCH_SIZE}
+    assert almost.event.limit is Limit.WINDOW
+    assert "6 MB" in texts(grown)["small_objects"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "told"),
+    [
+        ({}, {"records_per_s": 0.5}, "raise the window to 300 s, the most, and compact"),
+        ({}, {"records_per_s": 0.5, "window_s": 300}, "the rate is low: and compact"),
+        ({}, {"source": Source.FIFO}, "10 messages of a FIFO queue"),
+        ({}, {"window_s": 0}, "raise the window from 0 to "),
+        ({"max_records": 100}, {"pollers": 2}, "31 objects come of one invocation"),
+        (
+            {"compression": "zstd"},
+            {"record_bytes": 20, "source": Source.KINESIS, "records_per_s": 9_000},
+            "an invocation carries 6 MB",
+        ),
+    ],
+)
+def test_small_objects_are_told_what_makes_them_larger(
+    settings: dict[str, Any], values: dict[str, Any], told: str
+) -> None:
+    """By what it is that keeps them small."""
+    assert told in texts(plan_of(settings, **values))["small_objects"]
+
+
+def test_a_ratio_is_not_to_be_taken_for_tiny_objects() -> None:
+    """Without a sample."""
+    assert "--sample" in texts(plan_of(records_per_s=1))["assumed_ratio"]
+
+
+def test_a_fanout_that_is_too_small_is_told_the_one_to_set() -> None:
+    """And with it nothing is left to say of it."""
+    values = {"records_per_s": 200_000, "source": Source.FIFO, "pollers": 1_250}
+    plan = plan_of({"fanout": 2}, **values)
+    told = texts(plan)["fanout"]
+    assert told.endswith(f"set BATCHER_FANOUT={plan.prefixes.fanout_needed}")
+    cured = plan_of({"fanout": plan.prefixes.fanout_needed}, **values)
+    assert "fanout" not in texts(cured)
+
+
+def test_a_new_root_cannot_take_more_than_one_partition_takes() -> None:
+    """However many salts there are."""
+    plan = plan_of(records_per_s=100_000, source=Source.FIFO, pollers=1_250)
+    assert plan.prefixes.fanout_needed <= plan.prefixes.fanout
+    assert "3,500 PUT/s all salts share" in texts(plan)["cold_prefix"]
+    assert "cold_prefix" not in texts(plan_of())
+
+
+def test_too_few_shards_are_told_how_many_do() -> None:
+    """By records, or by bytes."""
+    by_records: dict[str, Any] = {"source": Source.KINESIS, "records_per_s": 4_000, "peak": 1.0}
+    assert "4 do" in texts(plan_of(shards=3, **by_records))["shards"]
+    assert "shards" not in texts(plan_of(shards=4, **by_records))
+    by_bytes = by_records | {"records_per_s": 100, "record_bytes": 100_000}
+    assert "10 do" in texts(plan_of(shards=9, **by_bytes))["shards"]
+
+
+def test_shards_whose_invocations_cannot_catch_up_are_named() -> None:
+    """Even with ten batches side by side."""
+    slow = {"compression": "zstd", "compression_level": 19}
+    plan = plan_of(slow, source=Source.KINESIS, records_per_s=20_000, shards=1)
+    assert plan.event_source.parallelization_factor == 10
+    assert "would not catch up" in texts(plan)["busy_shards"]
+
+
+def test_too_many_messages_in_flight_are_told_the_window_that_holds() -> None:
+    """A queue gives no more beyond 120,000."""
+    plan = plan_of(records_per_s=10_000, window_s=20, peak=1)
+    told = texts(plan)["in_flight"]
+    assert "lower the window to 11 s" in told
+    assert "in_flight" not in texts(plan_of(records_per_s=10_000, window_s=11, peak=1))
+    assert "in_flight" in texts(plan_of(records_per_s=10_000, window_s=12, peak=1))
+
+
+def test_a_rate_beyond_any_window_is_told_to_take_more_queues() -> None:
+    """No window below a second."""
+    told = texts(plan_of(records_per_s=1_000_000, window_s=1))
+    assert "lower the window" not in told["in_flight"]
+    assert "several queues or a Kinesis stream" in told["in_flight"]
+    assert "1,250 pollers" in told["pollers"]
+
+
+def test_a_fifo_queue_for_many_messages_is_told_of_high_throughput() -> None:
+    """From 3,000 a second on, at the peak."""
+    told = texts(plan_of(records_per_s=1_501, source=Source.FIFO))
+    assert "turn on high throughput" in told["fifo_rate"]
+    assert "fifo_rate" not in texts(plan_of(records_per_s=1_500, source=Source.FIFO))
+
+
+def test_a_known_number_of_pollers_is_not_doubted_where_it_is_enough() -> None:
+    """But where it is not."""
+    assert "pollers" not in texts(plan_of(pollers=20, peak=1))
+    assert "pollers" in texts(plan_of(pollers=9, peak=1))
+
+
+def test_more_invocations_at_once_than_an_account_has_are_named() -> None:
+    """A thousand, until more is granted."""
+    told = texts(plan_of(records_per_s=10_000_000, source=Source.KINESIS))
+    assert "an account has 1,000" in told["concurrency"]
+
+
+def test_a_function_that_starts_too_late_is_named() -> None:
+    """The largest is chosen, and that is not enough."""
+    settings = {"compression": "zstd", "compression_level": 19}
+    plan = plan_of(settings, source=Source.DYNAMODB, record_bytes=100_000)
+    assert plan.function.memory_mb == 1_769
+    assert "even with 1,769 MB" in texts(plan)["cold_start"]
+
+
+def test_a_budget_below_an_events_text_is_named() -> None:
+    """A stream's event would be refused, a queue's cut."""
+    small = {"budget_bytes": 1_000_000}
+    assert "refused whole" in texts(plan_of(small, source=Source.KINESIS))["budget"]
+    assert "cut into more objects" in texts(plan_of(small))["budget"]
+
+
+@given(workloads(), any_settings())
+def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: Settings) -> None:
+    """Each kind once at most; whole sentences without a missing figure."""
+    assume(is_possible(workload, chosen))
+    plan = make_plan(workload, chosen)
+    given_ = advice(plan)
+    assert len({one.kind for one in given_}) == len(given_)
+    assert all(one.text and "None" not in one.text and "inf" not in one.text for one in given_)
+    assert all(note and "None" not in note for note in notes(plan))
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"records_per_s": 200}, "a receive is taken to bring 4,"),
+        ({}, "10 batches side by side are taken"),
+        ({"window_s": 5}, "may wait 20 s"),
+        ({"source": Source.FIFO}, "than there are active groups"),
+        ({"source": Source.KINESIS}, "the same stream for both"),
+        ({"source": Source.DYNAMODB}, "Firehose cannot read it"),
+        ({"record_bytes": 1_030_000}, "Firehose takes records of 1,024,000"),
+        ({}, "us-east-1, list prices as known on 2026-11-23"),
+    ],
+)
+def test_what_is_taken_for_granted_is_said(values: dict[str, Any], told: str) -> None:
+    """Where it bears on the plan."""
+    assert any(told in note for note in notes(plan_of(**values)))
+
+
+def test_a_sample_of_fewer_records_than_an_object_is_said_to_be_one() -> None:
+    """Its ratio is a little low."""
+    few, enough = (make_plan(workload_of(), settings_of(), Sample(orders(n))) for n in (50, 2_000))
+    assert any("the sample has 50 records, an object 2,000" in note for note in notes(few))
+    assert not any("the sample has" in note for note in notes(enough))
+
+
+def test_known_pollers_are_no_assumption() -> None:
+    """So nothing is said of them."""
+    assert not any("side by side" in note for note in notes(plan_of(pollers=7)))

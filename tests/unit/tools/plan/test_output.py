@@ -1,0 +1,205 @@
+"""Document and snippet: names that stay, and YAML that says what the plan says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+
+from batcher.settings import Settings
+from batcher.tools.plan.output import document, environment, snippet
+from batcher.tools.plan.plan import make_plan
+from batcher.tools.plan.workload import Source, Workload
+from support.plan_examples import plan_of
+from support.plan_strategies import is_possible, workloads
+from support.plan_strategies import settings as any_settings
+
+NAMES = {
+    "workload": {
+        "records_per_s",
+        "record_bytes",
+        "json_growth",
+        "source",
+        "window_s",
+        "peak",
+        "partitions",
+        "shards",
+        "pollers",
+        "retention_days",
+        "arch",
+    },
+    "event": {"per_s", "records", "most_records", "json_bytes", "gather_s", "lanes", "limit"},
+    "objects": {
+        "per_s",
+        "per_event",
+        "records",
+        "text_bytes",
+        "size_bytes",
+        "compression",
+        "compression_level",
+        "ratio",
+        "measured_records",
+    },
+    "prefixes": {
+        "peak_puts_per_s",
+        "peak_puts_per_s_prefix",
+        "max_puts_per_s_prefix",
+        "fanout",
+        "fanout_needed",
+    },
+    "lambda": {
+        "arch",
+        "memory_mb",
+        "timeout_s",
+        "duration_s",
+        "peak_duration_s",
+        "cold_s",
+        "peak_memory_bytes",
+        "concurrency",
+        "peak_concurrency",
+        "options",
+    },
+    "event_source": {
+        "source",
+        "batch_size",
+        "window_s",
+        "maximum_concurrency",
+        "visibility_timeout_s",
+        "max_receive_count",
+        "parallelization_factor",
+        "bisect_on_error",
+        "maximum_retry_attempts",
+        "maximum_record_age_s",
+        "starting_position",
+        "report_batch_item_failures",
+        "has_on_failure_destination",
+    },
+    "dollars_a_month": {"batcher", "firehose", "by_part", "items", "region", "dated", "prices"},
+}
+
+
+def yaml_of(text: str) -> dict[str, str]:
+    """Read the leaves of a snippet by their name; each stands once."""
+    leaves: dict[str, str] = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().removeprefix("- ").partition(": ")
+        if separator:
+            assert name not in leaves
+            leaves[name] = value
+    return leaves
+
+
+def test_the_documents_names_stay() -> None:
+    """Programs read them: a name that goes or changes breaks somebody."""
+    found = document(plan_of(retention_days=3))
+    for name, inner in NAMES.items():
+        assert set(found[name]) == inner, name
+    assert set(found["peak_event"]) == NAMES["event"]
+    others = {"peak_event", "environment", "warnings", "notes"}
+    assert set(found) == set(NAMES) | others
+    assert set(found["dollars_a_month"]["by_part"]) == {"delivery", "source", "storage"}
+    assert set(found["dollars_a_month"]["items"][0]) == {"part", "name", "batcher", "firehose"}
+    assert set(found["lambda"]["options"][0]) == {
+        "memory_mb",
+        "duration_s",
+        "cold_s",
+        "dollars_a_month",
+        "is_fit",
+    }
+
+
+@given(workloads(), any_settings())
+def test_a_document_is_json_and_the_same_at_every_run(workload: Workload, chosen: Settings) -> None:
+    """Numbers are finite, and rounded to six digits."""
+    assume(is_possible(workload, chosen))
+    text = json.dumps(document(make_plan(workload, chosen)), allow_nan=False)
+    assert text == json.dumps(document(make_plan(workload, chosen)), allow_nan=False)
+    found = json.loads(text)
+    total = sum(item["batcher"] for item in found["dollars_a_month"]["items"])
+    assert found["dollars_a_month"]["batcher"] == pytest.approx(total, rel=1e-4, abs=1e-9)
+    assert found["objects"]["size_bytes"] == pytest.approx(
+        found["objects"]["text_bytes"] / found["objects"]["ratio"], rel=1e-4
+    )
+
+
+def test_the_chosen_function_is_one_of_the_options() -> None:
+    """And its dollars are those of the bill."""
+    found = document(plan_of())
+    options = {option["memory_mb"]: option for option in found["lambda"]["options"]}
+    chosen = options[found["lambda"]["memory_mb"]]
+    assert chosen["duration_s"] == found["lambda"]["duration_s"]
+    items = {item["name"]: item["batcher"] for item in found["dollars_a_month"]["items"]}
+    together = items["Lambda compute"] + items["Lambda requests"]
+    assert chosen["dollars_a_month"] == pytest.approx(together, rel=1e-4)
+
+
+def test_a_queues_snippet_says_what_the_plan_says() -> None:
+    """Function, mapping and queue."""
+    plan = plan_of({"engine": "obstore", "root": "events"}, window_s=40)
+    leaves = yaml_of(snippet(plan))
+    assert leaves["memorySize"] == "256"
+    assert leaves["timeout"] == "60"
+    assert leaves["architecture"] == "arm64"
+    assert leaves["batchSize"] == "10000"
+    assert leaves["maximumBatchingWindow"] == "40"
+    assert leaves["maximumConcurrency"] == "5"
+    assert leaves["functionResponseType"] == "ReportBatchItemFailures"
+    assert leaves["BATCHER_PARTIAL_RESPONSE"] == '"true"'
+    assert leaves["BATCHER_ENGINE"] == '"obstore"'
+    assert leaves["BATCHER_ROOT"] == '"events"'
+    assert leaves["VisibilityTimeout"] == "400"
+    assert leaves["maxReceiveCount"] == "9"
+
+
+def test_a_streams_snippet_says_what_the_plan_says() -> None:
+    """No queue, and the names that streams have."""
+    leaves = yaml_of(snippet(plan_of(source=Source.KINESIS)))
+    assert leaves["type"] == "kinesis"
+    assert leaves["batchWindow"] == "20"
+    assert leaves["bisectBatchOnFunctionError"] == "true"
+    assert leaves["maximumRetryAttempts"] == "-1"
+    assert leaves["maximumRecordAgeInSeconds"] == "-1"
+    assert leaves["parallelizationFactor"] == "1"
+    assert leaves["startingPosition"] == "TRIM_HORIZON"
+    assert leaves["onFailure"].startswith("arn:")
+    assert not {"maximumConcurrency", "VisibilityTimeout", "maximumBatchingWindow"} & set(leaves)
+
+
+def test_a_fifo_snippet_has_no_window() -> None:
+    """Lambda refuses one; the queue is FIFO, and so is its name."""
+    leaves = yaml_of(snippet(plan_of(source=Source.FIFO)))
+    assert "maximumBatchingWindow" not in leaves
+    assert leaves["FifoQueue"] == "true"
+    assert leaves["arn"].endswith(".fifo")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"compression": "zstd"},
+        {"compression": "zstd", "compression_level": 5, "tags": '{"team": "x"}'},
+        {"budget_bytes": 10_000_000, "max_records": 500, "linger_s": 2},
+        {"fanout": 64, "partition_by": "", "root": "a/b"},
+    ],
+)
+def test_the_environment_gives_the_settings_that_were_planned_with(
+    settings: dict[str, Any],
+) -> None:
+    """The handler reads the same out of it, and nothing is in it that is a default."""
+    plan = plan_of(settings)
+    variables = environment(plan)
+    read = Settings.from_env(variables)
+    assert read == Settings(bucket="my-bucket", partial_response=True, **settings)
+    assert len(variables) == 2 + len(settings)
+
+
+def test_the_environment_has_the_fanout_that_is_needed() -> None:
+    """Not the one that is too small."""
+    plan = plan_of({"fanout": 1}, records_per_s=200_000, source=Source.FIFO, pollers=1_250)
+    needed = plan.prefixes.fanout_needed
+    assert needed > 16
+    assert environment(plan)["BATCHER_FANOUT"] == str(needed)
+    assert "BATCHER_FANOUT" not in environment(plan_of())

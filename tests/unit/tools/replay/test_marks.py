@@ -1,0 +1,137 @@
+"""Lines of quarantine: read, chosen, marked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from batcher.batching.quarantine import quarantine_line
+from batcher.reading.times import parse_time
+from batcher.records.bad_record import BadRecord, Reason
+from batcher.tools.replay.marks import (
+    Mark,
+    State,
+    Wanted,
+    read_lines,
+    text_of,
+    why_incomplete,
+    why_untransformed,
+)
+from support.examples import ARRIVAL_S, QUEUE, message, run_of
+
+STARTED = Mark("0123", State.STARTED, key="events/x")
+
+
+def raw_of(**changes: Any) -> bytes:  # noqa: ANN401
+    """Write a line as the handler does, then change it."""
+    run = run_of("hello", origin=QUEUE, positions=["m1"], envelopes=[message("m1", "hello")])
+    line = json.loads(quarantine_line(BadRecord(run, Reason.NOT_JSON, "no JSON")))
+    return json.dumps({**line, **changes}).encode()
+
+
+def test_a_line_is_read_as_it_was_written() -> None:
+    """Every field, and the payload in bytes."""
+    (line,) = read_lines(raw_of() + b"\n")
+    assert (line.number, line.identity, line.position, line.reason) == (1, "m1", "m1", "not_json")
+    assert (line.payload, line.arrival_s, line.mark, line.fault) == (b"hello", ARRIVAL_S, None, "")
+    assert line.is_open
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        (b"{", "unexpected end of data"),
+        (b"[]", "no JSON object"),
+        (raw_of(reason=None), "no reason"),
+        (raw_of(position=7), "no position"),
+        (raw_of(position=""), "no position"),
+        (raw_of(payload=None), "no payload"),
+        (raw_of(payload=None, payload_b64="*"), "payload_b64"),
+        (raw_of(arrival="soon"), "Invalid isoformat"),
+        (raw_of(replay="yes"), "a mark that replay did not write"),
+        (raw_of(replay={"id": "1", "state": "half"}), "'half' is not a valid State"),
+        (raw_of(replay={"id": "1", "state": "done", "key": 7}), "a mark that replay did not"),
+    ],
+)
+def test_a_damaged_line_says_what_is_wrong_and_keeps_its_bytes(raw: bytes, fault: str) -> None:
+    """Its neighbours are read."""
+    lines = read_lines(b"\n".join([raw_of(), raw, raw_of(), b""]))
+    assert fault in lines[1].fault
+    assert not lines[1].is_open
+    assert text_of(lines).split(b"\n")[1] == raw
+    assert [line.identity for line in lines] == ["m1", "", "m1#2"]
+
+
+def test_no_two_lines_have_one_identity() -> None:
+    """Not even where a position looks like one that comes again."""
+    positions = ["f:1#2", "f:1", "f:1", "f:1", "f:1#2"]
+    lines = read_lines(b"\n".join(raw_of(position=position) for position in positions))
+    assert [line.identity for line in lines] == ["f:1#2", "f:1", "f:1#3", "f:1#4", "f:1#2#2"]
+
+
+@pytest.mark.parametrize("mark", [STARTED, STARTED.done(), Mark("1", State.DONE, queue="u")])
+def test_a_mark_comes_back_and_all_else_stays(mark: Mark) -> None:
+    """And it can be taken off again."""
+    (line,) = read_lines(raw_of())
+    (again,) = read_lines(line.marked(mark).raw)
+    assert again.mark == mark
+    assert not again.is_open
+    assert again.marked(None).fields == line.fields
+
+
+def test_a_done_mark_keeps_its_place() -> None:
+    """So that a reader of quarantine finds the record."""
+    assert STARTED.done().fields() == {"id": "0123", "state": "done", "key": "events/x"}
+    assert Mark("1", State.DONE).is_nowhere
+    assert not Mark("1", State.DONE, queue="u").is_nowhere
+
+
+def test_wanted_looks_at_reason_source_and_arrival_and_at_nothing_else() -> None:
+    """The start of the time counts, its end does not."""
+    (line,) = read_lines(raw_of(replay=STARTED.fields()))
+    assert Wanted().takes(line)
+    assert Wanted({"not_json", "empty"}, "sqs", ARRIVAL_S, ARRIVAL_S + 1).takes(line)
+    assert not Wanted({"empty"}).takes(line)
+    assert not Wanted(source="kinesis").takes(line)
+    assert not Wanted(since_s=ARRIVAL_S + 1).takes(line)
+    assert not Wanted(until_s=ARRIVAL_S).takes(line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "incomplete", "untransformed"),
+    [
+        ({}, None, None),
+        ({"reason": "too_large", "detail": "99 bytes"}, None, None),
+        ({"reason": "too_large", "detail": "99 bytes; only its start is kept here"}, "only", None),
+        ({"reason": "malformed"}, "a --transform", None),
+        ({"reason": "bad_base64"}, "a --transform", None),
+        ({"reason": "transform"}, None, "the corrected one"),
+        ({"detail": "what the transform gave: no JSON"}, None, "the corrected one"),
+        ({"detail": None}, None, None),
+    ],
+)
+def test_what_must_not_be_replayed_as_it_is_says_why(
+    changes: dict[str, Any], incomplete: str | None, untransformed: str | None
+) -> None:
+    """A transform helps, but where the payload is not there."""
+    (line,) = read_lines(raw_of(**changes))
+    found = why_incomplete(line, is_transformed=False)
+    assert found is None if incomplete is None else incomplete in str(found)
+    assert (why_incomplete(line, is_transformed=True) is None) == (incomplete != "only")
+    found = why_untransformed(line)
+    assert found is None if untransformed is None else untransformed in str(found)
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23T07:00", "2026-11-23T07:00:00Z", "2026-11-23T09:00+02:00", "20261123T07"]
+)
+def test_times_are_utc_unless_they_say_otherwise(text: str) -> None:
+    """As ISO 8601 writes them."""
+    assert parse_time(text) == ARRIVAL_S
+
+
+def test_a_date_is_its_first_moment() -> None:
+    """Of the day in UTC."""
+    assert parse_time("2026-11-23") == ARRIVAL_S - 7 * 3_600

@@ -1,0 +1,57 @@
+"""URLs of queues: real ones, old ones and emulators' are taken; what was mistyped is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from batcher.tools.replay.sqs_message import why_no_queue
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/orders.fifo",
+        "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/a-b_C9",
+        "https://queue.amazonaws.com/123456789012/orders",
+        "https://eu-west-1.queue.amazonaws.com/123456789012/orders",
+        "https://vpce-0a1b-2c3d.sqs.eu-west-1.vpce.amazonaws.com/123456789012/orders",
+        "http://127.0.0.1:4566/000000000000/q",
+        "http://[::1]:4566/000000000000/q",
+        "http://localhost:9324/queue/orders",
+        "http://localhost:4566/queue/us-east-1/000000000000/orders",
+        "http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/orders",
+        f"https://host/1/{'q' * 80}",
+    ],
+)
+def test_what_may_be_a_queue_is_taken(url: str) -> None:
+    """Whether it is there, only the queue can say."""
+    assert why_no_queue(url) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "orders",
+        "htps://typo/q",
+        "https://typo/q",
+        "https:///123456789012/orders",
+        "https://sqs.eu-west-1.amazonaws.com/orders",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/",
+        "https://sqs.eu-west-1.amazonaws.com//orders",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/orders?x=1",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/or ders",
+        "https://sqs.eu-west-1.amazonaws.com/123456789012/orders\n",
+        " https://sqs.eu-west-1.amazonaws.com/123456789012/orders",
+        "s3://bucket/123456789012/orders",
+        "arn:aws:sqs:eu-west-1:123456789012:orders",
+        f"https://host/1/{'q' * 81}",
+    ],
+)
+def test_what_cannot_be_a_queue_is_refused_with_an_example(url: str) -> None:
+    """Of what one looks like."""
+    why = why_no_queue(url)
+    assert why is not None
+    assert why.startswith(f"{url!r} is no queue's URL")
+    assert "https://sqs." in why

@@ -1,0 +1,131 @@
+"""Messages for SQS: within its limits, and with all that the record came with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from batcher.tools.replay.marks import Line
+from batcher.tools.replay.sqs_message import (
+    MAX_BYTES,
+    Message,
+    UnsendableError,
+    batches_of,
+    is_fifo,
+    message_of,
+)
+
+URL = "https://sqs.eu-west-1.amazonaws.com/1/orders"
+FIFO = f"{URL}.fifo"
+
+
+def line_of(source: str = "sqs", **envelope: Any) -> Line:  # noqa: ANN401
+    """Make a line whose record had this envelope."""
+    fields = {"source": source, "position": "m1", "envelope": envelope}
+    return Line(1, b"", "m1", fields=fields)
+
+
+@pytest.mark.parametrize(
+    "body", ["x", "\t\n\r ~", "\ud7ff\ue000\ufffd", "\U00010000\U0010ffff", "\x7f\x80"]
+)
+def test_what_sqs_takes_goes(body: str) -> None:
+    """Every range of its characters."""
+    made = message_of(line_of(), body.encode(), "s", URL)
+    assert made.entry(3) == {"Id": "3", "MessageBody": body}
+    assert made.size_bytes == len(body.encode())
+
+
+@pytest.mark.parametrize(
+    ("payload", "told"),
+    [
+        (b"", "empty"),
+        (b"ab\x00", "U+0000 at 2"),
+        (b"\x1b", "U+001B at 0"),
+        ("\ufffe".encode(), "U+FFFE"),
+        (b"\xff", "byte 0xff at 0"),
+        (b"\xed\xa0\x80", "byte 0xed at 0"),
+        (b"x" * (MAX_BYTES + 1), "SQS takes 1048576"),
+    ],
+)
+def test_what_sqs_does_not_take_says_why(payload: bytes, told: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UnsendableError, match=told.replace("+", r"\+")):
+        message_of(line_of(), payload, "s", URL)
+
+
+def test_the_largest_message_goes() -> None:
+    """To the byte; its attributes count."""
+    assert message_of(line_of(), b"x" * MAX_BYTES, "s", URL)
+    attributes = {"a": {"dataType": "String", "stringValue": "x"}}
+    with pytest.raises(UnsendableError, match="1048577 bytes"):
+        message_of(line_of(messageAttributes=attributes), b"x" * (MAX_BYTES - 7), "s", URL)
+
+
+def test_attributes_go_along() -> None:
+    """Text and bytes."""
+    line = line_of(
+        messageAttributes={
+            "a": {"dataType": "String.x", "stringValue": "1", "stringListValues": []},
+            "b": {"dataType": "Binary", "binaryValue": "/w=="},
+        }
+    )
+    assert message_of(line, b"x", "s", URL).entry(0)["MessageAttributes"] == {
+        "a": {"DataType": "String.x", "StringValue": "1"},
+        "b": {"DataType": "Binary", "BinaryValue": b"\xff"},
+    }
+
+
+@pytest.mark.parametrize("value", [None, {}, {"dataType": "Binary", "binaryValue": "*"}])
+def test_an_attribute_that_cannot_be_sent_keeps_its_message_back(value: object) -> None:
+    """Rather than losing it."""
+    with pytest.raises(UnsendableError, match="attribute 'a'"):
+        message_of(line_of(messageAttributes={"a": value}), b"x", "s", URL)
+
+
+def test_an_envelope_kept_as_text_keeps_a_message_back_and_a_streams_record_not() -> None:
+    """Only messages have attributes to lose."""
+    for source in ("sqs", "kinesis"):
+        line = line_of(source)
+        line = Line(1, b"", "m1", fields={**line.fields, "envelope": "{'odd': 1}"})
+        if source == "sqs":
+            with pytest.raises(UnsendableError, match="attributes would be lost"):
+                message_of(line, b"x", "s", URL)
+        else:
+            assert message_of(line, b"x", "s", URL).attributes == {}
+
+
+def test_a_fifo_queue_gets_a_group_and_an_id() -> None:
+    """Of its own group, or, where it had none, one for itself; the id tells scopes apart."""
+    line = line_of(attributes={"MessageGroupId": "g"})
+    made = [message_of(line, b"x", scope, FIFO).fifo for scope in "sst"]
+    assert made[0] == made[1]
+    assert made[0]["MessageGroupId"] == made[2]["MessageGroupId"] == "g"
+    assert made[0]["MessageDeduplicationId"] != made[2]["MessageDeduplicationId"]
+    assert len(message_of(line_of(), b"x", "s", FIFO).fifo["MessageGroupId"]) == 64
+    assert is_fifo(FIFO)
+    assert not is_fifo(URL)
+
+
+def sized(*sizes: int) -> list[Message]:
+    """Make messages of these sizes."""
+    return [Message(str(n), "", {}, {}, size) for n, size in enumerate(sizes)]
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        (sized(), []),
+        (sized(*[1] * 21), [10, 10, 1]),
+        (sized(MAX_BYTES, 1), [1, 1]),
+        (sized(MAX_BYTES - 1, 1, 1), [2, 1]),
+        (sized(MAX_BYTES, MAX_BYTES), [1, 1]),
+    ],
+)
+def test_batches_keep_the_order_and_the_limits(
+    messages: list[Message], expected: list[int]
+) -> None:
+    """Ten messages and 1 MiB a call."""
+    batches = batches_of(messages)
+    assert [len(batch) for batch in batches] == expected
+    assert [message for batch in batches for message in batch] == messages

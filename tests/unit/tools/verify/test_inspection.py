@@ -1,0 +1,186 @@
+"""Inspection: one object's text, compared with what stands on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from batcher.keys.parse import Name, read_name
+from batcher.reading.findings import Kind
+from batcher.tools.verify import inspection
+from batcher.tools.verify.inspection import Inspection
+from support.examples import described
+
+FRESH = "019aaf5c-2f00-7000-8000-0123456789ab"
+SHARD = f"orders-shardId-000000000003-{'7'.zfill(64)}"
+TEXT = b'{"a":1}\n[2]\n"\xc3\xa9"\nnull\n'
+
+
+def name_of(key: str = f"{FRESH}.ndjson.gz") -> Name:
+    """Read a key right under the root."""
+    return read_name(key, "")
+
+
+def inspect(
+    text: bytes, metadata: Mapping[str, str] | None = None, key: str = f"{FRESH}.ndjson.gz"
+) -> Inspection:
+    """Look at a text, in blocks of seven bytes."""
+    looked = Inspection(name_of(key), described(text) if metadata is None else metadata)
+    for start in range(0, len(text), 7):
+        looked.add(text[start : start + 7])
+    looked.end()
+    return looked
+
+
+def kinds(looked: Inspection) -> list[Kind]:
+    """Give the kinds of what was found."""
+    return [found.kind for found in looked.findings]
+
+
+def test_an_object_as_it_was_described_is_clean() -> None:
+    """Its figures are those of its text."""
+    looked = inspect(TEXT)
+    assert looked.findings == []
+    assert (looked.records, looked.text_bytes) == (4, len(TEXT))
+    assert looked.is_all_known
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("records", "5", "batcher-records is 5, the body has 4"),
+        ("bytes", "1", f"batcher-bytes is 1, the body has {len(TEXT)}"),
+        ("crc32", "00000000", "batcher-crc32 is 00000000, the body has"),
+    ],
+)
+def test_a_text_that_is_not_the_one_described_is_told(field: str, value: str, told: str) -> None:
+    """Each figure by itself."""
+    (found,) = inspect(TEXT, described(TEXT, **{field: value})).findings
+    assert found.kind is Kind.MISMATCH
+    assert told in found.detail
+
+
+def test_all_figures_that_are_wrong_are_one_finding() -> None:
+    """As when a whole member is missing."""
+    (found,) = inspect(TEXT[:8], described(TEXT)).findings
+    assert found.detail.count("batcher-") == 3
+
+
+def test_a_streamed_upload_knows_its_first_position_alone() -> None:
+    """That is fine, and said; no metadata at all is not."""
+    looked = inspect(TEXT, {"batcher-first": "x.ndjson:1", "team": "data"})
+    assert looked.findings == []
+    assert looked.is_described
+    assert not looked.is_all_known
+    bare = inspect(TEXT, {"team": "data"})
+    assert kinds(bare) == [Kind.NO_METADATA]
+    assert not bare.is_described
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"{", "line 2: not_json"),
+        (b"", "line 2: empty"),
+        (b"1 2", "line 2: not_json"),
+        (b'"\xff"', "line 2: not_utf8"),
+        (b"[" * 2_000 + b"]" * 2_000, "line 2: too_deep"),
+        (b"NaN", "line 2: not_json"),
+        (b'{"a":1}{"b":2}', "line 2: not_json"),
+    ],
+)
+def test_a_line_that_is_not_exactly_one_json_value_is_told(line: bytes, told: str) -> None:
+    """By its number; `.txt` may hold any line."""
+    text = b"1\n" + line + b"\n2\n"
+    looked = inspect(text)
+    assert kinds(looked) == [Kind.BAD_LINE]
+    assert told in looked.findings[0].detail
+    assert inspect(text, key=f"{FRESH}.txt.gz").findings == []
+
+
+def test_many_bad_lines_are_one_finding() -> None:
+    """It names the first, and counts the others."""
+    (found,) = inspect(b"1\nx\ny\nz\n").findings
+    assert found.detail.startswith("line 2: not_json")
+    assert found.detail.endswith("(and 2 more)")
+
+
+def test_an_object_of_nothing_but_bad_lines_is_not_judged_to_its_end() -> None:
+    """A million newlines are no million findings; its figures are right all the same."""
+    text = b"\n" * 100_000
+    for block_bytes in (5_000, 100_000):
+        looked = Inspection(name_of(), described(text))
+        for start in range(0, len(text), block_bytes):
+            looked.add(text[start : start + block_bytes])
+        looked.end()
+        (found,) = looked.findings
+        assert found.kind is Kind.BAD_LINE
+        assert found.detail.endswith("(and 999 more)")
+        assert looked.records == 100_000
+
+
+@pytest.mark.parametrize("suffix", [".ndjson", ".txt.gz"])
+def test_a_text_that_ends_within_a_line_is_damaged(suffix: str) -> None:
+    """Every record ends with a newline."""
+    assert kinds(inspect(b"1\n2", key=f"{FRESH}{suffix}")) == [Kind.DAMAGED]
+
+
+def test_a_damaged_body_is_not_compared() -> None:
+    """Its figures are wrong for one reason, which is told; bad lines before it are told too."""
+    looked = Inspection(name_of(), described(TEXT))
+    looked.add(b"1\nx\n2")
+    looked.damaged("the body ends within member 1")
+    assert kinds(looked) == [Kind.DAMAGED, Kind.BAD_LINE]
+    assert "member 1" in looked.findings[0].detail
+
+
+def test_a_line_too_long_to_be_held_is_counted_and_not_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its neighbours are judged, under their own numbers; the figures have all of it."""
+    monkeypatch.setattr(inspection, "MAX_LINE_BYTES", 20)
+    looked = inspect(b"1\n" + b"x" * 100 + b"\n2\ny\n")
+    assert looked.unjudged == 1
+    assert looked.records == 4
+    (found,) = looked.findings
+    assert found.detail.startswith("line 4: not_json")
+
+
+def test_quarantine_is_counted_by_reason() -> None:
+    """What is no line of quarantine is a bad line."""
+    reasons = ["not_json", "empty", "not_json"]
+    good = [{"reason": reason, "source": "sqs", "position": "m"} for reason in reasons]
+    key = f"_quarantine/sqs/dt=2026-11-23/{FRESH}.ndjson.gz"
+    text = b"".join(json.dumps(line).encode() + b"\n" for line in good)
+    looked = inspect(text, key=key)
+    assert looked.findings == []
+    assert looked.reasons == {"not_json": 2, "empty": 1}
+    for odd in (b'{"a":1}', b"x", b"\xff", b'{"reason":7,"source":"","position":""}'):
+        looked = inspect(text + odd + b"\n" + text, key=key)
+        assert looked.reasons == {"not_json": 4, "empty": 2}
+        (found,) = looked.findings
+        assert found.kind is Kind.BAD_LINE
+        assert found.detail.startswith("line 4: no line of quarantine")
+
+
+def test_a_stream_object_must_be_named_by_its_first_number() -> None:
+    """A name that was changed leads a redelivery to write its records again."""
+    assert inspect(TEXT, key=f"{SHARD}.ndjson").findings == []
+    assert inspect(TEXT, key=f"{SHARD}.ndjson").last == 9
+    for first in ("8", "x"):
+        (found,) = inspect(TEXT, described(TEXT, first=first), f"{SHARD}.ndjson").findings
+        assert f"batcher-first is {first}, the name says 7" in found.detail
+
+
+def test_only_a_stream_has_a_last_number() -> None:
+    """Positions of programs and queues are no numbers, or have no order."""
+    assert inspect(TEXT).last is None
+    assert inspect(TEXT, described(TEXT, last="x"), f"{SHARD}.ndjson").last is None
+
+
+def test_a_finding_can_be_printed_whatever_the_body_has() -> None:
+    """No control characters reach a terminal."""
+    (found,) = inspect(b"\x1b[31m\n").findings
+    assert found.detail.isprintable()

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-_HOMES = {
+_EXPORT_MODULES = {
     "Batcher": "batcher",
     "ReadObject": "reading.read_objects",
     "ReadObjects": "reading.read_objects",
@@ -62,4 +62,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(msg)
     from importlib import import_module  # noqa: PLC0415  # lazy by design
 
-    return getattr(import_module(f"batcher.{_HOMES.get(name, 'errors')}"), name)
+    return getattr(import_module(f"batcher.{_EXPORT_MODULES.get(name, 'errors')}"), name)

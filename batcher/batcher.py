@@ -11,28 +11,28 @@ from types import TracebackType
 from typing import Self
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
-from batcher.batching.router import Admitted, Intake
+from batcher.batching.router import Routed, Router
 from batcher.batching.validation import Transform
-from batcher.concurrency import uninterrupted
+from batcher.concurrency import shielded
 from batcher.encoding.codec import MEMBER_BYTES
 from batcher.errors import RetryableError
-from batcher.keys.names import FreshNames
+from batcher.keys.names import Uuid7Generator
 from batcher.records.bad_record import BadRecord
-from batcher.records.chunk import Run
+from batcher.records.chunk import Chunk
 from batcher.settings import Settings
-from batcher.sources.program import Record, first_unfit, run_of, slices
-from batcher.stores import ObjectStore, in_slots, open_store
+from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
+from batcher.stores import ObjectStore, limit_concurrency, open_store
 from batcher.writing.budget import Budget
-from batcher.writing.dispatcher import Dispatch
-from batcher.writing.pending import Flight
-from batcher.writing.stats import Counts
+from batcher.writing.dispatcher import Dispatcher
+from batcher.writing.pending import PendingBatch
+from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
 from batcher.writing.writer import Writer
 
 ENCODER_THREADS = 2
 
 
-RELIEF = 8
+PRESSURE_FLUSH_DIVISOR = 8
 """Under pressure batches are sealed, largest first, until an eighth of the budget is leaving."""
 
 
@@ -64,40 +64,40 @@ class Batcher:
             wall_clock: seconds since 1970, for arrival times and names.
         """
         self.settings = settings
-        self.counts = Counts()
+        self.counts = Stats()
         """What has happened so far."""
         self.budget = Budget(settings.budget_bytes)
         """The bytes held now, and at most so far."""
         if store is None:
-            self._store = open_store(settings, self.counts.retried)
+            self._store = open_store(settings, self.counts.count_retry)
         else:
-            self._store = in_slots(store, settings.concurrency)
-        self._intake = Intake(settings, transform)
+            self._store = limit_concurrency(store, settings.concurrency)
+        self._router = Router(settings, transform)
         self._clock = clock
         self._wall_clock = wall_clock
-        self._open = OpenBatches(
+        self._open_batches = OpenBatches(
             BatchLimits(settings.max_bytes, settings.max_records, settings.linger_s)
         )
-        self._flights: dict[Batch, Flight] = {}
-        self._unheard: dict[Flight, None] = {}
+        self._pending: dict[Batch, PendingBatch] = {}
+        self._unobserved: dict[PendingBatch, None] = {}
         self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
         writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
-        self._dispatch = Dispatch(writer, self.counts, settings.concurrency, self._on_failure)
+        self._dispatcher = Dispatcher(writer, self.counts, settings.concurrency, self._on_failure)
         self._timer: asyncio.TimerHandle | None = None
-        self._fresh_name = FreshNames(wall_clock, secrets.randbits)
+        self._next_uuid = Uuid7Generator(wall_clock, secrets.randbits)
         self._submitted = 0
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
-        return f"<Batcher {self._store!r} open={len(self._open)} {self.budget!r}>"
+        return f"<Batcher {self._store!r} open={len(self._open_batches)} {self.budget!r}>"
 
     def __del__(self) -> None:
         """Warn of records that nobody will write any more, as asyncio does of its own things."""
-        if getattr(self, "_flights", None) and not self._is_closed:
+        if getattr(self, "_pending", None) and not self._is_closed:
             import warnings  # noqa: PLC0415  # where all is well, nothing is warned of
 
-            records = sum(flight.batch.records for flight in self._flights.values())
+            records = sum(flight.batch.records for flight in self._pending.values())
             msg = f"{records} records are lost, for {self!r} was never closed: use `async with`"
             warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
 
@@ -128,8 +128,8 @@ class Batcher:
             RuntimeError: the batcher is closed, or has been used in another event loop.
             TypeError: it is no dict, `str` or `bytes`, or holds what JSON has no form for.
         """
-        flights, admitted = await self._admit(*self._run([record]))
-        return OneTicket(flights, admitted.bad, admitted.refused)
+        flights, admitted = await self._accept(*self._make_chunk([record]))
+        return OneTicket(flights, admitted.bad, admitted.rejected)
 
     async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
         """Admit many records in their order, the fast way in; see `submit`.
@@ -142,32 +142,32 @@ class Batcher:
         if isinstance(records, str | bytes | bytearray | dict):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
-        flights: list[Flight] = []
+        flights: list[PendingBatch] = []
         bad: list[BadRecord] = []
         refused: list[BadRecord] = []
         taken = 0
-        for part in slices(records):
+        for part in iter_slices(records):
             try:
-                run, odd = self._run(part)
+                run, odd = self._make_chunk(part)
             except TypeError as error:
-                msg = f"record {taken + first_unfit(part)} of those submitted: {error}"
+                msg = f"record {taken + find_unfit(part)} of those submitted: {error}"
                 raise TypeError(msg) from error
-            more, admitted = await self._admit(run, odd)
+            more, admitted = await self._accept(run, odd)
             taken += len(part)
             flights += more
             bad += admitted.bad
-            refused += admitted.refused
+            refused += admitted.rejected
         return ManyTicket(flights, bad, refused)
 
-    async def submit_run(self, run: Run, bad: Sequence[BadRecord] = ()) -> ManyTicket:
+    async def submit_run(self, run: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Admit a run that the caller has built, with positions of its own: lines of a file.
 
         Args:
             run: payloads of bytes, of one origin.
             bad: records of that origin that the caller has found bad.
         """
-        flights, admitted = await self._admit(run, bad)
-        return ManyTicket(flights, admitted.bad, admitted.refused)
+        flights, admitted = await self._accept(run, bad)
+        return ManyTicket(flights, admitted.bad, admitted.rejected)
 
     async def flush(self) -> None:
         """Seal every open batch, and wait until the outcome of all that was submitted is known.
@@ -175,9 +175,9 @@ class Batcher:
         Raises:
             BatcherError: something is not durable, and no ticket's owner has heard of it.
         """
-        self._belong()
-        self._launch(self._open.seal_all(FlushReason.FLUSH))
-        await self._outcomes()
+        self._check_loop()
+        self._submit_sealed(self._open_batches.seal_all(FlushReason.FLUSH))
+        await self._wait_for_outcomes()
 
     async def aclose(self) -> None:
         """Refuse new records, write all that were admitted, and let go of everything.
@@ -185,11 +185,11 @@ class Batcher:
         Raises:
             BatcherError: as `flush`.
         """
-        self._belong()
+        self._check_loop()
         self._is_closed = True
-        self._launch(self._open.seal_all(FlushReason.DRAIN))
+        self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
         try:
-            await self._outcomes()
+            await self._wait_for_outcomes()
         finally:
             await self._release()
 
@@ -198,13 +198,13 @@ class Batcher:
 
         Tickets of what was dropped raise `RetryableError`.
         """
-        self._belong()
+        self._check_loop()
         self._is_closed = True
-        self._launch(self._open.seal_all(FlushReason.DRAIN))
-        self._dispatch.cancel()  # before the loop lets them begin
+        self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
+        self._dispatcher.cancel()  # before the loop lets them begin
         await self._release()
 
-    def _belong(self) -> None:
+    def _check_loop(self) -> None:
         """Belong to the event loop that this runs in; futures and connections are one loop's."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
@@ -218,22 +218,22 @@ class Batcher:
 
     async def _release(self) -> None:
         """Let go of everything, even when cancelled meanwhile."""
-        await uninterrupted(self._let_go())
+        await shielded(self._close_all())
 
-    async def _let_go(self) -> None:
+    async def _close_all(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        await self._dispatch.abort()
+        await self._dispatcher.abort()
         await self._store.aclose()
         self._executor.shutdown(wait=False)
 
-    async def _outcomes(self) -> None:
+    async def _wait_for_outcomes(self) -> None:
         """Wait for all flights; raise a failure that nobody has heard of."""
-        await self._dispatch.settled(list(self._flights.values()))
-        self._unheard = {flight: None for flight in self._unheard if not flight.is_observed}
-        unheard = [flight for flight in self._unheard if not flight.waiters]
+        await self._dispatcher.wait(list(self._pending.values()))
+        self._unobserved = {flight: None for flight in self._unobserved if not flight.is_observed}
+        unheard = [flight for flight in self._unobserved if not flight.waiters]
         for flight in unheard:
-            del self._unheard[flight]
+            del self._unobserved[flight]
         if unheard:
             error = unheard[0].outcome.exception()
             records = sum(flight.batch.records for flight in unheard)
@@ -241,74 +241,76 @@ class Batcher:
                 error.add_note(f"{records} records in {len(unheard)} batches are not durable")
                 raise error
 
-    def _run(self, records: Sequence[Record]) -> tuple[Run, list[BadRecord]]:
+    def _make_chunk(self, records: Sequence[Record]) -> tuple[Chunk, list[BadRecord]]:
         """Make a run of a program's records; those after it have other positions."""
         if self._is_closed:
             msg = "the batcher is closed; records are taken inside its `async with` only"
             raise RuntimeError(msg)
-        run, odd = run_of(records, self._submitted, self._wall_clock())
+        run, odd = make_chunk(records, self._submitted, self._wall_clock())
         self._submitted += len(records)
         return run, odd
 
-    async def _admit(self, run: Run, bad: Sequence[BadRecord]) -> tuple[list[Flight], Admitted]:
+    async def _accept(
+        self, chunk: Chunk, bad: Sequence[BadRecord]
+    ) -> tuple[list[PendingBatch], Routed]:
         """Take a run in: wait for room, add it to its batches, and send off what is full."""
-        self._belong()
-        admitted = self._intake.admit(run, bad)
-        size_bytes = sum(_text_bytes(part) for _, part in admitted.routed)
-        await self.budget.take(size_bytes, self._relieve)
+        self._check_loop()
+        admitted = self._router.route(chunk, bad)
+        size_bytes = sum(_text_bytes(part) for _, part in admitted.chunks)
+        await self.budget.take(size_bytes, self._relieve_pressure)
         if self._is_closed:
-            self.budget.hold(-size_bytes)
+            self.budget.adjust(-size_bytes)
             msg = "not written: the batcher was closed while this waited for room"
             raise RetryableError(msg)
-        self.counts.admitted(admitted)
+        self.counts.count_routed(admitted)
         now_s = self._clock()
-        touched: dict[Flight, int] = {}
-        for route, part in admitted.routed:
-            for batch, added_bytes in self._open.add(route, part, now_s):
-                flight = self._flights.get(batch) or self._follow(batch)
-                flight.took(added_bytes)
+        touched: dict[PendingBatch, int] = {}
+        for route, part in admitted.chunks:
+            for batch, added_bytes in self._open_batches.add(route, part, now_s):
+                flight = self._pending.get(batch) or self._add_pending(batch)
+                flight.add_held(added_bytes)
                 touched[flight] = touched.get(flight, 0) + added_bytes
         if self.settings.linger_s == 0:
-            self._open.seal_due(now_s)
+            self._open_batches.seal_due(now_s)
         for flight in touched:
-            if flight.batch.sealed is not None:
-                self._launch([flight.batch])
-            elif flight.batch.waiting_bytes >= MEMBER_BYTES:
-                self._dispatch.stream(flight)
+            if flight.batch.seal_reason is not None:
+                self._submit_sealed([flight.batch])
+            elif flight.batch.unencoded_bytes >= MEMBER_BYTES:
+                self._dispatcher.stream(flight)
         self._set_timer(now_s)
         return [flight for flight, added in touched.items() if added], admitted
 
-    def _follow(self, batch: Batch) -> Flight:
-        flight = self._flights[batch] = Flight(batch, self.budget, self._fresh_name())
-        flight.outcome.add_done_callback(lambda _: self._flights.pop(batch, None))
+    def _add_pending(self, batch: Batch) -> PendingBatch:
+        flight = self._pending[batch] = PendingBatch(batch, self.budget, self._next_uuid())
+        flight.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
         return flight
 
-    def _launch(self, batches: Iterable[Batch]) -> None:
+    def _submit_sealed(self, batches: Iterable[Batch]) -> None:
         """Send sealed batches off, each once."""
         for batch in batches:
-            flight = self._flights.get(batch)
-            if flight is not None and not flight.is_launched:
-                self._dispatch.launch(flight)
+            flight = self._pending.get(batch)
+            if flight is not None and not flight.is_submitted:
+                self._dispatcher.submit(flight)
 
-    def _relieve(self, short_bytes: int) -> None:
+    def _relieve_pressure(self, short_bytes: int) -> None:
         """Set bytes on their way out, the largest open batch first, unless enough are leaving."""
-        idle = {batch: self._flights[batch].idle_bytes for batch in self._open}
+        idle = {batch: self._pending[batch].idle_bytes for batch in self._open_batches}
         leaving_bytes = self.budget.held_bytes - sum(idle.values())
         if leaving_bytes >= short_bytes:
             return
-        wanted_bytes = max(short_bytes, self.budget.limit_bytes // RELIEF)
+        wanted_bytes = max(short_bytes, self.budget.limit_bytes // PRESSURE_FLUSH_DIVISOR)
         for batch in sorted(idle, key=idle.__getitem__, reverse=True):
             if leaving_bytes >= wanted_bytes:
                 break
             leaving_bytes += idle[batch]
-            self._open.seal(batch, FlushReason.PRESSURE)
-            self._launch([batch])
+            self._open_batches.seal(batch, FlushReason.PRESSURE)
+            self._submit_sealed([batch])
 
     def _set_timer(self, now_s: float) -> None:
         """Wake when the oldest open batch is due."""
         if self._timer is not None:
             return  # it looks at the next one when it goes off
-        due_s = self._open.next_due_s()
+        due_s = self._open_batches.next_due_s()
         if due_s != float("inf"):
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(max(0.0, due_s - now_s), self._on_timer)
@@ -316,17 +318,17 @@ class Batcher:
     def _on_timer(self) -> None:
         self._timer = None
         now_s = self._clock()
-        self._launch(self._open.seal_due(now_s))
+        self._submit_sealed(self._open_batches.seal_due(now_s))
         self._set_timer(now_s)
 
-    def _on_failure(self, flight: Flight) -> None:
+    def _on_failure(self, pending: PendingBatch) -> None:
         """Note a failure until somebody hears of it; a failed batch takes no more records."""
-        self._unheard[flight] = None
-        if flight.batch.sealed is None:
-            self._open.seal(flight.batch, FlushReason.FAILURE)
+        self._unobserved[pending] = None
+        if pending.batch.seal_reason is None:
+            self._open_batches.seal(pending.batch, FlushReason.FAILURE)
             self.counts.flushes[FlushReason.FAILURE] += 1
 
 
-def _text_bytes(run: Run) -> int:
+def _text_bytes(chunk: Chunk) -> int:
     """Bytes of the run's text: its payloads, which are bytes here, and a newline each."""
-    return len(run.text) if run.text is not None else run.characters + len(run)
+    return len(chunk.text) if chunk.text is not None else chunk.total_length + len(chunk)

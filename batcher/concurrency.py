@@ -9,17 +9,15 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-
-
 R = TypeVar("R")
 
 
-deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
+current_deadline_s: ContextVar[float | None] = ContextVar("deadline_s", default=None)
 """On the event loop's clock; None: there is none. Tasks inherit it from who starts them."""
 
 
-async def side_by_side(
-    work: Callable[[T], Awaitable[R]], items: Sequence[T], concurrency: int
+async def map_concurrently(
+    function: Callable[[T], Awaitable[R]], items: Sequence[T], concurrency: int
 ) -> list[R]:
     """Do `work` to each item, `concurrency` of them at once; give the results in their order.
 
@@ -30,7 +28,7 @@ async def side_by_side(
 
     async def drain() -> None:
         for number, item in numbered:
-            results[number] = await work(item)
+            results[number] = await function(item)
 
     failed: BaseException | None = None
     try:
@@ -44,7 +42,7 @@ async def side_by_side(
     return [results[number] for number in range(len(items))]
 
 
-class Seats:
+class WorkerSlots:
     """Some seats, and who is told when one becomes free."""
 
     def __init__(self, count: int, on_free: Callable[[], None]) -> None:
@@ -53,23 +51,23 @@ class Seats:
         self._on_free = on_free
 
     @property
-    def is_over(self) -> bool:
+    def is_oversubscribed(self) -> bool:
         """Whether more are taken than there are: those who waited are back."""
         return self._free < 0
 
-    def take_nowait(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a seat, if one is free."""
         if self._free <= 0:
             return False
         self._free -= 1
         return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Free a seat."""
         self._free += 1
 
     @contextmanager
-    def left(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Give the seat away meanwhile; it is taken again at the end, free or not."""
         self._free += 1
         self._on_free()
@@ -79,22 +77,22 @@ class Seats:
             self._free -= 1
 
 
-taken: ContextVar[Seats | None] = ContextVar("taken", default=None)
+current_slots: ContextVar[WorkerSlots | None] = ContextVar("taken", default=None)
 """Where the flight of this task has its seat; None: nowhere."""
 
 
 @contextmanager
-def aside() -> Iterator[None]:
+def slot_released() -> Iterator[None]:
     """Wait for the store, or for the time, without keeping another flight from its seat."""
-    seats = taken.get()
+    seats = current_slots.get()
     if seats is None:
         yield
     else:
-        with seats.left():
+        with seats.released():
             yield
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def shielded(work: Coroutine[Any, Any, T]) -> T:
     """Wait for `work` to end even when cancelled meanwhile; the cancellation then goes on."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -22,9 +22,9 @@ class RetryableError(BatcherError):
     `retry_after_s` is what the store asks to wait at least, or None where it does not say.
     """
 
-    def __init__(self, text: str = "", retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
         """Say what happened, and how long the store wants to be left alone."""
-        super().__init__(text)
+        super().__init__(message)
         self.retry_after_s = retry_after_s
 
 

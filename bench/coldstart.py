@@ -23,7 +23,7 @@ from events import make_event
 from importtime import breakdown
 from package_sizes import IN_RUNTIME, needed, owners, size_bytes
 from report import Bar, Chart, Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 
 RECORD_BYTES = 1024
 TARGET = 0.3
@@ -92,7 +92,7 @@ def command(contender: Contender, event_file: Path, *options: str) -> list[str]:
     ]
 
 
-def run_cold(contender: Contender, shared: Stage, event_file: Path) -> dict[str, Any]:
+def run_cold(contender: Contender, shared: SinkEnvironment, event_file: Path) -> dict[str, Any]:
     """Start cold once.
 
     Raises:
@@ -113,7 +113,7 @@ def run_cold(contender: Contender, shared: Stage, event_file: Path) -> dict[str,
     return took
 
 
-def prove(contender: Contender, shared: Stage) -> None:
+def prove(contender: Contender, shared: SinkEnvironment) -> None:
     """See that one object has arrived.
 
     Raises:
@@ -129,7 +129,7 @@ def prove(contender: Contender, shared: Stage) -> None:
 def measure(everyone: Sequence[Contender], rounds: int) -> Iterator[Table]:
     """Start everyone cold in turn, round after round; then give where batcher's time goes."""
     event = make_event("sqs", RECORD_BYTES, 1)
-    with stage() as shared:
+    with sink_environment() as shared:
         event_file = shared.folder / "event.json"
         event_file.write_bytes(orjson.dumps(event))
         for contender in everyone:

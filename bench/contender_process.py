@@ -43,10 +43,10 @@ def floor(bucket: str, source: str, codec: str) -> Invoke:
 
 def expert(bucket: str, source: str, codec: str) -> Invoke:
     """Do it as a careful engineer does without batcher."""
-    from hand_written_handler import Expert  # noqa: PLC0415
+    from hand_written_handler import HandWrittenHandler  # noqa: PLC0415
 
     del codec  # zstd
-    return _answered(getattr(Expert(bucket), source))
+    return _answered(getattr(HandWrittenHandler(bucket), source))
 
 
 CONTENDERS: dict[str, Callable[[str, str, str], Invoke]] = {

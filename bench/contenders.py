@@ -18,7 +18,7 @@ _PLAIN_BOTO3 = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class ContenderSpec:
     """One contender with one codec."""
 
     contender: str
@@ -32,34 +32,34 @@ class Entry:
     """What it leaves out of what the handler does."""
 
 
-def all_entries() -> list[Entry]:
+def all_entries() -> list[ContenderSpec]:
     """Give all that can take part, each codec by itself."""
     found = []
     for codec in CODECS:
         for engine in ENGINES:
             label = f"batcher, {engine}, {LEVELS[codec]}"
-            found.append(Entry(f"handler-{engine}", codec, label, engine))
+            found.append(ContenderSpec(f"handler-{engine}", codec, label, engine))
         less = "no errors, retries, second partition, newline or duplicate check, and no signature"
         label = f"bare floor, {LEVELS[codec]}"
-        found.append(Entry("floor", codec, label, "isal", less))
+        found.append(ContenderSpec("floor", codec, label, "isal", less))
     return [
         *found,
-        Entry(
+        ContenderSpec(
             "expert",
             "zstd",
             "careful aiobotocore batcher, zstd-1",
             "aiobotocore",
             "no quarantine, deadline, budget, multipart, FIFO, replacement or own retries",
         ),
-        Entry(
+        ContenderSpec(
             "powertools-gzip",
             "gzip-9",
             "Powertools, gzip, one PUT",
             "aws_lambda_powertools",
             _PLAIN_BOTO3,
         ),
-        Entry("boto3-gzip", "gzip-9", "boto3, gzip, one PUT", "boto3", _PLAIN_BOTO3),
-        Entry(
+        ContenderSpec("boto3-gzip", "gzip-9", "boto3, gzip, one PUT", "boto3", _PLAIN_BOTO3),
+        ContenderSpec(
             "boto3-each",
             "plain",
             "boto3, a PUT a record",
@@ -70,7 +70,7 @@ def all_entries() -> list[Entry]:
     ]
 
 
-def entries(codecs: Sequence[str]) -> tuple[list[Entry], list[Entry]]:
+def entries(codecs: Sequence[str]) -> tuple[list[ContenderSpec], list[ContenderSpec]]:
     """Give those that take part with these codecs, and those that lack what they need.
 
     Peers with a codec of their own always take part.

@@ -14,21 +14,21 @@ from pathlib import Path
 from statistics import median
 
 from batcher.tools.plan.prices import (
-    DATED,
-    FIREHOSE_GB,
-    LAMBDA_GB_S,
-    REGION,
-    S3_PUT,
+    FIREHOSE_DOLLARS_PER_GB,
+    LAMBDA_DOLLARS_PER_GB_S,
+    PRICES_DATE,
+    PRICES_REGION,
+    S3_DOLLARS_PER_PUT,
     firehose_dollars,
     kinesis_dollars,
     lambda_dollars,
     sqs_dollars,
 )
-from batcher.tools.plan.quotas import CORE_MB
+from batcher.tools.plan.quotas import MB_PER_VCPU
 from handler_invocations import Invocation, sqs
-from interleave import Contender, drive
+from interleave import TimedContender, interleave
 from report import Result, Table, arguments, chosen, finish, ratio, size, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 
 RECORD_SIZES = (200, 1024, 20 * 1024)
 S3_WAIT_S = 0.050
@@ -36,9 +36,9 @@ S3_WAIT_S = 0.050
 TB = 1e12
 BILLION = 1e9
 NOTES = (
-    f"prices: {REGION}, as known on {DATED}: see batcher/tools/plan/prices.py. No free tier.",
+    f"prices: {PRICES_REGION}, as known on {PRICES_DATE}: see batcher/tools/plan/prices.py. No free tier.",
     (
-        f"Lambda: {CORE_MB:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
+        f"Lambda: {MB_PER_VCPU:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
         f" Lambda's runtime client does + {S3_WAIT_S * 1e3:.0f} ms of waiting for S3. Full events."
     ),
     (
@@ -46,7 +46,7 @@ NOTES = (
         " be slower or faster; the CPU share of the bill goes with it."
     ),
     (
-        f"Firehose: ${FIREHOSE_GB} a GB with records rounded up to 5 KB each, plus a PUT for 64 MB"
+        f"Firehose: ${FIREHOSE_DOLLARS_PER_GB} a GB with records rounded up to 5 KB each, plus a PUT for 64 MB"
         " of text: taken as its buffer. Several records put as one would round less."
     ),
     (
@@ -71,12 +71,12 @@ class Bill:
         return self.compute + self.puts
 
 
-def bills(event: Invocation, one: Contender, parse_s: float, machine: str) -> list[Bill]:
+def bills(event: Invocation, one: TimedContender, parse_s: float, machine: str) -> list[Bill]:
     """Give the bill for one record, a round each."""
     return [
         Bill(
-            lambda_dollars(cpu_s + parse_s + S3_WAIT_S, CORE_MB, machine) / event.records,
-            S3_PUT / event.records,
+            lambda_dollars(cpu_s + parse_s + S3_WAIT_S, MB_PER_VCPU, machine) / event.records,
+            S3_DOLLARS_PER_PUT / event.records,
         )
         for cpu_s in one.cpu_s
     ]
@@ -84,12 +84,14 @@ def bills(event: Invocation, one: Contender, parse_s: float, machine: str) -> li
 
 def firehose(record_bytes: int) -> Bill:
     """Give Firehose's bill for one record."""
-    return Bill(firehose_dollars(record_bytes), S3_PUT * record_bytes / FIREHOSE_BUFFER_BYTES)
+    return Bill(
+        firehose_dollars(record_bytes), S3_DOLLARS_PER_PUT * record_bytes / FIREHOSE_BUFFER_BYTES
+    )
 
 
 def measure(
-    sizes: Sequence[int], engines: Sequence[str], rounds: int, where: Stage
-) -> list[tuple[int, str, Invocation, Contender, float]]:
+    sizes: Sequence[int], engines: Sequence[str], rounds: int, where: SinkEnvironment
+) -> list[tuple[int, str, Invocation, TimedContender, float]]:
     """Measure every engine on events of each size of record."""
     found = []
     for record_bytes in sizes:
@@ -99,7 +101,7 @@ def measure(
             for engine in engines:
                 child = children.enter_context(event.child(engine, 1, where))
                 group.append((engine, event.contender(child, engine, 1, where)))
-            drive([one for _, one in group], rounds)
+            interleave([one for _, one in group], rounds)
             for engine, one in group:
                 parsed = [float(one.child.ask(invocations=0)["parse_s"]) for _ in range(rounds)]
                 found.append((record_bytes, engine, event, one, median(parsed)))
@@ -142,12 +144,12 @@ def main() -> None:
     engines = [name for name in ("obstore", "aioboto3") if find_spec(name) is not None]
     rows: list[tuple[str | int | float, ...]] = []
     writing: dict[int, float] = {}
-    with stage() as where:
+    with sink_environment() as where:
         found = measure(asked.record_bytes or RECORD_SIZES, engines, asked.rounds, where)
     for record_bytes, engine, event, one, parse_s in found:
         cpu_us = (median(one.cpu_s) + parse_s) / event.records * 1e6
         theirs = firehose(record_bytes)
-        for machine in LAMBDA_GB_S:
+        for machine in LAMBDA_DOLLARS_PER_GB_S:
             ours = bills(event, one, parse_s, machine)
             middle = sorted(ours, key=lambda bill: bill.total)[len(ours) // 2]
             rows.append(_row(record_bytes, f"batcher {engine}, {machine}", cpu_us, middle))
@@ -162,7 +164,7 @@ def main() -> None:
     columns = (
         "record", "who", "CPU us/record", "$ compute/TB", "$ PUT/TB", "$/TB", "$/10^9 records",
     )  # fmt: skip
-    result.tables.append(Table(f"Dollars, {REGION}", columns, rows))
+    result.tables.append(Table(f"Dollars, {PRICES_REGION}", columns, rows))
     result.tables.append(whole_table(writing))
     finish(result, setting, asked.json)
 

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from statistics import median
 
 from child_process import Child
-from interleave import Contender, drive
+from interleave import TimedContender, interleave
 from partitioned_events import OBJECT_RECORDS, make_tenants
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 
 OBJECTS = (1, 4, 16, 64, 256, 1024)
 SHORT_OBJECTS = (1, 64)
@@ -39,7 +39,7 @@ NOTES = (
 )
 
 
-def prove(contender: Contender, objects: int, where: Stage) -> None:
+def prove(contender: TimedContender, objects: int, where: SinkEnvironment) -> None:
     """Invoke once, and hold every object against the bodies.
 
     Raises:
@@ -55,7 +55,9 @@ def prove(contender: Contender, objects: int, where: Stage) -> None:
     where.measure(contender.bucket)
 
 
-def measure(objects: int, names: Sequence[str], rounds: int, where: Stage) -> list[Contender]:
+def measure(
+    objects: int, names: Sequence[str], rounds: int, where: SinkEnvironment
+) -> list[TimedContender]:
     """Measure all contenders on one number of objects."""
     with ExitStack() as children:
         contenders = []
@@ -63,16 +65,16 @@ def measure(objects: int, names: Sequence[str], rounds: int, where: Stage) -> li
             bucket = f"{name}-{objects}"
             given = (name, bucket, str(objects), str(CONCURRENCY))
             child = children.enter_context(Child("fanout_process.py", *given, env=where.env))
-            contenders.append(Contender(name, child, bucket))
+            contenders.append(TimedContender(name, child, bucket))
         for contender in contenders:
             contender.child.greeting()
             prove(contender, objects, where)
             contender.warm_up()
-        drive(contenders, rounds)
+        interleave(contenders, rounds)
     return contenders
 
 
-def rows(objects: int, contenders: Sequence[Contender]) -> list[tuple[str | int | float, ...]]:
+def rows(objects: int, contenders: Sequence[TimedContender]) -> list[tuple[str | int | float, ...]]:
     """Give a line a contender."""
     found: list[tuple[str | int | float, ...]] = []
     for one in contenders:
@@ -93,7 +95,7 @@ def rows(objects: int, contenders: Sequence[Contender]) -> list[tuple[str | int 
     return found
 
 
-def ratios(objects: int, contenders: Sequence[Contender]) -> list[Ratio]:
+def ratios(objects: int, contenders: Sequence[TimedContender]) -> list[Ratio]:
     """Compare CPU; the targets are for 64 objects."""
     cpu_s = {one.name: one.cpu_s for one in contenders}
     is_target = objects == TARGET_OBJECTS
@@ -125,7 +127,7 @@ def main() -> None:
         result.notes.append("left out: obstore: not installed (pip install 'batcher[fast]')")
     names = (*(OBSTORE if has_obstore else ()), *AIOBOTO3)
     lines: list[tuple[str | int | float, ...]] = []
-    with stage() as where:
+    with sink_environment() as where:
         for objects in asked.objects or (SHORT_OBJECTS if asked.short else OBJECTS):
             contenders = measure(objects, names, asked.rounds, where)
             lines += rows(objects, contenders)

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from partitioned_events import PARTITION_BY, Tenants, make_tenants
+from partitioned_events import PARTITION_BY, PartitionedEvents, make_tenants
 from peak_memory import peak_bytes
 
 Invoke = Callable[[], object]
@@ -27,7 +27,7 @@ Prepare = Callable[[int], Invoke]
 """Makes an invocation ready, by its number."""
 
 
-def handler(engine: str, bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
+def handler(engine: str, bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Use batcher's handler: read, check, route, join, name, and send."""
     from batcher.handler import Handler  # noqa: PLC0415  # a contender loads what it uses
 
@@ -46,32 +46,32 @@ def handler(engine: str, bucket: str, tenants: Tenants, concurrency: int) -> Pre
     return prepare
 
 
-def writer(engine: str, bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
+def writer(engine: str, bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Use batcher's writer alone: batches that are decided become objects."""
-    from batcher.batching.router import Intake  # noqa: PLC0415
-    from batcher.handler.event_writer import plan  # noqa: PLC0415
+    from batcher.batching.router import Router  # noqa: PLC0415
+    from batcher.handler.event_writer import plan_batches  # noqa: PLC0415
     from batcher.sources import read_event  # noqa: PLC0415
     from batcher.stores import open_store  # noqa: PLC0415
     from batcher.writing.budget import Budget  # noqa: PLC0415
-    from batcher.writing.dispatcher import Dispatch  # noqa: PLC0415
-    from batcher.writing.pending import Flight  # noqa: PLC0415
-    from batcher.writing.stats import Counts  # noqa: PLC0415
+    from batcher.writing.dispatcher import Dispatcher  # noqa: PLC0415
+    from batcher.writing.pending import PendingBatch  # noqa: PLC0415
+    from batcher.writing.stats import Stats  # noqa: PLC0415
     from batcher.writing.writer import Writer  # noqa: PLC0415
 
     settings = _settings(engine, bucket, concurrency)
-    intake, store = Intake(settings, None), open_store(settings)
+    intake, store = Router(settings, None), open_store(settings)
     sends, loop = Writer(store, settings, ThreadPoolExecutor(1), 1), asyncio.new_event_loop()
 
     def prepare(number: int) -> Invoke:
-        batches, _ = plan(read_event(tenants.event(number), time.time()), intake, settings)
+        batches, _ = plan_batches(read_event(tenants.event(number), time.time()), intake, settings)
 
         async def write() -> None:
-            budget, dispatch = Budget(2**40), Dispatch(sends, Counts(), concurrency)
-            flights = [Flight(batch, budget, "") for batch in batches]
+            budget, dispatch = Budget(2**40), Dispatcher(sends, Stats(), concurrency)
+            flights = [PendingBatch(batch, budget, "") for batch in batches]
             for flight in flights:
-                flight.took(flight.batch.size_bytes)
-                dispatch.launch(flight)
-            await dispatch.settled(flights)
+                flight.add_held(flight.batch.size_bytes)
+                dispatch.submit(flight)
+            await dispatch.wait(flights)
             for flight in flights:
                 flight.outcome.result()
 
@@ -80,7 +80,7 @@ def writer(engine: str, bucket: str, tenants: Tenants, concurrency: int) -> Prep
     return prepare
 
 
-def gather_obstore(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
+def gather_obstore(bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Gather obstore's PUTs of bodies that are ready, set up as batcher's engine is."""
     import obstore  # noqa: PLC0415
     from obstore.store import S3Store  # noqa: PLC0415
@@ -106,7 +106,7 @@ def gather_obstore(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
     return _gathering(put, tenants, concurrency)
 
 
-def gather_aioboto3(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
+def gather_aioboto3(bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Gather aioboto3's PUTs of bodies that are ready."""
     import aioboto3  # noqa: PLC0415
     from botocore.config import Config  # noqa: PLC0415
@@ -122,7 +122,7 @@ def gather_aioboto3(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
     return _gathering(put, tenants, concurrency)
 
 
-def threads_boto3(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
+def threads_boto3(bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Put bodies that are ready by boto3 in threads."""
     import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types
     from botocore.config import Config  # noqa: PLC0415
@@ -140,7 +140,7 @@ def threads_boto3(bucket: str, tenants: Tenants, concurrency: int) -> Prepare:
     return prepare
 
 
-FANS: dict[str, Callable[[str, Tenants, int], Prepare]] = {
+FANS: dict[str, Callable[[str, PartitionedEvents, int], Prepare]] = {
     "handler-obstore": partial(handler, "obstore"),
     "handler-aioboto3": partial(handler, "aioboto3"),
     "writer-obstore": partial(writer, "obstore"),
@@ -169,7 +169,7 @@ def _key(number: int, index: int) -> str:
 
 
 def _gathering(
-    put: Callable[[str, bytes], Awaitable[None]], tenants: Tenants, concurrency: int
+    put: Callable[[str, bytes], Awaitable[None]], tenants: PartitionedEvents, concurrency: int
 ) -> Prepare:
     """Gather PUTs of all bodies, so many at a time."""
     loop = asyncio.new_event_loop()

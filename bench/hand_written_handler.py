@@ -32,7 +32,7 @@ _NEWLINE: Any = 0x0A
 _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-class Expert:
+class HandWrittenHandler:
     """Writes the records of an event into an object an hour of arrival."""
 
     def __init__(self, bucket: str) -> None:

@@ -14,10 +14,10 @@ from isal import isal_zlib
 from body_decoder import joined
 from child_process import Child
 from events import MAX_RECORDS, make_event, payloads
-from interleave import Contender
+from interleave import TimedContender
 
 if TYPE_CHECKING:
-    from sink_environment import Stage
+    from sink_environment import SinkEnvironment
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Invocation:
     payload_bytes: int
     crc32: int
 
-    def child(self, engine: str, cores: int, where: Stage) -> AbstractContextManager[Child]:
+    def child(
+        self, engine: str, cores: int, where: SinkEnvironment
+    ) -> AbstractContextManager[Child]:
         """Start the handler on it."""
         given = (self.bucket(engine, cores), str(self.file), engine, str(cores))
         return Child("handler_process.py", *given, env=where.env)
@@ -39,7 +41,9 @@ class Invocation:
         """Name a bucket of the sink for it."""
         return f"{self.name}-{engine}-{cores}".replace(" ", "-").lower()
 
-    def contender(self, child: Child, engine: str, cores: int, where: Stage) -> Contender:
+    def contender(
+        self, child: Child, engine: str, cores: int, where: SinkEnvironment
+    ) -> TimedContender:
         """Wait until a child is ready, hold what it writes against the event, and warm it up.
 
         Raises:
@@ -55,7 +59,7 @@ class Invocation:
             msg = f"{self.name}, {engine}: wrote {text}, not {self}"
             raise RuntimeError(msg)
         where.measure(bucket)
-        contender = Contender(f"{self.name} {engine}", child, bucket)
+        contender = TimedContender(f"{self.name} {engine}", child, bucket)
         contender.warm_up()
         return contender
 

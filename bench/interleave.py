@@ -17,7 +17,7 @@ SAMPLE_WALL_S = 0.5
 
 
 @dataclass
-class Contender:
+class TimedContender:
     """One child, and what an invocation of it took, a round each."""
 
     name: str
@@ -45,7 +45,7 @@ class Contender:
         self.peak_bytes = int(took["peak_bytes"])
 
 
-def drive(contenders: Sequence[Contender], rounds: int) -> None:
+def interleave(contenders: Sequence[TimedContender], rounds: int) -> None:
     """Measure all in turn, starting with another one each round."""
     for number in range(rounds):
         first = number % len(contenders)

@@ -19,13 +19,13 @@ from math import erfc, sqrt
 from statistics import median
 
 from batcher.batching.batch import Batch, Route
-from batcher.keys.names import FreshNames
-from batcher.records.chunk import Naming, Origin
+from batcher.keys.names import Uuid7Generator
+from batcher.records.chunk import NamingScheme, Origin
 from batcher.settings import Settings
 from batcher.stores.s3.store import S3Store
-from batcher.writing.object import key_of, name_of
+from batcher.writing.object import object_key, object_name
 from report import Cell, Ratio, Result, Table, arguments, chosen, finish, start
-from sink_environment import stage
+from sink_environment import sink_environment
 from wrappers import cpu_us
 
 KEYS, SHORT_KEYS = 10_000_000, 400_000
@@ -62,7 +62,7 @@ class Found:
 
 def kinds(chance: random.Random) -> Iterator[Kind]:
     """Give each way in which objects are named."""
-    fresh_names = FreshNames(lambda: BEGAN_S, chance.getrandbits)
+    fresh_names = Uuid7Generator(lambda: BEGAN_S, chance.getrandbits)
     partition = "dt=2026-11-23/hour=07"
 
     def fresh(batch: Batch, number: int) -> tuple[str, str]:
@@ -70,17 +70,17 @@ def kinds(chance: random.Random) -> Iterator[Kind]:
         return "", fresh_names()
 
     def sequence(batch: Batch, number: int) -> tuple[str, str]:
-        batch.first = str(49_590_338_271_490_256_608_559_692_538 * 10**27 + number * 4_099)
+        batch.first_position = str(49_590_338_271_490_256_608_559_692_538 * 10**27 + number * 4_099)
         return "", ""
 
     def message_set(batch: Batch, number: int) -> tuple[str, str]:
-        batch.oldest_s = BEGAN_S + number / 1_000
+        batch.oldest_arrival_s = BEGAN_S + number / 1_000
         return f"{chance.getrandbits(256):064x}", ""
 
     for name, naming, stem, vary in (
-        ("library", Naming.FRESH, "", fresh),
-        ("stream", Naming.SEQUENCE, "orders-shardId-000000000003", sequence),
-        ("queue", Naming.MESSAGE_SET, "orders", message_set),
+        ("library", NamingScheme.FRESH, "", fresh),
+        ("stream", NamingScheme.SEQUENCE, "orders-shardId-000000000003", sequence),
+        ("queue", NamingScheme.MESSAGE_SET, "orders", message_set),
     ):
         route = Route(Origin(name, naming, stem), partition)
         yield Kind(name, Batch(route, BEGAN_S, BEGAN_S), vary)
@@ -97,7 +97,7 @@ def make(kind: Kind, keys: int, settings: Settings) -> Found:
         began_s = time.process_time()
         for number in numbers:
             digest, fresh = kind.vary(kind.batch, number)
-            made.append(key_of(kind.batch, name_of(kind.batch, digest, fresh), settings))
+            made.append(object_key(kind.batch, object_name(kind.batch, digest, fresh), settings))
         found.block_us.append((time.process_time() - began_s) / len(numbers) * 1e6)
         found.salts.update(key[start_of_salt:end_of_salt] for key in made)
         found.longest_bytes = max(found.longest_bytes, *map(len, made))
@@ -131,7 +131,7 @@ def put_us(rounds: int) -> list[float]:
         await store.aclose()
         return took
 
-    with stage() as shared:
+    with sink_environment() as shared:
         os.environ.clear()
         os.environ.update(shared.env)
         return asyncio.run(measure())

@@ -18,7 +18,7 @@ LONGEST_S = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
+class ProcessUsage:
     """What a command took, those it started and waited for included."""
 
     cpu_s: float
@@ -28,7 +28,9 @@ class Took:
     output: str
 
 
-def run(command: Sequence[str], env: Mapping[str, str], longest_s: float = LONGEST_S) -> Took:
+def run(
+    command: Sequence[str], env: Mapping[str, str], longest_s: float = LONGEST_S
+) -> ProcessUsage:
     """Run a command to its end.
 
     Raises:
@@ -62,7 +64,7 @@ def run(command: Sequence[str], env: Mapping[str, str], longest_s: float = LONGE
             said = errors.read().decode(errors="replace")[-500:]
             msg = f"exit code {process.returncode}: {' '.join(command)[:300]}\n{said}"
             raise RuntimeError(msg)
-        return Took(
+        return ProcessUsage(
             usage.ru_utime + usage.ru_stime, wall_s, watch.peak_bytes, output.read().decode()
         )
 

@@ -17,7 +17,7 @@ from isal import isal_zlib
 from line_files import MIB, Lines, write_lines, write_partitioned
 from measured_command import run
 from report import Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 from stream import MEMORY_TARGET_MB, proven_bytes
 from stream_commands import batcher_write
 
@@ -55,7 +55,7 @@ class Case:
     objects: int = 0
     wall_s: float = 0.0
 
-    def round(self, where: Stage) -> None:
+    def round(self, where: SinkEnvironment) -> None:
         """Write the input once.
 
         Raises:
@@ -143,7 +143,7 @@ def main() -> None:
     setting = start()
     engine = asked.engine or ("obstore" if find_spec("obstore") else "aioboto3")
     result = Result("memory", notes=list(NOTES))
-    with stage() as where:
+    with sink_environment() as where:
         found = cases(where.folder, engine, asked.most_mib, is_short=asked.short)
         for group in found.values():
             for _ in range(asked.rounds):

@@ -21,15 +21,15 @@ from statistics import median
 import orjson
 
 from batcher.handler import Handler, logs
-from batcher.handler.emf import Invocation
-from batcher.handler.telemetry import Reporter
+from batcher.handler.emf import InvocationStats
+from batcher.handler.telemetry import Telemetry
 from batcher.settings import Settings
-from batcher.writing.stats import Counts
+from batcher.writing.stats import Stats
 from contenders import ENGINES
 from events import make_event
 from handler_process import FreshEvents
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, size, start
-from sink_environment import stage
+from sink_environment import sink_environment
 
 CASES = (("sqs", 1024, 10_000), ("sqs", 200, 10_000), ("kinesis", 1024, 10_000), ("sqs", 1024, 100))
 """Source, bytes of a record, and the most records; Lambda hands over 6 MB at most."""
@@ -62,7 +62,7 @@ def measure(
     text = orjson.dumps(made)
     events = FreshEvents(text) if source == "sqs" else Renumbered(text)
     settings = Settings(bucket="metrics", root="events", engine=engine)
-    silent, talkative = Handler(settings), Handler(settings, metrics=logs.write)
+    silent, talkative = Handler(settings), Handler(settings, metrics=logs.write_line)
     for handle in (silent, talkative):
         cpu_s(handle, events, 2)
     number = ceil(TURN_S / cpu_s(silent, events, 2))
@@ -100,9 +100,9 @@ class Renumbered(FreshEvents):
 def line_us() -> float:
     """Give the CPU microseconds of a log line."""
     told = logging.getLogger("batcher")
-    told.addHandler(logs.JsonLines())
+    told.addHandler(logs.JsonLogHandler())
     told.propagate = False
-    logs.label({"requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"})
+    logs.set_labels({"requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"})
     started_s = time.process_time()
     for number in range(ALONE):
         told.error("batch_written records=%d size_bytes=%d key=%s", number, 1_500_000, "k" * 150)
@@ -111,16 +111,16 @@ def line_us() -> float:
 
 def metrics_us() -> float:
     """Give the CPU microseconds of beginning and ending an event's report, line included."""
-    reporter = Reporter(os.environ, logs.write)
-    counts = Counts(records=5_000, objects=1, bytes_in=6_000_000, bytes_out=1_500_000)
+    reporter = Telemetry(os.environ, logs.write_line)
+    counts = Stats(records=5_000, objects=1, bytes_in=6_000_000, bytes_out=1_500_000)
     counts.flushes["event"] = 1
     reporter.begin(None)
     started_s = time.process_time()
     for _ in range(ALONE):
         event = reporter.begin(None)
-        reporter.requests.puts_s.append(0.0234)
+        reporter.request_stats.put_durations_s.append(0.0234)
         reporter.end(event, counts)
-    assert isinstance(event, Invocation)  # noqa: S101  # the last one
+    assert isinstance(event, InvocationStats)  # noqa: S101  # the last one
     return (time.process_time() - started_s) / ALONE * 1e6
 
 
@@ -130,7 +130,7 @@ def main() -> None:
     setting = start()
     result = Result("metrics")
     rows = []
-    with stage() as shared, tempfile.TemporaryFile("w") as log:
+    with sink_environment() as shared, tempfile.TemporaryFile("w") as log:
         os.environ.clear()
         os.environ.update(shared.env)
         for engine in ENGINES:

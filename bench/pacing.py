@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from batcher.errors import RetryableError
 from batcher.settings import Settings
-from batcher.stores import About, open_store
+from batcher.stores import ObjectAttributes, open_store
 from batcher.tools.demo.seaweedfs import EmbeddedS3
 from child_process import Child
 from client_environment import HIDDEN
@@ -51,7 +51,7 @@ async def write(settings: Settings, until_s: float) -> Written:
             key = f"{settings.root}/dt=2026-11-23/{secrets.token_hex(8)}"
             try:
                 async with asyncio.timeout(max(0.001, until_s - time.monotonic())):
-                    await store.put(key, BODY, About())
+                    await store.put(key, BODY, ObjectAttributes())
             except (RetryableError, TimeoutError):
                 written.handed_back += 1
             else:

@@ -20,7 +20,7 @@ import orjson
 from coldstart import LONGEST_S, RECORD_BYTES, Contender, command, contenders, prove, run_cold
 from events import make_event
 from report import Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 
 SCRIPT = Path(__file__).parent.parent / "deploy" / "package.py"
 ARCHITECTURES = {"aarch64": "arm64", "arm64": "arm64", "x86_64": "x86_64"}
@@ -39,7 +39,7 @@ def unpack(engine: str, folder: Path) -> Path:
 
 
 def run_packaged(
-    contender: Contender, shared: Stage, event_file: Path, task: Path
+    contender: Contender, shared: SinkEnvironment, event_file: Path, task: Path
 ) -> dict[str, Any]:
     """Start cold once from an unpacked package alone.
 
@@ -72,7 +72,7 @@ def main() -> None:
     setting = start()
     result = Result("packaged")
     rows = []
-    with stage() as shared:
+    with sink_environment() as shared:
         event_file = shared.folder / "event.json"
         event_file.write_bytes(orjson.dumps(make_event("sqs", RECORD_BYTES, 1)))
         for one in contenders():

@@ -19,7 +19,7 @@ _SENT_MS = 1_795_419_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tenants:
+class PartitionedEvents:
     """What is to be written, as records and as the bodies that they make."""
 
     payloads: Sequence[str]
@@ -58,7 +58,7 @@ class Tenants:
         }
 
 
-def make_tenants(objects: int) -> Tenants:
+def make_tenants(objects: int) -> PartitionedEvents:
     """Make the records of so many tenants, seeded."""
     rng = random.Random(7)  # noqa: S311  # the same at every run
     payloads = []
@@ -68,4 +68,4 @@ def make_tenants(objects: int) -> Tenants:
         note = f"{rng.getrandbits(4 * missing):0{missing}x}"[:missing]
         payloads.append(orjson.dumps(fields | {"note": note}).decode())
     bodies = [("\n".join(payloads[i::objects]) + "\n").encode() for i in range(objects)]
-    return Tenants(payloads, bodies)
+    return PartitionedEvents(payloads, bodies)

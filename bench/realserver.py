@@ -22,7 +22,7 @@ from batcher.tools.demo.seaweedfs import EmbeddedS3
 from body_decoder import joined
 from client_environment import HIDDEN
 from line_files import MIB, Lines, write_lines
-from measured_command import Took, run
+from measured_command import ProcessUsage, run
 from report import Result, Table, arguments, chosen, finish, ratio, start
 from stream_commands import Stream, missing, peers, streams
 
@@ -72,10 +72,10 @@ def prove(stream: Stream, lines: Lines, env: Mapping[str, str]) -> int:
 
 def measure(
     rounds: int, size_mib: int, only: str
-) -> tuple[dict[str, list[Took]], dict[str, int], int]:
+) -> tuple[dict[str, list[ProcessUsage]], dict[str, int], int]:
     """Give what each contender took, round by round, what it stored, and the file's size."""
     present = contenders(only)
-    took: dict[str, list[Took]] = {one.name: [] for one in present}
+    took: dict[str, list[ProcessUsage]] = {one.name: [] for one in present}
     with tempfile.TemporaryDirectory(prefix="batcher-bench-") as folder, EmbeddedS3() as server:
         lines = write_lines(Path(folder) / "lines.ndjson", size_mib * MIB)
         own = {name: value for name, value in os.environ.items() if not name.startswith(HIDDEN)}
@@ -92,7 +92,7 @@ def measure(
 
 
 def rows(
-    took: Mapping[str, Sequence[Took]], stored: Mapping[str, int], size_bytes: int
+    took: Mapping[str, Sequence[ProcessUsage]], stored: Mapping[str, int], size_bytes: int
 ) -> list[tuple[str | int | float, ...]]:
     """Give a line a contender."""
     found: list[tuple[str | int | float, ...]] = []

@@ -16,9 +16,9 @@ from statistics import median
 
 from child_process import Child
 from handler_invocations import Invocation, direct, sqs
-from interleave import Contender, drive
+from interleave import TimedContender, interleave
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 
 SIZES = (100, 1_000, 5_000)
 LIST_SIZES = (100, 1_000, 10_000)
@@ -50,8 +50,8 @@ NOTES = (
 
 
 def growing(
-    engine: str, cores: int, rounds: int, where: Stage
-) -> list[tuple[Invocation, Contender]]:
+    engine: str, cores: int, rounds: int, where: SinkEnvironment
+) -> list[tuple[Invocation, TimedContender]]:
     """Measure events as they grow."""
     folder = Path(where.folder)
     events = [sqs(folder, RECORD_BYTES, most) for most in SIZES]
@@ -61,11 +61,11 @@ def growing(
         for event in events:
             child = children.enter_context(event.child(engine, cores, where))
             pairs.append((event, event.contender(child, engine, cores, where)))
-        drive([contender for _, contender in pairs], rounds)
+        interleave([contender for _, contender in pairs], rounds)
     return pairs
 
 
-def growth_table(found: dict[tuple[str, int], list[tuple[Invocation, Contender]]]) -> Table:
+def growth_table(found: dict[tuple[str, int], list[tuple[Invocation, TimedContender]]]) -> Table:
     """Give CPU and wall a record."""
     rows = []
     for (engine, cores), pairs in found.items():
@@ -79,7 +79,7 @@ def growth_table(found: dict[tuple[str, int], list[tuple[Invocation, Contender]]
 
 
 def growth_ratios(
-    found: dict[tuple[str, int], list[tuple[Invocation, Contender]]],
+    found: dict[tuple[str, int], list[tuple[Invocation, TimedContender]]],
 ) -> list[Ratio]:
     """Hold the cost of a record in large events against that in small ones."""
     ratios = []
@@ -95,7 +95,7 @@ def growth_ratios(
 
 
 def in_flight(
-    engine: str, concurrency: int, delay_s: float, rounds: int, where: Stage
+    engine: str, concurrency: int, delay_s: float, rounds: int, where: SinkEnvironment
 ) -> tuple[str | int | float, ...]:
     """Measure objects side by side; give a line of the table."""
     objects = max(LEAST_OBJECTS, min(MOST_OBJECTS, WAVES * concurrency))
@@ -106,10 +106,10 @@ def in_flight(
         where.measure(bucket)
         child.ask(invocations=1)
         where.measure(bucket, delay_s)
-        contender = Contender(engine, child, bucket)
+        contender = TimedContender(engine, child, bucket)
         contender.warm_up(0)
         sink_s = -float(where.sink.ask()["cpu_s"])
-        drive([contender], rounds)
+        interleave([contender], rounds)
         sink_s += float(where.sink.ask()["cpu_s"])
     sink_share = sink_s / (sum(contender.wall_s) * contender.invocations)
     wall_s, cpu_s = median(contender.wall_s), median(contender.cpu_s)
@@ -133,7 +133,9 @@ def in_flight(
     )
 
 
-def flight_table(engines: Sequence[str], rounds: int, where: Stage, *, is_short: bool) -> Table:
+def flight_table(
+    engines: Sequence[str], rounds: int, where: SinkEnvironment, *, is_short: bool
+) -> Table:
     """Measure all combinations of delay and requests in flight."""
     rows = [
         in_flight(engine, concurrency, delay_ms / 1e3, rounds, where)
@@ -157,7 +159,7 @@ def main() -> None:
     setting = start()
     engines = [name for name in ("obstore", "aioboto3") if find_spec(name) is not None]
     result = Result("scaling", notes=list(NOTES))
-    with stage() as where:
+    with sink_environment() as where:
         if asked.only != "flight":
             found = {
                 (engine, cores): growing(engine, cores, asked.rounds, where)

@@ -18,7 +18,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Stage:
+class SinkEnvironment:
     """What the contenders of one question share."""
 
     sink: Child
@@ -52,10 +52,10 @@ class Stage:
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def sink_environment() -> Iterator[SinkEnvironment]:
     """Start a sink; it ends, and the folder goes, with the `with`."""
     with tempfile.TemporaryDirectory(prefix="batcher-bench-") as name:
         folder = Path(name)
         certificate, key = write_certificate(folder)
         with Child("sink.py", str(certificate), str(key), env=os.environ) as sink:
-            yield Stage(sink, environment(sink.greeting()["port"], certificate), folder)
+            yield SinkEnvironment(sink, environment(sink.greeting()["port"], certificate), folder)

@@ -13,9 +13,9 @@ from typing import Any
 
 from body_decoder import joined
 from line_files import MIB, Lines, write_lines
-from measured_command import Took, run
+from measured_command import ProcessUsage, run
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import Stage, stage
+from sink_environment import SinkEnvironment, sink_environment
 from stream_commands import ENGINES, Stream, missing, peers, streams
 
 CODECS = ("gzip", "zstd", "none")
@@ -47,8 +47,8 @@ class Series:
     stored_bytes: int
     large_bytes: int
     half_bytes: int
-    large: list[Took] = field(default_factory=list)
-    half: list[Took] = field(default_factory=list)
+    large: list[ProcessUsage] = field(default_factory=list)
+    half: list[ProcessUsage] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     """Runs that ended with an error, and were repeated."""
 
@@ -68,7 +68,7 @@ class Series:
         return [took.cpu_s - self.large_bytes / 1e6 / steady for took, steady in pairs]
 
 
-def prove(stream: Stream, lines: Lines, where: Stage) -> int:
+def prove(stream: Stream, lines: Lines, where: SinkEnvironment) -> int:
     """Run once, and hold the decoded text against the file; give the bytes that were stored.
 
     Raises:
@@ -103,7 +103,7 @@ def proven_bytes(objects: Mapping[str, Mapping[str, Any]], lines: Lines) -> int:
 
 
 def proven(
-    candidates: Iterable[Stream], large: Lines, half: Lines, where: Stage
+    candidates: Iterable[Stream], large: Lines, half: Lines, where: SinkEnvironment
 ) -> tuple[list[Series], list[str]]:
     """Prove all; give those that are to be measured, and notes on peers that are left out.
 
@@ -124,7 +124,7 @@ def proven(
     return found, left_out
 
 
-def measure(series: Series, large: Lines, half: Lines, where: Stage) -> None:
+def measure(series: Series, large: Lines, half: Lines, where: SinkEnvironment) -> None:
     """Run one round of one contender.
 
     Raises:
@@ -139,7 +139,7 @@ def measure(series: Series, large: Lines, half: Lines, where: Stage) -> None:
         raise RuntimeError(msg)
 
 
-def _run(series: Series, lines: Lines, where: Stage) -> Took:
+def _run(series: Series, lines: Lines, where: SinkEnvironment) -> ProcessUsage:
     """Run once; a program that fails may do so once more, which is noted."""
     stream = series.stream
     command = stream.command(lines, stream.bucket)
@@ -221,7 +221,7 @@ def main() -> None:
     size_mib = asked.mib or (SHORT_MIB if asked.short else FULL_MIB)
     found: list[Series] = []
     result = Result("stream", notes=[*NOTES, peers(), *missing()])
-    with stage() as where:
+    with sink_environment() as where:
         large = write_lines(where.folder / "large.ndjson", size_mib * MIB)
         half = write_lines(where.folder / "half.ndjson", size_mib * MIB // 2)
         for codec in (asked.codec,) if asked.codec else CODECS:

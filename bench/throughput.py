@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from contenders import CODECS, Entry, entries
+from contenders import CODECS, ContenderSpec, entries
 from report import arguments, chosen, finish, start
-from sink_environment import stage
+from sink_environment import sink_environment
 from throughput_case import Case, Series, run_case
 from throughput_report import SMALL_EVENT, judge
 
@@ -28,10 +28,10 @@ SHORT = (
 )
 
 
-def measure(cases: Sequence[Case], rounds: int, present: Sequence[Entry]) -> list[Series]:
+def measure(cases: Sequence[Case], rounds: int, present: Sequence[ContenderSpec]) -> list[Series]:
     """Run every case against one sink; all it starts has ended when it returns."""
     measured: list[Series] = []
-    with stage() as shared:
+    with sink_environment() as shared:
         for case in cases:
             measured += run_case(case, present, shared, rounds)
     return measured

@@ -19,8 +19,8 @@ from events import MAX_RECORDS, make_event, payloads
 from report import size
 
 if TYPE_CHECKING:
-    from contenders import Entry
-    from sink_environment import Stage
+    from contenders import ContenderSpec
+    from sink_environment import SinkEnvironment
 
 try:
     from compression import zstd
@@ -55,7 +55,7 @@ class Series:
     """What one contender took, round by round."""
 
     case: Case
-    entry: Entry
+    entry: ContenderSpec
     event_records: int
     invocations: int = 1
     """In one round."""
@@ -69,7 +69,9 @@ class Series:
     """The sink's CPU time over the wall time of the same round."""
 
 
-def run_case(case: Case, entries: Sequence[Entry], shared: Stage, rounds: int) -> list[Series]:
+def run_case(
+    case: Case, entries: Sequence[ContenderSpec], shared: SinkEnvironment, rounds: int
+) -> list[Series]:
     """Measure all contenders on one event.
 
     Raises:

@@ -14,18 +14,18 @@ from importlib.util import find_spec
 from statistics import median
 
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore, open_store
-from batcher.stores.rate_limits.store import PacedStore
+from batcher.stores import ObjectAttributes, ObjectStore, open_store
+from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.retrying import RetryingStore
 from contenders import ENGINES
 from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
-from sink_environment import stage
+from sink_environment import sink_environment
 
 BODIES = (1024, 256 * 1024)
 """A small object, and about what an event of 1 KiB records makes."""
 PUTS = 60
 """In one round of one store."""
-ABOUT = About("application/gzip", {"batcher-records": "1"})
+ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "1"})
 
 
 async def cpu_us(store: ObjectStore, body: bytes, puts: int) -> float:
@@ -42,7 +42,7 @@ async def measure(
     """Measure each size of body through one engine."""
     wrapped = open_store(Settings(bucket="wrappers", engine=engine))
     assert isinstance(wrapped, RetryingStore)  # noqa: S101  # what open_store gives for S3
-    assert isinstance(wrapped.inner, PacedStore)  # noqa: S101  # as above
+    assert isinstance(wrapped.inner, RateLimitedStore)  # noqa: S101  # as above
     bare = wrapped.inner.inner
     rows, ratios = [], []
     for size_bytes in BODIES:
@@ -67,7 +67,7 @@ def main() -> None:
     setting = start()
     result = Result("wrappers")
     rows = []
-    with stage() as shared:
+    with sink_environment() as shared:
         os.environ.clear()
         os.environ.update(shared.env)
         for engine in ENGINES:

@@ -17,7 +17,7 @@ import pytest
 from blockbuster import BlockBuster
 
 if TYPE_CHECKING:
-    from support.handler_harness import Environments
+    from support.handler_harness import HandlerFactory
     from support.s3_servers import Moto, SeaweedFS
 
 PREFIXES = ("AWS_", "BATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -103,9 +103,9 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture
-def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environments]:
+def handler_factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandlerFactory]:
     """Give what makes handlers, and close them; none of them may leave a task behind."""
-    from support.handler_harness import Environments  # noqa: PLC0415  # for tests of handlers
+    from support.handler_harness import HandlerFactory  # noqa: PLC0415  # for tests of handlers
 
     runners: list[asyncio.Runner] = []
     make_runner = asyncio.Runner
@@ -115,7 +115,7 @@ def environments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environments]:
         return runners[-1]
 
     monkeypatch.setattr(asyncio, "Runner", recorded_runner)
-    made = Environments()
+    made = HandlerFactory()
     yield made
     left = [task for runner in runners for task in asyncio.all_tasks(runner.get_loop())]
     made.close()

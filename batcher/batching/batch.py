@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.encoding.text import as_bytes, lines, text_of
-from batcher.records.chunk import Naming, digest_of
-from batcher.records.columns import Numbered
+from batcher.encoding.text import encode_payloads, iter_text, join_lines
+from batcher.records.chunk import NamingScheme, positions_digest
+from batcher.records.columns import RangeColumn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from batcher.records.chunk import Origin, Run
+    from batcher.records.chunk import Chunk, Origin
 
 
 class Route(Struct, frozen=True):
@@ -38,49 +38,49 @@ class Batch:
         self.route = route
         self.opened_s = opened_s
         self.due_s = due_s
-        self.sealed: FlushReason | None = None
+        self.seal_reason: FlushReason | None = None
         self.records = 0
         self.size_bytes = 0
-        self.oldest_s = float("inf")
-        self.first = ""
+        self.oldest_arrival_s = float("inf")
+        self.first_position = ""
         """The position of the first record."""
-        self.first_s = 0.0
+        self.first_arrival_s = 0.0
         """The arrival of the first record."""
-        self.last = ""
+        self.last_position = ""
         """The position of the last record."""
         self.positions: list[Sequence[str]] = []
         """Every record's position, in columns, where a ledger settles them."""
-        self._rolling = hashlib.sha256()
+        self._positions_hash = hashlib.sha256()
         self._sequence_numbers: list[str] = []
         self._texts: deque[Iterator[bytes | memoryview]] = deque()
-        self._waiting_bytes = 0
+        self._unencoded_bytes = 0
 
     def __repr__(self) -> str:
         return (
             f"<Batch {self.route.partition or '-'} records={self.records} "
-            f"size_bytes={self.size_bytes} sealed={self.sealed}>"
+            f"size_bytes={self.size_bytes} sealed={self.seal_reason}>"
         )
 
     @property
-    def waiting_bytes(self) -> int:
+    def unencoded_bytes(self) -> int:
         """Bytes of text that nobody has taken yet."""
-        return self._waiting_bytes
+        return self._unencoded_bytes
 
-    def add(self, run: Run, texts: Iterable[bytes | memoryview], size_bytes: int) -> None:
+    def add(self, chunk: Chunk, texts: Iterable[bytes | memoryview], size_bytes: int) -> None:
         """Append a run; its text, of `size_bytes`, may be made only when it is taken."""
         if not self.records:
-            self.first_s = run.arrivals_s[0]
-        self._add_positions(run.positions)
-        self.records += len(run)
+            self.first_arrival_s = chunk.arrivals_s[0]
+        self._add_positions(chunk.positions)
+        self.records += len(chunk)
         self.size_bytes += size_bytes
-        self.oldest_s = min(self.oldest_s, run.oldest_s)
-        self._sequence_numbers += run.sequence_numbers or ()
+        self.oldest_arrival_s = min(self.oldest_arrival_s, chunk.oldest_arrival_s)
+        self._sequence_numbers += chunk.sequence_numbers or ()
         self._texts.append(iter(texts))
-        self._waiting_bytes += size_bytes
+        self._unencoded_bytes += size_bytes
 
-    def take_texts(self, at_least_bytes: int | None = None) -> list[bytes | memoryview]:
+    def take_texts(self, min_bytes: int | None = None) -> list[bytes | memoryview]:
         """Hand over the text that waits, oldest first; pieces until they are enough, or all."""
-        wanted_bytes = self._waiting_bytes if at_least_bytes is None else at_least_bytes
+        wanted_bytes = self._unencoded_bytes if min_bytes is None else min_bytes
         taken: list[bytes | memoryview] = []
         while self._texts and wanted_bytes > 0:
             piece = next(self._texts[0], None)
@@ -89,33 +89,33 @@ class Batch:
                 continue
             taken.append(piece)
             wanted_bytes -= len(piece)
-            self._waiting_bytes -= len(piece)
+            self._unencoded_bytes -= len(piece)
         return taken
 
     def drop_texts(self) -> None:
         """Let go of the text that waits."""
         self._texts.clear()
-        self._waiting_bytes = 0
+        self._unencoded_bytes = 0
 
     def _add_positions(self, positions: Sequence[str]) -> None:
         if not self.records:
-            self.first = positions[0]
-        self.last = positions[-1]
+            self.first_position = positions[0]
+        self.last_position = positions[-1]
         if self.route.origin.is_event:
             self.positions.append(positions)
         else:  # nobody asks for them again: a long batch keeps only their digest
-            names = [str(positions)] if isinstance(positions, Numbered) else positions
-            self._rolling.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
+            names = [str(positions)] if isinstance(positions, RangeColumn) else positions
+            self._positions_hash.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
 
     def digest(self) -> str:
         """Tell this set of positions from any other: 64 hex digits; see `batcher.keys.names`."""
         if not self.route.origin.is_event:
-            return self._rolling.hexdigest()
+            return self._positions_hash.hexdigest()
         columns = self.positions
         positions = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
-        if self.route.origin.naming is Naming.MESSAGE_SET:
+        if self.route.origin.naming is NamingScheme.MESSAGE_SET:
             positions = sorted(positions)
-        return digest_of(positions)
+        return positions_digest(positions)
 
     def lowest_sequence_number(self) -> str | None:
         """Give the lowest number of a FIFO queue's records, None of any other's."""
@@ -137,7 +137,7 @@ class OpenBatches:
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._open.values())
 
-    def add(self, route: Route, run: Run, now_s: float) -> list[tuple[Batch, int]]:
+    def add(self, route: Route, chunk: Chunk, now_s: float) -> list[tuple[Batch, int]]:
         """Add all of `run`; give each batch that took records, in order, and the bytes it took.
 
         A batch that is full then is sealed, and so is one that had no room for the next record;
@@ -147,52 +147,52 @@ class OpenBatches:
         """
         limits = self._limits
         shares: list[tuple[Batch, int]] = []
-        batch = self._batch(route, now_s)
-        size_bytes, texts = _text_of(run, batch)
-        if fits(batch, size_bytes, len(run), limits) or (not batch.records and len(run) == 1):
-            self._put(batch, run, texts, size_bytes, now_s)
+        batch = self._get_or_open(route, now_s)
+        size_bytes, texts = _chunk_text(chunk, batch)
+        if fits(batch, size_bytes, len(chunk), limits) or (not batch.records and len(chunk) == 1):
+            self._append(batch, chunk, texts, size_bytes, now_s)
             return [(batch, size_bytes)]
-        run = replace(run, payloads=as_bytes(run.payloads))
-        ends = list(accumulate(len(p) + 1 for p in run.payloads))  # only runs that must be cut
+        chunk = replace(chunk, payloads=encode_payloads(chunk.payloads))
+        ends = list(accumulate(len(p) + 1 for p in chunk.payloads))  # only runs that must be cut
         start = 0
-        while start < len(run):
-            batch = self._batch(route, now_s)
-            stop = self._stop(batch, ends, start)
+        while start < len(chunk):
+            batch = self._get_or_open(route, now_s)
+            stop = self._fitting_stop(batch, ends, start)
             if stop == start and batch.records:
                 self.seal(batch, FlushReason.BYTES)
                 shares.append((batch, 0))
                 continue
-            part = run.cut(start, max(stop, start + 1))
+            part = chunk.slice(start, max(stop, start + 1))
             size_bytes = ends[start + len(part) - 1] - (ends[start - 1] if start else 0)
-            self._put(batch, part, _text_of(part, batch)[1], size_bytes, now_s)
+            self._append(batch, part, _chunk_text(part, batch)[1], size_bytes, now_s)
             shares.append((batch, size_bytes))
             start += len(part)
         return shares
 
-    def _stop(self, batch: Batch, ends: list[int], start: int) -> int:
+    def _fitting_stop(self, batch: Batch, end_offsets: list[int], start: int) -> int:
         """Say up to which record a run that starts at `start` fits into `batch`."""
-        stop = len(ends)
+        stop = len(end_offsets)
         if self._limits.max_bytes is not None:
-            used = ends[start - 1] if start else 0
-            stop = bisect_right(ends, used + self._limits.max_bytes - batch.size_bytes)
+            used = end_offsets[start - 1] if start else 0
+            stop = bisect_right(end_offsets, used + self._limits.max_bytes - batch.size_bytes)
         if self._limits.max_records is not None:
             stop = min(stop, start + self._limits.max_records - batch.records)
         return stop
 
-    def _put(
+    def _append(
         self,
         batch: Batch,
-        run: Run,
+        chunk: Chunk,
         texts: Iterable[bytes | memoryview],
         size_bytes: int,
         now_s: float,
     ) -> None:
-        batch.add(run, texts, size_bytes)
+        batch.add(chunk, texts, size_bytes)
         reason = flush_reason(batch, self._limits, now_s)
         if reason is not None:
             self.seal(batch, reason)
 
-    def _batch(self, route: Route, now_s: float) -> Batch:
+    def _get_or_open(self, route: Route, now_s: float) -> Batch:
         batch = self._open.get(route)
         if batch is None:
             batch = self._open[route] = Batch(route, now_s, self._limits.due_s(now_s))
@@ -201,7 +201,7 @@ class OpenBatches:
     def seal(self, batch: Batch, reason: FlushReason) -> None:
         """Take `batch` off the open ones; it gets no more records."""
         del self._open[batch.route]
-        batch.sealed = reason
+        batch.seal_reason = reason
 
     def next_due_s(self) -> float:
         """Say when the next batch must leave; infinity if none must. The oldest is the first."""
@@ -228,15 +228,15 @@ class OpenBatches:
         return batches
 
 
-def _text_of(run: Run, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
+def _chunk_text(chunk: Chunk, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
     """Give the size of a run's text, and the text, as it comes after what the batch has.
 
     An event's records are all held anyway until its end, so their text is made only as it is
     encoded. A program's are joined at once: a text takes less memory than its records.
     """
-    if run.origin.is_event and run.text is None and len(run):
-        return text_of(run, batch.size_bytes)
-    texts = lines(run)
+    if chunk.origin.is_event and chunk.text is None and len(chunk):
+        return iter_text(chunk, batch.size_bytes)
+    texts = join_lines(chunk)
     return sum(map(len, texts)), texts
 
 

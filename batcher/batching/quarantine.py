@@ -11,20 +11,20 @@ import orjson
 from msgspec.structs import replace
 
 from batcher.records.bad_record import BadRecord
-from batcher.records.chunk import Run
+from batcher.records.chunk import Chunk
 
-CUT = "only its start is kept here"
+TRUNCATED_NOTE = "only its start is kept here"
 """What the `detail` ends with where the payload was too long to be held at all."""
 
 
-def quarantine_run(bad: Sequence[BadRecord]) -> Run:
+def quarantine_chunk(bad: Sequence[BadRecord]) -> Chunk:
     """Make the run of lines that stands in a quarantine object; `bad` shares one origin."""
-    numbers = [number for record in bad for number in record.run.sequence_numbers or ()]
+    numbers = [number for record in bad for number in record.chunk.sequence_numbers or ()]
     return replace(
-        bad[0].run,
+        bad[0].chunk,
         payloads=[quarantine_line(record) for record in bad],
         positions=[record.position for record in bad],
-        arrivals_s=[record.run.arrivals_s[0] for record in bad],
+        arrivals_s=[record.chunk.arrivals_s[0] for record in bad],
         sequence_numbers=numbers or None,
         envelopes=None,
     )
@@ -32,7 +32,7 @@ def quarantine_run(bad: Sequence[BadRecord]) -> Run:
 
 def quarantine_line(bad: BadRecord) -> bytes:
     """Write one bad record as JSON; a payload that is no UTF-8 goes into `payload_b64`."""
-    run = bad.run
+    run = bad.chunk
     payload = run.payloads[0]
     raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
     line: dict[str, object] = {

@@ -18,10 +18,10 @@ import orjson
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.bad_record import BadRecord, BadRecordReason
 
 if TYPE_CHECKING:
-    from batcher.records.chunk import Run
+    from batcher.records.chunk import Chunk
 
 MAX_DEPTH = 1024  # what orjson reads; deeper values stop most readers
 
@@ -44,7 +44,7 @@ KPL_HINT = (
 )
 
 
-OF_OUTPUT = "what the transform gave: "
+TRANSFORM_OUTPUT_PREFIX = "what the transform gave: "
 """What the `detail` starts with where it speaks of a transform's output, not of the payload."""
 
 
@@ -53,10 +53,10 @@ _NEWLINE, _CARRIAGE_RETURN = 0x0A, 0x0D
 
 # Reads a value without building it: 0.7 µs a record of 1 KiB, where orjson.loads takes 2.9 µs. It
 # takes str and bytes, lets invalid UTF-8 pass in bytes, and goes as deep as Python's stack does.
-_skipping = msgspec.json.Decoder(msgspec.Raw)
+_skip_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 
-_skip, _skip_lines = _skipping.decode, _skipping.decode_lines
+_skip, _skip_lines = _skip_decoder.decode, _skip_decoder.decode_lines
 
 
 _NUMBER = rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])"
@@ -65,16 +65,16 @@ _NUMBER = rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s]
 Transform = Callable[[bytes], bytes | str | dict[str, Any] | None]
 
 
-class Checked(Struct, frozen=True):
+class Validated(Struct, frozen=True):
     """What checking found: together, every record of the run, once."""
 
-    good: Run
+    good: Chunk
     bad: Sequence[BadRecord]
-    left_out: Run | None = None
+    filtered: Chunk | None = None
     """Records that the user's transform left out, by giving None."""
 
 
-def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
+def validate(chunk: Chunk, *, is_json: bool, max_bytes: int) -> Validated:
     """Divide a run into good records, in their order, and bad ones.
 
     Args:
@@ -83,39 +83,43 @@ def check(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
         max_bytes: the most bytes that a record may have, its newline included.
     """
     all_good = _is_json if is_json else _is_encodable
-    if _is_small(run, max_bytes) and not _has_line_end(run, is_json=is_json) and all_good(run):
-        return Checked(run, ())
-    return _check_each(run, is_json=is_json, max_bytes=max_bytes)
+    if (
+        _is_small(chunk, max_bytes)
+        and not _has_line_end(chunk, is_json=is_json)
+        and all_good(chunk)
+    ):
+        return Validated(chunk, ())
+    return _validate_each(chunk, is_json=is_json, max_bytes=max_bytes)
 
 
-def _is_small(run: Run, max_bytes: int) -> bool:
+def _is_small(chunk: Chunk, max_bytes: int) -> bool:
     """Say whether no record can be larger than allowed; a character has 4 bytes at most."""
-    widest = 4 if run.is_str else 1
-    if widest * run.characters + len(run) <= max_bytes:
+    widest = 4 if chunk.is_str else 1
+    if widest * chunk.total_length + len(chunk) <= max_bytes:
         return True
-    return widest * max(run.lengths, default=0) < max_bytes
+    return widest * max(chunk.lengths, default=0) < max_bytes
 
 
-def _has_line_end(run: Run, *, is_json: bool) -> bool:
+def _has_line_end(chunk: Chunk, *, is_json: bool) -> bool:
     """Say whether a payload holds a newline, or, as JSON may between tokens, a carriage return."""
-    if run.text is not None:
-        return is_json and b"\r" in run.text  # it was cut at newlines
-    newline: Any = "\n" if run.is_str else _NEWLINE
-    if any(map(contains, run.payloads, repeat(newline))):
+    if chunk.text is not None:
+        return is_json and b"\r" in chunk.text  # it was cut at newlines
+    newline: Any = "\n" if chunk.is_str else _NEWLINE
+    if any(map(contains, chunk.payloads, repeat(newline))):
         return True
-    carriage_return: Any = "\r" if run.is_str else _CARRIAGE_RETURN
-    return is_json and any(map(contains, run.payloads, repeat(carriage_return)))
+    carriage_return: Any = "\r" if chunk.is_str else _CARRIAGE_RETURN
+    return is_json and any(map(contains, chunk.payloads, repeat(carriage_return)))
 
 
-def _is_json(run: Run) -> bool:
+def _is_json(chunk: Chunk) -> bool:
     """Say whether every payload is one JSON value; one call over the run."""
-    if run.text is not None and _is_json_text(run.text, len(run)):
+    if chunk.text is not None and _is_json_text(chunk.text, len(chunk)):
         return True
     try:
-        deque(map(_skip, run.payloads), 0)
+        deque(map(_skip, chunk.payloads), 0)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return False
-    return _is_utf8(run) and not _has_deep(run)
+    return _is_utf8(chunk) and not _may_have_deep_value(chunk)
 
 
 def _is_json_text(text: bytes, lines: int) -> bool:
@@ -136,11 +140,11 @@ def _is_json_text(text: bytes, lines: int) -> bool:
     return text.isascii() or _is_decodable(text)
 
 
-def _is_utf8(run: Run) -> bool:
+def _is_utf8(chunk: Chunk) -> bool:
     """Say whether payloads of bytes are UTF-8; those of `str` have been encoded before."""
-    if run.is_str:
+    if chunk.is_str:
         return True
-    texts = [run.text] if run.text is not None else cast("Sequence[bytes]", run.payloads)
+    texts = [chunk.text] if chunk.text is not None else cast("Sequence[bytes]", chunk.payloads)
     return all(map(bytes.isascii, texts)) or _is_decodable(b"\n".join(texts))
 
 
@@ -152,21 +156,21 @@ def _is_decodable(text: bytes) -> bool:
     return True
 
 
-def _is_encodable(run: Run) -> bool:
+def _is_encodable(chunk: Chunk) -> bool:
     """Say whether payloads of `str` have a form in UTF-8; bytes may be anything."""
-    if not run.is_str:
+    if not chunk.is_str:
         return True
     try:
-        deque(map(str.encode, cast("Sequence[str]", run.payloads)), 0)
+        deque(map(str.encode, cast("Sequence[str]", chunk.payloads)), 0)
     except UnicodeEncodeError:
         return False
     return True
 
 
-def _has_deep(run: Run) -> bool:
+def _may_have_deep_value(chunk: Chunk) -> bool:
     """Say whether a value could be too deep: only long ones are looked at by themselves."""
-    longest = max(run.lengths, default=0)
-    return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, run.payloads))
+    longest = max(chunk.lengths, default=0)
+    return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, chunk.payloads))
 
 
 def _may_be_deep(payload: bytes | str) -> bool:
@@ -179,50 +183,50 @@ def _may_be_deep(payload: bytes | str) -> bool:
     return brackets > MAX_DEPTH
 
 
-def _check_each(run: Run, *, is_json: bool, max_bytes: int) -> Checked:
+def _validate_each(chunk: Chunk, *, is_json: bool, max_bytes: int) -> Validated:
     """Divide a run that has something unusual in it, record by record."""
-    judge = _judge_json if is_json else _judge_line
+    judge = _validate_json if is_json else _validate_line
     payloads: list[bytes] = []
     kept: list[int] = []
     bad: list[BadRecord] = []
-    for index, payload in enumerate(cast("Sequence[bytes | str]", run.payloads)):
+    for index, payload in enumerate(cast("Sequence[bytes | str]", chunk.payloads)):
         try:
             raw = payload.encode() if isinstance(payload, str) else payload
         except UnicodeEncodeError as error:
             detail = f"the text has a lone surrogate at character {error.start}"
-            bad.append(BadRecord(run.take([index]), Reason.NOT_UTF8, detail))
+            bad.append(BadRecord(chunk.take([index]), BadRecordReason.NOT_UTF8, detail))
             continue
         outcome = judge(raw)
         if isinstance(outcome, bytes) and len(outcome) >= max_bytes:
             detail = f"{len(outcome) + 1} bytes with its newline; at most {max_bytes} are allowed"
-            outcome = (Reason.TOO_LARGE, detail)
+            outcome = (BadRecordReason.TOO_LARGE, detail)
         if isinstance(outcome, bytes):
             payloads.append(outcome)
             kept.append(index)
         else:
-            bad.append(BadRecord(run.take([index]), *outcome))
-    good = run if len(kept) == len(run) else run.take(kept)
-    return Checked(replace(good, payloads=payloads), bad)
+            bad.append(BadRecord(chunk.take([index]), *outcome))
+    good = chunk if len(kept) == len(chunk) else chunk.take(kept)
+    return Validated(replace(good, payloads=payloads), bad)
 
 
-def _judge_json(raw: bytes) -> bytes | tuple[Reason, str]:
+def _validate_json(raw: bytes) -> bytes | tuple[BadRecordReason, str]:
     """Give the payload as one line of JSON, or why it is none."""
     if not raw or raw.isspace():
-        return Reason.EMPTY, "the payload is empty; one JSON value was expected"
+        return BadRecordReason.EMPTY, "the payload is empty; one JSON value was expected"
     try:
         _skip(raw)
         raw.decode()
     except RecursionError:
-        return _too_deep(raw) or _compact(raw)
+        return _find_json_fault(raw) or _compact(raw)
     except UnicodeDecodeError as error:
         detail = f"byte {raw[error.start]:#04x} at {error.start} is not UTF-8"
-        return _known_binary(raw) or (Reason.NOT_UTF8, detail)
+        return _detect_packed(raw) or (BadRecordReason.NOT_UTF8, detail)
     except msgspec.DecodeError as error:
-        return _known_binary(raw) or (Reason.NOT_JSON, _why_not_json(raw, error))
-    return (_may_be_deep(raw) and _too_deep(raw)) or _compact(raw)
+        return _detect_packed(raw) or (BadRecordReason.NOT_JSON, _describe_json_error(raw, error))
+    return (_may_be_deep(raw) and _find_json_fault(raw)) or _compact(raw)
 
 
-def _too_deep(raw: bytes) -> tuple[Reason, str] | None:
+def _find_json_fault(raw: bytes) -> tuple[BadRecordReason, str] | None:
     """Say what is wrong with a value that could be too deep, by the one that reads 1,024."""
     try:
         try:
@@ -233,8 +237,8 @@ def _too_deep(raw: bytes) -> tuple[Reason, str] | None:
             orjson.loads(re.sub(_NUMBER, b"0", raw))  # 1e999 is JSON; only orjson cannot hold it
     except orjson.JSONDecodeError as error:
         if "depth" in str(error):
-            return Reason.TOO_DEEP, f"nested deeper than {MAX_DEPTH}"
-        return Reason.NOT_JSON, f"not one JSON value: {error}"
+            return BadRecordReason.TOO_DEEP, f"nested deeper than {MAX_DEPTH}"
+        return BadRecordReason.NOT_JSON, f"not one JSON value: {error}"
     return None
 
 
@@ -254,7 +258,7 @@ def _compact(raw: bytes) -> bytes:
         return stripped.translate(None, b"\r\n")
 
 
-def _why_not_json(raw: bytes, error: Exception) -> str:
+def _describe_json_error(raw: bytes, error: Exception) -> str:
     try:
         orjson.loads(raw)
     except orjson.JSONDecodeError as clearer:
@@ -262,18 +266,18 @@ def _why_not_json(raw: bytes, error: Exception) -> str:
     return f"not one JSON value: {error}"
 
 
-def _judge_line(raw: bytes) -> bytes | tuple[Reason, str]:
+def _validate_line(raw: bytes) -> bytes | tuple[BadRecordReason, str]:
     """Give the payload as it is, or why it cannot be a line."""
     if _NEWLINE in raw:
         detail = "a line cannot hold a newline; use format=ndjson for JSON with newlines"
-        return _known_binary(raw) or (Reason.NEWLINE, detail)
+        return _detect_packed(raw) or (BadRecordReason.NEWLINE, detail)
     return raw
 
 
-def _known_binary(raw: bytes) -> tuple[Reason, str] | None:
+def _detect_packed(raw: bytes) -> tuple[BadRecordReason, str] | None:
     """Recognize payloads that a producer packed; the hint says what to do."""
     if raw.startswith(_GZIP_MAGIC):
-        return Reason.GZIP, GZIP_HINT
+        return BadRecordReason.GZIP, GZIP_HINT
     if raw.startswith(_KPL_MAGIC):
-        return Reason.KPL_AGGREGATED, KPL_HINT
+        return BadRecordReason.KPL_AGGREGATED, KPL_HINT
     return None

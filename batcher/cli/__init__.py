@@ -11,9 +11,14 @@ from signal import SIGINT
 from typing import NoReturn
 
 from batcher import __version__
-from batcher.cli.output import NOT_DURABLE, WRONG_USAGE, say, warnings_said
-from batcher.cli.signals import SIGNALLED, STOPPED, ending_at_once, never_dropped
-from batcher.cli.stdio import with_streams
+from batcher.cli.output import NOT_DURABLE, WRONG_USAGE, echo, echo_warnings
+from batcher.cli.signals import (
+    SIGNAL_EXIT_BASE,
+    STOPPED_MESSAGE,
+    exit_on_interrupt,
+    reraise_lost_interrupts,
+)
+from batcher.cli.stdio import run_with_stdio
 from batcher.errors import BatcherError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
@@ -22,19 +27,19 @@ COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "d
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code."""
     try:
-        with ending_at_once():
+        with exit_on_interrupt():
             arguments = _parser(given := sys.argv[1:] if argv is None else argv).parse_args(given)
-        with warnings_said(), never_dropped():
+        with echo_warnings(), reraise_lost_interrupts():
             return int(arguments.run(arguments))
     except SettingsError as error:
-        say("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))
+        echo("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))
         return WRONG_USAGE
     except BatcherError as error:
-        say(str(error))
+        echo(str(error))
         return NOT_DURABLE
     except KeyboardInterrupt:  # where a command has no answer of its own
-        say(STOPPED)
-        return SIGNALLED + SIGINT
+        echo(STOPPED_MESSAGE)
+        return SIGNAL_EXIT_BASE + SIGINT
 
 
 def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
@@ -60,7 +65,7 @@ def script() -> NoReturn:
     meanwhile aborts, now and then, after all is done. So nothing is taken down then.
     Source: https://github.com/PyO3/pyo3-async-runtimes/issues/40; 6 of 100 runs here.
     """
-    code = with_streams(main)
+    code = run_with_stdio(main)
     if "obstore" in sys.modules:
         os._exit(code)
     sys.exit(code)

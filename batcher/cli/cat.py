@@ -7,8 +7,14 @@ import asyncio
 import os
 import sys
 
-from batcher.cli.options import Faults, Told, add_choice, chosen, settings_from
-from batcher.cli.output import DONE, NOT_WHOLE
+from batcher.cli.options import (
+    FaultCollector,
+    FindingPrinter,
+    add_selection_options,
+    selection_from,
+    settings_from,
+)
+from batcher.cli.output import DONE, INCOMPLETE
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.read_objects import ReadObject, ReadObjects
 from batcher.reading.selection import Selection
@@ -32,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Ctrl-C, 141 nobody reads any more. Needs s3:ListBucket on the bucket, and s3:GetObject "
         "on the root.",
     )
-    add_choice(parser)
+    add_selection_options(parser)
     parser.add_argument(
         "--ordered",
         action="store_true",
@@ -51,18 +57,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    faults = Faults()
+    faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
-        selection = chosen(arguments)
+        selection = selection_from(arguments)
     with faults:
-        output = _Output(_limit(arguments.limit))
-    faults.tell()
-    return asyncio.run(_write(arguments, settings, selection, output))
+        output = _LimitedOutput(_parse_limit(arguments.limit))
+    faults.raise_if_any()
+    return asyncio.run(_write_records(arguments, settings, selection, output))
 
 
-def _limit(text: str | None) -> int | None:
+def _parse_limit(text: str | None) -> int | None:
     """Read a number of records.
 
     Raises:
@@ -76,55 +82,55 @@ def _limit(text: str | None) -> int | None:
     return int(text)
 
 
-class _Output:
+class _LimitedOutput:
     """Standard output, and how many records it still takes."""
 
     def __init__(self, limit: int | None) -> None:
-        self._left = limit
+        self._remaining = limit
 
     @property
     def is_full(self) -> bool:
-        return self._left is not None and self._left <= 0
+        return self._remaining is not None and self._remaining <= 0
 
     def write(self, text: bytes) -> None:
         """Write whole lines, up to the limit."""
-        if self._left is not None:
-            if (records := text.count(b"\n")) > self._left:
-                text = b"".join(b"%b\n" % line for line in text.split(b"\n", self._left)[:-1])
-            self._left -= records
+        if self._remaining is not None:
+            if (records := text.count(b"\n")) > self._remaining:
+                text = b"".join(b"%b\n" % line for line in text.split(b"\n", self._remaining)[:-1])
+            self._remaining -= records
         rest = memoryview(text)
         while rest:  # with PYTHONUNBUFFERED a signal can end a write before its end
             rest = rest[sys.stdout.buffer.write(rest) :]
 
 
-async def _write(
-    arguments: argparse.Namespace, settings: Settings, selection: Selection, output: _Output
+async def _write_records(
+    arguments: argparse.Namespace, settings: Settings, selection: Selection, output: _LimitedOutput
 ) -> int:
-    told = Told()
+    told = FindingPrinter()
     count = 0
     reading = ReadObjects(
         open_reader(settings),
         settings,
         selection,
-        is_ordered=arguments.ordered,
-        with_covered=arguments.all,
+        ordered=arguments.ordered,
+        covered=arguments.all,
         max_line_bytes=settings.max_bytes,
-        on_finding=told.find,
+        on_finding=told.print_finding,
     )
     async with reading as objects:
         async for found in objects:
             count += 1
             try:
-                await _copy(found, output)
+                await _copy_object(found, output)
             except BatcherError as error:
-                told.fail(error)
+                told.print_error(error)
             if output.is_full:
                 break
-    told.end(arguments.place, count)
-    return DONE if told.is_whole else NOT_WHOLE
+    told.print_summary(arguments.place, count)
+    return DONE if told.is_complete else INCOMPLETE
 
 
-async def _copy(found: ReadObject, output: _Output) -> None:
+async def _copy_object(found: ReadObject, output: _LimitedOutput) -> None:
     async for text in found.texts():
         output.write(text)
         if output.is_full:

@@ -12,38 +12,45 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from batcher.cli.options import add_settings, flags_of, given_by
-from batcher.cli.output import DONE, FOUND, say
-from batcher.cli.signals import SIGNALLED
+from batcher.cli.options import add_setting_options, explicit_settings, settings_from_options
+from batcher.cli.output import DONE, PROBLEMS_FOUND, echo
+from batcher.cli.signals import SIGNAL_EXIT_BASE
 from batcher.errors import SettingsError
-from batcher.reading.sanitize import printable
-from batcher.settings import PREFIX, Settings
-from batcher.stores.location import show_place
-from batcher.tools.check.findings import Finding, Mark, Report, not_checked, ok, warning
-from batcher.tools.check.function import faults_of
+from batcher.reading.sanitize import sanitize_line
+from batcher.settings import ENV_PREFIX, Settings
+from batcher.stores.location import format_url
+from batcher.tools.check.findings import (
+    CheckReport,
+    CheckResult,
+    CheckStatus,
+    not_checked,
+    ok,
+    warning,
+)
+from batcher.tools.check.function import settings_faults
 
 if TYPE_CHECKING:
-    from batcher.tools.check.aws import Aws
-    from batcher.tools.check.deployment import Looked
+    from batcher.tools.check.aws import AwsClient
+    from batcher.tools.check.deployment import Deployment
 
-_WIDTH = max(map(len, Mark))
+_STATUS_WIDTH = max(map(len, CheckStatus))
 
 
 _STYLES = {
-    Mark.OK: "green",
-    Mark.WARNING: "yellow",
-    Mark.ERROR: "bold red",
-    Mark.NOT_CHECKED: "dim",
+    CheckStatus.OK: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.ERROR: "bold red",
+    CheckStatus.NOT_CHECKED: "dim",
 }
 
 
-_STAND_IN = {f"{PREFIX}BUCKET": "stand-in"}
+_PLACEHOLDER_BUCKET = {f"{ENV_PREFIX}BUCKET": "stand-in"}
 
 
 _NO_FUNCTION = "partial_response is on: give --function to see that its mapping allows that"
 
 
-_NO_PLACE = "the destination is not known: correct the settings, or give DESTINATION"
+_NO_DESTINATION = "the destination is not known: correct the settings, or give DESTINATION"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,7 +91,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--no-write", action="store_true", help="look only: leave the dry write out"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_settings(parser)
+    add_setting_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -94,137 +101,140 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: what was given here is wrong; what a function is given is a finding.
     """
-    report = Report()
+    report = CheckReport()
     place = arguments.destination
-    given = given_by(arguments, place) if place else flags_of(arguments)
-    command = _Check(arguments, given, report)
+    given = explicit_settings(arguments, place) if place else settings_from_options(arguments)
+    command = _CheckCommand(arguments, given, report)
     try:
         with asyncio.Runner() as runner:
             runner.run(command.run())
     except KeyboardInterrupt:
-        say("stopped: not everything was checked")
-        return SIGNALLED + SIGINT
+        echo("stopped: not everything was checked")
+        return SIGNAL_EXIT_BASE + SIGINT
     if arguments.json:
-        print(orjson.dumps(report.as_dict(command.place)).decode())  # noqa: T201  # what it is for
+        print(orjson.dumps(report.as_dict(command.location)).decode())  # noqa: T201  # what it is for
     else:
-        show(report, command.place)
-    return DONE if report.is_fine else FOUND
+        print_report(report, command.location)
+    return DONE if report.has_no_error else PROBLEMS_FOUND
 
 
-class _Check:
+class _CheckCommand:
     """One run of the command."""
 
     def __init__(
-        self, arguments: argparse.Namespace, given: Mapping[str, object], report: Report
+        self, arguments: argparse.Namespace, given: Mapping[str, object], report: CheckReport
     ) -> None:
         self._arguments = arguments
-        self._given = given
+        self._explicit = given
         self._report = report
-        self.place = ""
+        self.location = ""
         """Where objects go; empty where nobody knows."""
 
     async def run(self) -> None:
         """Look at everything, and fill in the report."""
         if not (self._arguments.function or self._arguments.mapping):
-            settings = Settings.from_env(os.environ, **self._given)
+            settings = Settings.from_env(os.environ, **self._explicit)
             if settings.bucket.startswith("file:"):
-                await self._folder(settings)
+                await self._check_folder(settings)
                 return
-            from batcher.tools.check.aws import Aws  # noqa: PLC0415  # half a second to import
+            from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # half a second to import
 
             self._report.add([ok("settings", "they fit together")])
             if settings.partial_response:
                 self._report.add([not_checked("mapping.responses", _NO_FUNCTION)])
-            async with Aws() as aws:
-                await self._bucket(aws, settings)
+            async with AwsClient() as aws:
+                await self._check_bucket(aws, settings)
             return
-        from batcher.tools.check.aws import Aws  # noqa: PLC0415  # as above
+        from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # as above
 
-        async with Aws(_region_of(self._arguments.function)) as aws:
-            await self._function(aws)
+        async with AwsClient(_arn_region(self._arguments.function)) as aws:
+            await self._check_function(aws)
 
-    async def _function(self, aws: Aws) -> None:
+    async def _check_function(self, aws: AwsClient) -> None:
         """Look at function and mappings, and at the bucket that the function writes to."""
-        from batcher.tools.check.deployment import judge, read_function  # noqa: PLC0415  # lazy
+        from batcher.tools.check.deployment import check_deployment, read_deployment  # noqa: PLC0415  # lazy
 
-        looked = await read_function(aws, self._arguments.function, self._arguments.mapping)
-        self._report.add(looked.findings)
+        looked = await read_deployment(aws, self._arguments.function, self._arguments.mapping)
+        self._report.add(looked.results)
         environ = dict(os.environ) if looked.environ is None else looked.environ
         try:
-            settings = Settings.from_env(environ, **self._given)
+            settings = Settings.from_env(environ, **self._explicit)
         except SettingsError as error:
-            known = faults_of(environ)
+            known = settings_faults(environ)
             if faults := [fault for fault in error.faults if fault not in known]:
                 raise SettingsError(faults) from None  # what was given here
-            settings = Settings.from_env({**environ, **_STAND_IN}, **self._given)
-            self._report.add(await judge(aws, looked, settings))
-            self._report.add([not_checked("bucket", _NO_PLACE)])
+            settings = Settings.from_env({**environ, **_PLACEHOLDER_BUCKET}, **self._explicit)
+            self._report.add(await check_deployment(aws, looked, settings))
+            self._report.add([not_checked("bucket", _NO_DESTINATION)])
             return
-        self._tell_of_other_place(looked, settings)
-        self._report.add(await judge(aws, looked, settings))
+        self._warn_of_other_destination(looked, settings)
+        self._report.add(await check_deployment(aws, looked, settings))
         if settings.bucket.startswith("file:"):
-            await self._folder(settings)
+            await self._check_folder(settings)
         else:
-            await self._bucket(aws, settings)
+            await self._check_bucket(aws, settings)
 
-    def _tell_of_other_place(self, looked: Looked, settings: Settings) -> None:
+    def _warn_of_other_destination(self, deployment: Deployment, settings: Settings) -> None:
         """Warn where what is looked at is not what the function writes to."""
-        if looked.environ is None or not self._arguments.destination:
+        if deployment.environ is None or not self._arguments.destination:
             return
-        own = (looked.environ.get(f"{PREFIX}BUCKET", ""), looked.environ.get(f"{PREFIX}ROOT", ""))
+        own = (
+            deployment.environ.get(f"{ENV_PREFIX}BUCKET", ""),
+            deployment.environ.get(f"{ENV_PREFIX}ROOT", ""),
+        )
         if own != (settings.bucket, settings.root):
-            found = f"the function writes to {show_place(*own)}"
-            do = f"what is looked at here is {_place_of(settings)}"
+            found = f"the function writes to {format_url(*own)}"
+            do = f"what is looked at here is {_format_destination(settings)}"
             self._report.add([warning("settings.destination", found, do)])
 
-    async def _bucket(self, aws: Aws, settings: Settings) -> None:
-        from batcher.tools.check.destination import look_at_bucket, look_at_caller, write_to  # noqa: PLC0415
+    async def _check_bucket(self, aws: AwsClient, settings: Settings) -> None:
+        from batcher.tools.check.destination import check_bucket, check_caller, probe_destination  # noqa: PLC0415
 
-        self.place = _place_of(settings)
-        findings, may_write = await look_at_bucket(aws, settings)
+        self.location = _format_destination(settings)
+        findings, may_write = await check_bucket(aws, settings)
         self._report.add(findings)
-        self._report.add(await look_at_caller(aws))
+        self._report.add(await check_caller(aws))
         if self._arguments.no_write:
             self._report.add([not_checked("write", "--no-write: nothing was written")])
         elif may_write:
-            self._report.add([finding async for finding in write_to(settings, aws)])
+            self._report.add([finding async for finding in probe_destination(settings, aws)])
 
-    async def _folder(self, settings: Settings) -> None:
-        from batcher.tools.check.destination import look_at_folder, write_to  # noqa: PLC0415  # lazy
+    async def _check_folder(self, settings: Settings) -> None:
+        from batcher.tools.check.destination import check_file_destination, probe_destination  # noqa: PLC0415  # lazy
 
-        self.place = settings.bucket
+        self.location = settings.bucket
         self._report.add([ok("settings", "they fit together")])
-        self._report.add(await look_at_folder(settings))
+        self._report.add(await check_file_destination(settings))
         if self._arguments.no_write:
             self._report.add([not_checked("write", "--no-write: nothing was written")])
         else:
-            self._report.add([finding async for finding in write_to(settings, None)])
+            self._report.add([finding async for finding in probe_destination(settings, None)])
 
 
-def _place_of(settings: Settings) -> str:
-    return show_place(settings.bucket, settings.root)
+def _format_destination(settings: Settings) -> str:
+    return format_url(settings.bucket, settings.root)
 
 
-def _region_of(function: str) -> str | None:
+def _arn_region(function: str) -> str | None:
     """Give the region that a function's ARN names, as arn:aws:lambda:REGION:… does."""
     region = function.split(":")[3:4] if function.startswith("arn:") else []
     return region[0] if region else None
 
 
-def show(report: Report, place: str) -> None:
+def print_report(report: CheckReport, location: str) -> None:
     """Print all findings, and their counts, to standard output."""
-    write = _coloured() or _plain
-    width = max((len(finding.check) for finding in report.findings), default=0)
-    for finding in report.findings:
+    write = _coloured_printer() or _print_plain
+    width = max((len(finding.check) for finding in report.results), default=0)
+    for finding in report.results:
         write(finding, width)
-    print(f"{printable(place)}: {report.summary()}" if place else report.summary())  # noqa: T201  # what a command line is for
+    print(f"{sanitize_line(location)}: {report.summary()}" if location else report.summary())  # noqa: T201  # what a command line is for
 
 
-def _plain(finding: Finding, width: int) -> None:
-    print(f"{finding.mark:<{_WIDTH}}  {finding.check:<{width}}  {finding.line()}")  # noqa: T201
+def _print_plain(finding: CheckResult, width: int) -> None:
+    print(f"{finding.status:<{_STATUS_WIDTH}}  {finding.check:<{width}}  {finding.as_line()}")  # noqa: T201
 
 
-def _coloured() -> Callable[[Finding, int], None] | None:
+def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
     """Give what prints in colours; None: no terminal, or no rich, which is an extra."""
     if not sys.stdout.isatty():
         return None
@@ -235,8 +245,8 @@ def _coloured() -> Callable[[Finding, int], None] | None:
         return None
     console = Console(soft_wrap=True, highlight=False)
 
-    def write(finding: Finding, width: int) -> None:
-        mark = (f"{finding.mark:<{_WIDTH}}", _STYLES[finding.mark])
-        console.print(Text.assemble(mark, f"  {finding.check:<{width}}  {finding.line()}"))
+    def write(finding: CheckResult, width: int) -> None:
+        mark = (f"{finding.status:<{_STATUS_WIDTH}}", _STYLES[finding.status])
+        console.print(Text.assemble(mark, f"  {finding.check:<{width}}  {finding.as_line()}"))
 
     return write

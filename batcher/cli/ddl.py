@@ -8,21 +8,21 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import date
 
-from batcher.cli.lines import InputError, Reader
-from batcher.cli.options import Faults, add_settings, settings_from
-from batcher.cli.output import DONE, say
+from batcher.cli.lines import InputError, LineReader
+from batcher.cli.options import FaultCollector, add_setting_options, settings_from
+from batcher.cli.output import DONE, echo
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from batcher.stores.file import folder_of
-from batcher.stores.location import join_place
+from batcher.stores.file import parse_folder_url
+from batcher.stores.location import join_location
 from batcher.tools.ddl.athena import athena_ddl
-from batcher.tools.ddl.columns import Column, columns_of, parse_columns
+from batcher.tools.ddl.columns import TableColumn, infer_columns, parse_columns
 from batcher.tools.ddl.duckdb import duckdb_view
 from batcher.tools.ddl.pyarrow import pyarrow_program
 from batcher.tools.ddl.spark import spark_program
-from batcher.tools.ddl.table import Answer, Table, Wanted, table_of
+from batcher.tools.ddl.table import EngineScript, TableDefinition, TableOptions, define_table
 
-ENGINES: dict[str, Callable[[Table], Answer]] = {
+ENGINES: dict[str, Callable[[TableDefinition], EngineScript]] = {
     "athena": athena_ddl,
     "duckdb": duckdb_view,
     "spark": spark_program,
@@ -30,7 +30,7 @@ ENGINES: dict[str, Callable[[Table], Answer]] = {
 }
 
 
-WRITTEN_WITH = ("fanout", "partition_by", "format", "compression")
+LAYOUT_SETTINGS = ("fanout", "partition_by", "format", "compression")
 """The settings that objects were written with, and that a reader must know."""
 
 
@@ -38,7 +38,7 @@ SAMPLE_LINES = 10_000
 """The most records that columns are inferred from."""
 
 
-LONGEST_LINE_BYTES = 64 * 1024**2
+MAX_LINE_BYTES = 64 * 1024**2
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -81,60 +81,60 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--since", metavar="DATE", help="the first day there is, as in 2025-01-31")
     # `--engine` is here the one that reads, so not all can be added
-    add_settings(parser, WRITTEN_WITH, "as they are where the objects are written")
+    add_setting_options(parser, LAYOUT_SETTINGS, "as they are where the objects are written")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    faults = Faults()
+    faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
-        fanouts = _fanouts(arguments.fanouts)
+        fanouts = _parse_fanouts(arguments.fanouts)
     with faults:
-        values = _values(arguments.values)
+        values = _parse_values(arguments.values)
     with faults:
-        since = _date(arguments.since)
+        since = _parse_date(arguments.since)
     with faults:
-        columns = _columns(arguments)
-    faults.tell()
+        columns = _read_columns(arguments)
+    faults.raise_if_any()
     name = arguments.table
-    wanted = Wanted(name=name, columns=columns, fanouts=fanouts, values=values, since=since)
-    table = table_of(settings, _place(settings), wanted)
+    wanted = TableOptions(name=name, columns=columns, fanouts=fanouts, values=values, since=since)
+    table = define_table(settings, _location(settings), wanted)
     answer = ENGINES[arguments.table_engine](table)
     print(answer.text, end="")  # noqa: T201  # what a command line is for
     for note in answer.notes:
-        say(f"note: {note}")
+        echo(f"note: {note}")
     return DONE
 
 
-def _place(settings: Settings) -> tuple[str, str]:
+def _location(settings: Settings) -> tuple[str, str]:
     """Give the scheme and the path of the root."""
     if settings.bucket.startswith("file:"):
-        return "file", str(folder_of(settings.bucket).absolute())
-    return "s3", join_place(settings.bucket, settings.root)
+        return "file", str(parse_folder_url(settings.bucket).absolute())
+    return "s3", join_location(settings.bucket, settings.root)
 
 
-def _columns(arguments: argparse.Namespace) -> Sequence[Column]:
+def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
     """Give the declared or the inferred columns."""
     if arguments.columns is not None:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
         return ()
-    columns = columns_of(asyncio.run(_first_lines(arguments.sample)))
+    columns = infer_columns(asyncio.run(_read_first_lines(arguments.sample)))
     if not columns:
         raise SettingsError([f"sample: {arguments.sample} starts with no JSON object"])
     return columns
 
 
-async def _first_lines(name: str) -> list[bytes]:
+async def _read_first_lines(name: str) -> list[bytes]:
     """Read the first lines of a file.
 
     Raises:
         SettingsError: it cannot be read.
     """
-    reader = Reader([name], LONGEST_LINE_BYTES, is_json=True)
+    reader = LineReader([name], MAX_LINE_BYTES, expect_json=True)
     lines: list[bytes] = []
     try:
         async for block in reader:
@@ -147,7 +147,7 @@ async def _first_lines(name: str) -> list[bytes]:
     return lines[:SAMPLE_LINES]
 
 
-def _fanouts(text: str | None) -> list[int]:
+def _parse_fanouts(text: str | None) -> list[int]:
     """Read `1,16`."""
     if text is None:
         return []
@@ -158,7 +158,7 @@ def _fanouts(text: str | None) -> list[int]:
         raise SettingsError([fault]) from None
 
 
-def _values(given: Sequence[str]) -> dict[str, list[str]]:
+def _parse_values(given: Sequence[str]) -> dict[str, list[str]]:
     """Read `customer=acme,globex`, any number of times."""
     values: dict[str, list[str]] = {}
     for text in given:
@@ -169,7 +169,7 @@ def _values(given: Sequence[str]) -> dict[str, list[str]]:
     return values
 
 
-def _date(text: str | None) -> date | None:
+def _parse_date(text: str | None) -> date | None:
     """Read a day."""
     try:
         return None if text is None else date.fromisoformat(text)

@@ -16,20 +16,25 @@ from types import FrameType
 from uuid import uuid4
 
 from batcher.cli.output import DONE, WRONG_USAGE
-from batcher.cli.signals import SIGNALLED, can_hear
+from batcher.cli.signals import SIGNAL_EXIT_BASE, can_handle_signals
 from batcher.errors import BatcherError
-from batcher.tools.demo.seaweedfs import HINT, EmbeddedS3, NotInstalledError, only_aws
+from batcher.tools.demo.seaweedfs import (
+    INSTALL_HINT,
+    EmbeddedS3,
+    NotInstalledError,
+    isolated_aws_environ,
+)
 
 BUCKET, ROOT = "batcher-demo", "webhooks"
 
 
-NOT_ACCOUNTED = 1
+RECORDS_UNACCOUNTED = 1
 
 
 EXTRAS = {"rich", "duckdb"}
 
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,25 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the demo; give its exit code."""
     stopped_by: list[signal.Signals] = []
     try:
-        with _stoppable(stopped_by), ExitStack() as exits:
+        with _interrupted_by_signals(stopped_by), ExitStack() as exits:
             try:
                 code = _run(arguments, exits)
             finally:
-                _only_noted(stopped_by)
+                _record_signals_only(stopped_by)
         if not stopped_by:
             return code
-        message, code = _stopped(stopped_by)
+        message, code = _stop_message(stopped_by)
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:
             raise
-        message, code = f"the demo needs the package {package}: {HINT}", WRONG_USAGE
+        message, code = f"the demo needs the package {package}: {INSTALL_HINT}", WRONG_USAGE
     except (NotInstalledError, _UsageError) as error:
         message, code = str(error), WRONG_USAGE
     except BatcherError as error:
-        message, code = str(error), NOT_ACCOUNTED
+        message, code = str(error), RECORDS_UNACCOUNTED
     except KeyboardInterrupt:
-        message, code = _stopped(stopped_by)
+        message, code = _stop_message(stopped_by)
     print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
     return code
 
@@ -91,7 +96,7 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
 
     from batcher.tools.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
     from batcher.tools.demo.run import SOURCES, run_source  # noqa: PLC0415
-    from batcher.tools.demo.show import introduce, show, working  # noqa: PLC0415
+    from batcher.tools.demo.show import print_introduction, print_outcomes, status_updates  # noqa: PLC0415
 
     console = Console()
     logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables tell it
@@ -99,25 +104,25 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     if not arguments.keep:
         exits.callback(shutil.rmtree, folder, ignore_errors=True)
     name, root = exits.enter_context(_destination(arguments))
-    introduce(console, name, root, arguments.s3)
+    print_introduction(console, name, root, arguments.s3)
     bucket = Bucket(name)
     exits.callback(bucket.close)
-    with working(Console(stderr=True)) as say:
+    with status_updates(Console(stderr=True)) as say:
         outcomes = [
             run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
             for source in SOURCES
         ]
-    is_whole = show(outcomes, console)
+    is_whole = print_outcomes(outcomes, console)
     if arguments.keep:
         console.print(f"What was read back is kept in {folder}", soft_wrap=True)
-    return DONE if is_whole else NOT_ACCOUNTED
+    return DONE if is_whole else RECORDS_UNACCOUNTED
 
 
 @contextmanager
 def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
     """Give a bucket and a root where nothing is, with the environment set to reach them."""
     if arguments.s3 is None:
-        with EmbeddedS3() as server, only_aws(server.environ):
+        with EmbeddedS3() as server, isolated_aws_environ(server.environ):
             name = arguments.bucket or BUCKET
             server.create_bucket(name)
             yield name, ROOT
@@ -129,7 +134,7 @@ def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
         msg = f"--s3 is an endpoint such as https://host, not {arguments.s3!r}"
         raise _UsageError(msg)
     own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    with only_aws(own | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
+    with isolated_aws_environ(own | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
         yield arguments.bucket, f"{ROOT}-{uuid4()}"
 
 
@@ -137,25 +142,25 @@ class _UsageError(BatcherError):
     """The command line cannot be meant."""
 
 
-def _stopped(by: list[signal.Signals]) -> tuple[str, int]:
+def _stop_message(by: list[signal.Signals]) -> tuple[str, int]:
     """Give what is said, and the exit code."""
     number = by[0] if by else signal.SIGINT
-    return f"stopped by {number.name}", SIGNALLED + number
+    return f"stopped by {number.name}", SIGNAL_EXIT_BASE + number
 
 
-def _only_noted(stopped_by: list[signal.Signals]) -> None:
+def _record_signals_only(stopped_by: list[signal.Signals]) -> None:
     """Let signals interrupt nothing any more: the server is stopped and files are removed.
 
     Args:
         stopped_by: the signal is appended.
     """
-    if can_hear():
-        for number in STOPPING:
+    if can_handle_signals():
+        for number in STOP_SIGNALS:
             signal.signal(number, lambda number, _: stopped_by.append(signal.Signals(number)))
 
 
 @contextmanager
-def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
+def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
     """Let signals that would end the process at once be as Ctrl-C is: a server is running.
 
     Ctrl-C is what the handler's event loop unwinds cleanly.
@@ -163,7 +168,7 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
     Args:
         stopped_by: the signal is appended.
     """
-    if not can_hear():
+    if not can_handle_signals():
         yield
         return
 
@@ -180,7 +185,7 @@ def _stoppable(stopped_by: list[signal.Signals]) -> Iterator[None]:
     # SIGINT is ignored in what a script has started with `&`, but SIGTERM needs it
     before = {
         number: signal.signal(number, interrupt if number == signal.SIGINT else stop)
-        for number in STOPPING
+        for number in STOP_SIGNALS
     }
     try:
         yield

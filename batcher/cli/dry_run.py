@@ -6,13 +6,13 @@ from dataclasses import fields
 from typing import TextIO
 
 from batcher.settings import Settings
-from batcher.stores.base import About, Stored
-from batcher.tools.formatting import show_size
+from batcher.stores.base import ObjectAttributes, ObjectInfo
+from batcher.tools.formatting import format_size
 
-SHOWN_KEYS = 10
+MAX_SHOWN_KEYS = 10
 
 
-class DryStore:
+class DryRunStore:
     """Notes what would be stored, and forgets the bodies."""
 
     def __init__(self) -> None:
@@ -23,40 +23,42 @@ class DryStore:
         self.size_bytes = 0
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Note one object; see `ObjectStore.put`."""
-        del replaces
-        return self.note(key, len(body), about)
+        del if_match
+        return self.count_object(key, len(body), attributes)
 
-    def note(self, key: str, size_bytes: int, about: About) -> Stored:
+    def count_object(self, key: str, size_bytes: int, attributes: ObjectAttributes) -> ObjectInfo:
         """Count one object."""
         self.objects += 1
         self.size_bytes += size_bytes
-        if len(self.keys) < SHOWN_KEYS:
-            self.keys.append(f"{key}  {show_size(size_bytes)}")
-        return Stored("dry", size_bytes, about.metadata)
+        if len(self.keys) < MAX_SHOWN_KEYS:
+            self.keys.append(f"{key}  {format_size(size_bytes)}")
+        return ObjectInfo("dry", size_bytes, attributes.metadata)
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Give None: nothing was stored."""
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> DryUpload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> DryRunUpload:
         """Open an upload that forgets its parts; see `ObjectStore.create_upload`."""
         del part_bytes
-        return DryUpload(self, key, about)
+        return DryRunUpload(self, key, attributes)
 
     async def aclose(self) -> None:
         """Do nothing."""
 
 
-class DryUpload:
+class DryRunUpload:
     """A multipart upload that forgets its parts."""
 
-    def __init__(self, store: DryStore, key: str, about: About) -> None:
+    def __init__(self, store: DryRunStore, key: str, attributes: ObjectAttributes) -> None:
         """Note `key` with `store` when it is complete."""
         self._store = store
         self._key = key
-        self._about = about
+        self._attributes = attributes
         self._size_bytes = 0
 
     async def put_part(self, number: int, body: bytes) -> None:
@@ -64,23 +66,23 @@ class DryUpload:
         del number
         self._size_bytes += len(body)
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Note the object; see `Upload.complete`."""
-        del replaces
-        return self._store.note(self._key, self._size_bytes, self._about)
+        del if_match
+        return self._store.count_object(self._key, self._size_bytes, self._attributes)
 
     async def abort(self) -> None:
         """Do nothing."""
 
 
-def show_plan(store: DryStore, settings: Settings, destination: str, file: TextIO) -> None:
+def print_dry_run(store: DryRunStore, settings: Settings, destination: str, file: TextIO) -> None:
     """Print to `file` the settings in force and the objects that would be there."""
     lines = ["settings in force:"]
     for spec in fields(settings):
         value = getattr(settings, spec.name)
         if value not in ("", None) and value != {}:
             lines.append(f"  {spec.name:<20} {value}")
-    size = show_size(store.size_bytes)
+    size = format_size(store.size_bytes)
     lines.append(f"{store.objects} objects, {size}, under {destination}, such as")
     lines += (f"  {key}" for key in store.keys)
     lines.append("nothing was written; the names, but not their form, will be others then")

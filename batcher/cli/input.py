@@ -15,11 +15,11 @@ from errno import EBADF
 from pathlib import Path
 from typing import IO, Any, cast
 
-UTF8_MARK = codecs.BOM_UTF8
+UTF8_BOM = codecs.BOM_UTF8
 """What Windows puts before a text; JSON has no place for it. Source: RFC 8259, 8.1."""
 
 
-_OTHERS = (
+_OTHER_FORMATS = (
     (b"\xfd7zX", "compressed by xz", "xz -dc"),
     (b"BZh", "compressed by bzip2", "bzip2 -dc"),
     (codecs.BOM_UTF16_LE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
@@ -34,18 +34,18 @@ STDIN = "-"
 STDIN_CLOSED = "standard input is closed"
 
 
-STEP_BYTES = 32 * 1024
+DECOMPRESSED_STEP_BYTES = 32 * 1024
 """Text that is decompressed at once: no more than this is lost of what stands before damage."""
 
 
-PIPE_BYTES = 1024**2
+PIPE_BUFFER_BYTES = 1024**2
 """What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
 
 
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
-_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_ZSTD_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 """What pzstd and seekable files start with: a frame to be skipped. Source: RFC 8878, 3.1.2."""
 
 
@@ -55,10 +55,10 @@ def open_input(name: str) -> IO[bytes]:
     Raises:
         OSError: it is not there, is a folder, or may not be read; standard input is closed.
     """
-    file = _opened(name)
+    file = _open_unbuffered(name)
     if sys.platform == "linux":
         with suppress(OSError):  # no pipe, or more than this user may have
-            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BUFFER_BYTES)
     return file
 
 
@@ -67,29 +67,29 @@ def is_stdin_closed() -> bool:
     return sys.stdin is None
 
 
-def decoded(raw: IO[bytes], count: Callable[[int], None]) -> IO[bytes]:
+def decompress(raw: IO[bytes], on_read: Callable[[int], None]) -> IO[bytes]:
     """Decompress by what the input starts with, whatever its name says.
 
     Args:
         raw: as `open_input` gives it; whoever opened it closes it.
         count: is told how many bytes are read of it, each time.
     """
-    counted = _Counted(raw, count)
+    counted = _CountingInput(raw, on_read)
     magic = counted.peek(len(ZSTD_MAGIC))
     file = cast("IO[bytes]", counted)
     if magic.startswith(GZIP_MAGIC):
         from isal import igzip  # noqa: PLC0415  # only where it is needed
 
         open_gzip: Any = igzip.IGzipFile  # it has no types
-        return cast("IO[bytes]", _UpToDamage(open_gzip(fileobj=file, mode="rb")))
-    if magic == ZSTD_MAGIC or _SKIPPED.fullmatch(magic):
+        return cast("IO[bytes]", _DecompressedInput(open_gzip(fileobj=file, mode="rb")))
+    if magic == ZSTD_MAGIC or _ZSTD_SKIPPABLE_FRAME.fullmatch(magic):
         from batcher.encoding.zstd import zstd  # noqa: PLC0415  # as above
 
-        return cast("IO[bytes]", _UpToDamage(zstd.ZstdFile(file, "rb")))
+        return cast("IO[bytes]", _DecompressedInput(zstd.ZstdFile(file, "rb")))
     return file
 
 
-def _opened(name: str) -> IO[bytes]:
+def _open_unbuffered(name: str) -> IO[bytes]:
     if name == STDIN:
         if is_stdin_closed():
             raise OSError(EBADF, STDIN_CLOSED)
@@ -98,19 +98,19 @@ def _opened(name: str) -> IO[bytes]:
     return Path(name).open("rb", buffering=0)
 
 
-class _Counted(io.RawIOBase):
+class _CountingInput(io.RawIOBase):
     """A raw input whose first bytes can be looked at, and whose bytes are counted."""
 
-    def __init__(self, raw: IO[bytes], count: Callable[[int], None]) -> None:
+    def __init__(self, raw: IO[bytes], on_read: Callable[[int], None]) -> None:
         self._raw = raw
-        self._count = count
-        self._peeked = b""
+        self._on_read = on_read
+        self._buffered = b""
 
     def peek(self, size: int) -> bytes:
         """Look at the first bytes."""
-        while len(self._peeked) < size and (more := self._raw.read(size - len(self._peeked))):
-            self._peeked += more
-        return self._peeked
+        while len(self._buffered) < size and (more := self._raw.read(size - len(self._buffered))):
+            self._buffered += more
+        return self._buffered
 
     def readable(self) -> bool:
         """Say that this can be read."""
@@ -118,28 +118,28 @@ class _Counted(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
         """Read what is there into `buffer`; 0 at the end."""
-        if self._peeked:
+        if self._buffered:
             data = self.read(len(buffer))
             buffer[: len(data)] = data
             return len(data)
         size_bytes: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
-        self._count(size_bytes)
+        self._on_read(size_bytes)
         return size_bytes
 
     def read(self, size: int = -1) -> bytes:
         """Read at most `size` bytes, in one request to the system; none at the end."""
-        data = self._peeked[:size] or self._raw.read(size)
-        self._peeked = self._peeked[len(data) :]
-        self._count(len(data))
+        data = self._buffered[:size] or self._raw.read(size)
+        self._buffered = self._buffered[len(data) :]
+        self._on_read(len(data))
         return data
 
 
-class _UpToDamage(io.RawIOBase):
+class _DecompressedInput(io.RawIOBase):
     """A file that is decompressed; what stands before damage is given before it is raised."""
 
     def __init__(self, file: Any) -> None:  # noqa: ANN401  # isal's has no types
         self._file = file
-        self._damage: Exception | None = None
+        self._pending_error: Exception | None = None
 
     def readable(self) -> bool:
         """Say that this can be read."""
@@ -147,28 +147,28 @@ class _UpToDamage(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Give at most `size` bytes; none at the end."""
-        if self._damage is not None:
-            raise self._damage
+        if self._pending_error is not None:
+            raise self._pending_error
         pieces: list[bytes] = []
         try:
-            while size > 0 and (piece := self._file.read1(min(size, STEP_BYTES))):
+            while size > 0 and (piece := self._file.read1(min(size, DECOMPRESSED_STEP_BYTES))):
                 pieces.append(piece)
                 size -= len(piece)
         except Exception as error:
             if not pieces:
                 raise
-            self._damage = error
+            self._pending_error = error
         return b"".join(pieces)
 
 
-def why_no_json(start: bytes, name: str) -> str | None:
+def not_json_reason(start: bytes, name: str) -> str | None:
     """Say what an input is that is no JSON line by line, and what to do; None: it may be JSON.
 
     Args:
         start: its first four bytes, decompressed, or all if it has fewer.
         name: the input's.
     """
-    for magic, what, command in _OTHERS:
+    for magic, what, command in _OTHER_FORMATS:
         if start.startswith(magic):
             do = f"{command} {shlex.quote(name)} | batcher write - …"
             return f"{name}: cannot be read, for it is {what}: convert it first, as in {do}"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from batcher.cli.input import UTF8_MARK, decoded, open_input, why_no_json
+from batcher.cli.input import UTF8_BOM, decompress, not_json_reason, open_input
 from batcher.errors import BatcherError
 
 BLOCK_BYTES = 2 * 1024**2
@@ -18,18 +18,18 @@ BLOCK_LINES = 8_192
 """The most lines of a block: as objects, short ones take a hundred times the bytes they have."""
 
 
-AHEAD_BYTES = 2 * BLOCK_BYTES
+READ_AHEAD_BYTES = 2 * BLOCK_BYTES
 """Text that is read ahead; a line that is longer is read ahead alone."""
 
 
 SAMPLE_BYTES = 4096
 
 
-SHORT_BYTES = 64
+SHORT_LINE_BYTES = 64
 """Lines that are shorter, in the mean, are counted faster byte by byte."""
 
 
-KEPT_BYTES = 64 * 1024
+KEPT_LINE_BYTES = 64 * 1024
 """What is kept of a line that is too long to be held."""
 
 
@@ -38,7 +38,7 @@ class InputError(BatcherError):
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class LineBlock:
     """Consecutive lines of one input."""
 
     name: str
@@ -48,15 +48,15 @@ class Block:
     lines: int
     text: bytes
     """The lines, each with its newline."""
-    cut_bytes: int = 0
+    oversized_line_bytes: int = 0
     """Of one line that is too long to be held: its whole size; `text` is its start."""
 
 
-class Reader:
+class LineReader:
     """Reads inputs one after another, a few blocks ahead of who iterates over it."""
 
     def __init__(
-        self, inputs: Sequence[str], max_line_bytes: int, *, is_json: bool = False
+        self, inputs: Sequence[str], max_line_bytes: int, *, expect_json: bool = False
     ) -> None:
         """Read `inputs`: paths, or `-` for standard input; plain, gzip or zstd by their content.
 
@@ -70,19 +70,19 @@ class Reader:
         """Bytes read so far, as they are on the disk."""
         self._inputs = inputs
         self._max_line_bytes = max_line_bytes
-        self._is_json = is_json
-        self._queue: asyncio.Queue[Block | InputError | None] = asyncio.Queue()
+        self._expect_json = expect_json
+        self._queue: asyncio.Queue[LineBlock | InputError | None] = asyncio.Queue()
         self._ahead_bytes = 0
-        self._room = threading.Condition()
+        self._room_changed = threading.Condition()
         self._is_started = self._is_stopped = False
 
     def stop(self) -> None:
         """End the iteration, even while a read is waiting for a slow producer."""
         self._is_stopped = True
         self._queue.put_nowait(None)
-        self._went(0)
+        self._release_room(0)
 
-    async def __aiter__(self) -> AsyncIterator[Block]:
+    async def __aiter__(self) -> AsyncIterator[LineBlock]:
         """Give the blocks in order.
 
         Raises:
@@ -91,7 +91,7 @@ class Reader:
         """
         loop = asyncio.get_running_loop()
 
-        def hand_over(item: Block | InputError | None) -> None:
+        def hand_over(item: LineBlock | InputError | None) -> None:
             loop.call_soon_threadsafe(self._queue.put_nowait, item)
 
         if not self._is_started:
@@ -104,33 +104,33 @@ class Reader:
                 return
             if isinstance(item, InputError):
                 raise item
-            self._went(len(item.text))
+            self._release_room(len(item.text))
             yield item
 
     def _wait_for_room(self, size_bytes: int) -> None:
         """Wait until so much more may be read ahead; one block always may."""
-        with self._room:
-            self._room.wait_for(
+        with self._room_changed:
+            self._room_changed.wait_for(
                 lambda: (
                     self._is_stopped
                     or not self._ahead_bytes
-                    or self._ahead_bytes + size_bytes <= AHEAD_BYTES
+                    or self._ahead_bytes + size_bytes <= READ_AHEAD_BYTES
                 )
             )
             self._ahead_bytes += size_bytes
 
-    def _went(self, size_bytes: int) -> None:
+    def _release_room(self, size_bytes: int) -> None:
         """Note that so much is not ahead any more."""
-        with self._room:
+        with self._room_changed:
             self._ahead_bytes -= size_bytes
-            self._room.notify()
+            self._room_changed.notify()
 
-    def _read_all(self, hand_over: Callable[[Block | InputError | None], None]) -> None:
+    def _read_all(self, hand_over: Callable[[LineBlock | InputError | None], None]) -> None:
         name = ""
         try:
             for name in self._inputs:
                 try:
-                    for block in self._read(name):
+                    for block in self._read_input(name):
                         self._wait_for_room(len(block.text))
                         if self._is_stopped:
                             return
@@ -143,101 +143,107 @@ class Reader:
                 hand_over(InputError(f"{name}: {type(error).__name__}: {error}"))
                 hand_over(None)
 
-    def _read(self, name: str) -> Iterator[Block]:
+    def _read_input(self, name: str) -> Iterator[LineBlock]:
         """Cut one input into blocks that end with a newline."""
-        cutter = _Cutter(name, self._max_line_bytes)
+        cutter = _BlockSplitter(name, self._max_line_bytes)
         try:
-            with open_input(name) as raw, decoded(raw, self._count) as file:
-                data = self._started(name, file.read(BLOCK_BYTES))
-                yield from cutter.cut(data)
+            with open_input(name) as raw, decompress(raw, self._count_read_bytes) as file:
+                data = self._check_start(name, file.read(BLOCK_BYTES))
+                yield from cutter.split(data)
                 while data := file.read(BLOCK_BYTES):
-                    yield from cutter.cut(data)
+                    yield from cutter.split(data)
         except (OSError, EOFError, ValueError) as error:
-            raise _unreadable(name, cutter.line, error) from error
+            raise _unreadable_error(name, cutter.next_line, error) from error
         except Exception as error:
             if type(error).__name__ not in {"ZstdError", "error", "IsalError"}:
                 raise
-            raise _unreadable(name, cutter.line, error) from error
-        yield from cutter.end()
+            raise _unreadable_error(name, cutter.next_line, error) from error
+        yield from cutter.finish()
 
-    def _count(self, size_bytes: int) -> None:
+    def _count_read_bytes(self, size_bytes: int) -> None:
         self.read_bytes += size_bytes
 
-    def _started(self, name: str, data: bytes) -> bytes:
+    def _check_start(self, name: str, data: bytes) -> bytes:
         """Judge the first bytes of an input; give those of its text."""
-        if not self._is_json:
+        if not self._expect_json:
             return data
-        if why := why_no_json(data, name):
+        if why := not_json_reason(data, name):
             raise InputError(why)
-        return data.removeprefix(UTF8_MARK)
+        return data.removeprefix(UTF8_BOM)
 
 
-class _Cutter:
+class _BlockSplitter:
     """Cuts the text of one input into blocks; holds no more than one line that is not whole."""
 
     def __init__(self, name: str, max_line_bytes: int) -> None:
-        self.line = 1
+        self.next_line = 1
         """The number of the next line."""
         self._name = name
         self._max_line_bytes = max_line_bytes
-        self._rest = bytearray()
-        self._cut_bytes = 0
+        self._partial_line = bytearray()
+        self._oversized_line_bytes = 0
         """Of a line that is too long to be held, as far as it was read."""
 
-    def cut(self, data: bytes) -> Iterator[Block]:
+    def split(self, data: bytes) -> Iterator[LineBlock]:
         """Append text; give the lines that are complete now."""
-        if self._cut_bytes:
+        if self._oversized_line_bytes:
             end = data.find(b"\n")
-            self._cut_bytes += len(data) if end < 0 else end
+            self._oversized_line_bytes += len(data) if end < 0 else end
             if end < 0:
                 return
-            yield self._too_long()
+            yield self._take_oversized_line()
             data = data[end + 1 :]
         end = data.rfind(b"\n") + 1
         if end:
-            text = b"".join((self._rest, memoryview(data)[:end]))  # the one copy there is
-            self._rest = bytearray()
-            yield from self._blocks(text, count_lines(text))
-        self._rest += data[end:]
-        if len(self._rest) > self._max_line_bytes:
-            self._cut_bytes = len(self._rest)
-            self._rest = self._rest[:KEPT_BYTES]
+            text = b"".join((self._partial_line, memoryview(data)[:end]))  # the one copy there is
+            self._partial_line = bytearray()
+            yield from self._split_block(text, count_lines(text))
+        self._partial_line += data[end:]
+        if len(self._partial_line) > self._max_line_bytes:
+            self._oversized_line_bytes = len(self._partial_line)
+            self._partial_line = self._partial_line[:KEPT_LINE_BYTES]
 
-    def end(self) -> Iterator[Block]:
+    def finish(self) -> Iterator[LineBlock]:
         """Give the last line, if it has no newline."""
-        if self._cut_bytes:
-            yield self._too_long()
-        elif self._rest:
-            yield from self._blocks(bytes(self._rest + b"\n"), 1)
+        if self._oversized_line_bytes:
+            yield self._take_oversized_line()
+        elif self._partial_line:
+            yield from self._split_block(bytes(self._partial_line + b"\n"), 1)
 
-    def _blocks(self, text: bytes, lines: int) -> Iterator[Block]:
+    def _split_block(self, text: bytes, lines: int) -> Iterator[LineBlock]:
         """Halve complete lines until no block has too many of them."""
         if lines > BLOCK_LINES:
             half = len(text) // 2
             middle = text.rfind(b"\n", 0, half) + 1 or text.find(b"\n", half) + 1
             first = text[:middle]
             first_lines = count_lines(first)
-            yield from self._blocks(first, first_lines)
-            yield from self._blocks(text[middle:], lines - first_lines)
+            yield from self._split_block(first, first_lines)
+            yield from self._split_block(text[middle:], lines - first_lines)
             return
-        yield Block(self._name, self.line, lines, text)
-        self.line += lines
+        yield LineBlock(self._name, self.next_line, lines, text)
+        self.next_line += lines
 
-    def _too_long(self) -> Block:
-        block = Block(self._name, self.line, 1, bytes(self._rest) + b"\n", self._cut_bytes)
-        self.line += 1
-        self._rest, self._cut_bytes = bytearray(), 0
+    def _take_oversized_line(self) -> LineBlock:
+        block = LineBlock(
+            self._name,
+            self.next_line,
+            1,
+            bytes(self._partial_line) + b"\n",
+            self._oversized_line_bytes,
+        )
+        self.next_line += 1
+        self._partial_line, self._oversized_line_bytes = bytearray(), 0
         return block
 
 
 def count_lines(text: bytes) -> int:
     """Count newlines; `bytes.count` looks at byte by byte, which takes three times as long."""
     sample = text[:SAMPLE_BYTES]
-    if sample.count(b"\n") * SHORT_BYTES > len(sample):
+    if sample.count(b"\n") * SHORT_LINE_BYTES > len(sample):
         return text.count(b"\n")
     return len(text) - len(text.replace(b"\n", b""))
 
 
-def _unreadable(name: str, line: int, error: Exception) -> InputError:
+def _unreadable_error(name: str, line: int, error: Exception) -> InputError:
     why = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return InputError(f"{name}: cannot be read beyond line {line}: {why}")

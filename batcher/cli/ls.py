@@ -12,13 +12,19 @@ from math import inf
 
 import orjson
 
-from batcher.cli.options import Faults, Told, add_choice, chosen, settings_from
-from batcher.cli.output import DONE, NOT_WHOLE, say
-from batcher.reading.catalog import Catalog, Found
+from batcher.cli.options import (
+    FaultCollector,
+    FindingPrinter,
+    add_selection_options,
+    selection_from,
+    settings_from,
+)
+from batcher.cli.output import DONE, INCOMPLETE, echo
+from batcher.reading.catalog import Catalog, CatalogEntry
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
-from batcher.tools.formatting import show_size
+from batcher.tools.formatting import format_size
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,65 +41,67 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "listed, 2 wrong usage or settings, 130 stopped by Ctrl-C, 141 nobody reads any "
         "more. Needs s3:ListBucket on the bucket.",
     )
-    add_choice(parser)
+    add_selection_options(parser)
     parser.add_argument("--json", action="store_true", help="print one line of JSON an object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    faults = Faults()
+    faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
-        selection = chosen(arguments)
-    faults.tell()
-    return asyncio.run(_list(arguments, settings, selection))
+        selection = selection_from(arguments)
+    faults.raise_if_any()
+    return asyncio.run(_print_objects(arguments, settings, selection))
 
 
-async def _list(arguments: argparse.Namespace, settings: Settings, selection: Selection) -> int:
-    told = Told()
+async def _print_objects(
+    arguments: argparse.Namespace, settings: Settings, selection: Selection
+) -> int:
+    told = FindingPrinter()
     objects = size_bytes = 0
-    write = _json if arguments.json else _line
+    write = _format_json if arguments.json else _format_line
     reader = open_reader(settings)
-    catalog = Catalog(reader, settings.root, selection, settings.concurrency, told.find)
+    catalog = Catalog(reader, settings.root, selection, settings.concurrency, told.print_finding)
     try:
-        async with aclosing(catalog.groups(is_ordered=True)) as groups:
+        async with aclosing(catalog.groups(ordered=True)) as groups:
             async for group in groups:
                 sys.stdout.write("".join(map(write, group)))
                 sys.stdout.flush()
                 objects += len(group)
-                size_bytes += sum(found.listed.size_bytes for found in group)
+                size_bytes += sum(found.list_entry.size_bytes for found in group)
     finally:
         await reader.aclose()
-    told.end(arguments.place, objects)
+    told.print_summary(arguments.place, objects)
     if objects:
-        say(f"{objects:,} objects, {show_size(size_bytes)}")
-    return DONE if told.is_whole else NOT_WHOLE
+        echo(f"{objects:,} objects, {format_size(size_bytes)}")
+    return DONE if told.is_complete else INCOMPLETE
 
 
-def _line(found: Found) -> str:
-    time = _shown(found.time_s) or "-"
-    return f"{time:24} {found.listed.size_bytes:>12} {found.name.key}\n"
+def _format_line(entry: CatalogEntry) -> str:
+    time = _format_time(entry.time_s) or "-"
+    return f"{time:24} {entry.list_entry.size_bytes:>12} {entry.parsed_key.key}\n"
 
 
-def _json(found: Found) -> str:
-    span, (stream, shard) = found.span, found.name.stream_and_shard
+def _format_json(entry: CatalogEntry) -> str:
+    span, (stream, shard) = entry.time_range, entry.parsed_key.stream_and_shard
     told = {
-        "key": found.name.key,
-        "size_bytes": found.listed.size_bytes,
-        "time": _shown(found.time_s),
-        "arrived_from": _shown(span.start_s),
-        "arrived_before": _shown(span.end_s),
-        "written": _shown(found.listed.modified_s),
-        "partition": found.name.partition,
+        "key": entry.parsed_key.key,
+        "size_bytes": entry.list_entry.size_bytes,
+        "time": _format_time(entry.time_s),
+        "arrived_from": _format_time(span.start_s),
+        "arrived_before": _format_time(span.end_s),
+        "written": _format_time(entry.list_entry.modified_s),
+        "partition": entry.parsed_key.partition,
         "stream": stream,
         "shard": shard,
     }
     return f"{orjson.dumps(told).decode()}\n"
 
 
-def _shown(time_s: float | None) -> str | None:
+def _format_time(time_s: float | None) -> str | None:
     """Write a time; None where there is none, or none that a calendar has."""
     if time_s is None or abs(time_s) == inf:
         return None

@@ -13,42 +13,42 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
-from batcher.cli.output import say
+from batcher.cli.output import echo
 from batcher.errors import BatcherError, SettingsError
-from batcher.reading.findings import Finding, Kind
-from batcher.reading.sanitize import printable
-from batcher.reading.selection import Selection, select
-from batcher.settings import PREFIX, Settings
+from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.sanitize import sanitize_line
+from batcher.reading.selection import Selection, parse_selection
+from batcher.settings import ENV_PREFIX, Settings
 from batcher.stores.location import parse_destination
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
 
-SHOWN = 20
+MAX_SHOWN_PER_KIND = 20
 """Findings of one kind that are told one by one."""
 
 
-_MEANINGS = {
-    Kind.FOREIGN: "objects are not batcher's",
-    Kind.OVERLAP: "objects overlap others",
-    Kind.COVERED: "objects have nothing that others do not give, and were left out",
-    Kind.UNREADABLE: "objects could not be read to their end",
+_KIND_SUMMARIES = {
+    FindingKind.FOREIGN: "objects are not batcher's",
+    FindingKind.OVERLAP: "objects overlap others",
+    FindingKind.COVERED: "objects have nothing that others do not give, and were left out",
+    FindingKind.UNREADABLE: "objects could not be read to their end",
 }
 
 
-STAND_IN = {"bucket": "stand-in", "root": ""}
+PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
 """A destination for judging all else, where the one that is given cannot be read."""
 
 
-A_TIME = (
+TIME_FORMATS = (
     "a date or time of ISO 8601 (UTC where it names no zone), or how long ago: 30s, 15m, 2h, 3d, 1w"
 )
 
 
-def add_settings(
+def add_setting_options(
     parser: argparse.ArgumentParser,
     only: Collection[str] | None = None,
-    note: str = f"each can be given as {PREFIX}<NAME> in the environment as well",
+    note: str = f"each can be given as {ENV_PREFIX}<NAME> in the environment as well",
 ) -> None:
     """Give `parser` one flag a setting; flags beat the environment.
 
@@ -61,15 +61,17 @@ def add_settings(
     for spec in fields(Settings):
         if only is None or spec.name in only:
             metavar = spec.name.rpartition("_")[2].upper()
-            _add(group, spec.name, metavar, spec.metadata["help"].replace("%", "%%"))
+            _add_setting_option(group, spec.name, metavar, spec.metadata["help"].replace("%", "%%"))
 
 
-def add_concurrency(parser: argparse.ArgumentParser, what: str) -> None:
+def add_concurrency_option(parser: argparse.ArgumentParser, limited: str) -> None:
     """Give `parser` this one setting of those that only read; `what` there are so many of."""
-    _add(parser, "concurrency", "N", f"{what} at once (default 16)")
+    _add_setting_option(parser, "concurrency", "N", f"{limited} at once (default 16)")
 
 
-def _add(parser: argparse._ActionsContainer, name: str, metavar: str, text: str) -> None:
+def _add_setting_option(
+    parser: argparse._ActionsContainer, name: str, metavar: str, text: str
+) -> None:
     parser.add_argument(
         f"--{name.replace('_', '-')}",
         dest=f"setting_{name}",
@@ -87,17 +89,17 @@ def settings_from(
     Raises:
         SettingsError: with every fault, that of the destination included.
     """
-    faults = Faults()
-    given = flags_of(arguments) | STAND_IN
+    faults = FaultCollector()
+    given = settings_from_options(arguments) | PLACEHOLDER_DESTINATION
     with faults:
-        given = given_by(arguments, destination)
+        given = explicit_settings(arguments, destination)
     with faults:
         settings = Settings.from_env(environ, **given)
-    faults.tell()
+    faults.raise_if_any()
     return settings
 
 
-def given_by(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
+def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
     """Give the settings that flags and the destination name.
 
     The destination beats a flag, and whoever gave both is told.
@@ -105,14 +107,14 @@ def given_by(arguments: argparse.Namespace, destination: str) -> dict[str, objec
     Raises:
         SettingsError: it is no destination.
     """
-    flags, place = flags_of(arguments), parse_destination(destination)
+    flags, place = settings_from_options(arguments), parse_destination(destination)
     for name in place:
         if flags.get(name, place[name]) != place[name]:
-            say(f"warning: --{name} {flags[name]} is not used: the destination is {destination}")
+            echo(f"warning: --{name} {flags[name]} is not used: the destination is {destination}")
     return flags | place
 
 
-def flags_of(arguments: argparse.Namespace) -> dict[str, object]:
+def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
     """Give the settings that flags name."""
     return {
         name.removeprefix("setting_"): value
@@ -121,14 +123,14 @@ def flags_of(arguments: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def add_choice(parser: argparse.ArgumentParser) -> None:
+def add_selection_options(parser: argparse.ArgumentParser) -> None:
     """Give `parser` the flags that choose objects."""
     parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
     which = parser.add_argument_group("which objects")
     which.add_argument(
         "--since",
         metavar="TIME",
-        help=f"that may hold records that arrived then or later: {A_TIME}",
+        help=f"that may hold records that arrived then or later: {TIME_FORMATS}",
     )
     which.add_argument(
         "--until", metavar="TIME", help="that may hold records that arrived before; as --since"
@@ -142,65 +144,68 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--quarantine", action="store_true", help="of quarantine, in place of the data"
     )
-    add_concurrency(parser, "requests, and objects,")
+    add_concurrency_option(parser, "requests, and objects,")
 
 
-def chosen(arguments: argparse.Namespace) -> Selection:
+def selection_from(arguments: argparse.Namespace) -> Selection:
     """Read these flags.
 
     Raises:
         SettingsError: with every fault.
     """
-    return select(
+    return parse_selection(
         arguments.since,
         arguments.until,
         arguments.partition,
-        is_quarantine=arguments.quarantine,
+        quarantine=arguments.quarantine,
         now_s=time.time(),
     )
 
 
-class Told:
+class FindingPrinter:
     """Tells on standard error what is wrong, a bit of each kind at once and the rest counted."""
 
     def __init__(self) -> None:
         """Start with nothing."""
-        self.counts: Counter[Kind] = Counter()
+        self.counts: Counter[FindingKind] = Counter()
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether all that was chosen was given: overlaps are, and covered objects twice."""
-        return not self.counts[Kind.FOREIGN] + self.counts[Kind.UNREADABLE]
+        return not self.counts[FindingKind.FOREIGN] + self.counts[FindingKind.UNREADABLE]
 
-    def find(self, finding: Finding) -> None:
+    def print_finding(self, finding: Finding) -> None:
         """Tell of an object; of covered ones there is only a count."""
         self.counts[finding.kind] += 1
-        if finding.kind is not Kind.COVERED and self.counts[finding.kind] <= SHOWN:
-            is_warning = finding.kind is Kind.OVERLAP
-            say(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
+        if (
+            finding.kind is not FindingKind.COVERED
+            and self.counts[finding.kind] <= MAX_SHOWN_PER_KIND
+        ):
+            is_warning = finding.kind is FindingKind.OVERLAP
+            echo(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
 
-    def fail(self, error: BatcherError) -> None:
+    def print_error(self, error: BatcherError) -> None:
         """Tell of an object that could not be read; the error names it."""
-        self.counts[Kind.UNREADABLE] += 1
-        if self.counts[Kind.UNREADABLE] <= SHOWN:
-            say(f"error: {printable(str(error))}")
+        self.counts[FindingKind.UNREADABLE] += 1
+        if self.counts[FindingKind.UNREADABLE] <= MAX_SHOWN_PER_KIND:
+            echo(f"error: {sanitize_line(str(error))}")
 
-    def end(self, place: str, objects: int) -> None:
+    def print_summary(self, place: str, objects: int) -> None:
         """Tell how much was not told, or that there was nothing."""
-        for kind, meaning in _MEANINGS.items():
+        for kind, meaning in _KIND_SUMMARIES.items():
             count = self.counts[kind]
-            if count > SHOWN or (kind is Kind.COVERED and count):
-                say(f"{count:,} {meaning}")
-        if not objects and self.is_whole:
-            say(f"warning: nothing is under {place}, or nothing of it was chosen")
+            if count > MAX_SHOWN_PER_KIND or (kind is FindingKind.COVERED and count):
+                echo(f"{count:,} {meaning}")
+        if not objects and self.is_complete:
+            echo(f"warning: nothing is under {place}, or nothing of it was chosen")
 
 
-class Faults:
+class FaultCollector:
     """Gathers the faults of what is done within it, again and again; `tell` when all is read."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self._found: list[str] = []
+        self._faults: list[str] = []
 
     def __enter__(self) -> None:
         """Gather."""
@@ -214,17 +219,17 @@ class Faults:
         """Go on after a `SettingsError`: what it was raised from has no value then."""
         if not isinstance(error, SettingsError):
             return False
-        self._found += error.faults
+        self._faults += error.faults
         return True
 
-    def tell(self) -> None:
+    def raise_if_any(self) -> None:
         """Do nothing if there was no fault: everything has a value.
 
         Raises:
             SettingsError: with every fault.
         """
-        if self._found:
-            raise SettingsError(self._found)
+        if self._faults:
+            raise SettingsError(self._faults)
 
 
 def load_transform(name: str) -> Transform:

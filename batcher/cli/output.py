@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from batcher.reading.sanitize import shown
-from batcher.tools.formatting import show_size
-from batcher.writing.stats import Counts
+from batcher.reading.sanitize import sanitize
+from batcher.tools.formatting import format_size
+from batcher.writing.stats import Stats
 
 DONE = 0
 """All of it is done, and nothing is wrong."""
 
 
-FOUND = 1
+PROBLEMS_FOUND = 1
 """What was looked at is not as it should be."""
 
 
@@ -27,7 +27,7 @@ NOT_DURABLE = 1
 """Some record is not written, or not sent."""
 
 
-NOT_WHOLE = 1
+INCOMPLETE = 1
 """Not all that was chosen could be given."""
 
 
@@ -38,15 +38,15 @@ WRONG_USAGE = 2
 REFRESH_S = 0.2
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Tell people something, in one line or several."""
-    print(f"batcher: {shown(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
+    print(f"batcher: {sanitize(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
 
 
 @contextmanager
-def warnings_said() -> Iterator[None]:
+def echo_warnings() -> Iterator[None]:
     """Tell in the same way what batcher logs meanwhile."""
-    log, ours = logging.getLogger("batcher"), _Said(logging.WARNING)
+    log, ours = logging.getLogger("batcher"), _EchoHandler(logging.WARNING)
     log.addHandler(ours)
     try:
         yield
@@ -54,11 +54,11 @@ def warnings_said() -> Iterator[None]:
         log.removeHandler(ours)
 
 
-class _Said(logging.Handler):
+class _EchoHandler(logging.Handler):
     """Tells one line of the log; a bar that is on the screen moves down for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"{record.levelname.lower()}: {record.getMessage()}")
+        echo(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 class Progress(Protocol):
@@ -75,11 +75,13 @@ class Progress(Protocol):
     ) -> None:
         """Stop to show."""
 
-    def show(self, doing: str | None = None) -> None:
+    def update(self, activity: str | None = None) -> None:
         """Show the present state; call it as often as you like."""
 
 
-def progress(counts: Counts, read_bytes: Callable[[], int], total_bytes: int | None) -> Progress:
+def write_progress(
+    counts: Stats, read_bytes: Callable[[], int], total_bytes: int | None
+) -> Progress:
     """Show how a write is going; see `progress_of`.
 
     Args:
@@ -87,17 +89,17 @@ def progress(counts: Counts, read_bytes: Callable[[], int], total_bytes: int | N
         read_bytes: gives the bytes of input read so far.
         total_bytes: of all inputs, or None where nobody knows.
     """
-    return progress_of(
+    return make_progress(
         "writing",
-        lambda seconds: figures(counts, read_bytes(), seconds),
+        lambda seconds: format_write_figures(counts, read_bytes(), seconds),
         read_bytes,
         lambda: total_bytes,
     )
 
 
-def progress_of(
-    doing: str,
-    figures_at: Callable[[float], str],
+def make_progress(
+    activity: str,
+    format_figures: Callable[[float], str],
     read_bytes: Callable[[], int],
     total_bytes: Callable[[], int | None],
 ) -> Progress:
@@ -110,39 +112,39 @@ def progress_of(
         total_bytes: gives the bytes of all there is, or None while nobody knows.
     """
     if not sys.stderr.isatty():
-        return _Silent()
+        return _NoProgress()
     try:
-        return _Bar(doing, figures_at, read_bytes, total_bytes)
+        return _ProgressBar(activity, format_figures, read_bytes, total_bytes)
     except ImportError:
-        say("for a progress bar: pip install 'batcher[cli]'")
-        return _Silent()
+        echo("for a progress bar: pip install 'batcher[cli]'")
+        return _NoProgress()
 
 
-class _Silent:
+class _NoProgress:
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Nothing was shown."""
 
-    def show(self, doing: str | None = None) -> None:
+    def update(self, activity: str | None = None) -> None:
         """Show nothing."""
 
 
-class _Bar:
+class _ProgressBar:
     """A line with a bar, and figures after it."""
 
     def __init__(
         self,
-        doing: str,
-        figures_at: Callable[[float], str],
+        activity: str,
+        format_figures: Callable[[float], str],
         read_bytes: Callable[[], int],
         total_bytes: Callable[[], int | None],
     ) -> None:
         from rich.console import Console  # noqa: PLC0415  # an extra
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
 
-        self._figures_at = figures_at
+        self._format_figures = format_figures
         self._read_bytes = read_bytes
         self._total_bytes = total_bytes
         self._started_s = self._shown_s = time.monotonic()
@@ -154,8 +156,8 @@ class _Bar:
             console=Console(stderr=True),
             transient=True,
         )
-        self._doing = doing
-        self._task: Any = self._bar.add_task(doing, total=total_bytes(), figures="")
+        self._activity = activity
+        self._task: Any = self._bar.add_task(activity, total=total_bytes(), figures="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -164,23 +166,23 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def show(self, doing: str | None = None) -> None:
+    def update(self, activity: str | None = None) -> None:
         """Bring the line up to date, a few times a second at most."""
         now_s = time.monotonic()
-        if doing is None and now_s - self._shown_s < REFRESH_S:
+        if activity is None and now_s - self._shown_s < REFRESH_S:
             return
         self._shown_s = now_s
-        self._doing = doing or self._doing
+        self._activity = activity or self._activity
         self._bar.update(
             self._task,
             completed=self._read_bytes(),
             total=self._total_bytes(),
-            figures=self._figures_at(now_s - self._started_s),
-            description=self._doing,
+            figures=self._format_figures(now_s - self._started_s),
+            description=self._activity,
         )
 
 
-def figures(counts: Counts, read_bytes: int, seconds: float) -> str:
+def format_write_figures(counts: Stats, read_bytes: int, seconds: float) -> str:
     """Say how much, and how fast."""
     seconds = max(seconds, 1e-9)
     bad = f" · {counts.quarantined:,} quarantined" if counts.quarantined else ""
@@ -188,23 +190,23 @@ def figures(counts: Counts, read_bytes: int, seconds: float) -> str:
     retries = f" · {counts.retries:,} requests sent again" if counts.retries else ""
     return (
         f"{counts.records:,} records in {counts.objects:,} objects · "
-        f"{counts.records / seconds:,.0f} records/s · {show_size(read_bytes / seconds)}/s"
+        f"{counts.records / seconds:,.0f} records/s · {format_size(read_bytes / seconds)}/s"
         f"{bad}{failed}{retries}"
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TextTable:
     """Rows under a title."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    numeric: frozenset[int] = frozenset()
+    right_aligned: frozenset[int] = frozenset()
     """Columns that are right-aligned."""
 
 
-def print_table(table: Table) -> None:
+def print_table(table: TextTable) -> None:
     """Print to standard output; without rich, which is an extra, as text."""
     if sys.stdout.isatty():
         try:
@@ -218,14 +220,14 @@ def print_table(table: Table) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
-            cell.rjust(width) if index in table.numeric else cell.ljust(width)
+            cell.rjust(width) if index in table.right_aligned else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print(f"  {'  '.join(cells)}".rstrip())  # noqa: T201
     print()  # noqa: T201
 
 
-def _print_rich(table: Table) -> None:
+def _print_rich(table: TextTable) -> None:
     from rich import box  # noqa: PLC0415  # an extra
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
@@ -238,7 +240,7 @@ def _print_rich(table: Table) -> None:
         show_header=any(table.columns),
     )
     for index, name in enumerate(table.columns):
-        is_number = index in table.numeric
+        is_number = index in table.right_aligned
         drawn.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in table.rows:
         drawn.add_row(*map(Text, row))

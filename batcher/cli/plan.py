@@ -8,33 +8,33 @@ import os
 
 import orjson
 
-from batcher.cli.lines import InputError, Reader
-from batcher.cli.options import Faults, add_settings, flags_of
-from batcher.cli.output import DONE, Table, print_table
+from batcher.cli.lines import InputError, LineReader
+from batcher.cli.options import FaultCollector, add_setting_options, settings_from_options
+from batcher.cli.output import DONE, TextTable, print_table
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from batcher.tools.formatting import show_size
-from batcher.tools.plan.advice import advice, notes
+from batcher.tools.formatting import format_size
+from batcher.tools.plan.advice import collect_advice, collect_notes
 from batcher.tools.plan.costs import DAY_S, DELIVERY, MONTH_S, SOURCE
-from batcher.tools.plan.invocations import Limit
-from batcher.tools.plan.objects import Sample
-from batcher.tools.plan.output import document, snippet
+from batcher.tools.plan.invocations import BatchEnd
+from batcher.tools.plan.objects import RecordSample
+from batcher.tools.plan.output import make_document, make_serverless_yaml
 from batcher.tools.plan.plan import Plan, make_plan
-from batcher.tools.plan.prices import REGION
+from batcher.tools.plan.prices import PRICES_REGION
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES
-from batcher.tools.plan.workload import DEFAULT_WINDOW_S, Source, Workload
+from batcher.tools.plan.workload import DEFAULT_WINDOW_S, SourceType, Workload
 
 SAMPLE_BYTES = 8 * 1024**2
 """Text that is read of a sample, in whole blocks."""
 
 
-STAND_IN_BUCKET = "BUCKET"
+PLACEHOLDER_BUCKET = "BUCKET"
 
 
-FLAGS = (
+WORKLOAD_OPTIONS = (
     ("records-per-s", "N", "records a second, on average"),
     ("record-bytes", "SIZE", "bytes of a record, on average: 1KiB (default: the sample's)"),
-    ("source", "SOURCE", f"{', '.join(Source)} (default sqs)"),
+    ("source", "SOURCE", f"{', '.join(SourceType)} (default sqs)"),
     ("window-s", "S", f"batching window, 0-300 (default {DEFAULT_WINDOW_S}; fifo has none)"),
     ("peak", "FACTOR", "the highest rate over the average (default 2)"),
     ("partitions", "N", "partitions that one invocation's records fall into (default 1)"),
@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "Asks nobody and writes nothing. docs/planning.md has the formulas.",
         epilog="Exit: 0 done, warnings or not, 2 wrong usage or settings.",
     )
-    for name, metavar, text in FLAGS:
+    for name, metavar, text in WORKLOAD_OPTIONS:
         parser.add_argument(f"--{name}", metavar=metavar, help=text)
     parser.add_argument(
         "--sample",
@@ -65,7 +65,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "for standard input); 8 MiB are read",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_settings(parser)
+    add_setting_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -75,27 +75,27 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SettingsError: with every fault of workload, sample and settings.
     """
-    plan = _plan(arguments)
+    plan = _plan_from(arguments)
     if arguments.json:
-        print(orjson.dumps(document(plan)).decode())  # noqa: T201  # what a command line is for
+        print(orjson.dumps(make_document(plan)).decode())  # noqa: T201  # what a command line is for
         return DONE
-    for table in tables(plan):
+    for table in plan_tables(plan):
         print_table(table)
-    print(f"To paste into serverless.yml\n\n{snippet(plan)}\n")  # noqa: T201
-    for note in notes(plan):
+    print(f"To paste into serverless.yml\n\n{make_serverless_yaml(plan)}\n")  # noqa: T201
+    for note in collect_notes(plan):
         print(f"note: {note}")  # noqa: T201
-    for one in advice(plan):
+    for one in collect_advice(plan):
         print(f"warning: {one.kind}: {one.text}")  # noqa: T201
-    print(conclusion(plan))  # noqa: T201
+    print(summarize_plan(plan))  # noqa: T201
     return DONE
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    faults = Faults()
-    values = {name: getattr(arguments, name) for name in _names()}
+def _plan_from(arguments: argparse.Namespace) -> Plan:
+    faults = FaultCollector()
+    values = {name: getattr(arguments, name) for name in _option_names()}
     sample = None
     with faults:
-        sample = asyncio.run(_sample(arguments.sample)) if arguments.sample else None
+        sample = asyncio.run(_read_sample(arguments.sample)) if arguments.sample else None
     if sample is not None:
         values["record_bytes"] = values["record_bytes"] or sample.record_bytes
         values["json_growth"] = sample.json_growth
@@ -104,33 +104,33 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     with faults:
         workload = Workload.from_text(values)
     with faults:
-        settings = _settings(arguments)
-    faults.tell()
+        settings = _read_settings(arguments)
+    faults.raise_if_any()
     return make_plan(workload, settings, sample)
 
 
-def _names() -> list[str]:
-    return [name.replace("-", "_") for name, _, _ in FLAGS]
+def _option_names() -> list[str]:
+    return [name.replace("-", "_") for name, _, _ in WORKLOAD_OPTIONS]
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def _read_settings(arguments: argparse.Namespace) -> Settings:
     """Read the handler's settings; a plan needs no bucket."""
-    environ = {"BATCHER_BUCKET": STAND_IN_BUCKET, **os.environ}
-    return Settings.from_env(environ, **flags_of(arguments))
+    environ = {"BATCHER_BUCKET": PLACEHOLDER_BUCKET, **os.environ}
+    return Settings.from_env(environ, **settings_from_options(arguments))
 
 
-async def _sample(name: str) -> Sample:
+async def _read_sample(name: str) -> RecordSample:
     """Read the first lines of a file; empty ones, and those that no invocation carries, are none.
 
     Raises:
         SettingsError: it cannot be read, or has no line.
     """
-    reader = Reader([name], MAX_EVENT_BYTES)
+    reader = LineReader([name], MAX_EVENT_BYTES)
     records: list[bytes] = []
     read_bytes = 0
     try:
         async for block in reader:
-            if not block.cut_bytes:
+            if not block.oversized_line_bytes:
                 records += [line for line in block.text.split(b"\n") if line.strip()]
             read_bytes += len(block.text)
             if read_bytes >= SAMPLE_BYTES:
@@ -143,29 +143,29 @@ async def _sample(name: str) -> Sample:
     if not records:
         fault = f"sample: {name} has no record that an invocation could carry"
         raise SettingsError([fault])
-    return Sample(records)
+    return RecordSample(records)
 
 
-def tables(plan: Plan) -> list[Table]:
+def plan_tables(plan: Plan) -> list[TextTable]:
     """Give the tables in the order of reading."""
-    return [_figures(plan), _dollars(plan), _functions(plan)]
+    return [_figures_table(plan), _costs_table(plan), _sizes_table(plan)]
 
 
-def conclusion(plan: Plan) -> str:
+def summarize_plan(plan: Plan) -> str:
     """Say the plan in one sentence."""
-    bill = plan.bill
+    bill = plan.costs
     return (
-        f"{_rate(plan.objects_per_s)} objects/s of {show_size(plan.object_bytes)}: "
-        f"{_limit(plan)} ends a batch; {plan.function.memory_mb:,} MB for "
-        f"{plan.function.duration_s * 1e3:,.0f} ms; ${bill.batcher():,.2f} a month "
-        f"(${bill.batcher(DELIVERY):,.2f} for delivery), Firehose ${bill.firehose():,.2f}"
+        f"{_format_rate(plan.objects_per_s)} objects/s of {format_size(plan.object_bytes)}: "
+        f"{_format_batch_end(plan)} ends a batch; {plan.function.memory_mb:,} MB for "
+        f"{plan.function.duration_s * 1e3:,.0f} ms; ${bill.batcher_dollars():,.2f} a month "
+        f"(${bill.batcher_dollars(DELIVERY):,.2f} for delivery), Firehose ${bill.firehose_dollars():,.2f}"
     )
 
 
-def _figures(plan: Plan) -> Table:
+def _figures_table(plan: Plan) -> TextTable:
     workload, settings, event, objects = plan.workload, plan.settings, plan.event, plan.objects
     prefixes, function = plan.prefixes, plan.function
-    used = show_size(function.peak_bytes)
+    used = format_size(function.peak_memory_bytes)
     lanes = "pollers" if workload.source.is_queue else "shards x parallelization factor"
     level = f" {settings.compression_level}" if settings.compression != "none" else ""
     measured = f"measured on {plan.compression.measured_records:,} records"
@@ -173,39 +173,39 @@ def _figures(plan: Plan) -> Table:
     rows = [
         (
             "an invocation carries",
-            f"{event.records:,.0f} records, {show_size(event.json_bytes)} of JSON",
-            f"{_limit(plan)} ends it; at most {event.most_records:,}",
+            f"{event.records:,.0f} records, {format_size(event.json_bytes)} of JSON",
+            f"{_format_batch_end(plan)} ends it; at most {event.max_records:,}",
         ),
-        ("batches side by side", f"{event.lanes:,}", lanes),
+        ("batches side by side", f"{event.concurrent_batches:,}", lanes),
         (
             "invocations a second",
-            _rate(event.per_s),
-            f"{_rate(plan.peak_event.per_s)} at the peak",
+            _format_rate(event.per_s),
+            f"{_format_rate(plan.peak_event.per_s)} at the peak",
         ),
         (
             "an object holds",
-            f"{objects.records:,.0f} records, {show_size(objects.text_bytes)} of text",
+            f"{objects.records:,.0f} records, {format_size(objects.text_bytes)} of text",
             f"{objects.per_event:,.1f} objects an invocation",
         ),
         (
             "an object's size",
-            show_size(plan.object_bytes),
+            format_size(plan.object_bytes),
             f"{settings.compression}{level}, ratio {plan.compression.ratio:.1f}, {how}",
         ),
         (
             "objects a second",
-            _rate(plan.objects_per_s),
+            _format_rate(plan.objects_per_s),
             f"{plan.objects_per_s * DAY_S:,.0f} a day",
         ),
         (
             "PUT/s a prefix",
-            f"{_rate(prefixes.puts_per_s_prefix)} at the peak",
+            f"{_format_rate(prefixes.puts_per_s_per_prefix)} at the peak",
             f"fanout {prefixes.fanout:,}, needed {prefixes.fanout_needed:,}",
         ),
         (
             "invocations at once",
-            _rate(plan.concurrency),
-            f"{_rate(plan.peak_concurrency)} at the peak",
+            _format_rate(plan.concurrency),
+            f"{_format_rate(plan.peak_concurrency)} at the peak",
         ),
         (
             "Lambda",
@@ -217,49 +217,56 @@ def _figures(plan: Plan) -> Table:
         f"{workload.records_per_s:,.10g} records/s of {workload.record_bytes:,.0f} B from "
         f"{workload.source}, window {workload.window_s} s, peak x {workload.peak:g}"
     )
-    return Table(title, ("", "", ""), rows)
+    return TextTable(title, ("", "", ""), rows)
 
 
-def _dollars(plan: Plan) -> Table:
-    bill = plan.bill
+def _costs_table(plan: Plan) -> TextTable:
+    bill = plan.costs
     rows = [
         (item.part, item.name, f"{item.batcher:,.2f}", f"{item.firehose:,.2f}")
         for item in bill.items
     ]
     for part in (DELIVERY, SOURCE):
-        row = (part, "together", f"{bill.batcher(part):,.2f}", f"{bill.firehose(part):,.2f}")
+        row = (
+            part,
+            "together",
+            f"{bill.batcher_dollars(part):,.2f}",
+            f"{bill.firehose_dollars(part):,.2f}",
+        )
         rows.append(row)
-    rows.append(("all", "together", f"{bill.batcher():,.2f}", f"{bill.firehose():,.2f}"))
-    how = "from the stream" if plan.workload.source is Source.KINESIS else "by Direct PUT"
-    columns = ("", f"dollars a month, {REGION}", "batcher", f"Firehose {how}")
-    return Table("What it costs", columns, rows, frozenset({2, 3}))
+    rows.append(
+        ("all", "together", f"{bill.batcher_dollars():,.2f}", f"{bill.firehose_dollars():,.2f}")
+    )
+    how = "from the stream" if plan.workload.source is SourceType.KINESIS else "by Direct PUT"
+    columns = ("", f"dollars a month, {PRICES_REGION}", "batcher", f"Firehose {how}")
+    return TextTable("What it costs", columns, rows, frozenset({2, 3}))
 
 
-def _functions(plan: Plan) -> Table:
+def _sizes_table(plan: Plan) -> TextTable:
     rows = [
         (
             f"{option.memory_mb:,} MB",
             f"{option.duration_s * 1e3:,.0f} ms",
-            f"{option.cold_s:.1f} s",
-            f"{option.dollars * plan.event.per_s * MONTH_S:,.2f}",
-            "chosen" if option == plan.function else "" if option.is_fit else "not fit",
+            f"{option.cold_start_s:.1f} s",
+            f"{option.invocation_dollars * plan.event.per_s * MONTH_S:,.2f}",
+            "chosen" if option == plan.function else "" if option.fits else "not fit",
         )
-        for option in plan.functions
+        for option in plan.function_sizes
     ]
     columns = ("memory", "an invocation", "full and cold", "dollars a month", "")
-    return Table("Sizes of function", columns, rows, frozenset({0, 1, 2, 3}))
+    return TextTable("Sizes of function", columns, rows, frozenset({0, 1, 2, 3}))
 
 
-def _limit(plan: Plan) -> str:
+def _format_batch_end(plan: Plan) -> str:
     return {
-        Limit.WINDOW: (
+        BatchEnd.WINDOW: (
             f"the window of {plan.workload.window_s} s" if plan.workload.window_s else "the poll"
         ),
-        Limit.PAYLOAD: "the 6 MB of an invocation",
-        Limit.BATCH_SIZE: f"the batch size of {plan.workload.batch_size:,}",
-        Limit.RATE: "the low rate",
-    }[plan.event.limit]
+        BatchEnd.PAYLOAD: "the 6 MB of an invocation",
+        BatchEnd.BATCH_SIZE: f"the batch size of {plan.workload.batch_size:,}",
+        BatchEnd.LOW_RATE: "the low rate",
+    }[plan.event.batch_end]
 
 
-def _rate(per_s: float) -> str:
+def _format_rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"  # noqa: PLR2004  # three digits

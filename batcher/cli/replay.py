@@ -11,27 +11,33 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from batcher.cli.options import A_TIME, Faults, add_settings, load_transform, settings_from
-from batcher.cli.output import DONE, NOT_DURABLE, progress, say
-from batcher.cli.signals import SIGNALLED, TwoSignals
+from batcher.cli.options import (
+    TIME_FORMATS,
+    FaultCollector,
+    add_setting_options,
+    load_transform,
+    settings_from,
+)
+from batcher.cli.output import DONE, NOT_DURABLE, echo, write_progress
+from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals
 from batcher.errors import BatcherError, SettingsError
-from batcher.reading.sanitize import shown
-from batcher.reading.times import span_between
-from batcher.records.bad_record import Reason
+from batcher.reading.sanitize import sanitize
+from batcher.reading.times import parse_time_range
+from batcher.records.bad_record import BadRecordReason
 from batcher.stores import open_reader, open_store
-from batcher.tools.formatting import show_size
-from batcher.tools.replay.job import Means
-from batcher.tools.replay.marks import Wanted
-from batcher.tools.replay.replay import Replay, Tally
-from batcher.tools.replay.sqs_message import why_no_queue
-from batcher.tools.replay.to_objects import Objects
-from batcher.writing.stats import Counts
+from batcher.tools.formatting import format_size
+from batcher.tools.replay.job import ReplayContext
+from batcher.tools.replay.marks import RecordFilter
+from batcher.tools.replay.replay import Replay, ReplayStats
+from batcher.tools.replay.sqs_message import queue_url_fault
+from batcher.tools.replay.to_objects import ObjectTarget
+from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
-    from batcher.tools.replay.target import Destination
+    from batcher.tools.replay.target import ReplayTarget
     from batcher.tools.replay.to_sqs import SqsClient
 
 
@@ -55,13 +61,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--reason",
         action="append",
         default=[],
-        choices=[str(reason) for reason in Reason],
+        choices=[str(reason) for reason in BadRecordReason],
         metavar="REASON",
-        help=f"only records that are bad for this reason, repeatable: {', '.join(Reason)}",
+        help=f"only records that are bad for this reason, repeatable: {', '.join(BadRecordReason)}",
     )
     which.add_argument("--source", default="", help="only records of this source: sqs, kinesis, …")
     which.add_argument(
-        "--since", metavar="TIME", help=f"only records that arrived then or later: {A_TIME}"
+        "--since", metavar="TIME", help=f"only records that arrived then or later: {TIME_FORMATS}"
     )
     which.add_argument(
         "--until",
@@ -84,180 +90,182 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be replayed, by reason; do nothing"
     )
-    add_settings(parser)
+    add_setting_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; give its exit code."""
-    faults = Faults()
+    faults = FaultCollector()
     with faults:
-        wanted = _wanted(arguments)
+        wanted = _record_filter_from(arguments)
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
     with faults:
         transform = load_transform(arguments.transform) if arguments.transform else None
     with faults:
-        _refuse_no_queue(arguments.to_queue)
-    faults.tell()
-    report = _Report(is_dry=arguments.dry_run)
-    command = _Command(arguments, settings, wanted, transform, report)
+        _check_queue_url(arguments.to_queue)
+    faults.raise_if_any()
+    report = _ReplaySummary(dry_run=arguments.dry_run)
+    command = _ReplayCommand(arguments, settings, wanted, transform, report)
     with asyncio.Runner() as runner:
         runner.run(command.run())
     report.show(arguments.destination, as_json=arguments.json)
     return report.exit_code
 
 
-def _wanted(arguments: argparse.Namespace) -> Wanted:
+def _record_filter_from(arguments: argparse.Namespace) -> RecordFilter:
     """Read which records are wanted.
 
     Raises:
         SettingsError: a time is none.
     """
-    span = span_between(arguments.since or None, arguments.until or None, time.time())
+    span = parse_time_range(arguments.since or None, arguments.until or None, time.time())
     reasons = frozenset(arguments.reason)
-    return Wanted(reasons, arguments.source, span.start_s, span.end_s)
+    return RecordFilter(reasons, arguments.source, span.start_s, span.end_s)
 
 
-def _refuse_no_queue(url: str | None) -> None:
+def _check_queue_url(url: str | None) -> None:
     """Judge a queue's URL: records are marked for it before anything is sent.
 
     Raises:
         SettingsError: it cannot be one.
     """
-    if url is not None and (why := why_no_queue(url)):
+    if url is not None and (why := queue_url_fault(url)):
         fault = f"to_queue: {why}"
         raise SettingsError([fault])
 
 
 @dataclass(slots=True)
-class _Report:
+class _ReplaySummary:
     """What is told at the end."""
 
-    is_dry: bool
-    counts: Counts = field(default_factory=Counts)
-    tally: Tally = field(default_factory=Tally)
+    dry_run: bool
+    counts: Stats = field(default_factory=Stats)
+    stats: ReplayStats = field(default_factory=ReplayStats)
     seconds: float = 0.0
     signal: int = 0
 
     @property
     def exit_code(self) -> int:
         """What the shell gets."""
-        if self.tally.failures:
+        if self.stats.error_count:
             return NOT_DURABLE
-        return SIGNALLED + self.signal if self.signal else DONE
+        return SIGNAL_EXIT_BASE + self.signal if self.signal else DONE
 
     def show(self, destination: str, *, as_json: bool) -> None:
         """Print warnings and the summary to standard error, JSON or the plan to standard output."""
-        tally, counts = self.tally, self.counts
+        tally, counts = self.stats, self.counts
         for error in tally.errors:
-            say(f"error: {error}")
-        if tally.failures > len(tally.errors):
-            say(f"error: and {tally.failures - len(tally.errors)} more")
-        for named in tally.named:
-            say(f"warning: still bad: {named}")
-        left = tally.left.total()
-        if left > len(tally.named):
-            more = left - len(tally.named)
-            say(f"warning: and {more:,} more; {left:,} records stay in quarantine as they were")
+            echo(f"error: {error}")
+        if tally.error_count > len(tally.errors):
+            echo(f"error: and {tally.error_count - len(tally.errors)} more")
+        for named in tally.examples:
+            echo(f"warning: still bad: {named}")
+        left = tally.skipped.total()
+        if left > len(tally.examples):
+            more = left - len(tally.examples)
+            echo(f"warning: and {more:,} more; {left:,} records stay in quarantine as they were")
         if as_json:
-            print(orjson.dumps(self._fields()).decode())  # noqa: T201  # what it is for
-        elif self.is_dry:
-            for reason in sorted(tally.replayed | tally.left):
-                would, stay = tally.replayed[reason], tally.left[reason]
+            print(orjson.dumps(self._as_dict()).decode())  # noqa: T201  # what it is for
+        elif self.dry_run:
+            for reason in sorted(tally.replayed | tally.skipped):
+                would, stay = tally.replayed[reason], tally.skipped[reason]
                 told = f"{would:>10,} would be replayed {stay:>10,} would stay bad"
-                print(f"{shown(reason):<16} {told}")  # noqa: T201
+                print(f"{sanitize(reason):<16} {told}")  # noqa: T201
             print("nothing was written, sent or marked")  # noqa: T201
         else:
-            say(
+            echo(
                 f"{tally.replayed.total():,} records replayed under {destination}, "
-                f"{counts.objects:,} objects, {show_size(counts.bytes_in)} in, "
-                f"{show_size(counts.bytes_out)} out, {counts.left_out:,} left out by the "
+                f"{counts.objects:,} objects, {format_size(counts.bytes_in)} in, "
+                f"{format_size(counts.bytes_out)} out, {counts.filtered:,} left out by the "
                 f"transform, {left:,} still bad, {tally.unfinished:,} unfinished; "
                 f"{self.seconds:.1f} s"
             )
 
-    def _fields(self) -> dict[str, object]:
-        tally, counts = self.tally, self.counts
+    def _as_dict(self) -> dict[str, object]:
+        tally, counts = self.stats, self.counts
         return {
             "records": tally.replayed.total(),
             "objects": counts.objects,
             "bytes_in": counts.bytes_in,
             "bytes_out": counts.bytes_out,
-            "quarantined": tally.left.total(),
+            "quarantined": tally.skipped.total(),
             "failed": tally.unfinished,
-            "left_out": counts.left_out,
+            "left_out": counts.filtered,
             "by_reason": dict(tally.replayed),
-            "still_bad": dict(tally.left),
+            "still_bad": dict(tally.skipped),
             "seconds": round(self.seconds, 3),
         }
 
 
 @dataclass(slots=True)
-class _Command:
+class _ReplayCommand:
     """One run of the command."""
 
     arguments: argparse.Namespace
     settings: Settings
-    wanted: Wanted
+    record_filter: RecordFilter
     transform: Transform | None
-    report: _Report
+    summary: _ReplaySummary
     _replay: Replay | None = None
-    _queue: SqsClient | None = None
+    _sqs_client: SqsClient | None = None
 
     async def run(self) -> None:
         """Replay until all is done or a signal comes; fill in the report."""
         told = "ending after the quarantine object in work; once more: at once"
-        signals = TwoSignals(told, self._end)
+        signals = ShutdownSignals(told, self._stop_after_object)
         started_s = time.monotonic()
         store, reader = open_store(self.settings), open_reader(self.settings)
-        destination = self._destination(store)
-        means = Means(
+        destination = self._open_target(store)
+        means = ReplayContext(
             store,
             reader,
             destination,
-            self.wanted,
+            self.record_filter,
             self.settings.budget_bytes,
-            is_restart=self.arguments.restart,
+            restart=self.arguments.restart,
         )
-        self._replay = Replay(means, self.settings.root, is_dry=self.arguments.dry_run)
-        self.report.tally, self.report.counts = self._replay.tally, destination.counts
+        self._replay = Replay(means, self.settings.root, dry_run=self.arguments.dry_run)
+        self.summary.stats, self.summary.counts = self._replay.stats, destination.counts
         try:
-            await self._go_through(self._replay, destination.counts)
+            await self._replay_all(self._replay, destination.counts)
         except asyncio.CancelledError:
-            self._replay.tally.error("stopped by a second signal; the next run finishes it")
+            self._replay.stats.add_error("stopped by a second signal; the next run finishes it")
         except BatcherError as error:
-            self._replay.tally.error(str(error))
+            self._replay.stats.add_error(str(error))
         finally:
-            signals.spare()
+            signals.disable_cancel()
             for part in (destination, reader, store):
                 await part.aclose()
-            self.report.seconds = time.monotonic() - started_s
+            self.summary.seconds = time.monotonic() - started_s
 
-    async def _go_through(self, replay: Replay, counts: Counts) -> None:
-        objects = await replay.found()
-        if self._queue is not None and objects and not self.report.is_dry:
-            await self._queue.look()  # a queue that is not there is told before any mark
+    async def _replay_all(self, replay: Replay, counts: Stats) -> None:
+        objects = await replay.list_objects()
+        if self._sqs_client is not None and objects and not self.summary.dry_run:
+            await (
+                self._sqs_client.check_queue()
+            )  # a queue that is not there is told before any mark
         total_bytes = sum(listed.size_bytes for listed in objects)
-        with progress(counts, lambda: replay.read_bytes, total_bytes) as bar:
-            bar.show("replaying")
+        with write_progress(counts, lambda: replay.read_bytes, total_bytes) as bar:
+            bar.update("replaying")
             async for _ in replay.run(objects):
-                bar.show()
+                bar.update()
 
-    def _destination(self, store: ObjectStore) -> Destination:
+    def _open_target(self, store: ObjectStore) -> ReplayTarget:
         if self.arguments.to_queue is None:
-            return Objects(store, self.settings, self.transform)
+            return ObjectTarget(store, self.settings, self.transform)
         from batcher.tools.replay.to_sqs import (  # noqa: PLC0415  # half a second to import
-            Queue,
+            QueueTarget,
             SqsClient,
         )
 
         url = self.arguments.to_queue
-        self._queue = SqsClient(url)
-        return Queue(url, self._queue, self.transform)
+        self._sqs_client = SqsClient(url)
+        return QueueTarget(url, self._sqs_client, self.transform)
 
-    def _end(self, number: int) -> None:
+    def _stop_after_object(self, number: int) -> None:
         """End after the object in work, for a signal."""
-        self.report.signal = number
+        self.summary.signal = number
         if self._replay is not None:
             self._replay.stop()

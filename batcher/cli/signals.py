@@ -10,35 +10,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from batcher.cli.output import say
+from batcher.cli.output import echo
 
-STOPPED = "stopped before the end"
+STOPPED_MESSAGE = "stopped before the end"
 
 
-SIGNALLED = 128
+SIGNAL_EXIT_BASE = 128
 """A signal's exit code, less its number."""
 
 
-AGAIN_S = 0.01
+RERAISE_DELAY_S = 0.01
 """Until a dropped Ctrl-C comes again: a callback takes less."""
 
 
-def can_hear() -> bool:
+def can_handle_signals() -> bool:
     """Say whether this thread may choose what signals do: the main one alone may."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
-def ending_at_once() -> Iterator[None]:
+def exit_on_interrupt() -> Iterator[None]:
     """Let Ctrl-C end the program without a detour while modules are imported.
 
     That takes up to a second, and what is raised meanwhile is lost, now and then, in callbacks of
     Python's own. Where Ctrl-C is ignored or has an answer already, nothing is changed.
     """
-    if not can_hear() or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if (
+        not can_handle_signals()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
         yield
         return
-    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGINT, _exit_now)
     try:
         yield
     finally:
@@ -46,20 +49,20 @@ def ending_at_once() -> Iterator[None]:
 
 
 @contextmanager
-def never_dropped() -> Iterator[None]:
+def reraise_lost_interrupts() -> Iterator[None]:
     """Let Ctrl-C come again where Python drops it, and prints a traceback, as of a bug.
 
     What is raised in a weak reference's callback or in a `__del__` goes no further.
     Source: https://docs.python.org/3/library/sys.html#sys.unraisablehook
     """
-    if not can_hear():
+    if not can_handle_signals():
         yield
         return
     told = sys.unraisablehook
 
     def hear(dropped: sys.UnraisableHookArgs) -> None:
         if isinstance(dropped.exc_value, KeyboardInterrupt):
-            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+            signal.setitimer(signal.ITIMER_REAL, RERAISE_DELAY_S)
         else:
             told(dropped)
 
@@ -73,10 +76,10 @@ def never_dropped() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-class TwoSignals:
+class ShutdownSignals:
     """Ctrl-C and SIGTERM in an event loop: the first lets a command end, the second cancels it."""
 
-    def __init__(self, told: str, end: Callable[[int], None]) -> None:
+    def __init__(self, message: str, on_first: Callable[[int], None]) -> None:
         """Hear signals from now on, as long as the loop is there, for the task that calls this.
 
         Args:
@@ -85,27 +88,27 @@ class TwoSignals:
         """
         import asyncio  # noqa: PLC0415  # 60 modules, while Ctrl-C has no answer yet
 
-        self._told = told
-        self._end = end
+        self._message = message
+        self._on_first = on_first
         self._is_first = True
         self._task = asyncio.current_task()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._hear, number)
+            loop.add_signal_handler(number, self._handle, number)
 
-    def spare(self) -> None:
+    def disable_cancel(self) -> None:
         """Cancel the task no more: what it still does has its end."""
         self._task = None
 
-    def _hear(self, number: signal.Signals) -> None:
+    def _handle(self, number: signal.Signals) -> None:
         if self._is_first:
             self._is_first = False
-            say(f"{number.name}: {self._told}")
-            self._end(int(number))
+            echo(f"{number.name}: {self._message}")
+            self._on_first(int(number))
         elif self._task is not None:
             self._task.cancel()
 
 
-def _end(number: int, _: FrameType | None) -> None:
-    say(STOPPED)
-    os._exit(SIGNALLED + number)
+def _exit_now(number: int, _: FrameType | None) -> None:
+    echo(STOPPED_MESSAGE)
+    os._exit(SIGNAL_EXIT_BASE + number)

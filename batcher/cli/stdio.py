@@ -10,8 +10,8 @@ from errno import EPIPE
 from signal import SIGPIPE
 from typing import TYPE_CHECKING, TextIO
 
-from batcher.cli.output import say
-from batcher.cli.signals import SIGNALLED
+from batcher.cli.output import echo
+from batcher.cli.signals import SIGNAL_EXIT_BASE
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 STDOUT, STDERR = 1, 2
 
 
-LOST = 1
+OUTPUT_LOST = 1
 
 
 class OutputError(OSError):
     """Standard output takes no more; nothing else that is written or sent raises this."""
 
 
-def with_streams(work: Callable[[], int]) -> int:
+def run_with_stdio(work: Callable[[], int]) -> int:
     """Do the work of a command; give its exit code, or that of an output which is not whole.
 
     Where nobody reads standard output any more, it is that of a program which SIGPIPE has killed,
@@ -36,9 +36,9 @@ def with_streams(work: Callable[[], int]) -> int:
     Raises:
         SystemExit: as `work` does, its output being whole.
     """
-    _fill_closed()
-    sys.stderr = _text(_Heedless(STDERR, "w", closefd=False), sys.stderr)
-    sys.stdout = _text(_Output(STDOUT, "w", closefd=False), sys.stdout)
+    _reopen_closed_streams()
+    sys.stderr = _make_text_stream(_LossyStderrFile(STDERR, "w", closefd=False), sys.stderr)
+    sys.stdout = _make_text_stream(_StdoutFile(STDOUT, "w", closefd=False), sys.stdout)
     try:
         try:
             return work()
@@ -49,12 +49,12 @@ def with_streams(work: Callable[[], int]) -> int:
         # The interpreter flushes once more at its end. Source: Python's documentation, SIGPIPE
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         if error.errno == EPIPE:
-            return SIGNALLED + SIGPIPE
-        say(f"standard output cannot be written: {error.strerror}")
-        return LOST
+            return SIGNAL_EXIT_BASE + SIGPIPE
+        echo(f"standard output cannot be written: {error.strerror}")
+        return OUTPUT_LOST
 
 
-class _Output(io.FileIO):
+class _StdoutFile(io.FileIO):
     """Standard output; what it does not take is no error of any other file."""
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -64,7 +64,7 @@ class _Output(io.FileIO):
             raise OutputError(error.errno, error.strerror) from None
 
 
-class _Heedless(io.FileIO):
+class _LossyStderrFile(io.FileIO):
     """Standard error, which seems to take everything."""
 
     def write(self, data: ReadableBuffer, /) -> int:
@@ -74,7 +74,7 @@ class _Heedless(io.FileIO):
             return memoryview(data).nbytes
 
 
-def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
+def _make_text_stream(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
     """Make a text stream, with the encoding of the one that the interpreter has made."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
@@ -84,7 +84,7 @@ def _text(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
     )
 
 
-def _fill_closed() -> None:
+def _reopen_closed_streams() -> None:
     """Take the places of closed streams, or the first files that are opened would get them.
 
     Nothing can be written to the one of standard output, which tells whoever wants to.

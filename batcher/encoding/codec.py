@@ -25,39 +25,39 @@ Member = list[memoryview]
 """The text of one member, in pieces to be joined."""
 
 
-Encoded = tuple[bytes, int, int]
+EncodedMember = tuple[bytes, int, int]
 """A compressed member, and the CRC-32 and the length of its text."""
 
 
-class Members:
+class MemberSplitter:
     """Cuts a body's text into members as it comes; pure bookkeeping, no bytes are copied."""
 
     def __init__(self) -> None:
         """Start with no text."""
         self._pieces: list[memoryview] = []
-        self._waiting_bytes = 0
+        self._buffered_bytes = 0
 
     @property
-    def waiting_bytes(self) -> int:
+    def buffered_bytes(self) -> int:
         """Bytes of text in the member that is not full yet."""
-        return self._waiting_bytes
+        return self._buffered_bytes
 
-    def cut(self, text: bytes | memoryview) -> list[list[memoryview]]:
+    def feed(self, text: bytes | memoryview) -> list[list[memoryview]]:
         """Append `text`; give the members that are full now, each as pieces to be joined."""
         full: list[list[memoryview]] = []
         rest = memoryview(text)
-        while self._waiting_bytes + len(rest) >= MEMBER_BYTES:
-            room = MEMBER_BYTES - self._waiting_bytes
+        while self._buffered_bytes + len(rest) >= MEMBER_BYTES:
+            room = MEMBER_BYTES - self._buffered_bytes
             full.append([*self._pieces, rest[:room]])
-            self._pieces, self._waiting_bytes, rest = [], 0, rest[room:]
+            self._pieces, self._buffered_bytes, rest = [], 0, rest[room:]
         if rest:
             self._pieces.append(rest)
-            self._waiting_bytes += len(rest)
+            self._buffered_bytes += len(rest)
         return full
 
-    def rest(self) -> list[memoryview]:
+    def finish(self) -> list[memoryview]:
         """Give the last member, which may be short, or nothing."""
-        pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
+        pieces, self._pieces, self._buffered_bytes = self._pieces, [], 0
         return pieces
 
 
@@ -66,10 +66,10 @@ class Codec:
 
     def __init__(self, compression: str, level: int) -> None:
         """Choose the codec: `none`, `gzip` or `zstd`, and its level."""
-        self._compress = _compressor(compression, level)
+        self._compress = _make_compressor(compression, level)
         self._crc32 = _gzip_crc32 if compression == "gzip" else _text_crc32
 
-    def encode(self, members: Iterable[Member]) -> list[Encoded]:
+    def encode(self, members: Iterable[Member]) -> list[EncodedMember]:
         """Compress members: of each its bytes, and the CRC-32 and length of its text.
 
         Releases the GIL, so that threads run side by side.
@@ -107,12 +107,12 @@ class Checksum:
         self.size_bytes += member_bytes
 
 
-def encode_whole(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
+def encode_text(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
     """Give the body of a whole text, and the checksum of the text."""
-    members = Members()
-    full = members.cut(text)
-    if members.waiting_bytes:
-        full.append(members.rest())
+    members = MemberSplitter()
+    full = members.feed(text)
+    if members.buffered_bytes:
+        full.append(members.finish())
     checksum = Checksum()
     pieces = []
     for piece, member_crc32, text_bytes in codec.encode(full):
@@ -128,7 +128,7 @@ def crc32(data: bytes | memoryview) -> int:
     return isal_zlib.crc32(data)
 
 
-def _compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
+def _make_compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
     """Give one call that compresses; libraries are imported only for what is used."""
     if compression == "none":
         return bytes

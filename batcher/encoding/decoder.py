@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from batcher.errors import DamagedError
 
-BLOCK_BYTES = 1024**2
+MAX_OUTPUT_BYTES = 1024**2
 """The most text that is given at once."""
 
 
-SLICE_BYTES = 64 * 1024
+MAX_INPUT_BYTES = 64 * 1024
 """Bytes of body that a decompressor is handed at once: it copies what it has not used."""
 
 
@@ -47,7 +47,7 @@ class Decoder:
 
     def __init__(self, suffix: str) -> None:
         """Choose by what the object's name ends with: `.gz`, `.zst`, or anything else."""
-        self._start = _starter(suffix)
+        self._new_decompressor = _decompressor_factory(suffix)
         self._member: _Decompressor | None = None
         self._members = 0
         self._read_bytes = 0
@@ -61,24 +61,24 @@ class Decoder:
             DamagedError: this is not what the suffix promises, or its checksum is wrong.
         """
         self._read_bytes += len(piece)
-        step = BLOCK_BYTES if self._start is None else SLICE_BYTES
+        step = MAX_OUTPUT_BYTES if self._new_decompressor is None else MAX_INPUT_BYTES
         for start in range(0, len(piece), step):
             part = piece[start : start + step]
-            if self._start is None:
+            if self._new_decompressor is None:
                 yield part
             else:
-                yield from self._decompressed(part)
+                yield from self._decompress(part)
 
-    def _decompressed(self, data: bytes) -> Iterator[bytes]:
-        assert self._start is not None  # noqa: S101  # its caller has looked
+    def _decompress(self, data: bytes) -> Iterator[bytes]:
+        assert self._new_decompressor is not None  # noqa: S101  # its caller has looked
         while data or self._member is not None:
             if self._member is None:
-                self._member = self._start()
+                self._member = self._new_decompressor()
                 self._members += 1
             try:
-                text = self._member.decompress(data, BLOCK_BYTES)
+                text = self._member.decompress(data, MAX_OUTPUT_BYTES)
             except Exception as error:
-                if not _is_codecs(error):
+                if not _is_codec_error(error):
                     raise
                 msg = (
                     f"member {self._members}, within the first {self._read_bytes} bytes of the "
@@ -94,7 +94,7 @@ class Decoder:
             elif self._member.needs_input:
                 return
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Say that the body has ended.
 
         Raises:
@@ -103,12 +103,12 @@ class Decoder:
         if self._member is not None:
             msg = f"the body ends within member {self._members}, after {self._read_bytes} bytes"
             raise DamagedError(msg)
-        if self._start is not None and not self._members:
+        if self._new_decompressor is not None and not self._members:
             msg = "the body is empty"
             raise DamagedError(msg)
 
 
-def _starter(suffix: str) -> Callable[[], _Decompressor] | None:
+def _decompressor_factory(suffix: str) -> Callable[[], _Decompressor] | None:
     """Give what starts a member; libraries are imported only for what is used."""
     if suffix.endswith(".gz"):
         from isal import igzip_lib  # noqa: PLC0415
@@ -124,6 +124,6 @@ def _starter(suffix: str) -> Callable[[], _Decompressor] | None:
     return None
 
 
-def _is_codecs(error: Exception) -> bool:
+def _is_codec_error(error: Exception) -> bool:
     """Say whether a codec raised it; their error classes are imported only with them."""
     return type(error).__name__ in {"IsalError", "ZstdError"}

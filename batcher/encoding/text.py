@@ -12,31 +12,31 @@ from batcher.encoding.codec import MEMBER_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batcher.records.chunk import Payloads, Run
+    from batcher.records.chunk import Chunk, Payloads
 
 S = TypeVar("S", str, bytes)
 
 
-PIECE_BYTES = 1024**2
+TEXT_PIECE_BYTES = 1024**2
 """Joined text of one piece: buffers of this size are recycled, larger ones cost page faults."""
 
 
-class Cutter:
+class LineSplitter:
     """Cuts text where its lines end; whoever feeds it says how long a line may get."""
 
     def __init__(self) -> None:
         """Start with no text."""
-        self._waiting: list[bytes] = []
+        self._partial_line: list[bytes] = []
         self._is_skipping = False
-        self.waiting_bytes = 0
+        self.partial_line_bytes = 0
         """Bytes of the line that has not ended yet."""
 
     @property
     def is_within_line(self) -> bool:
         """Whether the text so far does not end with a newline."""
-        return self._is_skipping or self.waiting_bytes > 0
+        return self._is_skipping or self.partial_line_bytes > 0
 
-    def cut(self, block: bytes) -> bytes:
+    def split(self, block: bytes) -> bytes:
         """Append a block; give all lines that are complete now, each with its newline."""
         if self._is_skipping:
             start = block.find(b"\n") + 1
@@ -47,40 +47,40 @@ class Cutter:
         end = block.rfind(b"\n") + 1
         text = b""
         if end:
-            text = b"".join((*self._waiting, block[:end]))
-            self._waiting, self.waiting_bytes = [], 0
+            text = b"".join((*self._partial_line, block[:end]))
+            self._partial_line, self.partial_line_bytes = [], 0
         if end < len(block):
-            self._waiting.append(block[end:])
-            self.waiting_bytes += len(block) - end
+            self._partial_line.append(block[end:])
+            self.partial_line_bytes += len(block) - end
         return text
 
-    def skip(self) -> None:
+    def skip_line(self) -> None:
         """Forget the line that has not ended yet, and what is still to come of it."""
-        self._waiting, self.waiting_bytes = [], 0
+        self._partial_line, self.partial_line_bytes = [], 0
         self._is_skipping = True
 
 
-def lines_of(text: bytes) -> list[bytes]:
+def split_complete_lines(text: bytes) -> list[bytes]:
     """Give the lines of complete lines, without their newlines."""
     return text[:-1].split(b"\n") if text else []
 
 
-def as_bytes(payloads: Payloads) -> list[bytes]:
+def encode_payloads(payloads: Payloads) -> list[bytes]:
     """Encode payloads that are still `str`."""
     if payloads and isinstance(payloads[0], str):
         return list(map(str.encode, cast("Sequence[str]", payloads)))
     return list(cast("Sequence[bytes]", payloads))
 
 
-def lines(run: Run) -> list[bytes]:
+def join_lines(chunk: Chunk) -> list[bytes]:
     """Give the run's payloads as newline-terminated text, in pieces of about 1 MiB."""
-    if run.text is not None:
-        return [run.text]
-    payloads = run.payloads
+    if chunk.text is not None:
+        return [chunk.text]
+    payloads = chunk.payloads
     count = len(payloads)
     if not count:
         return []
-    step = max(1, count * PIECE_BYTES // (run.characters + count))
+    step = max(1, count * TEXT_PIECE_BYTES // (chunk.total_length + count))
     pieces = (payloads[i : i + step] for i in range(0, count, step))
     if isinstance(payloads[0], str):
         texts = cast("Sequence[Sequence[str]]", pieces)
@@ -88,7 +88,7 @@ def lines(run: Run) -> list[bytes]:
     return [b"\n".join((*piece, b"")) for piece in cast("Sequence[Sequence[bytes]]", pieces)]
 
 
-def text_of(run: Run, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
+def iter_text(chunk: Chunk, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
     """Give the size of the run's text, and the text itself, made only as it is taken.
 
     Its pieces end where members do, so that each is joined, encoded and compressed while warm
@@ -98,24 +98,28 @@ def text_of(run: Run, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview
         run: one record at least.
         used_bytes: text that stands before it in its body.
     """
-    payloads, lengths = run.payloads, run.lengths
+    payloads, lengths = chunk.payloads, chunk.lengths
     if isinstance(payloads[0], str):
         texts = cast("Sequence[str]", payloads)
         if all(map(str.isascii, texts)):
             room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
             ends = list(accumulate(lengths))
-            return ends[-1] + len(ends), _joined(texts, "\n", str.encode, ends, room)
-        payloads = as_bytes(texts)
+            return ends[-1] + len(ends), _iter_joined(texts, "\n", str.encode, ends, room)
+        payloads = encode_payloads(texts)
         lengths = list(map(len, payloads))
     ends = list(accumulate(lengths))
     room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
-    return ends[-1] + len(ends), _joined(
+    return ends[-1] + len(ends), _iter_joined(
         cast("Sequence[bytes]", payloads), b"\n", bytes, ends, room
     )
 
 
-def _joined(
-    payloads: Sequence[S], newline: S, encode: Callable[[S], bytes], ends: list[int], room: int
+def _iter_joined(
+    payloads: Sequence[S],
+    newline: S,
+    encode: Callable[[S], bytes],
+    end_offsets: list[int],
+    first_bytes: int,
 ) -> Iterator[bytes | memoryview]:
     """Join payloads, `room` bytes first and then a member at a time.
 
@@ -133,14 +137,17 @@ def _joined(
     while start < len(payloads):
         # Up to the payload in which this piece ends
         stop: int = 1 + bisect_left(
-            range(len(ends) - 1), given + room, start, key=lambda i: ends[i] + i + 1
+            range(len(end_offsets) - 1),
+            given + first_bytes,
+            start,
+            key=lambda i: end_offsets[i] + i + 1,
         )
         joined = newline.join([*rest, *records[start:stop], newline[:0]])
         text = encode(joined)
         view, cut = memoryview(text), 0
-        while len(text) - cut >= room:
-            yield view[cut : cut + room]
-            cut, room = cut + room, MEMBER_BYTES
+        while len(text) - cut >= first_bytes:
+            yield view[cut : cut + first_bytes]
+            cut, first_bytes = cut + first_bytes, MEMBER_BYTES
         given, start = given + cut, stop
         if stop == len(payloads) and cut < len(text):
             yield view[cut:]

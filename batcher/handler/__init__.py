@@ -9,16 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from batcher.batching.router import Intake
-from batcher.handler.emf import Invocation
-from batcher.handler.event_writer import Delivered, Delivery, failure
-from batcher.handler.telemetry import Reporter, log_outcome
-from batcher.keys.names import FreshNames
+from batcher.batching.router import Router
+from batcher.handler.emf import InvocationStats
+from batcher.handler.event_writer import EventResult, EventWriter, event_error
+from batcher.handler.telemetry import Telemetry, log_outcome
+from batcher.keys.names import Uuid7Generator
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from batcher.stores import ObjectStore, in_slots, open_store
+from batcher.stores import ObjectStore, limit_concurrency, open_store
 from batcher.stores.metered import MeteredStore
-from batcher.writing.stats import Counts
+from batcher.writing.stats import Stats
 from batcher.writing.writer import Writer
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ENCODER_THREADS = 1
 """An event of 6 MB is encoded in some 10 ms, and functions of up to 1,769 MB have one core."""
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """The part of Lambda's context that is used."""
 
     def get_remaining_time_in_millis(self) -> int:
@@ -38,7 +38,7 @@ class Context(Protocol):
 class LambdaHandler(Protocol):
     """What `make_handler` gives: a plain function, for some decorators take nothing else."""
 
-    def __call__(self, event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    def __call__(self, event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """See `Handler.__call__`."""
 
     def close(self) -> None:
@@ -65,14 +65,14 @@ class Handler:
         self._transform = transform
         self._store = store
         self._metrics = metrics
-        self._opened: ObjectStore | None = None
+        self._opened_store: ObjectStore | None = None
         self._runner: asyncio.Runner | None = None
         self._executor: ThreadPoolExecutor | None = None
-        self._delivery: Delivery | None = None
-        self._reporter: Reporter | None = None
-        self._counts = Counts()
+        self._event_writer: EventWriter | None = None
+        self._telemetry: Telemetry | None = None
+        self._stats = Stats()
 
-    def __call__(self, event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    def __call__(self, event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records, and answer with what is not durable.
 
         Args:
@@ -92,85 +92,87 @@ class Handler:
         began_s = loop.time()
         if self._settings is None:
             self._settings = Settings.from_env()
-        if self._reporter is None and (self._metrics or "AWS_LAMBDA_FUNCTION_NAME" in os.environ):
-            self._reporter = Reporter(os.environ, self._metrics)
-        self._counts = Counts()
-        invocation = Invocation() if self._reporter is None else self._reporter.begin(context)
+        if self._telemetry is None and (self._metrics or "AWS_LAMBDA_FUNCTION_NAME" in os.environ):
+            self._telemetry = Telemetry(os.environ, self._metrics)
+        self._stats = Stats()
+        invocation = (
+            InvocationStats() if self._telemetry is None else self._telemetry.begin(context)
+        )
         invocation.began_s = began_s
         try:
             return self._handle(event, context, self._settings, loop, invocation)
         except Exception as error:
-            invocation.error = type(error).__name__
+            invocation.error_type = type(error).__name__
             raise
         finally:
-            if self._reporter is not None:
-                invocation.seconds = loop.time() - began_s
-                self._reporter.end(invocation, self._counts)
+            if self._telemetry is not None:
+                invocation.duration_s = loop.time() - began_s
+                self._telemetry.end(invocation, self._stats)
 
     def _handle(
         self,
         event: Any,  # noqa: ANN401  # JSON
-        context: Context | None,
+        context: LambdaContext | None,
         settings: Settings,
         loop: asyncio.AbstractEventLoop,
-        invocation: Invocation,
+        invocation: InvocationStats,
     ) -> dict[str, Any]:
         """See `__call__`; what is found out on the way is noted on `invocation`."""
         found = read_event(event, time.time())
         invocation.source = found.source
         if not found.positions:
-            return {"receipts": [], "quarantined": 0} if found.is_direct else _answer([])
+            return {"receipts": [], "quarantined": 0} if found.direct else _failure_response([])
         invocation.records = invocation.failed = len(found.positions)
         deadline_s = None
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
             deadline_s = invocation.began_s + left_s - settings.deadline_margin_s
         try:
-            delivered = loop.run_until_complete(self._deliver(found, settings, deadline_s))
+            delivered = loop.run_until_complete(self._write_event(found, settings, deadline_s))
         except KeyboardInterrupt:
-            loop.run_until_complete(_end_tasks())  # nothing of it may run in the next event
+            loop.run_until_complete(_cancel_tasks())  # nothing of it may run in the next event
             raise
         invocation.failed = len(delivered.ledger)
-        invocation.was_cut = delivered.was_cut
+        invocation.timed_out = delivered.timed_out
         log_outcome(found, delivered)
         return respond(found, delivered, partial_response=settings.partial_response)
 
-    async def _deliver(
+    async def _write_event(
         self, event: Event, settings: Settings, deadline_s: float | None
-    ) -> Delivered:
+    ) -> EventResult:
         """Deliver on the loop that the store's connections belong to."""
-        if self._delivery is None:
+        if self._event_writer is None:
             self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-            if self._opened is None:
-                self._opened = self._open(settings)
-            writer = Writer(self._opened, settings, self._executor, ENCODER_THREADS)
-            intake = Intake(settings, self._transform)
-            names = FreshNames(time.time, _random_bits)
-            self._delivery = Delivery(intake, writer, settings, names, clock=time.time)
-        self._delivery.counts = self._counts
-        return await self._delivery.deliver(event, deadline_s)
+            if self._opened_store is None:
+                self._opened_store = self._open_store(settings)
+            writer = Writer(self._opened_store, settings, self._executor, ENCODER_THREADS)
+            intake = Router(settings, self._transform)
+            names = Uuid7Generator(time.time, _random_bits)
+            self._event_writer = EventWriter(intake, writer, settings, names, clock=time.time)
+        self._event_writer.stats = self._stats
+        return await self._event_writer.write(event, deadline_s)
 
-    def _open(self, settings: Settings) -> ObjectStore:
+    def _open_store(self, settings: Settings) -> ObjectStore:
         """Give the store, metered where somebody reads the figures."""
-        requests = self._reporter.requests if self._reporter else None
+        requests = self._telemetry.request_stats if self._telemetry else None
         if self._store is None:
-            return open_store(settings, self._retried, requests)
-        store = in_slots(self._store, settings.concurrency)
+            return open_store(settings, self._count_retry, requests)
+        store = limit_concurrency(self._store, settings.concurrency)
         return store if requests is None else MeteredStore(store, requests, str)
 
-    def _retried(self) -> None:
+    def _count_retry(self) -> None:
         """Count a request that is sent again, for the event that is under way."""
-        self._counts.retried()
+        self._stats.count_retry()
 
     def close(self) -> None:
         """Let go of connections, threads and the event loop; for programs that outlive it."""
         if self._runner is not None:
-            if self._opened is not None:
-                self._runner.run(self._opened.aclose())
+            if self._opened_store is not None:
+                self._runner.run(self._opened_store.aclose())
             self._runner.close()
         if self._executor is not None:
             self._executor.shutdown()
-        self._runner = self._executor = self._delivery = None
+        self._runner = self._executor = self._event_writer = None
 
 
 def _random_bits(bits: int) -> int:
@@ -198,7 +200,7 @@ def make_handler(
     """
     made = Handler(settings, transform=transform, store=store, metrics=metrics)
 
-    def handler(event: Any, context: Context | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+    def handler(event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records; see `Handler`."""
         return made(event, context)
 
@@ -206,26 +208,26 @@ def make_handler(
     return cast("LambdaHandler", handler)
 
 
-def respond(event: Event, delivered: Delivered, *, partial_response: bool) -> dict[str, Any]:
+def respond(event: Event, result: EventResult, *, partial_response: bool) -> dict[str, Any]:
     """Give the answer that the source expects, or raise where only that makes it send again."""
-    if len(delivered.ledger):
+    if len(result.ledger):
         # A stream that was cut must be halved by bisect, and only an error makes it so
-        only_raising = event.is_direct or (event.is_whole and delivered.was_cut)
+        only_raising = event.direct or (event.all_or_nothing and result.timed_out)
         if only_raising or not partial_response:
-            raise failure(delivered, len(event.positions))
-        return _answer(event.failures(delivered.ledger, event.positions))
-    if event.is_direct:
-        data = [receipt for receipt in delivered.receipts if not receipt.quarantined]
+            raise event_error(result, len(event.positions))
+        return _failure_response(event.select_failures(result.ledger, event.positions))
+    if event.direct:
+        data = [receipt for receipt in result.receipts if not receipt.quarantined]
         return {
             "receipts": [
                 {"key": r.key, "records": r.records, "size_bytes": r.size_bytes} for r in data
             ],
-            "quarantined": sum(r.records for r in delivered.receipts if r.quarantined),
+            "quarantined": sum(r.records for r in result.receipts if r.quarantined),
         }
-    return _answer([])
+    return _failure_response([])
 
 
-async def _end_tasks() -> None:
+async def _cancel_tasks() -> None:
     """Cancel what runs on this loop, and wait until it has ended."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
@@ -234,7 +236,7 @@ async def _end_tasks() -> None:
         await asyncio.wait(others)
 
 
-def _answer(identifiers: list[str]) -> dict[str, Any]:
+def _failure_response(identifiers: list[str]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 

@@ -13,36 +13,38 @@ from msgspec import Struct, field
 from batcher import concurrency as deadline
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
-from batcher.records.bad_record import Reason
-from batcher.records.chunk import Naming
+from batcher.records.bad_record import BadRecordReason
+from batcher.records.chunk import NamingScheme
 from batcher.sources.event import Ledger
 from batcher.writing.budget import Budget
-from batcher.writing.dispatcher import Dispatch
-from batcher.writing.pending import Flight
-from batcher.writing.stats import Counts
+from batcher.writing.dispatcher import Dispatcher
+from batcher.writing.pending import PendingBatch
+from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
-    from batcher.batching.router import Admitted, Intake
+    from batcher.batching.router import Routed, Router
     from batcher.records.bad_record import BadRecord
-    from batcher.records.chunk import Run
+    from batcher.records.chunk import Chunk
     from batcher.settings import Settings
     from batcher.sources import Event
     from batcher.writing.object import Receipt
     from batcher.writing.writer import Writer
 
 
-class Delivered(Struct):
+class EventResult(Struct):
     """How the delivery of one event ended."""
 
     ledger: Ledger
     receipts: list[Receipt] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     """Why records are not durable, one error an object or refused record."""
-    was_cut: bool = False
+    timed_out: bool = False
     """Whether the deadline ended it."""
 
 
-def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch], list[Admitted]]:
+def plan_batches(
+    event: Event, router: Router, settings: Settings
+) -> tuple[list[Batch], list[Routed]]:
     """Decide which batches an event becomes, all sealed; pure.
 
     A stream's are one a partition, whatever the limits. A queue's are kept within the limits; the
@@ -53,25 +55,25 @@ def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch],
     """
     bad: dict[object, list[BadRecord]] = defaultdict(list)
     for record in event.bad:
-        bad[record.run.origin].append(record)
+        bad[record.chunk.origin].append(record)
     unlimited = OpenBatches(BatchLimits())
     limited = OpenBatches(BatchLimits(settings.max_bytes, settings.max_records))
     batches: dict[Batch, None] = {}
     decisions = []
-    for run in event.runs:
-        admitted = intake.admit(run, bad.pop(run.origin, ()), event.positions)
+    for run in event.chunks:
+        admitted = router.route(run, bad.pop(run.origin, ()), event.positions)
         decisions.append(admitted)
-        for route, part in admitted.routed:
+        for route, part in admitted.chunks:
             ordered = part
-            open_batches = unlimited if event.is_whole or route.is_quarantine else limited
-            if open_batches is limited and _may_be_cut(part, settings):
-                ordered = _by_identity(part)
+            open_batches = unlimited if event.all_or_nothing or route.is_quarantine else limited
+            if open_batches is limited and _may_exceed_limits(part, settings):
+                ordered = _sort_by_message_id(part)
             for batch, _ in open_batches.add(route, ordered, 0.0):
                 batches[batch] = None
     for open_batches in (unlimited, limited):
         open_batches.seal_all(FlushReason.EVENT)
     size_bytes = sum(batch.size_bytes for batch in batches)
-    if event.is_whole and size_bytes > settings.budget_bytes:
+    if event.all_or_nothing and size_bytes > settings.budget_bytes:
         msg = (
             f"an event of {size_bytes} payload bytes does not fit budget_bytes "
             f"({settings.budget_bytes}), so nothing of it was written: give the function more "
@@ -81,15 +83,15 @@ def plan(event: Event, intake: Intake, settings: Settings) -> tuple[list[Batch],
     return list(batches), decisions
 
 
-class Delivery:
+class EventWriter:
     """Delivers event after event, with the parts that live as long as the environment."""
 
     def __init__(
         self,
-        intake: Intake,
+        router: Router,
         writer: Writer,
         settings: Settings,
-        fresh_name: Callable[[], str],
+        next_uuid: Callable[[], str],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -102,15 +104,15 @@ class Delivery:
             fresh_name: gives a UUIDv7 at each call.
             clock: seconds since 1970, as arrivals are told.
         """
-        self._intake = intake
+        self._router = router
         self._writer = writer
         self._settings = settings
-        self._fresh_name = fresh_name
+        self._next_uuid = next_uuid
         self._clock = clock
-        self.counts = Counts()
+        self.stats = Stats()
         """What has happened since this was put here: who wants an event's own, puts a new one."""
 
-    async def deliver(self, event: Event, deadline_s: float | None) -> Delivered:
+    async def write(self, event: Event, deadline_s: float | None) -> EventResult:
         """Write an event's records, until all outcomes are known or the deadline is there.
 
         Args:
@@ -118,75 +120,75 @@ class Delivery:
             deadline_s: when to stop, on the event loop's clock; None: never. What is not durable
                 then is cancelled, and nothing of it is left.
         """
-        deadline.deadline_s.set(deadline_s)
-        delivered = Delivered(Ledger(event.positions))
-        batches, decisions = plan(event, self._intake, self._settings)
+        deadline.current_deadline_s.set(deadline_s)
+        delivered = EventResult(Ledger(event.positions))
+        batches, decisions = plan_batches(event, self._router, self._settings)
         for admitted in decisions:
-            self.counts.admitted(admitted)
-            for run in admitted.left_out:
+            self.stats.count_routed(admitted)
+            for run in admitted.excluded:
                 delivered.ledger.settle(run.positions)
-            for bad in admitted.refused:
+            for bad in admitted.rejected:
                 delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
-        dispatch = Dispatch(
-            self._writer, self.counts, self._settings.concurrency, clock=self._clock
+        dispatch = Dispatcher(
+            self._writer, self.stats, self._settings.concurrency, clock=self._clock
         )
-        flights: list[Flight] = []
+        flights: list[PendingBatch] = []
         try:
             async with asyncio.timeout_at(deadline_s):
-                if _is_over(deadline_s):
+                if _is_past(deadline_s):
                     raise TimeoutError  # noqa: TRY301  # nothing is begun
-                await self._launch(batches, dispatch, flights)
-                await dispatch.settled(flights)
+                await self._submit_all(batches, dispatch, flights)
+                await dispatch.wait(flights)
         except TimeoutError:
-            delivered.was_cut = True
+            delivered.timed_out = True
         finally:
             await dispatch.abort()
-        _account(delivered, flights)
+        _settle_outcomes(delivered, flights)
         return delivered
 
-    async def _launch(
-        self, batches: Sequence[Batch], dispatch: Dispatch, flights: list[Flight]
+    async def _submit_all(
+        self, batches: Sequence[Batch], dispatch: Dispatcher, pending: list[PendingBatch]
     ) -> None:
         """Send all batches off, as the budget has room for them."""
         budget = Budget(self._settings.budget_bytes)
         for batch in batches:
-            await budget.take(batch.size_bytes, _nothing)
-            is_fresh = batch.route.origin.naming is Naming.FRESH
-            flight = Flight(batch, budget, self._fresh_name() if is_fresh else "")
-            flight.took(batch.size_bytes)
-            flights.append(flight)
+            await budget.take(batch.size_bytes, _cannot_make_room)
+            is_fresh = batch.route.origin.naming is NamingScheme.FRESH
+            flight = PendingBatch(batch, budget, self._next_uuid() if is_fresh else "")
+            flight.add_held(batch.size_bytes)
+            pending.append(flight)
             if len(batches) == 1:  # most events: a task and its waiting would be 5 % of a small one
-                flight.is_alone = True
-                await dispatch.carry(flight)
+                flight.is_sole_batch = True
+                await dispatch.run(flight)
             else:
-                dispatch.launch(flight)
+                dispatch.submit(flight)
 
 
-def _is_over(deadline_s: float | None) -> bool:
+def _is_past(deadline_s: float | None) -> bool:
     return deadline_s is not None and asyncio.get_running_loop().time() >= deadline_s
 
 
-def _account(delivered: Delivered, flights: Sequence[Flight]) -> None:
+def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> None:
     """Settle what is durable, and keep the errors of what is not."""
-    for flight in flights:
+    for flight in pending:
         error = flight.outcome.exception()
         if error is None:
             for positions in flight.batch.positions:
-                delivered.ledger.settle(positions)
-            delivered.receipts.append(flight.outcome.result())
+                result.ledger.settle(positions)
+            result.receipts.append(flight.outcome.result())
         else:
-            delivered.errors.append(_as_exception(error))
+            result.errors.append(_as_exception(error))
 
 
-def failure(delivered: Delivered, records: int) -> Exception:
+def event_error(result: EventResult, records: int) -> Exception:
     """Give the error for a handler to raise: why an event is not durable, in one line."""
-    first = delivered.errors[0] if delivered.errors else None
-    severe = next((e for e in delivered.errors if isinstance(e, RejectedError)), first)
-    open_count = len(delivered.ledger)
-    if delivered.was_cut:
+    first = result.errors[0] if result.errors else None
+    severe = next((e for e in result.errors if isinstance(e, RejectedError)), first)
+    open_count = len(result.ledger)
+    if result.timed_out:
         why = "the deadline was there: raise the function's timeout, or lower the batch size"
     else:
-        why = "unknown" if severe is None else told(severe)
+        why = "unknown" if severe is None else describe_error(severe)
     text = f"{open_count} of {records} records are not durable and must come again: {why}"
     kind = RejectedError if isinstance(severe, RejectedError) else RetryableError
     error = kind(text)
@@ -194,9 +196,9 @@ def failure(delivered: Delivered, records: int) -> Exception:
     return error
 
 
-def told(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Tell an error for logs: nothing of it is a payload's, as a bug's or a user's text may be."""
-    if isinstance(error, PoisonRecordError) and error.reason == Reason.TRANSFORM:
+    if isinstance(error, PoisonRecordError) and error.reason == BadRecordReason.TRANSFORM:
         return f"record {error.position}: {error.reason}: {error.detail.partition(':')[0]}"
     if isinstance(error, BatcherError):
         return str(error)
@@ -207,23 +209,23 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}{where}: no error that a store should raise"
 
 
-def _may_be_cut(run: Run, settings: Settings) -> bool:
+def _may_exceed_limits(chunk: Chunk, settings: Settings) -> bool:
     """Say whether a queue's run could be over the limits of one batch."""
-    if settings.max_records is not None and len(run) > settings.max_records:
+    if settings.max_records is not None and len(chunk) > settings.max_records:
         return True
-    return 4 * run.characters + len(run) > settings.max_bytes
+    return 4 * chunk.total_length + len(chunk) > settings.max_bytes
 
 
-def _by_identity(run: Run) -> Run:
+def _sort_by_message_id(chunk: Chunk) -> Chunk:
     """Order a queue's messages by their ids, for no order of theirs lasts; FIFO has its own."""
-    if run.origin.naming is not Naming.MESSAGE_SET or run.sequence_numbers is not None:
-        return run
-    return run.take(sorted(range(len(run)), key=run.positions.__getitem__))
+    if chunk.origin.naming is not NamingScheme.MESSAGE_SET or chunk.sequence_numbers is not None:
+        return chunk
+    return chunk.take(sorted(range(len(chunk)), key=chunk.positions.__getitem__))
 
 
 def _as_exception(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RetryableError(repr(error))
 
 
-def _nothing(short_bytes: int) -> None:
+def _cannot_make_room(short_bytes: int) -> None:
     """All batches are sealed: what is held leaves by itself."""

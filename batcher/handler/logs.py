@@ -15,24 +15,24 @@ from collections.abc import Mapping
 
 import orjson
 
-_RUNTIMES_OWN = "LambdaLoggerHandler"
+_RUNTIME_HANDLER_PREFIX = "LambdaLoggerHandler"
 """What the classes of handlers are called that Lambda's runtime client gives the root logger."""
 
 
-_CLIENTS = ("aiobotocore", "botocore")
+_CLIENT_LOGGERS = ("aiobotocore", "botocore")
 """Their lines of level DEBUG have whole bodies in them."""
 
 
 _labels: dict[str, str] = {}
 
 
-def label(labels: Mapping[str, str]) -> None:
+def set_labels(labels: Mapping[str, str]) -> None:
     """Put these fields on every line from now on, in place of those before."""
     _labels.clear()
     _labels.update(labels)
 
 
-def install(*, is_json: bool) -> None:
+def configure(*, lambda_writes_json: bool) -> None:
     """Give our lines their form, if only Lambda's runtime client has set logging up.
 
     And keep bodies out of the log: who wants the client's own DEBUG lines sets its level.
@@ -40,28 +40,30 @@ def install(*, is_json: bool) -> None:
     Args:
         is_json: whether Lambda writes JSON itself: then it gets our fields. Else we write.
     """
-    for client in map(logging.getLogger, _CLIENTS):
+    for client in map(logging.getLogger, _CLIENT_LOGGERS):
         if client.level == logging.NOTSET:
             client.setLevel(logging.INFO)
     ours, root = logging.getLogger("batcher"), logging.getLogger()
     if ours.handlers or not root.handlers:
         return
-    if not all(type(handler).__name__.startswith(_RUNTIMES_OWN) for handler in root.handlers):
+    if not all(
+        type(handler).__name__.startswith(_RUNTIME_HANDLER_PREFIX) for handler in root.handlers
+    ):
         return
-    if is_json:
-        ours.addFilter(_as_fields)  # the same function twice is there once
+    if lambda_writes_json:
+        ours.addFilter(_set_fields)  # the same function twice is there once
     else:
-        ours.addHandler(JsonLines())
+        ours.addHandler(JsonLogHandler())
         ours.propagate = False
 
 
-class JsonLines(logging.Handler):
+class JsonLogHandler(logging.Handler):
     """Writes each record as one JSON object a line, on standard output."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; what cannot be written is told as logging does, and raises nothing."""
         try:
-            event, fields = _parsed(record)
+            event, fields = _parse(record)
             if record.exc_info:
                 fields["stackTrace"] = logging.Formatter().formatException(record.exc_info)
             written = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -73,27 +75,27 @@ class JsonLines(logging.Handler):
                 **_labels,
                 **fields,
             }
-            write(orjson.dumps(found, str).decode())
+            write_line(orjson.dumps(found, str).decode())
         except Exception:  # noqa: BLE001  # as every handler of the standard library
             self.handleError(record)
 
 
-def write(line: str) -> None:
+def write_line(line: str) -> None:
     """Write one line to standard output, which is Lambda's log, in one piece."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _as_fields(record: logging.LogRecord) -> bool:
+def _set_fields(record: logging.LogRecord) -> bool:
     """Turn a record's arguments into fields, which Lambda's JSON formatter shows."""
-    event, fields = _parsed(record)
+    event, fields = _parse(record)
     record.msg, record.args = event, ()
     trace = {name: value for name, value in _labels.items() if name != "requestId"}  # it has that
     record.__dict__.update(trace | fields)
     return True
 
 
-def _parsed(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
+def _parse(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
     """Give the event and the fields of a record, or all its text where it has another form."""
     event, *pairs = str(record.msg).split(" ")
     arguments = record.args if isinstance(record.args, tuple) else ()

@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING
 from batcher.errors import PoisonRecordError
 from batcher.handler import emf as metrics
 from batcher.handler import logs
-from batcher.handler.emf import Invocation
-from batcher.handler.event_writer import Delivered, told
-from batcher.stores.metered import Requests
-from batcher.writing.stats import Counts
+from batcher.handler.emf import InvocationStats
+from batcher.handler.event_writer import EventResult, describe_error
+from batcher.stores.metered import RequestStats
+from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
     from batcher.sources import Event
 
-MAX_ERRORS = 20
+MAX_LOGGED_ERRORS = 20
 """Logged of one event, a line each; of more only the number is told."""
 
 
 log = logging.getLogger("batcher")
 
 
-class Reporter:
+class Telemetry:
     """One environment's: it lives through all events, and is told when each begins and ends."""
 
     def __init__(
-        self, environ: Mapping[str, str], write: Callable[[str], object] | None = None
+        self, environ: Mapping[str, str], write_line: Callable[[str], object] | None = None
     ) -> None:
         """Report as `environ` says, which is Lambda's.
 
@@ -39,50 +39,54 @@ class Reporter:
             write: where a line of metrics goes; None: to standard output, where logs go too.
         """
         self._environ = environ
-        self._write = logs.write if write is None else write
+        self._write_line = logs.write_line if write_line is None else write_line
         self._is_cold = True
         self._labels: dict[str, str] = {}
-        self.requests = Requests()
+        self.request_stats = RequestStats()
         """Of the event that is under way."""
         if "AWS_LAMBDA_FUNCTION_NAME" in environ:
-            logs.install(is_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON")
+            logs.configure(
+                lambda_writes_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+            )
 
-    def begin(self, context: object) -> Invocation:
+    def begin(self, context: object) -> InvocationStats:
         """Begin an event, which Lambda's `context` names."""
-        self.requests.clear()
-        self._labels = _labels(context, self._environ.get("_X_AMZN_TRACE_ID", ""))
-        logs.label(self._labels)
+        self.request_stats.clear()
+        self._labels = _make_labels(context, self._environ.get("_X_AMZN_TRACE_ID", ""))
+        logs.set_labels(self._labels)
         is_cold, self._is_cold = self._is_cold, False
-        return Invocation(is_cold=is_cold)
+        return InvocationStats(cold_start=is_cold)
 
-    def end(self, event: Invocation, counts: Counts) -> None:
+    def end(self, invocation: InvocationStats, stats: Stats) -> None:
         """Write the event's line; what fails here fails no event."""
         try:
-            found = metrics.values(event, counts, self.requests)
-            beside = self._labels | metrics.properties(event, self.requests)
+            found = metrics.metric_values(invocation, stats, self.request_stats)
+            beside = self._labels | metrics.search_properties(invocation, self.request_stats)
             function = self._environ.get("AWS_LAMBDA_FUNCTION_NAME") or "none"
-            self._write(metrics.line(found, beside, function, time.time()))
+            self._write_line(metrics.emf_line(found, beside, function, time.time()))
         except Exception as error:  # noqa: BLE001  # its records are durable: nothing may redeliver them
             log.warning("metrics_failed error=%s", type(error).__name__)
 
 
-def log_outcome(event: Event, delivered: Delivered) -> None:
+def log_outcome(event: Event, result: EventResult) -> None:
     """Log what somebody must look at, a line an object at most, and never a payload."""
-    refused = [error for error in delivered.errors if isinstance(error, PoisonRecordError)]
-    others = [error for error in delivered.errors if not isinstance(error, PoisonRecordError)]
+    refused = [error for error in result.errors if isinstance(error, PoisonRecordError)]
+    others = [error for error in result.errors if not isinstance(error, PoisonRecordError)]
     for reason, records in Counter(error.reason for error in refused).items():
         first = next(error.position for error in refused if error.reason == reason)
         line = "refused source=%s reason=%s records=%d first=%s"
         log.error(line, event.source, reason, records, first)
-    for error in others[:MAX_ERRORS]:
-        log.error("not_durable source=%s error=%s", event.source, told(error))
-    if len(others) > MAX_ERRORS:
-        log.error("not_durable_either source=%s errors=%d", event.source, len(others) - MAX_ERRORS)
-    if delivered.was_cut:
-        unsettled = len(delivered.ledger)
+    for error in others[:MAX_LOGGED_ERRORS]:
+        log.error("not_durable source=%s error=%s", event.source, describe_error(error))
+    if len(others) > MAX_LOGGED_ERRORS:
+        log.error(
+            "not_durable_either source=%s errors=%d", event.source, len(others) - MAX_LOGGED_ERRORS
+        )
+    if result.timed_out:
+        unsettled = len(result.ledger)
         log.error("deadline_cut source=%s unsettled=%d", event.source, unsettled)
     is_talkative = log.isEnabledFor(logging.DEBUG)
-    for receipt in delivered.receipts:
+    for receipt in result.receipts:
         if receipt.quarantined:
             log.warning("quarantined records=%d key=%s", receipt.records, receipt.key)
         elif is_talkative:
@@ -90,7 +94,7 @@ def log_outcome(event: Event, delivered: Delivered) -> None:
             log.debug(line, receipt.records, receipt.size_bytes, receipt.key)
 
 
-def _labels(context: object, trace: str) -> dict[str, str]:
+def _make_labels(context: object, trace: str) -> dict[str, str]:
     """Give what all lines of an event have in common, so that they can be found."""
     labels = {}
     request_id = getattr(context, "aws_request_id", None)

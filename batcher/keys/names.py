@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from batcher.keys.partition import DIGEST_DIGITS, quoted
+from batcher.keys.partition import DIGEST_DIGITS, percent_encode
 
 if TYPE_CHECKING:
     from batcher.records.chunk import Origin
@@ -25,20 +25,20 @@ FIFO_DIGITS = 20
 TIME_DIGITS = 13
 
 
-SET_DIGITS = 32
+MESSAGE_SET_DIGITS = 32
 
 
-MAX_COUNTER = 0xFFF
+MAX_UUID_COUNTER = 0xFFF
 
 
 # table (255) - stream label (27, its colons escaped) - sequence number (64); the others are shorter
-LONGEST_STEM_BYTES = 255 + 1 + 32
+MAX_STEM_BYTES = 255 + 1 + 32
 
 
-LONGEST_NAME_BYTES = LONGEST_STEM_BYTES + 1 + SEQUENCE_DIGITS
+MAX_NAME_BYTES = MAX_STEM_BYTES + 1 + SEQUENCE_DIGITS
 
 
-SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+COMPRESSION_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class Format(StrEnum):
@@ -48,19 +48,19 @@ class Format(StrEnum):
     LINES = "lines"
 
 
-EXTENSIONS = {Format.NDJSON: ".ndjson", Format.LINES: ".txt"}
+FORMAT_EXTENSIONS = {Format.NDJSON: ".ndjson", Format.LINES: ".txt"}
 
 
 QUARANTINE_SUFFIX = ".ndjson.gz"
 
 
-LONGEST_SUFFIX_BYTES = len(".ndjson.zst")
+MAX_SUFFIX_BYTES = len(".ndjson.zst")
 
 
 def sequence_name(origin: Origin, first: str) -> str:
     """Name a stream's object by its first sequence number."""
     if not (first.isascii() and first.isdecimal() and len(first) <= SEQUENCE_DIGITS):
-        first = _shortened(quoted(first), SEQUENCE_DIGITS)  # no number that AWS gives
+        first = _shorten(percent_encode(first), SEQUENCE_DIGITS)  # no number that AWS gives
     return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"
 
 
@@ -79,7 +79,7 @@ def message_set_name(
         start = f"{lowest_sequence_number:0>{FIFO_DIGITS}}"
     else:
         start = f"{round(oldest_s * 1000):0{TIME_DIGITS}d}"
-    return f"{origin.stem}-{start}-{digest[:SET_DIGITS]}"
+    return f"{origin.stem}-{start}-{digest[:MESSAGE_SET_DIGITS]}"
 
 
 def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
@@ -88,13 +88,13 @@ def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
     Source: RFC 9562, section 5.7, and 6.2, method 1.
     """
     value = (now_ms & (1 << 48) - 1) << 80
-    value |= 0x7 << 76 | (counter & MAX_COUNTER) << 64
+    value |= 0x7 << 76 | (counter & MAX_UUID_COUNTER) << 64
     value |= 0b10 << 62 | random_bits & (1 << 62) - 1
     text = f"{value:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
-class FreshNames:
+class Uuid7Generator:
     """Gives a new UUIDv7 at each call; each sorts after the one before it."""
 
     def __init__(self, wall_clock: Callable[[], float], random_bits: Callable[[int], int]) -> None:
@@ -109,7 +109,7 @@ class FreshNames:
         last_ms, counter = self._last
         if now_ms > last_ms:
             self._last = (now_ms, 0)
-        elif counter < MAX_COUNTER:
+        elif counter < MAX_UUID_COUNTER:
             self._last = (last_ms, counter + 1)
         else:
             self._last = (last_ms + 1, 0)
@@ -128,36 +128,40 @@ def salt(name: str, fanout: int) -> str:
     return format(int.from_bytes(digest[:2], "big"), "016b")[:bits]
 
 
-def start_of(root: str) -> str:
+def root_prefix(root: str) -> str:
     """Give what all keys under `root` start with; what is empty leaves no slash."""
     return f"{root}/" if root else ""
 
 
-def stem(*names: str) -> str:
+def make_stem(*names: str) -> str:
     """Join the names that an event gives for queue, stream and shard into the start of a name.
 
     Hive, Spark and Athena pass over files whose names start with `_` or `.`: these are encoded.
     """
-    joined = "-".join(quoted(name) for name in names if name)
+    joined = "-".join(percent_encode(name) for name in names if name)
     if joined.startswith(("_", ".")):
         joined = f"%{ord(joined[0]):02X}{joined[1:]}"
-    return _shortened(joined, LONGEST_STEM_BYTES)
+    return _shorten(joined, MAX_STEM_BYTES)
 
 
-def _shortened(name: str, most_bytes: int) -> str:
+def _shorten(name: str, max_bytes: int) -> str:
     """Cut what is too long for a key, and tell it from its like by a digest."""
-    if len(name) <= most_bytes:
+    if len(name) <= max_bytes:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST_DIGITS]
-    return f"{name[: most_bytes - DIGEST_DIGITS - 1]}~{digest}"
+    return f"{name[: max_bytes - DIGEST_DIGITS - 1]}~{digest}"
 
 
-def longest_key_bytes(root: str, fanout: int, partition_bytes: int) -> int:
+def max_key_bytes(root: str, fanout: int, max_partition_bytes: int) -> int:
     """Bound the bytes of any key under these settings."""
     salt_bytes = fanout.bit_length() - 1
-    name_bytes = LONGEST_NAME_BYTES + LONGEST_SUFFIX_BYTES
+    name_bytes = MAX_NAME_BYTES + MAX_SUFFIX_BYTES
     return (
-        len(root.encode("utf-8", "surrogatepass")) + salt_bytes + partition_bytes + name_bytes + 3
+        len(root.encode("utf-8", "surrogatepass"))
+        + salt_bytes
+        + max_partition_bytes
+        + name_bytes
+        + 3
     )
 
 

@@ -14,8 +14,8 @@ from urllib.parse import quote_from_bytes
 
 import orjson
 
-from batcher.records.chunk import Run
-from batcher.records.columns import Same
+from batcher.records.chunk import Chunk
+from batcher.records.columns import ConstantColumn
 
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -23,7 +23,7 @@ DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 MAX_VALUE_BYTES = 128
 
 
-KEPT_BYTES = 96
+KEPT_VALUE_BYTES = 96
 
 
 DIGEST_DIGITS = 16
@@ -35,7 +35,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
 
 
-_INEXACT = {float, list, dict}
+_INEXACT_TYPES = {float, list, dict}
 """Types that orjson's values may have for what they do not hold exactly."""
 
 
@@ -43,13 +43,19 @@ _DIRECTIVE = re.compile(r"%(.?)")
 
 
 # Which directives an arrival format may hold (no locale in them), and the seconds each tells apart.
-_UNITS_S = {"S": 1, "M": 60, "H": 3600, **dict.fromkeys("YymdjGVuUW", 86_400), "%": 86_400}
+_DIRECTIVE_UNITS_S = {
+    "S": 1,
+    "M": 60,
+    "H": 3600,
+    **dict.fromkeys("YymdjGVuUW", 86_400),
+    "%": 86_400,
+}
 
 
 _SAMPLE = datetime(2026, 12, 30, 23, 59, 59, tzinfo=UTC)
 
 
-def escape(value: object) -> str:
+def escape_value(value: object) -> str:
     """Make one value from a record safe as part of a key, as Hive and Spark read it back.
 
     A record can choose its partition, never another key space: the result has only
@@ -57,17 +63,17 @@ def escape(value: object) -> str:
     """
     if value is None:
         return DEFAULT_PARTITION
-    text = value if isinstance(value, str) else _json(value)
+    text = value if isinstance(value, str) else _to_json(value)
     if text in {"", ".", ".."}:
         return DEFAULT_PARTITION
-    encoded = quoted(text)
+    encoded = percent_encode(text)
     if len(encoded) <= MAX_VALUE_BYTES:
         return encoded
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{encoded[:KEPT_BYTES]}~{digest[:DIGEST_DIGITS]}"
+    return f"{encoded[:KEPT_VALUE_BYTES]}~{digest[:DIGEST_DIGITS]}"
 
 
-def quoted(text: str) -> str:
+def percent_encode(text: str) -> str:
     """Percent-encode all that is not `A-Za-z0-9._-`.
 
     "~" is encoded too, which quoting leaves as it is: it separates a digest from what was cut.
@@ -75,7 +81,7 @@ def quoted(text: str) -> str:
     return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
 
 
-class Template:
+class PartitionTemplate:
     """A `partition_by` setting, parsed: literals, arrival times and record fields."""
 
     def __init__(self, text: str) -> None:
@@ -90,12 +96,12 @@ class Template:
             self._paths.append(argument.split(".") if kind == "field" else None)
         self._has_fields = any(path is not None for path in self._paths)
         self._unit_s = min(
-            (_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
+            (_DIRECTIVE_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
             default=None,
         )
 
     @staticmethod
-    def faults(text: str) -> list[str]:
+    def find_faults(text: str) -> list[str]:
         """Say what is wrong with a template, in words for the user; nothing when it is fine."""
         pieces = _PLACEHOLDER.split(text)
         found = [
@@ -107,13 +113,13 @@ class Template:
             kind, _, argument = placeholder.partition(":")
             if kind == "arrival":
                 directives = _DIRECTIVE.findall(argument)
-                if not directives or not all(d in _UNITS_S for d in directives):
+                if not directives or not all(d in _DIRECTIVE_UNITS_S for d in directives):
                     found.append(f"{{{placeholder}}}: use %Y %m %d %H %M %S %j and the like")
                 elif not _LITERAL.fullmatch(_DIRECTIVE.sub("", argument)):
                     found.append(f"{{{placeholder}}}: only A-Za-z0-9._-=/ beside the directives")
             elif kind != "field" or "" in argument.split("."):
                 found.append(f"{{{placeholder}}}: use {{arrival:%Y-%m-%d}} or {{field:name}}")
-        folders = _PLACEHOLDER.sub(_example, text.strip("/")).split("/")
+        folders = _PLACEHOLDER.sub(_fill_example, text.strip("/")).split("/")
         if text and any(folder in {"", ".", ".."} for folder in folders):
             found.append(f"{text!r} has an empty, '.' or '..' folder")
         return found
@@ -130,40 +136,40 @@ class Template:
         return not start.startswith("_") and not set(start.partition("/")[0]) <= {"0", "1"}
 
     @property
-    def longest_bytes(self) -> int:
+    def max_bytes(self) -> int:
         """The most bytes that a partition can have."""
         formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
         fields = MAX_VALUE_BYTES * sum(path is not None for path in self._paths)
         return sum(map(len, self._literals)) + sum(formats) + fields
 
-    def split(self, run: Run) -> list[tuple[str, Run]]:
+    def split(self, chunk: Chunk) -> list[tuple[str, Chunk]]:
         """Give the run's records by partition, each in the order they had.
 
         Without record fields no code runs once a record, but for runs that cross a border of time.
         """
-        if not len(run):
+        if not len(chunk):
             return []
         if not self._has_fields:
-            units = self._units(run)
+            units = self._time_units(chunk)
             if units is None:
-                return [(self._render(run.arrivals_s[0], ()), run)]
+                return [(self._render(chunk.arrivals_s[0], ()), chunk)]
             paths: Sequence[str] = self._render_units(units, repeat(()))
         else:
-            units = self._units(run) or Same(run.arrivals_s[0], len(run))
-            paths = self._render_units(units, map(self._values, run.payloads))
+            units = self._time_units(chunk) or ConstantColumn(chunk.arrivals_s[0], len(chunk))
+            paths = self._render_units(units, map(self._field_values, chunk.payloads))
         groups: dict[str, list[int]] = {}
         for index, path in enumerate(paths):
             groups.setdefault(path, []).append(index)
         if len(groups) == 1:
-            return [(paths[0], run)]
-        return [(path, run.take(indices)) for path, indices in groups.items()]
+            return [(paths[0], chunk)]
+        return [(path, chunk.take(indices)) for path, indices in groups.items()]
 
-    def _units(self, run: Run) -> Sequence[float] | None:
+    def _time_units(self, chunk: Chunk) -> Sequence[float] | None:
         """Give each record's start of its unit of time, or None where all share one."""
         unit_s = self._unit_s
-        if unit_s is None or run.oldest_s // unit_s == run.newest_s // unit_s:
+        if unit_s is None or chunk.oldest_arrival_s // unit_s == chunk.newest_arrival_s // unit_s:
             return None
-        return [t // unit_s * unit_s for t in run.arrivals_s]
+        return [t // unit_s * unit_s for t in chunk.arrivals_s]
 
     def _render_units(self, units: Sequence[float], values: Any) -> list[str]:  # noqa: ANN401
         """Render each record's path; equal times and values are rendered once."""
@@ -187,74 +193,76 @@ class Template:
             filled += [next(rest) if fmt is None else arrival.strftime(fmt), literal]
         return "".join(filled)
 
-    def _values(self, payload: bytes | str) -> tuple[str, ...]:
+    def _field_values(self, payload: bytes | str) -> tuple[str, ...]:
         """Look up this record's fields, escaped; a missing one is the default partition."""
         paths = [path for path in self._paths if path is not None]
-        found = _find(orjson.loads, payload, paths)
-        if found is None or not _INEXACT.isdisjoint(map(type, found)):
+        found = _find_fields(orjson.loads, payload, paths)
+        if found is None or not _INEXACT_TYPES.isdisjoint(map(type, found)):
             # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not.
             # What json cannot read is nested as deep as the stack is; then the doubles must do
-            found = _find(_exactly, payload, paths) or found
-        return (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape, found))
+            found = _find_fields(_load_exactly, payload, paths) or found
+        return (
+            (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape_value, found))
+        )
 
 
-def _example(placeholder: re.Match[str]) -> str:
+def _fill_example(placeholder: re.Match[str]) -> str:
     """Fill one placeholder in, as far as folders go."""
     kind, _, argument = placeholder[1].partition(":")
     return _DIRECTIVE.sub("x", argument) if kind == "arrival" else "x"
 
 
-def _json(value: object) -> str:
+def _to_json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # deeper than 254, or whole numbers over 64 bits
-        return "".join(_tokens(value))
+        return "".join(_iter_json(value))
 
 
-def _tokens(value: object) -> Iterator[str]:
+def _iter_json(value: object) -> Iterator[str]:
     """Write JSON without recursion: how deep the stack is now must not decide what comes out."""
     waiting: list[object] = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, _Token):
+        if isinstance(item, _JsonToken):
             yield item
         elif isinstance(item, dict):
             parts: list[object] = []
             for name, inner in item.items():
-                parts += [_Token(","), _Token(f"{_scalar(name)}:"), inner]
-            waiting += [_Token("}"), *reversed(parts[1:]), _Token("{")]
+                parts += [_JsonToken(","), _JsonToken(f"{_scalar_to_json(name)}:"), inner]
+            waiting += [_JsonToken("}"), *reversed(parts[1:]), _JsonToken("{")]
         elif isinstance(item, list):
-            parts = [part for inner in item for part in (_Token(","), inner)]
-            waiting += [_Token("]"), *reversed(parts[1:]), _Token("[")]
+            parts = [part for inner in item for part in (_JsonToken(","), inner)]
+            waiting += [_JsonToken("]"), *reversed(parts[1:]), _JsonToken("[")]
         else:
-            yield _scalar(item)
+            yield _scalar_to_json(item)
 
 
-class _Token(str):
+class _JsonToken(str):
     """A piece of JSON that is written already."""
 
     __slots__ = ()
 
 
-def _scalar(value: object) -> str:
+def _scalar_to_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _exactly(payload: bytes | str) -> object:
+def _load_exactly(payload: bytes | str) -> object:
     """Read JSON as exactly as Python can; a number that it has no value for stays its own text."""
-    return json.loads(payload, parse_float=_double, parse_int=_whole)
+    return json.loads(payload, parse_float=_parse_float, parse_int=_parse_int)
 
 
-def _double(text: str) -> float | str:
+def _parse_float(text: str) -> float | str:
     value = float(text)
     return text if isinf(value) else value
 
 
-def _whole(text: str) -> int | str:
+def _parse_int(text: str) -> int | str:
     return int(text) if len(text) <= MAX_VALUE_BYTES else text
 
 
-def _find(
+def _find_fields(
     loads: Callable[[bytes | str], object], payload: bytes | str, paths: Sequence[Sequence[str]]
 ) -> list[object] | None:
     """Look fields up in a payload; None where it cannot be read."""

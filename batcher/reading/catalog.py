@@ -15,31 +15,37 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING
 
-from batcher.concurrency import side_by_side
-from batcher.keys.names import QUARANTINE_FOLDER, start_of
-from batcher.keys.parse import ForeignError, is_check, is_salt, read_name
-from batcher.reading.findings import Finding, Kind
-from batcher.reading.sanitize import printable
-from batcher.reading.times import DAY_S, Span, span_of, span_of_folders, time_of
-from batcher.records.chunk import Naming
-from batcher.stores.base import Folder, Listed
+from batcher.concurrency import map_concurrently
+from batcher.keys.names import QUARANTINE_FOLDER, root_prefix
+from batcher.keys.parse import KeyParseError, is_check_key, is_salt, parse_key
+from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.sanitize import sanitize_line
+from batcher.reading.times import (
+    DAY_S,
+    TimeRange,
+    folders_time_range,
+    object_time_range,
+    object_time_s,
+)
+from batcher.records.chunk import NamingScheme
+from batcher.stores.base import CommonPrefix, ListEntry
 
 if TYPE_CHECKING:
-    from batcher.keys.parse import Name
+    from batcher.keys.parse import ParsedKey
     from batcher.reading.selection import Selection
     from batcher.stores.base import ObjectReader
 
-MAX_BRANCHES = 100
+MAX_EXPLORED_FOLDERS = 100
 """Folders of one level that are looked into although they tell nothing themselves; where there are
 more (customers, users), listing everything below takes fewer requests."""
 
 
-AT_ONCE = 1_000
+UNDATED_GROUP_OBJECTS = 1_000
 """Objects without a day that are given at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Branch:
+class _KeyPrefix:
     """Keys that start with the same folders."""
 
     prefix: str
@@ -49,27 +55,30 @@ class _Branch:
     @property
     def day(self) -> float:
         """The day of all that is below, or -inf where that differs or is not known."""
-        start_s = span_of_folders(self.folders).start_s
+        start_s = folders_time_range(self.folders).start_s
         return -inf if start_s == -inf else start_s // DAY_S
 
-    def child(self, prefix: str) -> _Branch:
+    def child(self, prefix: str) -> _KeyPrefix:
         """Give a folder in it."""
-        return _Branch(prefix, (*self.folders, prefix.removeprefix(self.prefix).rstrip("/")))
+        return _KeyPrefix(prefix, (*self.folders, prefix.removeprefix(self.prefix).rstrip("/")))
 
 
 @dataclass(slots=True)
-class _Level:
+class _FolderListing:
     """What lies directly in one branch."""
 
-    telling: list[_Branch] = field(default_factory=list)
+    selective: list[_KeyPrefix] = field(default_factory=list)
     """Folders that tell a time, or what the pattern asks for, or are salts."""
-    silent: list[_Branch] = field(default_factory=list)
-    objects: list[Listed] = field(default_factory=list)
+    unselective: list[_KeyPrefix] = field(default_factory=list)
+    objects: list[ListEntry] = field(default_factory=list)
 
     @property
-    def is_wide(self) -> bool:
+    def is_too_wide(self) -> bool:
         """Whether it is cheaper to list all that is below."""
-        return len(self.silent) > MAX_BRANCHES or len(self.objects) > AT_ONCE
+        return (
+            len(self.unselective) > MAX_EXPLORED_FOLDERS
+            or len(self.objects) > UNDATED_GROUP_OBJECTS
+        )
 
 
 class Catalog:
@@ -97,12 +106,12 @@ class Catalog:
         self._selection = selection
         self._concurrency = concurrency
         self._on_finding = on_finding
-        top = start_of(root)
-        if selection.is_quarantine:
+        top = root_prefix(root)
+        if selection.quarantine:
             top += f"{QUARANTINE_FOLDER}/"
-        self._top = _Branch(top)
+        self._root_prefix = _KeyPrefix(top)
 
-    async def groups(self, *, is_ordered: bool) -> AsyncGenerator[list[Found], None]:
+    async def groups(self, *, ordered: bool) -> AsyncGenerator[list[CatalogEntry], None]:
         """Give the objects in groups, each sorted; those of one stream and partition are in one.
 
         All objects of a day (UTC) make a group, so the names of one day are held at a time.
@@ -115,135 +124,147 @@ class Catalog:
         Raises:
             BatcherError: objects cannot be listed.
         """
-        by_day: dict[float, list[Found]] = {}
-        branches: dict[float, list[_Branch]] = {}
-        async for found in self._walk(branches):
+        by_day: dict[float, list[CatalogEntry]] = {}
+        branches: dict[float, list[_KeyPrefix]] = {}
+        async for found in self._explore(branches):
             by_day.setdefault(found.day, []).append(found)
         undated = branches.pop(-inf, [])
-        if is_ordered:
-            for listing in await side_by_side(self._list, undated, self._concurrency):
+        if ordered:
+            for listing in await map_concurrently(self._list_below, undated, self._concurrency):
                 for found in listing:
                     by_day.setdefault(found.day, []).append(found)
         else:
-            async for chunk in self._without_waiting(undated, by_day):
+            async for chunk in self._list_undated(undated, by_day):
                 yield chunk
         for day in sorted({*by_day, *branches}):
-            listings = await side_by_side(self._list, branches.pop(day, []), self._concurrency)
+            listings = await map_concurrently(
+                self._list_below, branches.pop(day, []), self._concurrency
+            )
             group = [*by_day.pop(day, []), *(found for listing in listings for found in listing)]
             if group:
-                yield sorted(group, key=lambda found: found.place)
+                yield sorted(group, key=lambda found: found.sort_key)
 
-    async def _without_waiting(
-        self, branches: Iterable[_Branch], by_day: dict[float, list[Found]]
-    ) -> AsyncIterator[list[Found]]:
+    async def _list_undated(
+        self, prefixes: Iterable[_KeyPrefix], by_day: dict[float, list[CatalogEntry]]
+    ) -> AsyncIterator[list[CatalogEntry]]:
         """Give objects as they are listed; a stream's are put by, for their ranges."""
-        chunk: list[Found] = []
-        for branch in branches:
+        chunk: list[CatalogEntry] = []
+        for branch in prefixes:
             async for listed in self._reader.list_objects(branch.prefix):
-                for found in self._found(listed):
-                    if found.name.naming is Naming.SEQUENCE:
+                for found in self._select_entry(listed):
+                    if found.parsed_key.naming is NamingScheme.SEQUENCE:
                         by_day.setdefault(found.day, []).append(found)
                     else:
                         chunk.append(found)
-                if len(chunk) >= AT_ONCE:
+                if len(chunk) >= UNDATED_GROUP_OBJECTS:
                     yield chunk
                     chunk = []
         if chunk:
             yield chunk
 
-    async def _list(self, branch: _Branch) -> list[Found]:
+    async def _list_below(self, prefix: _KeyPrefix) -> list[CatalogEntry]:
         """List all that is below a branch."""
-        listing = self._reader.list_objects(branch.prefix)
-        return [found async for listed in listing for found in self._found(listed)]
+        listing = self._reader.list_objects(prefix.prefix)
+        return [found async for listed in listing for found in self._select_entry(listed)]
 
-    async def _walk(self, branches: dict[float, list[_Branch]]) -> AsyncIterator[Found]:
+    async def _explore(
+        self, prefixes_by_day: dict[float, list[_KeyPrefix]]
+    ) -> AsyncIterator[CatalogEntry]:
         """Look into folders, level by level; fill in what is to be listed, by day.
 
         What is met on the way is given.
         """
-        ahead = [self._top]
+        ahead = [self._root_prefix]
         while ahead:
-            levels = await side_by_side(self._look, ahead, self._concurrency)
+            levels = await map_concurrently(self._list_folder, ahead, self._concurrency)
             looked_into, ahead = ahead, []
             for branch, level in zip(looked_into, levels, strict=True):
-                for child in self._ways_on(branch, level):
-                    if child is branch or not self._is_looked_into(child):
-                        branches.setdefault(child.day, []).append(child)
+                for child in self._next_prefixes(branch, level):
+                    if child is branch or not self._is_explored(child):
+                        prefixes_by_day.setdefault(child.day, []).append(child)
                     else:
                         ahead.append(child)
                 for listed in level.objects:
-                    for found in self._found(listed):
+                    for found in self._select_entry(listed):
                         yield found
 
-    def _ways_on(self, branch: _Branch, level: _Level) -> Iterator[_Branch]:
+    def _next_prefixes(self, prefix: _KeyPrefix, listing: _FolderListing) -> Iterator[_KeyPrefix]:
         """Give the folders to go on with; or the branch itself, to be listed as a whole."""
-        is_all = not level.telling and not self._selection.decides_below(branch.folders)
-        if level.is_wide or (is_all and level.silent):
-            level.objects.clear()  # they are listed once more
-            yield branch
+        is_all = not listing.selective and not self._selection.can_exclude_below(prefix.folders)
+        if listing.is_too_wide or (is_all and listing.unselective):
+            listing.objects.clear()  # they are listed once more
+            yield prefix
         else:
-            yield from level.telling
-            yield from level.silent
+            yield from listing.selective
+            yield from listing.unselective
 
-    def _is_looked_into(self, branch: _Branch) -> bool:
+    def _is_explored(self, prefix: _KeyPrefix) -> bool:
         """Say whether it is worth a request to see what lies directly in a branch."""
-        return self._selection.decides_below(branch.folders) or not branch.folders
+        return self._selection.can_exclude_below(prefix.folders) or not prefix.folders
 
-    async def _look(self, branch: _Branch) -> _Level:
+    async def _list_folder(self, prefix: _KeyPrefix) -> _FolderListing:
         """See what lies directly in a branch; what cannot be of the selection is left out."""
-        level = _Level()
-        is_root = branch is self._top and not self._selection.is_quarantine
-        async with aclosing(self._reader.list_folder(branch.prefix)) as entries:
+        level = _FolderListing()
+        is_root = prefix is self._root_prefix and not self._selection.quarantine
+        async with aclosing(self._reader.list_folder(prefix.prefix)) as entries:
             async for entry in entries:
-                if isinstance(entry, Listed):
+                if isinstance(entry, ListEntry):
                     level.objects.append(entry)
-                elif is_root and is_salt(entry.prefix.removeprefix(branch.prefix).rstrip("/")):
-                    level.telling.append(_Branch(entry.prefix))
-                elif not (is_root and entry.prefix.startswith(f"{branch.prefix}_")):
-                    self._sort_in(level, branch, entry)
-                if level.is_wide:
+                elif is_root and is_salt(entry.prefix.removeprefix(prefix.prefix).rstrip("/")):
+                    level.selective.append(_KeyPrefix(entry.prefix))
+                elif not (is_root and entry.prefix.startswith(f"{prefix.prefix}_")):
+                    self._add_folder(level, prefix, entry)
+                if level.is_too_wide:
                     break
         return level
 
-    def _sort_in(self, level: _Level, branch: _Branch, folder: Folder) -> None:
-        child = branch.child(folder.prefix)
-        if self._selection.may_take_below(child.folders):
-            is_telling = self._selection.tells(branch.folders, child.folders)
-            (level.telling if is_telling else level.silent).append(child)
+    def _add_folder(
+        self, listing: _FolderListing, prefix: _KeyPrefix, folder: CommonPrefix
+    ) -> None:
+        child = prefix.child(folder.prefix)
+        if self._selection.may_include_below(child.folders):
+            is_telling = self._selection.is_more_specific(prefix.folders, child.folders)
+            (listing.selective if is_telling else listing.unselective).append(child)
 
-    def _found(self, listed: Listed) -> list[Found]:
+    def _select_entry(self, listed: ListEntry) -> list[CatalogEntry]:
         """Give an object if it is of the selection; tell of it if it is none of batcher's."""
-        below = listed.key.removeprefix(self._top.prefix)
-        is_ours = below.startswith("_") and not self._selection.is_quarantine
-        is_ours |= is_check(listed.key, self._root)
+        below = listed.key.removeprefix(self._root_prefix.prefix)
+        is_ours = below.startswith("_") and not self._selection.quarantine
+        is_ours |= is_check_key(listed.key, self._root)
         if is_ours or (listed.key.endswith("/") and not listed.size_bytes):
             return []  # no data; or what consoles make of an empty folder
         try:
-            name = read_name(listed.key, self._root)
-        except ForeignError as error:
+            name = parse_key(listed.key, self._root)
+        except KeyParseError as error:
             folders = below.split("/")[:-1]
-            if folders and is_salt(folders[0]) and not self._selection.is_quarantine:
+            if folders and is_salt(folders[0]) and not self._selection.quarantine:
                 del folders[0]
-            if self._selection.may_take_below(folders):
-                found = Finding(Kind.FOREIGN, printable(listed.key), printable(str(error)))
+            if self._selection.may_include_below(folders):
+                found = Finding(
+                    FindingKind.FOREIGN, sanitize_line(listed.key), sanitize_line(str(error))
+                )
                 self._on_finding(found)
             return []
-        return [Found(listed, name, time_of(name))] if self._selection.takes(name, listed) else []
+        return (
+            [CatalogEntry(listed, name, object_time_s(name))]
+            if self._selection.includes(name, listed)
+            else []
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CatalogEntry:
     """An object of the selection; some 600 bytes."""
 
-    listed: Listed
-    name: Name
+    list_entry: ListEntry
+    parsed_key: ParsedKey
     time_s: float | None
     """What it is sorted by; see `spans.time_of`."""
 
     @property
-    def span(self) -> Span:
+    def time_range(self) -> TimeRange:
         """When its records may have arrived."""
-        return span_of(self.name, self.listed)
+        return object_time_range(self.parsed_key, self.list_entry)
 
     @property
     def day(self) -> float:
@@ -251,21 +272,21 @@ class Found:
         return -inf if self.time_s is None else self.time_s // DAY_S
 
     @property
-    def place(self) -> tuple[float, str, int, str, str, str]:
+    def sort_key(self) -> tuple[float, str, int, str, str, str]:
         """Where it stands in the order of time: the time, then stream and shard, then number."""
-        name = self.name
+        name = self.parsed_key
         time_s = -inf if self.time_s is None else self.time_s
         file = name.key.rpartition("/")[2]  # of two in one millisecond, the earlier sorts first
         return (time_s, name.stem, name.first or 0, name.partition, file, name.key)
 
 
-def twins(group: Iterable[Found]) -> Iterator[list[Found]]:
+def group_by_first_record(group: Iterable[CatalogEntry]) -> Iterator[list[CatalogEntry]]:
     """Divide sorted objects: those of a stream that begin with the same record stay together."""
-    for _, found in groupby(group, key=_beginning):
+    for _, found in groupby(group, key=_first_record_key):
         yield list(found)
 
 
-def _beginning(found: Found) -> tuple[object, ...]:
-    name = found.name
-    is_stream = name.naming is Naming.SEQUENCE
+def _first_record_key(entry: CatalogEntry) -> tuple[object, ...]:
+    name = entry.parsed_key
+    is_stream = name.naming is NamingScheme.SEQUENCE
     return (name.stem, name.partition, name.first) if is_stream else (name.key,)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """What is wrong."""
 
     DAMAGED = "damaged"
@@ -29,16 +29,16 @@ class Kind(StrEnum):
     """The store would not give it, so nothing is known of it."""
 
 
-MEANINGS = {
-    Kind.DAMAGED: "cannot be decoded to the end",
-    Kind.MISMATCH: "not what its metadata says",
-    Kind.BAD_LINE: "a line is not one JSON value",
-    Kind.NO_METADATA: "no metadata of batcher's",
-    Kind.FOREIGN: "no name or place of batcher's",
-    Kind.OVERLAP: "sequence numbers overlap: possible duplicates",
-    Kind.COVERED: "all in another object",
-    Kind.OPEN_UPLOAD: "multipart upload not completed",
-    Kind.UNREADABLE: "the store would not give it",
+KIND_DESCRIPTIONS = {
+    FindingKind.DAMAGED: "cannot be decoded to the end",
+    FindingKind.MISMATCH: "not what its metadata says",
+    FindingKind.BAD_LINE: "a line is not one JSON value",
+    FindingKind.NO_METADATA: "no metadata of batcher's",
+    FindingKind.FOREIGN: "no name or place of batcher's",
+    FindingKind.OVERLAP: "sequence numbers overlap: possible duplicates",
+    FindingKind.COVERED: "all in another object",
+    FindingKind.OPEN_UPLOAD: "multipart upload not completed",
+    FindingKind.UNREADABLE: "the store would not give it",
 }
 
 
@@ -46,6 +46,6 @@ MEANINGS = {
 class Finding:
     """One thing that is wrong."""
 
-    kind: Kind
+    kind: FindingKind
     key: str
     detail: str

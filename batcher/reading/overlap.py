@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError
-from batcher.reading.findings import Finding, Kind
-from batcher.reading.sanitize import printable
-from batcher.reading.stream import Reopening, Steady
-from batcher.records.chunk import Naming
-from batcher.writing.object import LAST
+from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.sanitize import sanitize_line
+from batcher.reading.stream import ReopenPolicy, ResumableBody
+from batcher.records.chunk import NamingScheme
+from batcher.writing.object import METADATA_LAST
 
 if TYPE_CHECKING:
-    from batcher.keys.parse import Name
+    from batcher.keys.parse import ParsedKey
     from batcher.stores.base import ObjectReader
 
 MAX_COMPARED_BYTES = 32 * 1024**2
@@ -33,88 +33,107 @@ MAX_COMPARED_BYTES = 32 * 1024**2
 
 
 @dataclass(slots=True, eq=False)
-class Turn:
+class OverlapCheck:
     """An object's place in the row of those that share its stream, shard and partition."""
 
-    name: Name
-    before: asyncio.Future[Range | None] | None
+    parsed_key: ParsedKey
+    furthest_before: asyncio.Future[SequenceRange | None] | None
     """What reaches furthest of those that begin before it."""
-    after: asyncio.Future[Range | None]
+    furthest_after: asyncio.Future[SequenceRange | None]
     """The same for the next one; set once this one is open, or cannot be opened."""
 
 
-class Covering:
+class OverlapTracker:
     """Tells which of a stream's objects are covered; they must be begun in order of their first."""
 
     def __init__(
-        self, reader: ObjectReader, reopening: Reopening, on_finding: Callable[[Finding], None]
+        self,
+        reader: ObjectReader,
+        reopen_policy: ReopenPolicy,
+        on_finding: Callable[[Finding], None],
     ) -> None:
         """Compare what `reader` gives, and tell of all overlaps."""
         self._reader = reader
-        self._reopening = reopening
+        self._reopen_policy = reopen_policy
         self._on_finding = on_finding
-        self._rows: dict[tuple[str, str], asyncio.Future[Range | None]] = {}
-        self._comparing = asyncio.Lock()  # two texts are held at a time
+        self._latest_checks: dict[tuple[str, str], asyncio.Future[SequenceRange | None]] = {}
+        self._comparison_lock = asyncio.Lock()  # two texts are held at a time
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Begin a new group: its objects share no partition with those before it."""
-        self._rows.clear()
+        self._latest_checks.clear()
 
-    def begin(self, name: Name) -> Turn:
+    def register(self, parsed_key: ParsedKey) -> OverlapCheck:
         """Give a stream's object its turn; `settle` it, whatever happens."""
-        row = (name.stem, name.partition)
+        row = (parsed_key.stem, parsed_key.partition)
         after = asyncio.get_running_loop().create_future()
-        turn = Turn(name, self._rows.get(row), after)
-        self._rows[row] = after
+        turn = OverlapCheck(parsed_key, self._latest_checks.get(row), after)
+        self._latest_checks[row] = after
         return turn
 
-    async def settle(self, turn: Turn, metadata: Mapping[str, str] | None) -> Range | None:
+    async def resolve(
+        self, overlap_check: OverlapCheck, metadata: Mapping[str, str] | None
+    ) -> SequenceRange | None:
         """Take an object's metadata, or None where there is none to be had.
 
         Gives the range of an object that this one lies within. Those that begin before it must
         have been settled, or be about to; nothing else is waited for.
         """
-        furthest = None if turn.before is None else await asyncio.shield(turn.before)
-        found = None if metadata is None else range_of(turn.name, metadata)
+        furthest = (
+            None
+            if overlap_check.furthest_before is None
+            else await asyncio.shield(overlap_check.furthest_before)
+        )
+        found = (
+            None if metadata is None else read_sequence_range(overlap_check.parsed_key, metadata)
+        )
         if found is None or furthest is None:
-            turn.after.set_result(found or furthest)
+            overlap_check.furthest_after.set_result(found or furthest)
             return None
         is_within = found.last <= furthest.last
-        turn.after.set_result(furthest if is_within else found)
+        overlap_check.furthest_after.set_result(furthest if is_within else found)
         if is_within:
             return furthest
         if found.first <= furthest.last:
-            self._tell_overlap(turn.name, found, furthest, "both are given")
+            self._report_overlap(overlap_check.parsed_key, found, furthest, "both are given")
         return None
 
-    async def is_covered(self, name: Name, outer: Range, metadata: Mapping[str, str]) -> bool:
+    async def is_covered(
+        self, parsed_key: ParsedKey, outer: SequenceRange, metadata: Mapping[str, str]
+    ) -> bool:
         """Compare the text of an object with that of one which it lies within."""
-        found = range_of(name, metadata)
+        found = read_sequence_range(parsed_key, metadata)
         assert found is not None  # noqa: S101  # or it would lie within nothing
-        async with self._comparing:
-            why = await self._why_not(name.key, outer.key)
+        async with self._comparison_lock:
+            why = await self._not_covered_reason(parsed_key.key, outer.key)
         if why:
-            self._tell_overlap(name, found, outer, f"{why}: both are given")
+            self._report_overlap(parsed_key, found, outer, f"{why}: both are given")
         else:
             detail = f"its records are all in {outer.key}: left out"
-            self._on_finding(Finding(Kind.COVERED, printable(name.key), printable(detail)))
+            self._on_finding(
+                Finding(FindingKind.COVERED, sanitize_line(parsed_key.key), sanitize_line(detail))
+            )
         return not why
 
-    async def _why_not(self, key: str, outer_key: str) -> str:
+    async def _not_covered_reason(self, key: str, outer_key: str) -> str:
         try:
-            inner = await self._text_of(key)
-            outer = None if inner is None else await self._text_of(outer_key)
+            inner = await self._read_text(key)
+            outer = None if inner is None else await self._read_text(outer_key)
         except BatcherError as error:
             return f"they cannot be compared ({error})"
         if inner is None or outer is None:
             return f"they cannot be compared (more than {MAX_COMPARED_BYTES} bytes)"
-        return "" if await asyncio.to_thread(_holds, outer, inner) else "its records are others"
+        return (
+            ""
+            if await asyncio.to_thread(_contains_lines, outer, inner)
+            else "its records are others"
+        )
 
-    async def _text_of(self, key: str) -> bytes | None:
+    async def _read_text(self, key: str) -> bytes | None:
         blocks: list[bytes] = []
         size_bytes = 0
         async with (
-            Steady(self._reader, key, self._reopening) as body,
+            ResumableBody(self._reader, key, self._reopen_policy) as body,
             aclosing(body.blocks()) as texts,
         ):
             async for block in texts:
@@ -124,22 +143,30 @@ class Covering:
                     return None
         return b"".join(blocks)
 
-    def _tell_overlap(self, name: Name, found: Range, other: Range, then: str) -> None:
-        if name.has_shard:  # else ranges overlap by themselves
+    def _report_overlap(
+        self,
+        parsed_key: ParsedKey,
+        own_range: SequenceRange,
+        other_range: SequenceRange,
+        consequence: str,
+    ) -> None:
+        if parsed_key.has_shard:  # else ranges overlap by themselves
             detail = (
-                f"{found.first} to {found.last} overlaps {other.first} to {other.last} "
-                f"of {other.key}; {then}"
+                f"{own_range.first} to {own_range.last} overlaps {other_range.first} to {other_range.last} "
+                f"of {other_range.key}; {consequence}"
             )
-            self._on_finding(Finding(Kind.OVERLAP, printable(name.key), printable(detail)))
+            self._on_finding(
+                Finding(FindingKind.OVERLAP, sanitize_line(parsed_key.key), sanitize_line(detail))
+            )
 
 
-def _holds(outer: bytes, inner: bytes) -> bool:
+def _contains_lines(outer: bytes, inner: bytes) -> bool:
     """Say whether a text is a row of whole lines in another one."""
     return inner.endswith(b"\n") and (outer.startswith(inner) or b"\n" + inner in outer)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Range:
+class SequenceRange:
     """What one object holds."""
 
     first: int
@@ -148,29 +175,29 @@ class Range:
     key: str
 
 
-def range_of(name: Name, metadata: Mapping[str, str]) -> Range | None:
+def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
     """Give the range of a stream's object; None for all others."""
-    if name.naming is not Naming.SEQUENCE or name.first is None:
+    if parsed_key.naming is not NamingScheme.SEQUENCE or parsed_key.first is None:
         return None
-    said = metadata.get(LAST, "")
-    last = int(said) if said.isdecimal() else name.first
-    return Range(name.first, max(name.first, last), name.key)
+    said = metadata.get(METADATA_LAST, "")
+    last = int(said) if said.isdecimal() else parsed_key.first
+    return SequenceRange(parsed_key.first, max(parsed_key.first, last), parsed_key.key)
 
 
 @dataclass(slots=True)
-class Ranges:
+class ShardRanges:
     """All ranges of all shards; some 300 bytes an object are held."""
 
-    _by_shard: dict[tuple[str, str], list[Range]] = field(default_factory=dict)
+    _by_shard: dict[tuple[str, str], list[SequenceRange]] = field(default_factory=dict)
 
-    def add(self, stem: str, partition: str, found: Range) -> None:
+    def add(self, stem: str, partition: str, sequence_range: SequenceRange) -> None:
         """Add the range of one object."""
-        self._by_shard.setdefault((stem, partition), []).append(found)
+        self._by_shard.setdefault((stem, partition), []).append(sequence_range)
 
-    def overlaps(self) -> Iterator[tuple[Range, Range]]:
+    def overlaps(self) -> Iterator[tuple[SequenceRange, SequenceRange]]:
         """Give each object that starts before an earlier one has ended, with that earlier one."""
         for _, ranges in sorted(self._by_shard.items()):
-            furthest: Range | None = None
+            furthest: SequenceRange | None = None
             for found in sorted(ranges):
                 if furthest is not None and found.first <= furthest.last:
                     yield furthest, found

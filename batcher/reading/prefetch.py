@@ -7,29 +7,29 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from batcher.concurrency import uninterrupted
-from batcher.reading.stream import Reopening, Steady
-from batcher.records.chunk import Naming
+from batcher.concurrency import shielded
+from batcher.reading.stream import ReopenPolicy, ResumableBody
+from batcher.records.chunk import NamingScheme
 
 if TYPE_CHECKING:
-    from batcher.reading.catalog import Found
-    from batcher.reading.overlap import Covering, Range
-    from batcher.stores.base import ObjectReader, Stored
+    from batcher.reading.catalog import CatalogEntry
+    from batcher.reading.overlap import OverlapTracker, SequenceRange
+    from batcher.stores.base import ObjectInfo, ObjectReader
 
-BLOCKS_AHEAD = 4
+MAX_PREFETCHED_BLOCKS = 4
 """Blocks of text, of 1 MiB at most, that are decoded before they are asked for."""
 
 
-class Fetch:
+class Prefetch:
     """Reads one object in a task of its own, which whoever began it ends with `stop`."""
 
     def __init__(
         self,
         reader: ObjectReader,
-        found: Found,
-        covering: Covering | None,
-        reopening: Reopening,
-        on_ready: Callable[[Fetch], None],
+        entry: CatalogEntry,
+        overlap_tracker: OverlapTracker | None,
+        reopen_policy: ReopenPolicy,
+        on_ready: Callable[[Prefetch], None],
     ) -> None:
         """Begin.
 
@@ -40,20 +40,22 @@ class Fetch:
             reopening: how often it may be opened again.
             on_ready: called once, when there is something to give, or nothing to come.
         """
-        self.found = found
-        self.stored: Stored | None = None
+        self.entry = entry
+        self.info: ObjectInfo | None = None
         """What stands on the object, where it could be opened."""
         self.is_covered = False
         """Whether it is left out."""
-        self.is_ready = asyncio.Event()
+        self.ready = asyncio.Event()
         self._reader = reader
-        self._covering = covering
-        self._reopening = reopening
+        self._overlap_tracker = overlap_tracker
+        self._reopen_policy = reopen_policy
         self._on_ready = on_ready
-        self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(BLOCKS_AHEAD)
+        self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(MAX_PREFETCHED_BLOCKS)
         # In this order for all: a turn is given when the fetch is begun
-        is_stream = found.name.naming is Naming.SEQUENCE
-        self._turn = covering.begin(found.name) if covering and is_stream else None
+        is_stream = entry.parsed_key.naming is NamingScheme.SEQUENCE
+        self._overlap_check = (
+            overlap_tracker.register(entry.parsed_key) if overlap_tracker and is_stream else None
+        )
         self._task = asyncio.create_task(self._run())
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
@@ -72,10 +74,10 @@ class Fetch:
         self._task.cancel()
         while not self._blocks.empty():
             self._blocks.get_nowait()
-        msg = f"{self.found.name.key}: its lines can be read before the next object is asked for"
+        msg = f"{self.entry.parsed_key.key}: its lines can be read before the next object is asked for"
         self._blocks.put_nowait(RuntimeError(msg))
-        self.is_ready.set()
-        await uninterrupted(asyncio.wait({self._task}))
+        self.ready.set()
+        await shielded(asyncio.wait({self._task}))
 
     async def _run(self) -> None:
         end: Exception | None = None
@@ -83,44 +85,44 @@ class Fetch:
             await self._read()
         except Exception as error:  # noqa: BLE001  # for whoever reads the lines
             end = error
-        self._ready()
+        self._signal_ready()
         await self._blocks.put(end)
 
     async def _read(self) -> None:
-        key = self.found.name.key
+        key = self.entry.parsed_key.key
         try:
-            async with Steady(self._reader, key, self._reopening) as body:
-                self.stored = body.stored
-                outer = await self._settled(body.stored.metadata)
+            async with ResumableBody(self._reader, key, self._reopen_policy) as body:
+                self.info = body.info
+                outer = await self._find_outer_range(body.info.metadata)
                 if outer is None:
-                    await self._pump(body)
+                    await self._queue_blocks(body)
                     return
         except Exception:
-            if self.stored is None:
-                await self._settled(None)
+            if self.info is None:
+                await self._find_outer_range(None)
             raise
         # Its connection has been given back: comparing needs one
-        assert self._covering is not None  # noqa: S101  # it gave the outer one
-        self.is_covered = await self._covering.is_covered(
-            self.found.name, outer, self.stored.metadata
+        assert self._overlap_tracker is not None  # noqa: S101  # it gave the outer one
+        self.is_covered = await self._overlap_tracker.is_covered(
+            self.entry.parsed_key, outer, self.info.metadata
         )
         if not self.is_covered:
-            async with Steady(self._reader, key, self._reopening) as body:
-                self.stored = body.stored
-                await self._pump(body)
+            async with ResumableBody(self._reader, key, self._reopen_policy) as body:
+                self.info = body.info
+                await self._queue_blocks(body)
 
-    async def _settled(self, metadata: Mapping[str, str] | None) -> Range | None:
-        if self._covering is None or self._turn is None:
+    async def _find_outer_range(self, metadata: Mapping[str, str] | None) -> SequenceRange | None:
+        if self._overlap_tracker is None or self._overlap_check is None:
             return None
-        return await self._covering.settle(self._turn, metadata)
+        return await self._overlap_tracker.resolve(self._overlap_check, metadata)
 
-    async def _pump(self, body: Steady) -> None:
+    async def _queue_blocks(self, body: ResumableBody) -> None:
         async with aclosing(body.blocks()) as texts:
             async for block in texts:
                 await self._blocks.put(block)
-                self._ready()
+                self._signal_ready()
 
-    def _ready(self) -> None:
-        if not self.is_ready.is_set():
-            self.is_ready.set()
+    def _signal_ready(self) -> None:
+        if not self.ready.is_set():
+            self.ready.set()
             self._on_ready(self)

@@ -15,19 +15,19 @@ from contextlib import aclosing, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from batcher.concurrency import side_by_side, uninterrupted
+from batcher.concurrency import map_concurrently, shielded
 from batcher.errors import BatcherError, DamagedError
-from batcher.reading.catalog import Catalog, Found, twins
+from batcher.reading.catalog import Catalog, CatalogEntry, group_by_first_record
 from batcher.reading.findings import Finding
-from batcher.reading.overlap import Covering, range_of
-from batcher.reading.prefetch import Fetch
-from batcher.reading.selection import Selection, select
-from batcher.reading.stream import Reopening, Steady, lines, whole_lines
-from batcher.reading.times import Time
+from batcher.reading.overlap import OverlapTracker, read_sequence_range
+from batcher.reading.prefetch import Prefetch
+from batcher.reading.selection import Selection, parse_selection
+from batcher.reading.stream import ReopenPolicy, ResumableBody, align_to_lines, split_into_lines
+from batcher.reading.times import TimeInput
 from batcher.settings import MIB, Settings
 from batcher.stores import open_reader
 from batcher.stores.location import parse_destination
-from batcher.writing.object import RECORDS
+from batcher.writing.object import METADATA_RECORDS
 
 if TYPE_CHECKING:
     from batcher.stores.base import ObjectReader
@@ -46,8 +46,8 @@ def log_finding(finding: Finding) -> None:
 def read_objects(  # noqa: PLR0913  # what users choose
     place: str,
     *,
-    since: Time = None,
-    until: Time = None,
+    since: TimeInput = None,
+    until: TimeInput = None,
     partition: str | None = None,
     ordered: bool = False,
     quarantine: bool = False,
@@ -80,13 +80,13 @@ def read_objects(  # noqa: PLR0913  # what users choose
     """
     where = parse_destination(place)
     settings = Settings(bucket=where["bucket"], root=where["root"], concurrency=concurrency)
-    selection = select(since, until, partition, is_quarantine=quarantine, now_s=time.time())
+    selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=time.time())
     return ReadObjects(
         open_reader(settings),
         settings,
         selection,
-        is_ordered=ordered,
-        with_covered=covered,
+        ordered=ordered,
+        covered=covered,
         max_line_bytes=max_line_bytes,
         on_finding=on_finding,
     )
@@ -105,31 +105,33 @@ class ReadObjects:
         settings: Settings,
         selection: Selection,
         *,
-        is_ordered: bool = False,
-        with_covered: bool = False,
+        ordered: bool = False,
+        covered: bool = False,
         max_line_bytes: int = MAX_LINE_BYTES,
         on_finding: Callable[[Finding], None] = log_finding,
-        reopening: Reopening | None = None,
+        reopen_policy: ReopenPolicy | None = None,
     ) -> None:
         """Read what `reader` gives under the root of `settings`, and close it at the end."""
         self._reader = reader
         self._catalog = Catalog(reader, settings.root, selection, settings.concurrency, on_finding)
-        self._reopening = Reopening() if reopening is None else reopening
-        self._covering = None if with_covered else Covering(reader, self._reopening, on_finding)
-        self._is_ordered = is_ordered
+        self._reopen_policy = ReopenPolicy() if reopen_policy is None else reopen_policy
+        self._overlap_tracker = (
+            None if covered else OverlapTracker(reader, self._reopen_policy, on_finding)
+        )
+        self._ordered = ordered
         self._concurrency = settings.concurrency
         self._max_line_bytes = max_line_bytes
-        self._room = asyncio.Semaphore(settings.concurrency)
-        self._next: asyncio.Queue[Fetch | Exception | None] = asyncio.Queue()
-        self._begun: set[Fetch] = set()
-        self._coming: Fetch | None = None
-        self._given: Fetch | None = None
+        self._open_slots = asyncio.Semaphore(settings.concurrency)
+        self._ready_queue: asyncio.Queue[Prefetch | Exception | None] = asyncio.Queue()
+        self._active: set[Prefetch] = set()
+        self._awaited: Prefetch | None = None
+        self._current: Prefetch | None = None
         self._is_done = False
-        self._feeder: asyncio.Task[None] | None = None
+        self._feeder_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         """Begin to look."""
-        self._feeder = asyncio.create_task(self._feed())
+        self._feeder_task = asyncio.create_task(self._start_all())
         return self
 
     async def __aexit__(
@@ -142,99 +144,101 @@ class ReadObjects:
 
     async def aclose(self) -> None:
         """Stop everything, and let go of connections; also when cancelled meanwhile."""
-        await uninterrupted(self._let_go())
+        await shielded(self._release_all())
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ReadObject:
         """Give the next object, and end the one before it."""
-        if self._feeder is None:
+        if self._feeder_task is None:
             msg = "objects are read inside of `async with read_objects(…) as objects` only"
             raise RuntimeError(msg)
-        await self._end_given()
+        await self._release_current()
         while not self._is_done:
-            fetch = self._coming or await self._next.get()
-            if not isinstance(fetch, Fetch):
+            fetch = self._awaited or await self._ready_queue.get()
+            if not isinstance(fetch, Prefetch):
                 self._is_done = True
                 if fetch is not None:
                     raise fetch
                 break
-            self._coming = fetch  # it stays so if the waiting is cancelled
-            await fetch.is_ready.wait()
-            self._coming, self._given = None, fetch
+            self._awaited = fetch  # it stays so if the waiting is cancelled
+            await fetch.ready.wait()
+            self._awaited, self._current = None, fetch
             if not fetch.is_covered:
                 return ReadObject(fetch, self._max_line_bytes)
-            await self._end_given()
+            await self._release_current()
         raise StopAsyncIteration
 
-    async def _end_given(self) -> None:
+    async def _release_current(self) -> None:
         """Let go of the object that was given last, and so of its room."""
-        fetch, self._given = self._given, None
+        fetch, self._current = self._current, None
         if fetch is not None:
-            self._begun.discard(fetch)
-            self._room.release()
+            self._active.discard(fetch)
+            self._open_slots.release()
             await fetch.stop()
 
-    async def _let_go(self) -> None:
+    async def _release_all(self) -> None:
         self._is_done = True
-        self._next.put_nowait(None)  # for whoever waits for it
-        if self._feeder is not None:
-            self._feeder.cancel()
-            await asyncio.wait({self._feeder})
-        for fetch in self._begun:
+        self._ready_queue.put_nowait(None)  # for whoever waits for it
+        if self._feeder_task is not None:
+            self._feeder_task.cancel()
+            await asyncio.wait({self._feeder_task})
+        for fetch in self._active:
             await fetch.stop()
-        self._begun.clear()
+        self._active.clear()
         await self._reader.aclose()
 
-    async def _feed(self) -> None:
+    async def _start_all(self) -> None:
         """Begin fetches as there is room, in the order of the catalog."""
         end: Exception | None = None
         try:
-            async with aclosing(self._catalog.groups(is_ordered=self._is_ordered)) as groups:
+            async with aclosing(self._catalog.groups(ordered=self._ordered)) as groups:
                 async for group in groups:
-                    if self._covering is not None:
-                        self._covering.forget()
-                    for same in twins(group):
+                    if self._overlap_tracker is not None:
+                        self._overlap_tracker.reset()
+                    for same in group_by_first_record(group):
                         for found in await self._longest_first(same):
-                            await self._room.acquire()
-                            self._begin(found)
+                            await self._open_slots.acquire()
+                            self._start_prefetch(found)
             for _ in range(self._concurrency):
-                await self._room.acquire()  # all have been given, and ended
+                await self._open_slots.acquire()  # all have been given, and ended
         except Exception as error:  # noqa: BLE001  # for whoever asks for the next object
             end = error
-        self._next.put_nowait(end)
+        self._ready_queue.put_nowait(end)
 
-    def _begin(self, found: Found) -> None:
-        is_ordered = self._is_ordered
-        on_ready = _ignore if is_ordered else self._next.put_nowait
-        fetch = Fetch(self._reader, found, self._covering, self._reopening, on_ready)
-        self._begun.add(fetch)
+    def _start_prefetch(self, entry: CatalogEntry) -> None:
+        is_ordered = self._ordered
+        on_ready = _ignore if is_ordered else self._ready_queue.put_nowait
+        fetch = Prefetch(self._reader, entry, self._overlap_tracker, self._reopen_policy, on_ready)
+        self._active.add(fetch)
         if is_ordered:
-            self._next.put_nowait(fetch)
+            self._ready_queue.put_nowait(fetch)
 
-    async def _longest_first(self, same: list[Found]) -> list[Found]:
+    async def _longest_first(self, entries: list[CatalogEntry]) -> list[CatalogEntry]:
         """Sort objects that begin with the same record: what lies within another comes after it.
 
         Only where the fanout or the suffix has changed between a failure and its retry are there
         several; then each is opened once more.
         """
-        if len(same) == 1 or self._covering is None:
-            return same
-        lasts = await side_by_side(self._last, same, self._concurrency)
-        in_order = sorted(zip(lasts, same, strict=True), key=lambda pair: -pair[0])
+        if len(entries) == 1 or self._overlap_tracker is None:
+            return entries
+        lasts = await map_concurrently(self._read_last, entries, self._concurrency)
+        in_order = sorted(zip(lasts, entries, strict=True), key=lambda pair: -pair[0])
         return [found for _, found in in_order]
 
-    async def _last(self, found: Found) -> int:
+    async def _read_last(self, entry: CatalogEntry) -> int:
         metadata: Mapping[str, str] = {}
         with suppress(BatcherError):  # it is told when the object is read
-            async with Steady(self._reader, found.name.key, self._reopening) as body:
-                metadata = body.stored.metadata
-        known = range_of(found.name, metadata)
+            async with ResumableBody(
+                self._reader, entry.parsed_key.key, self._reopen_policy
+            ) as body:
+                metadata = body.info.metadata
+        known = read_sequence_range(entry.parsed_key, metadata)
         return 0 if known is None else known.last
 
 
-def _ignore(fetch: Fetch) -> None:
+def _ignore(fetch: Prefetch) -> None:
     """Do nothing: it is waited for in its order."""
     del fetch
 
@@ -251,9 +255,9 @@ class ReadObject:
     - `DamagedError`: it cannot be read to its end; all lines before have been given.
     """
 
-    def __init__(self, fetch: Fetch, max_line_bytes: int) -> None:
+    def __init__(self, prefetch: Prefetch, max_line_bytes: int) -> None:
         """Give what `fetch` brings."""
-        self._fetch = fetch
+        self._prefetch = prefetch
         self._max_line_bytes = max_line_bytes
         self._is_read = False
 
@@ -263,22 +267,22 @@ class ReadObject:
     @property
     def key(self) -> str:
         """Its full name."""
-        return self._fetch.found.name.key
+        return self._prefetch.entry.parsed_key.key
 
     @property
     def partition(self) -> str:
         """The folders between salt and name; of quarantine those from `_quarantine` on."""
-        return self._fetch.found.name.partition
+        return self._prefetch.entry.parsed_key.partition
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the object, as it lies in the store."""
-        return self._fetch.found.listed.size_bytes
+        return self._prefetch.entry.list_entry.size_bytes
 
     @property
     def modified_s(self) -> float:
         """When it was written, in seconds since 1970."""
-        return self._fetch.found.listed.modified_s
+        return self._prefetch.entry.list_entry.modified_s
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -286,25 +290,25 @@ class ReadObject:
 
         Empty where it could not be opened; reading its lines says why.
         """
-        return {} if self._fetch.stored is None else self._fetch.stored.metadata
+        return {} if self._prefetch.info is None else self._prefetch.info.metadata
 
     @property
     def records(self) -> int | None:
         """How many records are in it, if its metadata tells; that of a streamed upload does not."""
-        said = self.metadata.get(RECORDS, "")
+        said = self.metadata.get(METADATA_RECORDS, "")
         return int(said) if said.isdecimal() else None
 
     async def __aiter__(self) -> AsyncGenerator[list[bytes], None]:
         """Give its lines, without their newlines, many at a time."""
-        with _naming(self.key):
-            async with aclosing(lines(self._blocks(), self._max_line_bytes)) as found:
+        with _key_in_errors(self.key):
+            async with aclosing(split_into_lines(self._blocks(), self._max_line_bytes)) as found:
                 async for some in found:
                     yield some
 
     async def texts(self) -> AsyncGenerator[bytes, None]:
         """Give its text instead, in pieces that end where a line ends."""
-        with _naming(self.key):
-            async with aclosing(whole_lines(self._blocks(), self._max_line_bytes)) as found:
+        with _key_in_errors(self.key):
+            async with aclosing(align_to_lines(self._blocks(), self._max_line_bytes)) as found:
                 async for text in found:
                     yield text
 
@@ -313,11 +317,11 @@ class ReadObject:
             msg = f"{self.key}: its lines can be read once"
             raise RuntimeError(msg)
         self._is_read = True
-        return self._fetch.blocks()
+        return self._prefetch.blocks()
 
 
 @contextmanager
-def _naming(key: str) -> Iterator[None]:
+def _key_in_errors(key: str) -> Iterator[None]:
     """Say which object is damaged."""
     try:
         yield

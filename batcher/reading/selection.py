@@ -10,18 +10,18 @@ from urllib.parse import quote
 
 from batcher.errors import SettingsError
 from batcher.reading.times import (
-    ALWAYS,
-    Span,
-    Time,
-    quarantine_span,
-    span_between,
-    span_of,
-    span_of_folders,
+    ALL_TIME,
+    TimeInput,
+    TimeRange,
+    folders_time_range,
+    object_time_range,
+    parse_time_range,
+    quarantine_time_range,
 )
 
 if TYPE_CHECKING:
-    from batcher.keys.parse import Name
-    from batcher.stores.base import Listed
+    from batcher.keys.parse import ParsedKey
+    from batcher.stores.base import ListEntry
 
 _PART = re.compile(r"[A-Za-z0-9._=~%*?-]+")  # what folders are made of, and the wildcards
 
@@ -30,7 +30,7 @@ _COLUMN = re.compile(r"([A-Za-z0-9._~%-]+)=.*")
 
 
 @dataclass(frozen=True, slots=True)
-class Pattern:
+class PartitionPattern:
     """Folders that a partition must have, in this order; others may stand before and between.
 
     `*` stands for any characters of one folder, `?` for one, all else for itself, escaped as keys
@@ -40,7 +40,7 @@ class Pattern:
     parts: tuple[str, ...] = ()
 
     @staticmethod
-    def parse(text: str) -> Pattern:
+    def parse(text: str) -> PartitionPattern:
         """Read what a user gives.
 
         Raises:
@@ -55,36 +55,36 @@ class Pattern:
                 escaped = quote(part, safe="=*?%")
                 msg = f"{part!r} stands in no key: write it as keys have it, {escaped!r}"
                 raise ValueError(msg)
-        return Pattern(parts)
+        return PartitionPattern(parts)
 
-    def left(self, folders: Sequence[str]) -> tuple[str, ...] | None:
+    def unmatched_parts(self, folders: Sequence[str]) -> tuple[str, ...] | None:
         """Give the parts that are not met by a partition's first folders yet; None: it is none.
 
         An empty tuple says that all partitions that start so are meant.
         """
         left = self.parts
         for folder in folders:
-            if left and _like(left[0]).fullmatch(folder):
+            if left and _compile_part(left[0]).fullmatch(folder):
                 left = left[1:]
-            elif (column := _column(folder)) and column in map(_column, left):
+            elif (column := _column_name(folder)) and column in map(_column_name, left):
                 return None
         return left
 
-    def decides_below(self, folders: Sequence[str]) -> bool:
+    def can_exclude_below(self, folders: Sequence[str]) -> bool:
         """Say whether deeper folders can rule partitions out, by more than by not being there."""
-        return any(not part.endswith("=*") for part in self.left(folders) or ())
+        return any(not part.endswith("=*") for part in self.unmatched_parts(folders) or ())
 
 
-ANY = Pattern()
+ANY_PARTITION = PartitionPattern()
 """Every partition."""
 
 
-def _column(folder: str) -> str | None:
+def _column_name(folder: str) -> str | None:
     found = _COLUMN.fullmatch(folder)
     return found[1] if found else None
 
 
-def _like(part: str) -> re.Pattern[str]:
+def _compile_part(part: str) -> re.Pattern[str]:
     text = re.escape(part).replace(r"\*", ".*").replace(r"\?", ".")
     return re.compile(text)  # which keeps the last ones itself
 
@@ -93,36 +93,42 @@ def _like(part: str) -> re.Pattern[str]:
 class Selection:
     """Objects that may hold records of a time span, in partitions that match a pattern."""
 
-    span: Span = ALWAYS
-    pattern: Pattern = ANY
-    is_quarantine: bool = False
+    time_range: TimeRange = ALL_TIME
+    pattern: PartitionPattern = ANY_PARTITION
+    quarantine: bool = False
     """Whether what was quarantined is wanted, in place of the data."""
 
-    def takes(self, name: Name, listed: Listed) -> bool:
+    def includes(self, parsed_key: ParsedKey, list_entry: ListEntry) -> bool:
         """Say whether an object is among them; never no where it may hold a record in time."""
-        folders = name.partition.split("/")[1 if self.is_quarantine else 0 :]
-        return self.pattern.left(folders) == () and self.span.meets(span_of(name, listed))
+        folders = parsed_key.partition.split("/")[1 if self.quarantine else 0 :]
+        return self.pattern.unmatched_parts(folders) == () and self.time_range.overlaps(
+            object_time_range(parsed_key, list_entry)
+        )
 
-    def may_take_below(self, folders: Sequence[str]) -> bool:
+    def may_include_below(self, folders: Sequence[str]) -> bool:
         """Say whether there can be one whose partition starts with these folders."""
-        return self.pattern.left(folders) is not None and self.span.meets(self._span(folders))
+        return self.pattern.unmatched_parts(folders) is not None and self.time_range.overlaps(
+            self._time_range_below(folders)
+        )
 
-    def decides_below(self, folders: Sequence[str]) -> bool:
+    def can_exclude_below(self, folders: Sequence[str]) -> bool:
         """Say whether deeper folders can rule some out of what starts with these."""
-        is_whole = self.span.holds(self._span(folders))
-        return not is_whole or self.pattern.decides_below(folders)
+        is_whole = self.time_range.contains(self._time_range_below(folders))
+        return not is_whole or self.pattern.can_exclude_below(folders)
 
-    def tells(self, folders: Sequence[str], deeper: Sequence[str]) -> bool:
+    def is_more_specific(self, folders: Sequence[str], deeper: Sequence[str]) -> bool:
         """Say whether the deeper of two partitions tells more: a time, or what the pattern asks."""
-        is_timed = span_of_folders(folders) != span_of_folders(deeper)
-        return is_timed or self.pattern.left(folders) != self.pattern.left(deeper)
+        is_timed = folders_time_range(folders) != folders_time_range(deeper)
+        return is_timed or self.pattern.unmatched_parts(folders) != self.pattern.unmatched_parts(
+            deeper
+        )
 
-    def _span(self, folders: Sequence[str]) -> Span:
-        return quarantine_span(folders) if self.is_quarantine else span_of_folders(folders)
+    def _time_range_below(self, folders: Sequence[str]) -> TimeRange:
+        return quarantine_time_range(folders) if self.quarantine else folders_time_range(folders)
 
 
-def select(
-    since: Time, until: Time, partition: str | None, *, is_quarantine: bool, now_s: float
+def parse_selection(
+    since: TimeInput, until: TimeInput, partition: str | None, *, quarantine: bool, now_s: float
 ) -> Selection:
     """Read what a user asks for.
 
@@ -137,18 +143,18 @@ def select(
         SettingsError: with every fault.
     """
     faults: list[str] = []
-    span, pattern = ALWAYS, ANY
+    span, pattern = ALL_TIME, ANY_PARTITION
     try:
-        span = span_between(since, until, now_s)
+        span = parse_time_range(since, until, now_s)
     except SettingsError as error:
         faults += error.faults
     if partition is not None:
         try:
-            pattern = Pattern.parse(partition)
+            pattern = PartitionPattern.parse(partition)
         except ValueError as error:
             faults.append(f"partition: {error}")
     if not faults and span.start_s >= span.end_s:
         faults.append(f"since: {since} is not before until, {until}")
     if faults:
         raise SettingsError(faults)
-    return Selection(span, pattern, is_quarantine)
+    return Selection(span, pattern, quarantine)

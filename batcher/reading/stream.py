@@ -12,41 +12,41 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from batcher.encoding.decoder import Decoder
-from batcher.encoding.text import Cutter, lines_of
+from batcher.encoding.text import LineSplitter, split_complete_lines
 from batcher.errors import DamagedError, RetryableError
 from batcher.stores.retrying import Backoff
 
 if TYPE_CHECKING:
-    from batcher.stores.base import ObjectReader, Opened, Stored
+    from batcher.stores.base import ObjectBody, ObjectInfo, ObjectReader
 
 
 @dataclass(frozen=True, slots=True)
-class Reopening:
+class ReopenPolicy:
     """How often an object is opened without getting on, and how long to wait between."""
 
     attempts: int = 5
     backoff: Backoff = field(default_factory=Backoff)
-    share: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
     """Gives random numbers from 0 to 1, which spread the waiting."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-class Steady:
+class ResumableBody:
     """One object that is being read; use it as `async with Steady(…) as body`."""
 
-    def __init__(self, reader: ObjectReader, key: str, reopening: Reopening) -> None:
+    def __init__(self, reader: ObjectReader, key: str, reopen_policy: ReopenPolicy) -> None:
         """Read the object at `key`; what its name ends with tells how it is decoded."""
         self._reader = reader
         self._key = key
-        self._reopening = reopening
-        self._exits = AsyncExitStack()
-        self._opened: Opened
+        self._reopen_policy = reopen_policy
+        self._exit_stack = AsyncExitStack()
+        self._opened: ObjectBody
         self._failures = 0
 
     @property
-    def stored(self) -> Stored:
+    def info(self) -> ObjectInfo:
         """What stands on the object."""
-        return self._opened.stored
+        return self._opened.info
 
     async def __aenter__(self) -> Self:
         """Open it.
@@ -60,7 +60,7 @@ class Steady:
             try:
                 await self._open()
             except RetryableError as error:
-                await self._wait(error)
+                await self._wait_before_reopening(error)
             else:
                 return self
 
@@ -70,7 +70,7 @@ class Steady:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._exits.aclose()
+        await self._exit_stack.aclose()
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
         """Give the text in blocks of at most 1 MiB.
@@ -83,7 +83,7 @@ class Steady:
         while True:
             known_bytes = given_bytes
             try:
-                async with aclosing(decoded(self._opened.pieces, self._key)) as texts:
+                async with aclosing(decode_body(self._opened.pieces, self._key)) as texts:
                     async for text in texts:
                         fresh = text[known_bytes:]
                         known_bytes -= len(text) - len(fresh)
@@ -95,38 +95,40 @@ class Steady:
                 failure = error
             else:
                 return
-            await self._open_again(failure)
+            await self._reopen(failure)
 
     async def _open(self) -> None:
-        self._opened = await self._exits.enter_async_context(self._reader.reading(self._key))
+        self._opened = await self._exit_stack.enter_async_context(
+            self._reader.open_object(self._key)
+        )
 
-    async def _open_again(self, failure: RetryableError) -> None:
-        etag = self.stored.etag
+    async def _reopen(self, failure: RetryableError) -> None:
+        etag = self.info.etag
         while True:
-            await self._exits.aclose()
-            await self._wait(failure)
+            await self._exit_stack.aclose()
+            await self._wait_before_reopening(failure)
             try:
                 await self._open()
             except RetryableError as error:
                 failure = error
                 continue
-            if self.stored.etag != etag:
+            if self.info.etag != etag:
                 msg = f"{self._key}: it was replaced while it was read: read it again"
                 raise RetryableError(msg)
             return
 
-    async def _wait(self, failure: RetryableError) -> None:
+    async def _wait_before_reopening(self, failure: RetryableError) -> None:
         """Wait before it is opened again; raise where there is enough of it."""
         self._failures += 1
-        if self._failures >= self._reopening.attempts:
+        if self._failures >= self._reopen_policy.attempts:
             msg = f"{failure} (attempt {self._failures})"
             raise RetryableError(msg, failure.retry_after_s) from failure
-        share = self._reopening.share()
-        delay_s = self._reopening.backoff.delay_s(self._failures, share, failure.retry_after_s)
-        await self._reopening.sleep(delay_s)
+        share = self._reopen_policy.jitter()
+        delay_s = self._reopen_policy.backoff.delay_s(self._failures, share, failure.retry_after_s)
+        await self._reopen_policy.sleep(delay_s)
 
 
-async def decoded(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[bytes, None]:
+async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[bytes, None]:
     """Decode a body to blocks of text of at most 1 MiB, off the event loop.
 
     Args:
@@ -142,13 +144,13 @@ async def decoded(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[b
             blocks = decoder.feed(piece)
             while (block := await asyncio.to_thread(next, blocks, b"")) != b"":
                 yield block
-        decoder.end()
+        decoder.finish()
     finally:
         if isinstance(pieces, AsyncGenerator):  # as readers give them; else the loop would do it
             await pieces.aclose()
 
 
-async def whole_lines(
+async def align_to_lines(
     texts: AsyncIterator[bytes], max_line_bytes: int
 ) -> AsyncGenerator[bytes, None]:
     """Cut blocks of text where lines end: each that is given ends with a newline.
@@ -157,20 +159,20 @@ async def whole_lines(
         DamagedError: a line goes on for more than `max_line_bytes`, or the text ends within one.
             All lines before it have been given.
     """
-    cutter = Cutter()
+    cutter = LineSplitter()
     count = 0
     async for text in texts:
-        if found := cutter.cut(text):
+        if found := cutter.split(text):
             yield found
         count += found.count(b"\n")
-        if cutter.waiting_bytes > max_line_bytes:
-            raise _too_long(count + 1, max_line_bytes)
+        if cutter.partial_line_bytes > max_line_bytes:
+            raise _line_too_long_error(count + 1, max_line_bytes)
     if cutter.is_within_line:
         msg = f"the text ends within line {count + 1}"
         raise DamagedError(msg)
 
 
-async def lines(
+async def split_into_lines(
     texts: AsyncIterator[bytes], max_line_bytes: int
 ) -> AsyncGenerator[list[bytes], None]:
     """Cut blocks of text into complete lines, without their newlines; no list is empty.
@@ -179,17 +181,17 @@ async def lines(
         DamagedError: as `whole_lines`, or a line has more than `max_line_bytes`.
     """
     count = 0
-    async with aclosing(whole_lines(texts, max_line_bytes)) as wholes:
+    async with aclosing(align_to_lines(texts, max_line_bytes)) as wholes:
         async for text in wholes:
-            found = lines_of(text)
+            found = split_complete_lines(text)
             if len(text) > max_line_bytes and max(map(len, found)) > max_line_bytes:
                 short = list(takewhile(lambda line: len(line) <= max_line_bytes, found))
                 if short:
                     yield short
-                raise _too_long(count + len(short) + 1, max_line_bytes)
+                raise _line_too_long_error(count + len(short) + 1, max_line_bytes)
             yield found
             count += len(found)
 
 
-def _too_long(number: int, max_line_bytes: int) -> DamagedError:
+def _line_too_long_error(number: int, max_line_bytes: int) -> DamagedError:
     return DamagedError(f"line {number} is longer than {max_line_bytes} bytes")

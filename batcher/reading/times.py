@@ -10,22 +10,22 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
-from batcher.records.chunk import Naming
+from batcher.records.chunk import NamingScheme
 from batcher.settings import BOUNDS
 
 if TYPE_CHECKING:
-    from batcher.keys.parse import Name
-    from batcher.stores.base import Listed
+    from batcher.keys.parse import ParsedKey
+    from batcher.stores.base import ListEntry
 
 HOUR_S, DAY_S = 3_600, 86_400
 
 
-SLACK_S = 900.0
+MAX_CLOCK_SKEW_S = 900.0
 """By how much clocks may differ: S3 refuses who is off by more. Source: Amazon S3 API reference,
 RequestTimeTooSkewed. And the longest that a program's record may wait for room."""
 
 
-LONGEST_LINGER_S = BOUNDS["linger_s"][1]
+MAX_LINGER_S = BOUNDS["linger_s"][1]
 
 
 _DATE = re.compile(r"dt=(\d{4})-(\d\d)-(\d\d)")
@@ -34,20 +34,20 @@ _DATE = re.compile(r"dt=(\d{4})-(\d\d)-(\d\d)")
 _HOUR = re.compile(r"hour=([01]\d|2[0-3])")
 
 
-_IN_PARTS = re.compile(r'"?[0-9a-f]+-\d+"?')  # the ETag of what was uploaded in parts
+_MULTIPART_ETAG = re.compile(r'"?[0-9a-f]+-\d+"?')  # the ETag of what was uploaded in parts
 
 
-_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
+_RELATIVE_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhdw])")
 
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-Time = str | datetime | None
+TimeInput = str | datetime | None
 """A moment, as a user gives it, or none."""
 
 
-def span_between(since: Time, until: Time, now_s: float) -> Span:
+def parse_time_range(since: TimeInput, until: TimeInput, now_s: float) -> TimeRange:
     """Read a time span; it may be empty, or end before it starts.
 
     Args:
@@ -64,14 +64,14 @@ def span_between(since: Time, until: Time, now_s: float) -> Span:
     for name, value in (("since", since), ("until", until)):
         if value is not None:
             try:
-                bounds[name] = _seconds(value, now_s)
+                bounds[name] = _parse_time_input(value, now_s)
             except (ValueError, OverflowError):
                 faults.append(
                     f"{name}: {value!r} is no date or time of ISO 8601, nor how long ago, as 2h"
                 )
     if faults:
         raise SettingsError(faults)
-    return Span(bounds["since"], bounds["until"])
+    return TimeRange(bounds["since"], bounds["until"])
 
 
 def parse_time(text: str) -> float:
@@ -80,43 +80,43 @@ def parse_time(text: str) -> float:
     Raises:
         ValueError: it is none.
     """
-    return _in_utc(datetime.fromisoformat(text))
+    return _timestamp_s(datetime.fromisoformat(text))
 
 
-def _in_utc(moment: datetime) -> float:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _timestamp_s(time: datetime) -> float:
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _seconds(value: str | datetime, now_s: float) -> float:
+def _parse_time_input(value: str | datetime, now_s: float) -> float:
     if isinstance(value, datetime):
-        return _in_utc(value)
-    if ago := _AGO.fullmatch(value.strip()):
+        return _timestamp_s(value)
+    if ago := _RELATIVE_TIME.fullmatch(value.strip()):
         return now_s - float(ago[1]) * _UNITS_S[ago[2]]
     return parse_time(value.strip())
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeRange:
     """A time span, in seconds since 1970, without its end; unbounded where it is infinite."""
 
     start_s: float = -inf
     end_s: float = inf
 
-    def meets(self, other: Span) -> bool:
+    def overlaps(self, other: TimeRange) -> bool:
         """Say whether some moment is in both."""
         return max(self.start_s, other.start_s) < min(self.end_s, other.end_s)
 
-    def holds(self, other: Span) -> bool:
+    def contains(self, other: TimeRange) -> bool:
         """Say whether every moment of the other is in this one."""
         return self.start_s <= other.start_s and other.end_s <= self.end_s
 
 
-ALWAYS = Span()
+ALL_TIME = TimeRange()
 
 
-def span_of_folders(folders: Iterable[str]) -> Span:
+def folders_time_range(folders: Iterable[str]) -> TimeRange:
     """Read the time of a partition, or of its first folders."""
-    found = ALWAYS
+    found = ALL_TIME
     for folder in folders:
         if date := _DATE.fullmatch(folder):
             year, month, day = map(int, date.groups())
@@ -124,40 +124,42 @@ def span_of_folders(folders: Iterable[str]) -> Span:
                 start_s = datetime(year, month, day, tzinfo=UTC).timestamp()
             except ValueError:
                 continue  # no such day: a record's field, perhaps
-            found = Span(start_s, start_s + DAY_S)
+            found = TimeRange(start_s, start_s + DAY_S)
         elif (hour := _HOUR.fullmatch(folder)) and found.end_s - found.start_s == DAY_S:
             start_s = found.start_s + int(hour[1]) * HOUR_S
-            found = Span(start_s, start_s + HOUR_S)
+            found = TimeRange(start_s, start_s + HOUR_S)
     return found
 
 
-def quarantine_span(folders: Iterable[str]) -> Span:
+def quarantine_time_range(folders: Iterable[str]) -> TimeRange:
     """Read the time of folders in quarantine: their `dt=` is where the records begin."""
-    return Span(span_of_folders(folders).start_s - SLACK_S)
+    return TimeRange(folders_time_range(folders).start_s - MAX_CLOCK_SKEW_S)
 
 
-def span_of(name: Name, listed: Listed) -> Span:
+def object_time_range(parsed_key: ParsedKey, list_entry: ListEntry) -> TimeRange:
     """Give the span outside of which no record of an object has arrived."""
-    folders = name.partition.split("/")
-    placed = quarantine_span(folders) if name.is_quarantine else span_of_folders(folders)
-    start_s, end_s = placed.start_s, listed.modified_s + SLACK_S
-    if name.time_s is not None:
-        is_fresh = name.naming is Naming.FRESH
-        start_s = max(start_s, name.time_s - (SLACK_S if is_fresh else 0.0))
-        if is_fresh and _IN_PARTS.fullmatch(listed.etag):
+    folders = parsed_key.partition.split("/")
+    placed = (
+        quarantine_time_range(folders) if parsed_key.is_quarantine else folders_time_range(folders)
+    )
+    start_s, end_s = placed.start_s, list_entry.modified_s + MAX_CLOCK_SKEW_S
+    if parsed_key.time_s is not None:
+        is_fresh = parsed_key.naming is NamingScheme.FRESH
+        start_s = max(start_s, parsed_key.time_s - (MAX_CLOCK_SKEW_S if is_fresh else 0.0))
+        if is_fresh and _MULTIPART_ETAG.fullmatch(list_entry.etag):
             # S3 has the time when an upload was opened, and a program's may go on from there
-            end_s = max(end_s, name.time_s + LONGEST_LINGER_S + SLACK_S)
+            end_s = max(end_s, parsed_key.time_s + MAX_LINGER_S + MAX_CLOCK_SKEW_S)
     end_s = min(placed.end_s, end_s)
     # Where they contradict each other (a `dt=` of a record's field, a copy), the folders count
-    return Span(start_s, end_s) if start_s < end_s else placed
+    return TimeRange(start_s, end_s) if start_s < end_s else placed
 
 
-def time_of(name: Name) -> float | None:
+def object_time_s(parsed_key: ParsedKey) -> float | None:
     """Give the one time that an object is sorted by and shown with; None: its key has none.
 
     It is the time in its name, if that lies in its partition's span, else that span's start.
     """
-    placed = span_of_folders(name.partition.split("/"))
-    if name.time_s is not None and placed.start_s <= name.time_s < placed.end_s:
-        return name.time_s
+    placed = folders_time_range(parsed_key.partition.split("/"))
+    if parsed_key.time_s is not None and placed.start_s <= parsed_key.time_s < placed.end_s:
+        return parsed_key.time_s
     return None if placed.start_s == -inf else placed.start_s

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from batcher.records.chunk import Run
+    from batcher.records.chunk import Chunk
 
 
-class Reason(StrEnum):
+class BadRecordReason(StrEnum):
     """Why a record is bad; the `reason` of its line in quarantine."""
 
     EMPTY = "empty"
@@ -30,12 +30,12 @@ class Reason(StrEnum):
 class BadRecord(Struct, frozen=True):
     """One record that cannot be written, and why."""
 
-    run: Run
+    chunk: Chunk
     """A run of this record alone, with the payload as it came."""
-    reason: Reason
+    reason: BadRecordReason
     detail: str
 
     @property
     def position(self) -> str:
         """Its identity at the source."""
-        return self.run.positions[0]
+        return self.chunk.positions[0]

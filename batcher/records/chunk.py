@@ -11,10 +11,10 @@ from typing import Any, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.records.columns import Lines, Millis, Same, pick
+from batcher.records.columns import ConstantColumn, LinesColumn, MillisColumn, take_values
 
 
-class Naming(StrEnum):
+class NamingScheme(StrEnum):
     """How the objects of an origin get their names; see `batcher.keys.names`."""
 
     SEQUENCE = "sequence"
@@ -30,25 +30,25 @@ class Origin(Struct, frozen=True):
 
     source: str
     """`sqs`, `kinesis`, `dynamodb`, `direct`, `library` or `cli`."""
-    naming: Naming
+    naming: NamingScheme
     stem: str = ""
     """What object names start with: the queue, the stream and shard, or the table and label."""
 
     @property
-    def is_redelivered(self) -> bool:
+    def is_redeliverable(self) -> bool:
         """Whether the same records can come again and must then meet the same key."""
-        return self.naming is not Naming.FRESH
+        return self.naming is not NamingScheme.FRESH
 
     @property
     def is_event(self) -> bool:
         """Whether one event holds all records there are, and a ledger settles them."""
-        return self.is_redelivered or self.source == "direct"
+        return self.is_redeliverable or self.source == "direct"
 
 
 Payloads = Sequence[bytes] | Sequence[str]
 
 
-class Run(Struct, frozen=True, dict=True):
+class Chunk(Struct, frozen=True, dict=True):
     """Records of one origin, column by column; all columns have the same length."""
 
     origin: Origin
@@ -69,13 +69,17 @@ class Run(Struct, frozen=True, dict=True):
     @property
     def text(self) -> bytes | None:
         """The payloads as one newline-terminated text, where there is one already."""
-        return self.payloads.text if isinstance(self.payloads, Lines) else None
+        return self.payloads.text if isinstance(self.payloads, LinesColumn) else None
 
     @cached_property
     def is_str(self) -> bool:
         """Whether the payloads are `str` still; they are of one type."""
         payloads = self.payloads
-        return not isinstance(payloads, Lines) and bool(payloads) and isinstance(payloads[0], str)
+        return (
+            not isinstance(payloads, LinesColumn)
+            and bool(payloads)
+            and isinstance(payloads[0], str)
+        )
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -83,39 +87,39 @@ class Run(Struct, frozen=True, dict=True):
         return list(map(len, self.payloads))
 
     @cached_property
-    def characters(self) -> int:
+    def total_length(self) -> int:
         """The lengths of all payloads together."""
         return sum(self.lengths) if self.text is None else len(self.text) - len(self)
 
     @cached_property
-    def oldest_s(self) -> float:
+    def oldest_arrival_s(self) -> float:
         """The earliest arrival."""
         column = self.arrivals_s
-        if isinstance(column, Same):
+        if isinstance(column, ConstantColumn):
             return float(column.value)
-        return column.lowest_s if isinstance(column, Millis) else min(column)
+        return column.min_s if isinstance(column, MillisColumn) else min(column)
 
     @cached_property
-    def newest_s(self) -> float:
+    def newest_arrival_s(self) -> float:
         """The latest arrival."""
         column = self.arrivals_s
-        if isinstance(column, Same):
+        if isinstance(column, ConstantColumn):
             return float(column.value)
-        return column.highest_s if isinstance(column, Millis) else max(column)
+        return column.max_s if isinstance(column, MillisColumn) else max(column)
 
-    def take(self, indices: Sequence[int]) -> Run:
+    def take(self, indices: Sequence[int]) -> Chunk:
         """Give the records at `indices`, in that order, as a run of their own."""
         envelopes, numbers = self.envelopes, self.sequence_numbers
         return replace(
             self,
-            payloads=cast("Payloads", pick(self.payloads, indices)),
-            positions=pick(self.positions, indices),
-            arrivals_s=pick(self.arrivals_s, indices),
-            envelopes=None if envelopes is None else pick(envelopes, indices),
-            sequence_numbers=None if numbers is None else pick(numbers, indices),
+            payloads=cast("Payloads", take_values(self.payloads, indices)),
+            positions=take_values(self.positions, indices),
+            arrivals_s=take_values(self.arrivals_s, indices),
+            envelopes=None if envelopes is None else take_values(envelopes, indices),
+            sequence_numbers=None if numbers is None else take_values(numbers, indices),
         )
 
-    def cut(self, start: int, stop: int) -> Run:
+    def slice(self, start: int, stop: int) -> Chunk:
         """Give the records from `start` up to `stop` as a run of their own."""
         if start == 0 and stop >= len(self):
             return self
@@ -130,6 +134,6 @@ class Run(Struct, frozen=True, dict=True):
         )
 
 
-def digest_of(positions: Sequence[str]) -> str:
+def positions_digest(positions: Sequence[str]) -> str:
     """Tell one set of positions from another: SHA-256, as 64 hex digits, of them, line by line."""
     return hashlib.sha256("\n".join(positions).encode("utf-8", "surrogatepass")).hexdigest()

@@ -10,25 +10,25 @@ from typing import TypeVar, cast, overload
 T = TypeVar("T")
 
 
-class Column(Sequence[T]):
+class CompactColumn(Sequence[T]):
     """Values of many records, kept in a shorter form than a list; equal if made of the same."""
 
     __slots__: tuple[str, ...] = ()
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self._made_of() == other._made_of()
+        return type(other) is type(self) and self._constructor_args() == other._constructor_args()
 
     __hash__ = None  # type: ignore[assignment]  # as a list has none
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}{self._made_of()}"
+        return f"{type(self).__name__}{self._constructor_args()}"
 
-    def _made_of(self) -> tuple[object, ...]:
+    def _constructor_args(self) -> tuple[object, ...]:
         """Give what the constructor was given."""
         return tuple(getattr(self, name) for name in self.__slots__ if name != "__dict__")
 
 
-class Same(Column[T]):
+class ConstantColumn(CompactColumn[T]):
     """A column in which every record has the same value: its length costs nothing."""
 
     __slots__ = ("value", "length")  # noqa: RUF023  # in the order of the constructor
@@ -44,16 +44,16 @@ class Same(Column[T]):
     @overload
     def __getitem__(self, index: int) -> T: ...
     @overload
-    def __getitem__(self, index: slice) -> Same[T]: ...
-    def __getitem__(self, index: int | slice) -> T | Same[T]:
+    def __getitem__(self, index: slice) -> ConstantColumn[T]: ...
+    def __getitem__(self, index: int | slice) -> T | ConstantColumn[T]:
         """Give the value, or a shorter column of it."""
         if isinstance(index, slice):
-            return Same(self.value, len(range(*index.indices(self.length))))
+            return ConstantColumn(self.value, len(range(*index.indices(self.length))))
         range(self.length)[index]  # IndexError outside, which ends an iteration
         return self.value
 
 
-class Numbered(Column[str]):
+class RangeColumn(CompactColumn[str]):
     """Positions that count up, as `prefix` and number: lines of a file, records of a program."""
 
     __slots__ = ("prefix", "numbers")  # noqa: RUF023  # as above
@@ -69,18 +69,18 @@ class Numbered(Column[str]):
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> Numbered: ...
-    def __getitem__(self, index: int | slice) -> str | Numbered:
+    def __getitem__(self, index: slice) -> RangeColumn: ...
+    def __getitem__(self, index: int | slice) -> str | RangeColumn:
         """Give one position as text, or a shorter column."""
         if isinstance(index, slice):
-            return Numbered(self.prefix, self.numbers[index])
+            return RangeColumn(self.prefix, self.numbers[index])
         return f"{self.prefix}{self.numbers[index]}"
 
-    def joined(self, after: Numbered) -> Numbered | None:
+    def join(self, following: RangeColumn) -> RangeColumn | None:
         """Give this column and the one `after` it as one, or None if they do not follow."""
-        if self.prefix != after.prefix or self.numbers.stop != after.numbers.start:
+        if self.prefix != following.prefix or self.numbers.stop != following.numbers.start:
             return None
-        return Numbered(self.prefix, range(self.numbers.start, after.numbers.stop))
+        return RangeColumn(self.prefix, range(self.numbers.start, following.numbers.stop))
 
     def __str__(self) -> str:
         """Tell the column in one line: `events.ndjson:1-5000`."""
@@ -89,7 +89,7 @@ class Numbered(Column[str]):
         return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
 
 
-class Millis(Column[float]):
+class MillisColumn(CompactColumn[float]):
     """Times that their source gives in whole milliseconds; seconds are made of those looked at.
 
     Digits of one width may stay text: their order is that of the numbers.
@@ -102,12 +102,12 @@ class Millis(Column[float]):
         self.values_ms = values_ms
 
     @cached_property
-    def lowest_s(self) -> float:
+    def min_s(self) -> float:
         """The earliest time."""
         return int(min(self.values_ms)) / 1000
 
     @cached_property
-    def highest_s(self) -> float:
+    def max_s(self) -> float:
         """The latest time."""
         return int(max(self.values_ms)) / 1000
 
@@ -117,15 +117,15 @@ class Millis(Column[float]):
     @overload
     def __getitem__(self, index: int) -> float: ...
     @overload
-    def __getitem__(self, index: slice) -> Millis: ...
-    def __getitem__(self, index: int | slice) -> float | Millis:
+    def __getitem__(self, index: slice) -> MillisColumn: ...
+    def __getitem__(self, index: int | slice) -> float | MillisColumn:
         """Give one time in seconds, or a shorter column."""
         if isinstance(index, slice):
-            return Millis(self.values_ms[index])
+            return MillisColumn(self.values_ms[index])
         return int(self.values_ms[index]) / 1000
 
 
-class Lines(Column[bytes]):
+class LinesColumn(CompactColumn[bytes]):
     """Payloads that are lines of one text, cut apart only where somebody looks at one of them."""
 
     __slots__ = ("text", "length", "__dict__")  # noqa: RUF023  # as above
@@ -144,27 +144,27 @@ class Lines(Column[bytes]):
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         """Give one line without its newline, or some."""
-        return self._each[index]
+        return self._lines[index]
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._each)
+        return iter(self._lines)
 
     @cached_property
-    def _each(self) -> list[bytes]:
+    def _lines(self) -> list[bytes]:
         each = self.text.split(b"\n")
         del each[-1]  # what comes after the last newline
         return each
 
 
-def pick(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
+def take_values(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
     """Give the values of `column` at `indices`, in one call at C speed."""
-    if isinstance(column, Same):
-        return Same(column.value, len(indices))
-    if isinstance(column, Lines):
+    if isinstance(column, ConstantColumn):
+        return ConstantColumn(column.value, len(indices))
+    if isinstance(column, LinesColumn):
         column = cast("Sequence[T]", column[:])
-    if isinstance(column, Millis):
+    if isinstance(column, MillisColumn):
         values_ms = cast("Sequence[int]", column.values_ms)
-        return cast("Sequence[T]", Millis(pick(values_ms, indices)))
+        return cast("Sequence[T]", MillisColumn(take_values(values_ms, indices)))
     if len(indices) > 1:
         return itemgetter(*indices)(column)  # type: ignore[no-any-return]  # typeshed: Any
     return [column[i] for i in indices]

@@ -35,7 +35,7 @@ def _dict_to_json(record: dict[str, Any]) -> bytes:
     except orjson.JSONEncodeError:  # deeper than 254, or whole numbers over 64 bits, perhaps
         pass
     try:
-        return json.dumps(record, separators=(",", ":"), default=_plain).encode()
+        return json.dumps(record, separators=(",", ":"), default=_to_json_value).encode()
     except RecursionError:
         msg = "a record is nested too deep to be written as JSON"
         raise TypeError(msg) from None
@@ -46,12 +46,12 @@ def _dict_to_json(record: dict[str, Any]) -> bytes:
 
 def _has_nan(record: object) -> bool:
     try:
-        json.dumps(record, allow_nan=False, default=_plain)
+        json.dumps(record, allow_nan=False, default=_to_json_value)
     except ValueError:
         return True
     return False
 
 
-def _plain(value: object) -> object:
+def _to_json_value(value: object) -> object:
     """Write what only orjson knows, dates and the like, as orjson does."""
     return orjson.loads(orjson.dumps(value))

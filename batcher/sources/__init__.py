@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from batcher.errors import UnknownSourceError
-from batcher.sources.envelopes import at, source_names
+from batcher.sources.envelopes import distinct_sources, get_path
 from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
@@ -18,7 +18,7 @@ _READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamod
 
 
 # Source: AWS Lambda developer guide, the event that each service sends
-_FORMS = {
+_SERVICE_EVENT_KEYS = {
     "API Gateway (REST) or a load balancer": {"requestContext", "httpMethod"},
     "API Gateway (HTTP) or a function URL": {"requestContext", "rawPath"},
     "API Gateway (WebSocket)": {"requestContext", "isBase64Encoded"},
@@ -45,33 +45,37 @@ def read_event(event: object, now_s: float) -> Event:
     if isinstance(event, Mapping) and event:
         records = event.get("Records")
         if records == []:
-            return Event(source="empty", runs=[], bad=[], positions=[])
+            return Event(source="empty", chunks=[], bad=[], positions=[])
         if isinstance(records, list) and records:
-            return _read_by(_READERS[_source_of(records)], records, now_s)
+            return _read_with(_READERS[_event_source(records)], records, now_s)
         foreign = _foreign_source(event)
         if foreign is None:
-            return _read_by("direct", [event], now_s)
+            return _read_with("direct", [event], now_s)
         msg = f"an event of {foreign}; {_HINT}"
         raise UnknownSourceError(msg)
     if isinstance(event, list) and all(isinstance(record, dict) for record in event):
-        return _read_by("direct", event, now_s)
-    what = f"a list with {_kinds(event)} in it" if isinstance(event, list) else _kind(event)
+        return _read_with("direct", event, now_s)
+    what = (
+        f"a list with {_list_types(event)} in it"
+        if isinstance(event, list)
+        else _describe_event(event)
+    )
     msg = f"no event: {what}; {_HINT}"
     raise UnknownSourceError(msg)
 
 
-def _read_by(name: str, records: Sequence[Any], now_s: float) -> Event:
+def _read_with(name: str, records: Sequence[Any], now_s: float) -> Event:
     """Read by one of this package's modules."""
     read: Callable[[Sequence[Any], float], Event]
     read = import_module(f"batcher.sources.{name}").read
     return read(records, now_s)
 
 
-def _source_of(records: Sequence[Any]) -> str:
+def _event_source(records: Sequence[Any]) -> str:
     """Name the source of the first record; its reader looks at the others."""
-    source = at(records[0], "eventSource")
+    source = get_path(records[0], "eventSource")
     if not isinstance(source, str) or source not in _READERS:
-        msg = f"an event of {', '.join(source_names(records))}; {_HINT}"
+        msg = f"an event of {', '.join(distinct_sources(records))}; {_HINT}"
         raise UnknownSourceError(msg)
     return source
 
@@ -89,13 +93,15 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
     source = event.get("eventSource")
     if isinstance(source, str) and source.startswith("aws:"):
         return source  # Amazon MQ, DocumentDB, self-managed Kafka: each has a form of its own
-    return next((name for name, marks in _FORMS.items() if event.keys() >= marks), None)
+    return next(
+        (name for name, marks in _SERVICE_EVENT_KEYS.items() if event.keys() >= marks), None
+    )
 
 
-def _kind(event: object) -> str:
+def _describe_event(event: object) -> str:
     """Say what was handed over, and nothing of what is in it: errors are logged."""
     return repr(event) if not event else f"a {type(event).__name__}"
 
 
-def _kinds(records: Sequence[object]) -> str:
+def _list_types(records: Sequence[object]) -> str:
     return ", ".join(sorted({type(r).__name__ for r in records if not isinstance(r, dict)}))

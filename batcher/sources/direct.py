@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.errors import RejectedError
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Numbered, Same
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn, RangeColumn
 from batcher.records.payload import to_payload
 from batcher.sources.event import Event
 
-_ORIGIN = Origin("direct", Naming.FRESH)
+_ORIGIN = Origin("direct", NamingScheme.FRESH)
 
 
 def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
@@ -20,7 +20,7 @@ def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
     Raises:
         RejectedError: one has no form in JSON; it names which. Nothing is written.
     """
-    positions = Numbered("", range(len(records)))
+    positions = RangeColumn("", range(len(records)))
     payloads = []
     for index, record in enumerate(records):
         try:
@@ -28,5 +28,5 @@ def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"record {index} of {len(records)} cannot be written as JSON: {error}"
             raise RejectedError(msg) from error
-    run = Run(_ORIGIN, payloads, positions, Same(now_s, len(records)))
-    return Event("direct", [run], [], positions, is_direct=True)
+    run = Chunk(_ORIGIN, payloads, positions, ConstantColumn(now_s, len(records)))
+    return Event("direct", [run], [], positions, direct=True)

@@ -15,24 +15,24 @@ from typing import Any, cast
 import orjson
 from msgspec.structs import replace
 
-from batcher.keys.names import stem
-from batcher.records.bad_record import BadRecord, Reason
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Same
+from batcher.keys.names import make_stem
+from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn
 from batcher.sources.envelopes import (
-    Records,
-    arn_of,
-    arns_of,
-    at,
-    by_name,
-    identities,
-    in_range,
-    once,
-    times_of,
+    EventRecords,
+    check_times,
+    distinct_arns,
+    drop_duplicates,
+    get_arn,
+    get_path,
+    group_by,
+    read_times,
+    require_identities,
 )
-from batcher.sources.event import Event, from_the_start
+from batcher.sources.event import Event, whole_event
 
-_ORIGIN = Origin("dynamodb", Naming.SEQUENCE)
+_ORIGIN = Origin("dynamodb", NamingScheme.SEQUENCE)
 
 
 _CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
@@ -44,28 +44,30 @@ _ARRIVAL = itemgetter("ApproximateCreationDateTime")
 _SORTED = orjson.OPT_SORT_KEYS  # a map has no order of its own: the same record, the same bytes
 
 
-def read(records: Records, now_s: float) -> Event:
+def read(records: EventRecords, now_s: float) -> Event:
     """Read records into a run a stream; a sequence number that comes twice is read once."""
     try:
         changes = list(map(_CHANGE, records))
         numbers = list(map(_NUMBER, changes))
-        arrivals_s = in_range(list(map(float, map(_ARRIVAL, changes))))
+        arrivals_s = check_times(list(map(float, map(_ARRIVAL, changes))))
     except (KeyError, TypeError, ValueError, OverflowError):
-        numbers = [at(r, "dynamodb", "SequenceNumber") for r in records]
-        arrivals_s = times_of(records, ("dynamodb", "ApproximateCreationDateTime"), 1, now_s)
-    arns = arns_of(records, "aws:dynamodb")
-    no_payloads = Same(b"", len(records))  # they are made of the envelopes, below
-    whole = Run(_ORIGIN, no_payloads, identities(numbers, "SequenceNumber"), arrivals_s, records)
-    whole = once(whole)
-    runs: list[Run] = []
+        numbers = [get_path(r, "dynamodb", "SequenceNumber") for r in records]
+        arrivals_s = read_times(records, ("dynamodb", "ApproximateCreationDateTime"), 1, now_s)
+    arns = distinct_arns(records, "aws:dynamodb")
+    no_payloads = ConstantColumn(b"", len(records))  # they are made of the envelopes, below
+    whole = Chunk(
+        _ORIGIN, no_payloads, require_identities(numbers, "SequenceNumber"), arrivals_s, records
+    )
+    whole = drop_duplicates(whole)
+    runs: list[Chunk] = []
     bad: list[BadRecord] = []
-    streams = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, arn_of)
+    streams = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
     for arn, run in streams:
-        named = replace(run, origin=replace(_ORIGIN, stem=stem(*_table_and_label(str(arn)))))
-        good, undumped = _dumped(named)
+        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(*_table_and_label(str(arn)))))
+        good, undumped = _dump_records(named)
         runs.append(good)
         bad += undumped
-    return Event("dynamodb", runs, bad, whole.positions, from_the_start, is_whole=True)
+    return Event("dynamodb", runs, bad, whole.positions, whole_event, all_or_nothing=True)
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:
@@ -74,13 +76,13 @@ def _table_and_label(arn: str) -> tuple[str, str]:
     return table or "table", label
 
 
-def _dumped(run: Run) -> tuple[Run, list[BadRecord]]:
+def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
     """Write the records as JSON: in one call, or, where one has no such form, each by itself.
 
     The payload is the whole record, so no envelope is kept beside it.
     """
-    records = cast("Sequence[Mapping[str, Any]]", run.envelopes)
-    bare = replace(run, envelopes=None)
+    records = cast("Sequence[Mapping[str, Any]]", chunk.envelopes)
+    bare = replace(chunk, envelopes=None)
     try:
         dumped = list(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
         return replace(bare, payloads=dumped), []
@@ -91,14 +93,14 @@ def _dumped(run: Run) -> tuple[Run, list[BadRecord]]:
                 payloads.append(orjson.dumps(record, None, _SORTED))
                 kept.append(index)
             except orjson.JSONEncodeError as error:
-                one = replace(bare.take([index]), payloads=[_shown(record)])
+                one = replace(bare.take([index]), payloads=[_dump_undumpable(record)])
                 is_text = "UTF-8" in str(error)
-                reason = Reason.NOT_UTF8 if is_text else Reason.MALFORMED
+                reason = BadRecordReason.NOT_UTF8 if is_text else BadRecordReason.MALFORMED
                 bad.append(BadRecord(one, reason, f"the record cannot be written: {error}"))
         return replace(bare.take(kept), payloads=payloads), bad
 
 
-def _shown(record: Mapping[str, Any]) -> bytes:
+def _dump_undumpable(record: Mapping[str, Any]) -> bytes:
     """Write a record that orjson cannot, for quarantine: half a surrogate pair is escaped there."""
     try:
         return json.dumps(record, sort_keys=True, default=repr).encode()

@@ -11,24 +11,24 @@ from typing import cast
 from msgspec.structs import replace
 from pybase64 import b64decode
 
-from batcher.keys.names import stem
-from batcher.records.bad_record import BadRecord, Reason
-from batcher.records.chunk import Naming, Origin, Run
+from batcher.keys.names import make_stem
+from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.sources.envelopes import (
-    Records,
-    arn_of,
-    arns_of,
-    at,
-    by_name,
-    identities,
-    in_range,
-    once,
-    texts_only,
-    times_of,
+    EventRecords,
+    check_times,
+    distinct_arns,
+    drop_duplicates,
+    get_arn,
+    get_path,
+    group_by,
+    read_times,
+    require_identities,
+    split_non_text,
 )
-from batcher.sources.event import Event, from_the_start
+from batcher.sources.event import Event, whole_event
 
-_ORIGIN = Origin("kinesis", Naming.SEQUENCE)
+_ORIGIN = Origin("kinesis", NamingScheme.SEQUENCE)
 
 
 _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
@@ -40,65 +40,65 @@ _ARRIVAL = itemgetter("approximateArrivalTimestamp")
 _EVENT_ID = itemgetter("eventID")
 
 
-def read(records: Records, now_s: float) -> Event:
+def read(records: EventRecords, now_s: float) -> Event:
     """Read records into a run a shard; a sequence number that comes twice is read once."""
     try:
         inner = list(map(_KINESIS, records))
         numbers = list(map(_NUMBER, inner))
         data = list(map(_DATA, inner))
-        arrivals_s = in_range(list(map(float, map(_ARRIVAL, inner))))
-        shards = _shards_of(list(map(_EVENT_ID, records)))
+        arrivals_s = check_times(list(map(float, map(_ARRIVAL, inner))))
+        shards = _distinct_shards(list(map(_EVENT_ID, records)))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        numbers = [at(r, "kinesis", "sequenceNumber") for r in records]
-        data = [at(r, "kinesis", "data") for r in records]
-        arrivals_s = times_of(records, ("kinesis", "approximateArrivalTimestamp"), 1, now_s)
-        shards = {_shard_of(str(at(r, "eventID") or "")) for r in records}
-    arns = arns_of(records, "aws:kinesis")
-    whole = Run(_ORIGIN, data, identities(numbers, "sequenceNumber"), arrivals_s, records)
-    whole = once(whole)
-    runs: list[Run] = []
+        numbers = [get_path(r, "kinesis", "sequenceNumber") for r in records]
+        data = [get_path(r, "kinesis", "data") for r in records]
+        arrivals_s = read_times(records, ("kinesis", "approximateArrivalTimestamp"), 1, now_s)
+        shards = {_parse_shard(str(get_path(r, "eventID") or "")) for r in records}
+    arns = distinct_arns(records, "aws:kinesis")
+    whole = Chunk(_ORIGIN, data, require_identities(numbers, "sequenceNumber"), arrivals_s, records)
+    whole = drop_duplicates(whole)
+    runs: list[Chunk] = []
     bad: list[BadRecord] = []
     if len(shards) == len(arns) == 1:
-        parts: list[tuple[object, Run]] = [((arns.pop(), shards.pop()), whole)]
+        parts: list[tuple[object, Chunk]] = [((arns.pop(), shards.pop()), whole)]
     else:
-        parts = by_name(whole, _shard)
+        parts = group_by(whole, _arn_and_shard)
     for shard, run in parts:
         arn, shard_id = cast("tuple[str, str]", shard)
-        named = replace(run, origin=replace(_ORIGIN, stem=stem(_stream(arn), shard_id)))
-        texts, odd = texts_only(named, "the record's data is no text")
-        good, undecoded = _decoded(texts)
+        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(_stream_name(arn), shard_id)))
+        texts, odd = split_non_text(named, "the record's data is no text")
+        good, undecoded = _decode_base64(texts)
         runs.append(good)
         bad += [*odd, *undecoded]
-    return Event("kinesis", runs, bad, whole.positions, from_the_start, is_whole=True)
+    return Event("kinesis", runs, bad, whole.positions, whole_event, all_or_nothing=True)
 
 
-def _shard(record: Mapping[str, object]) -> tuple[str, str]:
-    return arn_of(record), _shard_of(str(at(record, "eventID") or ""))
+def _arn_and_shard(record: Mapping[str, object]) -> tuple[str, str]:
+    return get_arn(record), _parse_shard(str(get_path(record, "eventID") or ""))
 
 
-def _shards_of(event_ids: list[str]) -> set[str]:
+def _distinct_shards(event_ids: list[str]) -> set[str]:
     """Give the different shards; nearly always there is one, which is seen without cutting."""
-    first = _shard_of(event_ids[0])
+    first = _parse_shard(event_ids[0])
     if all(map(str.startswith, event_ids, repeat(f"{first}:"))):
         return {first}
-    return set(map(_shard_of, event_ids))
+    return set(map(_parse_shard, event_ids))
 
 
-def _shard_of(event_id: str) -> str:
+def _parse_shard(event_id: str) -> str:
     """Give the shard: what stands before the sequence number."""
     return event_id.partition(":")[0]
 
 
-def _stream(arn: str) -> str:
+def _stream_name(arn: str) -> str:
     """Give the stream's name; an enhanced consumer's ARN goes on after it."""
     return arn.partition(":stream/")[2].partition("/")[0] or "stream"
 
 
-def _decoded(run: Run) -> tuple[Run, list[BadRecord]]:
+def _decode_base64(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
     """Decode base64: the run in one call, or, where one record fails, each by itself."""
-    data = cast("Sequence[str]", run.payloads)
+    data = cast("Sequence[str]", chunk.payloads)
     try:
-        return replace(run, payloads=list(map(b64decode, data, repeat(None), repeat(True)))), []  # noqa: FBT003  # validate
+        return replace(chunk, payloads=list(map(b64decode, data, repeat(None), repeat(True)))), []  # noqa: FBT003  # validate
     except (binascii.Error, ValueError):
         payloads, kept, bad = [], [], []
         for index, text in enumerate(data):
@@ -106,5 +106,7 @@ def _decoded(run: Run) -> tuple[Run, list[BadRecord]]:
                 payloads.append(b64decode(text, None, validate=True))
                 kept.append(index)
             except (binascii.Error, ValueError) as error:
-                bad.append(BadRecord(run.take([index]), Reason.BAD_BASE64, f"data: {error}"))
-        return replace(run.take(kept), payloads=payloads), bad
+                bad.append(
+                    BadRecord(chunk.take([index]), BadRecordReason.BAD_BASE64, f"data: {error}")
+                )
+        return replace(chunk.take(kept), payloads=payloads), bad

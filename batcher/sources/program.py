@@ -8,29 +8,31 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from batcher.records.bad_record import BadRecord, Reason
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Numbered, Same
+from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn, RangeColumn
 from batcher.records.payload import to_payload
 
 Record = bytes | str | dict[str, Any]
 
 
-RUN_BYTES = 1024**2
+CHUNK_BYTES = 1024**2
 
 
-RUN_RECORDS = 8_192
+CHUNK_RECORDS = 8_192
 """What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
 
 
-DICT_BYTES = 1024
+ASSUMED_DICT_BYTES = 1024
 """What a dict is taken for until it is JSON."""
 
 
-_ORIGIN = Origin("library", Naming.FRESH)
+_ORIGIN = Origin("library", NamingScheme.FRESH)
 
 
-def run_of(records: Sequence[Record], first: int, now_s: float) -> tuple[Run, list[BadRecord]]:
+def make_chunk(
+    records: Sequence[Record], first_number: int, now_s: float
+) -> tuple[Chunk, list[BadRecord]]:
     """Make a run of a program's records; text with a lone surrogate is a bad one.
 
     Args:
@@ -41,21 +43,21 @@ def run_of(records: Sequence[Record], first: int, now_s: float) -> tuple[Run, li
     Raises:
         TypeError: one is none, or holds what JSON has no form for; see `first_unfit`.
     """
-    positions = Numbered("", range(first, first + len(records)))
-    arrivals_s = Same(now_s, len(records))
+    positions = RangeColumn("", range(first_number, first_number + len(records)))
+    arrivals_s = ConstantColumn(now_s, len(records))
     if set(map(type, records)) == {bytes}:
         payloads: Sequence[bytes] = records  # type: ignore[assignment]  # all of them are
     else:
         try:
             payloads = list(map(to_payload, records))
         except UnicodeEncodeError:
-            return _odd_run(records, positions, arrivals_s)
-    return Run(_ORIGIN, payloads, positions, arrivals_s), []
+            return _make_chunk_of_odd_texts(records, positions, arrivals_s)
+    return Chunk(_ORIGIN, payloads, positions, arrivals_s), []
 
 
-def _odd_run(
-    records: Sequence[Record], positions: Numbered, arrivals_s: Same[float]
-) -> tuple[Run, list[BadRecord]]:
+def _make_chunk_of_odd_texts(
+    records: Sequence[Record], positions: RangeColumn, arrivals_s: ConstantColumn[float]
+) -> tuple[Chunk, list[BadRecord]]:
     """Make a run whose payloads include text that has no form in UTF-8."""
     payloads: list[bytes] = []
     kept: list[int] = []
@@ -66,12 +68,12 @@ def _odd_run(
             kept.append(index)
         except UnicodeEncodeError as error:
             odd.append((index, f"the text has a lone surrogate at character {error.start}"))
-    whole = Run(_ORIGIN, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
-    bad = [BadRecord(whole.take([i]), Reason.NOT_UTF8, detail) for i, detail in odd]
+    whole = Chunk(_ORIGIN, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
+    bad = [BadRecord(whole.take([i]), BadRecordReason.NOT_UTF8, detail) for i, detail in odd]
     return replace(whole.take(kept), payloads=payloads), bad
 
 
-def first_unfit(records: Sequence[object]) -> int:
+def find_unfit(records: Sequence[object]) -> int:
     """Give the index of the first that cannot be a payload."""
     for index, record in enumerate(records):
         try:
@@ -83,12 +85,12 @@ def first_unfit(records: Sequence[object]) -> int:
     return 0
 
 
-def slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+def iter_slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
     """Cut records into slices of about 1 MiB, as far as their sizes are known."""
     rest = iter(records)
-    while part := list(islice(rest, RUN_RECORDS)):
+    while part := list(islice(rest, CHUNK_RECORDS)):
         sizes = [len(record) for record in part if isinstance(record, str | bytes)]
-        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else DICT_BYTES
-        step = max(1, RUN_BYTES // mean_bytes)
+        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else ASSUMED_DICT_BYTES
+        step = max(1, CHUNK_BYTES // mean_bytes)
         for start in range(0, len(part), step):
             yield part[start : start + step]

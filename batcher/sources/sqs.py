@@ -7,25 +7,25 @@ from operator import itemgetter
 
 from msgspec.structs import replace
 
-from batcher.keys.names import SEQUENCE_DIGITS, stem
+from batcher.keys.names import SEQUENCE_DIGITS, make_stem
 from batcher.records.bad_record import BadRecord
-from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.sources.envelopes import (
-    Records,
-    arn_of,
-    arns_of,
-    at,
-    by_name,
-    identities,
-    milliseconds,
+    EventRecords,
+    distinct_arns,
+    drop_duplicates,
+    get_arn,
+    get_path,
+    group_by,
     name_in_arn,
-    once,
-    texts_only,
-    times_of,
+    parse_milliseconds,
+    read_times,
+    require_identities,
+    split_non_text,
 )
-from batcher.sources.event import Event, Failures, Ledger
+from batcher.sources.event import Event, FailureSelector, Ledger
 
-_ORIGIN = Origin("sqs", Naming.MESSAGE_SET)
+_ORIGIN = Origin("sqs", NamingScheme.MESSAGE_SET)
 
 
 _MS = 1e-3
@@ -37,7 +37,7 @@ _ID, _BODY, _ATTRIBUTES = itemgetter("messageId"), itemgetter("body"), itemgette
 _SENT = itemgetter("SentTimestamp")
 
 
-def read(records: Records, now_s: float) -> Event:
+def read(records: EventRecords, now_s: float) -> Event:
     """Read messages into a run a queue; a message that comes twice is read once.
 
     A FIFO queue's run is in the order of its sequence numbers, which within a group is the order
@@ -46,32 +46,34 @@ def read(records: Records, now_s: float) -> Event:
     try:
         ids = list(map(_ID, records))
         bodies = list(map(_BODY, records))
-        sent_s: Sequence[float] = milliseconds(map(_SENT, map(_ATTRIBUTES, records)))
+        sent_s: Sequence[float] = parse_milliseconds(map(_SENT, map(_ATTRIBUTES, records)))
     except (KeyError, TypeError, ValueError):
-        ids = [at(r, "messageId") for r in records]
-        bodies = [at(r, "body") for r in records]
-        sent_s = times_of(records, ("attributes", "SentTimestamp"), _MS, now_s)
-    arns = arns_of(records, "aws:sqs")
+        ids = [get_path(r, "messageId") for r in records]
+        bodies = [get_path(r, "body") for r in records]
+        sent_s = read_times(records, ("attributes", "SentTimestamp"), _MS, now_s)
+    arns = distinct_arns(records, "aws:sqs")
     numbers = None
-    if at(records[0], "attributes", "SequenceNumber") is not None:
-        numbers = [_number(at(r, "attributes", "SequenceNumber")) for r in records]
-    whole = Run(_ORIGIN, bodies, identities(ids, "messageId"), sent_s, records, numbers)
-    whole = once(whole if numbers is None else _in_order(whole, numbers))
-    runs: list[Run] = []
+    if get_path(records[0], "attributes", "SequenceNumber") is not None:
+        numbers = [
+            _parse_sequence_number(get_path(r, "attributes", "SequenceNumber")) for r in records
+        ]
+    whole = Chunk(_ORIGIN, bodies, require_identities(ids, "messageId"), sent_s, records, numbers)
+    whole = drop_duplicates(whole if numbers is None else _sort_by_number(whole, numbers))
+    runs: list[Chunk] = []
     bad: list[BadRecord] = []
-    queues = [(next(iter(arns)), whole)] if len(arns) == 1 else by_name(whole, arn_of)
+    queues = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
     for arn, run in queues:
-        named = replace(run, origin=replace(_ORIGIN, stem=stem(name_in_arn(arn, "queue"))))
-        good, odd = texts_only(named, "the message's body is no text")
+        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(name_in_arn(arn, "queue"))))
+        good, odd = split_non_text(named, "the message's body is no text")
         runs.append(good)
         bad += odd
     if numbers is None:
         return Event("sqs", runs, bad, whole.positions)
-    groups = {r["messageId"]: str(at(r, "attributes", "MessageGroupId")) for r in records}
+    groups = {r["messageId"]: str(get_path(r, "attributes", "MessageGroupId")) for r in records}
     return Event("sqs", runs, bad, whole.positions, from_first_failure(groups))
 
 
-def from_first_failure(groups: Mapping[str, str]) -> Failures:
+def from_first_failure(groups: Mapping[str, str]) -> FailureSelector:
     """Hand back, of each FIFO group, the first message that is not durable and all after it."""
 
     def failures(ledger: Ledger, positions: Sequence[str]) -> list[str]:
@@ -88,7 +90,7 @@ def from_first_failure(groups: Mapping[str, str]) -> Failures:
     return failures
 
 
-def _number(value: object) -> str:
+def _parse_sequence_number(value: object) -> str:
     """Give a sequence number as text, or nothing where it is none: AWS's have 20 digits."""
     if type(value) is int and 0 <= value < 10**SEQUENCE_DIGITS:
         return str(value)
@@ -96,7 +98,7 @@ def _number(value: object) -> str:
     return str(value) if is_one else ""
 
 
-def _in_order(run: Run, numbers: Sequence[str]) -> Run:
+def _sort_by_number(chunk: Chunk, numbers: Sequence[str]) -> Chunk:
     """Give the messages in the order of their sequence numbers, which only ever grow."""
-    order = sorted(range(len(run)), key=lambda i: int(numbers[i] or 0))
-    return run.take(order)
+    order = sorted(range(len(chunk)), key=lambda i: int(numbers[i] or 0))
+    return chunk.take(order)

@@ -6,35 +6,41 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
-from batcher.stores.base import About, ObjectReader, ObjectStore, Stored, Upload
-from batcher.stores.metered import MeteredStore, Requests
-from batcher.stores.rate_limits.limiter import Paces
-from batcher.stores.rate_limits.store import PacedStore
+from batcher.stores.base import (
+    MultipartUpload,
+    ObjectAttributes,
+    ObjectInfo,
+    ObjectReader,
+    ObjectStore,
+)
+from batcher.stores.metered import MeteredStore, RequestStats
+from batcher.stores.rate_limits.limiter import PrefixLimiters
+from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
 __all__ = [
-    "About",
+    "MultipartUpload",
+    "ObjectAttributes",
+    "ObjectInfo",
     "ObjectReader",
     "ObjectStore",
-    "Stored",
-    "Upload",
-    "in_slots",
+    "limit_concurrency",
     "open_reader",
     "open_store",
 ]
 
 
-UNPACED_PER_S = 1e9
+UNLIMITED_PER_S = 1e9
 """More than any store takes."""
 
 
 def open_store(
     settings: Settings,
     on_retry: Callable[[], None] | None = None,
-    requests: Requests | None = None,
+    request_stats: RequestStats | None = None,
 ) -> ObjectStore:
     """Give the store that the settings name; it connects at its first request.
 
@@ -47,26 +53,26 @@ def open_store(
         SettingsError: the engine is not installed, or cannot do what the settings say.
     """
     if settings.bucket.startswith("file:"):
-        from batcher.stores.file import FileStore, folder_of  # noqa: PLC0415  # lazy
+        from batcher.stores.file import FileStore, parse_folder_url  # noqa: PLC0415  # lazy
 
-        return in_slots(FileStore(folder_of(settings.bucket)), settings.concurrency)
+        return limit_concurrency(FileStore(parse_folder_url(settings.bucket)), settings.concurrency)
     most_per_s = settings.prefix_rate / settings.fleet
-    paces = Paces(most_per_s, settings.concurrency, settings.root, settings.fanout)
+    paces = PrefixLimiters(most_per_s, settings.concurrency, settings.root, settings.fanout)
     store = _open_s3(settings)
-    if requests is not None:
-        store = MeteredStore(store, requests, paces.prefix_of)
-    paced = PacedStore(store, paces, settings.concurrency)
+    if request_stats is not None:
+        store = MeteredStore(store, request_stats, paces.get_prefix)
+    paced = RateLimitedStore(store, paces, settings.concurrency)
     return RetryingStore(paced, on_retry=on_retry)
 
 
-def in_slots(store: ObjectStore, concurrency: int) -> ObjectStore:
+def limit_concurrency(store: ObjectStore, concurrency: int) -> ObjectStore:
     """Bound the requests in flight to a store that has no rate to be kept.
 
     One that repeats requests is left as it is: what it waits for must not take a slot.
     """
     if isinstance(store, RetryingStore):
         return store
-    return PacedStore(store, Paces(UNPACED_PER_S, concurrency), concurrency)
+    return RateLimitedStore(store, PrefixLimiters(UNLIMITED_PER_S, concurrency), concurrency)
 
 
 def _open_s3(settings: Settings) -> ObjectStore:
@@ -91,10 +97,10 @@ def _open_obstore(settings: Settings) -> ObjectStore:
 def open_reader(settings: Settings) -> ObjectReader:
     """Give what reads back the objects of the store that the settings name; it connects late."""
     if settings.bucket.startswith("file:"):
-        from batcher.stores.file import folder_of  # noqa: PLC0415  # lazy
+        from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415
 
-        return FileReader(folder_of(settings.bucket))
+        return FileReader(parse_folder_url(settings.bucket))
     from batcher.stores.s3.reader import S3Reader  # noqa: PLC0415  # half a second to import
 
     return S3Reader(settings)

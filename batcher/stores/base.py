@@ -9,14 +9,14 @@ from typing import Protocol
 from msgspec import Struct, field
 
 
-class About(Struct, frozen=True):
+class ObjectAttributes(Struct, frozen=True):
     """What an object carries beside its body."""
 
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stored(Struct, frozen=True):
+class ObjectInfo(Struct, frozen=True):
     """An object as the store has it."""
 
     etag: str
@@ -25,7 +25,7 @@ class Stored(Struct, frozen=True):
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-class Upload(Protocol):
+class MultipartUpload(Protocol):
     """A multipart upload that is open: no object exists before `complete`."""
 
     async def put_part(self, number: int, body: bytes) -> None:
@@ -34,7 +34,7 @@ class Upload(Protocol):
         Raises as `complete`, but for the precondition. Safe to call side by side.
         """
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Make the object appear, whole; conditions and errors are those of `ObjectStore.put`.
 
         Raises:
@@ -50,8 +50,8 @@ class ObjectStore(Protocol):
     """A place for objects. Every write is conditional: it creates, or replaces what it names."""
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object, durable on return, or nothing.
 
         Args:
@@ -66,17 +66,19 @@ class ObjectStore(Protocol):
             RejectedError: the store refuses, and will again; the message says what to do.
         """
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object, or give None where the key is free. Errors as in `put`."""
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MultipartUpload:
         """Open a multipart upload whose parts, all but the last, have `part_bytes` bytes."""
 
     async def aclose(self) -> None:
         """Let go of connections; objects stay."""
 
 
-class Listed(Struct, frozen=True):
+class ListEntry(Struct, frozen=True):
     """An object as a listing shows it."""
 
     key: str
@@ -86,14 +88,14 @@ class Listed(Struct, frozen=True):
     """When it was written, in seconds since 1970."""
 
 
-class Folder(Struct, frozen=True):
+class CommonPrefix(Struct, frozen=True):
     """What the keys of some objects start with, up to a slash."""
 
     prefix: str
     """From the start of the key to the slash, which is its last character."""
 
 
-class Dangling(Struct, frozen=True):
+class OpenUpload(Struct, frozen=True):
     """A multipart upload that is open: its parts cost money, and no reader sees them."""
 
     key: str
@@ -101,10 +103,10 @@ class Dangling(Struct, frozen=True):
     """When it was opened, in seconds since 1970."""
 
 
-class Opened(Struct, frozen=True):
+class ObjectBody(Struct, frozen=True):
     """An object that is being read."""
 
-    stored: Stored
+    info: ObjectInfo
     content_type: str
     pieces: AsyncIterator[bytes]
     """The body, some bytes at a time, as it lies in the store; to be read once."""
@@ -113,10 +115,10 @@ class Opened(Struct, frozen=True):
 class ObjectReader(Protocol):
     """A place whose objects are read back: what `verify`, `replay` and `cat` need."""
 
-    def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """Give every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
 
-    def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+    def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Give what lies directly under `prefix`, in any order; errors as in `list_objects`.
 
         These are the objects whose keys have no slash after `prefix`, and, each once, the folders
@@ -124,10 +126,10 @@ class ObjectReader(Protocol):
         turn out to be empty.
         """
 
-    def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+    def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Give every multipart upload that is open under `prefix`."""
 
-    def reading(self, key: str) -> AbstractAsyncContextManager[Opened]:
+    def open_object(self, key: str) -> AbstractAsyncContextManager[ObjectBody]:
         """Open one object, to be read while this is entered.
 
         Raises, also while the pieces are read:

@@ -15,17 +15,17 @@ from urllib.parse import unquote
 
 import orjson
 
-from batcher.concurrency import uninterrupted
+from batcher.concurrency import shielded
 from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
-from batcher.stores.base import About, Stored
+from batcher.stores.base import ObjectAttributes, ObjectInfo
 
 T = TypeVar("T")
 
 
-META = ".meta"
+META_FOLDER = ".meta"
 
 
-def folder_of(url: str) -> Path:
+def parse_folder_url(url: str) -> Path:
     """Give the folder of `file:///absolute` or `file://relative/folder`."""
     return Path(unquote(url.removeprefix("file:").removeprefix("//")))
 
@@ -40,53 +40,57 @@ class FileStore:
     def __init__(self, folder: Path) -> None:
         """Write under `folder`, which is made when it is not there."""
         self.folder = folder
-        self._replacing = threading.Lock()  # a look and a replacement are two steps
+        self._replace_lock = threading.Lock()  # a look and a replacement are two steps
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.folder)!r})"
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object; see `ObjectStore.put`."""
-        return await _in_thread(self._put, key, body, about, replaces)
+        return await _run_in_thread(self._put, key, body, attributes, if_match)
 
-    def _put(self, key: str, body: bytes, about: About, replaces: str | None) -> Stored:
-        with translated(key):
-            temporary = self._temporary(key)
+    def _put(
+        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None
+    ) -> ObjectInfo:
+        with translate_errors(key):
+            temporary = self._temporary_path(key)
             temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("xb") as file:
                     file.write(body)
-                return self.publish(temporary, key, about, replaces)
+                return self.publish(temporary, key, attributes, if_match)
             finally:
                 temporary.unlink(missing_ok=True)
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object; see `ObjectStore.head`."""
-        return await _in_thread(self._head, key)
+        return await _run_in_thread(self._head, key)
 
-    def _head(self, key: str) -> Stored | None:
-        with translated(key):
+    def _head(self, key: str) -> ObjectInfo | None:
+        with translate_errors(key):
             try:
                 size_bytes = self._path(key).stat().st_size
             except FileNotFoundError:
                 return None
             meta = read_meta(self.folder, key)
-            return Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+            return ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> FileUpload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> FileUpload:
         """Open a file that parts are written into; see `ObjectStore.create_upload`."""
-        temporary = self._temporary(key)
-        upload = FileUpload(self, key, about, part_bytes, temporary)
+        temporary = self._temporary_path(key)
+        upload = FileUpload(self, key, attributes, part_bytes, temporary)
 
         def create() -> None:
-            with translated(key):
+            with translate_errors(key):
                 temporary.parent.mkdir(parents=True, exist_ok=True)
                 temporary.touch(exist_ok=False)
 
         try:
-            await _in_thread(create)
+            await _run_in_thread(create)
         except asyncio.CancelledError:
             await upload.abort()  # nobody else has it yet
             raise
@@ -95,35 +99,39 @@ class FileStore:
     async def aclose(self) -> None:
         """Do nothing: the files stay."""
 
-    def publish(self, temporary: Path, key: str, about: About, replaces: str | None) -> Stored:
+    def publish(
+        self, temporary: Path, key: str, attributes: ObjectAttributes, if_match: str | None
+    ) -> ObjectInfo:
         """Sync a finished temporary file and give it its name.
 
         Raises:
             PreconditionFailedError: as `ObjectStore.put`; the file that is there is untouched.
         """
         path, beside = self._path(key), meta_path(self.folder, key)
-        stored = Stored(secrets.token_hex(16), temporary.stat().st_size, dict(about.metadata))
+        stored = ObjectInfo(
+            secrets.token_hex(16), temporary.stat().st_size, dict(attributes.metadata)
+        )
         beside.parent.mkdir(parents=True, exist_ok=True)
-        meta_temporary = _temporary_for(beside)
+        meta_temporary = _make_temporary_path(beside)
         meta = {
             "etag": stored.etag,
-            "content_type": about.content_type,
+            "content_type": attributes.content_type,
             "metadata": stored.metadata,
         }
         try:
             meta_temporary.write_bytes(orjson.dumps(meta))
             _sync(meta_temporary)
             _sync(temporary)
-            if replaces is None:
+            if if_match is None:
                 os.link(temporary, path)  # fails where the name is taken, in one step
                 meta_temporary.replace(beside)
             else:
-                with self._replacing:
+                with self._replace_lock:
                     there = self._head(key)
-                    if there is None or there.etag != replaces:
+                    if there is None or there.etag != if_match:
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
-                    _forget(beside)
+                    _clear_meta(beside)
                     temporary.replace(path)
                     _sync(path.parent)
                     meta_temporary.replace(beside)
@@ -139,20 +147,25 @@ class FileStore:
     def _path(self, key: str) -> Path:
         return self.folder / key
 
-    def _temporary(self, key: str) -> Path:
-        return _temporary_for(self._path(key))
+    def _temporary_path(self, key: str) -> Path:
+        return _make_temporary_path(self._path(key))
 
 
 class FileUpload:
     """Parts written into one temporary file, each at its own place."""
 
     def __init__(
-        self, store: FileStore, key: str, about: About, part_bytes: int, temporary: Path
+        self,
+        store: FileStore,
+        key: str,
+        attributes: ObjectAttributes,
+        part_bytes: int,
+        temporary: Path,
     ) -> None:
         """Take parts for `key` into `temporary`."""
         self._store = store
         self._key = key
-        self._about = about
+        self._attributes = attributes
         self._part_bytes = part_bytes
         self._temporary = temporary
 
@@ -160,53 +173,53 @@ class FileUpload:
         """Write part `number` at its place; see `Upload.put_part`."""
 
         def write() -> None:
-            with translated(self._key), self._temporary.open("r+b") as file:
+            with translate_errors(self._key), self._temporary.open("r+b") as file:
                 file.seek((number - 1) * self._part_bytes)
                 file.write(body)
 
-        await _in_thread(write)
+        await _run_in_thread(write)
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Sync the file and give it its name; see `Upload.complete`."""
 
-        def publish() -> Stored:
-            with translated(self._key):
-                stored = self._store.publish(self._temporary, self._key, self._about, replaces)
+        def publish() -> ObjectInfo:
+            with translate_errors(self._key):
+                stored = self._store.publish(self._temporary, self._key, self._attributes, if_match)
                 self._temporary.unlink(missing_ok=True)
                 return stored
 
-        return await _in_thread(publish)
+        return await _run_in_thread(publish)
 
     async def abort(self) -> None:
         """Remove the file; see `Upload.abort`."""
 
         def remove() -> None:
-            with translated(self._key):
+            with translate_errors(self._key):
                 self._temporary.unlink(missing_ok=True)
 
-        await _in_thread(remove)
+        await _run_in_thread(remove)
 
 
 def meta_path(folder: Path, key: str) -> Path:
     """Give the file that has what an object carries beside its body."""
-    return folder / META / f"{key}.json"
+    return folder / META_FOLDER / f"{key}.json"
 
 
-def _temporary_for(path: Path) -> Path:
+def _make_temporary_path(path: Path) -> Path:
     return path.with_name(f".{secrets.token_hex(8)}.tmp")
 
 
-def _forget(beside: Path) -> None:
+def _clear_meta(path: Path) -> None:
     """Empty what stands beside a body that is about to be replaced.
 
     A crash then leaves the new body without a digest, never with the old one's; a retry of either
     set replaces it.
     """
-    empty = _temporary_for(beside)
+    empty = _make_temporary_path(path)
     empty.write_bytes(b"{}")
     _sync(empty)
-    empty.replace(beside)
-    _sync(beside.parent)
+    empty.replace(path)
+    _sync(path.parent)
 
 
 def read_meta(folder: Path, key: str) -> dict[str, Any]:
@@ -227,7 +240,7 @@ def read_meta(folder: Path, key: str) -> dict[str, Any]:
 
 
 @contextmanager
-def translated(key: str) -> Iterator[None]:
+def translate_errors(key: str) -> Iterator[None]:
     """Turn what the operating system says about `key` into what a caller can act on."""
     try:
         yield
@@ -242,9 +255,9 @@ def translated(key: str) -> Iterator[None]:
         raise RetryableError(msg) from error
 
 
-async def _in_thread(work: Callable[..., T], *arguments: object) -> T:
+async def _run_in_thread(work: Callable[..., T], *arguments: object) -> T:
     """Run blocking work in a thread; it is never left to go on by itself, not even cancelled."""
-    return await uninterrupted(asyncio.to_thread(work, *arguments))
+    return await shielded(asyncio.to_thread(work, *arguments))
 
 
 def _sync(path: Path) -> None:

@@ -11,15 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from batcher.concurrency import uninterrupted
+from batcher.concurrency import shielded
 from batcher.errors import NotFoundError, RejectedError, RetryableError
-from batcher.stores.base import Dangling, Folder, Listed, Opened, Stored
-from batcher.stores.file import META, read_meta
+from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
+from batcher.stores.file import META_FOLDER, read_meta
 
 PIECE_BYTES = 1024**2
 
 
-PAGE = 1_000
+PAGE_FILES = 1_000
 """Files that are looked at in one go."""
 
 
@@ -39,38 +39,38 @@ class FileReader:
     def __repr__(self) -> str:
         return f"FileReader({str(self.folder)!r})"
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """Give objects folder by folder; see `ObjectReader.list_objects`."""
-        async for key, stat in self._files(prefix):
+        async for key, stat in self._iter_files(prefix):
             if not _is_hidden(key):
-                yield await self._listed(key, stat)
+                yield await self._make_entry(key, stat)
 
-    async def _listed(self, key: str, stat: os.stat_result) -> Listed:
+    async def _make_entry(self, key: str, stat: os.stat_result) -> ListEntry:
         etag = await asyncio.to_thread(self._etag, key)
-        return Listed(key, stat.st_size, etag, stat.st_mtime)
+        return ListEntry(key, stat.st_size, etag, stat.st_mtime)
 
     def _etag(self, key: str) -> str:
-        with _translated(key):
+        with _translate_errors(key):
             return str(read_meta(self.folder, key).get("etag", ""))
 
-    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+    async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Give objects and folders by name; see `ObjectReader.list_folder`."""
-        entries = self._look(prefix.rpartition("/")[0], prefix)
+        entries = self._scan(prefix.rpartition("/")[0], prefix)
         for key, stat in await asyncio.to_thread(lambda: list(entries)):
             if stat is None:
-                yield Folder(f"{key}/")
+                yield CommonPrefix(f"{key}/")
             elif not _is_hidden(key):
-                yield await self._listed(key, stat)
+                yield await self._make_entry(key, stat)
 
-    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+    async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Give temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
-        async for key, stat in self._files(prefix):
+        async for key, stat in self._iter_files(prefix):
             if _TEMPORARY.fullmatch(key.rpartition("/")[2]):
-                yield Dangling(key, stat.st_mtime)
+                yield OpenUpload(key, stat.st_mtime)
 
-    async def _files(self, prefix: str) -> AsyncIterator[tuple[str, os.stat_result]]:
+    async def _iter_files(self, prefix: str) -> AsyncIterator[tuple[str, os.stat_result]]:
         files = self._walk(prefix)
-        while page := await asyncio.to_thread(lambda: list(islice(files, PAGE))):
+        while page := await asyncio.to_thread(lambda: list(islice(files, PAGE_FILES))):
             for file in page:
                 yield file
 
@@ -79,16 +79,16 @@ class FileReader:
         waiting = [prefix.rpartition("/")[0]]
         while waiting:
             folders = []
-            for key, stat in self._look(waiting.pop(), prefix):
+            for key, stat in self._scan(waiting.pop(), prefix):
                 if stat is None:
                     folders.append(key)
                 else:
                     yield key, stat
             waiting += reversed(folders)
 
-    def _look(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
+    def _scan(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
         """Give what in `folder` belongs to `prefix`: files with their figures, folders without."""
-        with _translated(folder or str(self.folder)):
+        with _translate_errors(folder or str(self.folder)):
             try:
                 entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
             except (FileNotFoundError, NotADirectoryError):
@@ -96,7 +96,7 @@ class FileReader:
             for entry in entries:
                 key = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if key != META and f"{key}/".startswith(prefix):
+                    if key != META_FOLDER and f"{key}/".startswith(prefix):
                         yield key, None
                 elif key.startswith(prefix):
                     try:
@@ -105,18 +105,18 @@ class FileReader:
                         continue  # gone meanwhile, as temporary files are
 
     @asynccontextmanager
-    async def reading(self, key: str) -> AsyncIterator[Opened]:
+    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Open one object; see `ObjectReader.reading`."""
         with ExitStack() as files:  # which has the file also where the waiting was cancelled
-            yield await uninterrupted(asyncio.to_thread(self._open, key, files))
+            yield await shielded(asyncio.to_thread(self._open, key, files))
 
-    def _open(self, key: str, files: ExitStack) -> Opened:
-        with _translated(key):
+    def _open(self, key: str, files: ExitStack) -> ObjectBody:
+        with _translate_errors(key):
             file = files.enter_context((self.folder / key).open("rb", buffering=0))
             size_bytes = os.fstat(file.fileno()).st_size
             meta = read_meta(self.folder, key)
-        stored = Stored(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
-        return Opened(stored, meta.get("content_type", ""), _pieces(key, file))
+        stored = ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+        return ObjectBody(stored, meta.get("content_type", ""), _iter_pieces(key, file))
 
     async def aclose(self) -> None:
         """Do nothing: the files stay."""
@@ -126,17 +126,17 @@ def _is_hidden(key: str) -> bool:
     return key.rpartition("/")[2].startswith(".")
 
 
-async def _pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:
+async def _iter_pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:
     def read() -> bytes:
-        with _translated(key):
+        with _translate_errors(key):
             return file.read(PIECE_BYTES)
 
-    while piece := await uninterrupted(asyncio.to_thread(read)):
+    while piece := await shielded(asyncio.to_thread(read)):
         yield piece
 
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translate_errors(key: str) -> Iterator[None]:
     """Turn what the operating system says about `key` into what a caller can act on."""
     try:
         yield

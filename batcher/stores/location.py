@@ -23,18 +23,18 @@ def parse_destination(destination: str) -> dict[str, str]:
     raise SettingsError([fault])
 
 
-def show_place(bucket: str, root: str) -> str:
+def format_url(bucket: str, root: str) -> str:
     """Give a destination as users write it; see `parse_destination`."""
-    place = join_place(bucket, root)
+    place = join_location(bucket, root)
     return place if bucket.startswith("file:") else f"s3://{place}"
 
 
-def join_place(bucket: str, root: str) -> str:
+def join_location(bucket: str, root: str) -> str:
     """Give what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
     return "/".join(filter(None, [bucket, root]))
 
 
-def checked_endpoint(url: str, where: str) -> str:
+def check_endpoint(url: str, context: str) -> str:
     """Give the URL back.
 
     Args:
@@ -51,5 +51,5 @@ def checked_endpoint(url: str, where: str) -> str:
         is_one = False
     if is_one and url.isprintable() and " " not in url:
         return url
-    msg = f"{where}: {url!r} is no endpoint: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+    msg = f"{context}: {url!r} is no endpoint: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
     raise RejectedError(msg)

@@ -10,7 +10,7 @@ from types import TracebackType
 from msgspec import Struct, field
 
 from batcher.errors import ThrottledError
-from batcher.stores.base import About, ObjectStore, Stored, Upload
+from batcher.stores.base import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore
 
 
 class MeteredStore:
@@ -23,8 +23,8 @@ class MeteredStore:
     def __init__(
         self,
         inner: ObjectStore,
-        requests: Requests,
-        prefix_of: Callable[[str], str],
+        request_stats: RequestStats,
+        get_prefix: Callable[[str], str],
         *,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -37,61 +37,63 @@ class MeteredStore:
             clock: seconds; None: the event loop's.
         """
         self.inner = inner
-        self.requests = requests
-        self._prefix_of = prefix_of
+        self.request_stats = request_stats
+        self._get_prefix = get_prefix
         self._clock = clock
 
     def __repr__(self) -> str:
         return repr(self.inner)
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object; see `ObjectStore.put`."""
         with self.attempt(key, body):
-            return await self.inner.put(key, body, about, replaces=replaces)
+            return await self.inner.put(key, body, attributes, if_match=if_match)
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object; see `ObjectStore.head`."""
         with self.attempt(key):
             return await self.inner.head(key)
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> MeteredUpload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MeteredUpload:
         """Open a multipart upload; see `ObjectStore.create_upload`."""
         with self.attempt(key):
-            upload = await self.inner.create_upload(key, about, part_bytes=part_bytes)
+            upload = await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
         return MeteredUpload(self, upload, key)
 
     async def aclose(self) -> None:
         """Close the inner store."""
         await self.inner.aclose()
 
-    def attempt(self, key: str, body: bytes | None = None) -> Attempt:
+    def attempt(self, key: str, body: bytes | None = None) -> MeteredAttempt:
         """Note what is done while this is entered; it is timed where there is a body to send."""
         now = self._clock or asyncio.get_running_loop().time
-        return Attempt(self, key, body, now)
+        return MeteredAttempt(self, key, body, now)
 
-    def throttled(self, key: str) -> None:
+    def count_throttle(self, key: str) -> None:
         """Note that an attempt was refused for there were too many."""
-        self.requests.throttles[self._prefix_of(key)] += 1
+        self.request_stats.throttles_by_prefix[self._get_prefix(key)] += 1
 
 
-class Attempt:
+class MeteredAttempt:
     """One attempt; a class, for a generator's context manager takes three times as long."""
 
-    __slots__ = ("_began_s", "_body", "_key", "_now", "_store")
+    __slots__ = ("_body", "_clock", "_key", "_start_s", "_store")
 
     def __init__(
-        self, store: MeteredStore, key: str, body: bytes | None, now: Callable[[], float]
+        self, store: MeteredStore, key: str, body: bytes | None, clock: Callable[[], float]
     ) -> None:
         """Tell `store` of it."""
         self._store = store
         self._key = key
         self._body = body
-        self._now = now
+        self._clock = clock
 
     def __enter__(self) -> None:
-        self._began_s = self._now()
+        self._start_s = self._clock()
 
     def __exit__(
         self,
@@ -99,19 +101,19 @@ class Attempt:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        requests = self._store.requests
-        requests.sent += 1
+        requests = self._store.request_stats
+        requests.attempts += 1
         if self._body is not None:
             requests.sent_bytes += len(self._body)
-            requests.puts_s.append(self._now() - self._began_s)
+            requests.put_durations_s.append(self._clock() - self._start_s)
         if isinstance(error, ThrottledError):
-            self._store.throttled(self._key)
+            self._store.count_throttle(self._key)
 
 
 class MeteredUpload:
     """An upload whose requests are noted."""
 
-    def __init__(self, store: MeteredStore, inner: Upload, key: str) -> None:
+    def __init__(self, store: MeteredStore, inner: MultipartUpload, key: str) -> None:
         """Note the requests to `inner` as `store` does."""
         self.inner = inner
         self._store = store
@@ -122,10 +124,10 @@ class MeteredUpload:
         with self._store.attempt(self._key, body):
             await self.inner.put_part(number, body)
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Make the object appear; see `Upload.complete`."""
         with self._store.attempt(self._key):
-            return await self.inner.complete(replaces=replaces)
+            return await self.inner.complete(if_match=if_match)
 
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""
@@ -133,20 +135,20 @@ class MeteredUpload:
             await self.inner.abort()
 
 
-class Requests(Struct):
+class RequestStats(Struct):
     """What was sent to the store, attempt by attempt; an attempt is counted when it has ended."""
 
-    sent: int = 0
+    attempts: int = 0
     """Attempts of any kind."""
     sent_bytes: int = 0
     """Bytes of bodies, those that were sent again counted again."""
-    puts_s: list[float] = field(default_factory=list)
+    put_durations_s: list[float] = field(default_factory=list)
     """How long each attempt to put an object or a part took, whatever came of it."""
-    throttles: Counter[str] = field(default_factory=Counter)
+    throttles_by_prefix: Counter[str] = field(default_factory=Counter)
     """Attempts that were refused for there were too many, by the prefix of their keys."""
 
     def clear(self) -> None:
         """Begin anew."""
-        self.sent = self.sent_bytes = 0
-        self.puts_s.clear()
-        self.throttles.clear()
+        self.attempts = self.sent_bytes = 0
+        self.put_durations_s.clear()
+        self.throttles_by_prefix.clear()

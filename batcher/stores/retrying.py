@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from batcher.concurrency import aside, deadline_s
+from batcher.concurrency import current_deadline_s, slot_released
 from batcher.errors import PreconditionFailedError, RetryableError, TooLateError, UploadLostError
-from batcher.stores.base import About, ObjectStore, Stored, Upload
-from batcher.stores.timeouts import Patience, patience
+from batcher.stores.base import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore
+from batcher.stores.timeouts import PausableTimeout, current_timeout
 
 log = logging.getLogger("batcher")
 
@@ -20,19 +20,19 @@ log = logging.getLogger("batcher")
 T = TypeVar("T")
 
 
-ANSWER_S = 10.0
+RESPONSE_TIMEOUT_S = 10.0
 """How long an answer may take beyond the sending of the body, before the request is sent again."""
 
 
-SLOWEST_BYTES_PER_S = 256 * 1024
+MIN_BYTES_PER_S = 256 * 1024
 """A connection that is slower than this is taken for dead."""
 
 
-COMPLETE_S = 300.0
+COMPLETE_TIMEOUT_S = 300.0
 """S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
 
 
-ABORT_IN_EVENT_S, ABORT_IN_PROGRAM_S = 0.2, 3.0
+ABORT_TIMEOUT_IN_EVENT_S, ABORT_TIMEOUT_IN_PROGRAM_S = 0.2, 3.0
 """An abort's own limit, so that there is time for another: see `batcher.writing.multipart`."""
 
 
@@ -52,7 +52,7 @@ class RetryingStore:
         backoff: Backoff | None = None,
         *,
         on_retry: Callable[[], None] | None = None,
-        share: Callable[[], float] | None = None,
+        jitter: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -69,7 +69,7 @@ class RetryingStore:
         self.inner = inner
         self._backoff = Backoff() if backoff is None else backoff
         self._on_retry = on_retry
-        self._share = _by_chance if share is None else share
+        self._jitter = _random_jitter if jitter is None else jitter
         self._sleep = sleep
         self._clock = clock
 
@@ -77,53 +77,55 @@ class RetryingStore:
         return repr(self.inner)
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object; see `ObjectStore.put`."""
 
-        async def put() -> Stored:
-            return await self.inner.put(key, body, about, replaces=replaces)
+        async def put() -> ObjectInfo:
+            return await self.inner.put(key, body, attributes, if_match=if_match)
 
-        repeated = Repeated(key)
+        repeated = RetryLog(key)
         try:
-            stored = await self.repeat("put", repeated, put, _sending_s(body))
+            stored = await self.retry("put", repeated, put, _body_timeout_s(body))
         except PreconditionFailedError:  # perhaps our own, by an attempt whose answer was lost
-            repeated.tell()
+            repeated.write()
             raise
-        repeated.tell()
+        repeated.write()
         return stored
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object; see `ObjectStore.head`."""
 
-        async def head() -> Stored | None:
+        async def head() -> ObjectInfo | None:
             return await self.inner.head(key)
 
-        return await self.repeat("head", Repeated(key), head, ANSWER_S)
+        return await self.retry("head", RetryLog(key), head, RESPONSE_TIMEOUT_S)
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> RetryingUpload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> RetryingUpload:
         """Open a multipart upload; see `ObjectStore.create_upload`."""
 
-        async def create() -> Upload:
-            return await self.inner.create_upload(key, about, part_bytes=part_bytes)
+        async def create() -> MultipartUpload:
+            return await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
 
-        repeated = Repeated(key)
+        repeated = RetryLog(key)
         return RetryingUpload(
-            self, await self.repeat("create", repeated, create, ANSWER_S), repeated
+            self, await self.retry("create", repeated, create, RESPONSE_TIMEOUT_S), repeated
         )
 
     async def aclose(self) -> None:
         """Close the inner store."""
         await self.inner.aclose()
 
-    async def repeat(
+    async def retry(
         self,
         operation: str,
-        repeated: Repeated,
+        retry_log: RetryLog,
         send: Callable[[], Awaitable[T]],
-        answer_s: float,
+        response_timeout_s: float,
         *,
-        is_cleanup: bool = False,
+        cleanup: bool = False,
     ) -> T:
         """Send until it succeeds, cannot, or there is no time for another attempt.
 
@@ -137,14 +139,14 @@ class RetryingStore:
         """
         now = self._clock or asyncio.get_running_loop().time
         began_s = now()
-        ends_s = None if is_cleanup else deadline_s.get()
-        limits = Patience(now)
+        ends_s = None if cleanup else current_deadline_s.get()
+        limits = PausableTimeout(now)
         attempts = 0
         while True:
             attempts += 1
-            patience.set(limits)
+            current_timeout.set(limits)
             try:
-                async with limits.answer_within(answer_s):
+                async with limits.limit_response(response_timeout_s):
                     return await send()
             except (UploadLostError, TooLateError):
                 raise
@@ -152,31 +154,31 @@ class RetryingStore:
                 failure = error
             except TimeoutError:
                 failure = RetryableError(
-                    f"{operation} {repeated.key}: no answer within {answer_s:.0f} s"
+                    f"{operation} {retry_log.key}: no answer within {response_timeout_s:.0f} s"
                 )
             finally:
-                patience.set(None)
-            delay_s = self._backoff.delay_s(attempts, self._share(), failure.retry_after_s)
-            until_s = began_s + self._backoff.for_s + limits.waited_s
+                current_timeout.set(None)
+            delay_s = self._backoff.delay_s(attempts, self._jitter(), failure.retry_after_s)
+            until_s = began_s + self._backoff.max_elapsed_s + limits.paused_s
             if now() + delay_s >= (until_s if ends_s is None else min(until_s, ends_s)):
                 lasted_s = now() - began_s
                 msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
                 raise RetryableError(msg, failure.retry_after_s) from failure
-            repeated.note(operation, failure)
+            retry_log.add(operation, failure)
             if self._on_retry is not None:
                 self._on_retry()
-            with aside():
+            with slot_released():
                 await self._sleep(delay_s)
 
 
 class RetryingUpload:
     """An upload whose requests are repeated."""
 
-    def __init__(self, store: RetryingStore, inner: Upload, repeated: Repeated) -> None:
+    def __init__(self, store: RetryingStore, inner: MultipartUpload, retry_log: RetryLog) -> None:
         """Repeat the requests to `inner` as `store` does; its creation is in `repeated`."""
         self.inner = inner
         self._store = store
-        self._repeated = repeated
+        self._retry_log = retry_log
 
     async def put_part(self, number: int, body: bytes) -> None:
         """Send part `number`; see `Upload.put_part`."""
@@ -184,32 +186,34 @@ class RetryingUpload:
         async def put_part() -> None:
             await self.inner.put_part(number, body)
 
-        await self._store.repeat(f"part {number}", self._repeated, put_part, _sending_s(body))
+        await self._store.retry(f"part {number}", self._retry_log, put_part, _body_timeout_s(body))
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Make the object appear; see `Upload.complete`."""
 
-        async def complete() -> Stored:
-            return await self.inner.complete(replaces=replaces)
+        async def complete() -> ObjectInfo:
+            return await self.inner.complete(if_match=if_match)
 
-        stored = await self._store.repeat("complete", self._repeated, complete, COMPLETE_S)
-        self._repeated.tell()
+        stored = await self._store.retry("complete", self._retry_log, complete, COMPLETE_TIMEOUT_S)
+        self._retry_log.write()
         return stored
 
     async def abort(self) -> None:
         """Throw the parts away; see `Upload.abort`."""
-        answer_s = ABORT_IN_PROGRAM_S if deadline_s.get() is None else ABORT_IN_EVENT_S
-        await self._store.repeat(
-            "abort", self._repeated, self.inner.abort, answer_s, is_cleanup=True
+        answer_s = (
+            ABORT_TIMEOUT_IN_PROGRAM_S
+            if current_deadline_s.get() is None
+            else ABORT_TIMEOUT_IN_EVENT_S
         )
+        await self._store.retry("abort", self._retry_log, self.inner.abort, answer_s, cleanup=True)
 
 
-def _sending_s(body: bytes) -> float:
+def _body_timeout_s(body: bytes) -> float:
     """Give the longest time in which a body is sent and answered."""
-    return ANSWER_S + len(body) / SLOWEST_BYTES_PER_S
+    return RESPONSE_TIMEOUT_S + len(body) / MIN_BYTES_PER_S
 
 
-def _by_chance() -> float:
+def _random_jitter() -> float:
     import random  # noqa: PLC0415  # where nothing fails, nothing is drawn
 
     return random.random()  # noqa: S311  # no secret
@@ -226,10 +230,10 @@ class Backoff(Struct, frozen=True):
     """The ceiling after the first attempt."""
     cap_s: float = 5.0
     """The ceiling never grows beyond this."""
-    for_s: float = 30.0
+    max_elapsed_s: float = 30.0
     """One request is given up this long after it was begun, whatever the deadline."""
 
-    def delay_s(self, attempts: int, share: float, retry_after_s: float | None) -> float:
+    def delay_s(self, attempts: int, jitter: float, retry_after_s: float | None) -> float:
         """Give the time to wait before the next attempt.
 
         Args:
@@ -240,37 +244,37 @@ class Backoff(Struct, frozen=True):
         """
         doublings = min(attempts - 1, 30)  # far beyond any cap, and never an overflow
         ceiling_s = min(self.cap_s, self.base_s * 2.0**doublings)
-        return (retry_after_s or 0.0) + share * ceiling_s
+        return (retry_after_s or 0.0) + jitter * ceiling_s
 
 
-class Repeated:
+class RetryLog:
     """Remembers the first failure of an object's requests, and how many were sent again.
 
     Where the object does not come about, nothing is told here: the error that says so is.
     """
 
-    __slots__ = ("_error", "_operation", "_times", "key")
+    __slots__ = ("_first_error", "_first_operation", "_retries", "key")
 
     def __init__(self, key: str) -> None:
         """Begin an object at `key`, with nothing repeated."""
         self.key = key
-        self._operation = self._error = ""
-        self._times = 0
+        self._first_operation = self._first_error = ""
+        self._retries = 0
 
-    def note(self, operation: str, error: Exception) -> None:
+    def add(self, operation: str, error: Exception) -> None:
         """Count a request that is sent again after this error."""
-        if not self._times:
-            self._operation, self._error = operation, str(error)
-        self._times += 1
+        if not self._retries:
+            self._first_operation, self._first_error = operation, str(error)
+        self._retries += 1
 
-    def tell(self) -> None:
+    def write(self) -> None:
         """Tell, if there is something to be told."""
-        if self._times:
+        if self._retries:
             log.warning(
                 "request_repeated operation=%s key=%s times=%s error=%s",
-                self._operation,
+                self._first_operation,
                 self.key,
-                self._times,
-                self._error,
+                self._retries,
+                self._first_error,
             )
-            self._times = 0
+            self._retries = 0

@@ -8,45 +8,45 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 
-class Patience:
+class PausableTimeout:
     """How long a request may take: `RetryingStore` sets the limits, `PacedStore` stops them."""
 
-    __slots__ = ("_answer", "_answer_s", "_clock", "waited_s")
+    __slots__ = ("_clock", "_response_s", "_response_timeout", "paused_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Tell the time by `clock`."""
         self._clock = clock
-        self._answer: asyncio.Timeout | None = None
-        self._answer_s = 0.0
-        self.waited_s = 0.0
+        self._response_timeout: asyncio.Timeout | None = None
+        self._response_s = 0.0
+        self.paused_s = 0.0
         """What the request has waited for its turns so far."""
 
-    def answer_within(self, answer_s: float) -> asyncio.Timeout:
+    def limit_response(self, response_s: float) -> asyncio.Timeout:
         """Give the limit of one attempt, which cuts it when its answer does not come."""
-        self._answer = asyncio.timeout(answer_s)
-        self._answer_s = answer_s
-        return self._answer
+        self._response_timeout = asyncio.timeout(response_s)
+        self._response_s = response_s
+        return self._response_timeout
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
+    def paused(self) -> Iterator[None]:
         """See `standing_still`."""
         since_s = self._clock()
-        if self._answer is not None:
-            self._answer.reschedule(None)
+        if self._response_timeout is not None:
+            self._response_timeout.reschedule(None)
         try:
             yield
         finally:
-            self.waited_s += self._clock() - since_s
-            if self._answer is not None:
+            self.paused_s += self._clock() - since_s
+            if self._response_timeout is not None:
                 now_s = asyncio.get_running_loop().time()
-                self._answer.reschedule(now_s + self._answer_s)
+                self._response_timeout.reschedule(now_s + self._response_s)
 
 
-patience: ContextVar[Patience | None] = ContextVar("patience", default=None)
+current_timeout: ContextVar[PausableTimeout | None] = ContextVar("patience", default=None)
 """Of the request that this task makes; None: nobody limits it."""
 
 
-def standing_still() -> AbstractContextManager[None]:
+def paused() -> AbstractContextManager[None]:
     """Let no limit of this task's request count; the answer's has its whole time afterwards."""
-    limits = patience.get()
-    return nullcontext() if limits is None else limits.standing_still()
+    limits = current_timeout.get()
+    return nullcontext() if limits is None else limits.paused()

@@ -3,7 +3,7 @@
 _DECIMAL_STEPS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
-def show_size(size_bytes: float) -> str:
+def format_size(size_bytes: float) -> str:
     """Write bytes for people: `1.4 MB`."""
     for step, unit in _DECIMAL_STEPS:
         if size_bytes >= step:

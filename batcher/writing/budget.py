@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-BACKLOG_BYTES = 32 * 1024**2
+MAX_BACKLOG_BYTES = 32 * 1024**2
 """The encoder is far behind with more than this: a third of a second of its work."""
 
 
@@ -23,7 +23,7 @@ class Budget:
         self.peak_bytes = 0
         self.backlog_bytes = 0
         """Of those held, text that the encoder could take at once, but has not come to yet."""
-        self._door = asyncio.Lock()
+        self._turn_lock = asyncio.Lock()
         self._freed = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -33,10 +33,10 @@ class Budget:
         """Say whether so much fits; what is over the whole limit fits when nothing is held."""
         if self.held_bytes == 0:
             return True
-        is_behind = self.backlog_bytes > BACKLOG_BYTES
+        is_behind = self.backlog_bytes > MAX_BACKLOG_BYTES
         return self.held_bytes + size_bytes <= self.limit_bytes and not is_behind
 
-    async def take(self, size_bytes: int, relieve: Callable[[int], None]) -> None:
+    async def take(self, size_bytes: int, make_room: Callable[[int], None]) -> None:
         """Hold `size_bytes` more, as soon as there is room and those who came before have it.
 
         Args:
@@ -44,23 +44,23 @@ class Budget:
             relieve: called with the bytes that are short, whenever we are about to wait; it sets
                 held bytes on their way out, so that waiting ends.
         """
-        if not self._door.locked() and self.has_room(size_bytes):
-            self.hold(size_bytes)
+        if not self._turn_lock.locked() and self.has_room(size_bytes):
+            self.adjust(size_bytes)
             return
-        async with self._door:
+        async with self._turn_lock:
             while not self.has_room(size_bytes):
                 self._freed.clear()
-                relieve(self.held_bytes + size_bytes - self.limit_bytes)
+                make_room(self.held_bytes + size_bytes - self.limit_bytes)
                 await self._freed.wait()
-            self.hold(size_bytes)
+            self.adjust(size_bytes)
 
-    def hold(self, size_bytes: int) -> None:
+    def adjust(self, delta_bytes: int) -> None:
         """Count so much more as held, without waiting; a negative size gives back."""
-        self.held_bytes += size_bytes
+        self.held_bytes += delta_bytes
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
-        if size_bytes < 0:
-            self.stir()
+        if delta_bytes < 0:
+            self.notify()
 
-    def stir(self) -> None:
+    def notify(self) -> None:
         """Let whoever waits look again: bytes were given back, or nothing moves any more."""
         self._freed.set()

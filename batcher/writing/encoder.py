@@ -8,16 +8,23 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from batcher.concurrency import uninterrupted
-from batcher.encoding.codec import QUARANTINE_CODEC, Checksum, Codec, Encoded, Member, Members
+from batcher.concurrency import shielded
+from batcher.encoding.codec import (
+    QUARANTINE_CODEC,
+    Checksum,
+    Codec,
+    EncodedMember,
+    Member,
+    MemberSplitter,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from batcher.settings import Settings
-    from batcher.writing.pending import Flight
+    from batcher.writing.pending import PendingBatch
 
-LOOK_BYTES = 2 * 1024**2
+YIELD_INTERVAL_BYTES = 2 * 1024**2
 """Text that is encoded here before the event loop has a turn: 5 ms, or 120 ms with gzip-9."""
 
 
@@ -31,50 +38,56 @@ class Encoder:
         self._codec = Codec(settings.compression, settings.compression_level)
         self._quarantine_codec = Codec(*QUARANTINE_CODEC)
 
-    async def encoded(self, flight: Flight, checksum: Checksum) -> AsyncGenerator[bytes]:
+    async def encode_stream(
+        self, pending: PendingBatch, checksum: Checksum
+    ) -> AsyncGenerator[bytes]:
         """Give the batch's body piece by piece, as its text comes, until it is sealed and done."""
-        codec = self._codec_of(flight)
-        members = Members()
+        codec = self._choose_codec(pending)
+        members = MemberSplitter()
         is_over = False
         while not is_over:
-            texts = await flight.next_texts()
-            is_over = flight.is_all_taken
-            full = [member for text in texts for member in members.cut(text)]
+            texts = await pending.next_texts()
+            is_over = pending.is_exhausted
+            full = [member for text in texts for member in members.feed(text)]
             del texts  # the members hold what is still needed
-            if is_over and members.waiting_bytes:
-                full.append(members.rest())
+            if is_over and members.buffered_bytes:
+                full.append(members.finish())
             async with aclosing(self._encode_in_threads(codec, full)) as encodings:
                 async for encoded in encodings:
-                    for piece in _taken_note_of(encoded, flight, checksum):
+                    for piece in _count_encoded(encoded, pending, checksum):
                         yield piece
 
-    async def encode_here(self, flight: Flight, checksum: Checksum, body: Body) -> None:
+    async def encode_inline(
+        self, pending: PendingBatch, checksum: Checksum, buffer: BytesBuffer
+    ) -> None:
         """Encode a sealed batch into `body` in the event loop's own thread, where its text is warm.
 
         For the one object of an event there is no network that threads could overlap with; they
         would cost 3 % of the event, and a generator 2 %. The loop looks at its deadline in between.
         """
-        codec = self._codec_of(flight)
-        members = Members()
-        batch = flight.batch
-        while batch.waiting_bytes:
-            until_bytes = max(0, batch.waiting_bytes - LOOK_BYTES)
-            while batch.waiting_bytes > until_bytes:
+        codec = self._choose_codec(pending)
+        members = MemberSplitter()
+        batch = pending.batch
+        while batch.unencoded_bytes:
+            until_bytes = max(0, batch.unencoded_bytes - YIELD_INTERVAL_BYTES)
+            while batch.unencoded_bytes > until_bytes:
                 for text in batch.take_texts(1):  # one piece, made now
-                    for piece in _taken_note_of(codec.encode(members.cut(text)), flight, checksum):
-                        body.append(piece)
-            if batch.waiting_bytes:
+                    for piece in _count_encoded(
+                        codec.encode(members.feed(text)), pending, checksum
+                    ):
+                        buffer.append(piece)
+            if batch.unencoded_bytes:
                 await asyncio.sleep(0)
-        if members.waiting_bytes:
-            for piece in _taken_note_of(codec.encode([members.rest()]), flight, checksum):
-                body.append(piece)
+        if members.buffered_bytes:
+            for piece in _count_encoded(codec.encode([members.finish()]), pending, checksum):
+                buffer.append(piece)
 
-    def _codec_of(self, flight: Flight) -> Codec:
-        return self._quarantine_codec if flight.batch.route.is_quarantine else self._codec
+    def _choose_codec(self, pending: PendingBatch) -> Codec:
+        return self._quarantine_codec if pending.batch.route.is_quarantine else self._codec
 
     async def _encode_in_threads(
         self, codec: Codec, members: list[Member]
-    ) -> AsyncGenerator[list[Encoded]]:
+    ) -> AsyncGenerator[list[EncodedMember]]:
         """Encode side by side; each thread gets its share at once, for every hand-over costs."""
         loop = asyncio.get_running_loop()
         share = max(1, -(-len(members) // self._threads))
@@ -89,34 +102,36 @@ class Encoder:
                 yield encoded
         finally:
             if running:  # a thread cannot be cancelled; a member takes it some milliseconds
-                await uninterrupted(asyncio.wait(running))
+                await shielded(asyncio.wait(running))
 
 
-def _taken_note_of(encoded: list[Encoded], flight: Flight, checksum: Checksum) -> Iterator[bytes]:
+def _count_encoded(
+    encoded: list[EncodedMember], pending: PendingBatch, checksum: Checksum
+) -> Iterator[bytes]:
     """Give the bytes of members, counted in the checksum, and held in place of their text."""
     for piece, crc32, text_bytes in encoded:
         checksum.add(crc32, text_bytes)
-        flight.exchange(text_bytes, len(piece))
+        pending.replace_held(text_bytes, len(piece))
         yield piece
 
 
-class Body:
+class BytesBuffer:
     """Encoded bytes that wait to be sent."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._pieces: deque[bytes] = deque()
         self.size_bytes = 0
-        self.total_bytes = 0
+        self.appended_bytes = 0
         """All bytes that ever were in it."""
 
     def append(self, piece: bytes) -> None:
         """Put a piece at its end."""
         self._pieces.append(piece)
         self.size_bytes += len(piece)
-        self.total_bytes += len(piece)
+        self.appended_bytes += len(piece)
 
-    def cut(self, size_bytes: int) -> bytes:
+    def take(self, size_bytes: int) -> bytes:
         """Take so many bytes off its start; it has at least as many."""
         taken: list[bytes | memoryview] = []
         missing = size_bytes
@@ -130,31 +145,31 @@ class Body:
         self.size_bytes -= size_bytes
         return b"".join(taken)
 
-    def rest(self) -> bytes:
+    def take_all(self) -> bytes:
         """Take all that is left."""
-        return self.cut(self.size_bytes)
+        return self.take(self.size_bytes)
 
-    def full_parts(self, part_bytes: int) -> Iterator[bytes]:
+    def take_full_parts(self, part_bytes: int) -> Iterator[bytes]:
         """Take parts of `part_bytes` off its start, as long as there are such."""
         while self.size_bytes >= part_bytes:
-            yield self.cut(part_bytes)
+            yield self.take(part_bytes)
 
-    def parts(self, part_bytes: int) -> Iterator[bytes]:
+    def take_parts(self, part_bytes: int) -> Iterator[bytes]:
         """Take all that is left in parts of one size; the last one may be shorter."""
-        yield from self.full_parts(part_bytes)
+        yield from self.take_full_parts(part_bytes)
         if self.size_bytes:
-            yield self.rest()
+            yield self.take_all()
 
 
-async def parts_of(
-    body: Body, encoded: AsyncIterator[bytes], part_bytes: int
+async def iter_parts(
+    buffer: BytesBuffer, pieces: AsyncIterator[bytes], part_bytes: int
 ) -> AsyncGenerator[bytes]:
     """Cut a body into parts of one size as it comes; the last one may be shorter."""
-    for part in body.full_parts(part_bytes):
+    for part in buffer.take_full_parts(part_bytes):
         yield part
-    async for piece in encoded:
-        body.append(piece)
-        for part in body.full_parts(part_bytes):
+    async for piece in pieces:
+        buffer.append(piece)
+        for part in buffer.take_full_parts(part_bytes):
             yield part
-    if body.size_bytes:
-        yield body.rest()
+    if buffer.size_bytes:
+        yield buffer.take_all()

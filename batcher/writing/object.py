@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from batcher.encoding.codec import Checksum
 from batcher.keys.names import (
-    EXTENSIONS,
+    COMPRESSION_SUFFIXES,
+    FORMAT_EXTENSIONS,
     QUARANTINE_FOLDER,
     QUARANTINE_SUFFIX,
-    SUFFIXES,
     Format,
     message_set_name,
     quarantine_date,
@@ -20,8 +20,8 @@ from batcher.keys.names import (
     sequence_name,
 )
 from batcher.keys.partition import DIGEST_DIGITS
-from batcher.records.chunk import Naming, digest_of
-from batcher.stores.base import About, Stored
+from batcher.records.chunk import NamingScheme, positions_digest
+from batcher.stores.base import ObjectAttributes, ObjectInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
 
 # The names of metadata; a user's own stand beside them
-RECORDS = "batcher-records"
+METADATA_RECORDS = "batcher-records"
 
 
-FIRST = "batcher-first"
+METADATA_FIRST = "batcher-first"
 
 
-LAST = "batcher-last"
+METADATA_LAST = "batcher-last"
 
 
-DIGEST = "batcher-digest"
+METADATA_DIGEST = "batcher-digest"
 
 
-BYTES = "batcher-bytes"
+METADATA_BYTES = "batcher-bytes"
 
 
-CRC32 = "batcher-crc32"
+METADATA_CRC32 = "batcher-crc32"
 
 
-LONGEST_POSITION_BYTES = 320
+MAX_POSITION_BYTES = 320
 """Of `batcher-first` and of `batcher-last`: with them, what is the user's (1,024) fits in 2 KB."""
 
 
-KEPT_CHARACTERS = 20
+KEPT_POSITION_CHARACTERS = 20
 
 
 _COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
@@ -73,7 +73,7 @@ class Receipt(Struct, frozen=True):
     """Whether it is a quarantine object: its records are bad, and kept aside."""
 
 
-def content_type(batch: Batch, settings: Settings) -> str:
+def object_content_type(batch: Batch, settings: Settings) -> str:
     """Give the Content-Type by the format, or as the user set it."""
     if batch.route.is_quarantine:
         return _COMPRESSED_TYPES["gzip"]
@@ -83,8 +83,8 @@ def content_type(batch: Batch, settings: Settings) -> str:
     return _COMPRESSED_TYPES.get(settings.compression, plain)
 
 
-def metadata(
-    batch: Batch, digest: str, checksum: Checksum | None, extra: Mapping[str, str]
+def object_metadata(
+    batch: Batch, digest: str, checksum: Checksum | None, user_metadata: Mapping[str, str]
 ) -> dict[str, str]:
     """Give the object's metadata: what is known of it now, and the user's own.
 
@@ -94,20 +94,20 @@ def metadata(
         checksum: of the whole text, or None while it is still being encoded.
         extra: the user's.
     """
-    known = {FIRST: _ascii(batch.first)}
-    if batch.sealed is not None:
+    known = {METADATA_FIRST: _encode_position(batch.first_position)}
+    if batch.seal_reason is not None:
         known |= {
-            RECORDS: str(batch.records),
-            LAST: _ascii(batch.last),
-            DIGEST: digest,
-            BYTES: str(batch.size_bytes),
+            METADATA_RECORDS: str(batch.records),
+            METADATA_LAST: _encode_position(batch.last_position),
+            METADATA_DIGEST: digest,
+            METADATA_BYTES: str(batch.size_bytes),
         }
     if checksum is not None:
-        known[CRC32] = f"{checksum.crc32:08x}"
-    return {**extra, **known}
+        known[METADATA_CRC32] = f"{checksum.crc32:08x}"
+    return {**user_metadata, **known}
 
 
-def _ascii(position: str) -> str:
+def _encode_position(position: str) -> str:
     """Percent-encode what a header cannot hold: a file's name may have anything in it.
 
     Of what is too long the end stays, with the line's number, after a digest of the whole: S3
@@ -116,13 +116,13 @@ def _ascii(position: str) -> str:
     whole = position
     if not (position.isascii() and position.isprintable()):
         whole = quote(position, errors="surrogatepass")
-    if len(whole) <= LONGEST_POSITION_BYTES:
+    if len(whole) <= MAX_POSITION_BYTES:
         return whole
-    end = quote(position[-KEPT_CHARACTERS:], safe="/:", errors="surrogatepass")
-    return f"~{digest_of([position])[:DIGEST_DIGITS]}~{end}"
+    end = quote(position[-KEPT_POSITION_CHARACTERS:], safe="/:", errors="surrogatepass")
+    return f"~{positions_digest([position])[:DIGEST_DIGITS]}~{end}"
 
 
-def name_of(batch: Batch, digest: str, fresh: str) -> str:
+def object_name(batch: Batch, digest: str, uuid_name: str) -> str:
     """Name the object of a batch.
 
     Args:
@@ -131,31 +131,33 @@ def name_of(batch: Batch, digest: str, fresh: str) -> str:
         fresh: a new UUIDv7, for origins whose objects have no name of their own.
     """
     origin = batch.route.origin
-    if origin.naming is Naming.SEQUENCE:
-        return sequence_name(origin, batch.first)
-    if origin.naming is Naming.MESSAGE_SET:
-        return message_set_name(origin, batch.oldest_s, digest, batch.lowest_sequence_number())
-    return fresh
+    if origin.naming is NamingScheme.SEQUENCE:
+        return sequence_name(origin, batch.first_position)
+    if origin.naming is NamingScheme.MESSAGE_SET:
+        return message_set_name(
+            origin, batch.oldest_arrival_s, digest, batch.lowest_sequence_number()
+        )
+    return uuid_name
 
 
-def key_of(batch: Batch, name: str, settings: Settings) -> str:
+def object_key(batch: Batch, name: str, settings: Settings) -> str:
     """Give the full key of a batch's object; what is empty leaves no slash.
 
     Quarantine has no salt, for few such objects are ever written.
     """
     if batch.route.is_quarantine:
         # What the name is made of decides the date: a stream's shorter retry must find the key
-        is_by_first = batch.route.origin.naming is Naming.SEQUENCE
-        date = f"dt={quarantine_date(batch.first_s if is_by_first else batch.oldest_s)}"
+        is_by_first = batch.route.origin.naming is NamingScheme.SEQUENCE
+        date = f"dt={quarantine_date(batch.first_arrival_s if is_by_first else batch.oldest_arrival_s)}"
         folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
         file = f"{name}{QUARANTINE_SUFFIX}"
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
-        file = f"{name}{EXTENSIONS[Format(settings.format)]}{SUFFIXES[settings.compression]}"
+        file = f"{name}{FORMAT_EXTENSIONS[Format(settings.format)]}{COMPRESSION_SUFFIXES[settings.compression]}"
     return "/".join(filter(None, [settings.root, *folders, file]))
 
 
-class Target:
+class ObjectSpec:
     """The object that a flight becomes: its key, what stands beside its body, how it is known."""
 
     def __init__(
@@ -164,17 +166,17 @@ class Target:
         """Name and describe the object by what is known of the batch now."""
         self._batch = batch
         self._digest = batch.digest()
-        self.is_fresh = not batch.route.origin.is_redelivered
+        self.is_fresh = not batch.route.origin.is_redeliverable
         """Whether nobody else can ever write its key."""
-        self.key = key_of(batch, name_of(batch, self._digest, fresh_name), settings)
-        beside = metadata(batch, self._digest, checksum, settings.metadata)
-        self.about = About(content_type(batch, settings), beside)
+        self.key = object_key(batch, object_name(batch, self._digest, fresh_name), settings)
+        beside = object_metadata(batch, self._digest, checksum, settings.metadata)
+        self.attributes = ObjectAttributes(object_content_type(batch, settings), beside)
 
-    def is_ours(self, there: Stored) -> bool:
+    def is_ours(self, info: ObjectInfo) -> bool:
         """Say whether an object under this key is the one we send."""
-        return self.is_fresh or there.metadata.get(DIGEST) == self._digest
+        return self.is_fresh or info.metadata.get(METADATA_DIGEST) == self._digest
 
-    def receipt(self, size_bytes: int) -> Receipt:
+    def make_receipt(self, size_bytes: int) -> Receipt:
         """Give the receipt for an object of so many bytes that is durable."""
         batch = self._batch
         return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)

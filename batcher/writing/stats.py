@@ -9,11 +9,11 @@ from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from batcher.batching.batch import Batch
-    from batcher.batching.router import Admitted
+    from batcher.batching.router import Routed
     from batcher.writing.object import Receipt
 
 
-class Counts(Struct):
+class Stats(Struct):
     """Totals since the start."""
 
     records: int = 0
@@ -28,32 +28,32 @@ class Counts(Struct):
     """Bad records, durable in quarantine."""
     dropped: int = 0
     """Bad records that were left out, by the user's choice."""
-    left_out: int = 0
+    filtered: int = 0
     """Records for which the transform gave None."""
-    refused: int = 0
+    rejected: int = 0
     """Bad records that were handed back, by the user's choice."""
     failed: int = 0
     """Records of batches that could not be written."""
     retries: int = 0
     """Requests that were sent again, for the store was busy or did not answer."""
-    oldest_age_s: float = 0.0
+    oldest_record_age_s: float = 0.0
     """The longest time from a record's arrival at its source until it was durable."""
     flushes: Counter[str] = field(default_factory=Counter)
     """Sealed batches by `FlushReason`."""
 
-    def retried(self) -> None:
+    def count_retry(self) -> None:
         """Count a request that is sent again."""
         self.retries += 1
 
-    def admitted(self, admitted: Admitted) -> None:
+    def count_routed(self, routed: Routed) -> None:
         """Count what was decided about a run."""
-        self.dropped += admitted.dropped
-        self.left_out += sum(map(len, admitted.left_out)) - admitted.dropped
-        self.refused += len(admitted.refused)
+        self.dropped += routed.dropped
+        self.filtered += sum(map(len, routed.excluded)) - routed.dropped
+        self.rejected += len(routed.rejected)
 
-    def written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
+    def count_written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
         """Count an object that is durable at `now_s`, in seconds since 1970."""
-        self.oldest_age_s = max(self.oldest_age_s, now_s - batch.oldest_s)
+        self.oldest_record_age_s = max(self.oldest_record_age_s, now_s - batch.oldest_arrival_s)
         if receipt.quarantined:
             self.quarantined += receipt.records
             return

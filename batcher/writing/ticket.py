@@ -11,7 +11,7 @@ from batcher.writing.object import Receipt
 
 if TYPE_CHECKING:
     from batcher.records.bad_record import BadRecord
-    from batcher.writing.pending import Flight
+    from batcher.writing.pending import PendingBatch
 
 R = TypeVar("R")
 
@@ -26,13 +26,16 @@ class Ticket(Generic[R]):
     """
 
     def __init__(
-        self, flights: Sequence[Flight], bad: Sequence[BadRecord], refused: Sequence[BadRecord]
+        self,
+        pending: Sequence[PendingBatch],
+        bad: Sequence[BadRecord],
+        rejected: Sequence[BadRecord],
     ) -> None:
         """Wait for `flights`; of the `bad` records, those in `refused` are handed back."""
         self.bad = bad
         """Records that were found bad, whatever becomes of them."""
-        self._flights = list(dict.fromkeys(flights))
-        self._refused = refused
+        self._pending = list(dict.fromkeys(pending))
+        self._rejected = rejected
 
     def __await__(self) -> Generator[object, None, R]:
         return self._wait().__await__()
@@ -40,27 +43,27 @@ class Ticket(Generic[R]):
     @property
     def is_settled(self) -> bool:
         """Whether waiting would not take any time."""
-        return all(flight.outcome.done() for flight in self._flights)
+        return all(flight.outcome.done() for flight in self._pending)
 
     async def _wait(self) -> R:
         raise NotImplementedError
 
     async def _receipts(self) -> list[Receipt]:
         """Wait for all outcomes; a failure is raised before a bad record, which is so for ever."""
-        for flight in self._flights:
+        for flight in self._pending:
             flight.waiters += 1
         try:
-            open_outcomes = [f.outcome for f in self._flights if not f.outcome.done()]
+            open_outcomes = [f.outcome for f in self._pending if not f.outcome.done()]
             if open_outcomes:
                 await asyncio.wait(open_outcomes)  # a cancelled waiter cancels no outcome
-            for flight in self._flights:
+            for flight in self._pending:
                 flight.is_observed = True  # only now: who gave up waiting has not heard
         finally:
-            for flight in self._flights:
+            for flight in self._pending:
                 flight.waiters -= 1
-        receipts = [flight.outcome.result() for flight in self._flights]
-        if self._refused:
-            first = self._refused[0]
+        receipts = [flight.outcome.result() for flight in self._pending]
+        if self._rejected:
+            first = self._rejected[0]
             raise PoisonRecordError(first.reason, first.detail, first.position)
         return receipts
 

@@ -8,33 +8,33 @@ from contextlib import aclosing
 from itertools import count
 from typing import TYPE_CHECKING
 
-from batcher.concurrency import taken
+from batcher.concurrency import current_slots
 from batcher.encoding.codec import Checksum
 from batcher.errors import PreconditionFailedError, RetryableError, UploadLostError
-from batcher.stores.base import ObjectStore, Stored, Upload
-from batcher.writing.encoder import Body, Encoder, parts_of
-from batcher.writing.multipart import abort, part_bytes_for, uploading
-from batcher.writing.object import Receipt, Target
+from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
+from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
+from batcher.writing.multipart import abort_upload, choose_part_bytes, open_upload
+from batcher.writing.object import ObjectSpec, Receipt
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from batcher.settings import Settings
-    from batcher.writing.pending import Flight
+    from batcher.writing.pending import PendingBatch
 
-Send = Callable[[str | None], Awaitable[Stored]]
+ConditionalSend = Callable[[str | None], Awaitable[ObjectInfo]]
 """Writes under the condition that the key is free (None), or has this ETag."""
 
 
-ENCODING_OVERHEAD = 1.01
+MAX_ENCODING_OVERHEAD = 1.01
 """The most that a codec makes of bytes it cannot compress, headers included."""
 
 
-SMALL_BYTES = 64 * 1024
+MAX_INLINE_BYTES = 64 * 1024
 """Text that is encoded in the event loop's own thread: 0.2 ms, or 4 ms with gzip-9."""
 
 
-UPLOADS = 3
+MAX_UPLOADS = 3
 """How often a multipart upload that S3 has lost is made, where all parts are still held."""
 
 
@@ -52,7 +52,7 @@ class Writer:
         self._settings = settings
         self._encoder = Encoder(settings, executor, threads)
 
-    async def write(self, flight: Flight) -> Receipt:
+    async def write(self, pending: PendingBatch) -> Receipt:
         """Write the flight's batch, and give the receipt when the object is durable.
 
         Leaving by an error or a cancellation leaves no object, no open upload and no part.
@@ -62,155 +62,166 @@ class Writer:
             RejectedError: the store refuses, and will again.
         """
         checksum = Checksum()
-        body = Body()
+        body = BytesBuffer()
         # What a source can send again has its whole metadata, so all of it is encoded first
-        is_streamed = not flight.batch.route.origin.is_redelivered
+        is_streamed = not pending.batch.route.origin.is_redeliverable
         threshold_bytes = self._settings.multipart_threshold
-        if flight.is_alone or _is_small(flight):
-            await self._encoder.encode_here(flight, checksum, body)
-            return await self._write_encoded(flight, body, checksum)
-        async with aclosing(self._encoder.encoded(flight, checksum)) as encoded:
+        if pending.is_sole_batch or _is_small(pending):
+            await self._encoder.encode_inline(pending, checksum, body)
+            return await self._write_encoded(pending, body, checksum)
+        async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:
             async for piece in encoded:
                 body.append(piece)
                 if is_streamed and body.size_bytes >= threshold_bytes:
-                    return await self._write_stream(flight, body, encoded)
-        return await self._write_encoded(flight, body, checksum)
+                    return await self._write_stream(pending, body, encoded)
+        return await self._write_encoded(pending, body, checksum)
 
-    async def _write_encoded(self, flight: Flight, body: Body, checksum: Checksum) -> Receipt:
+    async def _write_encoded(
+        self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
+    ) -> Receipt:
         """Write one object whose whole body is there."""
-        if body.size_bytes >= self._settings.multipart_threshold:
-            return await self._write_parts(flight, body, checksum)
-        return await self._write_whole(flight, body.rest(), checksum)
+        if buffer.size_bytes >= self._settings.multipart_threshold:
+            return await self._write_parts(pending, buffer, checksum)
+        return await self._write_single(pending, buffer.take_all(), checksum)
 
-    async def _write_whole(self, flight: Flight, body: bytes, checksum: Checksum) -> Receipt:
+    async def _write_single(
+        self, pending: PendingBatch, body: bytes, checksum: Checksum
+    ) -> Receipt:
         """Write one object by one PUT."""
-        target = self._target(flight, checksum)
+        target = self._make_spec(pending, checksum)
 
-        async def put(replaces: str | None) -> Stored:
-            return await self._store.put(target.key, body, target.about, replaces=replaces)
+        async def put(replaces: str | None) -> ObjectInfo:
+            return await self._store.put(target.key, body, target.attributes, if_match=replaces)
 
         await self._send(target, put)
-        return target.receipt(len(body))
+        return target.make_receipt(len(body))
 
-    async def _write_parts(self, flight: Flight, body: Body, checksum: Checksum) -> Receipt:
+    async def _write_parts(
+        self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
+    ) -> Receipt:
         """Write one object in parts, held to its end, so that a lost upload can be made anew."""
-        target = self._target(flight, checksum)
-        part_bytes = part_bytes_for(self._settings.part_size, body.size_bytes)
-        parts = list(body.parts(part_bytes))
+        target = self._make_spec(pending, checksum)
+        part_bytes = choose_part_bytes(self._settings.part_size, buffer.size_bytes)
+        parts = list(buffer.take_parts(part_bytes))
         uploads = 1
         while True:
             try:
-                await self._upload(flight, target, _each(parts), part_bytes, is_held=True)
+                await self._upload(pending, target, _iterate(parts), part_bytes, held=True)
             except UploadLostError:
-                if uploads == UPLOADS:
+                if uploads == MAX_UPLOADS:
                     raise
                 uploads += 1
             else:
-                return target.receipt(body.total_bytes)
+                return target.make_receipt(buffer.appended_bytes)
 
     async def _write_stream(
-        self, flight: Flight, body: Body, encoded: AsyncIterator[bytes]
+        self, pending: PendingBatch, buffer: BytesBuffer, encoded: AsyncIterator[bytes]
     ) -> Receipt:
         """Write one object in parts that leave while its batch grows, and are gone when sent."""
-        target = self._target(flight, None)
-        longest_bytes = max(flight.batch.size_bytes, self._settings.max_bytes) * ENCODING_OVERHEAD
-        part_bytes = part_bytes_for(self._settings.part_size, int(longest_bytes))
-        async with aclosing(parts_of(body, encoded, part_bytes)) as parts:
-            await self._upload(flight, target, parts, part_bytes, is_held=False)
-        return target.receipt(body.total_bytes)
+        target = self._make_spec(pending, None)
+        longest_bytes = (
+            max(pending.batch.size_bytes, self._settings.max_bytes) * MAX_ENCODING_OVERHEAD
+        )
+        part_bytes = choose_part_bytes(self._settings.part_size, int(longest_bytes))
+        async with aclosing(iter_parts(buffer, encoded, part_bytes)) as parts:
+            await self._upload(pending, target, parts, part_bytes, held=False)
+        return target.make_receipt(buffer.appended_bytes)
 
     async def _upload(
         self,
-        flight: Flight,
-        target: Target,
+        pending: PendingBatch,
+        spec: ObjectSpec,
         parts: AsyncIterable[bytes],
         part_bytes: int,
         *,
-        is_held: bool,
+        held: bool,
     ) -> None:
         """Make one multipart upload, from its creation to its object.
 
         Raises:
             UploadLostError: it is gone; nothing is left of it.
         """
-        async with uploading(self._store, target.key, target.about, part_bytes) as upload:
+        async with open_upload(self._store, spec.key, spec.attributes, part_bytes) as upload:
             try:
                 async with asyncio.TaskGroup() as group:
-                    await self._send_parts(flight, upload, group, parts, is_held=is_held)
+                    await self._send_parts(pending, upload, group, parts, held=held)
             except BaseExceptionGroup as errors:  # except* wraps what it raises, on some Pythons
-                raise first_of(errors) from errors
+                raise first_error(errors) from errors
 
-            async def complete(replaces: str | None) -> Stored:
-                return await self._complete(upload, target, replaces)
+            async def complete(replaces: str | None) -> ObjectInfo:
+                return await self._complete(upload, spec, replaces)
 
-            if not await self._send(target, complete):
-                await abort(upload)  # our object was there already
+            if not await self._send(spec, complete):
+                await abort_upload(upload)  # our object was there already
 
     async def _send_parts(
         self,
-        flight: Flight,
-        upload: Upload,
+        pending: PendingBatch,
+        upload: MultipartUpload,
         group: asyncio.TaskGroup,
         parts: AsyncIterable[bytes],
         *,
-        is_held: bool,
+        held: bool,
     ) -> None:
         """Send parts side by side, no more at once than there may be requests in flight."""
         numbers = count(1)
         places = asyncio.Semaphore(self._settings.concurrency)
         async for part in parts:
             await places.acquire()
-            sending = group.create_task(
-                _send_part(flight, upload, next(numbers), part, is_held=is_held)
-            )
+            sending = group.create_task(_send_part(pending, upload, next(numbers), part, held=held))
             sending.add_done_callback(lambda _: places.release())
 
-    async def _complete(self, upload: Upload, target: Target, replaces: str | None) -> Stored:
+    async def _complete(
+        self, upload: MultipartUpload, spec: ObjectSpec, if_match: str | None
+    ) -> ObjectInfo:
         """Complete an upload; where no answer tells how that ended, look for the object."""
         try:
-            return await upload.complete(replaces=replaces)
+            return await upload.complete(if_match=if_match)
         except RetryableError:
-            there = await self._store.head(target.key)
-            if there is not None and target.is_ours(there):
+            there = await self._store.head(spec.key)
+            if there is not None and spec.is_ours(there):
                 return there
             raise
 
-    async def _send(self, target: Target, send: Send) -> bool:
+    async def _send(self, spec: ObjectSpec, send: ConditionalSend) -> bool:
         """Send under the target's condition; give whether that made the object just now."""
-        if target.is_fresh:
-            return await create(send)
-        return await create_or_replace(self._store, target.key, send, target.is_ours)
+        if spec.is_fresh:
+            return await create_fresh(send)
+        return await create_or_replace(self._store, spec.key, send, spec.is_ours)
 
-    def _target(self, flight: Flight, checksum: Checksum | None) -> Target:
-        return Target(flight.batch, flight.fresh_name, checksum, self._settings)
+    def _make_spec(self, pending: PendingBatch, checksum: Checksum | None) -> ObjectSpec:
+        return ObjectSpec(pending.batch, pending.uuid_name, checksum, self._settings)
 
 
-def _is_small(flight: Flight) -> bool:
+def _is_small(pending: PendingBatch) -> bool:
     """Say whether handing a batch to a thread would cost more than encoding it."""
-    batch = flight.batch
-    return batch.sealed is not None and batch.waiting_bytes == batch.size_bytes <= SMALL_BYTES
+    batch = pending.batch
+    return (
+        batch.seal_reason is not None
+        and batch.unencoded_bytes == batch.size_bytes <= MAX_INLINE_BYTES
+    )
 
 
 async def _send_part(
-    flight: Flight, upload: Upload, number: int, part: bytes, *, is_held: bool
+    pending: PendingBatch, upload: MultipartUpload, number: int, part: bytes, *, held: bool
 ) -> None:
     """Send one part; unless it is held to the end, the budget has its bytes back when it is."""
-    taken.set(None)  # the flight has one seat, however many of its parts wait
-    flight.sending_bytes += len(part)
+    current_slots.set(None)  # the flight has one seat, however many of its parts wait
+    pending.in_flight_bytes += len(part)
     try:
         await upload.put_part(number, part)
-        if not is_held:
-            flight.exchange(len(part), 0)
+        if not held:
+            pending.replace_held(len(part), 0)
     finally:
-        flight.sending_bytes -= len(part)
+        pending.in_flight_bytes -= len(part)
 
 
-async def _each(parts: list[bytes]) -> AsyncIterator[bytes]:
+async def _iterate(parts: list[bytes]) -> AsyncIterator[bytes]:
     for part in parts:
         yield part
 
 
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Give the first error of a group: those after it are mostly its echoes."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
@@ -218,7 +229,7 @@ def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-async def create(send: Send) -> bool:
+async def create_fresh(send: ConditionalSend) -> bool:
     """Write a fresh key, which nobody else has.
 
     Returns:
@@ -232,7 +243,7 @@ async def create(send: Send) -> bool:
 
 
 async def create_or_replace(
-    store: ObjectStore, key: str, send: Send, is_ours: Callable[[Stored], bool]
+    store: ObjectStore, key: str, send: ConditionalSend, is_ours: Callable[[ObjectInfo], bool]
 ) -> bool:
     """Write a key that an earlier delivery of the same records may have written.
 

@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from batcher.stores.rate_limits.limiter import Pace, Paces
+from batcher.stores.rate_limits.limiter import PrefixLimiter, PrefixLimiters
 from batcher.stores.retrying import Backoff
 from key_layouts import ROOT, Keys, Layout
 from s3_model import S3, Assumptions
@@ -90,7 +90,7 @@ class Line:
 
     __slots__ = ("is_stuck", "pace", "waiting")
 
-    def __init__(self, pace: Pace | None) -> None:
+    def __init__(self, pace: PrefixLimiter | None) -> None:
         """Begin with nobody; None: nothing is paced."""
         self.pace = pace
         self.waiting: deque[Held] = deque()
@@ -103,7 +103,7 @@ class Writer:
 
     __slots__ = ("delivered", "held", "lines", "paces", "queue")
 
-    def __init__(self, paces: Paces) -> None:
+    def __init__(self, paces: PrefixLimiters) -> None:
         """Begin with nothing to do."""
         self.paces = paces
         self.lines: dict[str, Line] = {}
@@ -139,7 +139,7 @@ class Model:
         size = max(1, round(case.writers / case.scale))
         digits = case.layout.prefix_digits
         self.writers = [
-            Writer(Paces(most_per_s, case.holds, ROOT, 1 << digits)) for _ in range(size)
+            Writer(PrefixLimiters(most_per_s, case.holds, ROOT, 1 << digits)) for _ in range(size)
         ]
         self.s3 = S3(case.s3.scaled(case.scale))
         self.minutes: list[Minute] = []
@@ -224,7 +224,7 @@ class Model:
         line = writer.lines.get(salt)
         if line is None:
             paces = writer.paces
-            pace = paces.of(paces.prefix_of(key), self._now_s) if self.case.is_paced else None
+            pace = paces.get(paces.get_prefix(key), self._now_s) if self.case.is_paced else None
             line = writer.lines[salt] = Line(pace)
         return Held(writer, arrived_s, key, salt, line)
 
@@ -238,7 +238,7 @@ class Model:
         delay_s = pace.delay_s(now_s)
         if not waiting and not delay_s:
             self._send(held)
-        elif now_s + pace.wait_s(now_s, len(waiting)) > held.deadline_s:
+        elif now_s + pace.estimate_wait_s(now_s, len(waiting)) > held.deadline_s:
             self._hand_back(held)
         else:
             waiting.append(held)
@@ -266,7 +266,7 @@ class Model:
     def _send(self, held: Held) -> None:
         now_s = self._now_s
         if held.line.pace is not None:
-            held.line.pace.begin(now_s)
+            held.line.pace.on_start(now_s)
         self._minute.requests += 1
         is_taken = self.s3.put(held.key, now_s)
         self._answers.append((now_s + self.case.answer_s, now_s, is_taken, held))
@@ -275,11 +275,11 @@ class Model:
         line, now_s = held.line, self._now_s
         if is_taken:
             if line.pace is not None:
-                line.pace.answered(began_s, now_s)
+                line.pace.on_response(began_s, now_s)
             self._delivered(held)
         else:
             if line.pace is not None:
-                line.pace.refused(began_s, now_s)
+                line.pace.on_throttle(began_s, now_s)
             self._refused(held)
         if line.is_stuck and line.waiting:
             self._wait(line, 0.0)

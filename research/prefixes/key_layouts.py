@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from batcher.batching.batch import Batch, Route
-from batcher.keys.names import FreshNames
-from batcher.keys.partition import Template
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Same
+from batcher.keys.names import Uuid7Generator
+from batcher.keys.partition import PartitionTemplate
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn
 from batcher.settings import Settings
-from batcher.writing.object import key_of
+from batcher.writing.object import object_key
 
 ROOT = "events"
-ORIGIN = Origin("library", Naming.FRESH)
+ORIGIN = Origin("library", NamingScheme.FRESH)
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Keys:
         """Begin at `began_s`, seconds since 1970."""
         self._layout = layout
         self._settings = Settings(bucket="model", root=ROOT, fanout=layout.fanout)
-        self._template = Template(self._settings.partition_by)
+        self._template = PartitionTemplate(self._settings.partition_by)
         self._now_s = began_s
         self._hour = -1.0
-        self._names = FreshNames(lambda: self._now_s, random.Random(seed).getrandbits)  # noqa: S311
+        self._names = Uuid7Generator(lambda: self._now_s, random.Random(seed).getrandbits)  # noqa: S311
         self.make: Callable[[float], tuple[str, str]] = self._make
         """Gives a key and the salt in it, for the wall clock's time."""
 
@@ -62,7 +62,7 @@ class Keys:
             self._turn_hour(wall_s)
         name = self._names()
         layout = self._layout
-        key = key_of(self._batch, name, self._settings)
+        key = object_key(self._batch, name, self._settings)
         if layout.hex_digits:
             salt = hashlib.sha256(name.encode()).hexdigest()[: layout.hex_digits]
             return f"{ROOT}/{salt}{key[len(ROOT) :]}", salt
@@ -72,7 +72,7 @@ class Keys:
         return key, salt
 
     def _turn_hour(self, wall_s: float) -> None:
-        run = Run(ORIGIN, [b"{}"], ["0"], Same(wall_s, 1))
+        run = Chunk(ORIGIN, [b"{}"], ["0"], ConstantColumn(wall_s, 1))
         ((self._partition, _),) = self._template.split(run)
         self._batch = Batch(Route(ORIGIN, self._partition), wall_s, wall_s)
         self._hour = wall_s // 3_600

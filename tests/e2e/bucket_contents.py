@@ -12,15 +12,15 @@ from typing import Any
 from batcher.reading.read_objects import read_objects
 from batcher.settings import Settings
 from batcher.stores import open_reader
-from batcher.tools.demo.seaweedfs import only_aws
-from batcher.tools.verify.report import Report
-from batcher.tools.verify.verify import Verify
+from batcher.tools.demo.seaweedfs import isolated_aws_environ
+from batcher.tools.verify.report import VerifyReport
+from batcher.tools.verify.verify import Verifier
 
 CONCURRENCY = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class BucketContents:
     """All there is under a root."""
 
     records: list[str]
@@ -29,30 +29,30 @@ class Landed:
     """Every line of the quarantine objects."""
     keys: list[str]
     """Of both."""
-    report: Report
+    report: VerifyReport
     """What `batcher verify` says."""
 
 
-def look(environ: Mapping[str, str], bucket: str, root: str) -> Landed:
+def look(environ: Mapping[str, str], bucket: str, root: str) -> BucketContents:
     """Read everything under a root, as a user would whose environment is `environ`."""
-    with only_aws(environ):
+    with isolated_aws_environ(environ):
         return asyncio.run(_look(bucket, root))
 
 
-async def _look(bucket: str, root: str) -> Landed:
+async def _look(bucket: str, root: str) -> BucketContents:
     place = f"s3://{bucket}/{root}"
     data = await _lines(place, is_quarantine=False)
     bad = await _lines(place, is_quarantine=True)
-    report = Report()
+    report = VerifyReport()
     settings = Settings(bucket=bucket, root=root)
     reader = open_reader(settings)
     try:
-        await Verify(reader, root, report, CONCURRENCY).run(time.time, lambda: None)
+        await Verifier(reader, root, report, CONCURRENCY).run(time.time, lambda: None)
     finally:
         await reader.aclose()
     records = [line for lines in data.values() for line in lines]
     quarantined = [json.loads(line) for lines in bad.values() for line in lines]
-    return Landed(records, quarantined, sorted([*data, *bad]), report)
+    return BucketContents(records, quarantined, sorted([*data, *bad]), report)
 
 
 async def _lines(place: str, *, is_quarantine: bool) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ from e2e.project import Project
 from e2e.sandboxes import CLIENT
 from e2e.template import Spec
 from e2e.tools import LOCALSTACK_FILES, runtime_client
-from support.fault_proxy import Proxy
+from support.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
@@ -80,7 +80,7 @@ class LocalStack:
         spec = wanted.spec(self._project)
         name = f"e2e-{token_hex(8)}"
         self._server.create_bucket(name)
-        with Proxy(self._server.url) as proxy:
+        with FaultProxy(self._server.url) as proxy:
             self._create_function(name, spec, proxy)
             kind = Streaming if wanted.kind == "kinesis" else Queueing
             at = Deployed(name, wanted, spec, self._server.environ, self._invocations)
@@ -90,7 +90,7 @@ class LocalStack:
             finally:
                 pipeline.end()
 
-    def _create_function(self, name: str, spec: Spec, proxy: Proxy) -> None:
+    def _create_function(self, name: str, spec: Spec, proxy: FaultProxy) -> None:
         function = spec.function
         client = self._emulator.client("lambda")
         places = {"BATCHER_BUCKET": name, "AWS_ENDPOINT_URL_S3": proxy.url}

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from e2e.bucket_contents import Landed, look
+from e2e.bucket_contents import BucketContents, look
 from e2e.emulator import SIDE_BY_SIDE, Emulator
 from e2e.pipelines import Wanted
 from e2e.template import Spec
 from e2e.traffic import Traffic
-from support.fault_proxy import Proxy
+from support.fault_proxy import FaultProxy
 
 SHARDS, GROUPS = 2, 7
 KEY_CHARACTERS = 40
@@ -50,7 +50,7 @@ def _value(text: str) -> str:
 class _Delivering:
     """What queues and streams have in common."""
 
-    def __init__(self, emulator: Emulator, proxy: Proxy, at: Deployed) -> None:
+    def __init__(self, emulator: Emulator, proxy: FaultProxy, at: Deployed) -> None:
         self.place = f"localstack {at.wanted.kind}"
         self.proxy = proxy
         self._emulator = emulator
@@ -71,7 +71,7 @@ class _Delivering:
         """See `Pipeline.failed`."""
         return sum(line["failed"] for line in self._noted())
 
-    def landed(self) -> Landed:
+    def landed(self) -> BucketContents:
         """See `Pipeline.landed`; of a message, LocalStack writes the JSON anew."""
         root = self._at.spec.function.environ["BATCHER_ROOT"]
         found = look(self._at.s3, self._at.name, root)
@@ -142,7 +142,7 @@ class _Delivering:
 class Queueing(_Delivering):
     """A queue's pipeline."""
 
-    def __init__(self, emulator: Emulator, proxy: Proxy, at: Deployed) -> None:
+    def __init__(self, emulator: Emulator, proxy: FaultProxy, at: Deployed) -> None:
         """Create it, and its dead letters."""
         super().__init__(emulator, proxy, at)
         spec = at.spec
@@ -187,7 +187,7 @@ class Queueing(_Delivering):
 class Streaming(_Delivering):
     """A stream's pipeline."""
 
-    def __init__(self, emulator: Emulator, proxy: Proxy, at: Deployed) -> None:
+    def __init__(self, emulator: Emulator, proxy: FaultProxy, at: Deployed) -> None:
         """Create it, and the queue that is told of what is given up."""
         super().__init__(emulator, proxy, at)
         self._kinesis = emulator.client("kinesis")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import orjson
 
-from e2e.bucket_contents import Landed, look
+from e2e.bucket_contents import BucketContents, look
 from e2e.pipelines import Wanted
 from e2e.project import Project
 from e2e.queue_mapping import QueueMapping
@@ -21,8 +21,8 @@ from e2e.sandboxes import Sandboxes
 from e2e.stream_mapping import StreamMapping
 from e2e.tools import runtime_client
 from e2e.traffic import Traffic
-from support.aws_model.sandbox import Answered, Outcome
-from support.fault_proxy import Proxy
+from support.aws_model.sandbox import Outcome, Responded
+from support.fault_proxy import FaultProxy
 from support.fault_script import Fault
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Modelled:
         place = f"{'cold' if self._is_cold else 'warm'} {wanted.kind}"
         bucket = f"e2e-{token_hex(8)}"
         self._server.create_bucket(bucket)
-        with Proxy(self._server.url) as proxy:
+        with FaultProxy(self._server.url) as proxy:
             environ = {
                 **self._server.environ,
                 "AWS_ENDPOINT_URL_S3": proxy.url,
@@ -76,7 +76,9 @@ class Modelled:
 class _Invoking(Generic[M]):
     """Delivers as a mapping does: invokes the function and counts."""
 
-    def __init__(self, place: str, mapping: M, proxy: Proxy, sandboxes: Sandboxes, at: At) -> None:
+    def __init__(
+        self, place: str, mapping: M, proxy: FaultProxy, sandboxes: Sandboxes, at: At
+    ) -> None:
         self.place = place
         self.proxy = proxy
         self.reached = mapping.reached
@@ -102,7 +104,7 @@ class _Invoking(Generic[M]):
         """See `Pipeline.dead_letters`."""
         return self._mapping.dead_letters
 
-    def landed(self) -> Landed:
+    def landed(self) -> BucketContents:
         """See `Pipeline.landed`."""
         return look(*self._at)
 
@@ -122,7 +124,7 @@ class _Invoking(Generic[M]):
         self.largest_bytes = max(self.largest_bytes, len(orjson.dumps(event)))
         outcome = self._sandboxes.invoke(event)
         self.invocations += 1
-        self.failed += not isinstance(outcome, Answered) or bool(outcome.identifiers)
+        self.failed += not isinstance(outcome, Responded) or bool(outcome.identifiers)
         return outcome
 
 

@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from batcher.tools.demo.audit import difference
-from e2e.bucket_contents import Landed
+from batcher.tools.demo.audit import compare_records
+from e2e.bucket_contents import BucketContents
 from e2e.project import Project
 from e2e.record_counts import Counts
 from e2e.template import Spec
 from e2e.traffic import Traffic
-from support.fault_proxy import Proxy
+from support.fault_proxy import FaultProxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Pipeline(Protocol):
 
     place: str
     """Where it runs: its cloud, and its source."""
-    proxy: Proxy
+    proxy: FaultProxy
     """Between the function and S3."""
 
     @property
@@ -66,7 +66,7 @@ class Pipeline(Protocol):
     def dead_letters(self) -> list[str]:
         """Give the payloads that ended in a dead-letter queue or on-failure destination."""
 
-    def landed(self) -> Landed:
+    def landed(self) -> BucketContents:
         """Give what is in the bucket."""
 
 
@@ -91,7 +91,7 @@ def audit(
     """
     found, dead_letters = pipeline.landed(), pipeline.dead_letters()
     bad = [str(line["payload"]) for line in found.quarantined]
-    apart = difference(traffic.texts, [*found.records, *bad, *dead_letters])
+    apart = compare_records(traffic.texts, [*found.records, *bad, *dead_letters])
     counts = Counts(
         scenario=f"{scenario} [{pipeline.place}]",
         messages=len(traffic.sent),
@@ -105,7 +105,7 @@ def audit(
         lost=apart.missing,
     )
     assert not counts.lost, f"lost: {counts}"
-    assert not apart.foreign, f"not as they were sent: {apart.foreign} of {counts}"
+    assert not apart.changed, f"not as they were sent: {apart.changed} of {counts}"
     assert not counts.duplicates or may_double, f"doubled: {counts}"
     assert counts.dead_lettered == dead, counts
     assert frozenset(bad) == traffic.bad, "what is bad is in quarantine, and nothing else"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from batcher.tools.demo.events import MAX_EVENT_BYTES, SQS, Record, Webhook
+from batcher.tools.demo.events import MAX_EVENT_BYTES, SQS, EventRecord, Webhook
 from e2e.template import MappingSpec, QueueSpec
 from support.aws_model.sandbox import Outcome
 from support.aws_model.sqs import Queue, QueueMessage
@@ -28,7 +28,7 @@ REST_BATCHES = 3
 class Message(QueueMessage):
     """A message as SQS sends it."""
 
-    record: Record = field(default_factory=dict, compare=False)
+    record: EventRecord = field(default_factory=dict, compare=False)
     size_bytes: int = field(default=0, compare=False)
 
     @property
@@ -65,7 +65,7 @@ class QueueMapping:
 
         Give that a FIFO queue orders them within some groups.
         """
-        records = [record for batch in SQS.make(webhooks) for record in batch]
+        records = [record for batch in SQS.make_invocations(webhooks) for record in batch]
         records.sort(key=SQS.arrived_s)
         for number, record in enumerate(records, len(self._waiting)):
             if self._is_fifo:
@@ -134,13 +134,13 @@ class QueueMapping:
             assert each.number <= earliest, f"{each.group}: written out of its order"
 
 
-def _message(number: int, record: Record) -> Message:
+def _message(number: int, record: EventRecord) -> Message:
     size_bytes = len(orjson.dumps(record)) + 1
     group = str(record["attributes"].get("MessageGroupId", ""))
     return Message(number, "", round(SQS.arrived_s(record) * 1000), group, record, size_bytes)
 
 
-def _into_group(record: Record, number: int) -> None:
+def _into_group(record: EventRecord, number: int) -> None:
     record["eventSourceARN"] += ".fifo"
     record["attributes"] |= {
         "MessageGroupId": f"group-{number % GROUPS}",

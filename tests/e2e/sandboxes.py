@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from e2e.template import FunctionSpec
-from support.aws_model.sandbox import Answered, Failed, Outcome
+from support.aws_model.sandbox import Failed, Outcome, Responded
 from support.runtime_api import Function
 
 POLL_S = 0.02
@@ -79,7 +79,7 @@ class Sandboxes:
         if kind == "error":
             assert not body["errorType"].startswith("Runtime."), f"it cannot start: {body}"
             return Failed(f"{body['errorType']}: {body['errorMessage']}")
-        return Answered(_identifiers(body))
+        return Responded(_identifiers(body))
 
     def _wait(self, function: Function, longest_s: float) -> tuple[str, Any] | None:
         """Wait for the answer; None: it is to be killed, or its time is over."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from batcher.tools.demo.events import KINESIS, MAX_EVENT_BYTES, Record, Webhook
+from batcher.tools.demo.events import KINESIS, MAX_EVENT_BYTES, EventRecord, Webhook
 from e2e.template import UNTIL_IT_EXPIRES, MappingSpec
 from support.aws_model.sandbox import Outcome
 from support.aws_model.shard_mapping import Lane
@@ -23,7 +23,7 @@ class Delivered:
     """A record as the stream sends it."""
 
     number: str
-    record: Record
+    record: EventRecord
     size_bytes: int
 
     @property
@@ -76,7 +76,7 @@ class StreamMapping:
         """
         self._as_they_come = as_they_come
         lanes: dict[tuple[str, int], list[Delivered]] = {}
-        for batch in KINESIS.make(webhooks):
+        for batch in KINESIS.make_invocations(webhooks):
             for record in batch:
                 shard = record["eventID"].partition(":")[0]
                 key = int(record["kinesis"]["partitionKey"], 16)

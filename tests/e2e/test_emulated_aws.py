@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
-from batcher.tools.demo.audit import difference
-from e2e.bucket_contents import Landed, look
+from batcher.tools.demo.audit import compare_records
+from e2e.bucket_contents import BucketContents, look
 from e2e.emulator import HOST, Emulator, free_port
 from e2e.project import BUCKET, Project
 from e2e.record_counts import Counts
@@ -95,7 +95,7 @@ def _calls(traffic: Traffic, kind: str) -> Iterator[Sequence[str]]:
     return (texts[start : start + size] for start in range(0, len(texts), size))
 
 
-def _wait_for(traffic: Traffic, aws: Emulator, root: str) -> Landed:
+def _wait_for(traffic: Traffic, aws: Emulator, root: str) -> BucketContents:
     """Wait until as many records are there as were sent; what is missing then is lost."""
     until_s = time.monotonic() + ENOUGH_S
     while True:
@@ -106,10 +106,10 @@ def _wait_for(traffic: Traffic, aws: Emulator, root: str) -> Landed:
         time.sleep(POLL_S)
 
 
-def _audit(kind: str, traffic: Traffic, found: Landed, dead: int, source: str) -> Counts:
+def _audit(kind: str, traffic: Traffic, found: BucketContents, dead: int, source: str) -> Counts:
     """See that each record is where it must be, under a key that says where it is from."""
     bad = [str(line["payload"]) for line in found.quarantined]
-    apart = difference(traffic.texts, [*found.records, *bad])
+    apart = compare_records(traffic.texts, [*found.records, *bad])
     counts = Counts(
         scenario=f"deployed to an emulator [{kind}]",
         messages=len(traffic.sent),
@@ -123,7 +123,7 @@ def _audit(kind: str, traffic: Traffic, found: Landed, dead: int, source: str) -
         lost=apart.missing,
     )
     assert not counts.lost, counts
-    assert not apart.foreign, counts
+    assert not apart.changed, counts
     assert not dead, counts
     assert frozenset(bad) == traffic.bad
     assert found.report.is_clean, found.report.findings

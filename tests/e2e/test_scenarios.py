@@ -16,8 +16,8 @@ from support.fault_script import (
     DENIED,
     HOLD,
     LATE_STALL,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     SERVER_ERROR,
     SLOW_DOWN,
     STALL,
@@ -83,8 +83,8 @@ def test_an_s3_that_fails_for_seconds_is_waited_for(cloud: Cloud, count: Count, 
     """The function tries again by itself: no invocation fails."""
     traffic = whole(1_000)
     with cloud.deploy(Wanted(kind)) as pipeline:
-        pipeline.proxy.follow(
-            Rule("put", SLOW_DOWN, times=3), Rule("put", RESET, times=2), Rule("put", LOST)
+        pipeline.proxy.use_rules(
+            Rule("put", SLOW_DOWN, times=3), Rule("put", RESET, times=2), Rule("put", RESPONSE_LOST)
         )
         pipeline.send(traffic)
         pipeline.drain()
@@ -100,7 +100,7 @@ def test_an_s3_that_fails_for_longer_than_an_invocation_loses_nothing(
     """Records come back until it works again; a stream's batches are halved meanwhile."""
     traffic = whole(1_000)
     with cloud.deploy(Wanted(kind, timeout_s=SOON_OVER_S)) as pipeline:
-        pipeline.proxy.follow(
+        pipeline.proxy.use_rules(
             Rule("put", SERVER_ERROR, times=30), Rule("put", STALL), Rule("put", LATE_STALL)
         )
         pipeline.send(traffic)
@@ -119,7 +119,9 @@ def test_a_function_that_is_killed_in_a_put_loses_nothing(
     """By SIGKILL, as at a timeout: S3 has heard of the PUT, or hears of it later, or never."""
     traffic = whole(1_500)
     with model.deploy(Wanted(kind)) as pipeline:
-        pipeline.proxy.follow(Rule("put", HOLD, times=2), Rule("put", LATE_STALL, first=2, times=2))
+        pipeline.proxy.use_rules(
+            Rule("put", HOLD, times=2), Rule("put", LATE_STALL, first=2, times=2)
+        )
         pipeline.kill_in(HOLD, LATE_STALL)
         pipeline.send(traffic)
         pipeline.drain()
@@ -135,7 +137,7 @@ def test_only_what_failed_comes_back(cloud: Cloud, count: Count, kind: str) -> N
     """One partition is refused three times: a queue's other messages are not delivered again."""
     traffic = small(3_000)
     with cloud.deploy(Wanted(kind, BY_KIND, timeout_s=SOON_OVER_S)) as pipeline:
-        pipeline.proxy.follow(Rule("put", DENIED, key="kind=b", times=3))
+        pipeline.proxy.use_rules(Rule("put", DENIED, key="kind=b", times=3))
         pipeline.send(traffic)
         pipeline.drain()
         count(audit("a partial failure", pipeline, traffic))
@@ -150,7 +152,7 @@ def test_messages_that_always_fail_are_dead_letters_of_the_queue(
     """After as many receives as the template says; what S3 takes arrives."""
     traffic = small(600)
     with cloud.deploy(Wanted("sqs", BY_KIND, timeout_s=SOON_OVER_S)) as pipeline:
-        pipeline.proxy.follow(Rule("put", DENIED, key="kind=b", times=ALWAYS))
+        pipeline.proxy.use_rules(Rule("put", DENIED, key="kind=b", times=ALWAYS))
         pipeline.send(traffic)
         pipeline.drain()
         count(audit("always refused", pipeline, traffic, dead=200))
@@ -160,7 +162,7 @@ def test_a_stream_waits_for_s3_without_end(cloud: Cloud, count: Count) -> None:
     """As it is deployed no retry limit gives records up."""
     traffic = small(600, span_s=1)
     with cloud.deploy(Wanted("kinesis")) as pipeline:
-        pipeline.proxy.follow(Rule("put", DENIED, key="shardId-000000000000", times=6))
+        pipeline.proxy.use_rules(Rule("put", DENIED, key="shardId-000000000000", times=6))
         pipeline.send(traffic)
         pipeline.drain()
         count(audit("refused for long", pipeline, traffic))
@@ -172,7 +174,7 @@ def test_a_stream_with_a_retry_limit_tells_its_destination(cloud: Cloud, count: 
     """For those who set one: what is given up is told, and the shard goes on."""
     traffic = small(600)
     with cloud.deploy(Wanted("kinesis", {"maximum_retry_attempts": 2})) as pipeline:
-        pipeline.proxy.follow(Rule("put", DENIED, key="shardId-000000000000", times=ALWAYS))
+        pipeline.proxy.use_rules(Rule("put", DENIED, key="shardId-000000000000", times=ALWAYS))
         pipeline.send(traffic)
         pipeline.drain()
         dead = len(pipeline.dead_letters())
@@ -185,7 +187,7 @@ def test_a_fifo_queue_keeps_the_order_of_each_group(cloud: Cloud, count: Count) 
     traffic = small(400)
     wanted = Wanted("sqs", {**FIFO, **BY_KIND}, timeout_s=SOON_OVER_S, is_fifo=True)
     with cloud.deploy(wanted) as pipeline:
-        pipeline.proxy.follow(Rule("put", DENIED, key="kind=b", times=5))
+        pipeline.proxy.use_rules(Rule("put", DENIED, key="kind=b", times=5))
         pipeline.send(traffic)
         pipeline.drain()
         count(audit("FIFO", pipeline, traffic, may_double=True))

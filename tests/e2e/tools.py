@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from support.lock import alone
+from support.lock import exclusive_lock
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = ROOT / ".e2e"
@@ -63,7 +63,7 @@ def osls() -> Path:
 def runtime_client() -> Path:
     """Give a folder with Lambda's runtime client alone, for the Python that runs."""
     folder = CACHE / RUNTIME_CLIENT
-    with alone(CACHE):
+    with exclusive_lock(CACHE):
         if not _is_ready(folder):
             _install(sys.executable, "--target", folder, RUNTIME_CLIENT)
             _ready(folder)
@@ -86,7 +86,7 @@ def python_of_localstack() -> str:
 def localstack() -> Path:
     """Give LocalStack's Python."""
     stream = LOCALSTACK_FILES / "var/lib/localstack/lib/kinesis-local" / KINESIS.partition("@")[2]
-    with alone(CACHE):
+    with exclusive_lock(CACHE):
         if not _is_ready(stream):  # else it would do so itself, at the first stream
             run(["npm", "install", "--no-audit", "--no-fund", "--prefix", stream, KINESIS], CACHE)
             _ready(stream)
@@ -95,7 +95,7 @@ def localstack() -> Path:
 
 def _environment(folder: Path, python: str, *requirements: str) -> Path:
     inside = folder / "bin" / "python"
-    with alone(CACHE):
+    with exclusive_lock(CACHE):
         if not _is_ready(folder):
             run([python, "-m", "venv", folder], CACHE)
             _install(inside, *requirements)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from batcher.tools.demo.events import START_S, Webhook, webhooks
+from batcher.tools.demo.events import START_S, Webhook, load_webhooks
 
 SPAN_S = 3_000.0
 """From 06:40 on, so that records of two hours come together."""
@@ -39,7 +39,7 @@ class Traffic:
 
 def whole(records: int) -> Traffic:
     """Give whole webhooks, of some 10 KB."""
-    made = webhooks()
+    made = load_webhooks()
     assert records <= len(made)
     return Traffic(tuple(made[:records]))
 
@@ -48,7 +48,7 @@ def small(records: int, span_s: float = SPAN_S) -> Traffic:
     """Give records of 1 KiB, each a piece of a webhook; their kinds take turns."""
     pieces = (
         webhook.text[start : start + SMALL_CHARACTERS]
-        for webhook in cycle(webhooks(1))
+        for webhook in cycle(load_webhooks(1))
         for start in range(0, len(webhook.text) - SMALL_CHARACTERS, SMALL_CHARACTERS)
     )
     sent = []

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches, Route
-from batcher.batching.router import Intake
-from batcher.encoding.text import as_bytes
-from batcher.records.chunk import Run
-from support.examples import settings_of, texts_of
+from batcher.batching.router import Router
+from batcher.encoding.text import encode_payloads
+from batcher.records.chunk import Chunk
+from support.examples import make_settings, texts_of
 from support.strategies import (
     bad_payloads,
     good_payloads,
@@ -29,7 +29,7 @@ def histories(
     draw: st.DrawFn,
     payloads: st.SearchStrategy[bytes] = good_payloads | bad_payloads,
     max_size: int = 12,
-) -> list[tuple[float, Run]]:
+) -> list[tuple[float, Chunk]]:
     """Draw runs, each with the time at which it is added; time never goes back."""
     now_s, start, made = 0.0, 0, []
     for _ in range(draw(st.integers(1, 6))):
@@ -42,12 +42,12 @@ def histories(
 
 @given(histories(), limits, PARTITION_BY, st.sampled_from(["quarantine", "drop", "fail"]))
 def test_no_record_is_lost_doubled_or_reordered(
-    history: list[tuple[float, Run]], limits: BatchLimits, partition_by: str, on_bad: str
+    history: list[tuple[float, Chunk]], limits: BatchLimits, partition_by: str, on_bad: str
 ) -> None:
     """Each is in one batch, left out by decision, or refused; within a route the order stays."""
     max_bytes = 100 if limits.max_bytes is None else limits.max_bytes
-    settings = settings_of(max_bytes=max_bytes, partition_by=partition_by, on_bad_record=on_bad)
-    intake = Intake(settings)
+    settings = make_settings(max_bytes=max_bytes, partition_by=partition_by, on_bad_record=on_bad)
+    intake = Router(settings)
     batches = OpenBatches(limits)
     touched: dict[Batch, None] = {}
     routed: dict[Route, list[str]] = defaultdict(list)
@@ -55,15 +55,15 @@ def test_no_record_is_lost_doubled_or_reordered(
     seen: list[str] = []
     for now_s, run in history:
         batches.seal_due(now_s)
-        admitted = intake.admit(run)
-        for route, part in admitted.routed:
+        admitted = intake.route(run)
+        for route, part in admitted.chunks:
             routed[route] += part.positions
-            payloads[route] += as_bytes(part.payloads)
+            payloads[route] += encode_payloads(part.payloads)
             took = batches.add(route, part, now_s)
             assert sum(size for _, size in took) == sum(len(p) + 1 for p in part.payloads)
             touched |= dict.fromkeys(batch for batch, _ in took)
-        seen += [p for left in admitted.left_out for p in left.positions]
-        seen += [bad.position for bad in admitted.refused]
+        seen += [p for left in admitted.excluded for p in left.positions]
+        seen += [bad.position for bad in admitted.rejected]
     batches.seal_all(FlushReason.DRAIN)
     everything = [p for _, run in history for p in run.positions]
     seen += [p for positions in routed.values() for p in positions]
@@ -73,14 +73,14 @@ def test_no_record_is_lost_doubled_or_reordered(
         assert sum(batch.records for batch in mine) == len(positions)
         assert b"".join(map(texts_of, mine)) == b"".join(p + b"\n" for p in payloads[route])
         assert positions == (sorted(positions) if not route.is_quarantine else positions)
-    assert all(batch.sealed is not None and batch.records for batch in touched)
+    assert all(batch.seal_reason is not None and batch.records for batch in touched)
 
 
 @given(
     st.tuples(histories(), limits) | st.tuples(histories(sized_payloads, max_size=3), tight_limits)
 )
 def test_limits_of_bytes_and_records_are_held(
-    case: tuple[list[tuple[float, Run]], BatchLimits],
+    case: tuple[list[tuple[float, Chunk]], BatchLimits],
 ) -> None:
     """But by a record that is larger than a batch by itself; and no batch leaves half empty."""
     history, limits = case
@@ -97,9 +97,9 @@ def test_limits_of_bytes_and_records_are_held(
             assert batch.records <= limits.max_records
         if limits.max_bytes is not None:
             assert batch.size_bytes <= limits.max_bytes or batch.records == 1
-        if batch.sealed is FlushReason.RECORDS:
+        if batch.seal_reason is FlushReason.RECORDS:
             assert batch.records == limits.max_records
-        if batch.sealed is FlushReason.BYTES and after:
+        if batch.seal_reason is FlushReason.BYTES and after:
             first = after.split(b"\n")[0]
             assert limits.max_bytes is not None
             assert batch.size_bytes + len(first) + 1 > limits.max_bytes
@@ -107,7 +107,7 @@ def test_limits_of_bytes_and_records_are_held(
 
 @given(histories(), st.integers(0, 5), st.lists(st.integers(0, 3), max_size=4))
 def test_no_record_lingers_longer_than_it_may(
-    history: list[tuple[float, Run]], linger_s: int, partitions: list[int]
+    history: list[tuple[float, Chunk]], linger_s: int, partitions: list[int]
 ) -> None:
     """Whoever wakes at `next_due_s` is in time, and never in vain."""
     batches = OpenBatches(BatchLimits(linger_s=linger_s))
@@ -117,7 +117,7 @@ def test_no_record_lingers_longer_than_it_may(
             sealed = batches.seal_due(due_s)
             assert sealed
             assert all(opened[b] + linger_s == due_s for b in sealed)
-            assert all(b.sealed is FlushReason.LINGER for b in sealed)
+            assert all(b.seal_reason is FlushReason.LINGER for b in sealed)
         assert batches.seal_due(now_s) == []
         partition = str(partitions[number % len(partitions)]) if partitions else ""
         for batch, _ in batches.add(Route(run.origin, partition), run, now_s):
@@ -126,7 +126,7 @@ def test_no_record_lingers_longer_than_it_may(
 
 
 @given(st.lists(runs(), min_size=1, max_size=5), st.integers(1, 500))
-def test_text_is_handed_over_whole_and_in_order(history: list[Run], at_least_bytes: int) -> None:
+def test_text_is_handed_over_whole_and_in_order(history: list[Chunk], at_least_bytes: int) -> None:
     """In pieces until they are enough, and no piece more."""
     batches = OpenBatches(BatchLimits())
     for run in history:
@@ -134,8 +134,8 @@ def test_text_is_handed_over_whole_and_in_order(history: list[Run], at_least_byt
     pieces = []
     while taken := batch.take_texts(at_least_bytes):
         assert sum(map(len, taken[:-1])) < at_least_bytes
-        assert sum(map(len, taken)) >= at_least_bytes or not batch.waiting_bytes
+        assert sum(map(len, taken)) >= at_least_bytes or not batch.unencoded_bytes
         pieces += taken
-        assert batch.waiting_bytes == batch.size_bytes - sum(map(len, pieces))
-    payloads = [payload for run in history for payload in as_bytes(run.payloads)]
+        assert batch.unencoded_bytes == batch.size_bytes - sum(map(len, pieces))
+    payloads = [payload for run in history for payload in encode_payloads(run.payloads)]
     assert b"".join(pieces) == b"".join(payload + b"\n" for payload in payloads)

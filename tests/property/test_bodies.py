@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from batcher.encoding import codec as encode
 from batcher.encoding import text
-from batcher.encoding.codec import Checksum, Codec, Members
-from batcher.encoding.text import lines
+from batcher.encoding.codec import Checksum, Codec, MemberSplitter
+from batcher.encoding.text import join_lines
 from batcher.limits import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
-from batcher.writing.encoder import Body, parts_of
-from batcher.writing.multipart import part_bytes_for
-from support.examples import run_of
+from batcher.writing.encoder import BytesBuffer, iter_parts
+from batcher.writing.multipart import choose_part_bytes
+from support.examples import make_chunk
 from support.strategies import good_payloads, json_texts
 
 try:
@@ -47,9 +47,9 @@ def small_members() -> Iterator[None]:
 
 def encoded(texts: list[bytes], compression: str, level: int) -> tuple[bytes, Checksum, list[int]]:
     """Encode a text that comes in pieces: the body, its checksum, and the members' sizes."""
-    members, codec, checksum = Members(), Codec(compression, level), Checksum()
-    full = [member for text in texts for member in members.cut(text)]
-    rest = members.rest()
+    members, codec, checksum = MemberSplitter(), Codec(compression, level), Checksum()
+    full = [member for text in texts for member in members.feed(text)]
+    rest = members.finish()
     pieces = []
     sizes = []
     for piece, crc, size_bytes in codec.encode([*full, *([rest] if rest else [])]):
@@ -84,10 +84,10 @@ def test_a_body_reads_back_and_is_the_same_however_its_text_came(
 def test_text_is_the_payloads_line_by_line(payloads: list[bytes], piece_bytes: int) -> None:
     """However long the pieces; text and bytes alike."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text, "PIECE_BYTES", piece_bytes)
+        patch.setattr(text, "TEXT_PIECE_BYTES", piece_bytes)
         expected = b"".join(p + b"\n" for p in payloads)
-        assert b"".join(lines(run_of(*payloads))) == expected
-        assert b"".join(lines(run_of(*(p.decode() for p in payloads)))) == expected
+        assert b"".join(join_lines(make_chunk(*payloads))) == expected
+        assert b"".join(join_lines(make_chunk(*(p.decode() for p in payloads)))) == expected
 
 
 @given(st.lists(json_texts(), max_size=10), st.sampled_from(CODECS[1:]), st.integers(0, 10))
@@ -95,10 +95,10 @@ def test_the_same_runs_in_other_slices_give_the_same_bytes(
     payloads: list[bytes], codec: tuple[str, int], at: int
 ) -> None:
     """A run cut in two is the same body."""
-    run = run_of(*payloads)
+    run = make_chunk(*payloads)
     cut = min(at, len(payloads))
-    halves = [*lines(run_of(*payloads[:cut])), *lines(run_of(*payloads[cut:]))]
-    assert encoded(lines(run), *codec)[0] == encoded(halves, *codec)[0]
+    halves = [*join_lines(make_chunk(*payloads[:cut])), *join_lines(make_chunk(*payloads[cut:]))]
+    assert encoded(join_lines(run), *codec)[0] == encoded(halves, *codec)[0]
 
 
 @given(
@@ -108,7 +108,7 @@ def test_parts_are_of_a_legal_size_and_number(wanted_bytes: int, doubled: int, o
     """At least 5 MiB, at most 5 GiB, at most 10,000, and no larger than needed."""
     body_bytes = max(0, (wanted_bytes << doubled) * MAX_PARTS + off)
     try:
-        part_bytes = part_bytes_for(wanted_bytes, body_bytes)
+        part_bytes = choose_part_bytes(wanted_bytes, body_bytes)
     except ValueError:
         assert body_bytes > MAX_PART_BYTES * MAX_PARTS // 2
         return
@@ -120,7 +120,7 @@ def test_parts_are_of_a_legal_size_and_number(wanted_bytes: int, doubled: int, o
 
 async def all_parts(before: list[bytes], after: list[bytes], part_bytes: int) -> list[bytes]:
     """Cut a body of which a part is there, and the rest comes."""
-    body = Body()
+    body = BytesBuffer()
     for piece in before:
         body.append(piece)
 
@@ -128,9 +128,9 @@ async def all_parts(before: list[bytes], after: list[bytes], part_bytes: int) ->
         for piece in after:
             yield piece
 
-    parts = [part async for part in parts_of(body, coming(), part_bytes)]
+    parts = [part async for part in iter_parts(body, coming(), part_bytes)]
     assert body.size_bytes == 0
-    assert body.total_bytes == sum(map(len, before)) + sum(map(len, after))
+    assert body.appended_bytes == sum(map(len, before)) + sum(map(len, after))
     return parts
 
 
@@ -151,13 +151,13 @@ def test_parts_are_of_one_size_and_join_to_the_body(
 @given(pieces, st.lists(st.integers(0, 20), max_size=5))
 def test_a_body_gives_its_bytes_in_order(given_pieces: list[bytes], cuts: list[int]) -> None:
     """Whatever is cut off its start, and the rest."""
-    body = Body()
+    body = BytesBuffer()
     for piece in given_pieces:
         body.append(piece)
     taken = b""
     for cut in cuts:
         if cut <= body.size_bytes:
-            taken += body.cut(cut)
+            taken += body.take(cut)
     whole = b"".join(given_pieces)
     assert body.size_bytes == len(whole) - len(taken)
-    assert taken + body.rest() == whole
+    assert taken + body.take_all() == whole

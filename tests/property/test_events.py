@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.batching.batch import Batch
-from batcher.batching.router import Intake
-from batcher.handler.event_writer import plan
+from batcher.batching.router import Router
+from batcher.handler.event_writer import plan_batches
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
 from batcher.sources.event import Ledger
-from batcher.writing.object import key_of, name_of
-from support.examples import settings_of, texts_of
+from batcher.writing.object import object_key, object_name
+from support.examples import make_settings, texts_of
 from support.strategies import dynamodb_records, fifo_messages, kinesis_records, messages
 
 PARTITIONS = st.sampled_from(["", "h={arrival:%H}", "f={field:f}"])
@@ -27,14 +27,14 @@ def planned(
     records: Sequence[dict[str, Any]], partition_by: str, limits: tuple[int | None, int]
 ) -> tuple[Event, list[Batch], Settings]:
     """Plan an event of these records."""
-    settings = settings_of(partition_by=partition_by, max_records=limits[0], max_bytes=limits[1])
+    settings = make_settings(partition_by=partition_by, max_records=limits[0], max_bytes=limits[1])
     event = read_event({"Records": list(records)}, 0.0)
-    return event, plan(event, Intake(settings), settings)[0], settings
+    return event, plan_batches(event, Router(settings), settings)[0], settings
 
 
 def key(batch: Batch, settings: Settings) -> str:
     """Give the key of a batch."""
-    return key_of(batch, name_of(batch, batch.digest(), "fresh"), settings)
+    return object_key(batch, object_name(batch, batch.digest(), "fresh"), settings)
 
 
 def positions_of(batch: Batch) -> list[str]:
@@ -70,7 +70,7 @@ def test_the_objects_of_a_queue_hold_each_message_once_within_limits(
     event, batches, _ = planned(records, partition_by, limits)
     assert sorted(p for b in batches for p in positions_of(b)) == sorted(event.positions)
     for batch in batches:
-        assert batch.sealed is not None
+        assert batch.seal_reason is not None
         assert texts_of(batch).count(b"\n") == batch.records == len(positions_of(batch))
         if not batch.route.is_quarantine:
             assert batch.size_bytes <= limits[1]
@@ -134,7 +134,7 @@ def test_settled_and_handed_back_split_the_event(
     """What is not durable always comes back; what is durable only where its source demands it."""
     event, batches, _ = planned(records, "f={field:f}", limits)
     ledger = Ledger(event.positions)
-    assert event.failures(ledger, event.positions)
+    assert event.select_failures(ledger, event.positions)
     settled = [b for b in batches if random.random() < 0.5]
     for batch in settled:
         for positions in batch.positions:
@@ -143,13 +143,13 @@ def test_settled_and_handed_back_split_the_event(
     unsettled = ledger.unsettled(event.positions)
     assert sorted([*durable, *unsettled]) == sorted(event.positions)
     assert len(ledger) == len(unsettled)
-    back = event.failures(ledger, event.positions)
+    back = event.select_failures(ledger, event.positions)
     assert len(set(back)) == len(back)
-    if event.is_whole:
+    if event.all_or_nothing:
         assert back == ([event.positions[0]] if unsettled else [])
         return
     assert set(unsettled) <= set(back) <= set(event.positions)
-    if event.runs[0].sequence_numbers is None:
+    if event.chunks[0].sequence_numbers is None:
         assert back == unsettled
         return
     groups = {r["messageId"]: r["attributes"]["MessageGroupId"] for r in records}

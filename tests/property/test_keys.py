@@ -8,13 +8,13 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.batching.router import Intake
-from batcher.keys.names import FreshNames, salt, stem
-from batcher.keys.partition import MAX_VALUE_BYTES, Template, escape
+from batcher.batching.router import Router
+from batcher.keys.names import Uuid7Generator, make_stem, salt
+from batcher.keys.partition import MAX_VALUE_BYTES, PartitionTemplate, escape_value
 from batcher.limits import MAX_KEY_BYTES
-from batcher.records.chunk import Naming
-from batcher.writing.object import key_of, name_of
-from support.examples import SEQUENCE, batch_of, run_of, settings_of
+from batcher.records.chunk import NamingScheme
+from batcher.writing.object import object_key, object_name
+from support.examples import SEQUENCE, make_batch, make_chunk, make_settings
 from support.strategies import ORIGINS, dumped, field_values
 
 SAFE_VALUE = re.compile(r"[A-Za-z0-9._\-%~]+")
@@ -33,13 +33,13 @@ TEMPLATES = [
 def test_a_value_is_safe_in_a_key(value: object) -> None:
     """No slash, no control characters, at most 128 bytes, never `.`, `..` or empty."""
     try:
-        escaped = escape(value)
+        escaped = escape_value(value)
     except TypeError:  # a whole number over 64 bits, which no record gives
         return
     assert SAFE_VALUE.fullmatch(escaped)
     assert escaped not in {".", ".."}
     assert len(escaped.encode()) <= MAX_VALUE_BYTES
-    assert escape(value) == escaped
+    assert escape_value(value) == escaped
 
 
 LONG = st.text(max_size=3).map(lambda end: "/" * 64 + end)
@@ -50,7 +50,7 @@ LONG = st.text(max_size=3).map(lambda end: "/" * 64 + end)
 def test_different_texts_are_different_partitions(texts: set[str]) -> None:
     """But for those that have no name of their own."""
     named = texts - {"", ".", ".."}
-    assert len({escape(text) for text in named}) == len(named)
+    assert len({escape_value(text) for text in named}) == len(named)
 
 
 @given(
@@ -59,7 +59,7 @@ def test_different_texts_are_different_partitions(texts: set[str]) -> None:
     st.sampled_from(TEMPLATES),
     field_values,
     field_values,
-    st.sampled_from(Naming),
+    st.sampled_from(NamingScheme),
     st.sampled_from(["none", "gzip", "zstd"]),
 )
 def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all that makes a key
@@ -68,20 +68,22 @@ def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all
     template: str,
     field: object,
     other: object,
-    naming: Naming,
+    naming: NamingScheme,
     compression: str,
 ) -> None:
     """It starts with the root and the salt, is within 1,024 bytes, and is never in quarantine."""
-    if fanout == 1 and not Template(template).is_first_folder_safe:
+    if fanout == 1 and not PartitionTemplate(template).is_first_folder_safe:
         fanout = 2
-    settings = settings_of(root=root, fanout=fanout, partition_by=template, compression=compression)
+    settings = make_settings(
+        root=root, fanout=fanout, partition_by=template, compression=compression
+    )
     payload = dumped({"f": field, "g": {"h": other}})
-    run = run_of(payload, origin=ORIGINS[naming], positions=[SEQUENCE])
-    for route, part in Intake(settings).admit(run).routed:
-        batch = batch_of(part, route.partition, is_quarantine=route.is_quarantine)
-        name = name_of(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
-        key = key_of(batch, name, settings)
-        assert key == key_of(batch, name, settings)
+    run = make_chunk(payload, origin=ORIGINS[naming], positions=[SEQUENCE])
+    for route, part in Router(settings).route(run).chunks:
+        batch = make_batch(part, route.partition, is_quarantine=route.is_quarantine)
+        name = object_name(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
+        key = object_key(batch, name, settings)
+        assert key == object_key(batch, name, settings)
         assert len(key.encode()) <= MAX_KEY_BYTES
         assert key.isprintable()
         assert key.startswith(root)
@@ -103,7 +105,7 @@ def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all
 def test_a_stem_never_leaves_its_folder(queue: str, shard: str, name: str) -> None:
     """Whatever an event says of its source."""
     names = [text.encode(errors="replace").decode() for text in (queue, shard, name)]
-    assert re.fullmatch(r"[A-Za-z0-9._\-%~]*", stem(*names))
+    assert re.fullmatch(r"[A-Za-z0-9._\-%~]*", make_stem(*names))
 
 
 @given(st.integers(0, 10**9), st.integers(1, 6).map(lambda bits: 1 << bits))
@@ -127,7 +129,7 @@ def test_a_salt_of_fewer_prefixes_is_the_start_of_one_of_more(name: str, bits: i
 def test_fresh_names_sort_in_the_order_they_were_made(steps: list[int]) -> None:
     """Also when the clock stands still or goes back."""
     times = iter(1000.0 + step / 1000 for step in steps)
-    names = FreshNames(lambda: next(times), lambda _: 0)
+    names = Uuid7Generator(lambda: next(times), lambda _: 0)
     made = [names() for _ in steps]
     assert made == sorted(set(made))
 
@@ -135,12 +137,12 @@ def test_fresh_names_sort_in_the_order_they_were_made(steps: list[int]) -> None:
 @given(st.lists(st.sampled_from(["x", "y", "/", ""]), min_size=1, max_size=8))
 def test_a_route_is_the_records_own_partition(values: list[str]) -> None:
     """Grouping a run gives each record the path it would have by itself."""
-    template = Template("f={field:f}")
+    template = PartitionTemplate("f={field:f}")
     payloads = [dumped({"f": value}) for value in values]
-    alone = [template.split(run_of(p))[0][0] for p in payloads]
+    alone = [template.split(make_chunk(p))[0][0] for p in payloads]
     together = {
         position: path
-        for path, part in template.split(run_of(*payloads))
+        for path, part in template.split(make_chunk(*payloads))
         for position in part.positions
     }
     assert [together[str(n)] for n in range(len(values))] == alone

@@ -7,18 +7,18 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.batching.router import Intake
+from batcher.batching.router import Router
 from batcher.encoding.codec import Codec
 from batcher.encoding.decoder import Decoder
-from batcher.encoding.text import Cutter
+from batcher.encoding.text import LineSplitter
 from batcher.errors import DamagedError
-from batcher.keys.names import SUFFIXES, salt
-from batcher.keys.parse import read_name
-from batcher.keys.partition import Template
-from batcher.reading.overlap import Range, Ranges
-from batcher.records.chunk import Naming, Origin
-from batcher.writing.object import key_of, name_of
-from support.examples import batch_of, run_of, settings_of
+from batcher.keys.names import COMPRESSION_SUFFIXES, salt
+from batcher.keys.parse import parse_key
+from batcher.keys.partition import PartitionTemplate
+from batcher.reading.overlap import SequenceRange, ShardRanges
+from batcher.records.chunk import NamingScheme, Origin
+from batcher.writing.object import object_key, object_name
+from support.examples import make_batch, make_chunk, make_settings
 from support.strategies import dumped, field_values
 
 FRESH = "019ab0c7-0000-7000-8000-000000000000"
@@ -39,15 +39,15 @@ def test_what_was_encoded_is_decoded_and_no_part_of_it_passes_for_the_whole(
     """Cut anywhere on its way; and one that ends within a member is always damaged."""
     encoded = Codec(compression, 1).encode([[memoryview(text)] for text in texts])
     body = b"".join(piece for piece, _, _ in encoded)
-    decoder = Decoder(SUFFIXES[compression])
+    decoder = Decoder(COMPRESSION_SUFFIXES[compression])
     assert b"".join(b for piece in cut(body, cuts) for b in decoder.feed(piece)) == b"".join(texts)
-    decoder.end()
+    decoder.finish()
     if compression != "none":
-        short = Decoder(SUFFIXES[compression])
+        short = Decoder(COMPRESSION_SUFFIXES[compression])
         for piece in cut(body[: len(body) - 1 - len(cuts) % len(encoded[-1][0])], cuts):
             list(short.feed(piece))
         try:
-            short.end()
+            short.finish()
         except DamagedError:
             return
         # Nobody can tell that whole members are missing, but by the metadata
@@ -58,11 +58,11 @@ def test_what_was_encoded_is_decoded_and_no_part_of_it_passes_for_the_whole(
 def test_lines_come_whole_and_in_order_however_text_is_cut(text: str, cuts: list[int]) -> None:
     """And what waits is what follows the last newline."""
     raw = text.encode()
-    cutter = Cutter()
-    given_text = b"".join(map(cutter.cut, cut(raw, cuts)))
+    cutter = LineSplitter()
+    given_text = b"".join(map(cutter.split, cut(raw, cuts)))
     end = raw.rfind(b"\n") + 1
     assert given_text == raw[:end]
-    assert cutter.waiting_bytes == len(raw) - end
+    assert cutter.partial_line_bytes == len(raw) - end
     assert cutter.is_within_line == (end < len(raw))
 
 
@@ -71,7 +71,7 @@ def test_lines_come_whole_and_in_order_however_text_is_cut(text: str, cuts: list
     st.sampled_from([1, 2, 16, 65_536]),
     st.sampled_from(TEMPLATES),
     field_values,
-    st.sampled_from(Naming),
+    st.sampled_from(NamingScheme),
     st.booleans(),
     st.sampled_from(["my-queue", "orders-shardId-000000000003", "_x", "a%2Fb"]),
 )
@@ -80,28 +80,28 @@ def test_every_key_that_batcher_gives_is_read_back(  # noqa: PLR0913, PLR0917  #
     fanout: int,
     template: str,
     field: object,
-    naming: Naming,
+    naming: NamingScheme,
     is_quarantine: bool,  # noqa: FBT001  # drawn
     stem: str,
 ) -> None:
     """No object of ours is foreign, and its place is the one it was given."""
-    if fanout == 1 and not Template(template).is_first_folder_safe:
+    if fanout == 1 and not PartitionTemplate(template).is_first_folder_safe:
         fanout = 2
-    settings = settings_of(root=root, fanout=fanout, partition_by=template)
-    run = run_of(dumped({"f": field}), origin=Origin("sqs", naming, stem), positions=["77"])
-    for route, part in Intake(settings).admit(run).routed:
+    settings = make_settings(root=root, fanout=fanout, partition_by=template)
+    run = make_chunk(dumped({"f": field}), origin=Origin("sqs", naming, stem), positions=["77"])
+    for route, part in Router(settings).route(run).chunks:
         is_bad = is_quarantine or route.is_quarantine
-        batch = batch_of(part, "" if is_bad else route.partition, is_quarantine=is_bad)
-        text = name_of(batch, batch.digest(), FRESH)
-        name = read_name(key_of(batch, text, settings), root)
+        batch = make_batch(part, "" if is_bad else route.partition, is_quarantine=is_bad)
+        text = object_name(batch, batch.digest(), FRESH)
+        name = parse_key(object_key(batch, text, settings), root)
         assert name.naming is naming
-        assert name.stem == ("" if naming is Naming.FRESH else stem)
+        assert name.stem == ("" if naming is NamingScheme.FRESH else stem)
         assert name.is_quarantine == is_bad
-        assert name.quarantined_from == ("sqs" if is_bad else "")
+        assert name.quarantine_source == ("sqs" if is_bad else "")
         if not is_bad:
             assert name.partition == route.partition
             assert name.salt == salt(text, fanout)
-        if naming is Naming.SEQUENCE:
+        if naming is NamingScheme.SEQUENCE:
             assert name.first == 77
 
 
@@ -110,8 +110,8 @@ def test_overlaps_are_found_where_there_are_any_and_nowhere_else(
     spans: list[tuple[int, int]],
 ) -> None:
     """Compared with looking at each pair: every object that is not the first of an overlap."""
-    ranges = Ranges()
-    made = [Range(first, first + more, str(n)) for n, (first, more) in enumerate(spans)]
+    ranges = ShardRanges()
+    made = [SequenceRange(first, first + more, str(n)) for n, (first, more) in enumerate(spans)]
     for one in made:
         ranges.add("s", "p", one)
     found = list(ranges.overlaps())

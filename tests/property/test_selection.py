@@ -8,23 +8,23 @@ from math import inf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batcher.batching.router import Intake
+from batcher.batching.router import Router
 from batcher.keys.names import uuid7
-from batcher.keys.parse import read_name
+from batcher.keys.parse import parse_key
 from batcher.reading.catalog import Catalog
 from batcher.reading.findings import Finding
 from batcher.reading.read_objects import ReadObjects
-from batcher.reading.selection import Pattern, Selection
-from batcher.reading.times import ALWAYS, Span
-from batcher.records.chunk import Naming, Origin
-from batcher.stores.base import Listed
-from batcher.writing.object import key_of, name_of
-from support.examples import batch_of, run_of, settings_of
+from batcher.reading.selection import PartitionPattern, Selection
+from batcher.reading.times import ALL_TIME, TimeRange
+from batcher.records.chunk import NamingScheme, Origin
+from batcher.stores.base import ListEntry
+from batcher.writing.object import object_key, object_name
+from support.examples import make_batch, make_chunk, make_settings
 from support.sample_bucket import (
     HOUR_S,
     ROOT,
     SETTINGS,
-    Shelf,
+    SampleBucket,
     fresh_name,
     put,
     put_range,
@@ -54,16 +54,16 @@ PATTERNS = ["dt=2026-11-23", "a=1", "a=*", "hour=0*", "dt=*/a=1", "dt=2026-11-22
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> Span:
+def spans(draw: st.DrawFn) -> TimeRange:
     """Draw a time span that is not empty."""
     start_s, end_s = sorted((draw(MOMENTS), draw(MOMENTS)))
-    return Span(start_s, end_s) if start_s < end_s else ALWAYS
+    return TimeRange(start_s, end_s) if start_s < end_s else ALL_TIME
 
 
 @given(
     st.lists(HOURS, min_size=1, max_size=5),
     st.sampled_from(LAYOUTS),
-    st.sampled_from(Naming),
+    st.sampled_from(NamingScheme),
     st.booleans(),
     spans(),
     st.integers(0, 600),
@@ -72,9 +72,9 @@ def spans(draw: st.DrawFn) -> Span:
 def test_an_object_with_a_record_of_the_span_is_never_hidden(  # noqa: PLR0913, PLR0917  # all there is to draw
     arrivals_s: list[float],
     layout: str,
-    naming: Naming,
+    naming: NamingScheme,
     is_quarantine: bool,  # noqa: FBT001  # drawn
-    span: Span,
+    span: TimeRange,
     delay_s: int,
     is_in_parts: bool,  # noqa: FBT001  # drawn
 ) -> None:
@@ -83,41 +83,43 @@ def test_an_object_with_a_record_of_the_span_is_never_hidden(  # noqa: PLR0913, 
     Of an upload in parts S3 has the time when it was opened, which is that of the first record.
     """
     arrivals_s = sorted(arrivals_s)
-    run = run_of(
+    run = make_chunk(
         *(b'{"f":1}' for _ in arrivals_s),
-        origin=Origin("sqs", naming, "" if naming is Naming.FRESH else "jobs"),
+        origin=Origin("sqs", naming, "" if naming is NamingScheme.FRESH else "jobs"),
         positions=[str(n) for n in range(len(arrivals_s))],
         arrivals_s=arrivals_s,
     )
-    chosen = settings_of(partition_by=layout, root=ROOT)
-    for route, part in Intake(chosen).admit(run).routed:
-        batch = batch_of(
+    chosen = make_settings(partition_by=layout, root=ROOT)
+    for route, part in Router(chosen).route(run).chunks:
+        batch = make_batch(
             part, "" if is_quarantine else route.partition, is_quarantine=is_quarantine
         )
         waited_ms = round((min(part.arrivals_s) + delay_s) * 1000)
-        name = name_of(batch, batch.digest(), uuid7(waited_ms, 0, 0))
-        key = key_of(batch, name, chosen)
-        is_streamed = is_in_parts and naming is Naming.FRESH
+        name = object_name(batch, batch.digest(), uuid7(waited_ms, 0, 0))
+        key = object_key(batch, name, chosen)
+        is_streamed = is_in_parts and naming is NamingScheme.FRESH
         written_s = (min if is_streamed else max)(part.arrivals_s) + delay_s
-        listed = Listed(key, 1, '"0123-2"' if is_streamed else '"0123"', written_s)
-        selection = Selection(span, is_quarantine=is_quarantine)
+        listed = ListEntry(key, 1, '"0123-2"' if is_streamed else '"0123"', written_s)
+        selection = Selection(span, quarantine=is_quarantine)
         if any(span.start_s <= arrival_s < span.end_s for arrival_s in part.arrivals_s):
-            assert selection.takes(read_name(key, ROOT), listed)
+            assert selection.includes(parse_key(key, ROOT), listed)
             folders = route.partition.split("/")
             if not is_quarantine:
-                assert all(selection.may_take_below(folders[:n]) for n in range(len(folders) + 1))
+                assert all(
+                    selection.may_include_below(folders[:n]) for n in range(len(folders) + 1)
+                )
 
 
 @given(st.integers(-48, 48), spans())
 def test_of_the_default_layout_no_hour_is_taken_that_the_span_does_not_touch(
-    hour: int, span: Span
+    hour: int, span: TimeRange
 ) -> None:
     """So choosing is exact to the hour."""
     start_s = HOUR_S + hour * 3_600
     day = 23 + (start_s - (HOUR_S - 7 * 3_600)) // 86_400
     key = key_at(stream_name(1), f"dt=2026-11-{day:02d}/hour={start_s // 3_600 % 24:02d}")
     is_touched = span.start_s < start_s + 3_600 and start_s < span.end_s
-    is_taken = Selection(span).takes(read_name(key, ROOT), Listed(key, 1, "", inf))
+    is_taken = Selection(span).includes(parse_key(key, ROOT), ListEntry(key, 1, "", inf))
     assert is_taken == is_touched
 
 
@@ -139,25 +141,27 @@ def keys(draw: st.DrawFn) -> str:
 )
 def test_the_catalog_has_what_is_chosen_once_and_in_order(
     there: list[str],
-    span: Span,
+    span: TimeRange,
     pattern: str | None,
     is_ordered: bool,  # noqa: FBT001  # drawn
 ) -> None:
     """Compared with looking at each object there is; no request is made twice."""
-    selection = Selection(span, Pattern.parse(pattern) if pattern else Pattern())
-    shelf = Shelf()
+    selection = Selection(span, PartitionPattern.parse(pattern) if pattern else PartitionPattern())
+    shelf = SampleBucket()
     told: list[Finding] = []
 
     async def find() -> list[list[tuple[object, ...]]]:
         for key in there:
             await put(shelf, key)
         catalog = Catalog(shelf, ROOT, selection, 3, told.append)
-        groups = [group async for group in catalog.groups(is_ordered=is_ordered)]
-        return [[found.place for found in group] for group in groups]
+        groups = [group async for group in catalog.groups(ordered=is_ordered)]
+        return [[found.sort_key for found in group] for group in groups]
 
     groups = asyncio.run(find())
     places = [place for group in groups for place in group]
-    expected = [k for k in there if selection.takes(read_name(k, ROOT), Listed(k, 1, "", 4e9))]
+    expected = [
+        k for k in there if selection.includes(parse_key(k, ROOT), ListEntry(k, 1, "", 4e9))
+    ]
     assert sorted(str(place[-1]) for place in places) == sorted(expected)
     if is_ordered:
         assert places == sorted(places)
@@ -179,7 +183,7 @@ def test_what_others_hold_is_left_out_and_every_record_is_given(
     is_ordered: bool,  # noqa: FBT001  # drawn
 ) -> None:
     """Compared with looking at each pair: of those that hold the same, one is given."""
-    shelf = Shelf()
+    shelf = SampleBucket()
     told: list[Finding] = []
 
     async def read() -> tuple[list[str], dict[str, list[bytes]]]:
@@ -190,7 +194,7 @@ def test_what_others_hold_is_left_out_and_every_record_is_given(
         lines: dict[str, list[bytes]] = {"a=1": [], "a=2": []}
         given_keys = []
         objects = ReadObjects(
-            shelf, SETTINGS, Selection(), is_ordered=is_ordered, on_finding=told.append
+            shelf, SETTINGS, Selection(), ordered=is_ordered, on_finding=told.append
         )
         async with objects:
             async for found in objects:

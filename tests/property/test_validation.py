@@ -13,9 +13,9 @@ from typing import NoReturn
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batcher.batching.validation import MAX_DEPTH, check
-from batcher.records.bad_record import Reason
-from support.examples import run_of, run_of_text
+from batcher.batching.validation import MAX_DEPTH, validate
+from batcher.records.bad_record import BadRecordReason
+from support.examples import make_chunk, make_chunk_of_text
 from support.strategies import bad_payloads, good_payloads, json_texts
 
 LARGE = 10**9
@@ -76,7 +76,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 @example([b"1", b"\n", b"2 3", b"[1,\n2]"])
 def test_a_record_is_good_if_it_is_exactly_one_json_value(payloads: list[bytes]) -> None:
     """In any company; every record comes out once, as one line of the same meaning."""
-    checked = check(run_of(*payloads), is_json=True, max_bytes=LARGE)
+    checked = validate(make_chunk(*payloads), is_json=True, max_bytes=LARGE)
     good = [n for n, payload in enumerate(payloads) if is_json(payload)]
     assert [int(p) for p in checked.good.positions] == good
     assert sorted([*good, *(int(bad.position) for bad in checked.bad)]) == list(
@@ -88,7 +88,7 @@ def test_a_record_is_good_if_it_is_exactly_one_json_value(payloads: list[bytes])
         assert meaning(line) == meaning(payloads[n])
         assert line == payloads[n] or {*b"\r\n"} & {*payloads[n]}
     for bad in checked.bad:
-        assert bad.run.payloads == [payloads[int(bad.position)]]
+        assert bad.chunk.payloads == [payloads[int(bad.position)]]
 
 
 @given(
@@ -105,8 +105,8 @@ def test_a_record_is_good_if_it_is_exactly_one_json_value(payloads: list[bytes])
 @example(b"[" * 1500 + b"]" * 1500 + b"\n")
 def test_lines_of_one_text_are_judged_as_the_same_records_apart(text: bytes) -> None:
     """Though they are not cut apart: values that share a line, or take two, are found."""
-    together = check(run_of_text(text), is_json=True, max_bytes=LARGE)
-    apart = check(run_of(*text.split(b"\n")[:-1]), is_json=True, max_bytes=LARGE)
+    together = validate(make_chunk_of_text(text), is_json=True, max_bytes=LARGE)
+    apart = validate(make_chunk(*text.split(b"\n")[:-1]), is_json=True, max_bytes=LARGE)
     assert list(together.good.payloads) == list(apart.good.payloads)
     assert list(together.good.positions) == list(apart.good.positions)
     assert [(b.position, b.reason) for b in together.bad] == [
@@ -117,7 +117,7 @@ def test_lines_of_one_text_are_judged_as_the_same_records_apart(text: bytes) -> 
 @given(st.lists(mutated().map(lambda raw: raw.decode(errors="surrogateescape")), max_size=5))
 def test_text_is_judged_as_its_bytes_are(texts: list[str]) -> None:
     """With lone surrogates it has no bytes, and is bad."""
-    checked = check(run_of(*texts), is_json=True, max_bytes=LARGE)
+    checked = validate(make_chunk(*texts), is_json=True, max_bytes=LARGE)
     good = [n for n, t in enumerate(texts) if is_json(t.encode("utf-8", "surrogateescape"))]
     assert [int(p) for p in checked.good.positions] == good
     lines = [p.encode() if isinstance(p, str) else p for p in checked.good.payloads]
@@ -137,21 +137,21 @@ def test_no_good_record_is_larger_than_a_batch(
     is_json_format: bool,  # noqa: FBT001  # either format
 ) -> None:
     """Measured as it will be written, its newline included; and none is refused for less."""
-    unlimited = check(run_of(*payloads), is_json=is_json_format, max_bytes=LARGE).good
+    unlimited = validate(make_chunk(*payloads), is_json=is_json_format, max_bytes=LARGE).good
     sizes = [len(line) for line in unlimited.payloads] or [0]
     max_bytes = max(1, sizes[which % len(sizes)] + off)  # at a record's border
-    checked = check(run_of(*payloads), is_json=is_json_format, max_bytes=max_bytes)
+    checked = validate(make_chunk(*payloads), is_json=is_json_format, max_bytes=max_bytes)
     assert all(len(line) < max_bytes for line in checked.good.payloads)
     for position, line in zip(unlimited.positions, unlimited.payloads, strict=True):
         assert (position in list(checked.good.positions)) is (len(line) < max_bytes)
-    large = [bad.position for bad in checked.bad if bad.reason is Reason.TOO_LARGE]
+    large = [bad.position for bad in checked.bad if bad.reason is BadRecordReason.TOO_LARGE]
     assert set(large) <= set(unlimited.positions)
 
 
 @given(st.lists(st.binary(max_size=20), max_size=5))
 def test_a_line_is_good_if_it_has_no_newline(payloads: list[bytes]) -> None:
     """And is written byte for byte."""
-    checked = check(run_of(*payloads), is_json=False, max_bytes=LARGE)
+    checked = validate(make_chunk(*payloads), is_json=False, max_bytes=LARGE)
     assert list(checked.good.payloads) == [p for p in payloads if b"\n" not in p]
 
 
@@ -162,5 +162,5 @@ def test_depth_is_counted_exactly(depth: int, inside: bytes) -> None:
         core = inside if inside or opening == b"[" else b"0"
         payload = opening * depth + core + closing * depth
         # beside a bad record each is judged by itself, which no recursion limit changes
-        checked = check(run_of(payload, b""), is_json=True, max_bytes=LARGE)
+        checked = validate(make_chunk(payload, b""), is_json=True, max_bytes=LARGE)
         assert len(checked.good) == (depth <= MAX_DEPTH)

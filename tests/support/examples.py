@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from batcher.batching.batch import Batch, FlushReason, Route
-from batcher.encoding.text import lines
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Lines, Numbered, Same
+from batcher.encoding.text import join_lines
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
 from batcher.settings import Settings
 
-LIBRARY = Origin("library", Naming.FRESH)
-QUEUE = Origin("sqs", Naming.MESSAGE_SET, "my-queue")
-SHARD = Origin("kinesis", Naming.SEQUENCE, "orders-shardId-000000000003")
+LIBRARY = Origin("library", NamingScheme.FRESH)
+QUEUE = Origin("sqs", NamingScheme.MESSAGE_SET, "my-queue")
+SHARD = Origin("kinesis", NamingScheme.SEQUENCE, "orders-shardId-000000000003")
 SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
 QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
 FIFO_ARN = "arn:aws:sqs:us-east-2:123456789012:orders.fifo"
@@ -28,38 +28,38 @@ ARRIVAL_S = 1_795_417_200.0
 EVENTS = Path(__file__).parent / "events"
 
 
-def settings_of(**values: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
+def make_settings(**values: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
     """Settings with a bucket, for nothing works without one."""
     return Settings(**{"bucket": "my-bucket", **values})
 
 
-def run_of(
+def make_chunk(
     *payloads: bytes | str,
     origin: Origin = LIBRARY,
     arrivals_s: Sequence[float] | None = None,
     positions: Sequence[str] | None = None,
     **columns: Any,  # noqa: ANN401  # as Run takes them
-) -> Run:
+) -> Chunk:
     """Make a run of these payloads, all of one type."""
     count = len(payloads)
-    return Run(
+    return Chunk(
         origin,
         list(payloads),  # type: ignore[arg-type]  # all of one type, as the caller sees to
-        Numbered("", range(count)) if positions is None else positions,
-        Same(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
+        RangeColumn("", range(count)) if positions is None else positions,
+        ConstantColumn(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
         **columns,
     )
 
 
-def run_of_text(text: bytes, origin: Origin = LIBRARY) -> Run:
+def make_chunk_of_text(text: bytes, origin: Origin = LIBRARY) -> Chunk:
     """Make a run of a text's lines, as readers of files do."""
     count = text.count(b"\n")
-    positions, arrivals_s = Numbered("", range(count)), Same(ARRIVAL_S, count)
-    return Run(origin, Lines(text, count), positions, arrivals_s)
+    positions, arrivals_s = RangeColumn("", range(count)), ConstantColumn(ARRIVAL_S, count)
+    return Chunk(origin, LinesColumn(text, count), positions, arrivals_s)
 
 
-def batch_of(
-    run: Run,
+def make_batch(
+    run: Chunk,
     partition: str = "",
     *,
     is_quarantine: bool = False,
@@ -67,9 +67,9 @@ def batch_of(
 ) -> Batch:
     """Make a batch of one run."""
     batch = Batch(Route(run.origin, partition, is_quarantine), 0.0, float("inf"))
-    texts = lines(run)
+    texts = join_lines(run)
     batch.add(run, texts, sum(map(len, texts)))
-    batch.sealed = sealed
+    batch.seal_reason = sealed
     return batch
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from batcher.stores import About, ObjectStore, Stored, Upload
+from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore
 from batcher.stores.memory import MemoryStore
 
 T = TypeVar("T")
@@ -24,13 +24,13 @@ class Call:
     """`put`, `head`, `create`, `part`, `complete` or `abort`."""
     key: str
     part: int = 0
-    replaces: str | None = None
+    if_match: str | None = None
 
 
 Hook = Callable[[Call], Awaitable[None]]
 
 
-async def nothing(call: Call) -> None:
+async def no_hook(call: Call) -> None:
     """Let a call go on."""
     del call
 
@@ -41,7 +41,7 @@ class HookedStore:
     What `before` raises is a request that never got there, what `after` raises an answer lost.
     """
 
-    def __init__(self, inner: ObjectStore, before: Hook = nothing, after: Hook = nothing) -> None:
+    def __init__(self, inner: ObjectStore, before: Hook = no_hook, after: Hook = no_hook) -> None:
         """Pass on to `inner`."""
         self.inner = inner
         self.before = before
@@ -59,16 +59,16 @@ class HookedStore:
         await self.before(call)
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object; see `ObjectStore.put`."""
-        call = Call("put", key, replaces=replaces)
+        call = Call("put", key, if_match=if_match)
         await self.enter(call)
-        stored = await self.inner.put(key, body, about, replaces=replaces)
+        stored = await self.inner.put(key, body, attributes, if_match=if_match)
         await self.after(call)
         return stored
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object; see `ObjectStore.head`."""
         call = Call("head", key)
         await self.enter(call)
@@ -76,11 +76,13 @@ class HookedStore:
         await self.after(call)
         return stored
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MultipartUpload:
         """Open a multipart upload; see `ObjectStore.create_upload`."""
         call = Call("create", key)
         await self.enter(call)
-        upload = await self.inner.create_upload(key, about, part_bytes=part_bytes)
+        upload = await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
         await self.after(call)
         return HookedUpload(self, upload, key)
 
@@ -95,7 +97,7 @@ class HookedUpload:
     """An upload of a `HookedStore`."""
 
     store: HookedStore
-    inner: Upload
+    inner: MultipartUpload
     key: str
 
     async def put_part(self, number: int, body: bytes) -> None:
@@ -105,11 +107,11 @@ class HookedUpload:
         await self.inner.put_part(number, body)
         await self.store.after(call)
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Make the object appear; see `Upload.complete`."""
-        call = Call("complete", self.key, replaces=replaces)
+        call = Call("complete", self.key, if_match=if_match)
         await self.store.enter(call)
-        stored = await self.inner.complete(replaces=replaces)
+        stored = await self.inner.complete(if_match=if_match)
         await self.store.after(call)
         return stored
 
@@ -225,6 +227,6 @@ def lines_in(store: MemoryStore, fragment: str = "") -> list[bytes]:
     return [line for text in texts for line in text.removesuffix(b"\n").split(b"\n")]
 
 
-def noise(size_bytes: int, seed: int = 0) -> bytes:
+def incompressible_bytes(size_bytes: int, seed: int = 0) -> bytes:
     """Give a line that nothing compresses, the same for the same seed."""
     return random.Random(seed).randbytes(size_bytes).replace(b"\n", b" ")  # noqa: S311  # no secret

@@ -16,15 +16,15 @@ from batcher.settings import Settings
 from batcher.stores import retrying
 from batcher.stores.retrying import Backoff, RetryingStore
 from batcher.writing.object import Receipt
-from support.fakes import noise
-from support.fault_proxy import Proxy
+from support.fakes import incompressible_bytes
+from support.fault_proxy import FaultProxy
 from support.fault_script import Rule
 from support.s3_servers import S3Server
 from support.store_fixtures import ENGINES
 
-BRIEF = Backoff(for_s=3)
+BRIEF = Backoff(max_elapsed_s=3)
 """Some seven attempts, in virtual time."""
-QUICK = Backoff(base_s=0.001, cap_s=0.01, for_s=30)
+QUICK = Backoff(base_s=0.001, cap_s=0.01, max_elapsed_s=30)
 """In place of the usual one where time is real: as patient, and more eager."""
 ANSWER_S = 1.5
 """In place of 10 s: when a request is cut whose answer does not come."""
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class UploadShape:
     """How a body goes up."""
 
     name: str
@@ -56,17 +56,17 @@ class Shape:
 
     def make(self) -> list[bytes]:
         """Make its lines; no two are the same."""
-        return [noise(self.line_bytes, seed) for seed in range(self.lines)]
+        return [incompressible_bytes(self.line_bytes, seed) for seed in range(self.lines)]
 
 
-SMALL_PUT = Shape("a small PUT", 100, 3, {})
-LARGE_PUT = Shape("a PUT sent in pieces", MIB, 2, {})
-ONE_PART = Shape("one part", MIB, 2, {"multipart_threshold": MIB})
-TWO_PARTS = Shape("two parts", 7 * MIB // 4, 3, {})
+SMALL_PUT = UploadShape("a small PUT", 100, 3, {})
+LARGE_PUT = UploadShape("a PUT sent in pieces", MIB, 2, {})
+ONE_PART = UploadShape("one part", MIB, 2, {"multipart_threshold": MIB})
+TWO_PARTS = UploadShape("two parts", 7 * MIB // 4, 3, {})
 
 
 @dataclass(slots=True)
-class Waits:
+class VirtualSleeps:
     """Waiting between attempts that takes no time, on a clock that believes it."""
 
     now_s: float = 0.0
@@ -87,17 +87,17 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteOutcome:
     """How it ended: receipts, or the error that the ticket raised."""
 
     receipts: list[Receipt]
     error: BatcherError | None
 
 
-class Lab:
+class FaultBench:
     """A bucket behind a proxy, written by an engine, each test under a root of its own."""
 
-    def __init__(self, proxy: Proxy, server: S3Server, bucket: str, engine: str) -> None:
+    def __init__(self, proxy: FaultProxy, server: S3Server, bucket: str, engine: str) -> None:
         """Write to the server's bucket through the proxy."""
         self.proxy = proxy
         self.client = server.client
@@ -105,7 +105,7 @@ class Lab:
         self.bucket = bucket
         self.root = f"events-{token_hex(8)}"
         self.engine = engine
-        self.waits = Waits()
+        self.waits = VirtualSleeps()
 
     def settings(self, **chosen: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
         """Give settings for the bucket, under which bodies are as large as their lines."""
@@ -123,7 +123,7 @@ class Lab:
         return RetryingStore(
             ENGINES[self.engine](settings),
             BRIEF,
-            share=lambda: 0.5,
+            jitter=lambda: 0.5,
             sleep=self.waits.sleep,
             clock=self.waits.clock,
         )
@@ -139,19 +139,19 @@ class Lab:
         seed: int = 0,
         is_in_real_time: bool = False,
         **chosen: Any,  # noqa: ANN401  # as Settings takes them
-    ) -> Written:
+    ) -> WriteOutcome:
         """Write lines by a `Batcher` while the proxy follows the rules; nothing of it is left."""
         settings = self.settings(**chosen)
-        self.proxy.follow(*rules, seed=seed)
+        self.proxy.use_rules(*rules, seed=seed)
         store = self.store_in_real_time(settings) if is_in_real_time else self.store(settings)
         batcher = Batcher(settings, store=store)
         async with batcher:
             ticket = await batcher.submit_many(lines)
             try:
                 await batcher.flush()
-                written = Written(await ticket, None)
+                written = WriteOutcome(await ticket, None)
             except BatcherError as error:
-                written = Written([], error)
+                written = WriteOutcome([], error)
         assert batcher.budget.held_bytes == 0
         return written
 
@@ -187,7 +187,7 @@ class Lab:
         bodies = self.bodies().values()
         return [line for body in bodies for line in body.removesuffix(b"\n").split(b"\n")]
 
-    def assert_durable(self, written: Written, lines: Sequence[bytes]) -> None:
+    def assert_durable(self, written: WriteOutcome, lines: Sequence[bytes]) -> None:
         """All is there once, byte for byte, under the keys of the receipts, and nothing else."""
         assert written.error is None
         bodies = self.bodies()
@@ -198,7 +198,7 @@ class Lab:
         assert Counter(self.lines()) == Counter(lines)
         assert self.open_uploads() == []
 
-    def assert_nothing_half(self, lines: Sequence[bytes]) -> None:
+    def assert_nothing_partial(self, lines: Sequence[bytes]) -> None:
         """What is there is whole, and there once; no upload is open."""
         for body in self.bodies().values():
             assert body.endswith(b"\n")
@@ -206,8 +206,8 @@ class Lab:
         assert self.open_uploads() == []
 
 
-def cut_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_response_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an answer that does not come be given up in less than a second."""
-    monkeypatch.setattr(retrying, "ANSWER_S", ANSWER_S)
-    monkeypatch.setattr(retrying, "COMPLETE_S", ANSWER_S)
-    monkeypatch.setattr(retrying, "SLOWEST_BYTES_PER_S", 16 * MIB)
+    monkeypatch.setattr(retrying, "RESPONSE_TIMEOUT_S", ANSWER_S)
+    monkeypatch.setattr(retrying, "COMPLETE_TIMEOUT_S", ANSWER_S)
+    monkeypatch.setattr(retrying, "MIN_BYTES_PER_S", 16 * MIB)

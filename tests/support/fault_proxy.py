@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
-from support.fault_script import Fault, Rule, Script, Seen, Way, classify
+from support.fault_script import Fault, FaultKind, FaultScript, Rule, SeenRequest, classify
 from support.http_client import Message, answer_of, exchange, read_body, read_head
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ RST = struct.pack("ii", 1, 0)
 """SO_LINGER of a connection whose close is a reset."""
 
 
-class Proxy:
+class FaultProxy:
     """A proxy on a free port while it is entered, in a thread and on a loop of its own."""
 
     def __init__(self, upstream: str) -> None:
@@ -39,9 +39,9 @@ class Proxy:
         # Bound and never listening: the port stays ours, and refuses, while the proxy is away
         self._place = _bound(0)
         self.port: int = self._place.getsockname()[1]
-        self.seen: list[Seen] = []
+        self.seen: list[SeenRequest] = []
         """Every request since the last `follow`."""
-        self._script = Script()
+        self._script = FaultScript()
         self._held: list[Message] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
@@ -55,7 +55,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.come_back()
+        self.reconnect()
         return self
 
     def __exit__(
@@ -64,15 +64,15 @@ class Proxy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.go_away()
+        self.disconnect()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(STOP_S)
         self._place.close()
 
-    def follow(self, *rules: Rule, seed: int = 0) -> None:
+    def use_rules(self, *rules: Rule, seed: int = 0) -> None:
         """Let requests go wrong as these rules say, from now on."""
         self.seen = []
-        self._script = Script(rules, seed)
+        self._script = FaultScript(rules, seed)
 
     def unfired(self) -> list[str]:
         """Name the rules that did less than they were to do."""
@@ -85,15 +85,15 @@ class Proxy:
             for one in self.seen
         )
 
-    def go_away(self) -> None:
+    def disconnect(self) -> None:
         """Refuse connections, and break those there are."""
         self._wait_for(self._go_away())
 
-    def come_back(self) -> None:
+    def reconnect(self) -> None:
         """Take connections again, on the same port."""
         self._wait_for(self._come_back())
 
-    def hang_up(self) -> None:
+    def close_idle_connections(self) -> None:
         """Close idle connections, as S3 does after some seconds; clients have noticed it then."""
         self._wait_for(self._hang_up())
 
@@ -154,7 +154,7 @@ class Proxy:
                     request = await read_body(reader, head, to_end=False)
                     operation, key = classify(request.first_line[0], request.first_line[1])
                     fault = self._script.decide(operation, key)
-                    self.seen.append(Seen(operation, key, fault))
+                    self.seen.append(SeenRequest(operation, key, fault))
                     if not await self._answer(request, fault, reader, writer):
                         break
         finally:
@@ -170,29 +170,33 @@ class Proxy:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """Answer one request, or let it go wrong; says whether the connection goes on."""
-        way = None if fault is None else fault.way
+        way = None if fault is None else fault.kind
         answer = None
-        if fault is None or fault.is_late or way is Way.CUT_BODY:
-            answer = await exchange(*self._upstream, request, cut=way is Way.CUT_BODY)
-        if way is Way.HOLD:
+        if fault is None or fault.after_success or way is FaultKind.CUT_BODY:
+            answer = await exchange(*self._upstream, request, cut=way is FaultKind.CUT_BODY)
+        if way is FaultKind.HOLD:
             self._held.append(request)
-        if way in {Way.STALL, Way.HOLD}:
+        if way in {FaultKind.STALL, FaultKind.HOLD}:
             await reader.read(1)  # until the client gives up
             return False
-        if fault is not None and way is Way.ANSWER:
+        if fault is not None and way is FaultKind.ANSWER:
             answer = answer_of(fault, request)
-        if answer is None or way in {Way.RESET, Way.CUT_BODY}:
+        if answer is None or way in {FaultKind.RESET, FaultKind.CUT_BODY}:
             _reset(writer)
             return False
         sent = answer.head + answer.body
-        if way is Way.CUT_ANSWER:
+        if way is FaultKind.CUT_ANSWER:
             cut_bytes = len(answer.body) // 2 if answer.body else len(sent) - 10
             sent = sent[: len(sent) - cut_bytes]
         writer.write(sent)
         await writer.drain()
         has_end = answer.status < 200 or {"content-length", "transfer-encoding"} & {*answer.headers}
         is_last = answer.headers.get("connection", "").lower() == "close"
-        return way is not Way.CUT_ANSWER and not is_last and (bool(has_end) or answer.status == 204)
+        return (
+            way is not FaultKind.CUT_ANSWER
+            and not is_last
+            and (bool(has_end) or answer.status == 204)
+        )
 
 
 def _bound(port: int) -> socket.socket:

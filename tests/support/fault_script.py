@@ -12,7 +12,7 @@ ALWAYS = 10**9
 """As `Rule.times`: from then on, for ever."""
 
 
-class Way(Enum):
+class FaultKind(Enum):
     """How a request goes wrong."""
 
     ANSWER = "answered by us"
@@ -28,8 +28,8 @@ class Fault:
     """What goes wrong with one request."""
 
     name: str
-    way: Way
-    is_late: bool = False
+    kind: FaultKind
+    after_success: bool = False
     """Whether the server has done what was asked before it goes wrong."""
     status: int = 0
     code: str = ""
@@ -39,33 +39,39 @@ class Fault:
         return self.name
 
 
-SERVER_ERROR = Fault("500", Way.ANSWER, status=500, code="InternalError")
-SLOW_DOWN = Fault("503", Way.ANSWER, status=503, code="SlowDown")
-CONFLICT = Fault("409", Way.ANSWER, status=409, code="ConditionalRequestConflict")
-ERROR_IN_200 = Fault("200 with an error", Way.ANSWER, status=200, code="InternalError")
+SERVER_ERROR = Fault("500", FaultKind.ANSWER, status=500, code="InternalError")
+SLOW_DOWN = Fault("503", FaultKind.ANSWER, status=503, code="SlowDown")
+CONFLICT = Fault("409", FaultKind.ANSWER, status=409, code="ConditionalRequestConflict")
+ERROR_IN_200 = Fault("200 with an error", FaultKind.ANSWER, status=200, code="InternalError")
 LATE_ERROR_IN_200 = Fault(
-    "200 with an error though done", Way.ANSWER, is_late=True, status=200, code="InternalError"
+    "200 with an error though done",
+    FaultKind.ANSWER,
+    after_success=True,
+    status=200,
+    code="InternalError",
 )
 LATE_SERVER_ERROR = Fault(
-    "500 though done", Way.ANSWER, is_late=True, status=500, code="InternalError"
+    "500 though done", FaultKind.ANSWER, after_success=True, status=500, code="InternalError"
 )
-RESET = Fault("reset", Way.RESET)
-LOST = Fault("answer lost", Way.RESET, is_late=True)
-STALL = Fault("stall", Way.STALL)
-LATE_STALL = Fault("stall though done", Way.STALL, is_late=True)
-CUT_BODY = Fault("body cut", Way.CUT_BODY)
-CUT_ANSWER = Fault("answer cut", Way.CUT_ANSWER, is_late=True)
-HOLD = Fault("held", Way.HOLD)
-EXPIRED = Fault("expired", Way.ANSWER, status=400, code="ExpiredToken")
-SKEWED = Fault("skewed", Way.ANSWER, status=403, code="RequestTimeTooSkewed")
-UPLOAD_GONE = Fault("upload gone", Way.ANSWER, status=404, code="NoSuchUpload")
-DENIED = Fault("denied", Way.ANSWER, status=403, code="AccessDenied")
+RESET = Fault("reset", FaultKind.RESET)
+RESPONSE_LOST = Fault("answer lost", FaultKind.RESET, after_success=True)
+STALL = Fault("stall", FaultKind.STALL)
+LATE_STALL = Fault("stall though done", FaultKind.STALL, after_success=True)
+CUT_BODY = Fault("body cut", FaultKind.CUT_BODY)
+CUT_ANSWER = Fault("answer cut", FaultKind.CUT_ANSWER, after_success=True)
+HOLD = Fault("held", FaultKind.HOLD)
+EXPIRED = Fault("expired", FaultKind.ANSWER, status=400, code="ExpiredToken")
+SKEWED = Fault("skewed", FaultKind.ANSWER, status=403, code="RequestTimeTooSkewed")
+UPLOAD_GONE = Fault("upload gone", FaultKind.ANSWER, status=404, code="NoSuchUpload")
+DENIED = Fault("denied", FaultKind.ANSWER, status=403, code="AccessDenied")
 
 
 def slow_down_for(retry_after: str) -> Fault:
     """Give the 503 that asks to be left alone: for seconds, or until a date."""
     headers = {"Retry-After": retry_after}
-    return Fault("503 with Retry-After", Way.ANSWER, status=503, code="SlowDown", headers=headers)
+    return Fault(
+        "503 with Retry-After", FaultKind.ANSWER, status=503, code="SlowDown", headers=headers
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRequest:
     """A request that was on the wire."""
 
     operation: str
@@ -93,7 +99,7 @@ class Seen:
     fault: Fault | None
 
 
-class Script:
+class FaultScript:
     """Decides by rules, the first that applies; the same rules and seed decide the same."""
 
     def __init__(self, rules: Sequence[Rule] = (), seed: int = 0) -> None:

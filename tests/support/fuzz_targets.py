@@ -17,15 +17,15 @@ from typing import Any
 from batcher.errors import BatcherError
 from batcher.handler import make_handler
 from batcher.limits import MAX_KEY_BYTES
-from batcher.stores.base import About
+from batcher.stores.base import ObjectAttributes
 from batcher.stores.memory import MemoryStore
-from batcher.tools.replay.job import Means
-from batcher.tools.replay.marks import Wanted
+from batcher.tools.replay.job import ReplayContext
+from batcher.tools.replay.marks import RecordFilter
 from batcher.tools.replay.replay import Replay
-from batcher.tools.replay.to_objects import Objects
-from batcher.tools.verify.report import Report
-from batcher.tools.verify.verify import Verify
-from support.examples import settings_of
+from batcher.tools.replay.to_objects import ObjectTarget
+from batcher.tools.verify.report import VerifyReport
+from batcher.tools.verify.verify import Verifier
+from support.examples import make_settings
 
 ROOT = "events"
 SOURCES = {
@@ -56,7 +56,7 @@ def answered(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # n
         Exception: any that is no `BatcherError`.
     """
     store = MemoryStore()
-    chosen = settings_of(**{"root": ROOT, "partial_response": True, "linger_s": 0, **settings})
+    chosen = make_settings(**{"root": ROOT, "partial_response": True, "linger_s": 0, **settings})
     handler = make_handler(chosen, store=store)
     try:
         return handler(event), store
@@ -80,7 +80,7 @@ def lines_of(store: MemoryStore, *, quarantined: bool) -> list[bytes]:
             text = gzip.decompress(there.body)
             assert text.endswith(b"\n")
             found += text[:-1].split(b"\n")
-            assert there.stored.metadata["batcher-records"] == str(text.count(b"\n"))
+            assert there.info.metadata["batcher-records"] == str(text.count(b"\n"))
     return found
 
 
@@ -177,27 +177,27 @@ def check_stored(
 async def _check_stored(objects: StoredObjects, uploads: list[str]) -> None:
     store = MemoryStore()
     for key, (body, metadata) in objects.items():
-        await store.put(key, body, About("application/gzip", dict(metadata)))
+        await store.put(key, body, ObjectAttributes("application/gzip", dict(metadata)))
     for key in uploads:
-        await store.create_upload(key, About(), part_bytes=5 * 2**20)
-    report = Report()
-    await Verify(store, ROOT, report, 2).run(lambda: 0.0, lambda: None)
+        await store.create_upload(key, ObjectAttributes(), part_bytes=5 * 2**20)
+    report = VerifyReport()
+    await Verifier(store, ROOT, report, 2).run(lambda: 0.0, lambda: None)
     json.dumps(report.as_dict()).encode()
     under = [key for key in objects if key.startswith(f"{ROOT}/")]
     assert report.objects + report.quarantine_objects <= len(under)
     if any(key.startswith(f"{ROOT}/") for key in uploads):
         assert not report.is_clean
-    settings = settings_of(root=ROOT)
-    destination = Objects(store, settings)
-    means = Means(
-        store, store, destination, Wanted(frozenset(), "", float("-inf"), float("inf")), 2**20
+    settings = make_settings(root=ROOT)
+    destination = ObjectTarget(store, settings)
+    means = ReplayContext(
+        store, store, destination, RecordFilter(frozenset(), "", float("-inf"), float("inf")), 2**20
     )
     try:
         for _ in range(2):
             replay = Replay(means, ROOT)
-            async for _ in replay.run(await replay.found()):
+            async for _ in replay.run(await replay.list_objects()):
                 pass
-        assert replay.tally.replayed.total() == 0, "a second run sent records again"
+        assert replay.stats.replayed.total() == 0, "a second run sent records again"
     finally:
         await destination.aclose()
     for key, (body, _) in objects.items():

@@ -12,14 +12,14 @@ from typing import Any
 from batcher.handler import LambdaHandler, make_handler
 from batcher.stores import ObjectStore
 from batcher.stores.memory import MemoryObject, MemoryStore
-from support.examples import settings_of
+from support.examples import make_settings
 from support.fakes import HookedStore
 
 KIND = "kind={field:kind}"
 """A partition that a test can choose for each record."""
 
 
-class Environments:
+class HandlerFactory:
     """Handlers, each in an environment of its own; Lambda would just end their processes."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Environments:
     def make(self, store: ObjectStore, **settings: Any) -> LambdaHandler:  # noqa: ANN401
         """Make a handler that writes to `store`; partial responses unless told otherwise."""
         transform = settings.pop("transform", None)
-        chosen = settings_of(**{"partial_response": True, "root": "events", **settings})
+        chosen = make_settings(**{"partial_response": True, "root": "events", **settings})
         return self.keep(make_handler(chosen, transform=transform, store=store))
 
     def keep(self, handler: LambdaHandler) -> LambdaHandler:
@@ -43,12 +43,12 @@ class Environments:
             handler.close()
 
 
-def answered(*identifiers: str) -> dict[str, list[dict[str, str]]]:
+def item_failures(*identifiers: str) -> dict[str, list[dict[str, str]]]:
     """Give the answer that names these, and no others."""
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
-DONE = answered()
+NO_FAILURES = item_failures()
 
 
 def text_of(there: MemoryObject) -> bytes:
@@ -76,7 +76,7 @@ def quarantine_of(store: MemoryStore) -> list[dict[str, Any]]:
 def snapshot(store: MemoryStore) -> dict[str, tuple[bytes, str, dict[str, str]]]:
     """Give all there is in a store, to compare."""
     return {
-        key: (there.body, there.about.content_type, dict(there.stored.metadata))
+        key: (there.body, there.attributes.content_type, dict(there.info.metadata))
         for key, there in store.objects.items()
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from support.examples import kinesis_record, message
-from support.fault_bench import Lab
+from support.fault_bench import FaultBench
 
 KIND = "kind={field:kind}"
 """A partition that a test can choose for each record."""
@@ -38,6 +38,6 @@ def _bodies(kinds: Sequence[str], first: int) -> list[tuple[int, str]]:
     ]
 
 
-def numbers(lab: Lab) -> list[int]:
+def numbers(lab: FaultBench) -> list[int]:
     """Give the numbers of the records in all objects, each as often as it is there."""
     return sorted(json.loads(line)["n"] for line in lab.lines())

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 
 from batcher.tools.plan.plan import Plan, make_plan
-from batcher.tools.plan.workload import Source, Workload
-from support.examples import settings_of
+from batcher.tools.plan.workload import SourceType, Workload
+from support.examples import make_settings
 
 CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", "Brno", "Vigo"]
 
@@ -17,14 +17,14 @@ CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", "
 def workload_of(**values: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
     """Make a workload; 1,000 records of 1 KiB a second from SQS unless told otherwise."""
     usual: dict[str, Any] = {"records_per_s": 1_000, "record_bytes": 1_024}
-    if values.get("source") is Source.FIFO:
+    if values.get("source") is SourceType.FIFO:
         usual["window_s"] = 0
     return Workload(**usual | values)
 
 
 def plan_of(settings: dict[str, Any] | None = None, **values: Any) -> Plan:  # noqa: ANN401
     """Plan for such a workload."""
-    return make_plan(workload_of(**values), settings_of(**settings or {}))
+    return make_plan(workload_of(**values), make_settings(**settings or {}))
 
 
 def orders(count: int, seed: int = 7) -> list[bytes]:

@@ -7,21 +7,21 @@ from typing import Any
 from hypothesis import strategies as st
 
 from batcher.settings import Settings
-from batcher.tools.plan.plan import fit_faults
-from batcher.tools.plan.workload import Source, Workload
-from support.examples import settings_of
+from batcher.tools.plan.plan import size_faults
+from batcher.tools.plan.workload import SourceType, Workload
+from support.examples import make_settings
 
 
 @st.composite
 def workloads(draw: st.DrawFn, /, **fixed: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
     """Give a workload whose records fit an invocation."""
-    source = fixed.pop("source", None) or draw(st.sampled_from(Source))
+    source = fixed.pop("source", None) or draw(st.sampled_from(SourceType))
     largest = 1_000_000 if source.is_queue else 4_000_000
     values: dict[str, Any] = {
         "records_per_s": draw(st.floats(0.001, 1_000_000)),
         "record_bytes": draw(st.floats(1, largest)),
         "source": source,
-        "window_s": 0 if source is Source.FIFO else draw(st.integers(0, 300)),
+        "window_s": 0 if source is SourceType.FIFO else draw(st.integers(0, 300)),
         "peak": draw(st.floats(1, 20)),
         "partitions": draw(st.integers(1, 200)),
         "arch": draw(st.sampled_from(["arm64", "x86_64"])),
@@ -43,9 +43,9 @@ def settings(draw: st.DrawFn, *, are_events_cut: bool = True) -> Settings:
         values["max_records"] = draw(st.none() | st.integers(1, 5_000))
         if values["max_records"] is None:
             del values["max_records"]
-    return settings_of(**values)
+    return make_settings(**values)
 
 
 def is_possible(workload: Workload, chosen: Settings) -> bool:
     """Whether even one record can be delivered."""
-    return not fit_faults(workload, chosen)
+    return not size_faults(workload, chosen)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from batcher.cli import main
 from batcher.keys.names import salt
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
 from support.examples import described
 
@@ -25,7 +25,7 @@ KEY = f"{salt(FRESH, 16)}/dt=2026-11-23/hour=07/{FRESH}.ndjson.gz"
 
 def plant(folder: Path, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
     """Write one object, with this metadata or none."""
-    about = About("application/gzip", metadata or {})
+    about = ObjectAttributes("application/gzip", metadata or {})
     asyncio.run(FileStore(folder).put(key, body, about))
 
 

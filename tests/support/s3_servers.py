@@ -65,7 +65,7 @@ class Moto:
     @cached_property
     def client(self) -> Any:  # noqa: ANN401  # boto3 has no types
         """See `S3Server.client`."""
-        return client_of(self.environ)
+        return make_s3_client(self.environ)
 
     def create_bucket(self, name: str) -> None:
         """See `S3Server.create_bucket`."""
@@ -78,7 +78,7 @@ class SeaweedFS(EmbeddedS3):
     @cached_property
     def client(self) -> Any:  # noqa: ANN401  # boto3 has no types
         """See `S3Server.client`."""
-        return client_of(self.environ)
+        return make_s3_client(self.environ)
 
     def __exit__(
         self,
@@ -90,7 +90,7 @@ class SeaweedFS(EmbeddedS3):
         super().__exit__(kind, error, trace)
 
 
-def client_of(environ: dict[str, str]) -> Any:  # noqa: ANN401  # boto3 has no types
+def make_s3_client(environ: dict[str, str]) -> Any:  # noqa: ANN401  # boto3 has no types
     """Make a boto3 client that looks at nothing but `environ`."""
     return boto3.client(
         "s3",

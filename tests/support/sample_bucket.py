@@ -10,8 +10,8 @@ from contextlib import aclosing, asynccontextmanager
 
 from batcher.keys.names import salt
 from batcher.settings import Settings
-from batcher.stores import About
-from batcher.stores.base import Folder, Listed, Opened
+from batcher.stores import ObjectAttributes
+from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody
 from batcher.stores.memory import MemoryStore
 
 ROOT = "r"
@@ -21,7 +21,7 @@ HOUR_S = 1_795_417_200
 SETTINGS = Settings(bucket="my-bucket", root=ROOT, concurrency=4)
 
 
-class Shelf(MemoryStore):
+class SampleBucket(MemoryStore):
     """Objects, when they were written, and a log of requests."""
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class Shelf(MemoryStore):
         self.asked.append(request)
         return self.failing(request, self.asked.count(request))
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """See `ObjectReader.list_objects`."""
         if error := self._ask(f"list {prefix}"):
             raise error
         async for listed in self._listed(prefix):
             yield listed
 
-    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+    async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """See `ObjectReader.list_folder`."""
         if error := self._ask(f"look {prefix}"):
             raise error
@@ -63,25 +63,25 @@ class Shelf(MemoryStore):
                 yield listed
             elif folder not in folders:
                 folders.add(folder)
-                yield Folder(f"{prefix}{folder}/")
+                yield CommonPrefix(f"{prefix}{folder}/")
 
-    async def _listed(self, prefix: str) -> AsyncIterator[Listed]:
+    async def _listed(self, prefix: str) -> AsyncIterator[ListEntry]:
         async for found in super().list_objects(prefix):
             modified_s = self.modified.get(found.key, 4e9)
-            yield Listed(found.key, found.size_bytes, found.etag, modified_s)
+            yield ListEntry(found.key, found.size_bytes, found.etag, modified_s)
 
     @asynccontextmanager
-    async def reading(self, key: str) -> AsyncIterator[Opened]:
+    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Fail halfway, if it is to."""
         error = self._ask(f"read {key}")
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            async with super().reading(key) as opened:
+            async with super().open_object(key) as opened:
                 pieces = (
                     _broken(opened.pieces, error) if error else self._counted(key, opened.pieces)
                 )
-                yield Opened(opened.stored, opened.content_type, pieces)
+                yield ObjectBody(opened.info, opened.content_type, pieces)
         finally:
             self.at_once -= 1
 
@@ -133,7 +133,9 @@ def key_of(name: str, partition: str = HOUR, fanout: int = 16) -> str:
 
 async def put(store: MemoryStore, key: str, text: bytes = b"1\n", **metadata: str) -> str:
     """Write an object with this text; give its key."""
-    about = About(metadata={f"batcher-{name}": value for name, value in metadata.items()})
+    about = ObjectAttributes(
+        metadata={f"batcher-{name}": value for name, value in metadata.items()}
+    )
     await store.put(key, gzip.compress(text, mtime=0), about)
     return key
 

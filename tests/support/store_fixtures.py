@@ -15,8 +15,8 @@ from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from batcher.stores.obstore.store import ObstoreStore
-from batcher.stores.rate_limits.limiter import Paces
-from batcher.stores.rate_limits.store import PacedStore
+from batcher.stores.rate_limits.limiter import PrefixLimiters
+from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.s3.reader import S3Reader
 from batcher.stores.s3.store import S3Store
 from support.s3_servers import S3Server
@@ -28,7 +28,7 @@ ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {
 """Every engine for S3, as nothing wraps it."""
 
 
-class Kit(Protocol):
+class StoreFixture(Protocol):
     """A store under test, and a look at what is in it that does not go through it."""
 
     def open(self) -> ObjectStore:
@@ -48,7 +48,7 @@ class Kit(Protocol):
 
 
 @dataclass
-class MemoryKit:
+class MemoryStoreFixture:
     """A `MemoryStore`."""
 
     store: MemoryStore
@@ -64,7 +64,7 @@ class MemoryKit:
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """See `Kit.read`."""
         there = self.store.objects[key]
-        return there.body, there.about.content_type, dict(there.stored.metadata)
+        return there.body, there.attributes.content_type, dict(there.info.metadata)
 
     def keys(self) -> set[str]:
         """See `Kit.keys`."""
@@ -76,16 +76,16 @@ class MemoryKit:
 
 
 @dataclass
-class PacedKit(MemoryKit):
+class RateLimitedStoreFixture(MemoryStoreFixture):
     """A `MemoryStore` that is paced."""
 
     def open(self) -> ObjectStore:
         """Make a wrapper of its own."""
-        return PacedStore(self.store, Paces(3_500, 16, "events", 16), 16)
+        return RateLimitedStore(self.store, PrefixLimiters(3_500, 16, "events", 16), 16)
 
 
 @dataclass
-class FileKit:
+class FileStoreFixture:
     """A `FileStore`."""
 
     folder: Path
@@ -118,7 +118,7 @@ class FileKit:
 
 
 @dataclass
-class S3Kit:
+class S3StoreFixture:
     """A store in S3, by some engine, on some server."""
 
     server: S3Server
@@ -131,7 +131,7 @@ class S3Kit:
 
     def open_reader(self) -> ObjectReader:
         """Make one that lists two objects a page."""
-        return S3Reader(Settings(bucket=self.bucket), page=2)
+        return S3Reader(Settings(bucket=self.bucket), page_objects=2)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """See `Kit.read`."""

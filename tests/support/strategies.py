@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from batcher.batching.batch import BatchLimits
-from batcher.records.chunk import Naming, Origin, Run
+from batcher.records.chunk import Chunk, NamingScheme, Origin
 from support.examples import (
     ARRIVAL_S,
     LIBRARY,
@@ -78,12 +78,12 @@ def runs(
     origin: Origin = LIBRARY,
     start: int = 0,
     max_size: int = 12,
-) -> Run:
+) -> Chunk:
     """Draw a run with times around the border of an hour, and positions from `start` on."""
     found = draw(st.lists(payloads, min_size=1, max_size=max_size))
     arrivals_s = [ARRIVAL_S + draw(st.integers(-3, 3)) for _ in found]
     positions = [f"{start + n:04d}" for n in range(len(found))]
-    return Run(origin, found, positions, arrivals_s)
+    return Chunk(origin, found, positions, arrivals_s)
 
 
 sized_payloads = st.integers(0, 6).map(lambda size: b"x" * size)
@@ -144,4 +144,4 @@ def dynamodb_records(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]
     ]
 
 
-ORIGINS = {naming: Origin("sqs", naming, "my-queue") for naming in Naming}
+ORIGINS = {naming: Origin("sqs", naming, "my-queue") for naming in NamingScheme}

@@ -15,7 +15,7 @@ PATIENCE_S = 30.0
 AT_ONCE_BYTES = 1024**2
 
 
-class Stop(StrEnum):
+class Direction(StrEnum):
     """Which bytes of the next PUT are stopped."""
 
     NOTHING = "nothing"
@@ -25,14 +25,14 @@ class Stop(StrEnum):
     """The answer: the server has done it."""
 
 
-class Tap:
+class ThrottleProxy:
     """Listens on a port of its own and passes all on to one server, while it is entered."""
 
     def __init__(self, url: str) -> None:
         """Pass on to the server at `url`."""
         host, _, port = url.removeprefix("http://").partition(":")
         self._server = (host, int(port))
-        self._stop = Stop.NOTHING
+        self._stop = Direction.NOTHING
         self._stopped = Event()
         self._released = Event()
         self._passed = Event()
@@ -56,7 +56,7 @@ class Tap:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
-    def stop(self, what: Stop) -> None:
+    def stop(self, what: Direction) -> None:
         """Stop this much of the next PUT."""
         self._stopped.clear()
         self._released.clear()
@@ -87,19 +87,19 @@ class Tap:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(AT_ONCE_BYTES):
-                if self._stop is Stop.REQUEST and data.startswith(b"PUT "):
+                if self._stop is Direction.REQUEST and data.startswith(b"PUT "):
                     self._hold()
                 server.sendall(data)
 
     def _answers(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(AT_ONCE_BYTES):
-                if self._stop is Stop.ANSWER and not data.startswith(b"HTTP/1.1 100"):
+                if self._stop is Direction.ANSWER and not data.startswith(b"HTTP/1.1 100"):
                     self._hold()
                 self._passed.set()
                 client.sendall(data)
 
     def _hold(self) -> None:
-        self._stop = Stop.NOTHING
+        self._stop = Direction.NOTHING
         self._stopped.set()
         self._released.wait()

@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._run(main.done)
         return main.result()
 
-    def end_unseen(self) -> None:
+    def close_without_cleanup(self) -> None:
         """End what a kill has left, as if it were never there.
 
         Whoever calls this has cut the process off from the world first: then its code may well

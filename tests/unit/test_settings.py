@@ -7,8 +7,8 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from batcher.errors import SettingsError
-from batcher.settings import Settings, describe
-from support.examples import settings_of
+from batcher.settings import Settings, setting
+from support.examples import make_settings
 
 MIB = 1024**2
 
@@ -16,7 +16,7 @@ MIB = 1024**2
 def faults_of(**values: object) -> tuple[str, ...]:
     """Give all faults of these settings, besides the bucket."""
     with pytest.raises(SettingsError) as caught:
-        settings_of(**values)
+        make_settings(**values)
     return caught.value.faults
 
 
@@ -55,15 +55,15 @@ def test_the_defaults_are_those_of_the_design() -> None:
 
 def test_settings_are_values() -> None:
     """Equal ones are equal, and nobody changes them."""
-    assert settings_of(max_bytes="1MiB") == settings_of(max_bytes=MIB)
+    assert make_settings(max_bytes="1MiB") == make_settings(max_bytes=MIB)
     with pytest.raises(FrozenInstanceError):
-        settings_of().fanout = 2  # type: ignore[misc]  # what the test is about
+        make_settings().fanout = 2  # type: ignore[misc]  # what the test is about
 
 
 def test_every_setting_has_a_line_of_help() -> None:
     """It stands in `--help`."""
     assert all(spec.metadata["help"] for spec in fields(Settings))
-    assert describe("x").metadata == {"help": "x"}
+    assert setting("x").metadata == {"help": "x"}
 
 
 def test_the_environment_names_settings_in_upper_case() -> None:
@@ -109,13 +109,13 @@ def test_the_process_has_the_environment_where_none_is_given(
 )
 def test_a_truth_is_written_in_many_ways(text: str, value: bool) -> None:  # noqa: FBT001  # expected
     """As people do."""
-    assert settings_of(partial_response=text).partial_response is value
+    assert make_settings(partial_response=text).partial_response is value
 
 
 @pytest.mark.parametrize("text", ["", "none", " None "])
 def test_no_limit_can_be_written(text: str) -> None:
     """Where none is a value."""
-    assert settings_of(max_records=text).max_records is None
+    assert make_settings(max_records=text).max_records is None
 
 
 @pytest.mark.parametrize("name", ["concurrency", "prefix_rate", "fleet", "fanout"])
@@ -123,7 +123,7 @@ def test_no_limit_can_be_written(text: str) -> None:
 def test_a_number_that_is_required_cannot_be_nothing(name: str, text: str) -> None:
     """An empty variable is a fault, and never a None that breaks something later."""
     with pytest.raises(SettingsError, match=name):
-        settings_of(**{name: text})
+        make_settings(**{name: text})
 
 
 def test_overrides_beat_the_environment() -> None:
@@ -278,7 +278,7 @@ def test_metadata_that_is_no_text_is_a_fault() -> None:
 )
 def test_what_works_is_taken(values: dict[str, object]) -> None:
     """Without a word."""
-    assert settings_of(**values)
+    assert make_settings(**values)
 
 
 @pytest.mark.parametrize(("memory_mb", "budget_mib"), [("128", 42), ("512", 170), ("10240", 256)])
@@ -308,7 +308,7 @@ def test_in_the_smallest_lambda_defaults_and_explicit_settings_fit() -> None:
 @pytest.mark.parametrize("budget", ["1", "1MiB", "20MiB", "100MiB"])
 def test_defaults_give_way_to_any_budget(budget: str) -> None:
     """However small."""
-    settings = settings_of(budget_bytes=budget)
+    settings = make_settings(budget_bytes=budget)
     assert 1 <= settings.max_bytes <= settings.budget_bytes
     assert settings.part_size >= 5 * MIB
 
@@ -317,7 +317,7 @@ def test_explicit_settings_that_do_not_fit_are_a_fault() -> None:
     """A batch larger than the budget is fine only where it can leave in parts."""
     (fault,) = faults_of(max_bytes="64MiB", budget_bytes="10MiB")
     assert fault.startswith("max_bytes: 67108864 is over budget_bytes (10485760)")
-    assert settings_of(max_bytes="64MiB", budget_bytes="32MiB").max_bytes == 64 * MIB
+    assert make_settings(max_bytes="64MiB", budget_bytes="32MiB").max_bytes == 64 * MIB
     assert faults_of(
         max_bytes="64MiB", budget_bytes="32MiB", multipart_threshold="32MiB", part_size="5MiB"
     )
@@ -328,8 +328,8 @@ def test_without_a_salt_no_record_may_choose_the_first_folder(template: str) -> 
     """It could be `_quarantine`, or look like a salt."""
     (fault,) = faults_of(fanout=1, partition_by=template)
     assert fault.startswith("partition_by: with fanout=1 the first folder of")
-    assert settings_of(fanout=2, partition_by=template)
-    assert settings_of(fanout=1, partition_by=f"day={template}")
+    assert make_settings(fanout=2, partition_by=template)
+    assert make_settings(fanout=1, partition_by=f"day={template}")
 
 
 def test_keys_that_could_be_too_long_are_a_fault() -> None:
@@ -338,6 +338,6 @@ def test_keys_that_could_be_too_long_are_a_fault() -> None:
     (fault,) = faults_of(partition_by=fields_of_128)
     assert fault.startswith("root, partition_by: keys could be ")
     excess = int(fault.rsplit(" ", 1)[1])
-    assert settings_of(partition_by=fields_of_128.replace("f0={field:f0}", ""))
+    assert make_settings(partition_by=fields_of_128.replace("f0={field:f0}", ""))
     assert faults_of(root="\u00fc" * 512)
     assert excess > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batcher.settings import parse_size
-from batcher.tools.formatting import show_size
+from batcher.tools.formatting import format_size
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_a_decimal_size_of_whole_bytes_is_read(text: str) -> None:
 )
 def test_a_size_is_shown_for_people(size_bytes: float, text: str) -> None:
     """In the largest decimal unit that it reaches."""
-    assert show_size(size_bytes) == text
+    assert format_size(size_bytes) == text

@@ -10,11 +10,11 @@ from msgspec import Struct
 from batcher.errors import RejectedError
 
 DEFAULT_REGION = "us-east-1"
-_IN_HOST = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """Buckets that can be part of a host name under Amazon's certificate: none with a dot."""
 
 
-class Keys(Struct, frozen=True):
+class Credentials(Struct, frozen=True):
     """Credentials as they are at a moment."""
 
     access_key_id: str
@@ -25,18 +25,18 @@ class Keys(Struct, frozen=True):
         return f"Keys({self.access_key_id!r}, …)"  # the others are secrets
 
 
-class Place(Struct, frozen=True):
+class Endpoint(Struct, frozen=True):
     """Where a bucket is."""
 
     region: str = DEFAULT_REGION
-    endpoint: str = ""
+    url: str = ""
     """Empty: Amazon's own."""
     ca_bundle: str = ""
     """A file of certificates to trust beside the system's."""
-    addressing: str = "auto"
+    addressing_style: str = "auto"
     """`path`, `virtual`, or `auto`: virtual where the endpoint is Amazon's and the name allows."""
-    is_fips: bool = False
-    is_dualstack: bool = False
+    fips: bool = False
+    dualstack: bool = False
 
     def base_url(self) -> str:
         """Give the endpoint without the bucket.
@@ -44,12 +44,12 @@ class Place(Struct, frozen=True):
         Raises:
             RejectedError: a region whose endpoint is not known here.
         """
-        if self.endpoint:
-            return self.endpoint.rstrip("/")
+        if self.url:
+            return self.url.rstrip("/")
         if "-iso" in self.region:
             msg = f"engine=obstore knows no endpoint of {self.region}: use engine=aioboto3"
             raise RejectedError(msg)
-        host = f"s3{'-fips' * self.is_fips}{'.dualstack' * self.is_dualstack}.{self.region}"
+        host = f"s3{'-fips' * self.fips}{'.dualstack' * self.dualstack}.{self.region}"
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
 
     def bucket_url(self, bucket: str) -> tuple[str, bool]:
@@ -59,8 +59,10 @@ class Place(Struct, frozen=True):
             The URL, and whether the bucket is in its host.
         """
         base = self.base_url()
-        is_in_host = self.addressing == "virtual" or (
-            self.addressing == "auto" and not self.endpoint and bool(_IN_HOST.fullmatch(bucket))
+        is_in_host = self.addressing_style == "virtual" or (
+            self.addressing_style == "auto"
+            and not self.url
+            and bool(_HOST_BUCKET.fullmatch(bucket))
         )
         if not is_in_host:
             return base, False
@@ -68,13 +70,13 @@ class Place(Struct, frozen=True):
         return f"{scheme}://{bucket}.{host}", True
 
 
-class Access(Protocol):
+class CredentialProvider(Protocol):
     """What is found out once about place and credentials, and what changes with time."""
 
-    place: Place
+    endpoint: Endpoint
 
-    def is_due(self) -> bool:
+    def is_refresh_due(self) -> bool:
         """Say, without I/O, whether `keys` would give others than before."""
 
-    def keys(self, operation: str, bucket: str, key: str) -> Keys:
+    def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
         """Give the credentials in force; may take files and network, so not for the event loop."""

@@ -12,13 +12,13 @@ import re
 from obstore.exceptions import BaseError, PreconditionError
 
 from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
-from batcher.stores.s3.responses import Answer, error_of, unreachable
+from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, unreachable_error
 
-RAISED = (BaseError, FileNotFoundError, ValueError)
+OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
 """All that a call of obstore raises on purpose."""
 
 
-_DEBUG = "\n\nDebug source:\n"
+_DEBUG_MARKER = "\n\nDebug source:\n"
 
 
 _STATUS = re.compile(
@@ -34,10 +34,10 @@ _CODE = re.compile(r"<Code>\s*([^<\s]+)\s*</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 
 
-_WHY = re.compile(r'(?:message|error): "([^"]+)"')
+_REASON = re.compile(r'(?:message|error): "([^"]+)"')
 
 
-_DISTRUST = re.compile(r"InvalidCertificate\((?:\s|Other\(|OtherError\()*(\w+)")
+_CERTIFICATE_FAULT = re.compile(r"InvalidCertificate\((?:\s|Other\(|OtherError\()*(\w+)")
 
 
 _KIND = re.compile(r"\bkind: (\w+)")
@@ -55,19 +55,19 @@ _BY_CLASS: tuple[tuple[type[Exception], type[BatcherError]], ...] = (
 )
 
 
-def translate(
+def translate_error(
     error: Exception, operation: str, bucket: str, key: str, endpoint: str
 ) -> BatcherError | KeyError:
     """Give the error to raise; a KeyError says that HeadObject found nothing."""
     where = f"{operation} s3://{bucket}/{key}"
     # The key is not the server's word, whatever stands in it
     text = str(error).replace(f" {key} ", " ").replace(f" {key}: ", ": ")
-    said, _, debug = text.rpartition(_DEBUG)
+    said, _, debug = text.rpartition(_DEBUG_MARKER)
     said = said or text
-    if answer := _answer(operation, said):
-        return error_of(answer, where, endpoint)
+    if answer := _parse_response(operation, said):
+        return error_from_response(answer, where, endpoint)
     if _NO_ANSWER in said:
-        return unreachable(where, endpoint, _why(said, debug))
+        return unreachable_error(where, endpoint, _describe_failure(said, debug))
     if isinstance(error, FileNotFoundError) and operation == "HeadObject":
         return KeyError(where)
     for kind, ours in _BY_CLASS:
@@ -76,29 +76,29 @@ def translate(
     return RetryableError(f"{where}: {endpoint}: {_one_line(said)}")
 
 
-def _answer(operation: str, said: str) -> Answer | None:
+def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
     """Read what S3 answered, where the text tells of an answer."""
-    if _REDIRECT in said:
-        return Answer(operation, _MOVED, "PermanentRedirect")
-    found = _STATUS.search(said)
+    if _REDIRECT in text:
+        return S3ErrorResponse(operation, _MOVED, "PermanentRedirect")
+    found = _STATUS.search(text)
     if found is None:
         return None
     status, reason, body = int(found[1]), found[2], found[3]
     code, message = _CODE.search(body), _MESSAGE.search(body)
-    return Answer(
+    return S3ErrorResponse(
         operation,
         status,
         code[1] if code else str(status),
-        _one_line(_unescaped(message[1])) if message else reason.strip(),
+        _one_line(_unescape(message[1])) if message else reason.strip(),
     )
 
 
-def _why(said: str, debug: str) -> str:
+def _describe_failure(said: str, debug: str) -> str:
     """Say why no answer came: the system's word for it, or what kind of failure it was."""
-    reasons, kind = _WHY.findall(debug), _KIND.search(debug)
+    reasons, kind = _REASON.findall(debug), _KIND.search(debug)
     if reasons:
         return str(reasons[-1])
-    if distrust := _DISTRUST.search(debug):
+    if distrust := _CERTIFICATE_FAULT.search(debug):
         return f"its certificate is not trusted ({distrust[1]})"
     text = _one_line(said.rpartition(": ")[2])
     return f"{text} ({kind[1]})" if kind else text
@@ -108,7 +108,7 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _unescaped(text: str) -> str:
+def _unescape(text: str) -> str:
     from html import unescape  # noqa: PLC0415  # where nothing fails, nothing is read
 
     return unescape(text)

@@ -10,51 +10,51 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from batcher.stores.obstore.endpoint import DEFAULT_REGION, Keys, Place
-from batcher.stores.s3.errors import translate
+from batcher.stores.obstore.endpoint import DEFAULT_REGION, Credentials, Endpoint
+from batcher.stores.s3.errors import translate_error
 
 
-class SdkAccess:
+class SdkCredentialProvider:
     """Access as every AWS SDK in Python has it."""
 
     def __init__(self, operation: str, bucket: str, key: str) -> None:
         """Search; where there is no answer the errors are those of `find`."""
-        with _translated(operation, bucket, key):
+        with _translate_errors(operation, bucket, key):
             session = botocore.session.Session()
-            self.place = _place(session)
-            self._credentials: Any = session.get_credentials()
-            if self._credentials is None:
+            self.endpoint = _find_endpoint(session)
+            self._sdk_credentials: Any = session.get_credentials()
+            if self._sdk_credentials is None:
                 raise NoCredentialsError
 
-    def is_due(self) -> bool:
+    def is_refresh_due(self) -> bool:
         """Credentials of a role are given for a while; botocore says when to renew them."""
-        refresh_needed = getattr(self._credentials, "refresh_needed", None)
+        refresh_needed = getattr(self._sdk_credentials, "refresh_needed", None)
         return refresh_needed is not None and bool(refresh_needed())
 
-    def keys(self, operation: str, bucket: str, key: str) -> Keys:
+    def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
         """See `Access.keys`; renews them."""
-        with _translated(operation, bucket, key):
-            now = self._credentials.get_frozen_credentials()
-        return Keys(now.access_key, now.secret_key, now.token or "")
+        with _translate_errors(operation, bucket, key):
+            now = self._sdk_credentials.get_frozen_credentials()
+        return Credentials(now.access_key, now.secret_key, now.token or "")
 
 
-def _place(session: Any) -> Place:  # noqa: ANN401  # botocore has no types
+def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no types
     profile = session.get_scoped_config()
     region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     in_s3 = profile.get("s3")
     addressing = in_s3.get("addressing_style") if isinstance(in_s3, dict) else None
-    return Place(
+    return Endpoint(
         region or DEFAULT_REGION,
-        _endpoint(session, profile),
+        _find_endpoint_url(session, profile),
         ca_bundle or "",
         addressing or "auto",
-        is_fips=bool(session.get_config_variable("use_fips_endpoint")),
-        is_dualstack=bool(session.get_config_variable("use_dualstack_endpoint")),
+        fips=bool(session.get_config_variable("use_fips_endpoint")),
+        dualstack=bool(session.get_config_variable("use_dualstack_endpoint")),
     )
 
 
-def _endpoint(session: Any, profile: Mapping[str, Any]) -> str:  # noqa: ANN401  # as above
+def _find_endpoint_url(session: Any, profile: Mapping[str, Any]) -> str:  # noqa: ANN401  # as above
     """Give the endpoint that variables or files name, in botocore's order."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return ""
@@ -69,8 +69,8 @@ def _endpoint(session: Any, profile: Mapping[str, Any]) -> str:  # noqa: ANN401 
 
 
 @contextmanager
-def _translated(operation: str, bucket: str, key: str) -> Iterator[None]:
+def _translate_errors(operation: str, bucket: str, key: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise translate(error, operation, bucket, key, "S3") from error
+        raise translate_error(error, operation, bucket, key, "S3") from error

@@ -7,102 +7,102 @@ from itertools import islice
 from math import inf
 from types import MappingProxyType
 
-from batcher.keys.names import QUARANTINE_FOLDER, start_of
-from batcher.stores.rate_limits.concurrency import InFlight
-from batcher.stores.rate_limits.rate import Rate
+from batcher.keys.names import QUARANTINE_FOLDER, root_prefix
+from batcher.stores.rate_limits.concurrency import ConcurrencyLimit
+from batcher.stores.rate_limits.rate import CubicRateLimit
 
 MAX_PREFIXES = 4_096
 """Prefixes whose pace is remembered, some 1 KB each."""
 
 
-class Pace:
+class PrefixLimiter:
     """One prefix's pace. Whoever begins a request tells how it ended, by exactly one of four."""
 
-    __slots__ = ("_in_flight", "_rate", "refusals", "waited_s", "waiting")
+    __slots__ = ("_concurrency", "_rate", "throttles", "total_wait_s", "waiters")
 
-    def __init__(self, most_per_s: float, most_in_flight: int, now_s: float) -> None:
+    def __init__(self, max_per_s: float, max_in_flight: int, now_s: float) -> None:
         """Allow these, until the store's answers say otherwise."""
-        self._rate = Rate(most_per_s, now_s)
-        self._in_flight = InFlight(most_in_flight)
-        self.refusals = 0
+        self._rate = CubicRateLimit(max_per_s, now_s)
+        self._concurrency = ConcurrencyLimit(max_in_flight)
+        self.throttles = 0
         """Requests that the store refused for there were too many."""
-        self.waited_s = 0.0
+        self.total_wait_s = 0.0
         """What requests have waited for their turn, all together."""
-        self.waiting = 0
+        self.waiters = 0
         """Requests that wait for their turn now."""
 
-    def away_s(self, now_s: float) -> float:
+    def down_s(self, now_s: float) -> float:
         """Give for how long the store has been away, refusing everything; 0: it is not."""
-        return self._rate.away_s(now_s)
+        return self._rate.down_s(now_s)
 
-    def per_s(self, now_s: float) -> float:
+    def rate_per_s(self, now_s: float) -> float:
         """Give the requests a second that may begin now."""
-        return self._rate.per_s(now_s)
+        return self._rate.rate_per_s(now_s)
 
-    def is_slow(self, now_s: float) -> bool:
+    def is_reduced(self, now_s: float) -> bool:
         """Say whether refusals hold it back."""
-        return self._rate.is_slow(now_s)
+        return self._rate.is_reduced(now_s)
 
     def delay_s(self, now_s: float) -> float:
         """Give the time until the next request may begin; 0: now; infinite: when one has ended."""
-        if self._in_flight.is_full:
+        if self._concurrency.is_full:
             return inf
         return self._rate.delay_s(now_s)
 
-    def wait_s(self, now_s: float, ahead: int) -> float:
+    def estimate_wait_s(self, now_s: float, ahead: int) -> float:
         """Estimate how long a request waits that has so many before it."""
-        return self._rate.delay_s(now_s) + ahead / self._rate.per_s(now_s)
+        return self._rate.delay_s(now_s) + ahead / self._rate.rate_per_s(now_s)
 
-    def begin(self, now_s: float) -> None:
+    def on_start(self, now_s: float) -> None:
         """Count a request that is sent now."""
         self._rate.take(now_s)
-        self._in_flight.began()
+        self._concurrency.on_start()
 
-    def answered(self, began_s: float, now_s: float, *, is_timed: bool = True) -> None:
+    def on_response(self, began_s: float, now_s: float, *, timed: bool = True) -> None:
         """Count a request that the store has taken on, whatever came of it.
 
         Args:
             is_timed: whether the time it took says how busy the store is.
         """
-        self._rate.accepted(now_s)
-        if is_timed:
-            self._in_flight.answered(began_s, now_s)
+        self._rate.on_success(now_s)
+        if timed:
+            self._concurrency.on_response(began_s, now_s)
         else:
-            self._in_flight.ended()
+            self._concurrency.on_end()
 
-    def refused(self, began_s: float, now_s: float, retry_after_s: float | None = None) -> bool:
+    def on_throttle(self, began_s: float, now_s: float, retry_after_s: float | None = None) -> bool:
         """Count a request for which the store asked for fewer; says whether there will be."""
-        self.refusals += 1
-        self._in_flight.refused(now_s)
-        return self._rate.refused(began_s, now_s, retry_after_s)
+        self.throttles += 1
+        self._concurrency.on_throttle(now_s)
+        return self._rate.on_throttle(began_s, now_s, retry_after_s)
 
-    def unanswered(self, began_s: float, now_s: float) -> None:
+    def on_cancel(self, began_s: float, now_s: float) -> None:
         """Count a request that was given up before there was an answer."""
-        self._in_flight.unanswered(began_s, now_s)
+        self._concurrency.on_cancel(began_s, now_s)
 
-    def failed(self) -> None:
+    def on_failure(self) -> None:
         """Count a request that failed, and says nothing of how busy the store is."""
-        self._in_flight.ended()
+        self._concurrency.on_end()
 
-    def count(self, now_s: float) -> None:
+    def count_unlimited(self, now_s: float) -> None:
         """Count a request that is sent whatever the pace, and whose end says nothing."""
         self._rate.take(now_s)
 
     @property
     def is_idle(self) -> bool:
         """Whether no request is under way, and none waits."""
-        return not self.waiting and not self._in_flight.now
+        return not self.waiters and not self._concurrency.in_flight
 
-    def is_at_rest(self, now_s: float) -> bool:
+    def is_pristine(self, now_s: float) -> bool:
         """Say whether it is as a new one would be."""
-        return self.is_idle and self._rate.is_at_rest(now_s)
+        return self.is_idle and self._rate.is_pristine(now_s)
 
 
-class Paces:
+class PrefixLimiters:
     """The paces of a process by prefix: what slows one down leaves the others as they are."""
 
     def __init__(
-        self, most_per_s: float, most_in_flight: int, root: str = "", fanout: int = 1
+        self, max_per_s: float, max_in_flight: int, root: str = "", fanout: int = 1
     ) -> None:
         """Pace the prefixes that `fanout` makes under `root`.
 
@@ -112,49 +112,55 @@ class Paces:
             root: the fixed start of every key.
             fanout: salts under it; 1: all keys have one prefix, which is the root.
         """
-        self._most_per_s = most_per_s
-        self._most_in_flight = most_in_flight
-        start = start_of(root)
-        self._quarantine = start + QUARANTINE_FOLDER
-        self._length = len(start) + fanout.bit_length() - 1 if fanout > 1 else len(root)
-        self._paces: dict[str, Pace] = {}
-        self._refusals = 0
-        self._waited_s = 0.0
+        self._max_per_s = max_per_s
+        self._max_in_flight = max_in_flight
+        start = root_prefix(root)
+        self._quarantine_prefix = start + QUARANTINE_FOLDER
+        self._prefix_length = len(start) + fanout.bit_length() - 1 if fanout > 1 else len(root)
+        self._limiters: dict[str, PrefixLimiter] = {}
+        self._throttles = 0
+        self._total_wait_s = 0.0
 
     @property
-    def refusals(self) -> int:
+    def throttles(self) -> int:
         """Requests that the store refused for there were too many, of all prefixes so far."""
-        return self._refusals + sum(pace.refusals for pace in self._paces.values())
+        return self._throttles + sum(pace.throttles for pace in self._limiters.values())
 
     @property
-    def waited_s(self) -> float:
+    def total_wait_s(self) -> float:
         """What requests have waited for their turn, all together, of all prefixes so far."""
-        return self._waited_s + sum(pace.waited_s for pace in self._paces.values())
+        return self._total_wait_s + sum(pace.total_wait_s for pace in self._limiters.values())
 
-    def by_prefix(self) -> Mapping[str, Pace]:
+    def by_prefix(self) -> Mapping[str, PrefixLimiter]:
         """Give the paces that are remembered; a view."""
-        return MappingProxyType(self._paces)
+        return MappingProxyType(self._limiters)
 
-    def prefix_of(self, key: str) -> str:
+    def get_prefix(self, key: str) -> str:
         """Give the prefix that a key counts for: root and salt, root alone, or the quarantine."""
-        return self._quarantine if key.startswith(self._quarantine) else key[: self._length]
+        return (
+            self._quarantine_prefix
+            if key.startswith(self._quarantine_prefix)
+            else key[: self._prefix_length]
+        )
 
-    def of(self, prefix: str, now_s: float) -> Pace:
+    def get(self, prefix: str, now_s: float) -> PrefixLimiter:
         """Give the pace of a prefix."""
-        pace = self._paces.get(prefix)
+        pace = self._limiters.get(prefix)
         if pace is None:
-            if len(self._paces) >= MAX_PREFIXES:
-                self._forget(now_s)
-            pace = self._paces[prefix] = Pace(self._most_per_s, self._most_in_flight, now_s)
+            if len(self._limiters) >= MAX_PREFIXES:
+                self._evict(now_s)
+            pace = self._limiters[prefix] = PrefixLimiter(
+                self._max_per_s, self._max_in_flight, now_s
+            )
         return pace
 
-    def _forget(self, now_s: float) -> None:
+    def _evict(self, now_s: float) -> None:
         """Make room: what is as new goes first, then what is idle, down to half."""
-        gone = [prefix for prefix, pace in self._paces.items() if pace.is_at_rest(now_s)]
+        gone = [prefix for prefix, pace in self._limiters.items() if pace.is_pristine(now_s)]
         if len(gone) < MAX_PREFIXES // 2:
-            idle = (prefix for prefix, pace in self._paces.items() if pace.is_idle)
+            idle = (prefix for prefix, pace in self._limiters.items() if pace.is_idle)
             gone = list(islice(idle, MAX_PREFIXES // 2))
         for prefix in gone:
-            pace = self._paces.pop(prefix)
-            self._refusals += pace.refusals
-            self._waited_s += pace.waited_s
+            pace = self._limiters.pop(prefix)
+            self._throttles += pace.throttles
+            self._total_wait_s += pace.total_wait_s

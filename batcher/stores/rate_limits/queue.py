@@ -7,43 +7,43 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Line:
+class WaitQueue:
     """Who waits; only the first of them looks at the pace."""
 
     def __init__(self) -> None:
         """Begin with nobody."""
-        self._places: deque[Place] = deque()
-        self._freed: asyncio.Future[None] | None = None
+        self._waiters: deque[Waiter] = deque()
+        self._capacity: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._waiters)
 
-    def join(self, place: Place) -> None:
+    def join(self, waiter: Waiter) -> None:
         """Stand at the end; whoever joins must leave, however the waiting ends."""
-        self._places.append(place)
-        if len(self._places) == 1:
-            place.call()
+        self._waiters.append(waiter)
+        if len(self._waiters) == 1:
+            waiter.wake()
 
-    def leave(self, place: Place) -> None:
+    def leave(self, waiter: Waiter) -> None:
         """Stand there no longer; whoever is the first then is called, if it was not before."""
-        self._places.remove(place)
-        if self._places:
-            self._places[0].call()
+        self._waiters.remove(waiter)
+        if self._waiters:
+            self._waiters[0].wake()
 
-    async def freed(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until a request of this prefix has ended; for the first in line only."""
-        self._freed = asyncio.get_running_loop().create_future()
+        self._capacity = asyncio.get_running_loop().create_future()
         try:
-            await self._freed
+            await self._capacity
         finally:
-            self._freed = None
+            self._capacity = None
 
-    def free(self) -> None:
+    def notify(self) -> None:
         """Tell the first in line that a request has ended."""
-        if self._freed is not None and not self._freed.done():
-            self._freed.set_result(None)
+        if self._capacity is not None and not self._capacity.done():
+            self._capacity.set_result(None)
 
-    def send_away(self, error_of: Callable[[Place, int], Exception | None]) -> None:
+    def reject_late(self, get_error: Callable[[Waiter, int], Exception | None]) -> None:
         """Let those go for whom there is an error now; the first in line finds out by itself.
 
         Args:
@@ -51,16 +51,16 @@ class Line:
                 stay before it.
         """
         ahead = 0
-        for place in self._places:
-            if not place.is_called:
-                error = error_of(place, ahead)
+        for place in self._waiters:
+            if not place.is_decided:
+                error = get_error(place, ahead)
                 if error is not None:
-                    place.send_away(error)
+                    place.reject(error)
                     continue
             ahead += 1
 
 
-class Place:
+class Waiter:
     """One request's place in a line."""
 
     def __init__(self, operation: str, key: str, deadline_s: float | None) -> None:
@@ -68,23 +68,23 @@ class Place:
         self.operation = operation
         self.key = key
         self.deadline_s = deadline_s
-        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._decision: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
-    def is_called(self) -> bool:
+    def is_decided(self) -> bool:
         """Whether it is decided: it is the first, or it has been sent away or cancelled."""
-        return self._first.done()
+        return self._decision.done()
 
-    def call(self) -> None:
+    def wake(self) -> None:
         """Tell that it is the first now."""
-        if not self._first.done():
-            self._first.set_result(None)
+        if not self._decision.done():
+            self._decision.set_result(None)
 
-    def send_away(self, error: Exception) -> None:
+    def reject(self, error: Exception) -> None:
         """End the waiting by an error."""
-        self._first.set_exception(error)
-        self._first.exception()  # heard, even if it is cancelled before it wakes
+        self._decision.set_exception(error)
+        self._decision.exception()  # heard, even if it is cancelled before it wakes
 
-    async def first(self) -> None:
+    async def wait_until_first(self) -> None:
         """Wait to be the first, or for the error that ends the waiting."""
-        await self._first
+        await self._decision

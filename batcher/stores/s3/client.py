@@ -16,8 +16,8 @@ from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.errors import RejectedError
-from batcher.stores.location import checked_endpoint
-from batcher.stores.s3.errors import translate
+from batcher.stores.location import check_endpoint
+from batcher.stores.s3.errors import translate_error
 
 CONNECT_TIMEOUT_S = 5
 
@@ -52,7 +52,7 @@ class S3Client:
         await self._exits.aclose()
 
     @asynccontextmanager
-    async def calling(self, operation: str, key: str) -> AsyncIterator[Any]:
+    async def call(self, operation: str, key: str) -> AsyncIterator[Any]:
         """Give the client for one call, and translate what it raises.
 
         Raises:
@@ -64,9 +64,9 @@ class S3Client:
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
-            raise translate(error, operation, self.bucket, key, endpoint) from error
+            raise translate_error(error, operation, self.bucket, key, endpoint) from error
 
-    async def _connect(self, where: str) -> None:
+    async def _connect(self, context: str) -> None:
         """Make the client; `where` is for messages."""
         async with self._connecting:
             if self._client is not None:
@@ -90,9 +90,9 @@ class S3Client:
                 making = session.client("s3", config=config)
                 client = await self._exits.enter_async_context(making)
             except ValueError as error:  # the SDK's, of an endpoint that it cannot read
-                msg = f"{where}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+                msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
                 raise RejectedError(msg) from error
-            checked_endpoint(client.meta.endpoint_url, where)
+            check_endpoint(client.meta.endpoint_url, context)
             if client.meta.endpoint_url.startswith("https:"):
                 # TLS guards the body on its way and S3 verifies the CRC: no SHA-256 besides
                 client.meta.config.s3["payload_signing_enabled"] = False

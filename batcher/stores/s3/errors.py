@@ -21,9 +21,9 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
-from batcher.stores.s3.responses import Answer, error_of, unreachable
+from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, unreachable_error
 
-_PASSING: tuple[tuple[type[Exception], str], ...] = (
+_RETRYABLE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (IncompleteReadError, "the body ended early"),
     (CredentialRetrievalError, "credentials could not be had"),
     (ResponseParserError, "no answer of S3's (is AWS_ENDPOINT_URL_S3 right?)"),
@@ -41,7 +41,7 @@ LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
 """What goes wrong on this side, before anything is sent, and what to do about it."""
 
 
-def translate(
+def translate_error(
     error: ClientError | BotoCoreError | ResponseParserError,
     operation: str,
     bucket: str,
@@ -51,10 +51,10 @@ def translate(
     """Give the error to raise; a KeyError says that HeadObject found nothing."""
     where = f"{operation} s3://{bucket}/{key}"
     if isinstance(error, ClientError):
-        return error_of(_answer(error, operation), where, endpoint)
+        return error_from_response(_parse_response(error, operation), where, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
-        return unreachable(where, endpoint, first_line(error))
-    for retryable, what in _PASSING:
+        return unreachable_error(where, endpoint, first_line(error))
+    for retryable, what in _RETRYABLE_ERRORS:
         if isinstance(error, retryable):
             return RetryableError(f"{where}: {endpoint}: {what}: {first_line(error)}")
     for kind, hint in LOCAL_HINTS:
@@ -69,11 +69,11 @@ def first_line(error: Exception) -> str:
     return str(cause or error).partition("\n")[0].rstrip(".")
 
 
-def _answer(error: ClientError, operation: str) -> Answer:
+def _parse_response(error: ClientError, operation: str) -> S3ErrorResponse:
     said = error.response.get("Error", {})
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     code, message = str(said.get("Code", "")), said.get("Message", "")
-    return Answer(operation, status, code, message, _retry_after_s(error))
+    return S3ErrorResponse(operation, status, code, message, _retry_after_s(error))
 
 
 def _retry_after_s(error: ClientError) -> float | None:

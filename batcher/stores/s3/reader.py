@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from batcher.errors import RejectedError, RetryableError
-from batcher.stores.base import Dangling, Folder, Listed, Opened, Stored
+from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
 from batcher.stores.s3.client import S3Client
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1024**2
 
 
-PAGE = 1_000  # Source: Amazon S3 API reference, the most that one listing gives
+PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference, the most that one listing gives
 
 
 # Reading needs no exactness: a request that is sent twice does no harm, so the SDK repeats it
@@ -28,48 +28,56 @@ RETRIES = {"mode": "standard", "total_max_attempts": 5}
 class S3Reader:
     """Lists and reads objects; connects at its first request."""
 
-    def __init__(self, settings: Settings, *, page: int = PAGE) -> None:
+    def __init__(self, settings: Settings, *, page_objects: int = PAGE_OBJECTS) -> None:
         """Read from `settings.bucket`, listing `page` objects a request."""
         self.bucket = settings.bucket
         self._client = S3Client(settings.bucket, settings.concurrency, RETRIES)
-        self._page = page
+        self._page_objects = page_objects
 
     def __repr__(self) -> str:
         return f"S3Reader({self.bucket!r})"
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """Give objects in the order of the server; see `ObjectReader.list_objects`."""
         async for page in self._pages(prefix):
-            for listed in _listed(page):
+            for listed in _iter_entries(page):
                 yield listed
 
-    async def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+    async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Give objects and folders, page by page; see `ObjectReader.list_folder`."""
         async for page in self._pages(prefix, Delimiter="/"):
             for folder in page.get("CommonPrefixes", ()):
-                yield Folder(folder["Prefix"])
-            for listed in _listed(page):
+                yield CommonPrefix(folder["Prefix"])
+            for listed in _iter_entries(page):
                 yield listed
 
     async def _pages(self, prefix: str, **more: str) -> AsyncIterator[dict[str, Any]]:
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix, "MaxKeys": self._page}
+        asked: dict[str, Any] = {
+            "Bucket": self.bucket,
+            "Prefix": prefix,
+            "MaxKeys": self._page_objects,
+        }
         asked |= more
         while True:
-            async with self._client.calling("ListObjectsV2", prefix) as client:
+            async with self._client.call("ListObjectsV2", prefix) as client:
                 answer = await client.list_objects_v2(**asked)
             yield answer
             if not answer.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = answer["NextContinuationToken"]
 
-    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+    async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Give open uploads; see `ObjectReader.list_uploads`."""
-        asked: dict[str, Any] = {"Bucket": self.bucket, "Prefix": prefix, "MaxUploads": self._page}
+        asked: dict[str, Any] = {
+            "Bucket": self.bucket,
+            "Prefix": prefix,
+            "MaxUploads": self._page_objects,
+        }
         while True:
-            async with self._client.calling("ListMultipartUploads", prefix) as client:
+            async with self._client.call("ListMultipartUploads", prefix) as client:
                 answer = await client.list_multipart_uploads(**asked)
             for found in answer.get("Uploads", ()):
-                yield Dangling(found["Key"], found["Initiated"].timestamp())
+                yield OpenUpload(found["Key"], found["Initiated"].timestamp())
             if not answer.get("IsTruncated"):
                 return
             markers = {name: answer.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")}
@@ -79,39 +87,41 @@ class S3Reader:
             asked |= {name: marker for name, marker in markers.items() if marker}
 
     @asynccontextmanager
-    async def reading(self, key: str) -> AsyncIterator[Opened]:
+    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Open one object; see `ObjectReader.reading`."""
-        async with self._client.calling("GetObject", key) as client:
+        async with self._client.call("GetObject", key) as client:
             answer = await client.get_object(Bucket=self.bucket, Key=key)
         size_bytes = answer["ContentLength"]
-        stored = Stored(answer["ETag"], size_bytes, answer.get("Metadata", {}))
+        stored = ObjectInfo(answer["ETag"], size_bytes, answer.get("Metadata", {}))
         async with answer["Body"]:  # leaving it early closes the connection
             pieces = self._pieces(key, answer["Body"], size_bytes)
-            yield Opened(stored, answer.get("ContentType", ""), pieces)
+            yield ObjectBody(stored, answer.get("ContentType", ""), pieces)
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types
         """Give the body as it comes, and see to it that it comes whole."""
         read_bytes = 0
         try:
-            async with self._client.calling("GetObject", key):
+            async with self._client.call("GetObject", key):
                 while piece := await body.read(PIECE_BYTES):
                     read_bytes += len(piece)
                     yield piece
         except aiohttp.ClientError as error:  # what the SDK does not translate itself
-            raise _ended_early(self.bucket, key, read_bytes, size_bytes) from error
+            raise _truncated_error(self.bucket, key, read_bytes, size_bytes) from error
         if read_bytes != size_bytes:
-            raise _ended_early(self.bucket, key, read_bytes, size_bytes)
+            raise _truncated_error(self.bucket, key, read_bytes, size_bytes)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
 
-def _listed(page: dict[str, Any]) -> Iterator[Listed]:
+def _iter_entries(page: dict[str, Any]) -> Iterator[ListEntry]:
     for found in page.get("Contents", ()):
-        yield Listed(found["Key"], found["Size"], found["ETag"], found["LastModified"].timestamp())
+        yield ListEntry(
+            found["Key"], found["Size"], found["ETag"], found["LastModified"].timestamp()
+        )
 
 
-def _ended_early(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:
+def _truncated_error(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:
     where = f"GetObject s3://{bucket}/{key}"
     return RetryableError(f"{where}: the body ended after {read_bytes} of {size_bytes} bytes")

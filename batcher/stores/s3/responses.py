@@ -20,7 +20,7 @@ _NOT_FOUND, _CONFLICT, _PRECONDITION = 404, 409, 412
 _SERVER_ERROR = 500
 
 
-_TOO_MANY = {429, 503}
+_THROTTLING_STATUSES = {429, 503}
 
 
 _COMPLETE = "CompleteMultipartUpload"
@@ -86,7 +86,7 @@ _THROTTLING = {
 }
 
 
-class Answer(Struct, frozen=True):
+class S3ErrorResponse(Struct, frozen=True):
     """An answer that is no success."""
 
     operation: str
@@ -98,30 +98,32 @@ class Answer(Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-def error_of(answer: Answer, where: str, endpoint: str) -> BatcherError | KeyError:
+def error_from_response(
+    response: S3ErrorResponse, context: str, endpoint: str
+) -> BatcherError | KeyError:
     """Give the error to raise; a KeyError says that HeadObject found nothing."""
-    operation, status, code = answer.operation, answer.status, answer.code
+    operation, status, code = response.operation, response.status, response.code
     if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
-        return KeyError(where)
-    text = f"{where}: {endpoint} answered {status} {code}: {answer.message}".rstrip(": ")
+        return KeyError(context)
+    text = f"{context}: {endpoint} answered {status} {code}: {response.message}".rstrip(": ")
     if code == "NoSuchKey":
         return NotFoundError(text)
     if status == _PRECONDITION or code == "PreconditionFailed":
         return PreconditionFailedError(text)
-    if (kind := _retryable(answer)) is not None:
-        return kind(text, answer.retry_after_s)
+    if (kind := _retryable_class(response)) is not None:
+        return kind(text, response.retry_after_s)
     hint = _HINTS.get(code)
     if code in _DENIED:
         hint = _READING_HINTS.get(operation, hint)
     return RejectedError(f"{text}: {hint}" if hint else text)
 
 
-def _retryable(answer: Answer) -> type[RetryableError] | None:
+def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
     """Give the error of an answer after which the same bytes may succeed; None: they won't."""
-    operation, status, code = answer.operation, answer.status, answer.code
+    operation, status, code = response.operation, response.status, response.code
     if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
         return UploadLostError  # Source: Amazon S3 user guide, conditional requests
-    if code in _THROTTLING or status in _TOO_MANY:
+    if code in _THROTTLING or status in _THROTTLING_STATUSES:
         return ThrottledError
     is_busy = status == _CONFLICT or status >= _SERVER_ERROR
     if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
@@ -129,7 +131,7 @@ def _retryable(answer: Answer) -> type[RetryableError] | None:
     return None
 
 
-def unreachable(where: str, endpoint: str, why: str) -> RetryableError:
+def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
     """Give the error for a request that got no answer at all."""
-    text = f"{where}: cannot reach {endpoint}: {why}"
+    text = f"{context}: cannot reach {endpoint}: {reason}"
     return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")

@@ -22,16 +22,16 @@ from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.stores.s3.errors import LOCAL_HINTS, first_line
-from batcher.tools.check.findings import Finding, error, not_checked
+from batcher.tools.check.findings import CheckResult, error, not_checked
 
-ASK_S = 10.0
+CALL_TIMEOUT_S = 10.0
 """The most that one question takes, the connecting included."""
 
 
-_DENIED = {"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "Forbidden"}
+_DENIED_CODES = {"403", "AccessDenied", "AccessDeniedException", "AuthorizationError", "Forbidden"}
 
 
-_NO_CREDENTIALS = {
+_CREDENTIAL_CODES = {
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidAccessKeyId",
@@ -42,13 +42,13 @@ _NO_CREDENTIALS = {
 }
 
 
-_UNKNOWN_CALL = {"405", "501", "InvalidAction", "MethodNotAllowed", "NotImplemented"}
+_UNSUPPORTED_CODES = {"405", "501", "InvalidAction", "MethodNotAllowed", "NotImplemented"}
 
 
 _METHOD_NOT_ALLOWED, _NOT_IMPLEMENTED = 405, 501
 
 
-class Aws:
+class AwsClient:
     """Asks AWS's services while it is entered; clients are made at their first question."""
 
     def __init__(self, region: str | None = None) -> None:
@@ -56,8 +56,8 @@ class Aws:
         self._region = region or os.environ.get("AWS_REGION")
         self._session: Any = None  # one for all clients: it keeps what it reads of their models
         self._clients: dict[str, Any] = {}
-        self._exits = AsyncExitStack()
-        self._connecting = asyncio.Lock()
+        self._exit_stack = AsyncExitStack()
+        self._connect_lock = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,16 +68,16 @@ class Aws:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._exits.aclose()
+        await self._exit_stack.aclose()
 
-    async def ask(
+    async def call(
         self,
         service: str,
         operation: str,
         permission: str,
-        absent: Collection[str] = (),
+        absent_codes: Collection[str] = (),
         **parameters: object,
-    ) -> Answer:
+    ) -> AwsResponse:
         """Ask one question.
 
         Args:
@@ -88,26 +88,28 @@ class Aws:
             parameters: of the operation.
         """
         try:
-            async with asyncio.timeout(ASK_S):
-                client = await self._client(service)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                client = await self._get_client(service)
                 answer: Mapping[str, Any] = await getattr(client, operation)(**parameters)
         except ClientError as error:
-            return self._refused(error, service, operation, permission, absent)
+            return self._failure_from(error, service, operation, permission, absent_codes)
         except (TimeoutError, ConnectionError, HTTPClientError) as error:
-            why = f"no answer within {ASK_S:g} s"
+            why = f"no answer within {CALL_TIMEOUT_S:g} s"
             if not isinstance(error, TimeoutError):
                 why = f"cannot be reached: {first_line(error)}"
             hint = "check the network and AWS_ENDPOINT_URL"
-            return Unknown(f"{self.endpoint(service)}: {why}", hint, is_fault=True)
+            return CallFailure(f"{self.endpoint(service)}: {why}", hint, fatal=True)
         except ResponseParserError:
-            return Unknown(f"{self.endpoint(service)} answered {operation} by what is no answer")
+            return CallFailure(
+                f"{self.endpoint(service)} answered {operation} by what is no answer"
+            )
         except ValueError as error:  # the SDK's, of an endpoint that it cannot read
-            return Unknown(
-                str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]", is_fault=True
+            return CallFailure(
+                str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]", fatal=True
             )
         except BotoCoreError as error:
             hints = (hint for kind, hint in LOCAL_HINTS if isinstance(error, kind))
-            return Unknown(next(hints, first_line(error)), is_fault=True)
+            return CallFailure(next(hints, first_line(error)), fatal=True)
         return answer
 
     def endpoint(self, service: str) -> str:
@@ -115,63 +117,63 @@ class Aws:
         client = self._clients.get(service)
         return service if client is None else str(client.meta.endpoint_url)
 
-    def region_of(self, service: str) -> str:
+    def region(self, service: str) -> str:
         """Say in which region a service is asked; empty before its first question."""
         client = self._clients.get(service)
         return "" if client is None else str(client.meta.region_name)
 
-    async def _client(self, service: str) -> Any:  # noqa: ANN401  # aioboto3 has no types
-        async with self._connecting:
+    async def _get_client(self, service: str) -> Any:  # noqa: ANN401  # aioboto3 has no types
+        async with self._connect_lock:
             if service not in self._clients:
                 config = Config(
-                    connect_timeout=ASK_S,
-                    read_timeout=ASK_S,
+                    connect_timeout=CALL_TIMEOUT_S,
+                    read_timeout=CALL_TIMEOUT_S,
                     retries={"mode": "standard", "total_max_attempts": 2},
                     user_agent=f"batcher/{__version__}",
                 )
                 self._session = self._session or aioboto3.Session(region_name=self._region)
                 client = self._session.client(service, config=config)
-                self._clients[service] = await self._exits.enter_async_context(client)
+                self._clients[service] = await self._exit_stack.enter_async_context(client)
         return self._clients[service]
 
-    def _refused(
+    def _failure_from(
         self,
         error: ClientError,
         service: str,
         operation: str,
         permission: str,
-        absent: Collection[str],
-    ) -> Answer:
+        absent_codes: Collection[str],
+    ) -> AwsResponse:
         said = error.response.get("Error", {})
         code, message = str(said.get("Code", "")), str(said.get("Message", ""))
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        if code in absent:
+        if code in absent_codes:
             return None
-        if code in _NO_CREDENTIALS:
+        if code in _CREDENTIAL_CODES:
             hint = "check the credentials in force, and renew them"
-            return Unknown(f"{code}: {message}".rstrip(": "), hint, is_fault=True)
-        if code in _DENIED:
-            return Unknown(f"needs {permission}")
-        if code in _UNKNOWN_CALL or status in {_METHOD_NOT_ALLOWED, _NOT_IMPLEMENTED}:
-            return Unknown(f"{self.endpoint(service)} does not know {operation}")
-        return Unknown(f"{operation} was answered by {status} {code}: {message}".rstrip(": "))
+            return CallFailure(f"{code}: {message}".rstrip(": "), hint, fatal=True)
+        if code in _DENIED_CODES:
+            return CallFailure(f"needs {permission}")
+        if code in _UNSUPPORTED_CODES or status in {_METHOD_NOT_ALLOWED, _NOT_IMPLEMENTED}:
+            return CallFailure(f"{self.endpoint(service)} does not know {operation}")
+        return CallFailure(f"{operation} was answered by {status} {code}: {message}".rstrip(": "))
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
+class CallFailure:
     """AWS did not say."""
 
-    why: str
-    do: str = ""
-    is_fault: bool = False
+    reason: str
+    fix: str = ""
+    fatal: bool = False
     """Whether nothing else will be answered either: no credentials, no network."""
 
-    def finding(self, check: str, *, subject: str = "") -> Finding:
+    def to_result(self, check: str, *, subject: str = "") -> CheckResult:
         """Tell of it: what may not be read is no fault of what is checked."""
-        if self.is_fault:
-            return error(check, self.why, self.do, subject=subject)
-        return not_checked(check, self.why, subject=subject)
+        if self.fatal:
+            return error(check, self.reason, self.fix, subject=subject)
+        return not_checked(check, self.reason, subject=subject)
 
 
-Answer = Mapping[str, Any] | Unknown | None
+AwsResponse = Mapping[str, Any] | CallFailure | None
 """The answer as the API gives it; None: there is no such thing."""

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batcher.keys.names import QUARANTINE_FOLDER, start_of
-from batcher.tools.check.aws import Answer, Unknown
-from batcher.tools.check.bucket_policy import judge_policy
-from batcher.tools.check.findings import Finding, error, ok, warning
+from batcher.keys.names import QUARANTINE_FOLDER, root_prefix
+from batcher.tools.check.aws import AwsResponse, CallFailure
+from batcher.tools.check.bucket_policy import evaluate_policy
+from batcher.tools.check.findings import CheckResult, error, ok, warning
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CHECK = "bucket.lifecycle"
 
 
-Rule = Mapping[str, Any]
+LifecycleRule = Mapping[str, Any]
 
 
 _PUBLIC_BLOCKS = (
@@ -32,22 +32,22 @@ _LOOPBACK = ("http://127.", "http://localhost", "http://[::1]")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BucketCall:
     """One thing that is asked of a bucket."""
 
     check: str
     operation: str
     permission: str
-    absent: Collection[str]
+    absent_codes: Collection[str]
     """Codes that say that nothing of the kind is configured."""
 
 
-VERSIONING = Question(
+VERSIONING = BucketCall(
     "bucket.versioning", "get_bucket_versioning", "s3:GetBucketVersioning", frozenset()
 )
 
 
-LIFECYCLE = Question(
+LIFECYCLE = BucketCall(
     "bucket.lifecycle",
     "get_bucket_lifecycle_configuration",
     "s3:GetLifecycleConfiguration",
@@ -55,7 +55,7 @@ LIFECYCLE = Question(
 )
 
 
-PUBLIC_ACCESS = Question(
+PUBLIC_ACCESS = BucketCall(
     "bucket.public_access",
     "get_public_access_block",
     "s3:GetBucketPublicAccessBlock",
@@ -63,12 +63,12 @@ PUBLIC_ACCESS = Question(
 )
 
 
-POLICY = Question(
+POLICY = BucketCall(
     "bucket.policy", "get_bucket_policy", "s3:GetBucketPolicy", {"NoSuchBucketPolicy"}
 )
 
 
-ENCRYPTION = Question(
+ENCRYPTION = BucketCall(
     "bucket.encryption",
     "get_bucket_encryption",
     "s3:GetEncryptionConfiguration",
@@ -76,7 +76,7 @@ ENCRYPTION = Question(
 )
 
 
-OBJECT_LOCK = Question(
+OBJECT_LOCK = BucketCall(
     "bucket.object_lock",
     "get_object_lock_configuration",
     "s3:GetBucketObjectLockConfiguration",
@@ -84,36 +84,36 @@ OBJECT_LOCK = Question(
 )
 
 
-QUESTIONS = (VERSIONING, LIFECYCLE, PUBLIC_ACCESS, POLICY, ENCRYPTION, OBJECT_LOCK)
+BUCKET_CALLS = (VERSIONING, LIFECYCLE, PUBLIC_ACCESS, POLICY, ENCRYPTION, OBJECT_LOCK)
 
 
-def judge_bucket(answers: Mapping[str, Answer], settings: Settings) -> list[Finding]:
+def evaluate_bucket(responses: Mapping[str, AwsResponse], settings: Settings) -> list[CheckResult]:
     """Judge all answers to `QUESTIONS`, by the name of the check.
 
     What could not be asked is told as such, and is no fault.
     """
-    versioning = answers[VERSIONING.check]
+    versioning = responses[VERSIONING.check]
     is_versioned = isinstance(versioning, Mapping) and versioning.get("Status") == "Enabled"
-    judges: Mapping[str, Callable[[Mapping[str, Any] | None], list[Finding]]] = {
-        VERSIONING.check: judge_versioning,
-        LIFECYCLE.check: lambda found: judge_lifecycle(
-            found, settings.root, is_versioned=is_versioned
+    judges: Mapping[str, Callable[[Mapping[str, Any] | None], list[CheckResult]]] = {
+        VERSIONING.check: evaluate_versioning,
+        LIFECYCLE.check: lambda found: evaluate_lifecycle(
+            found, settings.root, versioned=is_versioned
         ),
-        PUBLIC_ACCESS.check: judge_public_access,
-        POLICY.check: lambda found: judge_policy(found, settings.bucket, settings.root),
-        ENCRYPTION.check: lambda found: judge_encryption(found, settings.sse),
-        OBJECT_LOCK.check: judge_object_lock,
+        PUBLIC_ACCESS.check: evaluate_public_access,
+        POLICY.check: lambda found: evaluate_policy(found, settings.bucket, settings.root),
+        ENCRYPTION.check: lambda found: evaluate_encryption(found, settings.sse),
+        OBJECT_LOCK.check: evaluate_object_lock,
     }
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for check, judge in judges.items():
-        answer = answers[check]
-        findings += [answer.finding(check)] if isinstance(answer, Unknown) else judge(answer)
+        answer = responses[check]
+        findings += [answer.to_result(check)] if isinstance(answer, CallFailure) else judge(answer)
     return findings
 
 
-def judge_place(
-    head: Mapping[str, Any], region: str, endpoint: str, *, follows: bool
-) -> list[Finding]:
+def evaluate_region(
+    head: Mapping[str, Any], region: str, endpoint: str, *, follows_region: bool
+) -> list[CheckResult]:
     """Judge where a bucket is.
 
     Args:
@@ -126,7 +126,7 @@ def judge_place(
     there = head.get("BucketRegion") or headers.get("x-amz-bucket-region") or ""
     if there and region and there != region:
         found = f"it is in {there}, and requests go to {region}"
-        if follows:
+        if follows_region:
             do = "every byte crosses regions, which costs time and money: run the writer there"
             return [warning("bucket.region", found, do)]
         do = f"set AWS_REGION={there}: engine=obstore does not follow it"
@@ -139,17 +139,17 @@ def judge_place(
     ]
 
 
-def judge_versioning(found: Mapping[str, Any] | None) -> list[Finding]:
+def evaluate_versioning(response: Mapping[str, Any] | None) -> list[CheckResult]:
     """Say what becomes of replaced objects; whether old versions expire is the lifecycle's."""
-    if (found or {}).get("Status") == "Enabled":
+    if (response or {}).get("Status") == "Enabled":
         text = "on: an object that a retry replaces, and one that is deleted, stays as old version"
         return [ok(VERSIONING.check, text)]
     return [ok(VERSIONING.check, "off: a replaced object is gone, and costs nothing")]
 
 
-def judge_public_access(found: Mapping[str, Any] | None) -> list[Finding]:
+def evaluate_public_access(response: Mapping[str, Any] | None) -> list[CheckResult]:
     """See that nothing can make the bucket public."""
-    blocks = (found or {}).get("PublicAccessBlockConfiguration", {})
+    blocks = (response or {}).get("PublicAccessBlockConfiguration", {})
     missing = [name for name in _PUBLIC_BLOCKS if blocks.get(name) is not True]
     if not missing:
         return [ok(PUBLIC_ACCESS.check, "blocked")]
@@ -158,11 +158,11 @@ def judge_public_access(found: Mapping[str, Any] | None) -> list[Finding]:
     return [warning(PUBLIC_ACCESS.check, what, do)]
 
 
-def judge_encryption(found: Mapping[str, Any] | None, sse: str) -> list[Finding]:
+def evaluate_encryption(response: Mapping[str, Any] | None, sse: str) -> list[CheckResult]:
     """See how objects are encrypted where they lie."""
     if sse:
         return [ok(ENCRYPTION.check, f"each object is sent with sse={sse}")]
-    rules = (found or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
+    rules = (response or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
     rule = rules[0] if rules else {}
     by_default = rule.get("ApplyServerSideEncryptionByDefault", {})
     algorithm = by_default.get("SSEAlgorithm")
@@ -177,9 +177,9 @@ def judge_encryption(found: Mapping[str, Any] | None, sse: str) -> list[Finding]
     return [ok(ENCRYPTION.check, shown)]
 
 
-def judge_object_lock(found: Mapping[str, Any] | None) -> list[Finding]:
+def evaluate_object_lock(response: Mapping[str, Any] | None) -> list[CheckResult]:
     """See whether versions are kept by force."""
-    lock = (found or {}).get("ObjectLockConfiguration", {})
+    lock = (response or {}).get("ObjectLockConfiguration", {})
     retention = lock.get("Rule", {}).get("DefaultRetention")
     if lock.get("ObjectLockEnabled") != "Enabled" or not retention:
         return [ok(OBJECT_LOCK.check, "nothing is kept by force")]
@@ -190,9 +190,9 @@ def judge_object_lock(found: Mapping[str, Any] | None) -> list[Finding]:
     return [warning(OBJECT_LOCK.check, found_text, do)]
 
 
-def judge_lifecycle(
-    found: Mapping[str, Any] | None, root: str, *, is_versioned: bool
-) -> list[Finding]:
+def evaluate_lifecycle(
+    response: Mapping[str, Any] | None, root: str, *, versioned: bool
+) -> list[CheckResult]:
     """Judge the rules that reach `root`.
 
     Args:
@@ -200,15 +200,15 @@ def judge_lifecycle(
         root: the fixed start of every key.
         is_versioned: whether replaced objects stay as old versions.
     """
-    rules = [rule for rule in (found or {}).get("Rules", []) if rule.get("Status") == "Enabled"]
-    whole = [rule for rule in rules if _is_whole(rule, root)]
-    findings = [_uploads(whole, root)]
-    if is_versioned:
-        findings.append(_old_versions(whole, root))
-    return findings + [_expiry(rule) for rule in rules if _removes_data(rule, root)]
+    rules = [rule for rule in (response or {}).get("Rules", []) if rule.get("Status") == "Enabled"]
+    whole = [rule for rule in rules if _covers_root(rule, root)]
+    findings = [_evaluate_upload_cleanup(whole, root)]
+    if versioned:
+        findings.append(_evaluate_old_versions(whole, root))
+    return findings + [_evaluate_expiry(rule) for rule in rules if _removes_data(rule, root)]
 
 
-def _uploads(rules: Sequence[Rule], root: str) -> Finding:
+def _evaluate_upload_cleanup(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
     days = [
         rule["AbortIncompleteMultipartUpload"].get("DaysAfterInitiation")
         for rule in rules
@@ -220,53 +220,53 @@ def _uploads(rules: Sequence[Rule], root: str) -> Finding:
         "the parts of a killed upload cost money for ever, and nobody sees them: add a rule with "
         "AbortIncompleteMultipartUpload, DaysAfterInitiation: 1"
     )
-    return warning(_CHECK, f"no rule removes incomplete uploads under {_shown(root)}", do)
+    return warning(_CHECK, f"no rule removes incomplete uploads under {_format_root(root)}", do)
 
 
-def _old_versions(rules: Sequence[Rule], root: str) -> Finding:
+def _evaluate_old_versions(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
     expirations = [rule.get("NoncurrentVersionExpiration", {}) for rule in rules]
     days = [found["NoncurrentDays"] for found in expirations if "NoncurrentDays" in found]
     if days:
         return ok(_CHECK, f"old versions are removed after {min(days)} days")
     do = "they pile up where retries replace objects: add NoncurrentVersionExpiration"
     return warning(
-        _CHECK, f"versioning is on, and no rule removes old versions of {_shown(root)}", do
+        _CHECK, f"versioning is on, and no rule removes old versions of {_format_root(root)}", do
     )
 
 
-def _expiry(rule: Rule) -> Finding:
+def _evaluate_expiry(rule: LifecycleRule) -> CheckResult:
     expiration = rule["Expiration"]
     when = f"after {expiration['Days']} days" if "Days" in expiration else f"{expiration['Date']}"
     return ok(_CHECK, f"the rule {rule.get('ID', '')!r} removes the records themselves {when}")
 
 
-def _removes_data(rule: Rule, root: str) -> bool:
+def _removes_data(rule: LifecycleRule, root: str) -> bool:
     """Say whether a rule removes objects of data under the root, perhaps not all of them."""
     expiration = rule.get("Expiration", {})
     if not ("Days" in expiration or "Date" in expiration):
         return False
-    prefix, top = _prefix(rule), start_of(root)
+    prefix, top = _prefix(rule), root_prefix(root)
     is_quarantine = prefix.startswith(f"{top}{QUARANTINE_FOLDER}")
     return not is_quarantine and (top.startswith(prefix) or prefix.startswith(top))
 
 
-def _is_whole(rule: Rule, root: str) -> bool:
+def _covers_root(rule: LifecycleRule, root: str) -> bool:
     """Say whether a rule reaches every object under the root: no tag, no size, no longer prefix."""
     conditions = _conditions(rule)
     is_limited = any(name != "Prefix" and value for name, value in conditions.items())
-    return not is_limited and start_of(root).startswith(_prefix(rule))
+    return not is_limited and root_prefix(root).startswith(_prefix(rule))
 
 
-def _conditions(rule: Rule) -> Mapping[str, Any]:
+def _conditions(rule: LifecycleRule) -> Mapping[str, Any]:
     """Give the conditions of a rule's filter; in old rules the prefix stands beside it."""
     found: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
     both: Mapping[str, Any] = found.get("And", found)
     return both
 
 
-def _prefix(rule: Rule) -> str:
+def _prefix(rule: LifecycleRule) -> str:
     return str(_conditions(rule).get("Prefix") or "")
 
 
-def _shown(root: str) -> str:
-    return start_of(root) or "the bucket"
+def _format_root(root: str) -> str:
+    return root_prefix(root) or "the bucket"

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from batcher.tools.check.findings import Finding, error, not_checked, ok, warning
+from batcher.tools.check.findings import CheckResult, error, not_checked, ok, warning
 
 _CHECK = "bucket.policy"
 
@@ -16,18 +16,20 @@ _CHECK = "bucket.policy"
 _ACTIONS = ("s3:PutObject", "s3:GetObject")
 
 
-Statement = Mapping[str, Any]
+PolicyStatement = Mapping[str, Any]
 
 
-def judge_policy(found: Mapping[str, Any] | None, bucket: str, root: str) -> list[Finding]:
+def evaluate_policy(
+    response: Mapping[str, Any] | None, bucket: str, root: str
+) -> list[CheckResult]:
     """Judge what GetBucketPolicy answers; None: there is no policy."""
     try:
-        policy = orjson.loads((found or {}).get("Policy") or "{}")
+        policy = orjson.loads((response or {}).get("Policy") or "{}")
     except orjson.JSONDecodeError as problem:
         return [not_checked(_CHECK, f"the policy cannot be read: {problem}")]
-    statements = _listed(policy.get("Statement", []))
+    statements = _as_list(policy.get("Statement", []))
     findings = []
-    if any(_refuses_plain_http(one, bucket, root) for one in statements):
+    if any(_denies_plain_http(one, bucket, root) for one in statements):
         findings.append(ok(_CHECK, "requests without TLS are refused"))
     else:
         do = "deny s3:* where aws:SecureTransport is false"
@@ -35,48 +37,48 @@ def judge_policy(found: Mapping[str, Any] | None, bucket: str, root: str) -> lis
     findings += [
         error(
             _CHECK,
-            f"anybody may {', '.join(map(str, _listed(one.get('Action', []))))} "
+            f"anybody may {', '.join(map(str, _as_list(one.get('Action', []))))} "
             f"(statement {one.get('Sid') or number!r})",
             "name who may, or add a condition",
         )
         for number, one in enumerate(statements, 1)
-        if one.get("Effect") == "Allow" and _is_anybody(one) and not one.get("Condition")
+        if one.get("Effect") == "Allow" and _applies_to_anyone(one) and not one.get("Condition")
     ]
     return findings
 
 
-def _refuses_plain_http(statement: Statement, bucket: str, root: str) -> bool:
+def _denies_plain_http(statement: PolicyStatement, bucket: str, root: str) -> bool:
     """Say whether one statement denies reading and writing objects to all who come without TLS."""
-    if statement.get("Effect") != "Deny" or not _is_anybody(statement):
+    if statement.get("Effect") != "Deny" or not _applies_to_anyone(statement):
         return False
     conditions = [
-        (str(operator).lower(), str(name).lower(), [str(v).lower() for v in _listed(value)])
+        (str(operator).lower(), str(name).lower(), [str(v).lower() for v in _as_list(value)])
         for operator, names in (statement.get("Condition") or {}).items()
         for name, value in names.items()
     ]
     if conditions != [("bool", "aws:securetransport", ["false"])]:
         return False
-    resources = _listed(statement.get("Resource", []))
+    resources = _as_list(statement.get("Resource", []))
     key = f"{bucket}/{root}/x" if root else f"{bucket}/x"
-    has_objects = any(_matches(str(one).rpartition(":")[2], key) for one in resources)
-    actions = [str(one).lower() for one in _listed(statement.get("Action", []))]
+    has_objects = any(_iam_matches(str(one).rpartition(":")[2], key) for one in resources)
+    actions = [str(one).lower() for one in _as_list(statement.get("Action", []))]
     return has_objects and all(
-        any(_matches(pattern, action.lower()) for pattern in actions) for action in _ACTIONS
+        any(_iam_matches(pattern, action.lower()) for pattern in actions) for action in _ACTIONS
     )
 
 
-def _is_anybody(statement: Statement) -> bool:
+def _applies_to_anyone(statement: PolicyStatement) -> bool:
     principal = statement.get("Principal")
     if isinstance(principal, Mapping):
         principal = principal.get("AWS")
-    return "*" in _listed(principal or [])
+    return "*" in _as_list(principal or [])
 
 
-def _matches(pattern: str, text: str) -> bool:
+def _iam_matches(pattern: str, text: str) -> bool:
     """Match as IAM does, where only * and ? are special."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
-def _listed(value: Any) -> Sequence[Any]:  # noqa: ANN401  # JSON
+def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401  # JSON
     """Give what may stand alone or in a list as a list."""
     return value if isinstance(value, list) else [value]

@@ -6,54 +6,58 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from batcher.tools.check.aws import Unknown
-from batcher.tools.check.findings import Finding, error, not_checked, warning
+from batcher.tools.check.aws import CallFailure
+from batcher.tools.check.findings import CheckResult, error, not_checked, warning
 from batcher.tools.check.function import (
-    environ_of,
-    judge_function,
-    judge_limits,
-    judge_settings,
-    usable,
+    evaluate_function,
+    evaluate_limits,
+    evaluate_settings,
+    function_environ,
+    usable_environ,
 )
 from batcher.tools.check.mapping import (
-    Described,
-    Reader,
-    Service,
-    judge_mapping,
-    judge_queue,
-    judge_together,
-    service_of,
-    subject_of,
+    MappedFunction,
+    MappingConfiguration,
+    SourceService,
+    evaluate_mapping,
+    evaluate_queue,
+    evaluate_shared_root,
+    mapping_label,
+    source_service,
 )
-from batcher.tools.check.package import look_at_package
-from batcher.tools.check.role import look_at_role
+from batcher.tools.check.package import check_package
+from batcher.tools.check.role import check_role
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
-    from batcher.tools.check.aws import Aws
+    from batcher.tools.check.aws import AwsClient
 
-_ABSENT = ("ResourceNotFoundException",)
+_ABSENT_CODES = ("ResourceNotFoundException",)
 
 
 @dataclass(slots=True)
-class Looked:
+class Deployment:
     """What is known of a function and its mappings before its settings are parsed."""
 
     name: str
-    findings: list[Finding] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
     configuration: Mapping[str, Any] | None = None
-    mappings: Sequence[Described] | None = None
+    mappings: Sequence[MappingConfiguration] | None = None
     """All of the function's; None: they may not be listed."""
-    chosen: Sequence[Described] = ()
+    checked_mappings: Sequence[MappingConfiguration] = ()
     """Those that are judged."""
 
     @property
     def environ(self) -> dict[str, str] | None:
         """What of the function's environment can be used; None: it may not be looked at."""
-        return None if self.configuration is None else usable(environ_of(self.configuration))
+        return (
+            None
+            if self.configuration is None
+            else usable_environ(function_environ(self.configuration))
+        )
 
 
-async def read_function(aws: Aws, name: str, mapping_id: str) -> Looked:
+async def read_deployment(aws: AwsClient, name: str, mapping_id: str) -> Deployment:
     """Read a function's configuration and its mappings.
 
     Args:
@@ -61,58 +65,58 @@ async def read_function(aws: Aws, name: str, mapping_id: str) -> Looked:
         name: the function's name or ARN; empty: the one of the mapping.
         mapping_id: the UUID of the one mapping that is judged; empty: all of the function's.
     """
-    looked = Looked(name)
+    looked = Deployment(name)
     if mapping_id:
         await _read_mapping(aws, looked, mapping_id)
     if not looked.name:
         return looked
-    found = await aws.ask(
+    found = await aws.call(
         "lambda",
         "get_function_configuration",
         "lambda:GetFunctionConfiguration",
-        _ABSENT,
+        _ABSENT_CODES,
         FunctionName=looked.name,
     )
-    if isinstance(found, Unknown):
-        looked.findings.append(found.finding("function", subject=looked.name))
-        if found.is_fault:
+    if isinstance(found, CallFailure):
+        looked.results.append(found.to_result("function", subject=looked.name))
+        if found.fatal:
             return looked
     elif found is None:
-        told = f"there is no function {looked.name!r} in {aws.region_of('lambda')}"
-        looked.findings.append(error("function", told, "correct the name, or AWS_REGION"))
+        told = f"there is no function {looked.name!r} in {aws.region('lambda')}"
+        looked.results.append(error("function", told, "correct the name, or AWS_REGION"))
         return looked
     else:
         looked.configuration = found
-        looked.findings += judge_function(found)
-        looked.findings += judge_settings(environ_of(found), found["FunctionName"])
-    await _list_mappings(aws, looked, is_one=bool(mapping_id))
+        looked.results += evaluate_function(found)
+        looked.results += evaluate_settings(function_environ(found), found["FunctionName"])
+    await _list_mappings(aws, looked, single=bool(mapping_id))
     return looked
 
 
-async def _read_mapping(aws: Aws, looked: Looked, mapping_id: str) -> None:
-    found = await aws.ask(
+async def _read_mapping(aws: AwsClient, deployment: Deployment, mapping_id: str) -> None:
+    found = await aws.call(
         "lambda",
         "get_event_source_mapping",
         "lambda:GetEventSourceMapping",
-        _ABSENT,
+        _ABSENT_CODES,
         UUID=mapping_id,
     )
-    if isinstance(found, Unknown):
-        looked.findings.append(found.finding("mapping", subject=mapping_id))
+    if isinstance(found, CallFailure):
+        deployment.results.append(found.to_result("mapping", subject=mapping_id))
     elif found is None:
-        told = f"there is no mapping {mapping_id!r} in {aws.region_of('lambda')}"
-        looked.findings.append(error("mapping", told, "correct the UUID, or AWS_REGION"))
+        told = f"there is no mapping {mapping_id!r} in {aws.region('lambda')}"
+        deployment.results.append(error("mapping", told, "correct the UUID, or AWS_REGION"))
     else:
-        looked.chosen = [found]
+        deployment.checked_mappings = [found]
         its_function = str(found.get("FunctionArn", ""))
-        if looked.name and not _is_of(its_function, looked.name):
-            told = f"it is of {its_function}, not of {looked.name}"
+        if deployment.name and not _is_same_function(its_function, deployment.name):
+            told = f"it is of {its_function}, not of {deployment.name}"
             do = "give the function that it belongs to"
-            looked.findings.append(error("mapping", told, do, subject=subject_of(found)))
-        looked.name = looked.name or its_function
+            deployment.results.append(error("mapping", told, do, subject=mapping_label(found)))
+        deployment.name = deployment.name or its_function
 
 
-def _is_of(arn: str, name: str) -> bool:
+def _is_same_function(arn: str, name: str) -> bool:
     """Say whether a name, a name with its alias, or an ARN is that of a function's ARN."""
     short = arn.partition(":function:")[2]
     return name in {arn, short, short.partition(":")[0], arn.removesuffix(f":{short}")} or (
@@ -120,60 +124,64 @@ def _is_of(arn: str, name: str) -> bool:
     )
 
 
-async def _list_mappings(aws: Aws, looked: Looked, *, is_one: bool) -> None:
-    mappings: list[Described] = []
+async def _list_mappings(aws: AwsClient, deployment: Deployment, *, single: bool) -> None:
+    mappings: list[MappingConfiguration] = []
     more: dict[str, str] = {}
     while True:
-        found = await aws.ask(
+        found = await aws.call(
             "lambda",
             "list_event_source_mappings",
             "lambda:ListEventSourceMappings",
-            _ABSENT,
-            FunctionName=looked.name,
+            _ABSENT_CODES,
+            FunctionName=deployment.name,
             **more,
         )
-        if isinstance(found, Unknown):
-            looked.findings.append(found.finding("mapping"))
+        if isinstance(found, CallFailure):
+            deployment.results.append(found.to_result("mapping"))
             return
         mappings += (found or {}).get("EventSourceMappings", ())
         marker = (found or {}).get("NextMarker")
         if not marker:
             break
         more = {"Marker": marker}
-    looked.mappings = mappings
-    if not is_one:
-        looked.chosen = mappings
+    deployment.mappings = mappings
+    if not single:
+        deployment.checked_mappings = mappings
         if not mappings:
             do = "create an event source mapping, or give its alias: NAME:ALIAS"
             told = "the function has no event source mapping"
-            looked.findings.append(warning("mapping", told, do))
+            deployment.results.append(warning("mapping", told, do))
 
 
-async def judge(aws: Aws, looked: Looked, settings: Settings) -> list[Finding]:
+async def check_deployment(
+    aws: AwsClient, deployment: Deployment, settings: Settings
+) -> list[CheckResult]:
     """Judge function and mappings against the settings, and ask what belongs to them."""
-    configuration = looked.configuration
-    findings = [] if configuration is None else judge_limits(configuration, settings)
+    configuration = deployment.configuration
+    findings = [] if configuration is None else evaluate_limits(configuration, settings)
     timeout_s = None if configuration is None else float(configuration.get("Timeout", 3))
-    reader = Reader(settings.partial_response, settings.budget_bytes, timeout_s)
-    for mapping in looked.chosen:
+    reader = MappedFunction(settings.partial_response, settings.budget_bytes, timeout_s)
+    for mapping in deployment.checked_mappings:
         if configuration is None:
             why = "the function's settings are not known: partial_response is taken as given here"
-            findings.append(not_checked("mapping.responses", why, subject=subject_of(mapping)))
-        findings += judge_mapping(mapping, reader)
-        if service_of(mapping) is Service.SQS:
-            findings += await _queue(aws, mapping, timeout_s)
-    findings += judge_together(looked.mappings or ())
+            findings.append(not_checked("mapping.responses", why, subject=mapping_label(mapping)))
+        findings += evaluate_mapping(mapping, reader)
+        if source_service(mapping) is SourceService.SQS:
+            findings += await _check_queue(aws, mapping, timeout_s)
+    findings += evaluate_shared_root(deployment.mappings or ())
     if configuration is not None:
-        findings += await look_at_role(aws, configuration, settings)
-        findings += await look_at_package(aws, configuration, settings)
+        findings += await check_role(aws, configuration, settings)
+        findings += await check_package(aws, configuration, settings)
     return findings
 
 
-async def _queue(aws: Aws, mapping: Described, timeout_s: float | None) -> Sequence[Finding]:
-    subject = subject_of(mapping)
+async def _check_queue(
+    aws: AwsClient, mapping: MappingConfiguration, timeout_s: float | None
+) -> Sequence[CheckResult]:
+    subject = mapping_label(mapping)
     _, _, _, _, account, name = str(mapping["EventSourceArn"]).split(":", 5)
     codes = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-    place = await aws.ask(
+    place = await aws.call(
         "sqs",
         "get_queue_url",
         "sqs:GetQueueUrl",
@@ -181,15 +189,15 @@ async def _queue(aws: Aws, mapping: Described, timeout_s: float | None) -> Seque
         QueueName=name,
         QueueOwnerAWSAccountId=account,
     )
-    if isinstance(place, Unknown):
-        return [place.finding("queue", subject=subject)]
+    if isinstance(place, CallFailure):
+        return [place.to_result("queue", subject=subject)]
     if place is None:
         return [
             error(
                 "queue", "there is no such queue", "create it, or the mapping anew", subject=subject
             )
         ]
-    found = await aws.ask(
+    found = await aws.call(
         "sqs",
         "get_queue_attributes",
         "sqs:GetQueueAttributes",
@@ -197,5 +205,5 @@ async def _queue(aws: Aws, mapping: Described, timeout_s: float | None) -> Seque
         AttributeNames=["All"],
     )
     if not isinstance(found, Mapping):
-        return [found.finding("queue", subject=subject)] if found is not None else []
-    return judge_queue(found.get("Attributes", {}), mapping, timeout_s)
+        return [found.to_result("queue", subject=subject)] if found is not None else []
+    return evaluate_queue(found.get("Attributes", {}), mapping, timeout_s)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from batcher.reading.sanitize import printable
+from batcher.reading.sanitize import sanitize_line
 
 
-class Mark(StrEnum):
+class CheckStatus(StrEnum):
     """How bad it is."""
 
     OK = "ok"
@@ -23,82 +23,84 @@ class Mark(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One thing that was looked at."""
 
-    mark: Mark
+    status: CheckStatus
     check: str
     """What was looked at; stable, for programs: `mapping.responses`."""
-    found: str
-    do: str = ""
+    detail: str
+    fix: str = ""
     """What to do about it; empty where nothing is to be done."""
     subject: str = ""
     """Which one of several: a mapping, a queue."""
 
-    def line(self) -> str:
+    def as_line(self) -> str:
         """Write it for people, less the mark; it is one line, whatever stood in a name."""
-        return ": ".join(printable(part) for part in (self.subject, self.found, self.do) if part)
+        return ": ".join(
+            sanitize_line(part) for part in (self.subject, self.detail, self.fix) if part
+        )
 
-    def fields(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, str]:
         """Write it for programs."""
         return {
-            "mark": str(self.mark),
+            "mark": str(self.status),
             "check": self.check,
-            "subject": printable(self.subject),
-            "found": printable(self.found),
-            "do": printable(self.do),
+            "subject": sanitize_line(self.subject),
+            "found": sanitize_line(self.detail),
+            "do": sanitize_line(self.fix),
         }
 
 
-def ok(check: str, found: str, *, subject: str = "") -> Finding:
+def ok(check: str, detail: str, *, subject: str = "") -> CheckResult:
     """Give a finding that all is well."""
-    return Finding(Mark.OK, check, found, "", subject)
+    return CheckResult(CheckStatus.OK, check, detail, "", subject)
 
 
-def warning(check: str, found: str, do: str, *, subject: str = "") -> Finding:
+def warning(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
     """Give a finding of what should be changed."""
-    return Finding(Mark.WARNING, check, found, do, subject)
+    return CheckResult(CheckStatus.WARNING, check, detail, fix, subject)
 
 
-def error(check: str, found: str, do: str, *, subject: str = "") -> Finding:
+def error(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
     """Give a finding of what must be changed."""
-    return Finding(Mark.ERROR, check, found, do, subject)
+    return CheckResult(CheckStatus.ERROR, check, detail, fix, subject)
 
 
-def not_checked(check: str, why: str, *, subject: str = "") -> Finding:
+def not_checked(check: str, reason: str, *, subject: str = "") -> CheckResult:
     """Give a finding that nothing is known."""
-    return Finding(Mark.NOT_CHECKED, check, why, "", subject)
+    return CheckResult(CheckStatus.NOT_CHECKED, check, reason, "", subject)
 
 
 @dataclass(slots=True)
-class Report:
+class CheckReport:
     """All findings of one run, in the order of the looking."""
 
-    findings: list[Finding] = field(default_factory=list)
+    results: list[CheckResult] = field(default_factory=list)
 
-    def add(self, findings: Iterable[Finding]) -> None:
+    def add(self, results: Iterable[CheckResult]) -> None:
         """Add what was found."""
-        self.findings += findings
+        self.results += results
 
     @property
-    def counts(self) -> Counter[Mark]:
+    def counts(self) -> Counter[CheckStatus]:
         """How many findings there are of each mark."""
-        return Counter(finding.mark for finding in self.findings)
+        return Counter(finding.status for finding in self.results)
 
     @property
-    def is_fine(self) -> bool:
+    def has_no_error(self) -> bool:
         """Whether there is no error; warnings are allowed."""
-        return not self.counts[Mark.ERROR]
+        return not self.counts[CheckStatus.ERROR]
 
     def summary(self) -> str:
         """Count in one line."""
-        return ", ".join(f"{self.counts[mark]} {mark}" for mark in Mark if self.counts[mark])
+        return ", ".join(f"{self.counts[mark]} {mark}" for mark in CheckStatus if self.counts[mark])
 
-    def as_dict(self, place: str) -> dict[str, object]:
+    def as_dict(self, location: str) -> dict[str, object]:
         """Give the document for programs."""
         return {
-            "place": place,
-            "fine": self.is_fine,
-            "counts": {str(mark).replace(" ", "_"): self.counts[mark] for mark in Mark},
-            "findings": [finding.fields() for finding in self.findings],
+            "place": location,
+            "fine": self.has_no_error,
+            "counts": {str(mark).replace(" ", "_"): self.counts[mark] for mark in CheckStatus},
+            "findings": [finding.as_dict() for finding in self.results],
         }

@@ -5,45 +5,45 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from batcher.tools.check.aws import Unknown
-from batcher.tools.check.findings import Finding, error, ok, warning
+from batcher.tools.check.aws import CallFailure
+from batcher.tools.check.findings import CheckResult, error, ok, warning
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
-    from batcher.tools.check.aws import Aws
+    from batcher.tools.check.aws import AwsClient
 
-_REGION = 3
+_ARN_REGION_INDEX = 3
 """Where an ARN has it."""
 
 
-NEEDED = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
+NEEDED_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
 
 
-UNNEEDED = ("s3:DeleteObject", "s3:PutObjectAcl")
+UNNEEDED_ACTIONS = ("s3:DeleteObject", "s3:PutObjectAcl")
 """What the writer never does; there are many more, and these do the most harm."""
 
 
-OUTSIDE = "batcher-check-outside-of-the-root"
+OUTSIDE_KEY = "batcher-check-outside-of-the-root"
 
 
 _CHECK = "role"
 
 
-Results = Sequence[Mapping[str, Any]]
+EvaluationResults = Sequence[Mapping[str, Any]]
 """The `EvaluationResults` of SimulatePrincipalPolicy."""
 
 
-def needed(settings: Settings) -> tuple[str, ...]:
+def needed_s3_actions(settings: Settings) -> tuple[str, ...]:
     """Name what the writer calls in S3 under these settings."""
-    return (*NEEDED, "s3:PutObjectTagging") if settings.tags else NEEDED
+    return (*NEEDED_ACTIONS, "s3:PutObjectTagging") if settings.tags else NEEDED_ACTIONS
 
 
-def key_actions(settings: Settings) -> tuple[str, ...]:
+def needed_kms_actions(settings: Settings) -> tuple[str, ...]:
     """Name what it needs of its KMS key."""
     return ("kms:GenerateDataKey", "kms:Decrypt") if settings.kms_key_id else ()
 
 
-def judge_needed(results: Results, role: str) -> list[Finding]:
+def evaluate_needed(results: EvaluationResults, role: str) -> list[CheckResult]:
     """Name each action that is missing."""
     name = role.rpartition("/")[2]
     findings = []
@@ -63,7 +63,7 @@ def judge_needed(results: Results, role: str) -> list[Finding]:
     return [ok(_CHECK, f"{name} may {actions}")]
 
 
-def judge_unneeded(results: Results, role: str) -> list[Finding]:
+def evaluate_unneeded(results: EvaluationResults, role: str) -> list[CheckResult]:
     """Name each action that the role may do and the writer never does."""
     name = role.rpartition("/")[2]
     return [
@@ -77,9 +77,9 @@ def judge_unneeded(results: Results, role: str) -> list[Finding]:
     ]
 
 
-async def look_at_role(
-    aws: Aws, configuration: Mapping[str, Any], settings: Settings
-) -> list[Finding]:
+async def check_role(
+    aws: AwsClient, configuration: Mapping[str, Any], settings: Settings
+) -> list[CheckResult]:
     """Ask IAM what the role may do on the root, beside it, and with the key."""
     role = str(configuration.get("Role", ""))
     if settings.bucket.startswith(("file:", "arn:")):
@@ -87,14 +87,17 @@ async def look_at_role(
     partition = role.partition(":")[2].partition(":")[0] or "aws"
     bucket = f"arn:{partition}:s3:::{settings.bucket}"
     inside = "/".join(filter(None, [bucket, settings.root, "x"]))
-    questions = [(needed(settings), inside, judge_needed), (UNNEEDED, inside, judge_unneeded)]
+    questions = [
+        (needed_s3_actions(settings), inside, evaluate_needed),
+        (UNNEEDED_ACTIONS, inside, evaluate_unneeded),
+    ]
     if settings.root:
-        questions.append((("s3:PutObject",), f"{bucket}/{OUTSIDE}", judge_unneeded))
+        questions.append((("s3:PutObject",), f"{bucket}/{OUTSIDE_KEY}", evaluate_unneeded))
     key = settings.kms_key_id
     context: list[Mapping[str, Any]] = []
     if key.startswith("arn:"):
-        questions.append((key_actions(settings), key, judge_needed))
-        region = key.split(":")[_REGION]
+        questions.append((needed_kms_actions(settings), key, evaluate_needed))
+        region = key.split(":")[_ARN_REGION_INDEX]
         # A role may allow the key to S3 alone, which is who asks for it; the others don't look
         context.append(
             {
@@ -103,9 +106,9 @@ async def look_at_role(
                 "ContextKeyValues": [f"s3.{region}.amazonaws.com"],
             }
         )
-    findings: list[Finding] = []
+    findings: list[CheckResult] = []
     for actions, resource, judged in questions:
-        found = await aws.ask(
+        found = await aws.call(
             "iam",
             "simulate_principal_policy",
             "iam:SimulatePrincipalPolicy",
@@ -118,7 +121,7 @@ async def look_at_role(
         if found is None:
             do = "give the function a role that exists"
             return [error("role", f"there is no role {role}", do)]
-        if isinstance(found, Unknown):
-            return [found.finding("role")]
+        if isinstance(found, CallFailure):
+            return [found.to_result("role")]
         findings += judged(found.get("EvaluationResults", ()), role)
     return findings

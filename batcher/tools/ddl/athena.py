@@ -7,19 +7,39 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 
 from batcher.errors import SettingsError
-from batcher.tools.ddl.columns import Array, Struct, Type
-from batcher.tools.ddl.folders import DIGITS, Folder, Kind, Piece, legal_name
-from batcher.tools.ddl.table import MANY_SALTS, RECORD, Answer, Layout, Partition, Table
+from batcher.tools.ddl.columns import ArrayType, ColumnType, StructType
+from batcher.tools.ddl.folders import (
+    DIRECTIVE_DIGITS,
+    PartitionFolder,
+    PieceKind,
+    TemplatePiece,
+    to_column_name,
+)
+from batcher.tools.ddl.table import (
+    MANY_SALTS,
+    RECORD_COLUMN,
+    EngineScript,
+    PartitionColumn,
+    PathLayout,
+    TableDefinition,
+)
 
-MOST_ENUM_BYTES = 200_000
+MAX_ENUM_BYTES = 200_000
 """A longer list would not fit into a statement: Athena takes 262,144 bytes."""
 
 
-_LETTERS = {"Y": "yyyy", "m": "MM", "d": "dd", "H": "HH", "M": "mm", "S": "ss", "j": "DDD"}
+_JAVA_LETTERS = {"Y": "yyyy", "m": "MM", "d": "dd", "H": "HH", "M": "mm", "S": "ss", "j": "DDD"}
 """Directives of `strftime` as `java.time.format.DateTimeFormatter` has them."""
 
 
-_UNITS = {"Y": "YEARS", "m": "MONTHS", "d": "DAYS", "H": "HOURS", "M": "MINUTES", "S": "SECONDS"}
+_INTERVAL_UNITS = {
+    "Y": "YEARS",
+    "m": "MONTHS",
+    "d": "DAYS",
+    "H": "HOURS",
+    "M": "MINUTES",
+    "S": "SECONDS",
+}
 
 
 _RANGES = {
@@ -41,13 +61,13 @@ _LOCATION = re.compile(r"[A-Za-z0-9!_.()=+@:,~ /-]+")
 """What needs no quoting in a location, and is neither a glob nor a placeholder."""
 
 
-_JSON = "org.openx.data.jsonserde.JsonSerDe"
+_JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
 
 
-_REGEX = "org.apache.hadoop.hive.serde2.RegexSerDe"
+_REGEX_SERDE = "org.apache.hadoop.hive.serde2.RegexSerDe"
 
 
-def athena_ddl(table: Table) -> Answer:
+def athena_ddl(table: TableDefinition) -> EngineScript:
     """Write the statements that make the table; each is to be run by itself.
 
     Raises:
@@ -59,113 +79,126 @@ def athena_ddl(table: Table) -> Answer:
         fault = f"root: {table.path!r} has characters that Athena takes for more than a location"
         raise SettingsError([fault])
     if len(table.layouts) == 1:
-        statements = [_table(table, table.layouts[0], table.name)]
+        statements = [_create_table(table, table.layouts[0], table.name)]
     else:
-        names = [_beside(table.name, layout) for layout in table.layouts]
-        tables = [_table(table, *pair) for pair in zip(table.layouts, names, strict=True)]
-        statements = [*tables, _view(table, names)]
-    return Answer(";\n\n".join(statements) + ";\n", tuple(_notes(table)))
+        names = [_layout_table_name(table.name, layout) for layout in table.layouts]
+        tables = [_create_table(table, *pair) for pair in zip(table.layouts, names, strict=True)]
+        statements = [*tables, _create_view(table, names)]
+    return EngineScript(";\n\n".join(statements) + ";\n", tuple(_make_notes(table)))
 
 
-def _beside(name: str, layout: Layout) -> str:
+def _layout_table_name(name: str, layout: PathLayout) -> str:
     """Name one of two tables that a view joins."""
     return f"{name}_salted" if layout.salt_bits else f"{name}_unsalted"
 
 
-def _table(table: Table, layout: Layout, name: str) -> str:
+def _create_table(table: TableDefinition, layout: PathLayout, name: str) -> str:
     """Write one table's statement."""
-    columns, mapping = _columns(table)
-    partitions = table.names(layout)
-    declared = _list(f"`{column}` {kind}" for column, kind in columns)
-    lines = [f"CREATE EXTERNAL TABLE {_name(name)} (", declared, ")"]
+    columns, mapping = _format_columns(table)
+    partitions = table.group_names(layout)
+    declared = _format_list(f"`{column}` {kind}" for column, kind in columns)
+    lines = [f"CREATE EXTERNAL TABLE {_quote_table_name(name)} (", declared, ")"]
     if partitions:
         lines.append(f"PARTITIONED BY ({', '.join(f'`{name}` string' for name in partitions)})")
     if table.columns:
         serde = {"ignore.malformed.json": "true", **mapping}
-        lines += [f"ROW FORMAT SERDE '{_JSON}'", f"WITH SERDEPROPERTIES ({_properties(serde)})"]
+        lines += [
+            f"ROW FORMAT SERDE '{_JSON_SERDE}'",
+            f"WITH SERDEPROPERTIES ({_format_properties(serde)})",
+        ]
     else:  # The line as it is, whatever is in it
         lines += [
-            f"ROW FORMAT SERDE '{_REGEX}'",
+            f"ROW FORMAT SERDE '{_REGEX_SERDE}'",
             "WITH SERDEPROPERTIES ('input.regex' = '(?s)(.*)')",
         ]
     location = f"s3://{table.path}/"
     if not partitions:
-        location += "".join(f"{partition.folder.start}/" for partition in table.partitions)
-    lines += ["STORED AS TEXTFILE", f"LOCATION {_text(location)}"]
+        location += "".join(f"{partition.folder.literal_start}/" for partition in table.partitions)
+    lines += ["STORED AS TEXTFILE", f"LOCATION {_quote_text(location)}"]
     if partitions:
-        lines.append(f"TBLPROPERTIES ({_properties(_projected(table, layout))})")
+        lines.append(f"TBLPROPERTIES ({_format_properties(_table_properties(table, layout))})")
     return "\n".join(lines)
 
 
-def _projected(table: Table, layout: Layout) -> dict[str, str]:
+def _table_properties(table: TableDefinition, layout: PathLayout) -> dict[str, str]:
     """Give the table's properties: where each partition lies, and all there can be."""
     properties = {"projection.enabled": "true"}
     folders = []
     if layout.salt_bits:
         folders.append(f"${{{table.salt}}}")
-        properties |= _prefixed(table.salt, enum(layout.salts))
+        properties |= _prefix_properties(table.salt, enum_projection(layout.salts))
     for partition in table.partitions:
         value = f"${{{partition.name}}}" if partition.name else ""
-        folders.append(f"{partition.folder.start}{value}")
+        folders.append(f"{partition.folder.literal_start}{value}")
         if partition.name:
-            properties |= _prefixed(partition.name, projection_of(partition, table.since))
+            properties |= _prefix_properties(
+                partition.name, partition_projection(partition, table.since)
+            )
     location = "/".join([f"s3://{table.path}", *folders])
     return properties | {"storage.location.template": f"{location}/"}
 
 
-def _prefixed(column: str, properties: Mapping[str, str]) -> dict[str, str]:
+def _prefix_properties(column: str, properties: Mapping[str, str]) -> dict[str, str]:
     return {f"projection.{column}.{name}": value for name, value in properties.items()}
 
 
-def _columns(table: Table) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def _format_columns(table: TableDefinition) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Give columns and types, and the properties for those whose field Athena could not name."""
     if not table.columns:
-        return [(RECORD, "string")], {}
-    taken = {table.salt, *(partition.name for partition in table.named)}
+        return [(RECORD_COLUMN, "string")], {}
+    taken = {table.salt, *(partition.name for partition in table.partition_columns)}
     columns, mapping = [], {}
     for column in table.columns:
-        legal = name = legal_name(column.name)
+        legal = name = to_column_name(column.name)
         number = 2
         while name in taken:
             name, number = f"{legal}_{number}", number + 1
         taken.add(name)
-        columns.append((name, _type(column.type)))
+        columns.append((name, _format_type(column.type)))
         if name != column.name.lower():
             mapping[f"mapping.{name}"] = column.name.lower()  # as the SerDe compares names
     return columns, mapping
 
 
-def _type(kind: Type) -> str:
+def _format_type(column_type: ColumnType) -> str:
     """Write a type."""
-    match kind:
-        case Array(item):
-            return f"array<{_type(item)}>"
-        case Struct(fields):
-            return f"struct<{','.join(f'{name.lower()}:{_type(t)}' for name, t in fields)}>"
-    return kind.name
+    match column_type:
+        case ArrayType(item):
+            return f"array<{_format_type(item)}>"
+        case StructType(fields):
+            return f"struct<{','.join(f'{name.lower()}:{_format_type(t)}' for name, t in fields)}>"
+    return column_type.name
 
 
-def _view(table: Table, names: list[str]) -> str:
+def _create_view(table: TableDefinition, names: list[str]) -> str:
     """Join two tables; the one without salts has an empty one."""
-    columns = [_quoted(name) for name, _ in _columns(table)[0]]
-    partitions = [_quoted(partition.name) for partition in table.named]
+    columns = [_quote_view_name(name) for name, _ in _format_columns(table)[0]]
+    partitions = [_quote_view_name(partition.name) for partition in table.partition_columns]
     selects = []
     for layout, name in zip(table.layouts, names, strict=True):
-        salt = _quoted(table.salt) if layout.salt_bits else f"'' AS {_quoted(table.salt)}"
-        selects.append(f"SELECT {', '.join([*columns, salt, *partitions])} FROM {_quoted(name)}")  # noqa: S608  # all are quoted
-    return f"CREATE OR REPLACE VIEW {_quoted(table.name)} AS\n" + "\nUNION ALL\n".join(selects)
+        salt = (
+            _quote_view_name(table.salt)
+            if layout.salt_bits
+            else f"'' AS {_quote_view_name(table.salt)}"
+        )
+        selects.append(
+            f"SELECT {', '.join([*columns, salt, *partitions])} FROM {_quote_view_name(name)}"
+        )  # noqa: S608  # all are quoted
+    return f"CREATE OR REPLACE VIEW {_quote_view_name(table.name)} AS\n" + "\nUNION ALL\n".join(
+        selects
+    )
 
 
-def _notes(table: Table) -> Iterator[str]:
+def _make_notes(table: TableDefinition) -> Iterator[str]:
     """Say what these tables cannot do by themselves."""
     if len(table.layouts) > 1:
         yield "Athena takes one statement at a time: run each of these by itself."
-    projected = {p.name: projection_of(p, table.since) for p in table.named}
+    projected = {p.name: partition_projection(p, table.since) for p in table.partition_columns}
     if any(told.get("range", "").startswith("NOW") for told in projected.values()):
         yield "What arrived over a year ago is not found; --since 2025-01-31 looks back further."
     if len(table.salts) > MANY_SALTS:
         yield f"A query lists {len(table.salts):,} folders for each partition that it looks at."
-    if table.salt and enum(table.salts)["type"] == "injected":
+    if table.salt and enum_projection(table.salts)["type"] == "injected":
         yield f"So many salts fit no list: every query must say which {table.salt} it wants."
     for name, told in projected.items():
         if told["type"] == "injected":
@@ -177,32 +210,32 @@ def _notes(table: Table) -> Iterator[str]:
         yield "Nothing is pruned: there is neither a salt nor a partition."
 
 
-def _list(items: Iterable[str]) -> str:
+def _format_list(items: Iterable[str]) -> str:
     return ",\n".join(f"  {item}" for item in items)
 
 
-def _properties(properties: Mapping[str, str]) -> str:
-    items = [f"{_text(name)} = {_text(value)}" for name, value in properties.items()]
-    return f"\n{_list(items)}\n"
+def _format_properties(properties: Mapping[str, str]) -> str:
+    items = [f"{_quote_text(name)} = {_quote_text(value)}" for name, value in properties.items()]
+    return f"\n{_format_list(items)}\n"
 
 
-def _text(value: str) -> str:
+def _quote_text(value: str) -> str:
     """Quote a text as Hive's statements have it."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
-def _name(name: str) -> str:
+def _quote_table_name(name: str) -> str:
     """Quote a table's name, and its database's, in a table's statement."""
     return ".".join(f"`{part}`" for part in name.split("."))
 
 
-def _quoted(name: str) -> str:
+def _quote_view_name(name: str) -> str:
     """Quote a name in a view's statement."""
     return ".".join(f'"{part}"' for part in name.split("."))
 
 
-def projection_of(partition: Partition, since: date | None) -> dict[str, str]:
+def partition_projection(partition: PartitionColumn, since: date | None) -> dict[str, str]:
     """Give the properties for one partition, without `projection.{column}.`.
 
     Args:
@@ -210,62 +243,62 @@ def projection_of(partition: Partition, since: date | None) -> dict[str, str]:
         since: the first day; None for a year before each query.
     """
     if partition.values:
-        return enum(partition.values)
+        return enum_projection(partition.values)
     folder = partition.folder
     if folder.is_time:
-        unit = _unit(folder)
+        unit = _date_unit(folder)
         if unit:
-            return _date(folder, unit, since)
-        if len(folder.value) == 1 and folder.value[0].text in _RANGES:
-            low, high = _RANGES[folder.value[0].text]
-            digits = DIGITS[folder.value[0].text]
+            return _date_projection(folder, unit, since)
+        if len(folder.value_pieces) == 1 and folder.value_pieces[0].text in _RANGES:
+            low, high = _RANGES[folder.value_pieces[0].text]
+            digits = DIRECTIVE_DIGITS[folder.value_pieces[0].text]
             return {"type": "integer", "range": f"{low},{high}", "digits": str(digits)}
     return {"type": "injected"}
 
 
-def enum(values: Sequence[str]) -> dict[str, str]:
+def enum_projection(values: Sequence[str]) -> dict[str, str]:
     """Give the properties of a column with these values, or, of too many, of one that is asked."""
     text = ",".join(values)
-    if len(text) > MOST_ENUM_BYTES:
+    if len(text) > MAX_ENUM_BYTES:
         return {"type": "injected"}
     return {"type": "enum", "values": text}
 
 
-def _unit(folder: Folder) -> str:
+def _date_unit(folder: PartitionFolder) -> str:
     """Give the step of a folder that is a date, or nothing: a date has all units above its least.
 
     Every part of it is written once.
     """
-    letters = [piece.text for piece in folder.value if piece.kind is Kind.ARRIVAL]
+    letters = [piece.text for piece in folder.value_pieces if piece.kind is PieceKind.ARRIVAL]
     if sorted(letters) == ["Y", "j"]:
         return "DAYS"
-    ladder = list(_UNITS)[: len(letters)]
-    return _UNITS[ladder[-1]] if sorted(letters) == sorted(ladder) else ""
+    ladder = list(_INTERVAL_UNITS)[: len(letters)]
+    return _INTERVAL_UNITS[ladder[-1]] if sorted(letters) == sorted(ladder) else ""
 
 
-def _date(folder: Folder, unit: str, since: date | None) -> dict[str, str]:
+def _date_projection(folder: PartitionFolder, unit: str, since: date | None) -> dict[str, str]:
     """Give the properties of a date, in the form that it has in keys."""
     first = (
         "NOW-1YEARS"
         if since is None
-        else "".join(_date_expression(piece, since) for piece in folder.value)
+        else "".join(_format_piece(piece, since) for piece in folder.value_pieces)
     )
     return {
         "type": "date",
-        "format": "".join(map(_pattern, folder.value)),
+        "format": "".join(map(_java_pattern, folder.value_pieces)),
         "range": f"{first},NOW",
         "interval": "1",
         "interval.unit": unit,
     }
 
 
-def _date_expression(piece: Piece, since: date) -> str:
+def _format_piece(piece: TemplatePiece, since: date) -> str:
     """Write one part of the first date."""
-    return since.strftime(f"%{piece.text}") if piece.kind is Kind.ARRIVAL else piece.text
+    return since.strftime(f"%{piece.text}") if piece.kind is PieceKind.ARRIVAL else piece.text
 
 
-def _pattern(piece: Piece) -> str:
+def _java_pattern(piece: TemplatePiece) -> str:
     """Write one part as Java's pattern; letters that are meant as such are quoted."""
-    if piece.kind is Kind.ARRIVAL:
-        return _LETTERS[piece.text]
+    if piece.kind is PieceKind.ARRIVAL:
+        return _JAVA_LETTERS[piece.text]
     return "".join(f"'{char}'" if char.isalpha() else char for char in piece.text)

@@ -11,21 +11,21 @@ import orjson
 
 from batcher.errors import SettingsError
 
-_WHOLE = range(-(2**63), 2**63)
+_BIGINT_RANGE = range(-(2**63), 2**63)
 
 
-_DEEPEST = 16
+_MAX_DEPTH = 16
 """Objects within objects beyond this are one text."""
 
 
-_WIDEST = 100
+_MAX_STRUCT_FIELDS = 100
 """An object with more names than this is no struct: its names are values."""
 
 
-SCALARS = ("boolean", "int", "bigint", "double", "string")
+SCALAR_NAMES = ("boolean", "int", "bigint", "double", "string")
 
 
-FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a field of a struct may be called: Athena has no way to quote one."""
 
 
@@ -36,56 +36,56 @@ _TOKEN = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarType:
     """One value; `string` also takes objects and arrays, as their JSON."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
+class ArrayType:
     """Values of one type."""
 
-    item: Type
+    item: ColumnType
 
 
 @dataclass(frozen=True, slots=True)
-class Struct:
+class StructType:
     """An object whose names are known."""
 
-    fields: tuple[tuple[str, Type], ...]
+    fields: tuple[tuple[str, ColumnType], ...]
 
 
-Type = Scalar | Array | Struct
+ColumnType = ScalarType | ArrayType | StructType
 
 
-STRING = Scalar("string")
+STRING = ScalarType("string")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class TableColumn:
     """One field of the records, under its name there."""
 
     name: str
-    type: Type
+    type: ColumnType
 
 
-def parse_columns(text: str) -> tuple[Column, ...]:
+def parse_columns(text: str) -> tuple[TableColumn, ...]:
     """Read `user bigint, "odd name" string, where struct<city:string,at:array<double>>`.
 
     Raises:
         SettingsError: it says something else; the message shows where.
     """
-    parser = _Parser(text)
-    columns = [parser.column()]
-    while parser.took(","):
-        columns.append(parser.column())
+    parser = _ColumnParser(text)
+    columns = [parser.parse_column()]
+    while parser.accept(","):
+        columns.append(parser.parse_column())
     if parser.rest:
         parser.fail("',' or the end")
-    return distinct(columns)
+    return require_distinct(columns)
 
 
-def distinct(columns: Sequence[Column]) -> tuple[Column, ...]:
+def require_distinct(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
     """Give the columns as they are.
 
     Raises:
@@ -98,17 +98,17 @@ def distinct(columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(columns)
 
 
-class _Parser:
+class _ColumnParser:
     """Takes a text apart, token by token."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._at = 0
+        self._offset = 0
 
     @property
     def rest(self) -> str:
         """What has not been read."""
-        return self._text[self._at :].strip()
+        return self._text[self._offset :].strip()
 
     def fail(self, expected: str) -> NoReturn:
         """Say what should stand here."""
@@ -116,83 +116,83 @@ class _Parser:
         msg = f"columns: expected {expected}, found {found} in {self._text!r:.200}"
         raise SettingsError([msg])
 
-    def took(self, mark: str) -> bool:
+    def accept(self, symbol: str) -> bool:
         """Take a mark if it is the next token."""
-        token = _TOKEN.match(self._text, self._at)
-        if token is None or token["mark"] != mark:
+        token = _TOKEN.match(self._text, self._offset)
+        if token is None or token["mark"] != symbol:
             return False
-        self._at = token.end()
+        self._offset = token.end()
         return True
 
-    def column(self) -> Column:
+    def parse_column(self) -> TableColumn:
         """Read `name type`."""
-        name = self._name()
+        name = self._parse_name()
         if not name.isprintable():
             self.fail(f"a printable name before a type, not {name!r}")
-        return Column(name, self._type())
+        return TableColumn(name, self._parse_type())
 
-    def _name(self) -> str:
+    def _parse_name(self) -> str:
         """Read a bare or a quoted name."""
-        token = _TOKEN.match(self._text, self._at)
+        token = _TOKEN.match(self._text, self._offset)
         if token is None or token["mark"]:
             self.fail("a name")
-        self._at = token.end()
+        self._offset = token.end()
         bare, double, back = token["word"], token["double"], token["back"]
         return bare or (double.replace('""', '"') if double else back.replace("``", "`"))
 
-    def _type(self) -> Type:
+    def _parse_type(self) -> ColumnType:
         """Read a type, whatever it holds."""
-        word = self._word()
-        if word in SCALARS:
-            return Scalar(word)
+        word = self._parse_word()
+        if word in SCALAR_NAMES:
+            return ScalarType(word)
         if word == "array":
-            self._take("<")
-            item = self._type()
-            self._take(">")
-            return Array(item)
+            self._expect("<")
+            item = self._parse_type()
+            self._expect(">")
+            return ArrayType(item)
         if word == "struct":
-            self._take("<")
-            fields = [self._field()]
-            while self.took(","):
-                fields.append(self._field())
-            self._take(">")
-            return Struct(tuple((field.name, field.type) for field in distinct(fields)))
-        self._at -= len(word)
-        return self.fail(f"a type: {', '.join(SCALARS)}, array<…> or struct<name:…>")
+            self._expect("<")
+            fields = [self._parse_field()]
+            while self.accept(","):
+                fields.append(self._parse_field())
+            self._expect(">")
+            return StructType(tuple((field.name, field.type) for field in require_distinct(fields)))
+        self._offset -= len(word)
+        return self.fail(f"a type: {', '.join(SCALAR_NAMES)}, array<…> or struct<name:…>")
 
-    def _field(self) -> Column:
+    def _parse_field(self) -> TableColumn:
         """Read `name:type`."""
-        name = self._word(lower=False)
-        self._take(":")
-        return Column(name, self._type())
+        name = self._parse_word(lowercase=False)
+        self._expect(":")
+        return TableColumn(name, self._parse_type())
 
-    def _word(self, *, lower: bool = True) -> str:
+    def _parse_word(self, *, lowercase: bool = True) -> str:
         """Read a bare word."""
-        token = _TOKEN.match(self._text, self._at)
+        token = _TOKEN.match(self._text, self._offset)
         if token is None or not token["word"]:
             self.fail("a word")
-        self._at = token.end()
-        return token["word"].lower() if lower else token["word"]
+        self._offset = token.end()
+        return token["word"].lower() if lowercase else token["word"]
 
-    def _take(self, mark: str) -> None:
+    def _expect(self, symbol: str) -> None:
         """Read a mark."""
-        if not self.took(mark):
-            self.fail(repr(mark))
+        if not self.accept(symbol):
+            self.fail(repr(symbol))
 
 
-_NULL, _BOOLEAN, _BIGINT, _DOUBLE = map(Scalar, ("null", "boolean", "bigint", "double"))
+_NULL, _BOOLEAN, _BIGINT, _DOUBLE = map(ScalarType, ("null", "boolean", "bigint", "double"))
 
 
-_PLAIN = {type(None): _NULL, bool: _BOOLEAN, float: _DOUBLE}
+_SCALAR_TYPES = {type(None): _NULL, bool: _BOOLEAN, float: _DOUBLE}
 
 
-def columns_of(lines: Iterable[bytes]) -> tuple[Column, ...]:
+def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
     """Infer columns from records, with care: what disagrees, or could not be named, is a string.
 
     Lines that are no JSON object are passed over. Of names that differ in upper and lower case
     alone the first is taken. A field that is always null is a string.
     """
-    seen: dict[str, Type] = {}
+    seen: dict[str, ColumnType] = {}
     spelled: dict[str, str] = {}
     for line in lines:
         try:
@@ -202,58 +202,60 @@ def columns_of(lines: Iterable[bytes]) -> tuple[Column, ...]:
         if isinstance(record, dict):
             for name, value in record.items():
                 if name and name.isprintable() and spelled.setdefault(name.lower(), name) == name:
-                    seen[name] = _merged(seen.get(name, _NULL), _type_of(value))
-    return tuple(Column(name, _settled(found)) for name, found in seen.items())
+                    seen[name] = _merge_types(seen.get(name, _NULL), _infer_type(value))
+    return tuple(TableColumn(name, _null_to_string(found)) for name, found in seen.items())
 
 
-def _type_of(value: object, depth: int = 1) -> Type:
+def _infer_type(value: object, depth: int = 1) -> ColumnType:
     """Give the type of one value."""
     match value:
         case None | bool() | float():
-            return _PLAIN[type(value)]
+            return _SCALAR_TYPES[type(value)]
         case int():
-            return _BIGINT if value in _WHOLE else _DOUBLE
-        case list() if depth < _DEEPEST:
-            item: Type = _NULL
+            return _BIGINT if value in _BIGINT_RANGE else _DOUBLE
+        case list() if depth < _MAX_DEPTH:
+            item: ColumnType = _NULL
             for element in value:
-                item = _merged(item, _type_of(element, depth + 1))
-            return Array(item)
-        case dict() if depth < _DEEPEST and _can_be_struct(value):
-            fields = ((name, _type_of(inner, depth + 1)) for name, inner in value.items())
-            return Struct(tuple(fields))
+                item = _merge_types(item, _infer_type(element, depth + 1))
+            return ArrayType(item)
+        case dict() if depth < _MAX_DEPTH and _can_be_struct(value):
+            fields = ((name, _infer_type(inner, depth + 1)) for name, inner in value.items())
+            return StructType(tuple(fields))
     return STRING
 
 
 def _can_be_struct(value: Mapping[str, object]) -> bool:
     """Say whether every engine can name each field, and tell it from the others."""
     names = {name.lower() for name in value}
-    return 0 < len(names) == len(value) <= _WIDEST and all(map(FIELD.fullmatch, value))
+    return 0 < len(names) == len(value) <= _MAX_STRUCT_FIELDS and all(
+        map(FIELD_NAME.fullmatch, value)
+    )
 
 
-def _merged(one: Type, other: Type) -> Type:
+def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
     """Give a type that holds both."""
     if other in (one, _NULL):
         return one
     match one, other:
-        case Scalar("null"), _:
+        case ScalarType("null"), _:
             return other
-        case Scalar(), Scalar() if {one, other} == {_BIGINT, _DOUBLE}:
+        case ScalarType(), ScalarType() if {one, other} == {_BIGINT, _DOUBLE}:
             return _DOUBLE
-        case Array(first), Array(second):
-            return Array(_merged(first, second))
-        case Struct(first), Struct(second):
+        case ArrayType(first), ArrayType(second):
+            return ArrayType(_merge_types(first, second))
+        case StructType(first), StructType(second):
             fields = dict(first)
             for name, inner in second:
-                fields[name] = _merged(fields.get(name, _NULL), inner)
-            return Struct(tuple(fields.items())) if _can_be_struct(fields) else STRING
+                fields[name] = _merge_types(fields.get(name, _NULL), inner)
+            return StructType(tuple(fields.items())) if _can_be_struct(fields) else STRING
     return STRING
 
 
-def _settled(found: Type) -> Type:
+def _null_to_string(column_type: ColumnType) -> ColumnType:
     """Make a string of what was always null."""
-    match found:
-        case Array(item):
-            return Array(_settled(item))
-        case Struct(fields):
-            return Struct(tuple((name, _settled(inner)) for name, inner in fields))
-    return STRING if found == _NULL else found
+    match column_type:
+        case ArrayType(item):
+            return ArrayType(_null_to_string(item))
+        case StructType(fields):
+            return StructType(tuple((name, _null_to_string(inner)) for name, inner in fields))
+    return STRING if column_type == _NULL else column_type

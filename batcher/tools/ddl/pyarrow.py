@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from batcher.tools.ddl.columns import Array, Struct, Type
-from batcher.tools.ddl.table import MANY_SALTS, RECORD, Answer, Table
+from batcher.tools.ddl.columns import ArrayType, ColumnType, StructType
+from batcher.tools.ddl.table import MANY_SALTS, RECORD_COLUMN, EngineScript, TableDefinition
 
 _TYPES = {
     "boolean": "pa.bool_()",
@@ -14,7 +14,7 @@ _TYPES = {
 }
 
 
-_S3 = """\
+_S3_SETUP = """\
 fs.S3FileSystem(  # credentials as AWS's own tools find them; in doubt fs.resolve_s3_region(bucket)
     region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
     endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3"),
@@ -101,29 +101,29 @@ _READ_JSON = """\
 """
 
 
-def pyarrow_program(table: Table) -> Answer:
+def pyarrow_program(table: TableDefinition) -> EngineScript:
     """Write a program; `scan` in it gives records."""
-    columns = [(column.name, _type(column.type)) for column in table.columns]
+    columns = [(column.name, _format_type(column.type)) for column in table.columns]
     if not columns:
-        columns = [(RECORD, _TYPES["string"] if table.is_json else "pa.binary()")]
-    partitions = [*([table.salt] if table.salt else []), *(p.name for p in table.named)]
+        columns = [(RECORD_COLUMN, _TYPES["string"] if table.is_json else "pa.binary()")]
+    partitions = [*([table.salt] if table.salt else []), *(p.name for p in table.partition_columns)]
     shapes = ""
     for layout in table.layouts:
         salts = [
             f'*(format(n, "0{bits}b") for n in range({1 << bits}))' for bits in layout.salt_bits
         ]
-        pattern = table.pattern(layout).removesuffix("[^/]+$")
-        ending = f"{pattern}[^/]+{_escaped(table.extension)}"
+        pattern = table.path_pattern(layout).removesuffix("[^/]+$")
+        ending = f"{pattern}[^/]+{_escape_regex(table.extension)}"
         shapes += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
     program = _PROGRAM.format(
         imports="import os\n" if table.scheme == "s3" else "",
-        files=_S3 if table.scheme == "s3" else "fs.LocalFileSystem()",
+        files=_S3_SETUP if table.scheme == "s3" else "fs.LocalFileSystem()",
         root=table.path,
         columns=", ".join(f"({name!r}, {kind})" for name, kind in columns),
         partitions=partitions,
         shapes=shapes,
-        encoded={p.name for p in table.named if p.folder.is_field} or (),
-        example=next((p.name for p in table.named), table.salt or "…"),
+        encoded={p.name for p in table.partition_columns if p.folder.is_field} or (),
+        example=next((p.name for p in table.partition_columns), table.salt or "…"),
         read=_READ_JSON if table.columns else _READ_TEXT,
     )
     notes = []
@@ -131,18 +131,20 @@ def pyarrow_program(table: Table) -> Answer:
         notes.append("pyarrow refuses an object with a value of another type than its column's.")
     if len(table.salts) > MANY_SALTS:
         notes.append(f"Each `scan` lists {len(table.salts):,} folders.")
-    return Answer(program, tuple(notes))
+    return EngineScript(program, tuple(notes))
 
 
-def _type(kind: Type) -> str:
+def _format_type(column_type: ColumnType) -> str:
     """Write a type."""
-    match kind:
-        case Array(item):
-            return f"pa.list_({_type(item)})"
-        case Struct(fields):
-            return f"pa.struct([{', '.join(f'({name!r}, {_type(t)})' for name, t in fields)}])"
-    return _TYPES[kind.name]
+    match column_type:
+        case ArrayType(item):
+            return f"pa.list_({_format_type(item)})"
+        case StructType(fields):
+            return (
+                f"pa.struct([{', '.join(f'({name!r}, {_format_type(t)})' for name, t in fields)}])"
+            )
+    return _TYPES[column_type.name]
 
 
-def _escaped(extension: str) -> str:
+def _escape_regex(extension: str) -> str:
     return extension.replace(".", r"\.")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from batcher.tools.ddl.columns import Array, Struct, Type
-from batcher.tools.ddl.table import RECORD, Answer, Layout, Table
+from batcher.tools.ddl.columns import ArrayType, ColumnType, StructType
+from batcher.tools.ddl.table import RECORD_COLUMN, EngineScript, PathLayout, TableDefinition
 
 _GLOB = re.compile(r"[*?\[\]{}\\]")
 
 
-_HEAD = """\
+_SETUP = """\
 # Where `spark` is a session: a notebook, pyspark, spark-submit. Spark 3.4 or later.
 from pyspark.sql import functions
 
@@ -18,11 +18,11 @@ path = functions.expr("url_decode(_metadata.file_path)")
 """
 
 
-def spark_program(table: Table) -> Answer:
+def spark_program(table: TableDefinition) -> EngineScript:
     """Write a program that makes the view from a session called `spark`."""
     view = table.name.rpartition(".")[2]
-    frames = [_frame(table, layout) for layout in table.layouts]
-    union = frames[0] + "".join(f".unionByName(\n{_indented(frame)}\n)" for frame in frames[1:])
+    frames = [_frame_expression(table, layout) for layout in table.layouts]
+    union = frames[0] + "".join(f".unionByName(\n{_indent(frame)}\n)" for frame in frames[1:])
     notes = []
     if table.scheme == "s3":
         notes.append("On EMR and Glue write s3:// for s3a://.")
@@ -30,12 +30,12 @@ def spark_program(table: Table) -> Answer:
         notes.append(
             "Spark 3 reads .zst only where Hadoop's native library is; Spark 4 does by itself."
         )
-    return Answer(
-        f"{_HEAD}{view} = {union}\n{view}.createOrReplaceTempView({view!r})\n", tuple(notes)
+    return EngineScript(
+        f"{_SETUP}{view} = {union}\n{view}.createOrReplaceTempView({view!r})\n", tuple(notes)
     )
 
 
-def _frame(table: Table, layout: Layout) -> str:
+def _frame_expression(table: TableDefinition, layout: PathLayout) -> str:
     """Write the data frame of the objects of one shape.
 
     Spark's own discovery of partitions refuses folders that are no `name=value`, as salts are; the
@@ -46,24 +46,28 @@ def _frame(table: Table, layout: Layout) -> str:
     paths = "".join(f"        {glob!r},\n" for glob in table.globs(layout, root))
     read = 'spark.read.option("lineSep", "\\n")'
     if table.columns:
-        fields = ", ".join(f"{_name(column.name)} {_type(column.type)}" for column in table.columns)
+        fields = ", ".join(
+            f"{_quote_name(column.name)} {_format_type(column.type)}" for column in table.columns
+        )
         read += f"\n    .schema({fields!r})\n    .json([\n{paths}    ])"
-        shown = [f"functions.col({_name(column.name)!r})" for column in table.columns]
+        shown = [f"functions.col({_quote_name(column.name)!r})" for column in table.columns]
     else:
         read += f"\n    .text([\n{paths}    ])"
-        shown = [f'functions.col("value").alias({RECORD!r})']
+        shown = [f'functions.col("value").alias({RECORD_COLUMN!r})']
     if table.salt and not layout.salt_bits:
         shown.append(f'functions.lit("").alias({table.salt!r})')
-    fields_by_name = {p.name for p in table.named if p.folder.is_field}
-    pattern = repr(f"/{table.pattern(layout)}")
-    for group, name in enumerate(table.names(layout), start=1):
+    fields_by_name = {p.name for p in table.partition_columns if p.folder.is_field}
+    pattern = repr(f"/{table.path_pattern(layout)}")
+    for group, name in enumerate(table.group_names(layout), start=1):
         value = f"functions.regexp_extract(path, {pattern}, {group})"
-        shown.append(f"{_decoded(value) if name in fields_by_name else value}.alias({name!r})")
+        shown.append(
+            f"{_decode_expression(value) if name in fields_by_name else value}.alias({name!r})"
+        )
     columns = "".join(f"        {column},\n" for column in shown)
     return f"(\n    {read}\n    .select(\n{columns}    )\n)"
 
 
-def _decoded(value: str) -> str:
+def _decode_expression(value: str) -> str:
     """Write a record's field as the record had it; one that was cut stays as it is in the key."""
     return (
         f"functions.when({value}.contains('~'), {value})"
@@ -71,19 +75,19 @@ def _decoded(value: str) -> str:
     )
 
 
-def _type(kind: Type) -> str:
+def _format_type(column_type: ColumnType) -> str:
     """Write a type."""
-    match kind:
-        case Array(item):
-            return f"ARRAY<{_type(item)}>"
-        case Struct(fields):
-            return f"STRUCT<{', '.join(f'{_name(name)}: {_type(t)}' for name, t in fields)}>"
-    return kind.name.upper()
+    match column_type:
+        case ArrayType(item):
+            return f"ARRAY<{_format_type(item)}>"
+        case StructType(fields):
+            return f"STRUCT<{', '.join(f'{_quote_name(name)}: {_format_type(t)}' for name, t in fields)}>"
+    return column_type.name.upper()
 
 
-def _name(name: str) -> str:
+def _quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def _indented(text: str) -> str:
+def _indent(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.split("\n"))

@@ -17,17 +17,19 @@ from botocore.session import get_session
 from batcher.errors import BatcherError
 from batcher.keys.names import QUARANTINE_FOLDER
 
-LINES = "SELECT json::VARCHAR FROM read_ndjson_objects(?)"
+LINES_QUERY = "SELECT json::VARCHAR FROM read_ndjson_objects(?)"
 
 
-PARTITIONS = """
+PARTITIONS_QUERY = """
     SELECT 'dt=' || dt || '/hour=' || hour, count(*)
     FROM read_ndjson_objects(?, hive_partitioning = true, hive_types_autocast = false)
     GROUP BY ALL ORDER BY ALL
 """
 
 
-OFFLINE: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": False}
+OFFLINE_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False
+}
 
 
 class AuditError(BatcherError):
@@ -35,7 +37,7 @@ class AuditError(BatcherError):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class BucketObject:
     """An object as a listing of the bucket shows it."""
 
     key: str
@@ -50,7 +52,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadBack:
+class BucketContents:
     """What the bucket holds."""
 
     records: list[str]
@@ -62,30 +64,30 @@ class ReadBack:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RecordDifference:
     """How what landed differs from what was sent, record for record."""
 
     missing: int
     duplicates: int
-    foreign: int
+    changed: int
     """Records that nobody sent: changed ones."""
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.duplicates or self.foreign)
+        return bool(self.missing or self.duplicates or self.changed)
 
     def __str__(self) -> str:
         return (
             f"{self.missing} records are missing, {self.duplicates} are there more than once, "
-            f"{self.foreign} are not as they were sent"
+            f"{self.changed} are not as they were sent"
         )
 
 
-def difference(sent: Iterable[str], landed: Iterable[str]) -> Difference:
+def compare_records(sent: Iterable[str], landed: Iterable[str]) -> RecordDifference:
     """Compare two multisets of records."""
     wanted, there = Counter(sent), Counter(landed)
     surplus = there - wanted
     duplicates = sum(count for text, count in surplus.items() if text in wanted)
-    return Difference((wanted - there).total(), duplicates, surplus.total() - duplicates)
+    return RecordDifference((wanted - there).total(), duplicates, surplus.total() - duplicates)
 
 
 class Bucket:
@@ -96,24 +98,24 @@ class Bucket:
         self.name = name
         self._client = get_session().create_client("s3")
 
-    def objects(self, root: str) -> list[Listed]:
+    def objects(self, root: str) -> list[BucketObject]:
         """List all objects under `root`."""
-        with _readable():
+        with _as_audit_errors():
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.name, Prefix=f"{root}/"
             )
             return [
-                Listed(found["Key"], found["ETag"], found["LastModified"], found["Size"])
+                BucketObject(found["Key"], found["ETag"], found["LastModified"], found["Size"])
                 for page in pages
                 for found in page.get("Contents", ())
             ]
 
-    def download(self, objects: Sequence[Listed], folder: Path) -> None:
+    def download(self, objects: Sequence[BucketObject], folder: Path) -> None:
         """Fetch objects into `folder`, each at its key."""
         for listed in objects:
             path = folder / listed.key
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _readable():
+            with _as_audit_errors():
                 answer = self._client.get_object(Bucket=self.name, Key=listed.key)
                 path.write_bytes(answer["Body"].read())
 
@@ -123,7 +125,7 @@ class Bucket:
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _as_audit_errors() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -131,11 +133,11 @@ def _readable() -> Iterator[None]:
         raise AuditError(msg) from error
 
 
-def read_back(objects: Sequence[Listed], folder: Path) -> ReadBack:
+def read_back(objects: Sequence[BucketObject], folder: Path) -> BucketContents:
     """Read downloaded objects with DuckDB, which knows nothing of batcher."""
     data = [str(folder / listed.key) for listed in objects if not listed.is_quarantine]
     bad = [str(folder / listed.key) for listed in objects if listed.is_quarantine]
-    with duckdb.connect(":memory:", config=OFFLINE) as database:
+    with duckdb.connect(":memory:", config=OFFLINE_CONFIG) as database:
 
         def rows(query: str, files: Sequence[str]) -> list[tuple[Any, ...]]:
             try:
@@ -145,8 +147,8 @@ def read_back(objects: Sequence[Listed], folder: Path) -> ReadBack:
                     raise KeyboardInterrupt from error
                 raise
 
-        return ReadBack(
-            [text for (text,) in rows(LINES, data)],
-            [(name, records) for name, records in rows(PARTITIONS, data)],
-            [json.loads(text) for (text,) in rows(LINES, bad)],
+        return BucketContents(
+            [text for (text,) in rows(LINES_QUERY, data)],
+            [(name, records) for name, records in rows(PARTITIONS_QUERY, data)],
+            [json.loads(text) for (text,) in rows(LINES_QUERY, bad)],
         )

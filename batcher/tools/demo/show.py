@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from batcher.tools.demo.run import Outcome
-from batcher.tools.formatting import show_size
+from batcher.tools.demo.run import SourceOutcome
+from batcher.tools.formatting import format_size
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-EXAMPLES = 2
+EXAMPLE_KEYS = 2
 
 
 @contextmanager
-def working(console: Console) -> Iterator[Callable[[str], None]]:
+def status_updates(console: Console) -> Iterator[Callable[[str], None]]:
     """Give what tells people on a terminal what is being done; silent elsewhere."""
     if not console.is_terminal:
-        yield _nothing
+        yield _ignore
         return
     with console.status("") as status:
         yield status.update
 
 
-def introduce(console: Console, bucket: str, root: str, endpoint: str | None) -> None:
+def print_introduction(console: Console, bucket: str, root: str, endpoint: str | None) -> None:
     """Print what is about to happen."""
     where = f"the S3 at {endpoint}" if endpoint else "an S3 server of its own (SeaweedFS)"
     text = (
@@ -38,55 +38,55 @@ def introduce(console: Console, bucket: str, root: str, endpoint: str | None) ->
     console.print(text, highlight=False, markup=False)
 
 
-def show(outcomes: Sequence[Outcome], console: Console) -> bool:
+def print_outcomes(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
     """Print all of it; give whether every record is accounted for, and every check held."""
-    console.print(_figures(outcomes))
-    console.print(_partitions(outcomes))
+    console.print(_figures_table(outcomes))
+    console.print(_partitions_table(outcomes))
     for outcome in outcomes:
         console.print(f"\n{outcome.mapping.source.name}", style="bold")
-        console.print(_checks(outcome))
+        console.print(_checks_table(outcome))
     console.print("\nSome of the keys", style="bold")
     for outcome in outcomes:
         quarantine = [listed for listed in outcome.objects if listed.is_quarantine]
-        for listed in [*outcome.data[:EXAMPLES], *quarantine[:1]]:
+        for listed in [*outcome.data_objects[:EXAMPLE_KEYS], *quarantine[:1]]:
             console.print(f"  {listed.key}", soft_wrap=True, highlight=False, markup=False)
     console.print()
-    return _result(outcomes, console)
+    return _print_result(outcomes, console)
 
 
-def _figures(outcomes: Sequence[Outcome]) -> Table:
+def _figures_table(outcomes: Sequence[SourceOutcome]) -> Table:
     table = Table(box=box.SIMPLE, title="Read back with DuckDB, record for record", min_width=60)
     table.add_column("")
     for outcome in outcomes:
         table.add_column(outcome.mapping.source.name, justify="right")
-    columns = [_column(outcome) for outcome in outcomes]
+    columns = [_figures_column(outcome) for outcome in outcomes]
     for name in columns[0]:
         table.add_row(name, *(column[name] for column in columns))
     return table
 
 
-def _column(outcome: Outcome) -> dict[str, str]:
-    out_bytes = sum(listed.size_bytes for listed in outcome.data)
+def _figures_column(outcome: SourceOutcome) -> dict[str, str]:
+    out_bytes = sum(listed.size_bytes for listed in outcome.data_objects)
     ratio = outcome.sent_bytes / out_bytes if out_bytes else 0.0
     records = sum(map(len, outcome.invocations))
     return {
         "records in": f"{records:,}",
         "invocations": f"{outcome.mapping.deliveries:,}",
-        "handed back and sent again": f"{outcome.mapping.handed_back:,}",
-        "objects": f"{len(outcome.data):,}",
-        "records landed": f"{len(outcome.found.records):,}",
-        "quarantined": f"{len(outcome.found.quarantined):,}",
+        "handed back and sent again": f"{outcome.mapping.redelivered:,}",
+        "objects": f"{len(outcome.data_objects):,}",
+        "records landed": f"{len(outcome.contents.records):,}",
+        "quarantined": f"{len(outcome.contents.quarantined):,}",
         "missing": f"{outcome.difference.missing:,}",
         "duplicates": f"{outcome.difference.duplicates:,}",
-        "changed": f"{outcome.difference.foreign:,}",
-        "bytes in": show_size(outcome.sent_bytes),
-        "bytes out": show_size(out_bytes),
+        "changed": f"{outcome.difference.changed:,}",
+        "bytes in": format_size(outcome.sent_bytes),
+        "bytes out": format_size(out_bytes),
         "ratio": f"{ratio:.1f}",
         "seconds in the handler": f"{outcome.mapping.handler_s:.2f}",
     }
 
 
-def _checks(outcome: Outcome) -> Table:
+def _checks_table(outcome: SourceOutcome) -> Table:
     table = Table.grid(padding=(0, 1))
     for is_so, text in outcome.checks:
         mark = "[green]✓[/]" if is_so else "[bold red]✗[/]"
@@ -94,24 +94,28 @@ def _checks(outcome: Outcome) -> Table:
     return table
 
 
-def _partitions(outcomes: Sequence[Outcome]) -> Table:
+def _partitions_table(outcomes: Sequence[SourceOutcome]) -> Table:
     table = Table(box=box.SIMPLE, title="By partition, as DuckDB counts", min_width=60)
     table.add_column("partition")
     for outcome in outcomes:
         table.add_column(f"{outcome.mapping.source.name} records", justify="right")
-    counts = [dict(outcome.found.partitions) for outcome in outcomes]
+    counts = [dict(outcome.contents.partitions) for outcome in outcomes]
     for name in sorted({name for column in counts for name in column}):
         table.add_row(name, *(f"{column.get(name, 0):,}" for column in counts))
     return table
 
 
-def _result(outcomes: Sequence[Outcome], console: Console) -> bool:
+def _print_result(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
     faults = []
     for outcome in outcomes:
         name = outcome.mapping.source.name
         if outcome.difference:
             faults.append(f"{name}: {outcome.difference}")
-        faults += [f"{name}: the store's last error: {outcome.error}"] if outcome.error else []
+        faults += (
+            [f"{name}: the store's last error: {outcome.store_error}"]
+            if outcome.store_error
+            else []
+        )
         faults += [f"{name}: not so: {text}" for is_so, text in outcome.checks if not is_so]
     if faults:
         console.print("Not every record is accounted for:", style="bold red")
@@ -119,9 +123,9 @@ def _result(outcomes: Sequence[Outcome], console: Console) -> bool:
             console.print(f"  {fault}", highlight=False, markup=False)
         return False
     records = sum(len(records) for outcome in outcomes for records in outcome.invocations)
-    landed = sum(len(outcome.found.records) for outcome in outcomes)
-    objects = sum(len(outcome.data) for outcome in outcomes)
-    quarantined = sum(len(outcome.found.quarantined) for outcome in outcomes)
+    landed = sum(len(outcome.contents.records) for outcome in outcomes)
+    objects = sum(len(outcome.data_objects) for outcome in outcomes)
+    quarantined = sum(len(outcome.contents.quarantined) for outcome in outcomes)
     console.print(
         f"Every record is accounted for: of {records:,} sent, {landed:,} landed once each, byte "
         f"for byte, in {objects} objects, and {quarantined} are in quarantine.",
@@ -131,6 +135,6 @@ def _result(outcomes: Sequence[Outcome], console: Console) -> bool:
     return True
 
 
-def _nothing(doing: str) -> None:
+def _ignore(doing: str) -> None:
     """Say nothing: nobody watches."""
     del doing

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from batcher.tools.plan import prices
-from batcher.tools.plan.invocations import Gathering, shards_of
-from batcher.tools.plan.objects import Compression
+from batcher.tools.plan.invocations import InvocationEstimate, shard_count
+from batcher.tools.plan.objects import CompressionEstimate
 from batcher.tools.plan.quotas import (
     FIREHOSE_BUFFER_BYTES,
     FIREHOSE_BUFFER_S,
     LONG_POLL_S,
     POLLER_RECEIVES_PER_S,
 )
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.workload import SourceType, Workload
 
 MONTH_S = 730 * 3600
 """As Amazon's pricing calculator has it."""
@@ -30,7 +30,7 @@ DELIVERY, SOURCE, STORAGE = "delivery", "source", "storage"
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class CostItem:
     """One line of the bill, in dollars a month."""
 
     part: str
@@ -41,27 +41,27 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class MonthlyCost:
     """A month."""
 
-    items: tuple[Item, ...]
+    items: tuple[CostItem, ...]
 
-    def batcher(self, part: str | None = None) -> float:
+    def batcher_dollars(self, part: str | None = None) -> float:
         """Give what batcher costs, in all or in one part."""
         return sum(item.batcher for item in self.items if part in {None, item.part})
 
-    def firehose(self, part: str | None = None) -> float:
+    def firehose_dollars(self, part: str | None = None) -> float:
         """Give what Firehose costs, in all or in one part."""
         return sum(item.firehose for item in self.items if part in {None, item.part})
 
 
-def bill(
+def estimate_costs(
     workload: Workload,
-    event: Gathering,
+    event: InvocationEstimate,
     event_dollars: float,
     requests_per_event: float,
-    compression: Compression,
-) -> Bill:
+    compression: CompressionEstimate,
+) -> MonthlyCost:
     """Give a month at the average rate.
 
     Args:
@@ -74,58 +74,64 @@ def bill(
     records = workload.records_per_s * MONTH_S
     events = event.per_s * MONTH_S
     text_bytes = records * (workload.record_bytes + 1)
-    compute = (event_dollars - prices.LAMBDA_REQUEST) * events
-    ingested = prices.firehose_month_dollars(records * prices.firehose_bytes(workload.record_bytes))
+    compute = (event_dollars - prices.LAMBDA_DOLLARS_PER_REQUEST) * events
+    ingested = prices.firehose_month_dollars(
+        records * prices.firehose_billed_bytes(workload.record_bytes)
+    )
     firehose_puts = max(text_bytes / FIREHOSE_BUFFER_BYTES, MONTH_S / FIREHOSE_BUFFER_S)
     items = [
-        Item(DELIVERY, "Lambda compute", compute, 0.0),
-        Item(DELIVERY, "Lambda requests", prices.LAMBDA_REQUEST * events, 0.0),
-        Item(DELIVERY, "Firehose ingestion", 0.0, ingested),
-        Item(
+        CostItem(DELIVERY, "Lambda compute", compute, 0.0),
+        CostItem(DELIVERY, "Lambda requests", prices.LAMBDA_DOLLARS_PER_REQUEST * events, 0.0),
+        CostItem(DELIVERY, "Firehose ingestion", 0.0, ingested),
+        CostItem(
             DELIVERY,
             "S3 PUT requests",
-            requests_per_event * events * prices.S3_PUT,
-            firehose_puts * prices.S3_PUT,
+            requests_per_event * events * prices.S3_DOLLARS_PER_PUT,
+            firehose_puts * prices.S3_DOLLARS_PER_PUT,
         ),
         *_source_items(workload, event, records),
     ]
     if workload.retention_days:
         stored_bytes = text_bytes / MONTH_S * DAY_S * workload.retention_days / compression.ratio
-        stored = stored_bytes / prices.GIB * prices.S3_GB_MONTH
-        items.append(Item(STORAGE, "S3 storage, once full", stored, stored))
-    return Bill(tuple(items))
+        stored = stored_bytes / prices.GIB * prices.S3_DOLLARS_PER_GB_MONTH
+        items.append(CostItem(STORAGE, "S3 storage, once full", stored, stored))
+    return MonthlyCost(tuple(items))
 
 
-def received_together(workload: Workload, event: Gathering) -> float:
+def messages_per_receive(workload: Workload, event: InvocationEstimate) -> float:
     """Give the messages that one receive brings: what came since the poller's last one."""
-    since = workload.records_per_s / (event.lanes * POLLER_RECEIVES_PER_S)
-    return min(prices.sqs_batch(workload.record_bytes), max(1.0, since))
+    since = workload.records_per_s / (event.concurrent_batches * POLLER_RECEIVES_PER_S)
+    return min(prices.sqs_batch_records(workload.record_bytes), max(1.0, since))
 
 
-def _source_items(workload: Workload, event: Gathering, records: float) -> list[Item]:
+def _source_items(workload: Workload, event: InvocationEstimate, records: float) -> list[CostItem]:
     size_bytes, source = workload.record_bytes, workload.source
     if source.is_queue:
         return _queue_items(workload, event, records)
-    if source is Source.DYNAMODB:
+    if source is SourceType.DYNAMODB:
         return []  # Lambda's reads of a table's stream are free
-    shards = shards_of(workload) * MONTH_S / 3600 * prices.KINESIS_SHARD_HOUR
+    shards = shard_count(workload) * MONTH_S / 3600 * prices.KINESIS_DOLLARS_PER_SHARD_HOUR
     units = records * prices.kinesis_unit_dollars(size_bytes)
     return [
-        Item(SOURCE, "Kinesis shards", shards, shards),
-        Item(SOURCE, "Kinesis PUT units", units, units),
+        CostItem(SOURCE, "Kinesis shards", shards, shards),
+        CostItem(SOURCE, "Kinesis PUT units", units, units),
     ]
 
 
-def _queue_items(workload: Workload, event: Gathering, records: float) -> list[Item]:
-    price = prices.SQS_FIFO_REQUEST if workload.source is Source.FIFO else prices.SQS_REQUEST
-    batch = prices.sqs_batch(workload.record_bytes)
-    together = received_together(workload, event)
+def _queue_items(workload: Workload, event: InvocationEstimate, records: float) -> list[CostItem]:
+    price = (
+        prices.SQS_FIFO_DOLLARS_PER_REQUEST
+        if workload.source is SourceType.FIFO
+        else prices.SQS_DOLLARS_PER_REQUEST
+    )
+    batch = prices.sqs_batch_records(workload.record_bytes)
+    together = messages_per_receive(workload, event)
     sends = records / batch * prices.sqs_request_dollars(batch * workload.record_bytes, price)
-    receives = max(records / together, event.lanes * MONTH_S / LONG_POLL_S)
+    receives = max(records / together, event.concurrent_batches * MONTH_S / LONG_POLL_S)
     received = receives * prices.sqs_request_dollars(together * workload.record_bytes, price)
     deleted = records / min(batch, event.records) * price
     return [
-        Item(SOURCE, "SQS sends", sends, 0.0),
-        Item(SOURCE, "SQS receives", received, 0.0),
-        Item(SOURCE, "SQS deletes", deleted, 0.0),
+        CostItem(SOURCE, "SQS sends", sends, 0.0),
+        CostItem(SOURCE, "SQS receives", received, 0.0),
+        CostItem(SOURCE, "SQS deletes", deleted, 0.0),
     ]

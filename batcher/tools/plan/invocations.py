@@ -14,93 +14,93 @@ from enum import StrEnum
 
 from batcher.tools.plan.quotas import (
     DYNAMODB_POLL_S,
-    FIRST_POLLERS,
     KINESIS_POLL_S,
     MAX_EVENT_BYTES,
     MAX_POLLERS,
+    MIN_POLLERS,
     POLLER_BYTES_PER_S,
     POLLER_RECEIVES_PER_S,
     SHARD_BYTES_PER_S,
     SHARD_RECORDS_PER_S,
-    SQS_BATCH,
+    SQS_BATCH_MESSAGES,
 )
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.workload import SourceType, Workload
 
 EMPTY_EVENT_BYTES = len('{"Records":[]}')
 
 
 ENVELOPE_BYTES = {
-    Source.SQS: 890,
-    Source.FIFO: 1_090,
-    Source.KINESIS: 600,
-    Source.DYNAMODB: 1,
+    SourceType.SQS: 890,
+    SourceType.FIFO: 1_090,
+    SourceType.KINESIS: 600,
+    SourceType.DYNAMODB: 1,
 }
 """JSON around a payload, its comma included. Events as AWS's (bench/events.py, batcher/demo) have
 822 to 841 of SQS and 531 to 573 of Kinesis; message attributes and long names come on top. FIFO has
 four attributes more. The whole record of a DynamoDB stream is the payload."""
 
 
-POLL_S = {
-    Source.SQS: 1 / POLLER_RECEIVES_PER_S,
-    Source.FIFO: 1 / POLLER_RECEIVES_PER_S,
-    Source.KINESIS: KINESIS_POLL_S,
-    Source.DYNAMODB: DYNAMODB_POLL_S,
+POLL_INTERVAL_S = {
+    SourceType.SQS: 1 / POLLER_RECEIVES_PER_S,
+    SourceType.FIFO: 1 / POLLER_RECEIVES_PER_S,
+    SourceType.KINESIS: KINESIS_POLL_S,
+    SourceType.DYNAMODB: DYNAMODB_POLL_S,
 }
 """The least time that a lane gathers, without a window."""
 
 
-class Limit(StrEnum):
+class BatchEnd(StrEnum):
     """What ends a batch."""
 
     WINDOW = "window"
     PAYLOAD = "payload"
     """6 MB of JSON."""
     BATCH_SIZE = "batch_size"
-    RATE = "rate"
+    LOW_RATE = "rate"
     """So few records come that each is handed over alone."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class InvocationEstimate:
     """What Lambda hands over at one rate of records, on average."""
 
-    lanes: int
+    concurrent_batches: int
     """Batches gathered side by side."""
     records: float
     """Of one invocation."""
-    most_records: int
+    max_records: int
     """That an invocation can have."""
     per_s: float
     """Invocations a second."""
     json_bytes: float
     """Of one invocation's event."""
-    gather_s: float
+    batching_s: float
     """How long the oldest record of a batch waits for the others."""
-    limit: Limit
+    batch_end: BatchEnd
 
 
-def json_bytes_of(workload: Workload) -> float:
+def record_json_bytes(workload: Workload) -> float:
     """Give the bytes that one record takes of an event's JSON."""
     size_bytes = workload.record_bytes
     if workload.source.is_queue:
         size_bytes = size_bytes * workload.json_growth
-    elif workload.source is Source.KINESIS:
+    elif workload.source is SourceType.KINESIS:
         size_bytes = (size_bytes + 2) // 3 * 4  # base64
     return size_bytes + ENVELOPE_BYTES[workload.source]
 
 
-def event_bytes(workload: Workload, records: float) -> float:
+def event_json_bytes(workload: Workload, records: float) -> float:
     """Give the JSON of an event of so many records."""
-    return EMPTY_EVENT_BYTES + records * json_bytes_of(workload)
+    return EMPTY_EVENT_BYTES + records * record_json_bytes(workload)
 
 
-def most_records(workload: Workload) -> int:
+def max_event_records(workload: Workload) -> int:
     """Give how many records fit an invocation; 0 where not even one does."""
-    fitting = (MAX_EVENT_BYTES - EMPTY_EVENT_BYTES) // json_bytes_of(workload)
+    fitting = (MAX_EVENT_BYTES - EMPTY_EVENT_BYTES) // record_json_bytes(workload)
     return int(min(workload.batch_size, fitting))
 
 
-def shards_of(workload: Workload) -> int:
+def shard_count(workload: Workload) -> int:
     """Give the shards of a stream: those it has, or the fewest that take its peak."""
     if workload.shards is not None:
         return workload.shards
@@ -109,16 +109,18 @@ def shards_of(workload: Workload) -> int:
     return max(1, math.ceil(rate / SHARD_RECORDS_PER_S), math.ceil(by_bytes))
 
 
-def pollers_of(workload: Workload, records_per_s: float) -> int:
+def poller_count(workload: Workload, records_per_s: float) -> int:
     """Give the batches of a queue gathered side by side at a rate; not over Lambda's most."""
     if workload.pollers is not None:
         return workload.pollers
-    by_receives = records_per_s / (POLLER_RECEIVES_PER_S * SQS_BATCH)
+    by_receives = records_per_s / (POLLER_RECEIVES_PER_S * SQS_BATCH_MESSAGES)
     by_bytes = records_per_s * workload.record_bytes / POLLER_BYTES_PER_S
-    return min(MAX_POLLERS, max(FIRST_POLLERS, math.ceil(by_receives), math.ceil(by_bytes)))
+    return min(MAX_POLLERS, max(MIN_POLLERS, math.ceil(by_receives), math.ceil(by_bytes)))
 
 
-def gather(workload: Workload, records_per_s: float, parallelization: int = 1) -> Gathering:
+def estimate_invocations(
+    workload: Workload, records_per_s: float, parallelization: int = 1
+) -> InvocationEstimate:
     """Give what Lambda hands over at a rate.
 
     Args:
@@ -127,30 +129,30 @@ def gather(workload: Workload, records_per_s: float, parallelization: int = 1) -
         parallelization: batches of one shard side by side; queues have none.
     """
     if workload.source.is_queue:
-        lanes = pollers_of(workload, records_per_s)
+        lanes = poller_count(workload, records_per_s)
     else:
-        lanes = shards_of(workload) * parallelization
-    most = most_records(workload)
-    wait_s = max(float(workload.window_s), POLL_S[workload.source])
+        lanes = shard_count(workload) * parallelization
+    most = max_event_records(workload)
+    wait_s = max(float(workload.window_s), POLL_INTERVAL_S[workload.source])
     when_full, when_due = records_per_s / most, lanes / wait_s
     per_s = min(records_per_s, max(when_full, when_due))
     if when_full >= when_due:
-        limit = Limit.BATCH_SIZE if most == workload.batch_size else Limit.PAYLOAD
+        limit = BatchEnd.BATCH_SIZE if most == workload.batch_size else BatchEnd.PAYLOAD
     else:
-        limit = Limit.RATE if when_due >= records_per_s else Limit.WINDOW
+        limit = BatchEnd.LOW_RATE if when_due >= records_per_s else BatchEnd.WINDOW
     records = records_per_s / per_s
-    return Gathering(
-        lanes=lanes,
+    return InvocationEstimate(
+        concurrent_batches=lanes,
         records=records,
-        most_records=most,
+        max_records=most,
         per_s=per_s,
-        json_bytes=event_bytes(workload, records),
-        gather_s=min(wait_s, lanes / per_s),
-        limit=limit,
+        json_bytes=event_json_bytes(workload, records),
+        batching_s=min(wait_s, lanes / per_s),
+        batch_end=limit,
     )
 
 
-def window_to_fill(workload: Workload, records: float) -> int:
+def window_for_records(workload: Workload, records: float) -> int:
     """Give the window, in whole seconds, in which a lane gathers so many records; over 300 too."""
-    lanes = gather(workload, workload.records_per_s).lanes
+    lanes = estimate_invocations(workload, workload.records_per_s).concurrent_batches
     return math.ceil(records * lanes / workload.records_per_s)

@@ -5,32 +5,32 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from batcher.tools.plan.invocations import Gathering
+from batcher.tools.plan.invocations import InvocationEstimate
 from batcher.tools.plan.quotas import (
-    FIRST_POLLERS,
     MAX_MAXIMUM_CONCURRENCY,
     MAX_VISIBILITY_S,
-    MIN_RECEIVES,
-    VISIBILITY_TIMEOUTS,
+    MIN_POLLERS,
+    MIN_RECEIVE_COUNT,
+    VISIBILITY_TIMEOUT_FACTOR,
 )
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.workload import SourceType, Workload
 
 CONCURRENCY_HEADROOM = 2
 """How far the cap stands over what the peak needs: a backlog is to drain, not to flood."""
 
 
-OUTAGE_S = 3_600
+TOLERATED_OUTAGE_S = 3_600
 """No message should reach the dead-letter queue in a shorter outage of S3."""
 
 
-FOREVER = -1
+UNLIMITED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class EventSource:
+class MappingPlan:
     """What to set; None is what this source does not have."""
 
-    source: Source
+    source: SourceType
     batch_size: int
     window_s: int | None
     maximum_concurrency: int | None = None
@@ -46,9 +46,9 @@ class EventSource:
     """A queue's is its dead-letter queue; a stream's is the mapping's destination."""
 
 
-def event_source(
+def plan_mapping(
     workload: Workload, timeout_s: int, peak_concurrency: float, parallelization: int
-) -> EventSource:
+) -> MappingPlan:
     """Give the mapping.
 
     Args:
@@ -58,28 +58,28 @@ def event_source(
         parallelization: batches of one shard side by side.
     """
     if not workload.source.is_queue:
-        return EventSource(
+        return MappingPlan(
             workload.source,
             workload.batch_size,
             workload.window_s,
             parallelization_factor=parallelization,
             bisect_on_error=True,
-            maximum_retry_attempts=FOREVER,  # docs/guarantees.md: retries do not run out
-            maximum_record_age_s=FOREVER,
+            maximum_retry_attempts=UNLIMITED,  # docs/guarantees.md: retries do not run out
+            maximum_record_age_s=UNLIMITED,
             starting_position="TRIM_HORIZON",
         )
-    visibility_s = min(MAX_VISIBILITY_S, VISIBILITY_TIMEOUTS * timeout_s + workload.window_s)
+    visibility_s = min(MAX_VISIBILITY_S, VISIBILITY_TIMEOUT_FACTOR * timeout_s + workload.window_s)
     concurrency = math.ceil(CONCURRENCY_HEADROOM * peak_concurrency)
-    return EventSource(
+    return MappingPlan(
         workload.source,
         workload.batch_size,
-        None if workload.source is Source.FIFO else workload.window_s,
-        maximum_concurrency=min(MAX_MAXIMUM_CONCURRENCY, max(FIRST_POLLERS, concurrency)),
+        None if workload.source is SourceType.FIFO else workload.window_s,
+        maximum_concurrency=min(MAX_MAXIMUM_CONCURRENCY, max(MIN_POLLERS, concurrency)),
         visibility_timeout_s=visibility_s,
-        max_receive_count=max(MIN_RECEIVES, math.ceil(OUTAGE_S / visibility_s)),
+        max_receive_count=max(MIN_RECEIVE_COUNT, math.ceil(TOLERATED_OUTAGE_S / visibility_s)),
     )
 
 
-def in_flight(records_per_s: float, event: Gathering, duration_s: float) -> float:
+def messages_in_flight(records_per_s: float, event: InvocationEstimate, duration_s: float) -> float:
     """Give the messages that are received and not yet deleted: gathered, or being written."""
-    return records_per_s * (event.gather_s + duration_s)
+    return records_per_s * (event.batching_s + duration_s)

@@ -7,14 +7,14 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batcher.encoding.codec import Codec, Members
+from batcher.encoding.codec import Codec, MemberSplitter
 from batcher.settings import MAX_FANOUT, Settings
 from batcher.tools.plan.workload import Workload
 
 Level = int
 
 
-LEVELS: Mapping[str, Mapping[Level, tuple[float, float]]] = {
+MEASURED_LEVELS: Mapping[str, Mapping[Level, tuple[float, float]]] = {
     "none": {0: (0.0, 1.0)},
     "gzip": {
         0: (2.0, 3.3),
@@ -53,12 +53,12 @@ LEVELS: Mapping[str, Mapping[Level, tuple[float, float]]] = {
 """CPU milliseconds a MB (10^6 bytes) of text, and the ratio, by level; zstd 0 is its default, 3."""
 
 
-PREFIX_SHARE = 0.5
+MAX_PREFIX_UTILIZATION = 0.5
 """How much of `prefix_rate` the peak may take of a prefix: records do not come evenly."""
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
+class ObjectEstimate:
     """What one invocation writes."""
 
     per_event: float
@@ -69,12 +69,12 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True)
-class Prefixes:
+class PrefixEstimate:
     """How the writes are spread."""
 
     puts_per_s: float
     """At the peak, over all prefixes."""
-    puts_per_s_prefix: float
+    puts_per_s_per_prefix: float
     """At the peak, of one of `fanout` prefixes."""
     fanout: int
     """As the settings have it."""
@@ -82,7 +82,9 @@ class Prefixes:
     """The smallest power of two that keeps the peak under half of `prefix_rate`."""
 
 
-def objects_of(workload: Workload, settings: Settings, event_records: float) -> Objects:
+def estimate_objects(
+    workload: Workload, settings: Settings, event_records: float
+) -> ObjectEstimate:
     """Give what an invocation of so many records writes.
 
     That is one object a partition, and more where a queue's event is cut.
@@ -93,10 +95,12 @@ def objects_of(workload: Workload, settings: Settings, event_records: float) -> 
         cut = settings.max_bytes // (workload.record_bytes + 1)
         most = min(cut, settings.max_records or math.inf)
         records /= math.ceil(records / most)
-    return Objects(event_records / records, records, records * (workload.record_bytes + 1))
+    return ObjectEstimate(event_records / records, records, records * (workload.record_bytes + 1))
 
 
-def requests_of(objects: Objects, settings: Settings, compression: Compression) -> int:
+def requests_per_object(
+    objects: ObjectEstimate, settings: Settings, compression: CompressionEstimate
+) -> int:
     """Give the billed requests that one object takes: a PUT, or an upload in parts."""
     body_bytes = objects.text_bytes / compression.ratio
     if body_bytes < settings.multipart_threshold:
@@ -104,17 +108,17 @@ def requests_of(objects: Objects, settings: Settings, compression: Compression) 
     return 2 + math.ceil(body_bytes / settings.part_size)
 
 
-def prefixes_of(settings: Settings, puts_per_s: float) -> Prefixes:
+def estimate_prefixes(settings: Settings, puts_per_s: float) -> PrefixEstimate:
     """Spread so many PUTs a second, at the peak."""
-    wanted = max(1, math.ceil(puts_per_s / (settings.prefix_rate * PREFIX_SHARE)))
+    wanted = max(1, math.ceil(puts_per_s / (settings.prefix_rate * MAX_PREFIX_UTILIZATION)))
     needed = 1 << (wanted - 1).bit_length()
-    return Prefixes(
+    return PrefixEstimate(
         puts_per_s, puts_per_s / settings.fanout, settings.fanout, min(MAX_FANOUT, needed)
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Compression:
+class CompressionEstimate:
     """What becomes of a text."""
 
     ratio: float
@@ -129,17 +133,17 @@ class Compression:
         return self.measured_records > 0
 
 
-def assumed(settings: Settings) -> Compression:
+def assume_compression(settings: Settings) -> CompressionEstimate:
     """Give what the table says of a level, or of the next one that is in it."""
-    levels = LEVELS[settings.compression]
+    levels = MEASURED_LEVELS[settings.compression]
     known = sorted(levels)
     wanted = settings.compression_level if settings.compression != "none" else 0
     cpu_ms_per_mb, ratio = levels[known[min(bisect_left(known, wanted), len(known) - 1)]]
-    return Compression(ratio, cpu_ms_per_mb)
+    return CompressionEstimate(ratio, cpu_ms_per_mb)
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class RecordSample:
     """Records of the kind that is to be planned for."""
 
     records: Sequence[bytes]
@@ -159,7 +163,7 @@ class Sample:
         grown = sum(len(orjson.dumps(text)) - len('""') for text in texts)
         return max(1.0, grown / max(1, sum(map(len, self.records))))
 
-    def compressed(self, settings: Settings, object_records: float) -> Compression:
+    def measure_compression(self, settings: Settings, object_records: float) -> CompressionEstimate:
         """Compress the sample as objects of so many records, or as one where it has fewer.
 
         Only whole objects count, where there is one.
@@ -171,13 +175,15 @@ class Sample:
         for start in range(0, whole, step):
             text = b"".join([record + b"\n" for record in self.records[start : start + step]])
             text_bytes += len(text)
-            body_bytes += body_size(codec, text)
-        return Compression(text_bytes / body_bytes, assumed(settings).cpu_ms_per_mb, whole)
+            body_bytes += compressed_bytes(codec, text)
+        return CompressionEstimate(
+            text_bytes / body_bytes, assume_compression(settings).cpu_ms_per_mb, whole
+        )
 
 
-def body_size(codec: Codec, text: bytes) -> int:
+def compressed_bytes(codec: Codec, text: bytes) -> int:
     """Give the bytes of the body that an object of this text has."""
-    members = Members()
-    full = members.cut(text)
-    rest = members.rest()
+    members = MemberSplitter()
+    full = members.feed(text)
+    rest = members.finish()
     return sum(len(body) for body, _, _ in codec.encode([*full, rest] if rest else full))

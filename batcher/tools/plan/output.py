@@ -7,33 +7,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from batcher.settings import PREFIX, Settings
-from batcher.tools.plan.advice import advice, notes
+from batcher.settings import ENV_PREFIX, Settings
+from batcher.tools.plan.advice import collect_advice, collect_notes
 from batcher.tools.plan.costs import DELIVERY, MONTH_S, SOURCE, STORAGE
-from batcher.tools.plan.mapping import EventSource
-from batcher.tools.plan.prices import DATED, REGION, SOURCES
-from batcher.tools.plan.workload import Source
+from batcher.tools.plan.mapping import MappingPlan
+from batcher.tools.plan.prices import PRICE_PAGES, PRICES_DATE, PRICES_REGION
+from batcher.tools.plan.workload import SourceType
 
 if TYPE_CHECKING:
-    from batcher.tools.plan.invocations import Gathering
+    from batcher.tools.plan.invocations import InvocationEstimate
     from batcher.tools.plan.plan import Plan
 
-ARNS = {
-    Source.SQS: "arn:aws:sqs:REGION:ACCOUNT:QUEUE",
-    Source.FIFO: "arn:aws:sqs:REGION:ACCOUNT:QUEUE.fifo",
-    Source.KINESIS: "arn:aws:kinesis:REGION:ACCOUNT:stream/STREAM",
-    Source.DYNAMODB: "arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL",
+PLACEHOLDER_ARNS = {
+    SourceType.SQS: "arn:aws:sqs:REGION:ACCOUNT:QUEUE",
+    SourceType.FIFO: "arn:aws:sqs:REGION:ACCOUNT:QUEUE.fifo",
+    SourceType.KINESIS: "arn:aws:kinesis:REGION:ACCOUNT:stream/STREAM",
+    SourceType.DYNAMODB: "arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL",
 }
 
 
-FAILED_ARN = "arn:aws:sqs:REGION:ACCOUNT:FAILED"
+PLACEHOLDER_FAILURE_ARN = "arn:aws:sqs:REGION:ACCOUNT:FAILED"
 
 
-DIGITS = 6
+SIGNIFICANT_DIGITS = 6
 """Significant digits of what was computed; more would only be noise."""
 
 
-def document(plan: Plan) -> dict[str, Any]:
+def make_document(plan: Plan) -> dict[str, Any]:
     """Give the whole plan."""
     made = {
         "workload": asdict(plan.workload),
@@ -52,30 +52,30 @@ def document(plan: Plan) -> dict[str, Any]:
         },
         "prefixes": {
             "peak_puts_per_s": plan.prefixes.puts_per_s,
-            "peak_puts_per_s_prefix": plan.prefixes.puts_per_s_prefix,
+            "peak_puts_per_s_prefix": plan.prefixes.puts_per_s_per_prefix,
             "max_puts_per_s_prefix": plan.settings.prefix_rate,
             "fanout": plan.prefixes.fanout,
             "fanout_needed": plan.prefixes.fanout_needed,
         },
         "lambda": _lambda(plan),
-        "event_source": asdict(plan.event_source),
-        "environment": environment(plan),
+        "event_source": asdict(plan.mapping),
+        "environment": make_environment(plan),
         "dollars_a_month": _dollars(plan),
-        "warnings": [asdict(one) for one in advice(plan)],
-        "notes": notes(plan),
+        "warnings": [asdict(one) for one in collect_advice(plan)],
+        "notes": collect_notes(plan),
     }
-    return {name: _rounded(value) for name, value in made.items()}
+    return {name: _round_floats(value) for name, value in made.items()}
 
 
-def _event(event: Gathering) -> dict[str, Any]:
+def _event(event: InvocationEstimate) -> dict[str, Any]:
     return {
         "per_s": event.per_s,
         "records": event.records,
-        "most_records": event.most_records,
+        "most_records": event.max_records,
         "json_bytes": event.json_bytes,
-        "gather_s": event.gather_s,
-        "lanes": event.lanes,
-        "limit": str(event.limit),
+        "gather_s": event.batching_s,
+        "lanes": event.concurrent_batches,
+        "limit": str(event.batch_end),
     }
 
 
@@ -87,50 +87,50 @@ def _lambda(plan: Plan) -> dict[str, Any]:
         "timeout_s": function.timeout_s,
         "duration_s": function.duration_s,
         "peak_duration_s": plan.peak_duration_s,
-        "cold_s": function.cold_s,
-        "peak_memory_bytes": function.peak_bytes,
+        "cold_s": function.cold_start_s,
+        "peak_memory_bytes": function.peak_memory_bytes,
         "concurrency": plan.concurrency,
         "peak_concurrency": plan.peak_concurrency,
         "options": [
             {
                 "memory_mb": option.memory_mb,
                 "duration_s": option.duration_s,
-                "cold_s": option.cold_s,
-                "dollars_a_month": option.dollars * plan.event.per_s * MONTH_S,
-                "is_fit": option.is_fit,
+                "cold_s": option.cold_start_s,
+                "dollars_a_month": option.invocation_dollars * plan.event.per_s * MONTH_S,
+                "is_fit": option.fits,
             }
-            for option in plan.functions
+            for option in plan.function_sizes
         ],
     }
 
 
 def _dollars(plan: Plan) -> dict[str, Any]:
-    bill = plan.bill
+    bill = plan.costs
     return {
-        "batcher": bill.batcher(),
-        "firehose": bill.firehose(),
+        "batcher": bill.batcher_dollars(),
+        "firehose": bill.firehose_dollars(),
         "by_part": {
-            part: {"batcher": bill.batcher(part), "firehose": bill.firehose(part)}
+            part: {"batcher": bill.batcher_dollars(part), "firehose": bill.firehose_dollars(part)}
             for part in (DELIVERY, SOURCE, STORAGE)
         },
         "items": [asdict(item) for item in bill.items],
-        "region": REGION,
-        "dated": DATED,
-        "prices": dict(SOURCES),
+        "region": PRICES_REGION,
+        "dated": PRICES_DATE,
+        "prices": dict(PRICE_PAGES),
     }
 
 
-def _rounded(value: Any) -> Any:  # noqa: ANN401  # JSON
+def _round_floats(value: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
+        return {name: _round_floats(one) for name, one in value.items()}
     if isinstance(value, list):
-        return [_rounded(one) for one in value]
+        return [_round_floats(one) for one in value]
     return value
 
 
-def environment(plan: Plan) -> dict[str, str]:
+def make_environment(plan: Plan) -> dict[str, str]:
     """Give the function's variables: what is not a default, and what the plan needs."""
     settings = plan.settings
     kept = {"bucket", "root", "partial_response", "fanout"}
@@ -148,15 +148,17 @@ def environment(plan: Plan) -> dict[str, str]:
         expected = getattr(usual if spec.name in base else derived, spec.name)
         if spec.name not in kept and value != expected:
             variables[spec.name] = json.dumps(value) if isinstance(value, Mapping) else str(value)
-    return {PREFIX + name.upper(): value for name, value in variables.items()}
+    return {ENV_PREFIX + name.upper(): value for name, value in variables.items()}
 
 
-def snippet(plan: Plan) -> str:
+def make_serverless_yaml(plan: Plan) -> str:
     """Give YAML; what stands in capitals is to be filled in."""
-    return "\n".join([*_function(plan), *_mapping(plan.event_source), *_queue(plan.event_source)])
+    return "\n".join(
+        [*_function_lines(plan), *_mapping_lines(plan.mapping), *_queue_lines(plan.mapping)]
+    )
 
 
-def _function(plan: Plan) -> Iterator[str]:
+def _function_lines(plan: Plan) -> Iterator[str]:
     yield "functions:"
     yield "  deliver:"
     yield "    handler: batcher.handler.handler"
@@ -164,18 +166,18 @@ def _function(plan: Plan) -> Iterator[str]:
     yield f"    memorySize: {plan.function.memory_mb}"
     yield f"    timeout: {plan.function.timeout_s}"
     yield "    environment:"
-    for name, value in environment(plan).items():
+    for name, value in make_environment(plan).items():
         yield f"      {name}: {json.dumps(value, ensure_ascii=False)}"
     yield "    events:"
 
 
-def _mapping(source: EventSource) -> Iterator[str]:
+def _mapping_lines(source: MappingPlan) -> Iterator[str]:
     is_queue = source.source.is_queue
     yield f"      - {'sqs' if is_queue else 'stream'}:"
     if not is_queue:
         yield f"          type: {source.source}"
     lines: dict[str, object] = {
-        "arn": ARNS[source.source],
+        "arn": PLACEHOLDER_ARNS[source.source],
         "batchSize": source.batch_size,
         ("maximumBatchingWindow" if is_queue else "batchWindow"): source.window_s,
         "maximumConcurrency": source.maximum_concurrency,
@@ -192,10 +194,10 @@ def _mapping(source: EventSource) -> Iterator[str]:
             yield f"          {name}: {shown}"
     if not is_queue:
         yield "          destinations:"
-        yield f"            onFailure: {FAILED_ARN}"
+        yield f"            onFailure: {PLACEHOLDER_FAILURE_ARN}"
 
 
-def _queue(source: EventSource) -> Iterator[str]:
+def _queue_lines(source: MappingPlan) -> Iterator[str]:
     if not source.source.is_queue:
         return
     yield "resources:"
@@ -203,9 +205,9 @@ def _queue(source: EventSource) -> Iterator[str]:
     yield "    Queue:"
     yield "      Type: AWS::SQS::Queue"
     yield "      Properties:"
-    if source.source is Source.FIFO:
+    if source.source is SourceType.FIFO:
         yield "        FifoQueue: true"
     yield f"        VisibilityTimeout: {source.visibility_timeout_s}"
     yield "        RedrivePolicy:"
-    yield f"          deadLetterTargetArn: {FAILED_ARN}"
+    yield f"          deadLetterTargetArn: {PLACEHOLDER_FAILURE_ARN}"
     yield f"          maxReceiveCount: {source.max_receive_count}"

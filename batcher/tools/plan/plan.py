@@ -6,21 +6,33 @@ from dataclasses import dataclass
 
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from batcher.tools.plan.costs import Bill, bill
-from batcher.tools.plan.invocations import Gathering, gather, json_bytes_of, most_records
-from batcher.tools.plan.mapping import EventSource, event_source
+from batcher.tools.plan.costs import MonthlyCost, estimate_costs
+from batcher.tools.plan.invocations import (
+    InvocationEstimate,
+    estimate_invocations,
+    max_event_records,
+    record_json_bytes,
+)
+from batcher.tools.plan.mapping import MappingPlan, plan_mapping
 from batcher.tools.plan.objects import (
-    Compression,
-    Objects,
-    Prefixes,
-    Sample,
-    assumed,
-    objects_of,
-    prefixes_of,
-    requests_of,
+    CompressionEstimate,
+    ObjectEstimate,
+    PrefixEstimate,
+    RecordSample,
+    assume_compression,
+    estimate_objects,
+    estimate_prefixes,
+    requests_per_object,
 )
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES, MAX_PARALLELIZATION
-from batcher.tools.plan.sizing import BUSY, Function, Work, cheapest, functions, work
+from batcher.tools.plan.sizing import (
+    MAX_UTILIZATION,
+    FunctionSize,
+    InvocationLoad,
+    choose_cheapest,
+    estimate_load,
+    list_function_sizes,
+)
 from batcher.tools.plan.workload import Workload
 
 
@@ -30,22 +42,22 @@ class Plan:
 
     workload: Workload
     settings: Settings
-    event: Gathering
+    event: InvocationEstimate
     """An invocation at the average rate."""
-    peak_event: Gathering
-    objects: Objects
+    peak_event: InvocationEstimate
+    objects: ObjectEstimate
     """Of an invocation at the average rate."""
-    compression: Compression
-    full: Work
+    compression: CompressionEstimate
+    full_load: InvocationLoad
     """What the largest invocation takes, as a backlog brings it."""
-    function: Function
+    function: FunctionSize
     """The cheapest that is fit."""
-    functions: tuple[Function, ...]
+    function_sizes: tuple[FunctionSize, ...]
     """Those that were considered."""
     peak_duration_s: float
-    prefixes: Prefixes
-    bill: Bill
-    event_source: EventSource
+    prefixes: PrefixEstimate
+    costs: MonthlyCost
+    mapping: MappingPlan
 
     @property
     def object_bytes(self) -> float:
@@ -68,14 +80,14 @@ class Plan:
         return self.peak_event.per_s * self.peak_duration_s
 
     @property
-    def busy(self) -> float:
+    def utilization(self) -> float:
         """What the peak takes of what the lanes can do with full invocations, back to back."""
-        duration_s = self.full.duration_s(self.function.memory_mb, self.function.arch)
-        most_per_s = self.peak_event.lanes * self.full.records / duration_s
+        duration_s = self.full_load.duration_s(self.function.memory_mb, self.function.arch)
+        most_per_s = self.peak_event.concurrent_batches * self.full_load.records / duration_s
         return self.workload.peak_records_per_s / most_per_s
 
 
-def make_plan(workload: Workload, settings: Settings, sample: Sample | None = None) -> Plan:
+def make_plan(workload: Workload, settings: Settings, sample: RecordSample | None = None) -> Plan:
     """Plan for a workload.
 
     A stream's shards get as few batches side by side as keep up at the peak.
@@ -88,21 +100,21 @@ def make_plan(workload: Workload, settings: Settings, sample: Sample | None = No
     Raises:
         SettingsError: not even one record fits an invocation, or an object.
     """
-    if faults := fit_faults(workload, settings):
+    if faults := size_faults(workload, settings):
         raise SettingsError(faults)
     for parallelization in range(1, MAX_PARALLELIZATION + 1):
-        plan = _planned(workload, settings, sample, parallelization)
-        if plan.busy <= BUSY or workload.source.is_queue:
+        plan = _plan_with(workload, settings, sample, parallelization)
+        if plan.utilization <= MAX_UTILIZATION or workload.source.is_queue:
             break
     return plan
 
 
-def fit_faults(workload: Workload, settings: Settings) -> list[str]:
+def size_faults(workload: Workload, settings: Settings) -> list[str]:
     """Say what makes every record of this size impossible."""
     faults = []
-    if not most_records(workload):
+    if not max_event_records(workload):
         faults.append(
-            f"record_bytes: {workload.record_bytes:,.0f} take {json_bytes_of(workload):,.0f} of "
+            f"record_bytes: {workload.record_bytes:,.0f} take {record_json_bytes(workload):,.0f} of "
             f"JSON from {workload.source}; an invocation carries {MAX_EVENT_BYTES:,}"
         )
     if workload.record_bytes + 1 > settings.max_bytes:
@@ -113,24 +125,26 @@ def fit_faults(workload: Workload, settings: Settings) -> list[str]:
     return faults
 
 
-def _planned(
-    workload: Workload, settings: Settings, sample: Sample | None, parallelization: int
+def _plan_with(
+    workload: Workload, settings: Settings, sample: RecordSample | None, parallelization: int
 ) -> Plan:
-    event = gather(workload, workload.records_per_s, parallelization)
-    peak = gather(workload, workload.peak_records_per_s, parallelization)
-    objects = objects_of(workload, settings, event.records)
+    event = estimate_invocations(workload, workload.records_per_s, parallelization)
+    peak = estimate_invocations(workload, workload.peak_records_per_s, parallelization)
+    objects = estimate_objects(workload, settings, event.records)
     compression = (
-        assumed(settings) if sample is None else sample.compressed(settings, objects.records)
+        assume_compression(settings)
+        if sample is None
+        else sample.measure_compression(settings, objects.records)
     )
-    average = work(workload, settings, event.records, compression)
-    full = work(workload, settings, most_records(workload), compression)
-    considered = functions(workload, settings, average, full)
-    function = cheapest(considered)
-    peak_work = work(workload, settings, peak.records, compression)
+    average = estimate_load(workload, settings, event.records, compression)
+    full = estimate_load(workload, settings, max_event_records(workload), compression)
+    considered = list_function_sizes(workload, settings, average, full)
+    function = choose_cheapest(considered)
+    peak_work = estimate_load(workload, settings, peak.records, compression)
     peak_duration_s = peak_work.duration_s(function.memory_mb, function.arch)
-    peak_objects = objects_of(workload, settings, peak.records)
+    peak_objects = estimate_objects(workload, settings, peak.records)
     puts_per_s = peak.per_s * peak_objects.per_event
-    requests = objects.per_event * requests_of(objects, settings, compression)
+    requests = objects.per_event * requests_per_object(objects, settings, compression)
     return Plan(
         workload=workload,
         settings=settings,
@@ -138,13 +152,13 @@ def _planned(
         peak_event=peak,
         objects=objects,
         compression=compression,
-        full=full,
+        full_load=full,
         function=function,
-        functions=considered,
+        function_sizes=considered,
         peak_duration_s=peak_duration_s,
-        prefixes=prefixes_of(settings, puts_per_s),
-        bill=bill(workload, event, function.dollars, requests, compression),
-        event_source=event_source(
+        prefixes=estimate_prefixes(settings, puts_per_s),
+        costs=estimate_costs(workload, event, function.invocation_dollars, requests, compression),
+        mapping=plan_mapping(
             workload, function.timeout_s, peak.per_s * peak_duration_s, parallelization
         ),
     )

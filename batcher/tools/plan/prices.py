@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from batcher.tools.plan.quotas import SHARD_BYTES_PER_S, SHARD_RECORDS_PER_S, SQS_BATCH
+from batcher.tools.plan.quotas import SHARD_BYTES_PER_S, SHARD_RECORDS_PER_S, SQS_BATCH_MESSAGES
 
 GIB = 1024**3
 
 
-REGION = "us-east-1"
+PRICES_REGION = "us-east-1"
 
 
-DATED = "2026-11-23"
+PRICES_DATE = "2026-11-23"
 
 
-SOURCES = {
+PRICE_PAGES = {
     "lambda": "https://aws.amazon.com/lambda/pricing/",
     "s3": "https://aws.amazon.com/s3/pricing/",
     "firehose": "https://aws.amazon.com/firehose/pricing/",
@@ -30,32 +30,32 @@ SOURCES = {
 """Where each of the prices below is to be looked up."""
 
 
-LAMBDA_GB_S = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
+LAMBDA_DOLLARS_PER_GB_S = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
 """Dollars a GB-second, the first 6 billion (7.5 for arm64) a month."""
 
 
-LAMBDA_REQUEST = 0.20 / 1e6
+LAMBDA_DOLLARS_PER_REQUEST = 0.20 / 1e6
 """Dollars an invocation."""
 
 
-LAMBDA_BILLED_S = 0.001
+LAMBDA_ROUND_S = 0.001
 """Durations are rounded up to this."""
 
 
-S3_PUT = 0.005 / 1_000
+S3_DOLLARS_PER_PUT = 0.005 / 1_000
 """Dollars a PUT, S3 Standard."""
 
 
-S3_GB_MONTH = 0.023
+S3_DOLLARS_PER_GB_MONTH = 0.023
 """Dollars a GB (2^30 bytes) stored for a month, S3 Standard, the first 50 TB."""
 
 
-FIREHOSE_GB = 0.029
+FIREHOSE_DOLLARS_PER_GB = 0.029
 """Dollars a GB (2^30 bytes) taken in, Direct PUT or from a stream, the first 500 TB a month."""
 
 
 FIREHOSE_TIERS_GB: Sequence[tuple[float, float]] = (
-    (500 * 1024, FIREHOSE_GB),
+    (500 * 1024, FIREHOSE_DOLLARS_PER_GB),
     (1_500 * 1024, 0.025),
     (float("inf"), 0.020),
 )
@@ -66,7 +66,7 @@ FIREHOSE_ROUND_BYTES = 5 * 1024
 """Each record is rounded up to a multiple of 5 KB."""
 
 
-SQS_REQUEST, SQS_FIFO_REQUEST = 0.40 / 1e6, 0.50 / 1e6
+SQS_DOLLARS_PER_REQUEST, SQS_FIFO_DOLLARS_PER_REQUEST = 0.40 / 1e6, 0.50 / 1e6
 """Dollars a request of a standard queue, and of a FIFO queue."""
 
 
@@ -77,31 +77,31 @@ SQS_REQUEST_BYTES = 64 * 1024
 SQS_MAX_REQUEST_BYTES = 1024**2
 
 
-KINESIS_SHARD_HOUR = 0.015
+KINESIS_DOLLARS_PER_SHARD_HOUR = 0.015
 """Dollars a provisioned shard's hour."""
 
 
-KINESIS_UNIT = 0.014 / 1e6
+KINESIS_DOLLARS_PER_UNIT = 0.014 / 1e6
 """Dollars a PUT payload unit, of 25 KB, begun ones too."""
 
 
 KINESIS_UNIT_BYTES = 25 * 1024
 
 
-def lambda_dollars(seconds: float, memory_mb: int, machine: str) -> float:
+def lambda_dollars(seconds: float, memory_mb: int, arch: str) -> float:
     """Give what one invocation of so many seconds costs."""
-    billed_s = -(-seconds // LAMBDA_BILLED_S) * LAMBDA_BILLED_S
-    return LAMBDA_REQUEST + billed_s * memory_mb / 1024 * LAMBDA_GB_S[machine]
+    billed_s = -(-seconds // LAMBDA_ROUND_S) * LAMBDA_ROUND_S
+    return LAMBDA_DOLLARS_PER_REQUEST + billed_s * memory_mb / 1024 * LAMBDA_DOLLARS_PER_GB_S[arch]
 
 
-def firehose_bytes(record_bytes: float) -> float:
+def firehose_billed_bytes(record_bytes: float) -> float:
     """Give the bytes that Firehose bills for one record."""
     return -(-record_bytes // FIREHOSE_ROUND_BYTES) * FIREHOSE_ROUND_BYTES
 
 
 def firehose_dollars(record_bytes: float) -> float:
     """Give what Firehose asks for one record in its first tier; PUTs to S3 not included."""
-    return firehose_bytes(record_bytes) / GIB * FIREHOSE_GB
+    return firehose_billed_bytes(record_bytes) / GIB * FIREHOSE_DOLLARS_PER_GB
 
 
 def firehose_month_dollars(billed_bytes: float) -> float:
@@ -113,28 +113,28 @@ def firehose_month_dollars(billed_bytes: float) -> float:
     return dollars
 
 
-def sqs_batch(record_bytes: float) -> float:
+def sqs_batch_records(record_bytes: float) -> float:
     """Give the most records of one send or receive."""
-    return max(1.0, min(SQS_BATCH, SQS_MAX_REQUEST_BYTES // record_bytes))
+    return max(1.0, min(SQS_BATCH_MESSAGES, SQS_MAX_REQUEST_BYTES // record_bytes))
 
 
-def sqs_request_dollars(size_bytes: float, price: float = SQS_REQUEST) -> float:
+def sqs_request_dollars(size_bytes: float, price: float = SQS_DOLLARS_PER_REQUEST) -> float:
     """Give what one request with so many bytes costs; one without costs as much as the first."""
     return max(1.0, -(-size_bytes // SQS_REQUEST_BYTES)) * price
 
 
 def sqs_dollars(record_bytes: float) -> float:
     """Give what SQS asks for one record: sent, received and deleted in full batches."""
-    batch = sqs_batch(record_bytes)
-    return (2 * sqs_request_dollars(batch * record_bytes) + SQS_REQUEST) / batch
+    batch = sqs_batch_records(record_bytes)
+    return (2 * sqs_request_dollars(batch * record_bytes) + SQS_DOLLARS_PER_REQUEST) / batch
 
 
 def kinesis_unit_dollars(record_bytes: float) -> float:
     """Give what it costs to put one record, alone."""
-    return -(-record_bytes // KINESIS_UNIT_BYTES) * KINESIS_UNIT
+    return -(-record_bytes // KINESIS_UNIT_BYTES) * KINESIS_DOLLARS_PER_UNIT
 
 
 def kinesis_dollars(record_bytes: float) -> float:
     """Give what Kinesis asks for one record, put alone, on shards that are always full."""
     shard_s = max(1 / SHARD_RECORDS_PER_S, record_bytes / SHARD_BYTES_PER_S)
-    return kinesis_unit_dollars(record_bytes) + shard_s / 3600 * KINESIS_SHARD_HOUR
+    return kinesis_unit_dollars(record_bytes) + shard_s / 3600 * KINESIS_DOLLARS_PER_SHARD_HOUR

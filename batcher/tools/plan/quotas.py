@@ -28,11 +28,11 @@ MAX_TIMEOUT_S = 900
 """Source: the Lambda quotas, as above."""
 
 
-ACCOUNT_CONCURRENCY = 1_000
+DEFAULT_ACCOUNT_CONCURRENCY = 1_000
 """Invocations at once of an account in a region, until more is granted. Source: as above."""
 
 
-FIRST_POLLERS, MAX_POLLERS = 5, 1_250
+MIN_POLLERS, MAX_POLLERS = 5, 1_250
 """Batches of a standard queue that Lambda gathers side by side: with little traffic 5 (it may go
 down to 2 where no maximum concurrency is set), 300 more a minute with a backlog, at most 1,250.
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
@@ -52,7 +52,7 @@ MAX_MAXIMUM_CONCURRENCY = 1_000
 """Source: https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html."""
 
 
-SQS_BATCH = 10
+SQS_BATCH_MESSAGES = 10
 """Messages of one send, receive or delete. Source:
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html."""
 
@@ -65,7 +65,7 @@ FIFO_RECORDS_PER_S = 3_000
 """What a FIFO queue takes in batches of ten, without high throughput. Source: as above."""
 
 
-MAX_IN_FLIGHT = 120_000
+MAX_MESSAGES_IN_FLIGHT = 120_000
 """Messages received and not deleted, of one queue. Source: quotas-queues, quotas-fifo, as above."""
 
 
@@ -73,7 +73,7 @@ MAX_VISIBILITY_S = 43_200
 """Source: as above."""
 
 
-VISIBILITY_TIMEOUTS, MIN_RECEIVES = 6, 5
+VISIBILITY_TIMEOUT_FACTOR, MIN_RECEIVE_COUNT = 6, 5
 """Visibility timeout in function timeouts (plus the window), and the least maxReceiveCount. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
 
@@ -93,7 +93,7 @@ KINESIS_POLL_S, DYNAMODB_POLL_S = 1.0, 0.25
 https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html and with-ddb.html."""
 
 
-CORE_MB = 1_769
+MB_PER_VCPU = 1_769
 """Memory that comes with one vCPU; less has its share. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from batcher.settings import MIB, Settings
 from batcher.stores.retrying import Backoff
-from batcher.tools.plan.invocations import event_bytes
-from batcher.tools.plan.objects import Compression, objects_of
+from batcher.tools.plan.invocations import event_json_bytes
+from batcher.tools.plan.objects import CompressionEstimate, estimate_objects
 from batcher.tools.plan.prices import lambda_dollars
-from batcher.tools.plan.quotas import CORE_MB, MAX_TIMEOUT_S
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.quotas import MAX_TIMEOUT_S, MB_PER_VCPU
+from batcher.tools.plan.workload import SourceType, Workload
 
-CALL_MS = 0.35
+INVOCATION_MS = 0.35
 """An invocation, whatever is in it. Source: bench/fanout.py, 1 and 64 objects an event."""
 
 
@@ -31,12 +31,17 @@ TEXT_MS_PER_MB = 1.0
 """Joining, checking and measuring text. Source: bench/throughput.py less the codec alone."""
 
 
-SOURCE_MS_PER_MB = {Source.SQS: 0.0, Source.FIFO: 0.0, Source.KINESIS: 0.3, Source.DYNAMODB: 2.2}
+SOURCE_MS_PER_MB = {
+    SourceType.SQS: 0.0,
+    SourceType.FIFO: 0.0,
+    SourceType.KINESIS: 0.3,
+    SourceType.DYNAMODB: 2.2,
+}
 """Text out of base64, or out of the stream's record. Source: bench/throughput.py for Kinesis;
 the handler on 5,000 records of 1.1 KB for DynamoDB."""
 
 
-WIRE_MS_PER_MB = {"obstore": 0.45, "aioboto3": 1.3}
+UPLOAD_MS_PER_MB = {"obstore": 0.45, "aioboto3": 1.3}
 
 
 OBJECT_MS = {"obstore": 0.5, "aioboto3": 1.25}
@@ -44,10 +49,10 @@ OBJECT_MS = {"obstore": 0.5, "aioboto3": 1.25}
 
 
 PARSE_RECORD_US = {
-    Source.SQS: 3.7,
-    Source.FIFO: 4.5,
-    Source.KINESIS: 2.9,
-    Source.DYNAMODB: 0.0,
+    SourceType.SQS: 3.7,
+    SourceType.FIFO: 4.5,
+    SourceType.KINESIS: 2.9,
+    SourceType.DYNAMODB: 0.0,
 }
 
 
@@ -55,20 +60,20 @@ PARSE_ESCAPE_US = 0.035
 
 
 PARSE_MS_PER_MB = {
-    Source.SQS: 0.9,
-    Source.FIFO: 0.9,
-    Source.KINESIS: 0.9,
-    Source.DYNAMODB: 12.7,
+    SourceType.SQS: 0.9,
+    SourceType.FIFO: 0.9,
+    SourceType.KINESIS: 0.9,
+    SourceType.DYNAMODB: 12.7,
 }
 """Parsing the event with simplejson, as Lambda's runtime client does: a record, an escaped
 character, a MB of JSON. Source: simplejson 4.3 on the events of bench/events.py; FIFO is taken."""
 
 
-COLD_CPU_S = {"obstore": 0.138, "aioboto3": 0.447}
+COLD_START_CPU_S = {"obstore": 0.138, "aioboto3": 0.447}
 """Import to the first durable object. Source: bench/coldstart.py."""
 
 
-CORE_FACTOR = {"x86_64": 1.25, "arm64": 1.25}
+LAMBDA_CPU_FACTOR = {"x86_64": 1.25, "arm64": 1.25}
 """Lambda's CPU time over the bench machine's. Taken, so that a plan errs on the dear side: neither
 of Lambda's processors was measured. The first day's billed duration tells."""
 
@@ -85,7 +90,12 @@ RUNTIME_BYTES = 10e6
 """Taken for the runtime client; importing awslambdaric 4.2 takes 5 MB."""
 
 
-EVENT_COPIES = {Source.SQS: 6.0, Source.FIFO: 6.0, Source.KINESIS: 6.0, Source.DYNAMODB: 14.0}
+EVENT_COPIES = {
+    SourceType.SQS: 6.0,
+    SourceType.FIFO: 6.0,
+    SourceType.KINESIS: 6.0,
+    SourceType.DYNAMODB: 14.0,
+}
 """Peak memory over an event's JSON: itself, its objects, text and body. Source: bench/throughput.py
 (`peak MB`); DynamoDB's maps become many objects (5,400 records of 1.1 KB measured)."""
 
@@ -93,76 +103,78 @@ EVENT_COPIES = {Source.SQS: 6.0, Source.FIFO: 6.0, Source.KINESIS: 6.0, Source.D
 MEMORY_HEADROOM = 1.5
 
 
-BUDGET_SHARE = 3
+MEMORY_PER_BUDGET = 3
 """In Lambda `budget_bytes` is a third of the memory."""
 
 
-MEMORY_OPTIONS_MB = (256, 512, 1_024, CORE_MB)
+MEMORY_OPTIONS_MB = (256, 512, 1_024, MB_PER_VCPU)
 """What is considered: more than one core gives a handler nothing, for an event's only object is
 encoded by one thread; 128 MB leave no room."""
 
 
-MAX_COLD_S = 3.0
+MAX_COLD_START_S = 3.0
 """An invocation in a new environment should not take longer."""
 
 
-RETRIES_S = Backoff().for_s
+MAX_RETRY_S = Backoff().max_elapsed_s
 """How long a request is repeated."""
 
 
 MIN_TIMEOUT_S = 60
 
 
-BUSY = 0.7
+MAX_UTILIZATION = 0.7
 """What the peak may take of what a stream's invocations can do: the rest is for catching up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class InvocationLoad:
     """What an invocation of so many records takes, whatever function it runs in."""
 
     records: float
     cpu_s: float
     """Of one core of the bench machine: parsing and handler."""
-    waits_s: float
+    wait_s: float
     """For S3, while nothing is computed."""
     json_bytes: float
     text_bytes: float
 
-    def duration_s(self, memory_mb: int, arch: str, more_cpu_s: float = 0.0) -> float:
+    def duration_s(self, memory_mb: int, arch: str, extra_cpu_s: float = 0.0) -> float:
         """Give its time in a function with so much memory."""
-        slower = CORE_FACTOR[arch] / min(1.0, memory_mb / CORE_MB)
-        return (self.cpu_s + more_cpu_s) * slower + self.waits_s
+        slower = LAMBDA_CPU_FACTOR[arch] / min(1.0, memory_mb / MB_PER_VCPU)
+        return (self.cpu_s + extra_cpu_s) * slower + self.wait_s
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class FunctionSize:
     """A Lambda function of one size."""
 
     memory_mb: int
     arch: str
     duration_s: float
     """Billed, of an average invocation in a warm environment."""
-    cold_s: float
+    cold_start_s: float
     """Of a full invocation in a new environment, its import included."""
-    peak_bytes: float
+    peak_memory_bytes: float
     """Memory in use during a full invocation, without headroom."""
     timeout_s: int
-    dollars: float
+    invocation_dollars: float
     """For an average invocation."""
-    is_fit: bool
+    fits: bool
     """Whether it holds a full invocation with headroom, and answers its first one in time."""
 
 
-def work(workload: Workload, settings: Settings, records: float, compression: Compression) -> Work:
+def estimate_load(
+    workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
+) -> InvocationLoad:
     """Give what an invocation of so many records takes."""
-    objects = objects_of(workload, settings, records)
+    objects = estimate_objects(workload, settings, records)
     cpu_s = parse_cpu_s(workload, records) + handler_cpu_s(workload, settings, records, compression)
-    return Work(
+    return InvocationLoad(
         records,
         cpu_s,
         math.ceil(objects.per_event / settings.concurrency) * S3_WAIT_S,
-        event_bytes(workload, records),
+        event_json_bytes(workload, records),
         records * (workload.record_bytes + 1),
     )
 
@@ -172,29 +184,29 @@ def parse_cpu_s(workload: Workload, records: float) -> float:
     source = workload.source
     escapes = (workload.json_growth - 1) * workload.record_bytes * source.is_queue
     record_us = PARSE_RECORD_US[source] + escapes * PARSE_ESCAPE_US
-    json_ms = event_bytes(workload, records) / 1e6 * PARSE_MS_PER_MB[source]
+    json_ms = event_json_bytes(workload, records) / 1e6 * PARSE_MS_PER_MB[source]
     return records * record_us / 1e6 + json_ms / 1e3
 
 
 def handler_cpu_s(
-    workload: Workload, settings: Settings, records: float, compression: Compression
+    workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
 ) -> float:
     """Give what the handler takes for a parsed event."""
     text_mb = records * (workload.record_bytes + 1) / 1e6
     source, engine = workload.source, settings.engine
     milliseconds = (
-        CALL_MS
+        INVOCATION_MS
         + records * RECORD_US / 1e3
         + text_mb * (TEXT_MS_PER_MB + SOURCE_MS_PER_MB[source] + compression.cpu_ms_per_mb)
-        + text_mb / compression.ratio * WIRE_MS_PER_MB[engine]
-        + objects_of(workload, settings, records).per_event * OBJECT_MS[engine]
+        + text_mb / compression.ratio * UPLOAD_MS_PER_MB[engine]
+        + estimate_objects(workload, settings, records).per_event * OBJECT_MS[engine]
     )
     return milliseconds / 1e3
 
 
-def functions(
-    workload: Workload, settings: Settings, average: Work, full: Work
-) -> tuple[Function, ...]:
+def list_function_sizes(
+    workload: Workload, settings: Settings, average: InvocationLoad, full: InvocationLoad
+) -> tuple[FunctionSize, ...]:
     """Give the functions that are considered, the smallest first.
 
     Args:
@@ -207,14 +219,14 @@ def functions(
     peak_bytes = (
         RESIDENT_BYTES[engine] + RUNTIME_BYTES + EVENT_COPIES[workload.source] * full.json_bytes
     )
-    needed_bytes = max(MEMORY_HEADROOM * peak_bytes, BUDGET_SHARE * full.text_bytes)
+    needed_bytes = max(MEMORY_HEADROOM * peak_bytes, MEMORY_PER_BUDGET * full.text_bytes)
     made = []
     for memory_mb in MEMORY_OPTIONS_MB:
         duration_s = average.duration_s(memory_mb, arch)
-        cold_s = full.duration_s(memory_mb, arch, COLD_CPU_S[engine])
-        timeout_s = math.ceil(2 * cold_s + RETRIES_S + settings.deadline_margin_s)
+        cold_s = full.duration_s(memory_mb, arch, COLD_START_CPU_S[engine])
+        timeout_s = math.ceil(2 * cold_s + MAX_RETRY_S + settings.deadline_margin_s)
         made.append(
-            Function(
+            FunctionSize(
                 memory_mb,
                 arch,
                 duration_s,
@@ -222,13 +234,13 @@ def functions(
                 peak_bytes,
                 min(MAX_TIMEOUT_S, max(MIN_TIMEOUT_S, timeout_s)),
                 lambda_dollars(duration_s, memory_mb, arch),
-                memory_mb * MIB >= needed_bytes and cold_s <= MAX_COLD_S,
+                memory_mb * MIB >= needed_bytes and cold_s <= MAX_COLD_START_S,
             )
         )
     return tuple(made)
 
 
-def cheapest(made: tuple[Function, ...]) -> Function:
+def choose_cheapest(sizes: tuple[FunctionSize, ...]) -> FunctionSize:
     """Give the cheapest that is fit; the largest where none is."""
-    fit = [function for function in made if function.is_fit]
-    return min(fit, key=lambda function: function.dollars, default=made[-1])
+    fit = [function for function in sizes if function.fits]
+    return min(fit, key=lambda function: function.invocation_dollars, default=sizes[-1])

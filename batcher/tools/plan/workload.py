@@ -10,7 +10,7 @@ from typing import Any
 
 from batcher.errors import SettingsError
 from batcher.settings import parse_size
-from batcher.tools.plan.prices import LAMBDA_GB_S
+from batcher.tools.plan.prices import LAMBDA_DOLLARS_PER_GB_S
 from batcher.tools.plan.quotas import (
     FIFO_BATCH_SIZE,
     MAX_BATCH_SIZE,
@@ -23,12 +23,12 @@ from batcher.tools.plan.quotas import (
 DEFAULT_WINDOW_S = 20
 
 
-QUOTE_GROWTH = 1.08
+DEFAULT_JSON_GROWTH = 1.08
 """Bytes of a JSON record as a JSON string over its own: every quote and backslash becomes two.
 Measured: orders of 1 KiB 1.08, log lines of 200 B 1.14, real webhooks of 10 KB 1.07."""
 
 
-BOUNDS: Mapping[str, tuple[float, float]] = {
+WORKLOAD_BOUNDS: Mapping[str, tuple[float, float]] = {
     "records_per_s": (1e-6, 1e9),
     "record_bytes": (1, 6_000_000),
     "json_growth": (1, 6),
@@ -41,7 +41,7 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 
 
-class Source(StrEnum):
+class SourceType(StrEnum):
     """Where the records come from."""
 
     SQS = "sqs"
@@ -52,7 +52,7 @@ class Source(StrEnum):
     @property
     def is_queue(self) -> bool:
         """Whether it is a queue, and no stream with shards."""
-        return self in {Source.SQS, Source.FIFO}
+        return self in {SourceType.SQS, SourceType.FIFO}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,9 @@ class Workload:
     """On average; dollars and the sizes of objects go by it."""
     record_bytes: float
     """Of a payload, on average, without its newline. Of a DynamoDB stream, of the whole record."""
-    json_growth: float = QUOTE_GROWTH
+    json_growth: float = DEFAULT_JSON_GROWTH
     """Bytes of a payload as a JSON string, without its quotes, over its own; for queues."""
-    source: Source = Source.SQS
+    source: SourceType = SourceType.SQS
     window_s: int = DEFAULT_WINDOW_S
     """MaximumBatchingWindowInSeconds; none for FIFO queues."""
     peak: float = 2.0
@@ -92,9 +92,9 @@ class Workload:
     @property
     def batch_size(self) -> int:
         """The largest batch that the mapping can have."""
-        if self.source is Source.FIFO:
+        if self.source is SourceType.FIFO:
             return FIFO_BATCH_SIZE
-        if self.source is Source.SQS and self.window_s == 0:
+        if self.source is SourceType.SQS and self.window_s == 0:
             return NO_WINDOW_BATCH_SIZE
         return MAX_BATCH_SIZE
 
@@ -123,7 +123,7 @@ class Workload:
                 parsed[name] = _PARSERS[name](value) if isinstance(value, str) else value
             except ValueError as error:
                 faults.append(f"{name}: {error}")
-        if parsed.get("source") is Source.FIFO:
+        if parsed.get("source") is SourceType.FIFO:
             parsed.setdefault("window_s", 0)
         required = ("records_per_s", "record_bytes")
         faults += [f"{name}: required" for name in required if values.get(name) is None]
@@ -137,7 +137,7 @@ class Workload:
         return workload
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
@@ -148,32 +148,32 @@ def _number(text: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
-    number = _number(text)
+def _parse_whole_number(text: str) -> int:
+    number = _parse_number(text)
     if not number.is_integer():
         msg = f"expected a whole number, got {text!r}"
         raise ValueError(msg)
     return int(number)
 
 
-def _source(text: str) -> Source:
+def _parse_source(text: str) -> SourceType:
     try:
-        return Source(text)
+        return SourceType(text)
     except ValueError:
-        msg = f"{text!r} is none of {', '.join(Source)}"
+        msg = f"{text!r} is none of {', '.join(SourceType)}"
         raise ValueError(msg) from None
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
-    "records_per_s": _number,
+    "records_per_s": _parse_number,
     "record_bytes": parse_size,
-    "source": _source,
-    "window_s": _whole,
-    "peak": _number,
-    "partitions": _whole,
-    "shards": _whole,
-    "pollers": _whole,
-    "retention_days": _number,
+    "source": _parse_source,
+    "window_s": _parse_whole_number,
+    "peak": _parse_number,
+    "partitions": _parse_whole_number,
+    "shards": _parse_whole_number,
+    "pollers": _parse_whole_number,
+    "retention_days": _parse_number,
     "arch": str,
 }
 
@@ -181,23 +181,26 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
 def _range_faults(workload: Workload) -> list[str]:
     faults = []
     for spec in fields(workload):
-        value, bounds = getattr(workload, spec.name), BOUNDS.get(spec.name)
+        value, bounds = getattr(workload, spec.name), WORKLOAD_BOUNDS.get(spec.name)
         if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
             faults.append(f"{spec.name}: {value:,} is outside {bounds[0]:,} to {bounds[1]:,}")
-    if workload.arch not in LAMBDA_GB_S:
-        faults.append(f"arch: {workload.arch!r} is none of {', '.join(LAMBDA_GB_S)}")
+    if workload.arch not in LAMBDA_DOLLARS_PER_GB_S:
+        faults.append(f"arch: {workload.arch!r} is none of {', '.join(LAMBDA_DOLLARS_PER_GB_S)}")
     return faults
 
 
 def _source_faults(workload: Workload) -> list[str]:
     source, faults = workload.source, []
-    if source is Source.FIFO and workload.window_s:
+    if source is SourceType.FIFO and workload.window_s:
         faults.append("window_s: Lambda has no batching window for FIFO queues; leave it out, or 0")
     if source.is_queue and workload.shards is not None:
         faults.append(f"shards: a queue ({source}) has none; leave it out")
     if not source.is_queue and workload.pollers is not None:
         faults.append(f"pollers: only queues have them; a {source} stream has shards")
-    if source.is_queue and MAX_MESSAGE_BYTES < workload.record_bytes <= BOUNDS["record_bytes"][1]:
+    if (
+        source.is_queue
+        and MAX_MESSAGE_BYTES < workload.record_bytes <= WORKLOAD_BOUNDS["record_bytes"][1]
+    ):
         faults.append(
             f"record_bytes: {workload.record_bytes:,.0f}; a message takes {MAX_MESSAGE_BYTES:,} at "
             "most: put large payloads into S3 themselves, and send their keys"

@@ -13,21 +13,21 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batcher.keys.names import QUARANTINE_FOLDER, QUARANTINE_SUFFIX, SEQUENCE_DIGITS
-from batcher.records.chunk import Naming, Origin, Run, digest_of
+from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 
 if TYPE_CHECKING:
-    from batcher.tools.replay.marks import Line, Mark
+    from batcher.tools.replay.marks import QuarantineLine, ReplayMark
 
-SOURCE = "replay"
+REPLAY_SOURCE = "replay"
 
 
-ID_DIGITS = 32
+GROUP_ID_DIGITS = 32
 
 
 STEM_DIGITS = 16
 
 
-_BY_SEQUENCE = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}")
+_SEQUENCE_NAME = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}")
 
 
 def quarantine_prefix(root: str) -> str:
@@ -35,36 +35,36 @@ def quarantine_prefix(root: str) -> str:
     return "".join(f"{folder}/" for folder in (root, QUARANTINE_FOLDER) if folder)
 
 
-def scope_of(key: str) -> str:
+def identity_scope(key: str) -> str:
     """Give the name within which the identities of a quarantine object's records are unique.
 
     Of a stream it is the shard's; of all others the object's own, for nothing replaces it.
     """
     path = key.rpartition(f"{QUARANTINE_FOLDER}/")[2].removesuffix(QUARANTINE_SUFFIX)
     name = path.rpartition("/")[2]
-    shard = _BY_SEQUENCE.fullmatch(name)
+    shard = _SEQUENCE_NAME.fullmatch(name)
     return path if shard is None else f"{path.partition('/')[0]}/{shard[1]}"
 
 
-def group_id(scope: str, identities: Sequence[str]) -> str:
+def make_group_id(scope: str, identities: Sequence[str]) -> str:
     """Tell one group from any other."""
-    return digest_of([scope, *sorted(identities)])[:ID_DIGITS]
+    return positions_digest([scope, *sorted(identities)])[:GROUP_ID_DIGITS]
 
 
-def run_of(lines: Sequence[Line], scope: str) -> Run:
+def make_chunk(lines: Sequence[QuarantineLine], scope: str) -> Chunk:
     """Make a run of quarantined records, with the arrival times they had at their source."""
-    stem = f"{SOURCE}-{digest_of([scope])[:STEM_DIGITS]}"
-    return Run(
-        Origin(SOURCE, Naming.MESSAGE_SET, stem),
+    stem = f"{REPLAY_SOURCE}-{positions_digest([scope])[:STEM_DIGITS]}"
+    return Chunk(
+        Origin(REPLAY_SOURCE, NamingScheme.MESSAGE_SET, stem),
         [line.payload for line in lines],
         [line.identity for line in lines],
         [line.arrival_s for line in lines],
     )
 
 
-def by_place(lines: Sequence[Line]) -> list[list[Line]]:
+def group_by_mark(lines: Sequence[QuarantineLine]) -> list[list[QuarantineLine]]:
     """Divide the lines that have a mark by that mark: group, state and place."""
-    divided: dict[Mark, list[Line]] = {}
+    divided: dict[ReplayMark, list[QuarantineLine]] = {}
     for line in lines:
         if line.mark is not None:
             divided.setdefault(line.mark, []).append(line)

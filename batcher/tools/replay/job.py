@@ -25,22 +25,26 @@ from dataclasses import dataclass, field
 
 from batcher.errors import RetryableError
 from batcher.stores.base import ObjectReader, ObjectStore
-from batcher.tools.replay.grouping import by_place, scope_of
-from batcher.tools.replay.marks import Line, Mark, State, Wanted
-from batcher.tools.replay.quarantine_object import Page, put_back, read_page
-from batcher.tools.replay.target import Arrived, Destination, Left, Plan
+from batcher.tools.replay.grouping import group_by_mark, identity_scope
+from batcher.tools.replay.marks import QuarantineLine, RecordFilter, ReplayMark, ReplayState
+from batcher.tools.replay.quarantine_object import (
+    QuarantineObject,
+    read_quarantine_object,
+    replace_quarantine_object,
+)
+from batcher.tools.replay.target import ReplayTarget, SendPlan, SendResult, Skipped
 
-ROUNDS = 20
+MAX_ROUNDS = 20
 """How often one object may change under a job before it gives up."""
 
 
 @dataclass(slots=True)
-class Found:
+class JobResult:
     """What became of one quarantine object's records."""
 
     replayed: Counter[str] = field(default_factory=Counter)
     """Records that have arrived, or, in a dry run, would be sent, by reason."""
-    left: dict[str, Left] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
     """Records that were wanted and stay as they are, by identity."""
     unfinished: int = 0
     """Records that were begun and have not arrived, or may have."""
@@ -51,33 +55,33 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ReplayContext:
     """What all jobs of a replay work with."""
 
     store: ObjectStore
     """Where quarantine objects are replaced."""
     reader: ObjectReader
     """Reads the same objects."""
-    destination: Destination
-    wanted: Wanted
+    target: ReplayTarget
+    record_filter: RecordFilter
     max_bytes: int
     """The most text of a quarantine object that is held."""
-    is_restart: bool = False
+    restart: bool = False
     """Whether groups that were started for another place are begun anew."""
 
 
 @dataclass(slots=True)
-class Job:
+class ReplayJob:
     """Replays the wanted records of one quarantine object."""
 
-    means: Means
+    context: ReplayContext
     key: str
-    count: Callable[[int], None]
+    on_read: Callable[[int], None]
     """Told of bytes that were read."""
-    found: Found = field(default_factory=Found)
-    _sent: dict[str, Mark] = field(default_factory=dict)
+    result: JobResult = field(default_factory=JobResult)
+    _sent: dict[str, ReplayMark] = field(default_factory=dict)
     """What this job has brought to its place, should the marks be lost on the way."""
-    _tried: set[str] = field(default_factory=set)
+    _attempted: set[str] = field(default_factory=set)
     """What did not arrive, and is not tried again by this job."""
 
     async def run(self) -> None:
@@ -89,109 +93,135 @@ class Job:
             RetryableError: the store is busy; to be run again.
             RejectedError: the store refuses.
         """
-        for _ in range(ROUNDS):
-            if await self._round(await self._read()):
+        for _ in range(MAX_ROUNDS):
+            if await self._run_round(await self._read()):
                 return
         msg = f"{self.key}: others keep writing it: run this again when they are done"
         raise RetryableError(msg)
 
-    async def look(self) -> None:
+    async def preview(self) -> None:
         """Find out what a run would do, and do nothing."""
         page = await self._read()
-        started = [line for line in page.lines if line.mark and line.mark.state is State.STARTED]
-        self.found.replayed.update(line.reason for line in started)
+        started = [
+            line for line in page.lines if line.mark and line.mark.state is ReplayState.STARTED
+        ]
+        self.result.replayed.update(line.reason for line in started)
         plan = self._plan(page, frozenset())
-        self.found.replayed.update(line.reason for line in _of(page, plan.marks))
+        self.result.replayed.update(line.reason for line in _select_lines(page, plan.marks))
 
-    async def _read(self) -> Page:
-        page = await read_page(self.means.reader, self.key, self.means.max_bytes, self.count)
-        self.found.errors = [
+    async def _read(self) -> QuarantineObject:
+        page = await read_quarantine_object(
+            self.context.reader, self.key, self.context.max_bytes, self.on_read
+        )
+        self.result.errors = [
             f"{self.key}: line {line.number}: {line.fault}" for line in page.lines if line.fault
         ]
-        self.found.left.clear()
-        self.found.unfinished = 0
+        self.result.skipped.clear()
+        self.result.unfinished = 0
         return page
 
-    async def _round(self, page: Page) -> bool:
+    async def _run_round(self, quarantine_object: QuarantineObject) -> bool:
         """Go as far as the page lets us; False: it was replaced by somebody else."""
-        before = page
-        page = page.marked(
+        before = quarantine_object
+        quarantine_object = quarantine_object.with_marks(
             {
                 line.identity: self._sent[line.identity]
-                for line in page.lines
+                for line in quarantine_object.lines
                 if line.identity in self._sent and line.mark != self._sent[line.identity]
             }
         )
-        page, anew = await self._finish(page)
-        plan = self._plan(page, anew)
+        quarantine_object, anew = await self._finish_started(quarantine_object)
+        plan = self._plan(quarantine_object, anew)
         if plan.marks:
-            ahead = await put_back(self.means.store, page.marked(plan.marks))
+            ahead = await replace_quarantine_object(
+                self.context.store, quarantine_object.with_marks(plan.marks)
+            )
             if ahead is None:
                 return False
-            before, page = ahead, self._noted(ahead, await self.means.destination.send(plan), plan)
-        return page.lines == before.lines or await put_back(self.means.store, page) is not None
+            before, quarantine_object = (
+                ahead,
+                self._apply_result(ahead, await self.context.target.send(plan), plan),
+            )
+        return (
+            quarantine_object.lines == before.lines
+            or await replace_quarantine_object(self.context.store, quarantine_object) is not None
+        )
 
-    def _plan(self, page: Page, anew: frozenset[str]) -> Plan:
+    def _plan(self, quarantine_object: QuarantineObject, restarted: frozenset[str]) -> SendPlan:
         """Decide which records that nobody has begun with can go."""
         lines = [
             line
-            for line in page.lines
-            if line.is_open
-            and line.identity not in self._tried
-            and (line.identity in anew or self.means.wanted.takes(line))
+            for line in quarantine_object.lines
+            if line.is_unstarted
+            and line.identity not in self._attempted
+            and (line.identity in restarted or self.context.record_filter.matches(line))
         ]
-        plan = self.means.destination.plan(lines, scope_of(self.key))
-        self.found.left |= {left.line.identity: left for left in plan.left}
+        plan = self.context.target.plan(lines, identity_scope(self.key))
+        self.result.skipped |= {left.line.identity: left for left in plan.skipped}
         return plan
 
-    async def _finish(self, page: Page) -> tuple[Page, frozenset[str]]:
+    async def _finish_started(
+        self, quarantine_object: QuarantineObject
+    ) -> tuple[QuarantineObject, frozenset[str]]:
         """Finish what an earlier run has started; give the page and what is to begin anew."""
         anew: list[str] = []
-        for lines in by_place(page.lines):
+        for lines in group_by_mark(quarantine_object.lines):
             mark = lines[0].mark
-            if mark is None or mark.state is not State.STARTED:
+            if mark is None or mark.state is not ReplayState.STARTED:
                 continue
-            plan = self.means.destination.plan(lines, scope_of(self.key), mark.id)
+            plan = self.context.target.plan(lines, identity_scope(self.key), mark.id)
             identities = [line.identity for line in lines]
             if plan.marks == dict.fromkeys(identities, mark):
-                page = self._noted(page, await self.means.destination.send(plan), plan)
-            elif await self.means.destination.has_arrived(mark, lines):
-                page = self._noted(page, Arrived(set(identities)), Plan(_marks(lines), (), None))
-            elif self.means.is_restart or mark.is_nowhere:
-                page = page.marked(dict.fromkeys(identities))
+                quarantine_object = self._apply_result(
+                    quarantine_object, await self.context.target.send(plan), plan
+                )
+            elif await self.context.target.has_arrived(mark, lines):
+                quarantine_object = self._apply_result(
+                    quarantine_object,
+                    SendResult(set(identities)),
+                    SendPlan(_marks_by_identity(lines), (), None),
+                )
+            elif self.context.restart or mark.is_filtered:
+                quarantine_object = quarantine_object.with_marks(dict.fromkeys(identities))
                 anew += identities
             else:
-                self.found.unfinished += len(lines)
-                self.found.errors.append(
+                self.result.unfinished += len(lines)
+                self.result.errors.append(
                     f"{self.key}: {len(lines)} records from line {lines[0].number} on were begun "
                     f"for {mark.key or mark.queue}, with other settings or another transform: "
                     "finish them with those, or begin anew with --restart when nobody else replays"
                 )
-        return page, frozenset(anew)
+        return quarantine_object, frozenset(anew)
 
-    def _noted(self, page: Page, arrived: Arrived, plan: Plan) -> Page:
+    def _apply_result(
+        self, quarantine_object: QuarantineObject, send_result: SendResult, plan: SendPlan
+    ) -> QuarantineObject:
         """Mark what has arrived, and unmark what is known not to have."""
-        marks: dict[str, Mark | None] = dict.fromkeys([*arrived.refused, *arrived.unsent])
-        self._tried |= marks.keys()
-        done = {i: plan.marks[i].done() for i in plan.marks if i in arrived.identities}
+        marks: dict[str, ReplayMark | None] = dict.fromkeys(
+            [*send_result.rejected, *send_result.unsent]
+        )
+        self._attempted |= marks.keys()
+        done = {i: plan.marks[i].as_done() for i in plan.marks if i in send_result.delivered}
         marks |= done
         self._sent |= done
-        for line in _of(page, plan.marks):
+        for line in _select_lines(quarantine_object, plan.marks):
             if line.identity in done:
-                self.found.replayed[line.reason] += 1
-            elif line.identity in arrived.refused:
-                why = arrived.refused[line.identity]
-                self.found.left[line.identity] = Left(line, line.reason, why)
+                self.result.replayed[line.reason] += 1
+            elif line.identity in send_result.rejected:
+                why = send_result.rejected[line.identity]
+                self.result.skipped[line.identity] = Skipped(line, line.reason, why)
             else:
-                self.found.unfinished += 1
-        self.found.errors += [f"{self.key}: {error}" for error in arrived.errors]
-        self.found.is_failed |= bool(arrived.errors)
-        return page.marked(marks)
+                self.result.unfinished += 1
+        self.result.errors += [f"{self.key}: {error}" for error in send_result.errors]
+        self.result.is_failed |= bool(send_result.errors)
+        return quarantine_object.with_marks(marks)
 
 
-def _of(page: Page, identities: Collection[str]) -> Sequence[Line]:
-    return [line for line in page.lines if line.identity in identities]
+def _select_lines(
+    quarantine_object: QuarantineObject, identities: Collection[str]
+) -> Sequence[QuarantineLine]:
+    return [line for line in quarantine_object.lines if line.identity in identities]
 
 
-def _marks(lines: Sequence[Line]) -> dict[str, Mark]:
+def _marks_by_identity(lines: Sequence[QuarantineLine]) -> dict[str, ReplayMark]:
     return {line.identity: line.mark for line in lines if line.mark is not None}

@@ -16,19 +16,19 @@ from typing import Any
 
 import orjson
 
-from batcher.batching.quarantine import CUT
-from batcher.batching.validation import OF_OUTPUT
+from batcher.batching.quarantine import TRUNCATED_NOTE
+from batcher.batching.validation import TRANSFORM_OUTPUT_PREFIX
 from batcher.reading.times import parse_time
-from batcher.records.bad_record import Reason
+from batcher.records.bad_record import BadRecordReason
 
-MARK = "replay"
+MARK_FIELD = "replay"
 
 
-DESCRIBED = {Reason.MALFORMED, Reason.BAD_BASE64}
+REASONS_WITHOUT_PAYLOAD = {BadRecordReason.MALFORMED, BadRecordReason.BAD_BASE64}
 """Reasons whose payload is not the record's, but tells what stood in its place."""
 
 
-class State(StrEnum):
+class ReplayState(StrEnum):
     """How far the replay of a record has come."""
 
     STARTED = "started"
@@ -38,34 +38,34 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class ReplayMark:
     """What a replay notes on a line."""
 
     id: str
     """The group that the record went with."""
-    state: State
+    state: ReplayState
     key: str | None = None
     """The object it goes to; None: to a queue, or a transform left it out."""
     queue: str | None = None
     """The queue it goes to."""
 
     @property
-    def is_nowhere(self) -> bool:
+    def is_filtered(self) -> bool:
         """Whether it goes nowhere, since a transform left it out."""
         return self.key is None and self.queue is None
 
-    def fields(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, str | None]:
         """Give the mark as it stands on the line."""
         where = {"key": self.key} if self.queue is None else {"queue": self.queue}
         return {"id": self.id, "state": str(self.state), **where}
 
-    def done(self) -> Mark:
+    def as_done(self) -> ReplayMark:
         """Give the mark of a record that has arrived."""
-        return replace(self, state=State.DONE)
+        return replace(self, state=ReplayState.DONE)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QuarantineLine:
     """One line of a quarantine object; a damaged one has a `fault` and nothing else."""
 
     number: int
@@ -77,7 +77,7 @@ class Line:
     arrival_s: float = 0.0
     """When the record reached its source, in seconds since 1970."""
     payload: bytes = b""
-    mark: Mark | None = None
+    mark: ReplayMark | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
@@ -92,20 +92,20 @@ class Line:
         return str(self.fields["position"])
 
     @property
-    def is_open(self) -> bool:
+    def is_unstarted(self) -> bool:
         """Whether no replay has begun with it."""
         return not self.fault and self.mark is None
 
-    def marked(self, mark: Mark | None) -> Line:
+    def with_mark(self, mark: ReplayMark | None) -> QuarantineLine:
         """Give the line with this mark in place of its own; all else on it stays."""
-        fields = {name: value for name, value in self.fields.items() if name != MARK}
+        fields = {name: value for name, value in self.fields.items() if name != MARK_FIELD}
         if mark is not None:
-            fields[MARK] = mark.fields()
+            fields[MARK_FIELD] = mark.as_dict()
         return replace(self, raw=orjson.dumps(fields), fields=fields, mark=mark)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RecordFilter:
     """Which records a user wants replayed."""
 
     reasons: Collection[str] = ()
@@ -117,7 +117,7 @@ class Wanted:
     until_s: float = float("inf")
     """Records that arrived before."""
 
-    def takes(self, line: Line) -> bool:
+    def matches(self, line: QuarantineLine) -> bool:
         """Say whether a record is among them; its mark is not looked at."""
         return (
             (not self.reasons or line.reason in self.reasons)
@@ -126,16 +126,16 @@ class Wanted:
         )
 
 
-def read_lines(text: bytes) -> list[Line]:
+def parse_lines(text: bytes) -> list[QuarantineLine]:
     """Read the text of a quarantine object; every line of it, the damaged ones too."""
     seen: Counter[str] = Counter()
     used: set[str] = set()
     found = []
     for number, raw in enumerate(text.removesuffix(b"\n").split(b"\n"), 1):
         try:
-            line = _read(number, raw)
+            line = _parse_line(number, raw)
         except ValueError as error:
-            line = Line(number, raw, fault=str(error))
+            line = QuarantineLine(number, raw, fault=str(error))
         else:
             while line.identity in used:  # a file that was written twice by one command
                 seen[line.position] += 1
@@ -145,34 +145,36 @@ def read_lines(text: bytes) -> list[Line]:
     return found
 
 
-def text_of(lines: Sequence[Line]) -> bytes:
+def join_lines(lines: Sequence[QuarantineLine]) -> bytes:
     """Write the text of a quarantine object."""
     return b"".join(b"%b\n" % line.raw for line in lines)
 
 
-def why_incomplete(line: Line, *, is_transformed: bool) -> str | None:
+def incomplete_reason(line: QuarantineLine, *, transformed: bool) -> str | None:
     """Say why a line's payload is not the record's, or give None where it is.
 
     Args:
         line: an undamaged one.
         is_transformed: whether a transform will make a record of what is there instead.
     """
-    if line.reason == Reason.TOO_LARGE and str(line.fields.get("detail")).endswith(CUT):
+    if line.reason == BadRecordReason.TOO_LARGE and str(line.fields.get("detail")).endswith(
+        TRUNCATED_NOTE
+    ):
         return "only the start of its payload is in quarantine: write its file again"
-    if line.reason in DESCRIBED and not is_transformed:
+    if line.reason in REASONS_WITHOUT_PAYLOAD and not transformed:
         return "its payload tells what stood in its place: give a --transform that makes a record"
     return None
 
 
-def why_untransformed(line: Line) -> str | None:
+def missing_transform_reason(line: QuarantineLine) -> str | None:
     """Say why a payload must not become data without a transform, or give None where it may."""
-    is_output = str(line.fields.get("detail")).startswith(OF_OUTPUT)
-    if line.reason == Reason.TRANSFORM or is_output:
+    is_output = str(line.fields.get("detail")).startswith(TRANSFORM_OUTPUT_PREFIX)
+    if line.reason == BadRecordReason.TRANSFORM or is_output:
         return "it was bad under a transform: give the corrected one with --transform"
     return None
 
 
-def _read(number: int, raw: bytes) -> Line:
+def _parse_line(number: int, raw: bytes) -> QuarantineLine:
     """Read one line.
 
     Raises:
@@ -186,18 +188,18 @@ def _read(number: int, raw: bytes) -> Line:
         if not isinstance(fields.get(name), str) or not fields[name]:
             msg = f"no {name}"
             raise ValueError(msg)
-    return Line(
+    return QuarantineLine(
         number,
         raw,
         fields["position"],
         parse_time(fields["arrival"]),
-        _payload(fields),
-        _mark(fields.get(MARK)),
+        _parse_payload(fields),
+        _parse_mark(fields.get(MARK_FIELD)),
         fields,
     )
 
 
-def _payload(fields: Mapping[str, Any]) -> bytes:
+def _parse_payload(fields: Mapping[str, Any]) -> bytes:
     payload, packed = fields.get("payload"), fields.get("payload_b64")
     if isinstance(payload, str):
         return payload.encode()
@@ -211,12 +213,12 @@ def _payload(fields: Mapping[str, Any]) -> bytes:
         raise ValueError(msg) from error
 
 
-def _mark(found: object) -> Mark | None:
-    if found is None:
+def _parse_mark(value: object) -> ReplayMark | None:
+    if value is None:
         return None
-    if isinstance(found, dict) and isinstance(found.get("id"), str):
-        places = [found.get("key"), found.get("queue")]
+    if isinstance(value, dict) and isinstance(value.get("id"), str):
+        places = [value.get("key"), value.get("queue")]
         if all(place is None or isinstance(place, str) for place in places):
-            return Mark(found["id"], State(str(found.get("state"))), *places)
-    msg = f"a mark that replay did not write: {found!r:.80}"
+            return ReplayMark(value["id"], ReplayState(str(value.get("state"))), *places)
+    msg = f"a mark that replay did not write: {value!r:.80}"
     raise ValueError(msg)

@@ -8,28 +8,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batcher.records.chunk import digest_of
+from batcher.records.chunk import positions_digest
 
 if TYPE_CHECKING:
-    from batcher.tools.replay.marks import Line
+    from batcher.tools.replay.marks import QuarantineLine
 
-_QUEUE = re.compile(
+_QUEUE_URL = re.compile(
     r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*(?:/[A-Za-z0-9._-]+)+/[A-Za-z0-9_-]{1,80}(?:\.fifo)?"
 )
 """Any host, for emulators and endpoints of one's own; then an account, at least, and the name."""
 
 
-EXAMPLE = "https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+EXAMPLE_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/name"
 
 
 # Source: Amazon SQS API reference, SendMessageBatch
-MAX_ENTRIES = 10
+MAX_BATCH_MESSAGES = 10
 
 
-MAX_BYTES = 1024**2
+MAX_BATCH_BYTES = 1024**2
 
 
-_REFUSED = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INVALID_CHARACTER = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class UnsendableError(ValueError):
@@ -37,7 +37,7 @@ class UnsendableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class SqsMessage:
     """One message to be sent."""
 
     identity: str
@@ -45,13 +45,17 @@ class Message:
     body: str
     attributes: Mapping[str, Mapping[str, Any]]
     """As SQS takes them; those of the message that the record once was."""
-    fifo: Mapping[str, str]
+    fifo_parameters: Mapping[str, str]
     """MessageGroupId and MessageDeduplicationId; empty for a standard queue."""
     size_bytes: int
 
-    def entry(self, number: int) -> dict[str, Any]:
+    def to_entry(self, number: int) -> dict[str, Any]:
         """Give the entry of a batch whose answer will name it by `number`."""
-        entry: dict[str, Any] = {"Id": str(number), "MessageBody": self.body, **self.fifo}
+        entry: dict[str, Any] = {
+            "Id": str(number),
+            "MessageBody": self.body,
+            **self.fifo_parameters,
+        }
         if self.attributes:
             entry["MessageAttributes"] = self.attributes
         return entry
@@ -62,7 +66,7 @@ def is_fifo(url: str) -> bool:
     return url.rstrip("/").endswith(".fifo")
 
 
-def message_of(line: Line, payload: bytes, scope: str, url: str) -> Message:
+def make_message(line: QuarantineLine, payload: bytes, scope: str, url: str) -> SqsMessage:
     """Make the message of a record.
 
     Its deduplication id follows from where the record stands, so that a FIFO queue takes what is
@@ -71,36 +75,38 @@ def message_of(line: Line, payload: bytes, scope: str, url: str) -> Message:
     Raises:
         UnsendableError: SQS would not take it, or something of it would be lost.
     """
-    body = _body(payload)
-    attributes = _attributes(line)
+    body = _decode_body(payload)
+    attributes = _convert_attributes(line)
     size_bytes = len(payload) + sum(map(_attribute_bytes, attributes, attributes.values()))
-    if size_bytes > MAX_BYTES:
-        msg = f"{size_bytes} bytes with its attributes; SQS takes {MAX_BYTES}"
+    if size_bytes > MAX_BATCH_BYTES:
+        msg = f"{size_bytes} bytes with its attributes; SQS takes {MAX_BATCH_BYTES}"
         raise UnsendableError(msg)
     fifo = {}
     if is_fifo(url):
-        group = _at(line.fields.get("envelope"), "attributes", "MessageGroupId")
+        group = _get_nested(line.fields.get("envelope"), "attributes", "MessageGroupId")
         fifo = {
-            "MessageGroupId": group if isinstance(group, str) else digest_of([line.position]),
-            "MessageDeduplicationId": digest_of([scope, line.identity]),
+            "MessageGroupId": group
+            if isinstance(group, str)
+            else positions_digest([line.position]),
+            "MessageDeduplicationId": positions_digest([scope, line.identity]),
         }
-    return Message(line.identity, body, attributes, fifo, size_bytes)
+    return SqsMessage(line.identity, body, attributes, fifo, size_bytes)
 
 
-def batches_of(messages: Sequence[Message]) -> list[list[Message]]:
+def split_batches(messages: Sequence[SqsMessage]) -> list[list[SqsMessage]]:
     """Divide messages, in their order, into what one call takes.
 
     Of a FIFO group there is one in a call: if it has to be sent again, none has overtaken it.
     """
-    batches: list[list[Message]] = []
+    batches: list[list[SqsMessage]] = []
     room_bytes = 0
     groups: set[str] = set()
     for message in messages:
-        is_full = not batches or len(batches[-1]) == MAX_ENTRIES
-        group = message.fifo.get("MessageGroupId")
+        is_full = not batches or len(batches[-1]) == MAX_BATCH_MESSAGES
+        group = message.fifo_parameters.get("MessageGroupId")
         if is_full or message.size_bytes > room_bytes or group in groups:
             batches.append([])
-            room_bytes = MAX_BYTES
+            room_bytes = MAX_BATCH_BYTES
             groups.clear()
         batches[-1].append(message)
         room_bytes -= message.size_bytes
@@ -109,7 +115,7 @@ def batches_of(messages: Sequence[Message]) -> list[list[Message]]:
     return batches
 
 
-def _body(payload: bytes) -> str:
+def _decode_body(payload: bytes) -> str:
     if not payload:
         msg = "SQS takes no empty message"
         raise UnsendableError(msg)
@@ -118,28 +124,28 @@ def _body(payload: bytes) -> str:
     except UnicodeDecodeError as error:
         msg = f"SQS takes text only; byte {payload[error.start]:#04x} at {error.start} is none"
         raise UnsendableError(msg) from error
-    refused = _REFUSED.search(body)
+    refused = _INVALID_CHARACTER.search(body)
     if refused is not None:
         msg = f"SQS does not take the character U+{ord(refused[0]):04X} at {refused.start()}"
         raise UnsendableError(msg)
     return body
 
 
-def _attributes(line: Line) -> dict[str, dict[str, Any]]:
+def _convert_attributes(line: QuarantineLine) -> dict[str, dict[str, Any]]:
     """Give the message's own attributes, in the form in which they are sent."""
     envelope = line.fields.get("envelope")
     if line.fields["source"] == "sqs" and not isinstance(envelope, Mapping):
         msg = "its envelope is kept as text, so its message attributes would be lost"
         raise UnsendableError(msg)
-    found = _at(envelope, "messageAttributes")
+    found = _get_nested(envelope, "messageAttributes")
     if not isinstance(found, Mapping):
         return {}
-    return {name: _attribute(name, value) for name, value in found.items()}
+    return {name: _convert_attribute(name, value) for name, value in found.items()}
 
 
-def _attribute(name: str, found: object) -> dict[str, Any]:
+def _convert_attribute(name: str, value: object) -> dict[str, Any]:
     """Turn one attribute from the form of Lambda's events into that of the API."""
-    kind, text, packed = (_at(found, n) for n in ("dataType", "stringValue", "binaryValue"))
+    kind, text, packed = (_get_nested(value, n) for n in ("dataType", "stringValue", "binaryValue"))
     if isinstance(kind, str) and isinstance(text, str):
         return {"DataType": kind, "StringValue": text}
     try:
@@ -157,14 +163,14 @@ def _attribute_bytes(name: str, attribute: Mapping[str, Any]) -> int:
     )
 
 
-def _at(found: object, *path: str) -> object:
+def _get_nested(value: object, *path: str) -> object:
     for name in path:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
-def why_no_queue(url: str) -> str | None:
+def queue_url_fault(url: str) -> str | None:
     """Say why this is not the URL of a queue; None: it may be one."""
-    if _QUEUE.fullmatch(url):
+    if _QUEUE_URL.fullmatch(url):
         return None
-    return f"{url!r} is no queue's URL, which is as {EXAMPLE}"
+    return f"{url!r} is no queue's URL, which is as {EXAMPLE_QUEUE_URL}"

@@ -6,37 +6,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from batcher.tools.replay.marks import Line, Mark
-from batcher.writing.stats import Counts
+from batcher.tools.replay.marks import QuarantineLine, ReplayMark
+from batcher.writing.stats import Stats
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Skipped:
     """A record that cannot go, and stays as it is."""
 
-    line: Line
+    line: QuarantineLine
     reason: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SendPlan:
     """What would become of some lines; nothing has been sent."""
 
-    marks: Mapping[str, Mark]
+    marks: Mapping[str, ReplayMark]
     """Of those that can go, by identity: what is noted before anything is sent."""
-    left: Sequence[Left]
-    work: object
+    skipped: Sequence[Skipped]
+    prepared: object
     """What the destination has prepared."""
 
 
 @dataclass(slots=True)
-class Arrived:
+class SendResult:
     """How the sending of a plan ended."""
 
-    identities: set[str] = field(default_factory=set)
+    delivered: set[str] = field(default_factory=set)
     """Records that are durable there, or left out by a transform."""
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     """Records that never arrive as they are, by identity, and why."""
     unsent: set[str] = field(default_factory=set)
     """Records that are known not to have arrived this time, and may go at any other."""
@@ -44,13 +44,15 @@ class Arrived:
     """Why the outcome of all others is not known."""
 
 
-class Destination(Protocol):
+class ReplayTarget(Protocol):
     """A place for replayed records."""
 
-    counts: Counts
+    counts: Stats
     """What has arrived so far."""
 
-    def plan(self, lines: Sequence[Line], scope: str, group: str | None = None) -> Plan:
+    def plan(
+        self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None
+    ) -> SendPlan:
         """Decide, with no I/O, what would become of `lines`.
 
         Args:
@@ -59,10 +61,10 @@ class Destination(Protocol):
             group: the group they belong to; None: a new one.
         """
 
-    async def send(self, plan: Plan) -> Arrived:
+    async def send(self, plan: SendPlan) -> SendResult:
         """Bring the records of a plan there."""
 
-    async def has_arrived(self, mark: Mark, lines: Sequence[Line]) -> bool:
+    async def has_arrived(self, mark: ReplayMark, lines: Sequence[QuarantineLine]) -> bool:
         """Say whether these records, all that have this mark's place, are known to be there."""
 
     async def aclose(self) -> None:

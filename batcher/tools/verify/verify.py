@@ -8,51 +8,53 @@ from typing import TYPE_CHECKING
 
 from batcher.encoding.decoder import Decoder
 from batcher.errors import BatcherError, DamagedError, NotFoundError, RetryableError
-from batcher.keys.names import start_of
-from batcher.keys.parse import ForeignError, Name, is_check, read_name
-from batcher.reading.findings import Finding, Kind
-from batcher.reading.sanitize import printable
+from batcher.keys.names import root_prefix
+from batcher.keys.parse import KeyParseError, ParsedKey, is_check_key, parse_key
+from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.sanitize import sanitize_line
 from batcher.tools.verify.inspection import Inspection
-from batcher.tools.verify.report import Report
+from batcher.tools.verify.report import VerifyReport
 
 if TYPE_CHECKING:
-    from batcher.stores.base import Listed, ObjectReader
+    from batcher.stores.base import ListEntry, ObjectReader
 
-READS = 3
+MAX_READS = 3
 """How often an object is read from its start, where the store gives up halfway."""
 
 
-LISTED_AHEAD = 10_000
+MAX_LISTED_AHEAD = 10_000
 """Objects that are listed but not read yet, at most: they tell how much there is to do."""
 
 
-class Verify:
+class Verifier:
     """Reads and judges all objects under a root.
 
     Peak memory is some 4 MB for each object that is being read, whatever its size, and some 300
     bytes for each object of a stream, whose range is kept.
     """
 
-    def __init__(self, reader: ObjectReader, root: str, report: Report, concurrency: int) -> None:
+    def __init__(
+        self, reader: ObjectReader, root: str, report: VerifyReport, concurrency: int
+    ) -> None:
         """Look at what `reader` gives under `root`, `concurrency` objects at once."""
         self._reader = reader
         self._root = root
         self._report = report
         self._concurrency = concurrency
-        self._queue: asyncio.Queue[Listed | None] = asyncio.Queue(LISTED_AHEAD)
+        self._queue: asyncio.Queue[ListEntry | None] = asyncio.Queue(MAX_LISTED_AHEAD)
         self.read_bytes = 0
         """Bytes of objects that were read to their end so far."""
         self.listed_bytes = 0
         """Bytes of objects that were listed so far."""
-        self.is_listed = False
+        self.is_listing_done = False
         """Whether all objects are listed, so that `listed_bytes` is the whole."""
 
     @property
     def total_bytes(self) -> int | None:
         """Bytes of all objects, or None while nobody knows."""
-        return self.listed_bytes if self.is_listed else None
+        return self.listed_bytes if self.is_listing_done else None
 
-    async def run(self, now_s: Callable[[], float], tick: Callable[[], None]) -> None:
+    async def run(self, wall_clock: Callable[[], float], on_progress: Callable[[], None]) -> None:
         """Read everything, and fill in the report.
 
         Args:
@@ -67,56 +69,56 @@ class Verify:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._list())
                 for _ in range(self._concurrency):
-                    tasks.create_task(self._work(tick))
+                    tasks.create_task(self._verify_queued(on_progress))
         except BaseExceptionGroup as group:
             failed = group.exceptions[0]
         if failed is not None:
             raise failed  # outside of the handler: its cause is its own
-        await self._look_for_uploads(now_s)
-        self._report.end()
+        await self._check_open_uploads(wall_clock)
+        self._report.finish()
 
     async def _list(self) -> None:
-        async for listed in self._reader.list_objects(start_of(self._root)):
-            if is_check(listed.key, self._root):
+        async for listed in self._reader.list_objects(root_prefix(self._root)):
+            if is_check_key(listed.key, self._root):
                 continue
             self.listed_bytes += listed.size_bytes
             await self._queue.put(listed)
-        self.is_listed = True
+        self.is_listing_done = True
         for _ in range(self._concurrency):
             await self._queue.put(None)
 
-    async def _work(self, tick: Callable[[], None]) -> None:
+    async def _verify_queued(self, on_progress: Callable[[], None]) -> None:
         while (listed := await self._queue.get()) is not None:
-            await self._judge(listed, tick)
+            await self._verify_object(listed, on_progress)
             self.read_bytes += listed.size_bytes
-            tick()
+            on_progress()
 
-    async def _judge(self, listed: Listed, tick: Callable[[], None]) -> None:
+    async def _verify_object(self, list_entry: ListEntry, on_progress: Callable[[], None]) -> None:
         try:
-            name = read_name(listed.key, self._root)
-        except ForeignError as error:
-            self._find(Kind.FOREIGN, listed.key, str(error))
+            name = parse_key(list_entry.key, self._root)
+        except KeyParseError as error:
+            self._add_finding(FindingKind.FOREIGN, list_entry.key, str(error))
             return
-        for attempt in range(1, READS + 1):
+        for attempt in range(1, MAX_READS + 1):
             try:
-                inspection = await self._read(name, tick)
+                inspection = await self._read(name, on_progress)
             except NotFoundError:
-                self._report.gone += 1
+                self._report.removed_objects += 1
             except RetryableError as error:
-                if attempt < READS:
+                if attempt < MAX_READS:
                     continue
-                self._find(Kind.UNREADABLE, listed.key, str(error))
+                self._add_finding(FindingKind.UNREADABLE, list_entry.key, str(error))
             except BatcherError as error:
-                self._find(Kind.UNREADABLE, listed.key, str(error))
+                self._add_finding(FindingKind.UNREADABLE, list_entry.key, str(error))
             else:
-                self._report.add(listed, name, inspection)
+                self._report.add_object(list_entry, name, inspection)
             return
 
-    async def _read(self, name: Name, tick: Callable[[], None]) -> Inspection:
+    async def _read(self, parsed_key: ParsedKey, on_progress: Callable[[], None]) -> Inspection:
         """Read one object to its end, or to where it is damaged."""
-        async with self._reader.reading(name.key) as opened:
-            inspection = Inspection(name, opened.stored.metadata)
-            decoder = Decoder(name.suffix)
+        async with self._reader.open_object(parsed_key.key) as opened:
+            inspection = Inspection(parsed_key, opened.info.metadata)
+            decoder = Decoder(parsed_key.suffix)
 
             def take(piece: bytes) -> None:
                 for block in decoder.feed(piece):  # a bomb's text goes by in here, block by block
@@ -125,21 +127,23 @@ class Verify:
             try:
                 async for piece in opened.pieces:
                     await asyncio.to_thread(take, piece)
-                    tick()
-                decoder.end()
+                    on_progress()
+                decoder.finish()
             except DamagedError as error:
-                inspection.damaged(str(error))
+                inspection.mark_damaged(str(error))
             else:
-                inspection.end()
+                inspection.finish()
             return inspection
 
-    async def _look_for_uploads(self, now_s: Callable[[], float]) -> None:
-        prefix = start_of(self._root)
+    async def _check_open_uploads(self, wall_clock: Callable[[], float]) -> None:
+        prefix = root_prefix(self._root)
         try:
             async for upload in self._reader.list_uploads(prefix):
-                self._report.add_upload(upload, now_s())
+                self._report.add_upload(upload, wall_clock())
         except BatcherError as error:
-            self._find(Kind.UNREADABLE, prefix, f"open uploads cannot be listed: {error}")
+            self._add_finding(
+                FindingKind.UNREADABLE, prefix, f"open uploads cannot be listed: {error}"
+            )
 
-    def _find(self, kind: Kind, key: str, detail: str) -> None:
-        self._report.find(Finding(kind, printable(key), printable(detail)))
+    def _add_finding(self, kind: FindingKind, key: str, detail: str) -> None:
+        self._report.add_finding(Finding(kind, sanitize_line(key), sanitize_line(detail)))

@@ -11,8 +11,8 @@ from batcher.batcher import Batcher
 from batcher.errors import RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
-from integration.cancellation.interleave import BOUND_TURNS, LINE, ended, turns
-from support.examples import settings_of
+from integration.cancellation.interleave import LINE, MAX_LOOP_STEPS, run_loop_steps, wait_cancelled
+from support.examples import make_settings
 from support.fakes import Gate, HookedStore, InlineExecutor, failing, texts_in, yielding
 
 RECORDS = {"put": [b"1", b"2", b"3"], "parts": [LINE] * 11}
@@ -27,7 +27,7 @@ def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
         "multipart_threshold": MIN_PART_BYTES,
         "part_size": MIN_PART_BYTES,
     }
-    return Batcher(settings_of(**defaults | settings), store=store)
+    return Batcher(make_settings(**defaults | settings), store=store)
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ async def test_cancelled_in_a_call_to_the_store(
     running = asyncio.ensure_future(program(batcher, RECORDS[what], tickets))
     await gate.reached.wait()
     running.cancel()
-    await turns(10)
+    await run_loop_steps(10)
     gate.open.set()  # a call that cannot be interrupted goes on to its end
-    await ended(running)
+    await wait_cancelled(running)
     assert running.cancelled()
     await assert_nothing_is_left(batcher, store, RECORDS[what], tickets)
 
@@ -105,10 +105,10 @@ async def test_cancelled_in_an_abort(store: HookedStore) -> None:
     running = asyncio.ensure_future(program(batcher, RECORDS["parts"], tickets))
     await gate.reached.wait()
     running.cancel()
-    await turns(10)
+    await run_loop_steps(10)
     assert not running.done()
     gate.open.set()
-    await ended(running)
+    await wait_cancelled(running)
     await assert_nothing_is_left(batcher, store, RECORDS["parts"], tickets)
 
 
@@ -117,29 +117,29 @@ async def test_cancelled_in_an_abort(store: HookedStore) -> None:
 @pytest.mark.parametrize("concurrency", [1, 16])
 async def test_cancelled_after_any_number_of_turns(what: str, concurrency: int) -> None:
     """From the first await to the last."""
-    for turn in range(BOUND_TURNS):
+    for turn in range(MAX_LOOP_STEPS):
         store = HookedStore(MemoryStore(), yielding)
         batcher, tickets = batcher_of(store, concurrency=concurrency), list[Any]()
         running = asyncio.ensure_future(program(batcher, RECORDS[what], tickets))
-        await turns(turn)
+        await run_loop_steps(turn)
         if running.done():
             break
         running.cancel()
-        await ended(running)
+        await wait_cancelled(running)
         if not store.is_closed:
             assert turn == 0  # it had not begun
             await batcher.abort()
         await assert_nothing_is_left(batcher, store, RECORDS[what], tickets)
     assert running.done()
     assert not running.cancelled()
-    assert 5 < turn < BOUND_TURNS - 1
+    assert 5 < turn < MAX_LOOP_STEPS - 1
 
 
 @pytest.mark.usefixtures("inline")
 @pytest.mark.parametrize("what", RECORDS)
 async def test_cancelled_twice(what: str) -> None:
     """The second time while the first one is being answered, by draining's end or by abort."""
-    for turn in range(BOUND_TURNS):
+    for turn in range(MAX_LOOP_STEPS):
         store = HookedStore(MemoryStore(), yielding)
         gate = Gate("put" if what == "put" else "part")
         store.before = gate
@@ -147,13 +147,13 @@ async def test_cancelled_twice(what: str) -> None:
         batcher, tickets = batcher_of(store, **settings), list[Any]()
         running = asyncio.ensure_future(program(batcher, RECORDS[what], tickets))
         await gate.reached.wait()
-        await turns(20)
+        await run_loop_steps(20)
         running.cancel()
-        await turns(turn)
+        await run_loop_steps(turn)
         was_done = running.done()
         running.cancel()
         gate.open.set()
-        await ended(running)
+        await wait_cancelled(running)
         await assert_nothing_is_left(batcher, store, RECORDS[what], tickets)
         if was_done:
             break

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from batcher.batching.router import Intake
+from batcher.batching.router import Router
 from batcher.errors import RetryableError, UploadLostError
-from batcher.handler.event_writer import Delivery
+from batcher.handler.event_writer import EventWriter
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
@@ -21,8 +21,8 @@ from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import Backoff, RetryingStore
 from batcher.writing.budget import Budget
 from batcher.writing.writer import Writer
-from integration.cancellation.interleave import turns
-from support.examples import kinesis_record, message, settings_of
+from integration.cancellation.interleave import run_loop_steps
+from support.examples import kinesis_record, make_settings, message
 from support.fakes import HookedStore, InlineExecutor, failing, texts_in, yielding
 from support.handler_harness import KIND
 
@@ -103,17 +103,17 @@ def budgets(monkeypatch: pytest.MonkeyPatch) -> list[Budget]:
     return made
 
 
-def delivery_to(store: HookedStore, settings: Settings) -> Delivery:
+def delivery_to(store: HookedStore, settings: Settings) -> EventWriter:
     """Make what delivers events, retries included, with no waiting between them."""
     retrying = RetryingStore(store, Backoff(base_s=0.0))
     writer = Writer(retrying, settings, InlineExecutor(), 1)
-    return Delivery(Intake(settings), writer, settings, iter(map(str, count())).__next__)
+    return EventWriter(Router(settings), writer, settings, iter(map(str, count())).__next__)
 
 
-async def cut(delivery: Delivery, event: Event, turn: int) -> bool:
+async def cut(delivery: EventWriter, event: Event, turn: int) -> bool:
     """Deliver, and cancel after so many turns; give whether it had ended before."""
-    task = asyncio.ensure_future(delivery.deliver(event, None))
-    await turns(turn)
+    task = asyncio.ensure_future(delivery.write(event, None))
+    await run_loop_steps(turn)
     was_done = task.done()
     task.cancel()
     await asyncio.wait([task])
@@ -125,7 +125,7 @@ async def cut(delivery: Delivery, event: Event, turn: int) -> bool:
 async def clean_delivery(event: Event, settings: Settings) -> tuple[dict[str, bytes], int]:
     """Give what the event becomes where nothing goes wrong, and the requests that it takes."""
     store = HookedStore(inner := MemoryStore())
-    await delivery_to(store, settings).deliver(event, None)
+    await delivery_to(store, settings).write(event, None)
     return texts_in(inner), len(store.calls)
 
 
@@ -137,7 +137,7 @@ async def test_an_event_that_is_cut_at_any_await_leaves_whole_objects_and_nothin
     """The first time, and where it replaces what a longer delivery had written before it."""
     make_event, hinder, changes = SCENES[name]
     event = make_event()
-    settings = settings_of(**changes, compression="none")
+    settings = make_settings(**changes, compression="none")
     expected, requests = await clean_delivery(event, settings)
     step = 7 if name.startswith(("parts", "lost uploads")) else 1
     for turn in range(0, BOUND_TURNS, step):
@@ -146,7 +146,7 @@ async def test_an_event_that_is_cut_at_any_await_leaves_whole_objects_and_nothin
         before: dict[str, bytes] = {}
         if is_again and event.source == "kinesis":
             longer = stream_event(6, 10)
-            await delivery.deliver(longer, None)
+            await delivery.write(longer, None)
             before = texts_in(inner)
         store.calls.clear()
         hinder(store)

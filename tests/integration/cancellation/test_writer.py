@@ -17,14 +17,14 @@ from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.stores.memory import MemoryStore
 from batcher.writing.budget import Budget
-from batcher.writing.pending import Flight
+from batcher.writing.pending import PendingBatch
 from batcher.writing.writer import Writer
-from integration.cancellation.interleave import BOUND_TURNS, LINE, ended, turns
-from support.examples import SHARD, batch_of, run_of, settings_of
-from support.fakes import Call, Gate, HookedStore, InlineExecutor, nothing, yielding
+from integration.cancellation.interleave import LINE, MAX_LOOP_STEPS, run_loop_steps, wait_cancelled
+from support.examples import SHARD, make_batch, make_chunk, make_settings
+from support.fakes import Call, Gate, HookedStore, InlineExecutor, no_hook, yielding
 
 T = TypeVar("T")
-IN_PARTS = settings_of(
+IN_PARTS = make_settings(
     format="lines",
     compression="none",
     multipart_threshold=1,
@@ -35,19 +35,21 @@ PARTS = 4
 """Those of 16 MiB."""
 
 
-def flight_of(budget: Budget, size: int) -> Flight:
+def flight_of(budget: Budget, size: int) -> PendingBatch:
     """Make the flight of a sealed batch of a stream, of so many MiB."""
-    batch = batch_of(run_of(*[LINE] * size, origin=SHARD, positions=[f"{n}" for n in range(size)]))
-    budget.hold(batch.size_bytes)
-    flight = Flight(batch, budget, "fresh")
-    flight.took(batch.size_bytes)
+    batch = make_batch(
+        make_chunk(*[LINE] * size, origin=SHARD, positions=[f"{n}" for n in range(size)])
+    )
+    budget.adjust(batch.size_bytes)
+    flight = PendingBatch(batch, budget, "fresh")
+    flight.add_held(batch.size_bytes)
     return flight
 
 
-async def is_stuck(writer: Writer, flight: Flight, error: RetryableError) -> bool:
+async def is_stuck(writer: Writer, flight: PendingBatch, error: RetryableError) -> bool:
     """Write a flight, which then is over; say whether the write did not come to an end."""
     writing = asyncio.ensure_future(writer.write(flight))
-    await turns(BOUND_TURNS)
+    await run_loop_steps(MAX_LOOP_STEPS)
     has_not_ended = not writing.done()
     writing.cancel()
     await asyncio.wait([writing])
@@ -69,10 +71,10 @@ async def test_a_writer_is_as_good_as_new_after_a_cancelled_write() -> None:
     inner = MemoryStore()
     writer = Writer(HookedStore(inner, yielding), IN_PARTS, InlineExecutor(), 1)
     budget = Budget(IN_PARTS.budget_bytes)
-    for turn in range(BOUND_TURNS):
+    for turn in range(MAX_LOOP_STEPS):
         cut = flight_of(budget, 16)
         writing = asyncio.ensure_future(writer.write(cut))
-        await turns(turn)
+        await run_loop_steps(turn)
         was_done = writing.done()
         writing.cancel()
         await asyncio.wait([writing])
@@ -118,14 +120,14 @@ async def test_no_encoding_goes_on_after_a_cancelled_write(monkeypatch: pytest.M
         return encode(*arguments)
 
     monkeypatch.setattr(Codec, "encode", slow)
-    settings: Settings = settings_of(format="lines")
+    settings: Settings = make_settings(format="lines")
     budget = Budget(settings.budget_bytes)
     with ThreadPoolExecutor(1) as executor:
         flight = flight_of(budget, 1)
         writing = asyncio.ensure_future(Writer(MemoryStore(), settings, executor, 1).write(flight))
         await entered.wait()
         writing.cancel()
-        await turns(10)
+        await run_loop_steps(10)
         was_waited_for = not writing.done()
         go_on.set()
         await asyncio.wait([writing])
@@ -158,18 +160,18 @@ async def test_no_encoding_of_later_members_goes_on_after_a_cancelled_write(
     store.before = gate = Gate("create")
     budget = Budget(IN_PARTS.budget_bytes)
     with SecondIsSlow(2) as executor:
-        batch = batch_of(run_of(*[LINE] * 4))  # of a library: sent while it is encoded
-        budget.hold(batch.size_bytes)
-        flight = Flight(batch, budget, "fresh")
-        flight.took(batch.size_bytes)
+        batch = make_batch(make_chunk(*[LINE] * 4))  # of a library: sent while it is encoded
+        budget.adjust(batch.size_bytes)
+        flight = PendingBatch(batch, budget, "fresh")
+        flight.add_held(batch.size_bytes)
         writing = asyncio.ensure_future(Writer(store, IN_PARTS, executor, 2).write(flight))
         await gate.reached.wait()
         writing.cancel()
-        await turns(10)
+        await run_loop_steps(10)
         was_waited_for = not writing.done()
         gate.open.set()
         go_on.set()
-        await ended(writing)
+        await wait_cancelled(writing)
         flight.fail(RetryableError("cut"))
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
@@ -181,7 +183,7 @@ async def test_no_encoding_of_later_members_goes_on_after_a_cancelled_write(
 async def test_a_put_that_was_cut_can_be_sent_again(store: HookedStore, inner: MemoryStore) -> None:
     """Even where it arrived: the next try finds its own object."""
     store.after = gate = Gate("put")
-    settings = settings_of(format="lines")
+    settings = make_settings(format="lines")
     budget = Budget(settings.budget_bytes)
     writer = Writer(store, settings, InlineExecutor(), 1)
     writing = asyncio.ensure_future(writer.write(flight_of(budget, 1)))
@@ -189,6 +191,6 @@ async def test_a_put_that_was_cut_can_be_sent_again(store: HookedStore, inner: M
     writing.cancel()
     await asyncio.wait([writing])
     ((_, there),) = inner.objects.items()
-    store.after = nothing
+    store.after = no_hook
     receipt = await writer.write(flight_of(budget, 1))
     assert inner.objects == {receipt.key: there}

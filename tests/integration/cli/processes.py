@@ -36,7 +36,7 @@ def run_in_shell(
     )
 
 
-def run_unheard(arguments: list[str], stream: str) -> subprocess.CompletedProcess[str]:
+def run_with_closed_pipe(arguments: list[str], stream: str) -> subprocess.CompletedProcess[str]:
     """Run a command, `stdout` or `stderr` of which is a pipe that nobody reads."""
     nobody, pipe = os.pipe()
     os.close(nobody)

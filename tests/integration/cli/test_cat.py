@@ -22,8 +22,8 @@ from batcher.batcher import Batcher
 from batcher.cli import main
 from batcher.handler import make_handler
 from batcher.settings import Settings
-from batcher.stores import About
-from batcher.stores.base import Listed
+from batcher.stores import ObjectAttributes
+from batcher.stores.base import ListEntry
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from support.examples import kinesis_record, message
@@ -41,7 +41,7 @@ def plant(folder: Path, number: int, text: bytes, body: bytes | None = None) -> 
     """Write an object of a queue, the n-th in time; give its key."""
     key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
     found = gzip.compress(text, mtime=0) if body is None else body
-    asyncio.run(FileStore(folder).put(key, found, About()))
+    asyncio.run(FileStore(folder).put(key, found, ObjectAttributes()))
     return key
 
 
@@ -49,7 +49,7 @@ def plant_range(folder: Path, first: int, last: int) -> str:
     """Write an object of a stream; give its key."""
     key = key_of(stream_name(first)).removeprefix("r/")
     text = b"".join(b"%d\n" % number for number in range(first, last + 1))
-    about = About(metadata={"batcher-first": str(first), "batcher-last": str(last)})
+    about = ObjectAttributes(metadata={"batcher-first": str(first), "batcher-last": str(last)})
     asyncio.run(FileStore(folder).put(key, gzip.compress(text, mtime=0), about))
     return key
 
@@ -180,7 +180,7 @@ def test_an_object_that_is_gone_meanwhile_is_named(
     gone, _ = plant(tmp_path, 0, b"0\n"), plant(tmp_path, 1, b"1\n")
     list_objects = FileReader.list_objects
 
-    async def list_and_delete(self: FileReader, prefix: str) -> AsyncIterator[Listed]:
+    async def list_and_delete(self: FileReader, prefix: str) -> AsyncIterator[ListEntry]:
         async for listed in list_objects(self, prefix):
             yield listed
             if listed.key == gone:

@@ -155,7 +155,7 @@ def test_an_endpoint_that_never_answers_ends_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It says where, and how long it has waited."""
-    monkeypatch.setattr(asking, "ASK_S", 0.2)
+    monkeypatch.setattr(asking, "CALL_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         use(monkeypatch, {"AWS_ENDPOINT_URL_S3": url, "AWS_REGION": "us-east-1"})

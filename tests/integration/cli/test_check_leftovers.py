@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
-from batcher.keys.parse import ForeignError, is_check, read_name
-from batcher.stores import About
+from batcher.keys.parse import KeyParseError, is_check_key, parse_key
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
-from batcher.tools.check.probe import key_of_check
+from batcher.tools.check.probe import probe_key
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
     folder = tmp_path / "out"
     assert main(["write", str(source), f"file://{folder}"]) == 0
     for name in ("0b4c", "1f5e"):
-        put = FileStore(folder).put(key_of_check("", name), b"check\n", About())
+        put = FileStore(folder).put(probe_key("", name), b"check\n", ObjectAttributes())
         asyncio.run(put)
     capsys.readouterr()
     return f"file://{folder}"
@@ -67,10 +67,10 @@ def test_replay_looks_at_quarantine_alone(
 @pytest.mark.parametrize("root", ["", "events", "a/b"])
 def test_the_place_of_checks_is_known_by_its_folder(root: str) -> None:
     """Whatever is called there; a folder with a longer name is another one."""
-    key = key_of_check(root, "x")
-    assert is_check(key, root)
-    assert not is_check(key.replace("_check/", "_checks/"), root)
-    assert not is_check(key.replace("_quarantine/", "_quarantined/"), root)
-    assert not is_check(f"x/{key}", root)
-    with pytest.raises(ForeignError):
-        read_name(key, root)
+    key = probe_key(root, "x")
+    assert is_check_key(key, root)
+    assert not is_check_key(key.replace("_check/", "_checks/"), root)
+    assert not is_check_key(key.replace("_quarantine/", "_quarantined/"), root)
+    assert not is_check_key(f"x/{key}", root)
+    with pytest.raises(KeyParseError):
+        parse_key(key, root)

@@ -12,7 +12,7 @@ import pytest
 
 from batcher.cli import main
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore, open_store
+from batcher.stores import ObjectAttributes, ObjectStore, open_store
 from support.sample_bucket import HOUR, HOUR_S, fresh_name, key_of, queue_name, stream_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ KEYS = [UNTIMED, STREAM, QUEUE, FRESH]
 async def fill(store: ObjectStore, root: str = "") -> None:
     """Write an object of each kind, of 3 bytes."""
     for key in (*KEYS, QUARANTINE):
-        await store.put(f"{root}{key}", b"abc", About())
+        await store.put(f"{root}{key}", b"abc", ObjectAttributes())
     await store.aclose()
 
 

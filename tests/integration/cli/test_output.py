@@ -10,7 +10,7 @@ from secrets import token_hex
 import pytest
 
 from batcher.cli import main
-from batcher.reading.sanitize import shown
+from batcher.reading.sanitize import sanitize
 
 LOGGING = """
 import logging
@@ -36,7 +36,7 @@ def speak(payload):
 )
 def test_lines_stay_and_what_steers_a_terminal_is_escaped(text: str, is_shown_as: str) -> None:
     """Line by line: one that can be printed stays as it is."""
-    assert shown(text) == is_shown_as
+    assert sanitize(text) == is_shown_as
 
 
 def test_a_files_name_does_not_reach_the_terminal_as_it_is(

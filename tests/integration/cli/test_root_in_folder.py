@@ -11,7 +11,7 @@ import pytest
 from batcher.cli import main
 from batcher.handler import make_handler
 from batcher.settings import Settings
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
 from support.examples import kinesis_record
 
@@ -50,9 +50,9 @@ def test_cat_leaves_out_what_is_covered(
 async def test_what_is_replaced_there_carries_its_own(tmp_path: Path) -> None:
     """As replay does with an object in quarantine; the newer is nearer."""
     key = "a/b.ndjson"
-    first = await FileStore(tmp_path).put(f"root/{key}", b"1", About("", {"n": "1"}))
+    first = await FileStore(tmp_path).put(f"root/{key}", b"1", ObjectAttributes("", {"n": "1"}))
     below = FileStore(tmp_path / "root")
     assert await below.head(key) == first
-    second = await below.put(key, b"22", About("", {"n": "2"}), replaces=first.etag)
+    second = await below.put(key, b"22", ObjectAttributes("", {"n": "2"}), if_match=first.etag)
     assert await below.head(key) == second
     assert second.metadata == {"n": "2"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
-from integration.cli.processes import run_in_shell, run_unheard
+from integration.cli.processes import run_in_shell, run_with_closed_pipe
 
 COMMANDS = [
     "--help",
@@ -52,7 +52,7 @@ def test_a_pipe_that_nobody_reads_ends_a_command_as_sigpipe_would(
     places: dict[str, Path], line: str
 ) -> None:
     """Though all there is waits in a buffer until the end."""
-    done = run_unheard(line.format(**places).split(), "stdout")
+    done = run_with_closed_pipe(line.format(**places).split(), "stdout")
     assert done.returncode == 141
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
@@ -96,11 +96,13 @@ def test_messages_whose_reader_is_gone_change_nothing(tmp_path: Path) -> None:
     """As when a log shipper has died; the exit code stays what it is."""
     (tmp_path / "in").write_text(LINES)
     flags = [f"file://{tmp_path}/out", "--json"]
-    done = run_unheard(["write", f"{tmp_path}/in", *flags], "stderr")
+    done = run_with_closed_pipe(["write", f"{tmp_path}/in", *flags], "stderr")
     assert (done.returncode, json.loads(done.stdout)["records"]) == (0, 2)
-    done = run_unheard(["write", f"{tmp_path}/in", *flags, "--on-bad-record", "fail"], "stderr")
+    done = run_with_closed_pipe(
+        ["write", f"{tmp_path}/in", *flags, "--on-bad-record", "fail"], "stderr"
+    )
     assert (done.returncode, json.loads(done.stdout)["failed"]) == (1, 1)
-    assert run_unheard(["write", f"{tmp_path}/gone", *flags], "stderr").returncode == 2
+    assert run_with_closed_pipe(["write", f"{tmp_path}/gone", *flags], "stderr").returncode == 2
 
 
 def test_standard_input_that_is_closed_is_told_as_such(tmp_path: Path) -> None:

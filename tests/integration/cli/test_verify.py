@@ -16,7 +16,7 @@ from batcher.cli import main
 from batcher.handler import make_handler
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore
+from batcher.stores import ObjectAttributes, ObjectStore
 from batcher.stores.s3 import reader as s3_reader
 from support.examples import described, dynamodb_record, fifo_message, kinesis_record, message
 from support.planted_objects import KEY, TEXT, plant, verify
@@ -167,9 +167,11 @@ def test_ctrl_c_ends_it_without_a_verdict(
 
 
 async def _fill(store: ObjectStore) -> None:
-    await store.put(f"root/{KEY}", gzip.compress(TEXT, mtime=0), About(metadata=described(TEXT)))
-    await store.put("root2/x.csv", b"", About())
-    await store.create_upload("root/big.ndjson.gz", About(), part_bytes=MIN_PART_BYTES)
+    await store.put(
+        f"root/{KEY}", gzip.compress(TEXT, mtime=0), ObjectAttributes(metadata=described(TEXT))
+    )
+    await store.put("root2/x.csv", b"", ObjectAttributes())
+    await store.create_upload("root/big.ndjson.gz", ObjectAttributes(), part_bytes=MIN_PART_BYTES)
 
 
 def test_a_bucket_is_verified_as_a_folder_is(

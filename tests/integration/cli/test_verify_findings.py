@@ -11,7 +11,7 @@ from backports import zstd
 
 from batcher.keys.names import salt
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
 from support.examples import described
 from support.planted_objects import FRESH, KEY, TEXT, plant, plant_stream, verify
@@ -129,7 +129,9 @@ def test_an_upload_that_is_open_is_found(folder: Path, capsys: pytest.CaptureFix
     """With its age."""
 
     async def leave() -> None:
-        upload = await FileStore(folder).create_upload(KEY, About(), part_bytes=MIN_PART_BYTES)
+        upload = await FileStore(folder).create_upload(
+            KEY, ObjectAttributes(), part_bytes=MIN_PART_BYTES
+        )
         await upload.put_part(1, b"x")
 
     asyncio.run(leave())

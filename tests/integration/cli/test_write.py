@@ -206,7 +206,7 @@ def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "stand-in")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setattr("batcher.stores.retrying.Backoff", partial(Backoff, for_s=0.3))
+    monkeypatch.setattr("batcher.stores.retrying.Backoff", partial(Backoff, max_elapsed_s=0.3))
     assert main(["write", str(source), "s3://bucket/root", "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["failed"] == 2_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
-from batcher.cli.options import Faults
+from batcher.cli.options import FaultCollector
 
 
 @pytest.fixture
@@ -115,5 +115,5 @@ def test_a_flag_that_names_the_same_place_is_fine(
 
 def test_what_is_no_fault_of_the_command_line_is_not_gathered() -> None:
     """A bug must be heard."""
-    with pytest.raises(KeyError), Faults():
+    with pytest.raises(KeyError), FaultCollector():
         raise KeyError

@@ -22,7 +22,7 @@ _ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nETag: "an-etag"\r\n\r\n'
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecordedRequest:
     """One request."""
 
     method: str
@@ -31,7 +31,7 @@ class Seen:
     """Names in lower case."""
 
 
-class Sink:
+class RecordingServer:
     """Answers 200 to every request, on a free port while it is entered."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class Sink:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.certificate, key)
         self._listener = socket.create_server((HOST, 0))
-        self.seen: list[Seen] = []
+        self.seen: list[RecordedRequest] = []
         self.connections = 0
         """How many there have been."""
 
@@ -85,7 +85,7 @@ class Sink:
                         name, _, value = line.decode("latin-1").partition(":")
                         headers[name.lower()] = value.strip()
                     reader.read(int(headers.get("content-length", 0)))
-                    self.seen.append(Seen(method, path, headers))
+                    self.seen.append(RecordedRequest(method, path, headers))
                     secure.sendall(_ANSWER)
         except OSError:
             return  # the client went away, or does not trust us

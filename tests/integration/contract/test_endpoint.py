@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batcher.errors import RejectedError
-from batcher.stores.base import About
-from support.examples import settings_of
+from batcher.stores.base import ObjectAttributes
+from support.examples import make_settings
 from support.store_fixtures import ENGINES
 
 NONE_SUCH = [
@@ -30,10 +30,10 @@ async def test_what_is_no_endpoint_is_refused_by_its_name(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
-    store = ENGINES[engine](settings_of())
+    store = ENGINES[engine](make_settings())
     try:
         with pytest.raises(RejectedError) as caught:
-            await store.put("key", b"body", About())
+            await store.put("key", b"body", ObjectAttributes())
     finally:
         await store.aclose()
     text = str(caught.value)

@@ -12,29 +12,29 @@ import pytest
 
 from batcher.errors import PreconditionFailedError, RejectedError
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
-from support.store_fixtures import FileKit
+from support.store_fixtures import FileStoreFixture
 
 KEY = "events/dt=2026-11-23/a.ndjson"
-ABOUT = About("application/x-ndjson", {"batcher-records": "3"})
+ABOUT = ObjectAttributes("application/x-ndjson", {"batcher-records": "3"})
 WHOLE = {KEY, f".meta/{KEY}.json"}
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> FileKit:
+def kit(tmp_path: Path) -> FileStoreFixture:
     """Give a folder that is not there yet."""
-    return FileKit(tmp_path / "objects")
+    return FileStoreFixture(tmp_path / "objects")
 
 
 @pytest.fixture
-def store(kit: FileKit) -> FileStore:
+def store(kit: FileStoreFixture) -> FileStore:
     """Give a store in that folder."""
     return FileStore(kit.folder)
 
 
 async def test_an_object_is_a_file_and_what_it_carries_another(
-    kit: FileKit, store: FileStore
+    kit: FileStoreFixture, store: FileStore
 ) -> None:
     """The file has the object's bytes; `.meta/{key}.json` the rest; nothing else is there."""
     stored = await store.put(KEY, b"{}\n", ABOUT)
@@ -47,17 +47,19 @@ async def test_an_object_is_a_file_and_what_it_carries_another(
     }
 
 
-async def test_a_refused_write_leaves_no_temporary_file(kit: FileKit, store: FileStore) -> None:
+async def test_a_refused_write_leaves_no_temporary_file(
+    kit: FileStoreFixture, store: FileStore
+) -> None:
     """Whether the key was taken, or another object was to be replaced."""
     await store.put(KEY, b"first", ABOUT)
     for replaces in (None, "other"):
         with pytest.raises(PreconditionFailedError):
-            await store.put(KEY, b"second", ABOUT, replaces=replaces)
+            await store.put(KEY, b"second", ABOUT, if_match=replaces)
     assert kit.files() == WHOLE
 
 
 async def test_a_crash_while_replacing_leaves_no_bytes_under_the_old_digest(
-    kit: FileKit, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    kit: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a redelivery of what the old object had would be acknowledged, and is not there."""
     first = await store.put(KEY, b"first", ABOUT)
@@ -78,17 +80,19 @@ async def test_a_crash_while_replacing_leaves_no_bytes_under_the_old_digest(
         assert there is not None
         monkeypatch.setattr(Path, "replace", replace)
         with pytest.raises(Died):
-            await store.put(KEY, b"second", ABOUT, replaces=there.etag)
+            await store.put(KEY, b"second", ABOUT, if_match=there.etag)
         monkeypatch.undo()
         found = await store.head(KEY)
         assert found is not None
         if (kit.folder / KEY).read_bytes() == b"second":
             assert found.etag != first.etag
             assert found.metadata == {}
-    assert (await store.put(KEY, b"third", ABOUT, replaces="")).size_bytes == len(b"third")
+    assert (await store.put(KEY, b"third", ABOUT, if_match="")).size_bytes == len(b"third")
 
 
-async def test_an_upload_is_a_dot_file_beside_its_object(kit: FileKit, store: FileStore) -> None:
+async def test_an_upload_is_a_dot_file_beside_its_object(
+    kit: FileStoreFixture, store: FileStore
+) -> None:
     """Readers that skip dot-files see nothing before it is complete; and it is gone after."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, b"x")
@@ -100,7 +104,7 @@ async def test_an_upload_is_a_dot_file_beside_its_object(kit: FileKit, store: Fi
 
 
 async def test_a_refused_complete_then_an_abort_leave_no_temporary_file(
-    kit: FileKit, store: FileStore
+    kit: FileStoreFixture, store: FileStore
 ) -> None:
     """The object that was there keeps its two files."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -114,7 +118,7 @@ async def test_a_refused_complete_then_an_abort_leave_no_temporary_file(
 
 
 async def test_an_object_without_its_meta_file_can_be_replaced(
-    kit: FileKit, store: FileStore
+    kit: FileStoreFixture, store: FileStore
 ) -> None:
     """A crash between the two leaves it so; a redelivery then goes the way of another digest."""
     await store.put(KEY, b"first", ABOUT)
@@ -122,7 +126,7 @@ async def test_an_object_without_its_meta_file_can_be_replaced(
     there = await store.head(KEY)
     assert there is not None
     assert there.metadata == {}
-    await store.put(KEY, b"second", ABOUT, replaces=there.etag)
+    await store.put(KEY, b"second", ABOUT, if_match=there.etag)
     assert (kit.folder / KEY).read_bytes() == b"second"
 
 
@@ -142,7 +146,7 @@ async def test_of_replacements_at_once_one_wins(
 
     monkeypatch.setattr(Path, "replace", slow_replace)
     outcomes = await asyncio.gather(
-        *(store.put(KEY, body, ABOUT, replaces=old.etag) for body in (b"1", b"2")),
+        *(store.put(KEY, body, ABOUT, if_match=old.etag) for body in (b"1", b"2")),
         return_exceptions=True,
     )
     assert sum(isinstance(outcome, PreconditionFailedError) for outcome in outcomes) == 1
@@ -169,7 +173,7 @@ async def test_a_name_that_no_file_can_have_is_rejected(store: FileStore) -> Non
 
 
 async def test_an_upload_whose_creation_was_cancelled_leaves_no_file(
-    kit: FileKit, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    kit: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has got the upload, so nobody can abort it."""
     loop = asyncio.get_running_loop()

@@ -13,22 +13,22 @@ from typing import Any
 import pytest
 
 from batcher.errors import RejectedError, RetryableError, SettingsError
-from batcher.stores import About, open_store
-from batcher.stores.obstore.credentials import EnvironmentAccess, find
-from batcher.stores.obstore.endpoint import Access, Keys
+from batcher.stores import ObjectAttributes, open_store
+from batcher.stores.obstore.credentials import EnvironmentCredentialProvider, find_provider
+from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
 from batcher.stores.obstore.store import ObstoreStore
-from integration.contract.recording_server import Sink
-from support.examples import settings_of
+from integration.contract.recording_server import RecordingServer
+from support.examples import make_settings
 
 KEY = "events/1100/city=S%C3%A3o/a.ndjson.gz"
-ABOUT = About("application/gzip", {"batcher-records": "3", "team": "data  lake"})
+ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "3", "team": "data  lake"})
 AWS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_REGION": "eu-west-1"}
 
 
 @pytest.fixture
-def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
     """Give a server that takes everything, over TLS, and is trusted."""
-    with Sink(tmp_path) as server:
+    with RecordingServer(tmp_path) as server:
         environ = {**AWS, "AWS_ENDPOINT_URL_S3": server.url, "AWS_CA_BUNDLE": server.certificate}
         for name, value in environ.items():
             monkeypatch.setenv(name, str(value))
@@ -37,19 +37,19 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
 
 def store_of(**settings: Any) -> ObstoreStore:  # noqa: ANN401  # as Settings takes them
     """Make the engine's store, as nothing wraps it."""
-    return ObstoreStore(settings_of(**settings))
+    return ObstoreStore(make_settings(**settings))
 
 
-async def put(store: ObstoreStore, replaces: str | None = None) -> None:
+async def put(store: ObstoreStore, if_match: str | None = None) -> None:
     """Write one object."""
-    await store.put(KEY, b"body", ABOUT, replaces=replaces)
+    await store.put(KEY, b"body", ABOUT, if_match=if_match)
 
 
-async def test_a_put_is_one_request_with_a_checksum_and_a_condition(sink: Sink) -> None:
+async def test_a_put_is_one_request_with_a_checksum_and_a_condition(sink: RecordingServer) -> None:
     """S3 verifies the CRC; over TLS the payload is not hashed once more to be signed."""
     store = store_of()
     await put(store)
-    await put(store, replaces='"an-etag"')
+    await put(store, if_match='"an-etag"')
     created, replaced = sink.seen
     assert (created.method, created.path) == (
         "PUT",
@@ -70,13 +70,13 @@ async def test_a_put_is_one_request_with_a_checksum_and_a_condition(sink: Sink) 
     assert "if-none-match" not in replaced.headers
 
 
-async def test_an_empty_body_has_a_checksum_too(sink: Sink) -> None:
+async def test_an_empty_body_has_a_checksum_too(sink: RecordingServer) -> None:
     """That of nothing."""
     await store_of().put(KEY, b"", ABOUT)
     assert sink.seen[0].headers["x-amz-checksum-crc64nvme"] == "AAAAAAAAAAA="
 
 
-async def test_everything_that_is_set_is_on_the_wire_and_signed(sink: Sink) -> None:
+async def test_everything_that_is_set_is_on_the_wire_and_signed(sink: RecordingServer) -> None:
     """Encryption, key, class and tags: in the words of S3."""
     chosen = {
         "sse": "aws:kms:dsse",
@@ -99,7 +99,7 @@ async def test_everything_that_is_set_is_on_the_wire_and_signed(sink: Sink) -> N
 
 
 async def test_variables_of_obstores_own_change_nothing(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are no settings of batcher, and no other SDK knows them."""
     monkeypatch.setenv("AWS_CHECKSUM_ALGORITHM", "SHA256")
@@ -123,7 +123,7 @@ async def test_variables_of_obstores_own_change_nothing(
 
 
 async def test_a_server_that_nobody_vouches_for_is_not_written_to(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with the other engine it may be the network's fault, so the error is retryable."""
     monkeypatch.delenv("AWS_CA_BUNDLE")
@@ -135,7 +135,7 @@ async def test_a_server_that_nobody_vouches_for_is_not_written_to(
 
 
 async def test_certificates_that_cannot_be_read_are_told(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is sent; the message names the file."""
     monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere/ca.pem")
@@ -160,7 +160,7 @@ async def test_certificates_that_cannot_be_read_are_told(
 def test_what_cannot_be_sent_as_it_is_set_is_refused(chosen: dict[str, Any], fault: str) -> None:
     """Never left out, never sent as something else; the message names the way out."""
     with pytest.raises(SettingsError) as caught:
-        open_store(settings_of(engine="obstore", **chosen))
+        open_store(make_settings(engine="obstore", **chosen))
     (told,) = caught.value.faults
     assert told.startswith(fault)
     assert told.endswith("use engine=aioboto3")
@@ -170,7 +170,7 @@ def test_a_variable_that_would_encrypt_is_refused(monkeypatch: pytest.MonkeyPatc
     """It would be taken behind our back, and only this engine would."""
     monkeypatch.setenv("AWS_SERVER_SIDE_ENCRYPTION", "AES256")
     with pytest.raises(SettingsError, match=r"AWS_SERVER_SIDE_ENCRYPTION.* set sse"):
-        open_store(settings_of(engine="obstore"))
+        open_store(make_settings(engine="obstore"))
 
 
 def test_an_engine_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,10 +178,10 @@ def test_an_engine_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delitem(sys.modules, "batcher.stores.obstore.store")
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(SettingsError, match=r"pip install 'batcher\[fast\]'"):
-        open_store(settings_of(engine="obstore"))
+        open_store(make_settings(engine="obstore"))
 
 
-def test_a_store_serves_one_event_loop_after_another(sink: Sink) -> None:
+def test_a_store_serves_one_event_loop_after_another(sink: RecordingServer) -> None:
     """Requests run in threads of their own, and so do connections."""
     store = store_of()
 
@@ -197,7 +197,7 @@ def test_a_store_serves_one_event_loop_after_another(sink: Sink) -> None:
     assert len(sink.seen) == 24
 
 
-async def test_a_closed_store_takes_no_old_connection(sink: Sink) -> None:
+async def test_a_closed_store_takes_no_old_connection(sink: RecordingServer) -> None:
     """One serves request after request; who closes lets go of it."""
     store = store_of()
     await put(store)
@@ -209,17 +209,17 @@ async def test_a_closed_store_takes_no_old_connection(sink: Sink) -> None:
 
 
 async def test_requests_that_come_at_once_find_out_once_where_to_go(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Credentials may cost a request to somebody, and a client its certificates."""
     searches: list[str] = []
 
-    def slow_find(operation: str, bucket: str, key: str) -> Access:
+    def slow_find(operation: str, bucket: str, key: str) -> CredentialProvider:
         searches.append(operation)
         time.sleep(0.05)
-        return find(operation, bucket, key)
+        return find_provider(operation, bucket, key)
 
-    monkeypatch.setattr("batcher.stores.obstore.store.find", slow_find)
+    monkeypatch.setattr("batcher.stores.obstore.store.find_provider", slow_find)
     store = store_of()
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
@@ -228,10 +228,10 @@ async def test_requests_that_come_at_once_find_out_once_where_to_go(
     assert len(sink.seen) == 4
 
 
-async def test_renewed_credentials_sign_the_next_request(sink: Sink) -> None:
+async def test_renewed_credentials_sign_the_next_request(sink: RecordingServer) -> None:
     """A role's run out; the request that finds them due asks for new ones."""
 
-    class Role(EnvironmentAccess):
+    class Role(EnvironmentCredentialProvider):
         """Credentials that are due as often as a test says."""
 
         due = False
@@ -240,14 +240,14 @@ async def test_renewed_credentials_sign_the_next_request(sink: Sink) -> None:
         def is_due(self) -> bool:
             return self.due
 
-        def keys(self, operation: str, bucket: str, key: str) -> Keys:
+        def keys(self, operation: str, bucket: str, key: str) -> Credentials:
             del operation, bucket, key
             self.issue += 1
-            return Keys(f"AKID{self.issue}", "SECRET", f"TOKEN{self.issue}")
+            return Credentials(f"AKID{self.issue}", "SECRET", f"TOKEN{self.issue}")
 
     store = store_of()
     role = Role({**AWS, "AWS_ENDPOINT_URL_S3": sink.url, "AWS_CA_BUNDLE": str(sink.certificate)})
-    store._access = role  # noqa: SLF001  # what `find` would have found
+    store._provider = role  # noqa: SLF001  # what `find` would have found
     await put(store)
     await put(store)
     role.due = True
@@ -257,7 +257,7 @@ async def test_renewed_credentials_sign_the_next_request(sink: Sink) -> None:
     assert "Credential=AKID2/" in sink.seen[-1].headers["authorization"]
 
 
-def run(script: str, sink: Sink) -> str:
+def run(script: str, sink: RecordingServer) -> str:
     """Run a script in a process of its own; give what it prints."""
     done = subprocess.run(  # noqa: S603  # our own interpreter and script
         [sys.executable, "-W", "error", "-c", script, sink.url],
@@ -271,7 +271,7 @@ def run(script: str, sink: Sink) -> str:
 
 
 def test_a_handler_that_writes_a_small_object_never_imports_the_sdk(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a second of a cold start."""
     monkeypatch.setenv("BATCHER_BUCKET", "my-bucket")
@@ -286,7 +286,7 @@ def test_a_handler_that_writes_a_small_object_never_imports_the_sdk(
     assert len(sink.seen) == 1
 
 
-def test_a_forked_process_is_told_that_it_cannot_write(sink: Sink) -> None:
+def test_a_forked_process_is_told_that_it_cannot_write(sink: RecordingServer) -> None:
     """The threads that send are the parent's; without a word the child would wait for ever."""
     script = """
 import asyncio, os
@@ -313,7 +313,7 @@ else:
     assert len(sink.seen) == 1
 
 
-def test_requests_that_are_cancelled_leave_no_word_behind(sink: Sink) -> None:
+def test_requests_that_are_cancelled_leave_no_word_behind(sink: RecordingServer) -> None:
     """At any moment, and with the loop closed at once: no warning, no error, no task."""
     script = """
 import asyncio

@@ -13,14 +13,19 @@ import pytest
 from batcher.errors import BatcherError, NotFoundError
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import About, ObjectReader, ObjectStore, Upload, open_reader
-from batcher.stores.base import Folder
+from batcher.stores import MultipartUpload, ObjectAttributes, ObjectReader, ObjectStore, open_reader
+from batcher.stores.base import CommonPrefix
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from batcher.stores.s3.reader import S3Reader
 from integration.contract.test_store import ABOUT, KEY, KEYS, noise
 from support.s3_servers import Moto, S3Server
-from support.store_fixtures import FileKit, Kit, MemoryKit, S3Kit
+from support.store_fixtures import (
+    FileStoreFixture,
+    MemoryStoreFixture,
+    S3StoreFixture,
+    StoreFixture,
+)
 
 PIECE_BYTES = 1024**2
 DAY_S = 86_400
@@ -29,21 +34,21 @@ DAY_S = 86_400
 @pytest.fixture(params=["memory", "file", "moto", "seaweedfs"])
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
-) -> Kit:
+) -> StoreFixture:
     """Give each kind of store, empty."""
     if request.param == "memory":
-        return MemoryKit(MemoryStore())
+        return MemoryStoreFixture(MemoryStore())
     if request.param == "file":
-        return FileKit(tmp_path / "objects")
+        return FileStoreFixture(tmp_path / "objects")
     server: S3Server = request.getfixturevalue(request.param)
     server.create_bucket(bucket)
     for name, value in server.environ.items():
         monkeypatch.setenv(name, value)
-    return S3Kit(server, bucket)
+    return S3StoreFixture(server, bucket)
 
 
 @pytest.fixture
-async def store(kit: Kit) -> AsyncIterator[ObjectStore]:
+async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
     """Give a store, and close it."""
     opened = kit.open()
     yield opened
@@ -51,7 +56,7 @@ async def store(kit: Kit) -> AsyncIterator[ObjectStore]:
 
 
 @pytest.fixture
-async def reader(kit: Kit) -> AsyncIterator[ObjectReader]:
+async def reader(kit: StoreFixture) -> AsyncIterator[ObjectReader]:
     """Give a reader of the same place, and close it."""
     opened = kit.open_reader()
     yield opened
@@ -92,7 +97,7 @@ async def test_a_prefix_is_the_start_of_a_key(store: ObjectStore, reader: Object
 async def in_folder(reader: ObjectReader, prefix: str) -> list[str]:
     """Give what lies directly under a prefix: keys, and folders by the slash at their ends."""
     found = [entry async for entry in reader.list_folder(prefix)]
-    return sorted(entry.prefix if isinstance(entry, Folder) else entry.key for entry in found)
+    return sorted(entry.prefix if isinstance(entry, CommonPrefix) else entry.key for entry in found)
 
 
 async def test_a_folder_is_what_lies_directly_in_it(
@@ -130,13 +135,13 @@ async def test_an_object_in_a_folder_is_as_a_listing_tells_it(
 
 
 async def test_a_listing_tells_size_tag_and_time(
-    kit: Kit, store: ObjectStore, reader: ObjectReader
+    kit: StoreFixture, store: ObjectStore, reader: ObjectReader
 ) -> None:
     """As HEAD has them."""
     stored = await store.put(KEY, b"hello\n", ABOUT)
     (found,) = [found async for found in reader.list_objects("events/")]
     assert (found.key, found.size_bytes, found.etag) == (KEY, 6, stored.etag)
-    if not isinstance(kit, MemoryKit):
+    if not isinstance(kit, MemoryStoreFixture):
         assert abs(found.modified_s - time.time()) < DAY_S
 
 
@@ -145,9 +150,9 @@ async def test_an_object_is_read_back_in_pieces(store: ObjectStore, reader: Obje
     for size_bytes in (0, 1, PIECE_BYTES, 3 * PIECE_BYTES + 1):
         key, body = f"{KEY}/{size_bytes}", noise(size_bytes)
         stored = await store.put(key, body, ABOUT)
-        async with reader.reading(key) as opened:
-            assert opened.stored == stored
-            assert opened.stored.metadata == ABOUT.metadata
+        async with reader.open_object(key) as opened:
+            assert opened.info == stored
+            assert opened.info.metadata == ABOUT.metadata
             assert opened.content_type == "application/gzip"
             pieces = [piece async for piece in opened.pieces]
         assert b"".join(pieces) == body
@@ -160,7 +165,7 @@ async def test_an_object_is_read_by_its_key_as_it_is(
     """Nothing is decoded or joined."""
     for key in KEYS:
         await store.put(key, key.encode(), ABOUT)
-        async with reader.reading(key) as opened:
+        async with reader.open_object(key) as opened:
             assert b"".join([piece async for piece in opened.pieces]) == key.encode()
 
 
@@ -168,7 +173,7 @@ async def test_many_objects_are_read_side_by_side(store: ObjectStore, reader: Ob
     """And each is its own."""
 
     async def read(number: int) -> bytes:
-        async with reader.reading(f"k/{number}") as opened:
+        async with reader.open_object(f"k/{number}") as opened:
             return b"".join([piece async for piece in opened.pieces])
 
     for number in range(24):
@@ -180,10 +185,10 @@ async def test_reading_may_stop_halfway(store: ObjectStore, reader: ObjectReader
     """The reader goes on with the next object; nothing is left open, or a warning would fail us."""
     await store.put(KEY, noise(4 * PIECE_BYTES), ABOUT)
     for _ in range(3):
-        async with reader.reading(KEY) as opened:
+        async with reader.open_object(KEY) as opened:
             async for _piece in opened.pieces:
                 break
-    async with reader.reading(KEY) as opened:
+    async with reader.open_object(KEY) as opened:
         assert sum([len(piece) async for piece in opened.pieces]) == 4 * PIECE_BYTES
 
 
@@ -198,12 +203,12 @@ async def test_an_object_that_is_not_there_is_not_found(
 
 
 async def _read(reader: ObjectReader, key: str) -> None:
-    async with reader.reading(key) as opened:
+    async with reader.open_object(key) as opened:
         async for _ in opened.pieces:
             pass
 
 
-async def _open_uploads(store: ObjectStore, *keys: str) -> list[Upload]:
+async def _open_uploads(store: ObjectStore, *keys: str) -> list[MultipartUpload]:
     uploads = []
     for key in keys:
         upload = await store.create_upload(key, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -213,18 +218,18 @@ async def _open_uploads(store: ObjectStore, *keys: str) -> list[Upload]:
 
 
 async def test_open_uploads_are_listed_until_they_are_aborted_or_complete(
-    kit: Kit, store: ObjectStore, reader: ObjectReader
+    kit: StoreFixture, store: ObjectStore, reader: ObjectReader
 ) -> None:
     """By key and by when they were opened; none of them is an object."""
     uploads = await _open_uploads(store, "e/1", "e/1", "e/2", "e/3", "other/4")
     found = [upload async for upload in reader.list_uploads("e/")]
     assert len(found) == 4
-    if isinstance(kit, FileKit):
+    if isinstance(kit, FileStoreFixture):
         assert all(upload.key.startswith("e/.") for upload in found)
     else:
         assert sorted(upload.key for upload in found) == ["e/1", "e/1", "e/2", "e/3"]
-    is_moto = isinstance(kit, S3Kit) and isinstance(kit.server, Moto)
-    if not (isinstance(kit, MemoryKit) or is_moto):  # moto says 2010 of every upload
+    is_moto = isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto)
+    if not (isinstance(kit, MemoryStoreFixture) or is_moto):  # moto says 2010 of every upload
         assert all(abs(upload.started_s - time.time()) < DAY_S for upload in found)
     assert await listed(reader, "") == []
     await uploads[0].abort()
@@ -236,9 +241,9 @@ async def test_open_uploads_are_listed_until_they_are_aborted_or_complete(
     assert [upload async for upload in reader.list_uploads("")] == []
 
 
-async def test_a_bucket_that_is_not_there_is_named(kit: Kit) -> None:
+async def test_a_bucket_that_is_not_there_is_named(kit: StoreFixture) -> None:
     """What to do about it stands in the message."""
-    if not isinstance(kit, S3Kit):
+    if not isinstance(kit, S3StoreFixture):
         pytest.skip("a folder that is not there is empty")
     reader = S3Reader(Settings(bucket=f"{kit.bucket}-gone"))
     try:
@@ -265,8 +270,8 @@ async def test_what_settings_name_is_what_is_read(tmp_path: Path) -> None:
 
 async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:
     """The object is read all the same; other dot-files are neither objects nor uploads."""
-    kit = FileKit(tmp_path)
-    await kit.open().put("a/b", b"x", About("text/plain", {"n": "1"}))
+    kit = FileStoreFixture(tmp_path)
+    await kit.open().put("a/b", b"x", ObjectAttributes("text/plain", {"n": "1"}))
     (tmp_path / ".meta/a/b.json").write_bytes(b"{")
     (tmp_path / "a/.DS_Store").write_bytes(b"")
     reader = kit.open_reader()
@@ -274,13 +279,13 @@ async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:
     assert await in_folder(reader, "") == ["a/"]
     assert await in_folder(reader, "a/") == ["a/b"]
     assert [upload async for upload in reader.list_uploads("")] == []
-    async with reader.reading("a/b") as opened:
-        assert (opened.stored.metadata, opened.content_type) == ({}, "")
+    async with reader.open_object("a/b") as opened:
+        assert (opened.info.metadata, opened.content_type) == ({}, "")
 
 
 async def test_a_file_is_closed_also_if_its_opening_was_cancelled(tmp_path: Path) -> None:
     """Else a warning would fail us when it is collected."""
-    kit = FileKit(tmp_path)
+    kit = FileStoreFixture(tmp_path)
     await kit.open().put("a/b", b"x", ABOUT)
     for _ in range(20):
         opening = asyncio.ensure_future(_read(kit.open_reader(), "a/b"))
@@ -295,7 +300,7 @@ async def test_a_folder_that_may_not_be_read_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By name, with what to look at."""
-    await FileKit(tmp_path).open().put("a/b", b"x", ABOUT)
+    await FileStoreFixture(tmp_path).open().put("a/b", b"x", ABOUT)
 
     def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
@@ -320,7 +325,7 @@ async def test_moto_is_a_server_of_many_pages(
         monkeypatch.setenv(name, value)
     for number in range(25):
         moto.client.put_object(Bucket=bucket, Key=f"k/{number:02d}", Body=b"x")
-    reader = S3Reader(Settings(bucket=bucket), page=10)
+    reader = S3Reader(Settings(bucket=bucket), page_objects=10)
     try:
         assert await listed(reader, "k/") == [f"k/{number:02d}" for number in range(25)]
     finally:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, IncompleteReadError
 
 from batcher.errors import BatcherError, NotFoundError, RejectedError, RetryableError
 from batcher.settings import Settings
-from batcher.stores.s3.errors import translate
+from batcher.stores.s3.errors import translate_error
 from batcher.stores.s3.reader import S3Reader
 
 LISTING = (
@@ -59,9 +59,9 @@ async def test_a_body_that_ends_early_may_be_read_again(monkeypatch: pytest.Monk
     pieces = []
     async with (
         served(monkeypatch, http("200 OK", b"half of it", 20)) as (reader, _),
-        reader.reading("k") as opened,
+        reader.open_object("k") as opened,
     ):
-        assert opened.stored.size_bytes == 20
+        assert opened.info.size_bytes == 20
         with pytest.raises(RetryableError, match="ended after 10 of 20 bytes"):
             pieces += [piece async for piece in opened.pieces]
 
@@ -71,7 +71,7 @@ async def test_a_busy_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> 
     busy = http("503 Slow Down", b"<Error><Code>SlowDown</Code></Error>")
     async with (
         served(monkeypatch, busy, http("200 OK", b"body")) as (reader, asked),
-        reader.reading("k") as opened,
+        reader.open_object("k") as opened,
     ):
         assert [piece async for piece in opened.pieces] == [b"body"]
         assert len(asked) == 2
@@ -90,7 +90,7 @@ def refused(operation: str, code: str, status: int) -> BatcherError:
         "Error": {"Code": code, "Message": "no"},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    error = translate(ClientError(answer, operation), operation, "b", "k", "https://s3")
+    error = translate_error(ClientError(answer, operation), operation, "b", "k", "https://s3")
     assert isinstance(error, BatcherError)
     return error
 
@@ -120,4 +120,4 @@ def test_an_object_that_is_archived_or_gone_is_told() -> None:
 def test_a_body_that_the_sdk_finds_short_may_be_read_again() -> None:
     """It compares lengths by itself in some cases."""
     error = IncompleteReadError(actual_bytes=1, expected_bytes=2)
-    assert isinstance(translate(error, "GetObject", "b", "k", "https://s3"), RetryableError)
+    assert isinstance(translate_error(error, "GetObject", "b", "k", "https://s3"), RetryableError)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from batcher.handler import make_handler
-from support.examples import settings_of
+from support.examples import make_settings
 from support.numbered_events import kinesis, sqs
 from support.s3_servers import S3Server
-from support.store_fixtures import ENGINES, S3Kit
+from support.store_fixtures import ENGINES, S3StoreFixture
 
 CHOSEN: list[dict[str, Any]] = [
     {},
@@ -52,12 +52,12 @@ def test_both_engines_write_the_same_objects(
 def written(server: S3Server, bucket: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Write the events by the handler; give all there is of each object, by key."""
     server.create_bucket(bucket)
-    handler = make_handler(settings_of(bucket=bucket, root="events", **settings))
+    handler = make_handler(make_settings(bucket=bucket, root="events", **settings))
     for event in EVENTS:
         for _ in range(2):  # the second delivery finds its own objects
             handler(event, None)
     handler.close()
-    kit = S3Kit(server, bucket)
+    kit = S3StoreFixture(server, bucket)
     found: dict[str, Any] = {}
     for key in sorted(kit.keys()):
         head = kit.head(key)

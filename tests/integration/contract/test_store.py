@@ -11,10 +11,17 @@ import pytest
 
 from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores import About, ObjectStore
+from batcher.stores import ObjectAttributes, ObjectStore
 from batcher.stores.memory import MemoryStore
 from support.s3_servers import Moto, S3Server
-from support.store_fixtures import ENGINES, FileKit, Kit, MemoryKit, PacedKit, S3Kit
+from support.store_fixtures import (
+    ENGINES,
+    FileStoreFixture,
+    MemoryStoreFixture,
+    RateLimitedStoreFixture,
+    S3StoreFixture,
+    StoreFixture,
+)
 
 KEY = "events/1100/dt=2026-11-23/hour=07/my-queue-0001.ndjson.gz"
 KEYS = [
@@ -25,7 +32,7 @@ KEYS = [
     "größe/日本/ü.txt",
     "no-folder",
 ]
-ABOUT = About(
+ABOUT = ObjectAttributes(
     "application/gzip",
     {"batcher-records": "3", "batcher-first": "a%20b", "team": "data lake; x=1, y=2"},
 )
@@ -38,24 +45,24 @@ SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in
 @pytest.fixture(params=["memory", "paced", "file", *SERVED])
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
-) -> Kit:
+) -> StoreFixture:
     """Give each kind of store, empty."""
     if request.param == "memory":
-        return MemoryKit(MemoryStore())
+        return MemoryStoreFixture(MemoryStore())
     if request.param == "paced":
-        return PacedKit(MemoryStore())
+        return RateLimitedStoreFixture(MemoryStore())
     if request.param == "file":
-        return FileKit(tmp_path / "objects")
+        return FileStoreFixture(tmp_path / "objects")
     name, _, engine = request.param.partition("-")
     server: S3Server = request.getfixturevalue(name)
     server.create_bucket(bucket)
     for name, value in server.environ.items():
         monkeypatch.setenv(name, value)
-    return S3Kit(server, bucket, engine)
+    return S3StoreFixture(server, bucket, engine)
 
 
 @pytest.fixture
-async def store(kit: Kit) -> AsyncIterator[ObjectStore]:
+async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
     """Give a store, and close it."""
     opened = kit.open()
     yield opened
@@ -70,14 +77,14 @@ def noise(size_bytes: int, seed: int = 0) -> bytes:
 PARTS = [noise(MIN_PART_BYTES, 1), noise(MIN_PART_BYTES, 2), noise(MIN_PART_BYTES, 3), b"tail"]
 
 
-async def race(store: ObjectStore, replaces: str | None) -> tuple[list[int], list[BatcherError]]:
+async def race(store: ObjectStore, if_match: str | None) -> tuple[list[int], list[BatcherError]]:
     """Let many write one key at once; give those who succeeded, and the others' errors."""
     winners: list[int] = []
     errors: list[BatcherError] = []
 
     async def run(number: int) -> None:
         try:
-            await store.put(KEY, b"%d" % number, ABOUT, replaces=replaces)
+            await store.put(KEY, b"%d" % number, ABOUT, if_match=if_match)
         except BatcherError as error:
             errors.append(error)
         else:
@@ -87,7 +94,9 @@ async def race(store: ObjectStore, replaces: str | None) -> tuple[list[int], lis
     return winners, errors
 
 
-async def test_a_put_creates_an_object_with_all_it_carries(kit: Kit, store: ObjectStore) -> None:
+async def test_a_put_creates_an_object_with_all_it_carries(
+    kit: StoreFixture, store: ObjectStore
+) -> None:
     """Body, Content-Type and metadata come back as they were given, by any way of looking."""
     stored = await store.put(KEY, b"hello\n", ABOUT)
     assert stored.size_bytes == 6
@@ -97,7 +106,7 @@ async def test_a_put_creates_an_object_with_all_it_carries(kit: Kit, store: Obje
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_a_key_is_taken_as_it_is(kit: Kit, store: ObjectStore, key: str) -> None:
+async def test_a_key_is_taken_as_it_is(kit: StoreFixture, store: ObjectStore, key: str) -> None:
     """What stands percent-encoded in a key stays so, and nothing is decoded or joined."""
     stored = await store.put(key, b"x", ABOUT)
     assert await store.head(key) == stored
@@ -105,7 +114,7 @@ async def test_a_key_is_taken_as_it_is(kit: Kit, store: ObjectStore, key: str) -
     assert kit.read(key)[0] == b"x"
 
 
-async def test_parts_go_to_a_key_as_it_is(kit: Kit, store: ObjectStore) -> None:
+async def test_parts_go_to_a_key_as_it_is(kit: StoreFixture, store: ObjectStore) -> None:
     """A multipart upload takes the same keys as a PUT."""
     for key in KEYS:
         upload = await store.create_upload(key, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -116,49 +125,55 @@ async def test_parts_go_to_a_key_as_it_is(kit: Kit, store: ObjectStore) -> None:
     assert kit.open_uploads() == 0
 
 
-async def test_a_put_on_a_taken_key_is_refused(kit: Kit, store: ObjectStore) -> None:
+async def test_a_put_on_a_taken_key_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
     """What is there stays, with its metadata, even where the same bytes come."""
     stored = await store.put(KEY, b"first", ABOUT)
     for body in (b"second", b"first"):
         with pytest.raises(PreconditionFailedError):
-            await store.put(KEY, body, About("text/plain", {"other": "1"}))
+            await store.put(KEY, body, ObjectAttributes("text/plain", {"other": "1"}))
     assert await store.head(KEY) == stored
     assert kit.read(KEY) == (b"first", "application/gzip", ABOUT.metadata)
 
 
-async def test_a_put_replaces_what_it_names(kit: Kit, store: ObjectStore) -> None:
+async def test_a_put_replaces_what_it_names(kit: StoreFixture, store: ObjectStore) -> None:
     """Body, Content-Type and metadata are the new ones, and so is the ETag."""
     old = await store.put(KEY, b"first", ABOUT)
-    new = await store.put(KEY, b"second", About("text/plain", {"other": "1"}), replaces=old.etag)
+    new = await store.put(
+        KEY, b"second", ObjectAttributes("text/plain", {"other": "1"}), if_match=old.etag
+    )
     assert new.etag != old.etag
     assert await store.head(KEY) == new
     assert kit.read(KEY) == (b"second", "text/plain", {"other": "1"})
 
 
-async def test_what_head_saw_can_be_replaced(kit: Kit, store: ObjectStore) -> None:
+async def test_what_head_saw_can_be_replaced(kit: StoreFixture, store: ObjectStore) -> None:
     """The writer names by `replaces` what HEAD gave it."""
     await store.put(KEY, b"first", ABOUT)
     there = await store.head(KEY)
     assert there is not None
-    await store.put(KEY, b"second", ABOUT, replaces=there.etag)
+    await store.put(KEY, b"second", ABOUT, if_match=there.etag)
     assert kit.read(KEY)[0] == b"second"
 
 
-async def test_a_put_that_names_another_object_is_refused(kit: Kit, store: ObjectStore) -> None:
+async def test_a_put_that_names_another_object_is_refused(
+    kit: StoreFixture, store: ObjectStore
+) -> None:
     """A late PUT of somebody who saw an older object changes nothing."""
     old = await store.put(KEY, b"first", ABOUT)
-    new = await store.put(KEY, b"second", ABOUT, replaces=old.etag)
+    new = await store.put(KEY, b"second", ABOUT, if_match=old.etag)
     with pytest.raises(PreconditionFailedError):
-        await store.put(KEY, b"late", ABOUT, replaces=old.etag)
+        await store.put(KEY, b"late", ABOUT, if_match=old.etag)
     assert await store.head(KEY) == new
     assert kit.read(KEY)[0] == b"second"
 
 
-async def test_a_put_that_replaces_nothing_creates_nothing(kit: Kit, store: ObjectStore) -> None:
+async def test_a_put_that_replaces_nothing_creates_nothing(
+    kit: StoreFixture, store: ObjectStore
+) -> None:
     """AWS answers 404 here, others 412; an object would be one that nobody expects."""
     elsewhere = await store.put("elsewhere", b"x", ABOUT)
     with pytest.raises(BatcherError):
-        await store.put(KEY, b"body", ABOUT, replaces=elsewhere.etag)
+        await store.put(KEY, b"body", ABOUT, if_match=elsewhere.etag)
     assert kit.keys() == {"elsewhere"}
 
 
@@ -169,7 +184,7 @@ async def test_head_gives_none_where_a_key_is_free(store: ObjectStore) -> None:
     assert await store.head(KEY[:-3]) is None
 
 
-async def test_an_empty_body_is_an_object(kit: Kit, store: ObjectStore) -> None:
+async def test_an_empty_body_is_an_object(kit: StoreFixture, store: ObjectStore) -> None:
     """Nothing special happens to it."""
     stored = await store.put(KEY, b"", ABOUT)
     assert stored.size_bytes == 0
@@ -177,7 +192,7 @@ async def test_an_empty_body_is_an_object(kit: Kit, store: ObjectStore) -> None:
     assert kit.read(KEY)[0] == b""
 
 
-async def test_a_closed_store_leaves_its_objects_to_the_next(kit: Kit) -> None:
+async def test_a_closed_store_leaves_its_objects_to_the_next(kit: StoreFixture) -> None:
     """Closing lets go of connections only; another store goes on, and a close twice is fine."""
     first = kit.open()
     stored = await first.put(KEY, b"x", ABOUT)
@@ -186,39 +201,39 @@ async def test_a_closed_store_leaves_its_objects_to_the_next(kit: Kit) -> None:
     second = kit.open()
     there = await second.head(KEY)
     assert there == stored
-    await second.put(KEY, b"y", ABOUT, replaces=stored.etag)
+    await second.put(KEY, b"y", ABOUT, if_match=stored.etag)
     await second.aclose()
     assert kit.read(KEY)[0] == b"y"
 
 
-def _skip_moto(kit: Kit) -> None:
-    if isinstance(kit, S3Kit) and isinstance(kit.server, Moto):
+def _skip_moto(kit: StoreFixture) -> None:
+    if isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto):
         pytest.skip("moto looks and writes in two steps: now and then two writers win")
 
 
-async def test_of_puts_at_once_one_wins(kit: Kit, store: ObjectStore) -> None:
+async def test_of_puts_at_once_one_wins(kit: StoreFixture, store: ObjectStore) -> None:
     """The object is the winner's, and everybody else hears so."""
     _skip_moto(kit)
-    winners, errors = await race(store, replaces=None)
+    winners, errors = await race(store, if_match=None)
     assert len(winners) == 1
     assert kit.read(KEY)[0] == b"%d" % winners[0]
     # 409 is S3's answer where two conditional writes overlap
     assert all(isinstance(e, PreconditionFailedError | RetryableError) for e in errors)
 
 
-async def test_of_replacements_at_once_one_wins(kit: Kit, store: ObjectStore) -> None:
+async def test_of_replacements_at_once_one_wins(kit: StoreFixture, store: ObjectStore) -> None:
     """Two invocations that saw the same object cannot both replace it."""
-    if isinstance(kit, FileKit):
+    if isinstance(kit, FileStoreFixture):
         pytest.skip("test_file.py has this with threads that meet for certain")
     _skip_moto(kit)
     old = await store.put(KEY, b"old", ABOUT)
-    winners, _ = await race(store, replaces=old.etag)
+    winners, _ = await race(store, if_match=old.etag)
     assert len(winners) == 1
     assert kit.read(KEY)[0] == b"%d" % winners[0]
 
 
 async def test_parts_become_an_object_whatever_order_they_come_in(
-    kit: Kit, store: ObjectStore
+    kit: StoreFixture, store: ObjectStore
 ) -> None:
     """Nothing can be seen before `complete`; then it is there whole, with all it carries."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -235,7 +250,7 @@ async def test_parts_become_an_object_whatever_order_they_come_in(
     assert kit.open_uploads() == 0
 
 
-async def test_parts_go_side_by_side(kit: Kit, store: ObjectStore) -> None:
+async def test_parts_go_side_by_side(kit: StoreFixture, store: ObjectStore) -> None:
     """The order they arrive in does not matter."""
     parts = [PARTS[0], PARTS[1], b"tail"]
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -244,7 +259,9 @@ async def test_parts_go_side_by_side(kit: Kit, store: ObjectStore) -> None:
     assert kit.read(KEY)[0] == b"".join(parts)
 
 
-async def test_a_part_sent_again_takes_the_place_of_the_first(kit: Kit, store: ObjectStore) -> None:
+async def test_a_part_sent_again_takes_the_place_of_the_first(
+    kit: StoreFixture, store: ObjectStore
+) -> None:
     """A repeated part is no second one: the size that S3 is told is that of the object."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, PARTS[0])
@@ -255,11 +272,11 @@ async def test_a_part_sent_again_takes_the_place_of_the_first(kit: Kit, store: O
     assert kit.read(KEY)[0] == PARTS[1] + b"tail"
 
 
-async def test_a_complete_on_a_taken_key_is_refused(kit: Kit, store: ObjectStore) -> None:
+async def test_a_complete_on_a_taken_key_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
     """What is there stays; the upload can still be aborted, or complete by naming it."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, b"late")
-    there = await store.put(KEY, b"first", About("text/plain", {"other": "1"}))
+    there = await store.put(KEY, b"first", ObjectAttributes("text/plain", {"other": "1"}))
     with pytest.raises(PreconditionFailedError):
         await upload.complete()
     assert await store.head(KEY) == there
@@ -269,30 +286,30 @@ async def test_a_complete_on_a_taken_key_is_refused(kit: Kit, store: ObjectStore
     assert kit.keys() == {KEY}
 
 
-async def test_a_complete_replaces_what_it_names(kit: Kit, store: ObjectStore) -> None:
+async def test_a_complete_replaces_what_it_names(kit: StoreFixture, store: ObjectStore) -> None:
     """After a refused Complete the same parts can replace what HEAD saw; a wrong name cannot."""
-    old = await store.put(KEY, b"first", About("text/plain"))
+    old = await store.put(KEY, b"first", ObjectAttributes("text/plain"))
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(2, b"tail")
     await upload.put_part(1, PARTS[0])
     with pytest.raises(PreconditionFailedError):
         await upload.complete()
-    new = await upload.complete(replaces=old.etag)
+    new = await upload.complete(if_match=old.etag)
     assert await store.head(KEY) == new
     assert kit.read(KEY) == (PARTS[0] + b"tail", "application/gzip", ABOUT.metadata)
     assert kit.open_uploads() == 0
-    if isinstance(kit, S3Kit) and isinstance(kit.server, Moto):
+    if isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto):
         return  # moto takes any If-Match on Complete; SeaweedFS and S3 don't
     late = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await late.put_part(1, b"late")
     with pytest.raises(PreconditionFailedError):
-        await late.complete(replaces=old.etag)
+        await late.complete(if_match=old.etag)
     await late.abort()
     assert await store.head(KEY) == new
     assert kit.open_uploads() == 0
 
 
-async def test_an_aborted_upload_leaves_nothing(kit: Kit, store: ObjectStore) -> None:
+async def test_an_aborted_upload_leaves_nothing(kit: StoreFixture, store: ObjectStore) -> None:
     """No object, no open upload; with and without parts."""
     for numbers in ((), (1,), (1, 2)):
         upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -304,12 +321,12 @@ async def test_an_aborted_upload_leaves_nothing(kit: Kit, store: ObjectStore) ->
     assert await store.head(KEY) is None
 
 
-async def test_a_part_that_is_too_small_is_refused(kit: Kit, store: ObjectStore) -> None:
+async def test_a_part_that_is_too_small_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
     """Only the last part may be under 5 MiB; `FileStore`, which does not care, takes it."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, noise(MIN_PART_BYTES // 8))
     await upload.put_part(2, b"tail")
-    if not isinstance(kit, FileKit):
+    if not isinstance(kit, FileStoreFixture):
         with pytest.raises(BatcherError):
             await upload.complete()
         assert kit.keys() == set()

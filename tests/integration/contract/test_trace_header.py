@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.s3.store import S3Store
-from integration.contract.recording_server import Sink
-from support.examples import settings_of
+from integration.contract.recording_server import RecordingServer
+from support.examples import make_settings
 
-ABOUT = About("application/gzip", {"batcher-records": "3"})
+ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "3"})
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled=1"
 
 
 @pytest.fixture
-def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
     """Serve over TLS, and let the environment lead there."""
-    with Sink(tmp_path) as server:
+    with RecordingServer(tmp_path) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
         monkeypatch.setenv("AWS_CA_BUNDLE", str(server.certificate))
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
@@ -29,11 +29,11 @@ def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
 
 
 async def test_each_request_carries_the_trace_of_its_event(
-    sink: Sink, monkeypatch: pytest.MonkeyPatch
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By aioboto3, over one connection; Lambda changes the variable from event to event."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
-    store = S3Store(settings_of())
+    store = S3Store(make_settings())
     for trace in (TRACE, TRACE.replace("2793", "0000")):
         monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
         await store.put("a", b"body", ABOUT)

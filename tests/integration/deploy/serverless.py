@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from integration.deploy.cloudformation import Template
-from support.lock import alone
+from support.lock import exclusive_lock
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
@@ -27,7 +27,7 @@ def find_osls() -> Path:
     """Give osls, installed as `make deploy` does it; skip the test where it cannot be had."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("osls needs node and npm, which are not on the PATH")
-    with alone(DEPLOY):
+    with exclusive_lock(DEPLOY):
         if not OSLS.exists():
             _install()
     return OSLS

@@ -15,15 +15,15 @@ from batcher.handler import emf as metrics
 from batcher.handler import make_handler
 from integration.deploy.serverless import PACKAGE_S, ROOT
 from integration.deploy.test_template import EVERYTHING, EXISTING, QUEUE, TOPIC
-from support.examples import message, settings_of
+from support.examples import make_settings, message
 from support.fakes import failing
 from support.handler_harness import hooked
 
 if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
-    from support.handler_harness import Environments
+    from support.handler_harness import HandlerFactory
 
-OURS = metrics.ALWAYS.keys() | metrics.WHERE_ANY.keys()
+OURS = metrics.REQUIRED_UNITS.keys() | metrics.NONZERO_UNITS.keys()
 AMAZONS = {
     "AWS/Lambda": {
         "ConcurrentExecutions",
@@ -175,7 +175,7 @@ def test_a_dashboard_shows_all_that_the_function_tells(packager: Packager, name:
 
 
 def test_alarms_hear_what_the_handler_writes(
-    packager: Packager, environments: Environments, monkeypatch: pytest.MonkeyPatch
+    packager: Packager, environments: HandlerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Namespace, metric and function are those of the line itself, which CloudWatch reads."""
     found = alarms(packager)
@@ -184,7 +184,7 @@ def test_alarms_hear_what_the_handler_writes(
     lines: list[str] = []
     _, store = hooked()
     store.before = failing(ThrottledError("SlowDown"), "put", key="hour=")
-    handler = environments.keep(make_handler(settings_of(), store=store, metrics=lines.append))
+    handler = environments.keep(make_handler(make_settings(), store=store, metrics=lines.append))
     with pytest.raises(RetryableError):
         handler({"Records": [message("a", '{"n":1}'), message("b", "no JSON")]}, None)
     written = json.loads(lines[0])

@@ -17,15 +17,15 @@ from moto import settings as moto_settings
 
 from batcher.handler import make_handler
 from batcher.settings import Settings
-from batcher.stores import About, open_store
-from batcher.writing.multipart import uploading
+from batcher.stores import ObjectAttributes, open_store
+from batcher.writing.multipart import open_upload
 from integration.deploy.test_template import EVERYTHING, KEY
 from support.examples import kinesis_record, message
-from support.s3_servers import client_of
+from support.s3_servers import make_s3_client
 
 if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
-    from support.handler_harness import Environments
+    from support.handler_harness import HandlerFactory
     from support.s3_servers import Moto
 
 LOG_GROUPS = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/batcher-dev-"
@@ -166,7 +166,7 @@ def guarded(
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    owner = client_of(
+    owner = make_s3_client(
         {
             **moto.environ,
             "AWS_ACCESS_KEY_ID": owned["AccessKeyId"],
@@ -184,7 +184,7 @@ def guarded(
 
 @pytest.mark.parametrize("engine", ["aioboto3", "obstore"])
 def test_the_handler_lives_within_its_role(
-    guarded: Guarded, environments: Environments, engine: str
+    guarded: Guarded, environments: HandlerFactory, engine: str
 ) -> None:
     """It writes, finds its own object after a 412, replaces another's, sets bad records aside."""
     handler = environments.keep(make_handler(guarded.settings(engine)))
@@ -207,12 +207,16 @@ async def test_uploads_in_parts_live_within_it_and_are_aborted_too(
     """Create, parts and Complete are PutObject; only the abort needs a permission of its own."""
     store = open_store(guarded.settings(engine))
     try:
-        async with uploading(store, "sqs/large", About(), part_bytes=5 * MIB) as upload:
+        async with open_upload(
+            store, "sqs/large", ObjectAttributes(), part_bytes=5 * MIB
+        ) as upload:
             await upload.put_part(1, bytes(5 * MIB))
             await upload.put_part(2, b"end")
             await upload.complete()
         with suppress(ZeroDivisionError):
-            async with uploading(store, "sqs/broken", About(), part_bytes=5 * MIB) as upload:
+            async with open_upload(
+                store, "sqs/broken", ObjectAttributes(), part_bytes=5 * MIB
+            ) as upload:
                 await upload.put_part(1, bytes(5 * MIB))
                 raise ZeroDivisionError
     finally:
@@ -223,7 +227,9 @@ async def test_uploads_in_parts_live_within_it_and_are_aborted_too(
 
 
 @pytest.mark.parametrize("engine", ["aioboto3", "obstore"])
-def test_another_root_is_refused(guarded: Guarded, environments: Environments, engine: str) -> None:
+def test_another_root_is_refused(
+    guarded: Guarded, environments: HandlerFactory, engine: str
+) -> None:
     """A mistyped root does not write into somebody else's; the error names what is missing."""
     handler = environments.keep(make_handler(guarded.settings(engine, root="sqs-other")))
     with pytest.raises(Exception, match="AccessDenied") as refused:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # of cfn-lint; it has no types
 
-from batcher.settings import PREFIX, Settings
-from batcher.tools.plan.mapping import event_source
-from batcher.tools.plan.workload import Source, Workload
+from batcher.settings import ENV_PREFIX, Settings
+from batcher.tools.plan.mapping import plan_mapping
+from batcher.tools.plan.workload import SourceType, Workload
 from integration.deploy.cloudformation import Template
 from integration.deploy.serverless import ROOT
 
@@ -146,9 +146,9 @@ def test_the_queue_and_its_mapping_are_as_a_plan_has_them(packager: Packager) ->
         chosen = {"timeout": str(timeout_s), "window": str(window_s)}
         template = packager.template(**({} if timeout_s == 60 else chosen))
         workload = Workload(
-            source=Source.SQS, records_per_s=1000, record_bytes=1024, window_s=window_s
+            source=SourceType.SQS, records_per_s=1000, record_bytes=1024, window_s=window_s
         )
-        planned = event_source(workload, timeout_s, 0.276, 1)
+        planned = plan_mapping(workload, timeout_s, 0.276, 1)
         queue = template.resources["Queue"]["Properties"]
         assert queue["VisibilityTimeout"] == planned.visibility_timeout_s
         assert queue["RedrivePolicy"]["maxReceiveCount"] == planned.max_receive_count
@@ -244,7 +244,7 @@ def test_every_setting_is_a_parameter(packager: Packager) -> None:
     )
     for name, root in (("Sqs", "from/sqs"), ("Kinesis", "from/kinesis")):
         expected = {"bucket": "my-bucket", "root": root, "engine": "obstore", **values}
-        variables = {PREFIX + name.upper(): value for name, value in expected.items()}
+        variables = {ENV_PREFIX + name.upper(): value for name, value in expected.items()}
         assert environment(template, name) == variables
         settings = Settings.from_env(environment(template, name))
         assert settings == Settings(**expected)  # type: ignore[arg-type]  # text is parsed

@@ -11,8 +11,8 @@ import botocore.loaders
 import botocore.session
 import pytest
 
-from support.fault_bench import Lab
-from support.fault_proxy import Proxy
+from support.fault_bench import FaultBench
+from support.fault_proxy import FaultProxy
 from support.store_fixtures import ENGINES
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def one_loader() -> Iterator[None]:
 
 
 @pytest.fixture(params=ENGINES)
-def lab(
+def fault_bench(
     request: pytest.FixtureRequest,
     seaweedfs: SeaweedFS,
     fault_bucket: str,
     one_loader: None,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Lab]:
+) -> Iterator[FaultBench]:
     """Give a laboratory on SeaweedFS; every planned fault must have happened by its end."""
     del one_loader
-    with Proxy(seaweedfs.url) as proxy:
+    with FaultProxy(seaweedfs.url) as proxy:
         for name, value in {**seaweedfs.environ, "AWS_ENDPOINT_URL_S3": proxy.url}.items():
             monkeypatch.setenv(name, value)
-        yield Lab(proxy, seaweedfs, fault_bucket, request.param)
+        yield FaultBench(proxy, seaweedfs, fault_bucket, request.param)
         assert proxy.unfired() == []

@@ -8,7 +8,7 @@ import pytest
 
 from batcher.errors import RejectedError, RetryableError
 from support.fakes import FakeContext
-from support.fault_bench import Lab
+from support.fault_bench import FaultBench
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
@@ -19,15 +19,15 @@ from support.fault_script import (
     HOLD,
     LATE_ERROR_IN_200,
     LATE_SERVER_ERROR,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     SERVER_ERROR,
     SLOW_DOWN,
     UPLOAD_GONE,
     Fault,
     Rule,
 )
-from support.handler_harness import DONE, Environments, answered
+from support.handler_harness import NO_FAILURES, HandlerFactory, item_failures
 from support.numbered_events import JSON, MakeEvent, kinesis, large, numbers, sqs
 
 SOURCES = pytest.mark.parametrize("make", [sqs, kinesis])
@@ -36,7 +36,7 @@ SHORT = FakeContext(left_ms=2_500)
 ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 
 
-def etags(lab: Lab) -> dict[str, Any]:
+def etags(lab: FaultBench) -> dict[str, Any]:
     """Give when each object was written, and what it is: a second write would show."""
     keys = lab.keys()
     heads = {key: lab.client.head_object(Bucket=lab.bucket, Key=key) for key in keys}
@@ -46,49 +46,58 @@ def etags(lab: Lab) -> dict[str, Any]:
 @SOURCES
 @pytest.mark.parametrize(
     "fault",
-    [SERVER_ERROR, SLOW_DOWN, CONFLICT, RESET, LOST, CUT_BODY, CUT_ANSWER, LATE_SERVER_ERROR],
+    [
+        SERVER_ERROR,
+        SLOW_DOWN,
+        CONFLICT,
+        RESET,
+        RESPONSE_LOST,
+        CUT_BODY,
+        CUT_ANSWER,
+        LATE_SERVER_ERROR,
+    ],
     ids=str,
 )
 def test_an_event_is_written_once_whatever_passes(
-    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """The answer is full success; so it is when redelivered, which writes nothing."""
     handle = environments.keep(lab.handler(**JSON))
-    lab.proxy.follow(Rule("put", fault, key="kind=b", times=3))
-    assert handle(make("a", "b", "b", "c"), None) == DONE
+    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=3))
+    assert handle(make("a", "b", "b", "c"), None) == NO_FAILURES
     assert lab.proxy.unfired() == []
     assert numbers(lab) == [0, 1, 2, 3]
     assert len(lab.keys()) == 3
     before = etags(lab)
-    lab.proxy.follow()
-    assert handle(make("a", "b", "b", "c"), None) == DONE
+    lab.proxy.use_rules()
+    assert handle(make("a", "b", "b", "c"), None) == NO_FAILURES
     assert etags(lab) == before
 
 
 @SOURCES
-@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 def test_a_put_whose_answer_was_lost_is_success_and_no_second_object(
-    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """The repeated PUT meets 412, the look shows our digest, and nothing is replaced."""
     handle = environments.keep(lab.handler(**ONE_OBJECT))
-    lab.proxy.follow(Rule("put", fault))
-    assert handle(make("a", "b"), None) == DONE
+    lab.proxy.use_rules(Rule("put", fault))
+    assert handle(make("a", "b"), None) == NO_FAILURES
     assert numbers(lab) == [0, 1]
     assert lab.proxy.count("put") == 2
     assert lab.proxy.count("head") == 1
 
 
 @pytest.mark.parametrize("times", [1, 3], ids=["once", "three times"])
-@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 def test_a_replacing_put_whose_answer_was_lost_is_success(
-    lab: Lab, environments: Environments, fault: Fault, times: int
+    lab: FaultBench, environments: HandlerFactory, fault: Fault, times: int
 ) -> None:
     """Its repetition names an ETag that is gone: the object there is ours, so all is durable."""
     handle = environments.keep(lab.handler(**ONE_OBJECT))
-    assert handle(kinesis("a"), None) == DONE
-    lab.proxy.follow(Rule("put", fault, first=2, times=times))
-    assert handle(kinesis("a", "b", "c"), None) == DONE
+    assert handle(kinesis("a"), None) == NO_FAILURES
+    lab.proxy.use_rules(Rule("put", fault, first=2, times=times))
+    assert handle(kinesis("a", "b", "c"), None) == NO_FAILURES
     assert numbers(lab) == [0, 1, 2]
     assert len(lab.keys()) == 1
 
@@ -96,32 +105,34 @@ def test_a_replacing_put_whose_answer_was_lost_is_success(
 @SOURCES
 @pytest.mark.parametrize("fault", [SERVER_ERROR, RESET, CUT_BODY, DENIED], ids=str)
 def test_what_does_not_pass_comes_back_and_can_be_delivered_again(
-    lab: Lab, environments: Environments, make: MakeEvent, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """Of a queue the messages of that object, of a stream all; after it all is there once."""
     handle = environments.keep(lab.handler(**JSON))
-    lab.proxy.follow(Rule("put", fault, key="kind=b", times=ALWAYS))
+    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
     event = make("a", "b", "c", "b")
-    back = answered("m1", "m3") if make is sqs else answered("100")
+    back = item_failures("m1", "m3") if make is sqs else item_failures("100")
     assert handle(event, None) == back
     assert numbers(lab) == [0, 2]
     assert lab.proxy.unfired() == []
-    lab.proxy.follow()
+    lab.proxy.use_rules()
     returned = event if make is kinesis else {"Records": event["Records"][1::2]}
-    assert handle(returned, None) == DONE
+    assert handle(returned, None) == NO_FAILURES
     assert numbers(lab) == [0, 1, 2, 3]
 
 
-def test_a_late_put_of_a_killed_invocation_is_refused(lab: Lab, environments: Environments) -> None:
+def test_a_late_put_of_a_killed_invocation_is_refused(
+    lab: FaultBench, environments: HandlerFactory
+) -> None:
     """Its batch was halved meanwhile: an old whole over a new half would double records."""
     killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    lab.proxy.follow(Rule("put", HOLD))
+    lab.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
     assert lab.keys() == set()
     handle = environments.keep(lab.handler(**ONE_OBJECT))
-    assert handle(kinesis("a", "b"), None) == DONE
-    assert handle(kinesis("c", "d", first=2), None) == DONE
+    assert handle(kinesis("a", "b"), None) == NO_FAILURES
+    assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
     before = etags(lab)
     assert lab.proxy.release() == [412]
     assert numbers(lab) == [0, 1, 2, 3]
@@ -129,29 +140,29 @@ def test_a_late_put_of_a_killed_invocation_is_refused(lab: Lab, environments: En
 
 
 def test_a_late_put_that_came_before_its_retry_is_replaced(
-    lab: Lab, environments: Environments
+    lab: FaultBench, environments: HandlerFactory
 ) -> None:
     """The half that starts at the same record takes its key, so nothing is there twice."""
     killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    lab.proxy.follow(Rule("put", HOLD))
+    lab.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
     assert lab.proxy.release() == [200]
     handle = environments.keep(lab.handler(**ONE_OBJECT))
-    assert handle(kinesis("a", "b"), None) == DONE
-    assert handle(kinesis("c", "d", first=2), None) == DONE
+    assert handle(kinesis("a", "b"), None) == NO_FAILURES
+    assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
     assert numbers(lab) == [0, 1, 2, 3]
 
 
-def test_a_late_replacing_put_is_refused(lab: Lab, environments: Environments) -> None:
+def test_a_late_replacing_put_is_refused(lab: FaultBench, environments: HandlerFactory) -> None:
     """It names the object that it saw, and another one is there by now."""
     handle = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    assert handle(kinesis("a"), None) == DONE
-    lab.proxy.follow(Rule("put", HOLD, first=2))
+    assert handle(kinesis("a"), None) == NO_FAILURES
+    lab.proxy.use_rules(Rule("put", HOLD, first=2))
     with pytest.raises(RetryableError, match="deadline"):
         handle(kinesis(*"abcd"), SHORT)
-    assert handle(kinesis("a", "b"), None) == DONE
-    assert handle(kinesis("c", "d", first=2), None) == DONE
+    assert handle(kinesis("a", "b"), None) == NO_FAILURES
+    assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
     assert lab.proxy.release() == [412]
     assert numbers(lab) == [0, 1, 2, 3]
 
@@ -161,12 +172,12 @@ def test_a_late_replacing_put_is_refused(lab: Lab, environments: Environments) -
     ("operation", "fault"),
     [
         ("create", SERVER_ERROR),
-        ("create", LOST),
+        ("create", RESPONSE_LOST),
         ("part", SERVER_ERROR),
-        ("part", LOST),
+        ("part", RESPONSE_LOST),
         ("part", UPLOAD_GONE),
         ("complete", SERVER_ERROR),
-        ("complete", LOST),
+        ("complete", RESPONSE_LOST),
         ("complete", CONFLICT),
         ("complete", UPLOAD_GONE),
         ("complete", ERROR_IN_200),
@@ -175,12 +186,12 @@ def test_a_late_replacing_put_is_refused(lab: Lab, environments: Environments) -
     ids=str,
 )
 def test_a_large_event_is_written_once_whatever_passes(
-    lab: Lab, environments: Environments, make: MakeEvent, operation: str, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, operation: str, fault: Fault
 ) -> None:
     """An upload that was lost is made anew, for all of it is still held; none stays open."""
     handle = environments.keep(lab.handler(**ONE_OBJECT))
-    lab.proxy.follow(Rule(operation, fault))
-    assert handle(large(make), None) == DONE
+    lab.proxy.use_rules(Rule(operation, fault))
+    assert handle(large(make), None) == NO_FAILURES
     assert numbers(lab) == [0, 1, 2]
     assert len(lab.keys()) == 1
     assert lab.open_uploads() == []
@@ -190,15 +201,15 @@ def test_a_large_event_is_written_once_whatever_passes(
 @SOURCES
 @pytest.mark.parametrize(
     ("operation", "fault"),
-    [("create", LOST), ("part", RESET), ("part", DENIED), ("complete", CONFLICT)],
+    [("create", RESPONSE_LOST), ("part", RESET), ("part", DENIED), ("complete", CONFLICT)],
     ids=str,
 )
 def test_a_large_event_that_cannot_be_written_leaves_nothing(
-    lab: Lab, environments: Environments, make: MakeEvent, operation: str, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, operation: str, fault: Fault
 ) -> None:
     """All of it comes back, and no upload is open."""
     handle = environments.keep(lab.handler(partial_response=False, **ONE_OBJECT))
-    lab.proxy.follow(Rule(operation, fault, times=ALWAYS))
+    lab.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
     expected = RejectedError if fault is DENIED else RetryableError
     with pytest.raises(expected, match="3 of 3 records are not durable"):
         handle(large(make), None)

@@ -6,7 +6,15 @@ import pytest
 
 from batcher.errors import RejectedError, RetryableError
 from batcher.writing import multipart as uploading
-from support.fault_bench import LARGE_PUT, ONE_PART, SMALL_PUT, TWO_PARTS, Lab, Shape, cut_soon
+from support.fault_bench import (
+    LARGE_PUT,
+    ONE_PART,
+    SMALL_PUT,
+    TWO_PARTS,
+    FaultBench,
+    UploadShape,
+    shorten_response_timeouts,
+)
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
@@ -17,8 +25,8 @@ from support.fault_script import (
     LATE_ERROR_IN_200,
     LATE_SERVER_ERROR,
     LATE_STALL,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     SERVER_ERROR,
     SLOW_DOWN,
     STALL,
@@ -28,22 +36,26 @@ from support.fault_script import (
 
 PUTS = (SMALL_PUT, LARGE_PUT)
 ANSWERED = (SERVER_ERROR, SLOW_DOWN, LATE_SERVER_ERROR)
-BROKEN = (RESET, LOST, CUT_BODY, CUT_ANSWER)
+BROKEN = (RESET, RESPONSE_LOST, CUT_BODY, CUT_ANSWER)
 HANGING = (STALL, LATE_STALL)
 UNDONE = (SERVER_ERROR, SLOW_DOWN, RESET)
 """Faults that the server never hears of."""
 
-PASSING: list[tuple[str, Fault, Shape]] = [
+PASSING: list[tuple[str, Fault, UploadShape]] = [
     *(("put", fault, shape) for fault in (*ANSWERED, *BROKEN, CONFLICT) for shape in PUTS),
-    *(("create", fault, ONE_PART) for fault in (*ANSWERED, RESET, LOST, CUT_ANSWER)),
+    *(("create", fault, ONE_PART) for fault in (*ANSWERED, RESET, RESPONSE_LOST, CUT_ANSWER)),
     *(("part", fault, TWO_PARTS) for fault in (*ANSWERED, *BROKEN)),
-    *((name, fault, ONE_PART) for name in ("part", "complete") for fault in (SERVER_ERROR, LOST)),
+    *(
+        (name, fault, ONE_PART)
+        for name in ("part", "complete")
+        for fault in (SERVER_ERROR, RESPONSE_LOST)
+    ),
     *(
         ("complete", fault, TWO_PARTS)
         for fault in (*ANSWERED, *BROKEN, ERROR_IN_200, LATE_ERROR_IN_200)
     ),
 ]
-HANGS: list[tuple[str, Fault, Shape]] = [
+HANGS: list[tuple[str, Fault, UploadShape]] = [
     *(("put", fault, shape) for fault in HANGING for shape in PUTS),
     *((name, fault, ONE_PART) for name in ("create", "complete") for fault in HANGING),
     *(("part", fault, TWO_PARTS) for fault in HANGING),
@@ -52,7 +64,7 @@ HANGS: list[tuple[str, Fault, Shape]] = [
 
 @pytest.mark.parametrize(("operation", "fault", "shape"), PASSING, ids=str)
 async def test_what_passes_costs_only_time(
-    lab: Lab, operation: str, fault: Fault, shape: Shape
+    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """Everything is durable, once, whole, by one object; no upload stays open."""
     lines = shape.make()
@@ -69,7 +81,7 @@ async def test_what_passes_costs_only_time(
     ("operation", "shape"), [("put", SMALL_PUT), ("put", LARGE_PUT), ("part", ONE_PART)], ids=str
 )
 async def test_a_connection_that_breaks_once_is_no_failure(
-    lab: Lab, operation: str, fault: Fault, shape: Shape
+    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """The transport may send the request again by itself: a 412 is then our own success."""
     lines = shape.make()
@@ -80,10 +92,14 @@ async def test_a_connection_that_breaks_once_is_no_failure(
 
 @pytest.mark.parametrize(("operation", "fault", "shape"), HANGS, ids=str)
 async def test_an_answer_that_never_comes_is_not_waited_for(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, operation: str, fault: Fault, shape: Shape
+    lab: FaultBench,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    fault: Fault,
+    shape: UploadShape,
 ) -> None:
     """The request is cut and sent again; that the server may have acted makes no second object."""
-    cut_soon(monkeypatch)
+    shorten_response_timeouts(monkeypatch)
     lines = shape.make()
     written = await lab.write(lines, Rule(operation, fault), **shape.settings)
     lab.assert_durable(written, lines)
@@ -94,14 +110,14 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     ("operation", "fault", "shape"),
     [
         *(("put", fault, shape) for fault in (*UNDONE, CUT_BODY, CONFLICT) for shape in PUTS),
-        *(("create", fault, ONE_PART) for fault in (*UNDONE, LOST, CUT_ANSWER)),
-        *(("part", fault, TWO_PARTS) for fault in (*UNDONE, LOST, CUT_BODY)),
+        *(("create", fault, ONE_PART) for fault in (*UNDONE, RESPONSE_LOST, CUT_ANSWER)),
+        *(("part", fault, TWO_PARTS) for fault in (*UNDONE, RESPONSE_LOST, CUT_BODY)),
         *(("complete", fault, TWO_PARTS) for fault in (*UNDONE, ERROR_IN_200, CUT_BODY)),
     ],
     ids=str,
 )
 async def test_what_does_not_pass_is_handed_back(
-    lab: Lab, operation: str, fault: Fault, shape: Shape
+    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """The error is retryable and names bucket and operation; no object and no upload is there."""
     lines = shape.make()
@@ -114,7 +130,7 @@ async def test_what_does_not_pass_is_handed_back(
 
 
 @pytest.mark.parametrize("fault", [*UNDONE, CUT_BODY], ids=str)
-async def test_one_part_that_cannot_be_sent_is_enough(lab: Lab, fault: Fault) -> None:
+async def test_one_part_that_cannot_be_sent_is_enough(lab: FaultBench, fault: Fault) -> None:
     """The other part is there, and an object of it alone would be half of ours."""
     rule = Rule("part", fault, first=2, times=ALWAYS)
     written = await lab.write(TWO_PARTS.make(), rule)
@@ -123,22 +139,24 @@ async def test_one_part_that_cannot_be_sent_is_enough(lab: Lab, fault: Fault) ->
 
 
 @pytest.mark.parametrize("shape", PUTS, ids=str)
-@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 async def test_a_put_whose_every_answer_is_lost_leaves_one_whole_object_at_most(
-    lab: Lab, fault: Fault, shape: Shape
+    lab: FaultBench, fault: Fault, shape: UploadShape
 ) -> None:
     """Nobody can know that it is durable, so it may be raised; half of it is never there."""
     lines = shape.make()
     rule = Rule("put", fault, times=ALWAYS)
     written = await lab.write(lines, rule, **shape.settings)
     assert written.error is None or isinstance(written.error, RetryableError)
-    lab.assert_nothing_half(lines)
+    lab.assert_nothing_partial(lines)
     assert len(lab.keys()) == 1
 
 
-@pytest.mark.parametrize("fault", [LOST, CUT_ANSWER, LATE_ERROR_IN_200, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize(
+    "fault", [RESPONSE_LOST, CUT_ANSWER, LATE_ERROR_IN_200, LATE_SERVER_ERROR], ids=str
+)
 async def test_a_complete_whose_every_answer_is_lost_is_found_out_by_looking(
-    lab: Lab, fault: Fault
+    lab: FaultBench, fault: Fault
 ) -> None:
     """The object is there, and HEAD says so: that is durable, not an error."""
     lines = TWO_PARTS.make()
@@ -146,7 +164,7 @@ async def test_a_complete_whose_every_answer_is_lost_is_found_out_by_looking(
     lab.assert_durable(written, lines)
 
 
-async def test_a_streamed_upload_that_lost_a_race_is_handed_back(lab: Lab) -> None:
+async def test_a_streamed_upload_that_lost_a_race_is_handed_back(lab: FaultBench) -> None:
     """After 409 on Complete its parts are of no use, and a stream has them no more."""
     written = await lab.write(TWO_PARTS.make(), Rule("complete", CONFLICT, times=ALWAYS))
     assert isinstance(written.error, RetryableError)
@@ -155,7 +173,7 @@ async def test_a_streamed_upload_that_lost_a_race_is_handed_back(lab: Lab) -> No
 
 @pytest.mark.parametrize("fault", [*ANSWERED, *BROKEN], ids=str)
 async def test_an_upload_that_failed_is_gone_though_its_abort_goes_wrong(
-    lab: Lab, fault: Fault
+    lab: FaultBench, fault: Fault
 ) -> None:
     """Aborting is tried again; what is told is why the upload failed."""
     rules = [Rule("part", DENIED, first=2, times=ALWAYS), Rule("abort", fault)]
@@ -167,20 +185,28 @@ async def test_an_upload_that_failed_is_gone_though_its_abort_goes_wrong(
 
 @pytest.mark.parametrize("fault", [SERVER_ERROR, RESET, STALL], ids=str)
 async def test_an_abort_that_never_succeeds_holds_nothing_up(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch, fault: Fault
+    lab: FaultBench, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     """The first error is raised all the same; the bucket's lifecycle rule is the last net."""
-    monkeypatch.setattr(uploading, "IN_PROGRAM_S", 0.5)
+    monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.5)
     rules = [Rule("part", DENIED, times=ALWAYS), Rule("abort", fault, times=ALWAYS)]
     written = await lab.write(TWO_PARTS.make(), *rules)
     assert "AccessDenied" in str(written.error)
     assert lab.keys() == set()
 
 
-async def test_many_objects_survive_any_mixture_of_faults(lab: Lab) -> None:
+async def test_many_objects_survive_any_mixture_of_faults(lab: FaultBench) -> None:
     """Each record is durable in exactly one object, whatever hits its requests."""
     lines = SMALL_PUT.make()[:1] + [f"line {n}".encode() for n in range(60)]
-    mixture = (SERVER_ERROR, SLOW_DOWN, RESET, LOST, CUT_ANSWER, CUT_BODY, LATE_SERVER_ERROR)
+    mixture = (
+        SERVER_ERROR,
+        SLOW_DOWN,
+        RESET,
+        RESPONSE_LOST,
+        CUT_ANSWER,
+        CUT_BODY,
+        LATE_SERVER_ERROR,
+    )
     rules = [Rule("put", fault, times=ALWAYS, chance=0.07) for fault in mixture]
     written = await lab.write(lines, *rules, seed=7, is_in_real_time=True, max_records=1)
     assert written.error is None

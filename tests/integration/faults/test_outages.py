@@ -12,9 +12,9 @@ from batcher.errors import RetryableError
 from batcher.handler import make_handler
 from batcher.writing import multipart as uploading
 from support.fakes import FakeContext
-from support.fault_bench import SMALL_PUT, TWO_PARTS, Lab, Shape
+from support.fault_bench import SMALL_PUT, TWO_PARTS, FaultBench, UploadShape
 from support.fault_script import ALWAYS, SLOW_DOWN, Fault, Rule, slow_down_for
-from support.handler_harness import DONE, Environments, answered
+from support.handler_harness import NO_FAILURES, HandlerFactory, item_failures
 from support.numbered_events import JSON, numbers, sqs
 
 SHAPES = pytest.mark.parametrize("shape", [SMALL_PUT, TWO_PARTS], ids=str)
@@ -22,29 +22,31 @@ SHAPES = pytest.mark.parametrize("shape", [SMALL_PUT, TWO_PARTS], ids=str)
 
 @pytest.mark.parametrize("concurrency", [2, 16])
 def test_a_busy_prefix_holds_no_other_up(
-    lab: Lab, environments: Environments, concurrency: int
+    lab: FaultBench, environments: HandlerFactory, concurrency: int
 ) -> None:
     """Only its own messages come back, and when the storm is over they are written too."""
     handle = environments.keep(lab.handler(concurrency=concurrency, **JSON))
-    lab.proxy.follow(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
-    assert handle(sqs(*"babcb"), None) == answered("m0", "m2", "m4")
+    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
+    assert handle(sqs(*"babcb"), None) == item_failures("m0", "m2", "m4")
     assert numbers(lab) == [1, 3]
     assert lab.proxy.count("put", "kind=b") > 2
     assert lab.proxy.unfired() == []
-    lab.proxy.follow(Rule("put", SLOW_DOWN, key="kind=b", times=3))
-    assert handle(sqs(*"babcb"), None) == DONE
+    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=3))
+    assert handle(sqs(*"babcb"), None) == NO_FAILURES
     assert numbers(lab) == [0, 1, 2, 3, 4]
 
 
-def test_a_busy_prefix_takes_no_slot_while_it_waits(lab: Lab, environments: Environments) -> None:
+def test_a_busy_prefix_takes_no_slot_while_it_waits(
+    lab: FaultBench, environments: HandlerFactory
+) -> None:
     """More busy objects than requests may be in flight; the one that could go must go."""
     settings = lab.settings(partial_response=True, deadline_margin_s=0, concurrency=2, **JSON)
     handle = environments.keep(make_handler(settings))  # with the waits that users have
-    assert handle(sqs("warm", first=9), None) == DONE
-    lab.proxy.follow(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
+    assert handle(sqs("warm", first=9), None) == NO_FAILURES
+    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
     answer = handle(sqs("b0", "b1", "b2", "b3", "good"), FakeContext(left_ms=4_000))
     assert numbers(lab) == [4, 9]
-    assert answer == answered("m0", "m1", "m2", "m3")
+    assert answer == item_failures("m0", "m1", "m2", "m3")
 
 
 # obstore tells of an answer its status and body only
@@ -55,10 +57,10 @@ HEARS_HEADERS = pytest.mark.parametrize("lab", ["aioboto3"], indirect=True)
 @pytest.mark.parametrize(
     "fault", [slow_down_for("2"), slow_down_for("Mon, 23 Nov 2026 07:00:02 GMT")], ids=["s", "date"]
 )
-async def test_what_the_store_asks_for_is_waited_in_full(lab: Lab, fault: Fault) -> None:
+async def test_what_the_store_asks_for_is_waited_in_full(lab: FaultBench, fault: Fault) -> None:
     """Retry-After counts beside our own delay, in seconds and as a date beside the answer's."""
     headers = {"Date": "Mon, 23 Nov 2026 07:00:00 GMT", **fault.headers}
-    fault = Fault(fault.name, fault.way, status=503, code="SlowDown", headers=headers)
+    fault = Fault(fault.name, fault.kind, status=503, code="SlowDown", headers=headers)
     lines = SMALL_PUT.make()
     written = await lab.write(lines, Rule("put", fault))
     lab.assert_durable(written, lines)
@@ -67,7 +69,7 @@ async def test_what_the_store_asks_for_is_waited_in_full(lab: Lab, fault: Fault)
 
 
 @pytest.mark.parametrize("lab", ["obstore"], indirect=True)
-async def test_an_engine_that_hears_no_headers_waits_by_itself(lab: Lab) -> None:
+async def test_an_engine_that_hears_no_headers_waits_by_itself(lab: FaultBench) -> None:
     """What S3 asks for is then our own delay, which grows; nothing is given up for it."""
     lines = SMALL_PUT.make()
     written = await lab.write(lines, Rule("put", slow_down_for("3600"), times=3))
@@ -77,7 +79,7 @@ async def test_an_engine_that_hears_no_headers_waits_by_itself(lab: Lab) -> None
 
 
 @HEARS_HEADERS
-async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(lab: Lab) -> None:
+async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(lab: FaultBench) -> None:
     """Waiting would end after the last attempt; the error is told at once."""
     written = await lab.write(SMALL_PUT.make(), Rule("put", slow_down_for("3600"), times=1))
     assert isinstance(written.error, RetryableError)
@@ -87,22 +89,24 @@ async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(lab: La
     lab.assert_empty()
 
 
-def away(lab: Lab, first: int, last: int) -> Callable[[int], Awaitable[None]]:
+def away(lab: FaultBench, first: int, last: int) -> Callable[[int], Awaitable[None]]:
     """Let the store be away from one wait to another, counted from 1."""
 
     async def follow(number: int) -> None:
         if number == first:
-            await asyncio.to_thread(lab.proxy.go_away)
+            await asyncio.to_thread(lab.proxy.disconnect)
         if number == last:
-            await asyncio.to_thread(lab.proxy.come_back)
+            await asyncio.to_thread(lab.proxy.reconnect)
 
     return follow
 
 
 @SHAPES
-async def test_a_store_that_is_away_for_a_while_is_waited_for(lab: Lab, shape: Shape) -> None:
+async def test_a_store_that_is_away_for_a_while_is_waited_for(
+    lab: FaultBench, shape: UploadShape
+) -> None:
     """From the first request on nobody answers, and then all is durable, once."""
-    lab.proxy.go_away()
+    lab.proxy.disconnect()
     lab.waits.before = away(lab, 0, 4)
     lines = shape.make()
     written = await lab.write(lines, **shape.settings)
@@ -116,7 +120,7 @@ async def test_a_store_that_is_away_for_a_while_is_waited_for(lab: Lab, shape: S
     ids=str,
 )
 async def test_a_store_that_goes_away_in_the_middle_is_waited_for(
-    lab: Lab, operation: str, shape: Shape
+    lab: FaultBench, operation: str, shape: UploadShape
 ) -> None:
     """Connections break, new ones are refused, and the upload goes on where it was."""
     lab.waits.before = away(lab, 1, 5)
@@ -128,9 +132,9 @@ async def test_a_store_that_goes_away_in_the_middle_is_waited_for(
 
 
 @SHAPES
-async def test_a_store_that_is_away_for_good_is_told(lab: Lab, shape: Shape) -> None:
+async def test_a_store_that_is_away_for_good_is_told(lab: FaultBench, shape: UploadShape) -> None:
     """Everything is handed back; the error names the endpoint and what to look at."""
-    lab.proxy.go_away()
+    lab.proxy.disconnect()
     written = await lab.write(shape.make(), **shape.settings)
     assert isinstance(written.error, RetryableError)
     for word in (lab.proxy.url, "check the network", "AWS_ENDPOINT_URL_S3", f"s3://{lab.bucket}/"):
@@ -140,35 +144,35 @@ async def test_a_store_that_is_away_for_good_is_told(lab: Lab, shape: Shape) -> 
 
 
 async def test_a_store_that_goes_away_under_an_upload_for_good_is_told(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: FaultBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No object is there; the upload, which nobody can reach, is the lifecycle rule's."""
-    monkeypatch.setattr(uploading, "IN_PROGRAM_S", 0.3)
+    monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.3)
     lab.waits.before = away(lab, 1, 0)
     written = await lab.write(TWO_PARTS.make(), Rule("part", SLOW_DOWN))
     assert isinstance(written.error, RetryableError)
     assert lab.keys() == set()
 
 
-async def test_connections_that_were_closed_while_idle_cost_nothing(lab: Lab) -> None:
+async def test_connections_that_were_closed_while_idle_cost_nothing(lab: FaultBench) -> None:
     """S3 closes them after some seconds; the next write just takes new ones."""
-    await write_one_by_one(lab, lab.proxy.hang_up)
+    await write_one_by_one(lab, lab.proxy.close_idle_connections)
     assert lab.waits.delays_s == []
     assert lab.proxy.count("put") == 3
 
 
-async def test_connections_that_died_unnoticed_cost_one_wait_each_at_most(lab: Lab) -> None:
+async def test_connections_that_died_unnoticed_cost_one_wait_each_at_most(lab: FaultBench) -> None:
     """Lambda freezes a function between events; whether it notices in time is left to chance."""
 
     def reset() -> None:
-        lab.proxy.go_away()
-        lab.proxy.come_back()
+        lab.proxy.disconnect()
+        lab.proxy.reconnect()
 
     await write_one_by_one(lab, reset)
     assert len(lab.waits.delays_s) <= 2
 
 
-async def write_one_by_one(lab: Lab, meanwhile: Callable[[], None]) -> None:
+async def write_one_by_one(lab: FaultBench, meanwhile: Callable[[], None]) -> None:
     """Write three objects, with something between them."""
     settings = lab.settings(linger_s=0)
     lines = SMALL_PUT.make()

@@ -11,34 +11,34 @@ from http.client import HTTPConnection, RemoteDisconnected
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 
-from support.fakes import noise
-from support.fault_bench import Lab
-from support.fault_proxy import HOST, Proxy
+from support.fakes import incompressible_bytes
+from support.fault_bench import FaultBench
+from support.fault_proxy import HOST, FaultProxy
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
     CUT_ANSWER,
     ERROR_IN_200,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     STALL,
     Fault,
+    FaultScript,
     Rule,
-    Script,
-    Seen,
+    SeenRequest,
     classify,
     slow_down_for,
 )
-from support.s3_servers import Moto, client_of
+from support.s3_servers import Moto, make_s3_client
 
-Direct = tuple[Proxy, Moto, str]
+Direct = tuple[FaultProxy, Moto, str]
 
 
 @pytest.fixture
 def direct(moto: Moto, bucket: str) -> Iterator[Direct]:
     """Give a proxy before moto, whose requests need no signature, and a bucket there."""
     moto.create_bucket(bucket)
-    with Proxy(moto.environ["AWS_ENDPOINT_URL_S3"]) as proxy:
+    with FaultProxy(moto.environ["AWS_ENDPOINT_URL_S3"]) as proxy:
         yield proxy, moto, bucket
 
 
@@ -65,7 +65,9 @@ def test_requests_are_told_apart(method: str, target: str, expected: tuple[str, 
 
 def test_a_script_decides_by_occurrence_key_and_seed() -> None:
     """The same seed decides the same; rules that did too little are named."""
-    script = Script([Rule("put", RESET, key="b", first=2, times=2), Rule("put", STALL, times=9)])
+    script = FaultScript(
+        [Rule("put", RESET, key="b", first=2, times=2), Rule("put", STALL, times=9)]
+    )
     keys = ["b", "a", "b", "b", "b"]
     assert [script.decide("put", key) for key in keys] == [STALL, STALL, RESET, RESET, STALL]
     assert script.decide("part", "b") is None
@@ -75,15 +77,15 @@ def test_a_script_decides_by_occurrence_key_and_seed() -> None:
     assert {*rolls[0]} == {RESET, None}
 
 
-def _dice(*seeds: int) -> list[Script]:
-    return [Script([Rule("put", RESET, times=ALWAYS, chance=0.5)], seed) for seed in seeds]
+def _dice(*seeds: int) -> list[FaultScript]:
+    return [FaultScript([Rule("put", RESET, times=ALWAYS, chance=0.5)], seed) for seed in seeds]
 
 
-def test_what_a_real_server_verifies_goes_through(lab: Lab) -> None:
+def test_what_a_real_server_verifies_goes_through(lab: FaultBench) -> None:
     """Signature, `100 Continue`, checksums in trailers, chunks, keep-alive: all by boto3."""
-    client = client_of(dict(os.environ))
+    client = make_s3_client(dict(os.environ))
     names = {"Bucket": lab.bucket, "Key": f"{lab.root}/x"}
-    body = noise(300_000)
+    body = incompressible_bytes(300_000)
     client.put_object(**names, Body=body)
     assert client.get_object(**names)["Body"].read() == body
     assert client.head_object(**names)["ContentLength"] == len(body)
@@ -97,7 +99,7 @@ def test_what_a_real_server_verifies_goes_through(lab: Lab) -> None:
 def test_a_connection_is_kept_and_chunks_are_passed_on(direct: Direct) -> None:
     """One connection, several requests, a body without a length."""
     proxy, moto, bucket = direct
-    proxy.follow(Rule("put", slow_down_for("3")), Rule("put", CONFLICT))
+    proxy.use_rules(Rule("put", slow_down_for("3")), Rule("put", CONFLICT))
     connection = HTTPConnection(HOST, proxy.port, timeout=5)
     answers = []
     for _ in range(2):
@@ -106,17 +108,20 @@ def test_a_connection_is_kept_and_chunks_are_passed_on(direct: Direct) -> None:
         answers.append((answer.status, answer.getheader("Retry-After"), b"<Code>" in answer.read()))
     connection.close()
     assert answers == [(503, "3", True), (409, None, True)]
-    assert proxy.seen == [Seen("put", "k", proxy.seen[0].fault), Seen("put", "k", CONFLICT)]
+    assert proxy.seen == [
+        SeenRequest("put", "k", proxy.seen[0].fault),
+        SeenRequest("put", "k", CONFLICT),
+    ]
     assert "Contents" not in moto.client.list_objects_v2(Bucket=bucket)
 
 
-@pytest.mark.parametrize(("fault", "is_there"), [(RESET, False), (LOST, True)], ids=str)
+@pytest.mark.parametrize(("fault", "is_there"), [(RESET, False), (RESPONSE_LOST, True)], ids=str)
 def test_a_reset_comes_before_or_after_the_server_has_acted(
     direct: Direct, fault: Fault, *, is_there: bool
 ) -> None:
     """The client cannot tell which; the bucket can."""
     proxy, moto, bucket = direct
-    proxy.follow(Rule("put", fault))
+    proxy.use_rules(Rule("put", fault))
     connection = HTTPConnection(HOST, proxy.port, timeout=5)
     connection.request("PUT", f"/{bucket}/k", b"text")
     with pytest.raises((ConnectionResetError, RemoteDisconnected)):
@@ -130,8 +135,8 @@ def test_an_answer_that_is_cut_has_less_than_it_says(direct: Direct) -> None:
     """The connection ends within the body."""
     proxy, moto, bucket = direct
     moto.client.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
-    proxy.follow(Rule("get", CUT_ANSWER))
-    client = client_of({**moto.environ, "AWS_ENDPOINT_URL_S3": proxy.url})
+    proxy.use_rules(Rule("get", CUT_ANSWER))
+    client = make_s3_client({**moto.environ, "AWS_ENDPOINT_URL_S3": proxy.url})
     with pytest.raises((IncompleteReadError, ResponseStreamingError)):
         client.get_object(Bucket=bucket, Key="k")["Body"].read()
     client.close()
@@ -141,8 +146,8 @@ def test_an_answer_that_is_cut_has_less_than_it_says(direct: Direct) -> None:
 def test_an_error_in_a_200_is_one_to_a_client_that_looks(direct: Direct) -> None:
     """As S3 does it when joining parts goes wrong after the head of the answer is out."""
     proxy, moto, bucket = direct
-    proxy.follow(Rule("complete", ERROR_IN_200))
-    client = client_of({**moto.environ, "AWS_ENDPOINT_URL_S3": proxy.url})
+    proxy.use_rules(Rule("complete", ERROR_IN_200))
+    client = make_s3_client({**moto.environ, "AWS_ENDPOINT_URL_S3": proxy.url})
     names = {"Bucket": bucket, "Key": "k"}
     names["UploadId"] = client.create_multipart_upload(**names)["UploadId"]
     etag = client.upload_part(**names, PartNumber=1, Body=b"x")["ETag"]
@@ -156,10 +161,10 @@ def test_a_proxy_that_is_away_refuses_and_comes_back_at_its_port(direct: Direct)
     """Connections there were are broken."""
     proxy, _, _ = direct
     kept = socket.create_connection((HOST, proxy.port), timeout=5)
-    proxy.go_away()
+    proxy.disconnect()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((HOST, proxy.port), timeout=5)
-    proxy.come_back()
+    proxy.reconnect()
     socket.create_connection((HOST, proxy.port), timeout=5).close()
     kept.close()
 
@@ -170,7 +175,7 @@ async def test_a_proxy_that_hangs_up_waits_until_clients_have_noticed(direct: Di
     reader, writer = await asyncio.open_connection(HOST, proxy.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 ")
-    hanging_up = asyncio.create_task(asyncio.to_thread(proxy.hang_up))
+    hanging_up = asyncio.create_task(asyncio.to_thread(proxy.close_idle_connections))
     await reader.read()  # until the end of the stream
     assert not hanging_up.done()
     writer.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from batcher.errors import RejectedError
-from support.fault_bench import SMALL_PUT, TWO_PARTS, Lab, Shape
-from support.fault_script import ALWAYS, DENIED, EXPIRED, SKEWED, Fault, Rule, Way
-from support.handler_harness import Environments
+from support.fault_bench import SMALL_PUT, TWO_PARTS, FaultBench, UploadShape
+from support.fault_script import ALWAYS, DENIED, EXPIRED, SKEWED, Fault, FaultKind, Rule
+from support.handler_harness import HandlerFactory
 from support.numbered_events import JSON, sqs
 
-EXPIRED_403 = Fault("expired, 403", Way.ANSWER, status=403, code="ExpiredToken")
+EXPIRED_403 = Fault("expired, 403", FaultKind.ANSWER, status=403, code="ExpiredToken")
 HINTS = {
     EXPIRED: "the credentials have expired: renew them",
     EXPIRED_403: "the credentials have expired: renew them",
@@ -33,7 +33,7 @@ REFUSALS = pytest.mark.parametrize("fault", HINTS, ids=str)
     ids=str,
 )
 async def test_what_no_retry_mends_is_raised_at_once(
-    lab: Lab, operation: str, shape: Shape, fault: Fault
+    lab: FaultBench, operation: str, shape: UploadShape, fault: Fault
 ) -> None:
     """One request, no wait, one line that names bucket and remedy; nothing is left."""
     rule = Rule(operation, fault, times=ALWAYS)
@@ -50,11 +50,11 @@ async def test_what_no_retry_mends_is_raised_at_once(
 
 @REFUSALS
 def test_an_event_that_is_refused_says_why(
-    lab: Lab, environments: Environments, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, fault: Fault
 ) -> None:
     """The error is the one that somebody must do something about, with how many are not durable."""
     handle = environments.keep(lab.handler(partial_response=False, **JSON))
-    lab.proxy.follow(Rule("put", fault, times=ALWAYS))
+    lab.proxy.use_rules(Rule("put", fault, times=ALWAYS))
     with pytest.raises(RejectedError, match="2 of 2 records are not durable") as caught:
         handle(sqs("a", "b"), None)
     assert HINTS[fault] in str(caught.value)
@@ -64,12 +64,12 @@ def test_an_event_that_is_refused_says_why(
 
 @REFUSALS
 def test_a_look_that_is_refused_is_no_success(
-    lab: Lab, environments: Environments, fault: Fault
+    lab: FaultBench, environments: HandlerFactory, fault: Fault
 ) -> None:
     """HEAD after a 412 has no body to tell the code by; the message comes back all the same."""
     handle = environments.keep(lab.handler(partial_response=False, **JSON))
     handle(sqs("a"), None)
-    lab.proxy.follow(Rule("head", fault, times=ALWAYS))
+    lab.proxy.use_rules(Rule("head", fault, times=ALWAYS))
     with pytest.raises(RejectedError, match="HeadObject"):
         handle(sqs("a"), None)
     assert lab.waits.delays_s == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batcher.errors import BatcherError, RetryableError
-from batcher.stores import About
-from support.fault_bench import Lab
+from batcher.stores import ObjectAttributes
+from support.fault_bench import FaultBench
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
@@ -15,21 +15,21 @@ from support.fault_script import (
     DENIED,
     EXPIRED,
     LATE_SERVER_ERROR,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     SERVER_ERROR,
     SKEWED,
     SLOW_DOWN,
     Fault,
+    FaultKind,
     Rule,
-    Way,
 )
 from support.store_fixtures import ENGINES
 
 
 def answering(status: int, code: str) -> Fault:
     """Give the fault of this answer."""
-    return Fault(f"{status} {code}", Way.ANSWER, status=status, code=code)
+    return Fault(f"{status} {code}", FaultKind.ANSWER, status=status, code=code)
 
 
 ANSWERS = [
@@ -57,9 +57,9 @@ OPERATIONS = pytest.mark.parametrize("operation", ["put", "replace", "head"])
 """How a store is asked: each goes its own way through an engine."""
 
 
-async def told(lab: Lab, engine: str, operation: str, fault: Fault) -> BatcherError | None:
+async def told(lab: FaultBench, engine: str, operation: str, fault: Fault) -> BatcherError | None:
     """Ask a store that nothing wraps once, under a fault; give what it raises."""
-    lab.proxy.follow(Rule("head" if operation == "head" else "put", fault, times=ALWAYS))
+    lab.proxy.use_rules(Rule("head" if operation == "head" else "put", fault, times=ALWAYS))
     key = f"{lab.root}/{fault.status}"
     store = ENGINES[engine](lab.settings())
     try:
@@ -67,7 +67,7 @@ async def told(lab: Lab, engine: str, operation: str, fault: Fault) -> BatcherEr
             assert await store.head(key) is None
         else:
             replaces = '"an-etag"' if operation == "replace" else None
-            await store.put(key, b"body", About(), replaces=replaces)
+            await store.put(key, b"body", ObjectAttributes(), if_match=replaces)
     except BatcherError as error:
         return error
     finally:
@@ -79,9 +79,11 @@ async def told(lab: Lab, engine: str, operation: str, fault: Fault) -> BatcherEr
 @OBSTORE
 @OPERATIONS
 @pytest.mark.parametrize("fault", ANSWERS, ids=str)
-async def test_an_answer_is_told_in_the_same_words(lab: Lab, operation: str, fault: Fault) -> None:
+async def test_an_answer_is_told_in_the_same_words(
+    lab: FaultBench, operation: str, fault: Fault
+) -> None:
     """The same class, and the same text to the letter; `None` where nothing is there."""
-    if operation == "replace" and fault.is_late:
+    if operation == "replace" and fault.after_success:
         pytest.skip("nothing is there to be replaced")
     ours, theirs = [await told(lab, engine, operation, fault) for engine in ("obstore", "aioboto3")]
     assert type(ours) is type(theirs)
@@ -90,9 +92,9 @@ async def test_an_answer_is_told_in_the_same_words(lab: Lab, operation: str, fau
 
 @OBSTORE
 @OPERATIONS
-@pytest.mark.parametrize("fault", [RESET, LOST, CUT_BODY, CUT_ANSWER], ids=str)
+@pytest.mark.parametrize("fault", [RESET, RESPONSE_LOST, CUT_BODY, CUT_ANSWER], ids=str)
 async def test_a_broken_connection_may_hold_next_time(
-    lab: Lab, operation: str, fault: Fault
+    lab: FaultBench, operation: str, fault: Fault
 ) -> None:
     """One line that names operation, object and endpoint; aiohttp may have sent it twice."""
     error = await told(lab, "obstore", operation, fault)

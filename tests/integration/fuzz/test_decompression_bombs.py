@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from batcher.cli.lines import AHEAD_BYTES, BLOCK_LINES
+from batcher.cli.lines import BLOCK_LINES, READ_AHEAD_BYTES
 from batcher.tools.verify.inspection import MAX_LINE_BYTES
 from support.planted_objects import KEY, plant
 
@@ -27,7 +27,9 @@ ENCODER_BYTES = 2 * 4 * MIB
 """Text that is being encoded is held twice: 4 MiB a stream, data and quarantine."""
 LINE_BYTES = 3 * MAX_BYTES
 """The longest line: as it is read, ahead, and as a record."""
-FIXED_BYTES = INTERPRETER_BYTES + BLOCK_OBJECTS_BYTES + AHEAD_BYTES + ENCODER_BYTES + LINE_BYTES
+FIXED_BYTES = (
+    INTERPRETER_BYTES + BLOCK_OBJECTS_BYTES + READ_AHEAD_BYTES + ENCODER_BYTES + LINE_BYTES
+)
 """What `batcher write` needs beside its budget, however long and however bad the input is."""
 WINDOW_BYTES = 128 * MIB
 """How far back a zstd frame may look at most, as `zstd --long` makes them; no budget holds it."""

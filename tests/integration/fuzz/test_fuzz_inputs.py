@@ -17,21 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.input import GZIP_MAGIC, STEP_BYTES, ZSTD_MAGIC
-from batcher.cli.lines import BLOCK_LINES, Block, InputError, Reader
+from batcher.cli.input import DECOMPRESSED_STEP_BYTES, GZIP_MAGIC, ZSTD_MAGIC
+from batcher.cli.lines import BLOCK_LINES, InputError, LineBlock, LineReader
 from support.fuzz_strategies import files
 
 FLAGS, KNOWN_FLAGS = 3, 0b11111
 """Where a gzip header has its flags, and which there are. Source: RFC 1952, 2.3.1."""
 
 
-def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[Block], str]:
+def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[LineBlock], str]:
     """Read a file as `batcher write` does; give its blocks, and what stopped it, if anything."""
 
-    async def read() -> tuple[list[Block], str]:
-        blocks: list[Block] = []
+    async def read() -> tuple[list[LineBlock], str]:
+        blocks: list[LineBlock] = []
         try:
-            async for block in Reader([path], max_line_bytes):
+            async for block in LineReader([path], max_line_bytes):
                 blocks.append(block)  # noqa: PERF401  # what came before an error counts
         except InputError as error:
             return blocks, str(error)
@@ -82,9 +82,9 @@ def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
         assert block.text.endswith(b"\n")
         assert block.lines == block.text.count(b"\n") <= BLOCK_LINES
         found = block.text[:-1].split(b"\n")
-        if block.cut_bytes:
+        if block.oversized_line_bytes:
             assert block.lines == 1
-            assert block.cut_bytes == len(wanted[number - 1]) > max_line_bytes
+            assert block.oversized_line_bytes == len(wanted[number - 1]) > max_line_bytes
             assert wanted[number - 1].startswith(found[0])
         else:
             assert found == wanted[number - 1 : number - 1 + block.lines]
@@ -92,8 +92,8 @@ def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
     if ends_whole:
         assert number - 1 == len(wanted)
     else:
-        given = sum(block.cut_bytes or len(block.text) for block in blocks)
-        assert given + STEP_BYTES + max(map(len, lines)) >= len(expected)
+        given = sum(block.oversized_line_bytes or len(block.text) for block in blocks)
+        assert given + DECOMPRESSED_STEP_BYTES + max(map(len, lines)) >= len(expected)
 
 
 @given(files(), st.sampled_from([3, 100, 1_000, 2**30]))
@@ -133,7 +133,7 @@ def test_lines_before_the_damage_are_durable(
     assert f"{source}: cannot be read beyond line {len(got) + 1}: " in printed.err
     assert json.loads(printed.out)["records"] == len(got)
     if packing == "gzip":
-        assert sum(map(len, got)) > share * 0.9 * len(TEXT) - STEP_BYTES
+        assert sum(map(len, got)) > share * 0.9 * len(TEXT) - DECOMPRESSED_STEP_BYTES
     elif share > 0.1:
         assert got
 

@@ -10,13 +10,13 @@ from urllib.parse import unquote
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batcher.batching.router import Intake
+from batcher.batching.router import Router
 from batcher.errors import SettingsError
 from batcher.keys.names import salt
-from batcher.keys.partition import DEFAULT_PARTITION, MAX_VALUE_BYTES, escape
+from batcher.keys.partition import DEFAULT_PARTITION, MAX_VALUE_BYTES, escape_value
 from batcher.limits import MAX_KEY_BYTES
-from batcher.writing.object import key_of, name_of
-from support.examples import batch_of, run_of, settings_of
+from batcher.writing.object import object_key, object_name
+from support.examples import make_batch, make_chunk, make_settings
 from support.fuzz_strategies import ODD, odd_values, templates
 from support.strategies import field_values
 
@@ -40,16 +40,16 @@ def check_partition(
         The indices of the records by partition; nothing where the settings are refused.
     """
     try:
-        settings = settings_of(partition_by=template, fanout=fanout, root=root)
+        settings = make_settings(partition_by=template, fanout=fanout, root=root)
     except SettingsError:
         return {}
     payloads = [json.dumps(record).encode() for record in records]
     found: dict[str, list[int]] = {}
-    for route, part in Intake(settings).admit(run_of(*payloads)).routed:
+    for route, part in Router(settings).route(make_chunk(*payloads)).chunks:
         assert route.is_quarantine or route.partition not in found
-        batch = batch_of(part, route.partition, is_quarantine=route.is_quarantine)
-        name = name_of(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
-        key = key_of(batch, name, settings)
+        batch = make_batch(part, route.partition, is_quarantine=route.is_quarantine)
+        name = object_name(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
+        key = object_key(batch, name, settings)
         assert len(key.encode()) <= MAX_KEY_BYTES
         assert key.isprintable()
         start = f"{settings.root}/" if settings.root else ""
@@ -70,7 +70,7 @@ def check_partition(
 
 def check_value(value: object) -> str:
     """A value has a form of its own that is safe in a key."""
-    escaped = escape(value)
+    escaped = escape_value(value)
     assert VALUE.fullmatch(escaped), escaped
     assert escaped not in {"", ".", ".."}
     assert len(escaped) <= MAX_VALUE_BYTES

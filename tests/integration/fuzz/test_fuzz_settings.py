@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.errors import SettingsError
-from batcher.keys.partition import Template
-from batcher.settings import PREFIX, Settings
+from batcher.keys.partition import PartitionTemplate
+from batcher.settings import ENV_PREFIX, Settings
 from support.fuzz_strategies import setting_values
 
 NAMES = [f.name for f in fields(Settings)]
-VARIABLES = st.sampled_from([f"{PREFIX}{name.upper()}" for name in NAMES]) | st.text(
+VARIABLES = st.sampled_from([f"{ENV_PREFIX}{name.upper()}" for name in NAMES]) | st.text(
     max_size=6
-).map(PREFIX.__add__)
+).map(ENV_PREFIX.__add__)
 TEXTS = setting_values.filter(lambda value: isinstance(value, str))
 MEMORY = st.just("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
 SECRET = "hunter2-AKIAFUZZ"
@@ -39,7 +39,7 @@ def check_settings(environ: Mapping[str, Any], values: Mapping[str, Any]) -> Set
     assert "secret" not in environ
     assert settings == Settings(**{f.name: getattr(settings, f.name) for f in fields(settings)})
     assert settings.max_bytes >= 1 <= settings.budget_bytes
-    assert not Template.faults(settings.partition_by)
+    assert not PartitionTemplate.find_faults(settings.partition_by)
     return settings
 
 
@@ -51,7 +51,7 @@ def _check_faults(
     for fault in error.faults:
         assert fault in str(error)
     assert SECRET not in str(error)
-    unknown = [name for name in environ if name.startswith(PREFIX) and not is_setting(name)]
+    unknown = [name for name in environ if name.startswith(ENV_PREFIX) and not is_setting(name)]
     assert len([f for f in error.faults if "is no setting of batcher" in f]) == len(unknown)
     for name in alone_faulty(values):
         assert any(fault.startswith(name) for fault in error.faults), (name, error.faults)
@@ -59,7 +59,7 @@ def _check_faults(
 
 def is_setting(variable: str) -> bool:
     """Say whether a variable is a setting's, letter for letter."""
-    return variable in {f"{PREFIX}{f.name.upper()}" for f in fields(Settings)}
+    return variable in {f"{ENV_PREFIX}{f.name.upper()}" for f in fields(Settings)}
 
 
 def alone_faulty(values: Mapping[str, Any]) -> list[str]:

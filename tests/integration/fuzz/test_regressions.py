@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from batcher.errors import RejectedError
-from batcher.keys.partition import DEFAULT_PARTITION, Template, escape
-from support.examples import fifo_message, kinesis_record, message, run_of
+from batcher.keys.partition import DEFAULT_PARTITION, PartitionTemplate, escape_value
+from support.examples import fifo_message, kinesis_record, make_chunk, message
 from support.fuzz_strategies import nested
 from support.fuzz_targets import answered, check_service_event, lines_of
 
@@ -71,9 +71,9 @@ def test_a_field_that_is_nested_deeply_has_a_partition(depth: int) -> None:
     assert len(store.objects) == 2
 
     def at_depth(frames: int) -> str:
-        return at_depth(frames - 1) if frames else template.split(run_of(deep))[0][0]
+        return at_depth(frames - 1) if frames else template.split(make_chunk(deep))[0][0]
 
-    template = Template("f={field:f}")
+    template = PartitionTemplate("f={field:f}")
     assert at_depth(0) == at_depth(300)
 
 
@@ -81,21 +81,21 @@ def test_numbers_beyond_a_double_are_partitions_of_their_own() -> None:
     """1e999 became `null`, as the text "null" does, and -1e999 too."""
     texts = ["1e999", "-1e999", '"null"', "1e998", "null"]
     payloads = [f'{{"f":{text}}}'.encode() for text in texts]
-    found = Template("{field:f}").split(run_of(*payloads))
+    found = PartitionTemplate("{field:f}").split(make_chunk(*payloads))
     assert [path for path, _ in found] == ["1e999", "-1e999", "null", "1e998", DEFAULT_PARTITION]
 
 
 def test_a_number_too_long_for_python_hides_no_other_field() -> None:
     """All fields of a record with a number of 5,000 digits were taken for missing."""
     payload = b'{"f":1.5,"g":' + b"7" * 5_000 + b"}"
-    ((path, _),) = Template("{field:f}/{field:g}").split(run_of(payload))
+    ((path, _),) = PartitionTemplate("{field:f}/{field:g}").split(make_chunk(payload))
     assert path.startswith("1.5/" + "7" * 96 + "~")
 
 
 def test_whole_numbers_over_64_bits_are_exact_at_any_depth() -> None:
     """As they stand in the record."""
-    assert escape(2**70) == str(2**70)
-    assert escape([{"a": 2**70, "b": [1, "x"]}, None]) == escape(
+    assert escape_value(2**70) == str(2**70)
+    assert escape_value([{"a": 2**70, "b": [1, "x"]}, None]) == escape_value(
         json.dumps([{"a": 2**70, "b": [1, "x"]}, None], separators=(",", ":"))
     )
 
@@ -103,11 +103,11 @@ def test_whole_numbers_over_64_bits_are_exact_at_any_depth() -> None:
 def test_whole_numbers_over_64_bits_are_told_apart_inside_a_list() -> None:
     """They were read as doubles there, and shared one partition."""
     payloads = [f'{{"f":[{2**70 + n}]}}'.encode() for n in range(3)]
-    assert len(Template("f={field:f}").split(run_of(*payloads))) == 3
+    assert len(PartitionTemplate("f={field:f}").split(make_chunk(*payloads))) == 3
 
 
 def test_a_deep_field_hides_no_other_field_however_deep_the_stack_is() -> None:
     """Beside a float all fields were taken for missing where Python could not go so deep."""
     payload = b'{"f":1.5,"g":' + b"[" * 1_000 + b"]" * 1_000 + b"}"
-    ((path, _),) = Template("{field:f}").split(run_of(payload))
+    ((path, _),) = PartitionTemplate("{field:f}").split(make_chunk(payload))
     assert path == "1.5"

@@ -14,7 +14,7 @@ import pytest
 from batcher.cli import main
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from support.examples import settings_of
+from support.examples import make_settings
 from support.fuzz_strategies import GOOD, spoil
 from support.fuzz_targets import answered, check_service_event, check_stored
 
@@ -78,14 +78,14 @@ def test_a_bad_record_with_an_odd_identity_is_quarantined() -> None:
 def test_a_time_that_is_too_large_for_a_float_is_a_fault(name: str) -> None:
     """OverflowError, where a SettingsError was promised."""
     with pytest.raises(SettingsError):
-        settings_of(**{name: HUGE})
+        make_settings(**{name: HUGE})
 
 
 @pytest.mark.parametrize("name", ["fanout", "max_bytes", "max_records", "budget_bytes"])
 def test_a_number_that_python_cannot_show_is_a_fault(name: str) -> None:
     """Only the message about it raises ValueError."""
     with pytest.raises(SettingsError):
-        settings_of(**{name: 10**5_000})
+        make_settings(**{name: 10**5_000})
 
 
 def test_a_memory_size_that_is_no_size_is_left_alone() -> None:
@@ -104,7 +104,7 @@ def test_a_name_with_a_kelvin_sign_is_no_setting() -> None:
 def test_none_for_a_setting_that_has_a_default_is_a_fault(name: str) -> None:
     """AttributeError and TypeError from deep inside, or a setting that is None."""
     with pytest.raises(SettingsError):
-        settings_of(**{name: None})
+        make_settings(**{name: None})
 
 
 def test_a_bad_line_of_a_file_whose_name_is_no_utf_8_is_quarantined(tmp_path: Path) -> None:

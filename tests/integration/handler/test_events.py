@@ -21,13 +21,13 @@ from support.examples import (
     event_from,
     fifo_message,
     kinesis_record,
+    make_settings,
     message,
-    settings_of,
 )
 from support.fakes import failing
 from support.handler_harness import (
-    DONE,
-    Environments,
+    NO_FAILURES,
+    HandlerFactory,
     data_of,
     hooked,
     quarantine_of,
@@ -51,32 +51,32 @@ REAL = [
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("format_", ["ndjson", "lines"])
 def test_a_real_event_twice_leaves_the_bucket_as_once(
-    environments: Environments, store: MemoryStore, name: str, format_: str
+    environments: HandlerFactory, store: MemoryStore, name: str, format_: str
 ) -> None:
     """Every record is in it once, as data or in quarantine."""
     handle = environments.make(store, format=format_)
     event = event_from(name)
-    assert handle(event, None) == DONE
+    assert handle(event, None) == NO_FAILURES
     once = snapshot(store)
-    counts = [int(there.stored.metadata["batcher-records"]) for there in store.objects.values()]
+    counts = [int(there.info.metadata["batcher-records"]) for there in store.objects.values()]
     assert sum(counts) == len(event["Records"])
-    assert handle(event_from(name), None) == DONE
+    assert handle(event_from(name), None) == NO_FAILURES
     assert snapshot(store) == once
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_another_environment_writes_the_same_keys_and_bytes(
-    environments: Environments, name: str
+    environments: HandlerFactory, name: str
 ) -> None:
     """There is no clock in them, and nothing random."""
     one, two = MemoryStore(), MemoryStore()
-    assert environments.make(one)(event_from(name), None) == DONE
-    assert environments.make(two)(event_from(name), None) == DONE
+    assert environments.make(one)(event_from(name), None) == NO_FAILURES
+    assert environments.make(two)(event_from(name), None) == NO_FAILURES
     assert snapshot(one) == snapshot(two)
 
 
 def test_a_real_event_twice_leaves_a_real_bucket_as_once(
-    environments: Environments,
+    environments: HandlerFactory,
     seaweedfs: SeaweedFS,
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -85,7 +85,7 @@ def test_a_real_event_twice_leaves_a_real_bucket_as_once(
     seaweedfs.create_bucket(bucket)
     for variable, value in seaweedfs.environ.items():
         monkeypatch.setenv(variable, value)
-    handle = environments.make(S3Store(settings_of(bucket=bucket)), format="lines")
+    handle = environments.make(S3Store(make_settings(bucket=bucket)), format="lines")
 
     def listed() -> list[tuple[str, str, str]]:
         answer = seaweedfs.client.list_objects_v2(Bucket=bucket)
@@ -93,49 +93,49 @@ def test_a_real_event_twice_leaves_a_real_bucket_as_once(
         return [(each["Key"], each["ETag"], str(each["LastModified"])) for each in found]
 
     for name in REAL:
-        assert handle(event_from(name), None) == DONE
+        assert handle(event_from(name), None) == NO_FAILURES
     once = listed()
     assert len(once) >= len(REAL)
     for name in REAL:
-        assert handle(event_from(name), None) == DONE
+        assert handle(event_from(name), None) == NO_FAILURES
     assert listed() == once  # not even written again
 
 
 def test_limits_split_a_queue_event_the_same_way_each_time(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """The same set of messages makes the same objects, whatever order it comes in."""
     handle = environments.make(store, max_records=7, max_bytes=100)
     records = [message(f"m{n:02}", f'{{"n":{n}}}') for n in range(40)]
-    assert handle({"Records": records}, None) == DONE
+    assert handle({"Records": records}, None) == NO_FAILURES
     once = snapshot(store)
     assert len(once) == 6
     for there in store.objects.values():
-        assert int(there.stored.metadata["batcher-records"]) <= 7
+        assert int(there.info.metadata["batcher-records"]) <= 7
         assert len(text_of(there)) <= 100
     random.Random(7).shuffle(records)  # noqa: S311  # no secret
-    assert handle({"Records": records}, None) == DONE
+    assert handle({"Records": records}, None) == NO_FAILURES
     assert snapshot(store) == once
 
 
 def test_the_same_messages_in_another_order_are_the_same_object(
-    environments: Environments,
+    environments: HandlerFactory,
 ) -> None:
     """No order of a queue lasts: the second delivery is found to be written already."""
     inner, store = hooked()
     handle = environments.make(store)
     records = [message(f"m{n}", f'{{"n":{n}}}') for n in (3, 1, 2)]
-    assert handle({"Records": records}, None) == DONE
+    assert handle({"Records": records}, None) == NO_FAILURES
     once = snapshot(inner)
-    assert handle({"Records": records[::-1]}, None) == DONE
+    assert handle({"Records": records[::-1]}, None) == NO_FAILURES
     assert store.operations() == ["put", "put", "head"]
     assert snapshot(inner) == once
 
 
-def test_a_key_is_what_the_design_says(environments: Environments, store: MemoryStore) -> None:
+def test_a_key_is_what_the_design_says(environments: HandlerFactory, store: MemoryStore) -> None:
     """The example of the design, section 4."""
     handle = environments.make(store)
-    assert handle({"Records": [kinesis_record(SEQUENCE)]}, None) == DONE
+    assert handle({"Records": [kinesis_record(SEQUENCE)]}, None) == NO_FAILURES
     (key,) = store.objects
     assert key == (
         "events/1100/dt=2026-11-23/hour=07/orders-shardId-000000000003-"
@@ -143,9 +143,11 @@ def test_a_key_is_what_the_design_says(environments: Environments, store: Memory
     )
 
 
-def test_an_event_of_no_records_is_answered(environments: Environments, store: MemoryStore) -> None:
+def test_an_event_of_no_records_is_answered(
+    environments: HandlerFactory, store: MemoryStore
+) -> None:
     """Nothing is written, and nothing comes back."""
-    assert environments.make(store)({"Records": []}, None) == DONE
+    assert environments.make(store)({"Records": []}, None) == NO_FAILURES
     assert store.objects == {}
 
 
@@ -170,7 +172,7 @@ def test_an_event_of_no_records_is_answered(environments: Environments, store: M
     ],
 )
 def test_what_is_no_event_of_ours_is_named_and_raised(
-    environments: Environments, store: MemoryStore, event: object, named: str
+    environments: HandlerFactory, store: MemoryStore, event: object, named: str
 ) -> None:
     """Nothing is written, whatever `partial_response` says."""
     with pytest.raises(UnknownSourceError, match=named):
@@ -178,14 +180,14 @@ def test_what_is_no_event_of_ours_is_named_and_raised(
     assert store.objects == {}
 
 
-def test_a_real_event_of_kafka_is_refused(environments: Environments, store: MemoryStore) -> None:
+def test_a_real_event_of_kafka_is_refused(environments: HandlerFactory, store: MemoryStore) -> None:
     """Its records stand in a mapping by topic, not in a list."""
     with pytest.raises(UnknownSourceError, match="kafka"):
         environments.make(store)(event_from("kafkaEventMsk"), None)
 
 
 def test_a_record_without_an_identity_fails_the_event(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """Nobody could acknowledge it; the message says which it is."""
     event = {"Records": [message("a"), {**message("b"), "messageId": None}]}
@@ -194,7 +196,9 @@ def test_a_record_without_an_identity_fails_the_event(
     assert store.objects == {}
 
 
-def test_a_direct_invoke_gets_its_receipts(environments: Environments, store: MemoryStore) -> None:
+def test_a_direct_invoke_gets_its_receipts(
+    environments: HandlerFactory, store: MemoryStore
+) -> None:
     """One dict is one record; the receipt names the object."""
     answer = environments.make(store)({"user": 7}, None)
     ((key, there),) = store.objects.items()
@@ -206,7 +210,7 @@ def test_a_direct_invoke_gets_its_receipts(environments: Environments, store: Me
     assert text_of(there) == b'{"user":7}\n'
 
 
-def test_a_direct_invoke_takes_a_list(environments: Environments, store: MemoryStore) -> None:
+def test_a_direct_invoke_takes_a_list(environments: HandlerFactory, store: MemoryStore) -> None:
     """Many records are one object a partition, in their order; a second call writes others."""
     handle = environments.make(store, partition_by="kind={field:kind}")
     records = [{"kind": "ab"[n % 2], "n": n} for n in range(10)]
@@ -219,7 +223,7 @@ def test_a_direct_invoke_takes_a_list(environments: Environments, store: MemoryS
 
 
 def test_a_direct_invoke_of_no_records_is_answered(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """It is a list of no records, not no event."""
     assert environments.make(store)([], None) == {"receipts": [], "quarantined": 0}
@@ -227,7 +231,7 @@ def test_a_direct_invoke_of_no_records_is_answered(
 
 
 def test_a_direct_invoke_counts_what_went_to_quarantine(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """Receipts are those of data alone."""
     handle = environments.make(store, max_bytes=50)
@@ -237,7 +241,7 @@ def test_a_direct_invoke_counts_what_went_to_quarantine(
     assert [line["reason"] for line in quarantine_of(store)] == ["too_large", "too_large"]
 
 
-def test_a_direct_invoke_raises_on_any_failure(environments: Environments) -> None:
+def test_a_direct_invoke_raises_on_any_failure(environments: HandlerFactory) -> None:
     """There is no partial answer to a program."""
     _, store = hooked()
     store.before = failing(RetryableError("busy"), "put", key="kind=b")
@@ -247,7 +251,7 @@ def test_a_direct_invoke_raises_on_any_failure(environments: Environments) -> No
 
 
 def test_a_direct_invoke_hands_bad_records_back(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """With `on_bad_record=fail` it raises, and says which; the others are written."""
     handle = environments.make(store, on_bad_record="fail", max_bytes=50)
@@ -258,7 +262,7 @@ def test_a_direct_invoke_hands_bad_records_back(
 
 
 def test_a_direct_invoke_leaves_bad_records_out(
-    environments: Environments, store: MemoryStore
+    environments: HandlerFactory, store: MemoryStore
 ) -> None:
     """With `on_bad_record=drop` they are nowhere."""
     handle = environments.make(store, on_bad_record="drop", max_bytes=50)
@@ -269,32 +273,32 @@ def test_a_direct_invoke_leaves_bad_records_out(
     assert len(store.objects) == 1
 
 
-def test_a_handler_serves_event_after_event(environments: Environments) -> None:
+def test_a_handler_serves_event_after_event(environments: HandlerFactory) -> None:
     """Of every kind, in one environment; a failed one and a raised one between change nothing."""
     inner, store = hooked()
     handle = environments.make(store)
     for n in range(20):
         sqs = {"Records": [message(f"id-{n}", f'{{"n":{n}}}')]}
-        assert handle(sqs, None) == DONE
-        assert handle({"Records": [kinesis_record(f"{n}00", b"{}")]}, None) == DONE
-        assert handle({"Records": [fifo_message(f"fifo-{n}", f"{n}")]}, None) == DONE
+        assert handle(sqs, None) == NO_FAILURES
+        assert handle({"Records": [kinesis_record(f"{n}00", b"{}")]}, None) == NO_FAILURES
+        assert handle({"Records": [fifo_message(f"fifo-{n}", f"{n}")]}, None) == NO_FAILURES
         with pytest.raises(UnknownSourceError):
             handle(None, None)
         store.before = failing(RetryableError("busy"), "put")
-        assert handle({"Records": [message("x")]}, None) != DONE
+        assert handle({"Records": [message("x")]}, None) != NO_FAILURES
         store.before = failing(RetryableError("busy"))
     assert len(inner.objects) == 60
 
 
 def test_a_handler_is_set_up_by_the_environment_alone(
-    environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    environments: HandlerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read at the first event, when a cold start has its environment."""
     handle = environments.keep(make_handler())
     monkeypatch.setenv("BATCHER_BUCKET", f"file://{tmp_path}")
     monkeypatch.setenv("BATCHER_ROOT", "events")
     monkeypatch.setenv("BATCHER_COMPRESSION", "none")
-    assert handle({"Records": [message("a", '{"n":1}')]}, None) == DONE
+    assert handle({"Records": [message("a", '{"n":1}')]}, None) == NO_FAILURES
     (path,) = (tmp_path / "events").rglob("*.ndjson")
     assert path.read_bytes() == b'{"n":1}\n'
 

@@ -7,34 +7,34 @@ import signal
 
 import pytest
 
-from batcher.stores import About, Stored
+from batcher.stores import ObjectAttributes, ObjectInfo
 from batcher.stores.memory import MemoryStore
 from support.examples import message
-from support.handler_harness import DONE, Environments, data_of
+from support.handler_harness import NO_FAILURES, HandlerFactory, data_of
 
 
 class Interrupted(MemoryStore):
     """A store at whose first PUT somebody presses Ctrl-C; it would be answered afterwards."""
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """See `ObjectStore.put`."""
         if not self.calls:
             self.calls += 1
             asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
             for _ in range(3):
                 await asyncio.sleep(0)
-        return await super().put(key, body, about, replaces=replaces)
+        return await super().put(key, body, attributes, if_match=if_match)
 
     calls = 0
 
 
-def test_what_was_interrupted_does_not_run_in_the_next_event(environments: Environments) -> None:
+def test_what_was_interrupted_does_not_run_in_the_next_event(environments: HandlerFactory) -> None:
     """Its caller was told that nothing is durable, and will send it again."""
     store = Interrupted()
     handle = environments.make(store)
     with pytest.raises(KeyboardInterrupt):
         handle({"Records": [message("a", "1")]}, None)
-    assert handle({"Records": [message("b", "2")]}, None) == DONE
+    assert handle({"Records": [message("b", "2")]}, None) == NO_FAILURES
     assert data_of(store) == ["2"]

@@ -11,11 +11,11 @@ import pytest
 
 from batcher.errors import RetryableError
 from batcher.handler import logs
-from batcher.handler.logs import JsonLines
+from batcher.handler.logs import JsonLogHandler
 from batcher.stores.memory import MemoryStore
 from support.examples import kinesis_record, message
 from support.fakes import FakeContext, failing
-from support.handler_harness import KIND, Environments, hooked
+from support.handler_harness import KIND, HandlerFactory, hooked
 
 SECRET = "thepayloadssecret"
 
@@ -23,7 +23,7 @@ SECRET = "thepayloadssecret"
 @pytest.fixture(autouse=True)
 def unlabelled() -> None:
     """Begin without what another test's event has left."""
-    logs.label({})
+    logs.set_labels({})
 
 
 def record_of(text: object, *arguments: object, **changes: Any) -> logging.LogRecord:  # noqa: ANN401
@@ -35,7 +35,7 @@ def record_of(text: object, *arguments: object, **changes: Any) -> logging.LogRe
 
 def written(capsys: pytest.CaptureFixture[str], record: logging.LogRecord) -> dict[str, Any]:
     """Write a record, and read the line."""
-    JsonLines().handle(record)
+    JsonLogHandler().handle(record)
     (line,) = capsys.readouterr().out.splitlines()
     found: dict[str, Any] = json.loads(line)
     return found
@@ -89,16 +89,16 @@ def test_a_traceback_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_line_that_cannot_be_written_raises_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """As with every handler of the standard library, it is told on standard error."""
-    JsonLines().handle(record_of("failed of=%d and %s", "five"))
+    JsonLogHandler().handle(record_of("failed of=%d and %s", "five"))
     assert "Logging error" in capsys.readouterr().err
 
 
 def test_labels_are_those_of_the_event_at_hand(capsys: pytest.CaptureFixture[str]) -> None:
     """And none of one before."""
-    logs.label({"requestId": "1", "xray_trace_id": "x"})
-    logs.label({"requestId": "2"})
+    logs.set_labels({"requestId": "1", "xray_trace_id": "x"})
+    logs.set_labels({"requestId": "2"})
     assert written(capsys, record_of("done"))["requestId"] == "2"
-    logs.label({})
+    logs.set_labels({})
     assert "requestId" not in written(capsys, record_of("done"))
 
 
@@ -106,8 +106,8 @@ def test_a_logger_that_somebody_has_set_up_stays_so() -> None:
     """The root logger here is pytest's."""
     ours = logging.getLogger("batcher")
     before = (list(ours.handlers), list(ours.filters), ours.propagate)
-    logs.install(is_json=False)
-    logs.install(is_json=True)
+    logs.configure(lambda_writes_json=False)
+    logs.configure(lambda_writes_json=True)
     assert (list(ours.handlers), list(ours.filters), ours.propagate) == before
 
 
@@ -117,7 +117,7 @@ def sqs(*bodies: str) -> dict[str, Any]:
 
 
 def test_refused_records_are_a_line_a_reason(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not one a record: there may be thousands."""
     handle = environments.make(MemoryStore(), on_bad_record="fail")
@@ -129,7 +129,7 @@ def test_refused_records_are_a_line_a_reason(
 
 
 def test_failed_objects_are_a_line_each_up_to_a_number(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When S3 is away, each says the same."""
     _, store = hooked()
@@ -144,7 +144,7 @@ def test_failed_objects_are_a_line_each_up_to_a_number(
 
 
 def test_a_cut_and_a_quarantine_are_told(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With what is not durable, and where the bad records are."""
     handle = environments.make(MemoryStore(), partial_response=True, deadline_margin_s=1)
@@ -159,7 +159,7 @@ def test_a_cut_and_a_quarantine_are_told(
 
 
 def test_an_object_is_a_line_where_debug_is_asked_for(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And only there."""
     handle = environments.make(MemoryStore(), compression="none")
@@ -179,7 +179,7 @@ def leaking(payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("bug", [ValueError(SECRET), KeyError(SECRET), AssertionError(SECRET)])
 def test_an_error_that_is_none_of_ours_is_told_by_its_kind_and_place(
-    environments: Environments, caplog: pytest.LogCaptureFixture, bug: Exception
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
     """Its text may be a record's; and what is raised is logged by Lambda."""
     _, store = hooked()
@@ -194,7 +194,7 @@ def test_an_error_that_is_none_of_ours_is_told_by_its_kind_and_place(
 
 
 def test_what_a_transform_raises_is_told_without_its_text(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Which record and which kind of error is enough to find it."""
     handle = environments.make(
@@ -206,7 +206,7 @@ def test_what_a_transform_raises_is_told_without_its_text(
     assert SECRET not in "".join(caplog.messages)
 
 
-def test_why_a_record_is_refused_is_told_where_it_is_raised(environments: Environments) -> None:
+def test_why_a_record_is_refused_is_told_where_it_is_raised(environments: HandlerFactory) -> None:
     """With the detail, which has nothing of the payload in it."""
     handle = environments.make(MemoryStore(), partial_response=False, on_bad_record="fail")
     with pytest.raises(RetryableError, match=r"record m0: not_json: not one JSON value: .*"):

@@ -21,9 +21,9 @@ from batcher.handler import make_handler
 from batcher.stores import ObjectStore
 from batcher.stores.memory import MemoryStore
 from support.emf_schema import metrics_of
-from support.examples import ARRIVAL_S, kinesis_record, message, settings_of
+from support.examples import ARRIVAL_S, kinesis_record, make_settings, message
 from support.fakes import FakeContext, failing, hanging
-from support.handler_harness import DONE, KIND, Environments, answered, hooked
+from support.handler_harness import KIND, NO_FAILURES, HandlerFactory, hooked, item_failures
 
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled=1"
 
@@ -45,14 +45,14 @@ class Watched:
 
     def __init__(
         self,
-        environments: Environments,
+        environments: HandlerFactory,
         store: ObjectStore | None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
         """Write to `store`."""
         self.lines: list[str] = []
         transform = settings.pop("transform", None)
-        chosen = settings_of(**{"partial_response": True, "root": "events", **settings})
+        chosen = make_settings(**{"partial_response": True, "root": "events", **settings})
         made = make_handler(chosen, transform=transform, store=store, metrics=self.lines.append)
         self.handle = environments.keep(made)
 
@@ -84,7 +84,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
 
 
 @pytest.fixture
-def watch(environments: Environments) -> Watch:
+def watch(environments: HandlerFactory) -> Watch:
     """Give what makes watched handlers."""
 
     def make(
@@ -110,7 +110,7 @@ def test_an_event_tells_what_it_came_to(watch: Watch, monkeypatch: pytest.Monkey
     store = MemoryStore()
     watched = watch(store, compression="none")
     records = [message("a", "12", sent_ms=int(ARRIVAL_S * 1000) + 60_000), message("b", "345")]
-    assert watched.handle({"Records": records}, None) == DONE
+    assert watched.handle({"Records": records}, None) == NO_FAILURES
     found = watched.metrics()
     (there,) = store.objects.values()
     assert len(there.body) == 7
@@ -141,16 +141,16 @@ def test_figures_are_of_one_event_and_none_before(
     """Of everything that is counted, through all that stands around an engine."""
     inner, engine = hooked()
     monkeypatch.setattr("batcher.stores._open_s3", lambda _: engine)
-    monkeypatch.setattr("batcher.stores.retrying._by_chance", lambda: 0.0)  # nobody waits
+    monkeypatch.setattr("batcher.stores.retrying._random_jitter", lambda: 0.0)  # nobody waits
     watched = watch(of_settings=True, partition_by=KIND)
     engine.before = failing(RetryableError("busy"), "put", times=3)
     event = sqs('{"kind":"a"}', '{"kind":"b"}', "bad")
-    assert watched.handle(event, None) == DONE
+    assert watched.handle(event, None) == NO_FAILURES
     first = watched.line()
     assert (first["batcher_retries_total"], first["batcher_quarantined_records_total"]) == (3, 1)
     assert (first["batcher_objects_total"], first["requests"]) == (2, 6)
     assert len(first["batcher_put_seconds"]) == 6
-    assert watched.handle({"Records": [message("next", '{"kind":"a"}')]}, None) == DONE
+    assert watched.handle({"Records": [message("next", '{"kind":"a"}')]}, None) == NO_FAILURES
     found = watched.line()
     assert (found["batcher_records_total"], found["batcher_objects_total"]) == (1, 1)
     assert (found["requests"], len(found["batcher_put_seconds"])) == (1, 1)
@@ -166,7 +166,7 @@ def test_a_throttled_prefix_is_named_as_pacing_has_it(
     monkeypatch.setattr("batcher.stores._open_s3", lambda _: engine)
     engine.before = failing(ThrottledError("SlowDown"), "put", times=1)
     watched = watch(of_settings=True, fanout=1)
-    assert watched.handle(sqs("1"), FakeContext(60_000)) == DONE
+    assert watched.handle(sqs("1"), FakeContext(60_000)) == NO_FAILURES
     found = watched.line()
     assert (found["batcher_throttles_total"], found["batcher_retries_total"]) == (1, 1)
     assert found["throttles_by_prefix"] == {"events": 1}
@@ -182,7 +182,7 @@ def test_what_failed_is_told_whether_it_is_answered_or_raised(
     watched = watch(store, partition_by=KIND, partial_response=partial_response)
     event = sqs('{"kind":"a"}', '{"kind":"b"}', '{"kind":"b"}')
     if partial_response:
-        assert watched.handle(event, None) == answered("m1", "m2")
+        assert watched.handle(event, None) == item_failures("m1", "m2")
     else:
         with pytest.raises(RetryableError):
             watched.handle(event, None)
@@ -258,7 +258,7 @@ def test_an_event_with_nothing_to_deliver_has_a_line_too(
     assert found.get("error") == (error.__name__ if error else None)
 
 
-def test_settings_that_cannot_work_have_no_line(environments: Environments) -> None:
+def test_settings_that_cannot_work_have_no_line(environments: HandlerFactory) -> None:
     """Nothing was measured, and Lambda's own count of errors tells it."""
     lines: list[str] = []
     handle = environments.keep(make_handler(metrics=lines.append))
@@ -300,7 +300,9 @@ def test_a_line_can_be_found_by_its_request_and_its_trace(
 
 
 def test_in_lambda_lines_go_to_standard_output(
-    environments: Environments, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    environments: HandlerFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By the function's name in the environment; elsewhere nothing is printed."""
     event = sqs("1", "2")
@@ -317,7 +319,7 @@ def test_in_lambda_lines_go_to_standard_output(
 
 @pytest.mark.parametrize("is_lambda", [True, False])
 def test_clients_are_kept_from_telling_bodies_in_lambda_alone(
-    environments: Environments,
+    environments: HandlerFactory,
     monkeypatch: pytest.MonkeyPatch,
     clients: logging.Logger,
     *,
@@ -327,14 +329,14 @@ def test_clients_are_kept_from_telling_bodies_in_lambda_alone(
     if is_lambda:
         monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
     lines: list[str] = []
-    made = make_handler(settings_of(), store=MemoryStore(), metrics=lines.append)
+    made = make_handler(make_settings(), store=MemoryStore(), metrics=lines.append)
     environments.keep(made)(sqs("1"), None)
     assert len(lines) == 1
     assert clients.level == (logging.INFO if is_lambda else logging.NOTSET)
 
 
 def test_a_level_that_somebody_has_set_stays(
-    environments: Environments, monkeypatch: pytest.MonkeyPatch, clients: logging.Logger
+    environments: HandlerFactory, monkeypatch: pytest.MonkeyPatch, clients: logging.Logger
 ) -> None:
     """Who asks for a client's own lines gets them."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
@@ -344,23 +346,23 @@ def test_a_level_that_somebody_has_set_stays(
 
 
 def test_a_line_that_cannot_be_written_fails_no_event(
-    environments: Environments, caplog: pytest.LogCaptureFixture
+    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its records are durable: an error would bring them again, for ever."""
 
     def broken(line: str) -> None:
         raise BrokenPipeError(line)
 
-    chosen = settings_of(partial_response=True)
+    chosen = make_settings(partial_response=True)
     made = make_handler(chosen, store=MemoryStore(), metrics=broken)
-    assert environments.keep(made)(sqs("1"), None) == DONE
+    assert environments.keep(made)(sqs("1"), None) == NO_FAILURES
     assert caplog.messages == ["metrics_failed error=BrokenPipeError"]
 
 
 def test_a_handler_that_was_closed_goes_on_as_before() -> None:
     """Its requests are counted once."""
     lines: list[str] = []
-    handle = make_handler(settings_of(), store=MemoryStore(), metrics=lines.append)
+    handle = make_handler(make_settings(), store=MemoryStore(), metrics=lines.append)
     handle(sqs("1"), None)
     handle.close()
     handle({"Records": [message("other", "2")]}, None)

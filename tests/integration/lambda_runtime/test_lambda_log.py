@@ -11,7 +11,7 @@ import pytest
 
 from support.emf_schema import metrics_of
 from support.examples import kinesis_record, message
-from support.handler_harness import DONE
+from support.handler_harness import NO_FAILURES
 from support.runtime_api import TRACE, Function
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def test_a_line_is_one_json_object_with_its_fields(tmp_path: Path, format_: str)
     with log.function() as function:
         assert function.invoke({"Records": [message("a", "1"), message("b", "bad")]}) == (
             "response",
-            DONE,
+            NO_FAILURES,
         )
-        assert function.invoke({"Records": [message("c", "bad")]}) == ("response", DONE)
+        assert function.invoke({"Records": [message("c", "bad")]}) == ("response", NO_FAILURES)
     first, second = log.told("quarantined")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", first.pop("timestamp"))
     assert "/_quarantine/sqs/" in first.pop("key")
@@ -165,7 +165,7 @@ def test_no_client_tells_a_payload_either(
     log = Log(tmp_path, format_, AWS_LAMBDA_LOG_LEVEL="DEBUG", **seaweedfs.environ, **own)
     with log.function() as function:
         event = {"Records": [message("a", f'"{SECRET}"')]}
-        assert function.invoke(event) == ("response", DONE)
+        assert function.invoke(event) == ("response", NO_FAILURES)
     assert SECRET not in log.text()
     (line,) = log.told("batch_written")
     assert (line["records"], line["size_bytes"], line["level"]) == (1, len(SECRET) + 3, "DEBUG")

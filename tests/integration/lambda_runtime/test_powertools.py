@@ -13,7 +13,7 @@ import pytest
 
 from support.emf_schema import metrics_of
 from support.examples import kinesis_record, message
-from support.handler_harness import DONE
+from support.handler_harness import NO_FAILURES
 from support.runtime_api import TRACE, Function
 
 DECORATED = """
@@ -102,10 +102,10 @@ def test_a_decorated_handler_answers_raises_and_reports_as_a_bare_one(
     }
     with Function(environ, tmp_path, f"decorated.{handler}") as function:
         event = {"Records": [message("a", "1"), message("b", "bad")]}
-        assert function.invoke(event) == ("response", DONE)
+        assert function.invoke(event) == ("response", NO_FAILURES)
         kind, error = function.invoke({"Records": [{"eventSource": "aws:kafka"}]})
         assert (kind, error["errorType"]) == ("error", "UnknownSourceError")
-        assert function.invoke({"Records": [kinesis_record("1")]}) == ("response", DONE)
+        assert function.invoke({"Records": [kinesis_record("1")]}) == ("response", NO_FAILURES)
     text = (tmp_path / "function.log").read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     ours = [line for line in lines if "batcher_records_total" in line]

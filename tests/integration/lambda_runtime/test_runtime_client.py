@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batcher.stores import About, Stored
+from batcher.stores import ObjectAttributes, ObjectInfo
 from batcher.stores.memory import MemoryObject
 from support.aws_model.s3 import Bucket
 from support.aws_model.streams import PARTITIONS, Audit, event_of, records_of
-from support.handler_harness import DONE
+from support.handler_harness import NO_FAILURES
 from support.runtime_api import Function
-from support.throttle_proxy import Stop, Tap
+from support.throttle_proxy import Direction, ThrottleProxy
 
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
@@ -26,7 +26,7 @@ RECORDS = records_of("kinesis", ["a", "a", "b", "bad", "a", "b"], [1, 2, 3, -1, 
 class Deployment:
     """A bucket on a real server, and functions that reach it through a wire that can be stopped."""
 
-    def __init__(self, server: SeaweedFS, bucket: str, tap: Tap, folder: Path) -> None:
+    def __init__(self, server: SeaweedFS, bucket: str, tap: ThrottleProxy, folder: Path) -> None:
         """Deploy to `bucket`."""
         self._client = server.client
         self._bucket = bucket
@@ -51,8 +51,8 @@ class Deployment:
         for each in self._client.list_objects_v2(Bucket=self._bucket).get("Contents", []):
             there = self._client.get_object(Bucket=self._bucket, Key=each["Key"])
             body, metadata = there["Body"].read(), there["Metadata"]
-            stored = Stored(there["ETag"], len(body), metadata)
-            read.objects[each["Key"]] = MemoryObject(body, About(), stored)
+            stored = ObjectInfo(there["ETag"], len(body), metadata)
+            read.objects[each["Key"]] = MemoryObject(body, ObjectAttributes(), stored)
         return read
 
     def check(self) -> None:
@@ -61,14 +61,14 @@ class Deployment:
 
 
 @pytest.fixture
-def tap(seaweedfs: SeaweedFS) -> Iterator[Tap]:
+def tap(seaweedfs: SeaweedFS) -> Iterator[ThrottleProxy]:
     """Give a wire to the server."""
-    with Tap(seaweedfs.url) as tap:
+    with ThrottleProxy(seaweedfs.url) as tap:
         yield tap
 
 
 @pytest.fixture
-def deployment(seaweedfs: SeaweedFS, bucket: str, tap: Tap, tmp_path: Path) -> Deployment:
+def deployment(seaweedfs: SeaweedFS, bucket: str, tap: ThrottleProxy, tmp_path: Path) -> Deployment:
     """Deploy to a bucket of its own."""
     seaweedfs.create_bucket(bucket)
     return Deployment(seaweedfs, bucket, tap, tmp_path)
@@ -83,7 +83,7 @@ def test_a_warm_function_writes_batch_after_batch(deployment: Deployment) -> Non
     """What is delivered twice is there once."""
     with deployment.function() as function:
         for start, end in ((0, 3), (0, 3), (3, 6), (3, 6)):
-            assert function.invoke(batch(start, end)) == ("response", DONE)
+            assert function.invoke(batch(start, end)) == ("response", NO_FAILURES)
     deployment.check()
 
 
@@ -93,7 +93,7 @@ def test_an_error_is_told_and_the_function_goes_on(deployment: Deployment) -> No
         kind, answer = function.invoke({"Records": [{"eventSource": "aws:unheard-of"}]})
         assert (kind, answer["errorType"]) == ("error", "UnknownSourceError")
         assert "aws:unheard-of" in answer["errorMessage"]
-        assert function.invoke(batch(0, 6)) == ("response", DONE)
+        assert function.invoke(batch(0, 6)) == ("response", NO_FAILURES)
     deployment.check()
 
 
@@ -101,10 +101,13 @@ REDELIVERIES: list[Sequence[tuple[int, int]]] = [[(0, 6)], [(0, 1), (1, 4), (4, 
 """What comes after a batch of the first four has been killed: longer ones, and shorter ones."""
 
 
-@pytest.mark.parametrize("stop", [Stop.REQUEST, Stop.ANSWER])
+@pytest.mark.parametrize("stop", [Direction.REQUEST, Direction.ANSWER])
 @pytest.mark.parametrize("redeliveries", REDELIVERIES)
 def test_a_function_killed_in_a_put_has_written_each_record_once_when_it_came_again(
-    deployment: Deployment, tap: Tap, stop: Stop, redeliveries: Sequence[tuple[int, int]]
+    deployment: Deployment,
+    tap: ThrottleProxy,
+    stop: Direction,
+    redeliveries: Sequence[tuple[int, int]],
 ) -> None:
     """Whether S3 has heard of it or not; and what it hears of late is refused."""
     with deployment.function() as function:
@@ -112,10 +115,10 @@ def test_a_function_killed_in_a_put_has_written_each_record_once_when_it_came_ag
         function.send(batch(0, 4))
         tap.wait_until_stopped()
         function.kill()
-    assert (len(deployment.objects().objects) > 0) == (stop is Stop.ANSWER)
+    assert (len(deployment.objects().objects) > 0) == (stop is Direction.ANSWER)
     with deployment.function() as function:
         for start, end in redeliveries:
-            assert function.invoke(batch(start, end)) == ("response", DONE)
+            assert function.invoke(batch(start, end)) == ("response", NO_FAILURES)
     deployment.check()
     tap.release()
     deployment.check()

@@ -12,8 +12,8 @@ from batcher.batcher import Batcher
 from batcher.errors import RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
-from support.examples import settings_of
-from support.fakes import Call, Gate, HookedStore, lines_in, noise, nothing, texts_in
+from support.examples import make_settings
+from support.fakes import Call, Gate, HookedStore, incompressible_bytes, lines_in, no_hook, texts_in
 
 MIB = 1024**2
 SLICE_BYTES = MIB
@@ -28,7 +28,7 @@ def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
         "compression": "none",
         "multipart_threshold": 64 * MIB,  # by default it follows the budget
     }
-    return Batcher(settings_of(**defaults | settings), store=store)
+    return Batcher(make_settings(**defaults | settings), store=store)
 
 
 async def test_submit_waits_when_the_budget_is_spent(
@@ -108,7 +108,7 @@ async def test_a_long_input_of_many_producers_stays_within_the_budget(
     store: HookedStore, inner: MemoryStore
 ) -> None:
     """Whatever waits, it is not held."""
-    line = noise(100_000)
+    line = incompressible_bytes(100_000)
 
     async with batcher_of(
         store, budget_bytes=4 * MIB, max_bytes=MIB, format="lines", compression="none"
@@ -130,7 +130,7 @@ async def test_parts_leave_while_a_batch_is_open(
     store: HookedStore, inner: MemoryStore, compression: str
 ) -> None:
     """So that an object can be larger than the budget: of what nothing compresses, too."""
-    line = noise(MIB - 1)
+    line = incompressible_bytes(MIB - 1)
     async with batcher_of(
         store,
         budget_bytes=32 * MIB,
@@ -150,7 +150,7 @@ async def test_parts_leave_while_a_batch_is_open(
     assert batcher.budget.peak_bytes <= 32 * MIB + SLICE_BYTES
     assert batcher.budget.held_bytes == 0
     assert inner.uploads == set()
-    assert "batcher-first" in there.stored.metadata
+    assert "batcher-first" in there.info.metadata
     if compression != "zstd":
         assert list(texts_in(inner).values()) == [(line + b"\n") * 60]
 
@@ -200,7 +200,7 @@ async def test_closing_wakes_those_who_wait_for_room(store: HookedStore) -> None
         closing = asyncio.ensure_future(batcher.aclose())
         await asyncio.sleep(0)
         gate.open.set()
-        store.before = nothing
+        store.before = no_hook
         await closing
         for task in waiting:
             with pytest.raises(RetryableError, match="closed"):
@@ -218,7 +218,7 @@ async def test_a_submit_that_gives_up_waiting_takes_no_room(store: HookedStore) 
         first.cancel()
         await asyncio.wait([first])
         gate.open.set()
-        store.before = nothing
+        store.before = no_hook
         assert (await (await second)).records == 1
     assert batcher.budget.held_bytes == 0
     assert batcher.counts.records == 2

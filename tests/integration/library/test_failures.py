@@ -13,8 +13,8 @@ from batcher.batcher import Batcher
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
-from support.examples import settings_of
-from support.fakes import Gate, HookedStore, failing, lines_in, noise, nothing
+from support.examples import make_settings
+from support.fakes import Gate, HookedStore, failing, incompressible_bytes, lines_in, no_hook
 
 BUSY = RetryableError("the store is busy")
 REFUSED = RejectedError("no such bucket")
@@ -24,12 +24,12 @@ IN_PARTS = {
     "multipart_threshold": MIN_PART_BYTES,
     "part_size": MIN_PART_BYTES,
 }
-LINE = noise(1024**2 - 1)
+LINE = incompressible_bytes(1024**2 - 1)
 
 
 def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
     """Make a batcher whose batches linger for ever."""
-    return Batcher(settings_of(**{"linger_s": 3_600, "root": "events", **settings}), store=store)
+    return Batcher(make_settings(**{"linger_s": 3_600, "root": "events", **settings}), store=store)
 
 
 @pytest.mark.parametrize("error", [BUSY, REFUSED, ValueError("a bug")])
@@ -191,9 +191,9 @@ async def test_a_refused_put_of_a_fresh_key_is_our_own_success(
 
 
 def _about() -> Any:  # noqa: ANN401
-    from batcher.stores import About  # noqa: PLC0415
+    from batcher.stores import ObjectAttributes  # noqa: PLC0415
 
-    return About()
+    return ObjectAttributes()
 
 
 async def test_a_waiter_that_gave_up_has_not_heard(store: HookedStore) -> None:
@@ -243,7 +243,7 @@ async def test_flush_does_not_wait_for_what_is_submitted_after_it(store: HookedS
         await gate.reached.wait()
         later = await batcher.submit(b"2")
         gate.open.set()
-        store.before = nothing
+        store.before = no_hook
         await asyncio.wait([flushing], timeout=0.5)
         is_done = flushing.done()
         await batcher.aclose()
@@ -275,7 +275,7 @@ async def test_a_failure_is_not_raised_by_a_flush_that_began_before_somebody_wai
 async def test_one_record_is_no_iterable_of_records(record: Any) -> None:  # noqa: ANN401  # wrong on purpose
     """A text would become a record a character, a dict one a key."""
     store = MemoryStore()
-    async with Batcher(settings_of(), store=store) as batcher:
+    async with Batcher(make_settings(), store=store) as batcher:
         with pytest.raises(TypeError, match="iterable of records"):
             await batcher.submit_many(record)
     assert store.objects == {}
@@ -284,7 +284,7 @@ async def test_one_record_is_no_iterable_of_records(record: Any) -> None:  # noq
 @pytest.mark.parametrize("odd", [None, 7, 1.5, ["x"], {"a": object()}])
 async def test_a_record_that_is_none_is_named_by_its_place(odd: Any) -> None:  # noqa: ANN401  # as above
     """Beside text with a lone surrogate, which is bad, but a record."""
-    async with Batcher(settings_of(), store=MemoryStore()) as batcher:
+    async with Batcher(make_settings(), store=MemoryStore()) as batcher:
         with pytest.raises(TypeError, match="record 2 of those submitted: "):
             await batcher.submit_many([b"{}", '"\ud800"', odd, b"{}"])
         many = iter([*[b"{}"] * 20_000, odd])
@@ -294,7 +294,7 @@ async def test_a_record_that_is_none_is_named_by_its_place(odd: Any) -> None:  #
 
 def test_another_event_loop_is_told_at_once() -> None:
     """Futures and connections are one loop's; waiting for them elsewhere never ends."""
-    batcher = Batcher(settings_of(), store=MemoryStore())
+    batcher = Batcher(make_settings(), store=MemoryStore())
     with asyncio.Runner() as runner:
         runner.run(batcher.submit(b"{}"))
         for use in (
@@ -316,7 +316,7 @@ def test_a_batcher_that_is_never_closed_warns_of_its_records(engine: str) -> Non
 
     async def leave(*, is_flushed: bool) -> None:
         store = MemoryStore() if engine == "memory" or is_flushed else None
-        batcher = Batcher(settings_of(linger_s=3_600), store=store)
+        batcher = Batcher(make_settings(linger_s=3_600), store=store)
         await batcher.submit_many([b"1", b"2"])
         if is_flushed:
             await batcher.flush()

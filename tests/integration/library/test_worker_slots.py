@@ -7,12 +7,12 @@ import asyncio
 import pytest
 
 from batcher.batcher import Batcher
-from batcher.concurrency import Seats, aside, taken
+from batcher.concurrency import WorkerSlots, current_slots, slot_released
 from batcher.errors import RetryableError, ThrottledError
-from batcher.stores import in_slots
+from batcher.stores import limit_concurrency
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import RetryingStore
-from support.examples import settings_of
+from support.examples import make_settings
 from support.fakes import Call, HookedStore
 
 
@@ -32,8 +32,8 @@ async def test_objects_that_wait_to_be_sent_again_hold_no_other_up(concurrency: 
         waiting.append(delay_s)
         await asyncio.Event().wait()
 
-    store = RetryingStore(in_slots(HookedStore(inner, refuse_b), concurrency), sleep=sleep)
-    settings = settings_of(
+    store = RetryingStore(limit_concurrency(HookedStore(inner, refuse_b), concurrency), sleep=sleep)
+    settings = make_settings(
         partition_by="kind={field:kind}", concurrency=concurrency, linger_s=0, compression="none"
     )
     async with Batcher(settings, store=store) as batcher:
@@ -52,20 +52,20 @@ async def test_objects_that_wait_to_be_sent_again_hold_no_other_up(concurrency: 
 def test_a_seat_that_is_left_is_free_until_its_owner_is_back() -> None:
     """Then one too many are taken, until somebody gives theirs back."""
     told: list[bool] = []
-    seats = Seats(1, lambda: told.append(seats.take_nowait()))
-    assert seats.take_nowait()
-    assert not seats.take_nowait()
-    with seats.left():
+    seats = WorkerSlots(1, lambda: told.append(seats.acquire_nowait()))
+    assert seats.acquire_nowait()
+    assert not seats.acquire_nowait()
+    with seats.released():
         assert told == [True]
-        assert not seats.is_over
-    assert seats.is_over
-    seats.give_back()
-    assert not seats.is_over
-    assert not seats.take_nowait()
+        assert not seats.is_oversubscribed
+    assert seats.is_oversubscribed
+    seats.release()
+    assert not seats.is_oversubscribed
+    assert not seats.acquire_nowait()
 
 
 async def test_a_task_without_a_seat_waits_as_it_is() -> None:
     """A program's own calls, and parts of an upload."""
-    assert taken.get() is None
-    with aside():
+    assert current_slots.get() is None
+    with slot_released():
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from batcher.batcher import Batcher
 from batcher.errors import PoisonRecordError
 from batcher.stores.memory import MemoryStore
 from batcher.writing.object import Receipt
-from support.examples import ARRIVAL_S, settings_of
+from support.examples import ARRIVAL_S, make_settings
 from support.fakes import FakeClock, HookedStore, lines_in, texts_in, yielding
 
 MIB = 1024**2
@@ -28,7 +28,7 @@ def store() -> MemoryStore:
 def batcher_of(store: MemoryStore | HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
     """Make a batcher whose batches linger for ever, unless told otherwise."""
     arguments = {name: settings.pop(name) for name in ("clock", "transform") if name in settings}
-    chosen = settings_of(**{"linger_s": 3_600, "root": "events", **settings})
+    chosen = make_settings(**{"linger_s": 3_600, "root": "events", **settings})
     return Batcher(chosen, store=store, wall_clock=lambda: ARRIVAL_S, **arguments)
 
 
@@ -47,7 +47,7 @@ async def test_records_of_every_type_are_written_as_they_should(store: MemorySto
     assert lines_in(store) == [b'{"user":7}', '{"b":  "ü"}'.encode(), b"null"]
     assert key.startswith("events/")
     assert "/dt=2026-11-23/hour=07/" in key
-    assert there.about.content_type == "application/gzip"
+    assert there.attributes.content_type == "application/gzip"
 
 
 async def test_leaving_drains(store: MemoryStore) -> None:
@@ -225,7 +225,7 @@ async def test_a_refused_record_fails_its_ticket_alone(store: MemoryStore) -> No
             with pytest.raises(PoisonRecordError, match="not_json"):
                 await ticket
     assert lines_in(store) == [b"1", b"2", b"3"]
-    assert batcher.counts.refused == 2
+    assert batcher.counts.rejected == 2
 
 
 async def test_a_transform_changes_leaves_out_and_spoils(store: MemoryStore) -> None:
@@ -242,7 +242,7 @@ async def test_a_transform_changes_leaves_out_and_spoils(store: MemoryStore) -> 
         await batcher.flush()
         assert sorted((r.records, r.quarantined) for r in await ticket) == [(1, True), (3, False)]
     assert lines_in(store, "hour=07") == [b"1", '"ü"'.encode(), b'{"a":1}']
-    assert batcher.counts.left_out == 2
+    assert batcher.counts.filtered == 2
     (line,) = map(json.loads, lines_in(store, "_quarantine"))
     assert (line["reason"], line["payload"]) == ("transform", "spoil")
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from batcher.stores import About, Stored
+from batcher.stores import ObjectAttributes, ObjectInfo
 from integration.model.test_queues import QueueMachine
 from integration.model.test_streams_exactly_once import StreamMachine
 from support.aws_model.s3 import Bucket
@@ -21,19 +21,23 @@ QUICKLY = settings(profile(500, steps=20), phases=[Phase.generate], report_multi
 class NoConditions(Bucket):
     """Overwrites whatever is there, as old S3 did."""
 
-    def write(self, key: str, body: bytes, about: About, replaces: str | None, tag: str) -> Stored:
+    def write(
+        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None, tag: str
+    ) -> ObjectInfo:
         """Store one object, whatever the condition."""
-        del replaces
+        del if_match
         there = self.objects.get(key)
-        return super().write(key, body, about, there.stored.etag if there else None, tag)
+        return super().write(key, body, attributes, there.info.etag if there else None, tag)
 
 
 class Forgetful(Bucket):
     """Loses one write in ten, and says it was done."""
 
-    def write(self, key: str, body: bytes, about: About, replaces: str | None, tag: str) -> Stored:
+    def write(
+        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None, tag: str
+    ) -> ObjectInfo:
         """Store one object, or say so."""
-        stored = super().write(key, body, about, replaces, tag)
+        stored = super().write(key, body, attributes, if_match, tag)
         if self.writes.total() % 10 == 0:
             del self.objects[key]
         return stored

@@ -19,11 +19,11 @@ from hypothesis.stateful import (
 )
 
 from support.aws_model.s3 import Bucket
-from support.aws_model.sandbox import CLEAN, Environment, Fortune, Outcome
+from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
 from support.aws_model.scenarios import FORTUNES, TIMEOUT_S, assert_reached, digits, profile
 from support.aws_model.sqs import BORDER_MS, Queue, QueueAudit, QueueMessage, event_of
 from support.aws_model.streams import transform
-from support.examples import settings_of
+from support.examples import make_settings
 
 KINDS = [*"aaabbc", "leave", "bad", "bad"]
 SENT_MS = [0, 0, -1, -3_600_001]
@@ -68,18 +68,18 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = Queue(messages, reports, self.reached)
         self.bucket = self.bucket_kind(self.reached)
         self.audit = QueueAudit(messages)
-        self.settings = settings_of(
+        self.settings = make_settings(
             root="events",
             partition_by="hour={arrival:%H}/kind={field:kind}",
             partial_response=reports,
             **chosen,
         )
-        self.environment: Environment | None = None
+        self.environment: LambdaSandbox | None = None
 
-    def invoke(self, batch: Sequence[QueueMessage], fortune: Fortune) -> Outcome:
+    def invoke(self, batch: Sequence[QueueMessage], fortune: InvocationFaults) -> Outcome:
         """Invoke the function, in a new sandbox where the last one was killed."""
         if self.environment is None or not self.environment.is_alive:
-            self.environment = Environment(
+            self.environment = LambdaSandbox(
                 self.bucket, self.settings, transform=transform, retries=self.retries
             )
         self.reached["invocations"] += 1
@@ -87,7 +87,7 @@ class QueueMachine(RuleBasedStateMachine):
         note(f"{[each.number for each in batch]} with {fortune}: {outcome}")
         return outcome
 
-    def deliver(self, batch: list[QueueMessage], fortune: Fortune) -> None:
+    def deliver(self, batch: list[QueueMessage], fortune: InvocationFaults) -> None:
         """Deliver a batch; what goes from the queue by it is durable."""
         self.queue.batches.append(batch)
         self.settle(batch, self.invoke(batch, fortune))
@@ -104,14 +104,14 @@ class QueueMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.queue.visible())
     @rule(mask=st.integers(0, 2**MOST - 1), order=st.integers(0, 2), fortune=FORTUNES)
-    def a_batch_comes(self, mask: int, order: int, fortune: Fortune) -> None:
+    def a_batch_comes(self, mask: int, order: int, fortune: InvocationFaults) -> None:
         """In no order, where the queue has none."""
         batch = self.choose(mask)
         self.deliver(batch[::-1] if order == 1 and not self.is_fifo else batch, fortune)
 
     @precondition(lambda self: self.queue.batches)
     @rule(which=st.integers(0, 20), fortune=FORTUNES)
-    def a_batch_comes_again(self, which: int, fortune: Fortune) -> None:
+    def a_batch_comes_again(self, which: int, fortune: InvocationFaults) -> None:
         """The same set: its deletion did not get through."""
         batch = self.queue.batches[which % len(self.queue.batches)]
         self.reached["the same set came again"] += 1
@@ -129,15 +129,15 @@ class QueueMachine(RuleBasedStateMachine):
         if not hasattr(self, "queue"):
             return
         while visible := self.queue.visible():
-            self.deliver(visible[:10], CLEAN)
+            self.deliver(visible[:10], NO_FAULTS)
             assert self.queue.visible() != visible, "a clean delivery empties a queue"
         while self.bucket.pending:
             self.bucket.land(self.bucket.pending[0])
         for batch in self.queue.batches:
-            self.settle(batch, self.invoke(batch, CLEAN))
+            self.settle(batch, self.invoke(batch, NO_FAULTS))
         written = dict(self.bucket.objects)
         for batch in self.queue.batches:
-            self.settle(batch, self.invoke(batch, CLEAN))
+            self.settle(batch, self.invoke(batch, NO_FAULTS))
         assert self.bucket.objects == written
 
 

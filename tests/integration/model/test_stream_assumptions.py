@@ -11,12 +11,19 @@ from typing import Any
 
 import pytest
 
-from support.aws_model.s3 import Bucket, Fate
-from support.aws_model.sandbox import CLEAN, Answered, Environment, Failed, Fortune, Outcome
+from support.aws_model.s3 import Bucket, RequestOutcome
+from support.aws_model.sandbox import (
+    NO_FAULTS,
+    Failed,
+    InvocationFaults,
+    LambdaSandbox,
+    Outcome,
+    Responded,
+)
 from support.aws_model.streams import Audit, event_of, records_of, transform
-from support.examples import settings_of
+from support.examples import make_settings
 
-DONE = Answered()
+DONE = Responded()
 
 
 class Shard:
@@ -28,17 +35,17 @@ class Shard:
         self.bucket = Bucket(Counter())
         self.audit = Audit(self.records)
 
-    def sandbox(self, **settings: Any) -> Environment:  # noqa: ANN401  # as Settings takes them
+    def sandbox(self, **settings: Any) -> LambdaSandbox:  # noqa: ANN401  # as Settings takes them
         """Start a sandbox; its retries are off."""
-        chosen = settings_of(
+        chosen = make_settings(
             **{"root": "events", "partition_by": "kind={field:kind}", **settings},
             partial_response=True,
         )
-        return Environment(self.bucket, chosen, transform=transform, retries=False)
+        return LambdaSandbox(self.bucket, chosen, transform=transform, retries=False)
 
-    def deliver(self, start: int, end: int, *fates: Fate) -> Outcome:
+    def deliver(self, start: int, end: int, *fates: RequestOutcome) -> Outcome:
         """Deliver the records from `start` up to `end` in a new sandbox."""
-        return self.sandbox().invoke(event_of(self.records[start:end]), Fortune(fates))
+        return self.sandbox().invoke(event_of(self.records[start:end]), InvocationFaults(fates))
 
     def copies(self) -> list[int]:
         """Count the objects that each record is in."""
@@ -61,8 +68,10 @@ def test_a_replacing_put_that_is_late_beyond_the_redelivery_of_what_it_saw_wins(
     [0, 1] comes again, finds its own object and is acknowledged. Then the PUT lands: its condition
     holds. Record 2 comes with the next batch, and is there twice.
     """
-    assert shard.deliver(0, 2, Fate.ANSWER_LOST) == Answered((shard.records[0].number,))
-    assert isinstance(shard.deliver(0, 3, Fate.ACTS, Fate.ACTS, Fate.LATE), Failed)
+    assert shard.deliver(0, 2, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
+    assert isinstance(
+        shard.deliver(0, 3, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
+    )
     assert shard.deliver(0, 2) == DONE
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
@@ -77,8 +86,10 @@ def test_a_replacing_put_that_is_late_is_refused_where_the_object_has_changed(
 
     The machines reach this too rarely to notice a store that overlooks the condition.
     """
-    assert shard.deliver(0, 2, Fate.ANSWER_LOST) == Answered((shard.records[0].number,))
-    assert isinstance(shard.deliver(0, 3, Fate.ACTS, Fate.ACTS, Fate.LATE), Failed)
+    assert shard.deliver(0, 2, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
+    assert isinstance(
+        shard.deliver(0, 3, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
+    )
     assert shard.deliver(0, 4) == DONE
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
@@ -88,8 +99,10 @@ def test_a_replacing_put_that_is_late_is_refused_where_the_object_has_changed(
 
 def test_a_shorter_replacing_put_that_is_late_loses_records(shard: Shard) -> None:
     """The same, where the killed delivery was the shorter one: an acknowledged record is gone."""
-    assert shard.deliver(0, 3, Fate.ANSWER_LOST) == Answered((shard.records[0].number,))
-    assert isinstance(shard.deliver(0, 2, Fate.ACTS, Fate.ACTS, Fate.LATE), Failed)
+    assert shard.deliver(0, 3, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
+    assert isinstance(
+        shard.deliver(0, 2, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
+    )
     assert shard.deliver(0, 3) == DONE
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
@@ -104,7 +117,7 @@ def test_a_checkpoint_that_falls_back_over_a_later_delivery_writes_twice(shard: 
     delivery will use again.
     """
     assert shard.deliver(0, 2) == DONE
-    assert isinstance(shard.deliver(2, 4, Fate.ANSWER_LOST), Answered)
+    assert isinstance(shard.deliver(2, 4, RequestOutcome.ANSWER_LOST), Responded)
     assert shard.deliver(0, 4) == DONE
     assert shard.copies() == [1, 1, 2, 2]
 
@@ -133,14 +146,14 @@ def test_two_deliveries_of_one_start_at_the_same_time_can_undo_each_other(shard:
 
 def test_another_partition_between_a_failure_and_its_retry_writes_twice(shard: Shard) -> None:
     """Settings that name the key must not change while a batch is failing."""
-    assert isinstance(shard.deliver(0, 4, Fate.ANSWER_LOST), Answered)
+    assert isinstance(shard.deliver(0, 4, RequestOutcome.ANSWER_LOST), Responded)
     other = shard.sandbox(partition_by="of={field:kind}")
-    assert other.invoke(event_of(shard.records), CLEAN) == DONE
+    assert other.invoke(event_of(shard.records), NO_FAULTS) == DONE
     assert len(shard.bucket.objects) == 2
 
 
 def test_retries_that_run_out_leave_what_was_written(shard: Shard) -> None:
     """A batch that a mapping gives up after it was written is in the bucket, unacknowledged."""
-    assert isinstance(shard.deliver(0, 2, Fate.ANSWER_LOST), Answered)
+    assert isinstance(shard.deliver(0, 2, RequestOutcome.ANSWER_LOST), Responded)
     assert shard.deliver(2, 4) == DONE
     assert shard.copies() == [1, 1, 1, 1]

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from support.aws_model.s3 import Bucket
-from support.aws_model.sandbox import CLEAN, Environment, Fortune, Outcome
+from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
 from support.aws_model.scenarios import FORTUNES, TIMEOUT_S, assert_reached, digits, profile
 from support.aws_model.shard_mapping import Lane
 from support.aws_model.streams import (
@@ -29,7 +29,7 @@ from support.aws_model.streams import (
     records_of,
     transform,
 )
-from support.examples import settings_of
+from support.examples import make_settings
 
 KINDS = [*"aaaaabbbc", "leave", "bad", "bad", "bad", "odd", "odd", "raise"]
 MINUTES = [-1, 1, 2, -61]
@@ -69,7 +69,7 @@ class StreamMachine(RuleBasedStateMachine):
         )
         self.bucket = self.bucket_kind(self.reached)
         self.audit = Audit(self.records)
-        self.settings = settings_of(
+        self.settings = make_settings(
             root="events",
             partition_by=PARTITIONS[self.source],
             partial_response=reports,
@@ -82,12 +82,12 @@ class StreamMachine(RuleBasedStateMachine):
         self.lanes = [
             Lane(records, reports, bisects, self.reached) for records in by_lane if records
         ]
-        self.environment: Environment | None = None
+        self.environment: LambdaSandbox | None = None
 
-    def invoke(self, batch: Sequence[StreamRecord], fortune: Fortune) -> Outcome:
+    def invoke(self, batch: Sequence[StreamRecord], fortune: InvocationFaults) -> Outcome:
         """Invoke the function, in a new sandbox where the last one was killed."""
         if self.environment is None or not self.environment.is_alive:
-            self.environment = Environment(
+            self.environment = LambdaSandbox(
                 self.bucket, self.settings, transform=transform, retries=self.retries
             )
         self.reached["invocations"] += 1
@@ -101,7 +101,7 @@ class StreamMachine(RuleBasedStateMachine):
         self.audit.check(self.bucket, done)
 
     def deliver(
-        self, lane: Lane[StreamRecord], size: int, fortune: Fortune, *, as_before: bool
+        self, lane: Lane[StreamRecord], size: int, fortune: InvocationFaults, *, as_before: bool
     ) -> None:
         """Deliver a lane's next batch."""
         batch = lane.batch(size, as_before=as_before)
@@ -113,7 +113,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: not all(lane.is_drained for lane in self.lanes))
     @rule(drawn=digits(3, 8, 3, 6), fortune=FORTUNES)
-    def the_next_batch_comes(self, drawn: tuple[int, ...], fortune: Fortune) -> None:
+    def the_next_batch_comes(self, drawn: tuple[int, ...], fortune: InvocationFaults) -> None:
         """A retry, where the last one failed."""
         which, size, new_end, recycled = drawn
         if recycled == 1:
@@ -123,7 +123,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(lane.acknowledged for lane in self.lanes))
     @rule(which=st.integers(0, 20), fortune=FORTUNES)
-    def an_acknowledged_batch_comes_again(self, which: int, fortune: Fortune) -> None:
+    def an_acknowledged_batch_comes_again(self, which: int, fortune: InvocationFaults) -> None:
         """As it was; nothing may change by it."""
         done = [batch for lane in self.lanes for batch in lane.acknowledged]
         self.reached["acknowledged batch came again"] += 1
@@ -144,7 +144,7 @@ class StreamMachine(RuleBasedStateMachine):
         for lane in self.lanes:
             while not lane.is_drained:
                 before = lane.checkpoint
-                self.deliver(lane, 5, CLEAN, as_before=True)
+                self.deliver(lane, 5, NO_FAULTS, as_before=True)
                 assert lane.checkpoint > before, "a clean delivery brings a lane on"
         while self.bucket.pending:
             self.bucket.land(self.bucket.pending[0])

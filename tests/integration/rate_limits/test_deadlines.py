@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from batcher.errors import RetryableError, ThrottledError, TooLateError
-from batcher.stores.rate_limits.queue import Line, Place
+from batcher.stores.rate_limits.queue import Waiter, WaitQueue
 from integration.rate_limits.virtual_stores import (
     ANSWER_S,
     BUSY,
@@ -19,14 +19,14 @@ from integration.rate_limits.virtual_stores import (
     played,
     put,
 )
-from support.fakes import Call, nothing
+from support.fakes import Call, no_hook
 
 
 def test_what_cannot_be_sent_in_time_is_handed_back_at_once() -> None:
     """The error says which prefix, how long it would have been, and what to do."""
 
     async def program() -> None:
-        store = paced(nothing, most_per_s=1.0)
+        store = paced(no_hook, most_per_s=1.0)
         waiting = [put(store, key("0000", number), within_s=5.5) for number in range(10)]
         await asyncio.sleep(0)
         done = [task for task in waiting if task.done()]
@@ -91,17 +91,17 @@ def test_who_is_sent_away_is_no_longer_before_the_others() -> None:
     """The estimate of who stays does not count them."""
 
     async def program() -> None:
-        line, seen = Line(), {}
-        places = [Place("put", str(number), None) for number in range(6)]
+        line, seen = WaitQueue(), {}
+        places = [Waiter("put", str(number), None) for number in range(6)]
         for place in places:
             line.join(place)
 
-        def error_of(place: Place, ahead: int) -> Exception | None:
+        def error_of(place: Waiter, ahead: int) -> Exception | None:
             seen[place.key] = ahead
             return RetryableError("late") if place.key in "123" else None
 
-        line.send_away(error_of)
+        line.reject_late(error_of)
         assert seen == {"1": 1, "2": 1, "3": 1, "4": 1, "5": 2}
-        assert [place.is_called for place in places] == [True, True, True, True, False, False]
+        assert [place.is_decided for place in places] == [True, True, True, True, False, False]
 
     played(program())

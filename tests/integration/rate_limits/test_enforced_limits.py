@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from batcher.errors import RetryableError
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.retrying import RetryingStore
 from integration.rate_limits.virtual_stores import Limited, key, now, paced, played
 from support import virtual_loop as virtual
@@ -35,7 +35,7 @@ async def write(store: RetryingStore, salts: list[str], workers: int, until_s: f
 
     async def work(salt: str) -> None:
         while now() < until_s:
-            await store.put(key(salt, next(NUMBERS)), b"", About())
+            await store.put(key(salt, next(NUMBERS)), b"", ObjectAttributes())
 
     async with asyncio.TaskGroup() as group:
         for number in range(workers):
@@ -54,7 +54,7 @@ def test_a_prefix_is_used_to_its_limit_and_little_is_refused(
     async def program() -> None:
         limited = Limited(PER_S, burst_s=burst_s)
         inner = paced(limited, most_per_s=told)
-        store = RetryingStore(inner, share=lambda: 0.5)
+        store = RetryingStore(inner, jitter=lambda: 0.5)
         await write(store, ["0000"], 32, MINUTE_S)
         refused = sum(limited.seen.refused.values())
         sent = len(limited.seen.began_s["events/0000"])
@@ -77,7 +77,7 @@ def test_one_prefix_at_its_limit_leaves_the_others_all_they_want() -> None:
         async def before(call: Call) -> None:
             await (hot if "/0000/" in call.key else free)(call)
 
-        store = RetryingStore(paced(before, concurrency=24), share=lambda: 0.5)
+        store = RetryingStore(paced(before, concurrency=24), jitter=lambda: 0.5)
         async with asyncio.TaskGroup() as group:
             group.create_task(write(store, ["0000"], 100, MINUTE_S))
             group.create_task(write(store, ["0001"], 6, MINUTE_S))
@@ -94,7 +94,7 @@ def test_when_the_limit_rises_the_rate_follows() -> None:
 
     async def program() -> None:
         limited = Limited(PER_S)
-        store = RetryingStore(paced(limited), share=lambda: 0.5)
+        store = RetryingStore(paced(limited), jitter=lambda: 0.5)
         await write(store, ["0000"], 32, 2 * MINUTE_S)
         limited.per_s = 3 * PER_S
         await write(store, ["0000"], 32, 5 * MINUTE_S)
@@ -111,7 +111,7 @@ def test_when_the_limit_falls_the_rate_follows_within_seconds() -> None:
 
     async def program() -> None:
         limited = Limited(200.0)
-        store = RetryingStore(paced(limited), share=lambda: 0.5)
+        store = RetryingStore(paced(limited), jitter=lambda: 0.5)
         await write(store, ["0000"], 32, MINUTE_S)
         limited.per_s = 20.0
         await write(store, ["0000"], 32, 2 * MINUTE_S)
@@ -138,10 +138,10 @@ def test_those_who_share_a_prefix_share_it(writers: int, per_s: float) -> None:
         counts = [0] * writers
 
         async def work(number: int) -> None:
-            store = RetryingStore(paced(limited), share=lambda: number * 0.37 % 1.0)
+            store = RetryingStore(paced(limited), jitter=lambda: number * 0.37 % 1.0)
             while now() < 15 * MINUTE_S:
                 try:
-                    await store.put(key("0000", next(NUMBERS)), b"", About())
+                    await store.put(key("0000", next(NUMBERS)), b"", ObjectAttributes())
                 except RetryableError:
                     await asyncio.sleep(1.0)  # handed back
                 else:

@@ -9,8 +9,8 @@ import pytest
 from batcher.errors import ThrottledError
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import About, open_store
-from batcher.stores.rate_limits.store import PacedStore
+from batcher.stores import ObjectAttributes, open_store
+from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.retrying import RetryingStore
 from integration.rate_limits.virtual_stores import (
     ANSWER_S,
@@ -23,7 +23,7 @@ from integration.rate_limits.virtual_stores import (
     played,
     put,
 )
-from support.fakes import Call, HookedStore, nothing
+from support.fakes import Call, HookedStore, no_hook
 
 OPERATIONS = ["put", "create", "part", "complete"]
 
@@ -37,7 +37,7 @@ def test_nothing_waits_where_nothing_is_refused() -> None:
         await outcomes([put(store, key("0000", number)) for number in range(16)])
         assert now() == ANSWER_S
         assert limited.seen.most_in_flight == 16
-        assert store.paces.waited_s == 0.0
+        assert store.limiters.total_wait_s == 0.0
         assert len(memory_of(store).objects) == 16
 
     played(program())
@@ -69,7 +69,7 @@ def test_a_prefix_keeps_to_its_rate_in_the_order_of_asking() -> None:
         hooked = store.inner
         assert isinstance(hooked, HookedStore)
         assert [call.key for call in hooked.calls] == [key("0000", n) for n in range(22)]
-        assert store.paces.waited_s == pytest.approx(sum(0.1 * n for n in range(1, 21)))
+        assert store.limiters.total_wait_s == pytest.approx(sum(0.1 * n for n in range(1, 21)))
 
     played(program())
 
@@ -98,20 +98,20 @@ def test_each_request_counts_as_what_it_is(operation: str) -> None:
     """Told one a second: of ten requests of one kind the last begins eight seconds later."""
 
     async def program() -> None:
-        store = paced(nothing, most_per_s=1.0)
+        store = paced(no_hook, most_per_s=1.0)
         uploads = []
         if operation in {"part", "complete"}:
             for number in range(10):
-                opened = store.create_upload(key("0000", number), About(), part_bytes=1)
+                opened = store.create_upload(key("0000", number), ObjectAttributes(), part_bytes=1)
                 uploads.append(await opened)
                 await uploads[-1].put_part(1, b"x")
         await asyncio.sleep(1_000)
         began_s = now()
         for number in range(10):
             if operation == "put":
-                await store.put(key("0000", number), b"", About())
+                await store.put(key("0000", number), b"", ObjectAttributes())
             elif operation == "create":
-                await store.create_upload(key("0000", number), About(), part_bytes=1)
+                await store.create_upload(key("0000", number), ObjectAttributes(), part_bytes=1)
             elif operation == "part":
                 await uploads[0].put_part(number + 1, b"x" * MIN_PART_BYTES)
             else:
@@ -125,18 +125,18 @@ def test_a_look_and_an_abort_wait_for_no_turn() -> None:
     """A HEAD has another limit in S3; an abort is cleanup, and the next request waits for it."""
 
     async def program() -> None:
-        store = paced(nothing, most_per_s=1.0)
+        store = paced(no_hook, most_per_s=1.0)
         for number in range(5):
             await store.head(key("0000", number))
-        upload = await store.create_upload(key("0000"), About(), part_bytes=1)
+        upload = await store.create_upload(key("0000"), ObjectAttributes(), part_bytes=1)
         for number in range(3):
-            await store.put(key("0000", number), b"", About())
+            await store.put(key("0000", number), b"", ObjectAttributes())
         before_s = now()
         for number in range(10):
             await store.head(key("0000", number))
         await upload.abort()
         assert now() == before_s
-        await store.put(key("0000", 9), b"", About())
+        await store.put(key("0000", 9), b"", ObjectAttributes())
         assert now() - before_s == pytest.approx(2.0)
 
     played(program())
@@ -158,7 +158,7 @@ def test_a_cancelled_one_leaves_its_place_to_the_next(which: int) -> None:
         assert waiting[which].cancelled()
         (began_s,) = limited.seen.began_s.values()
         assert began_s == pytest.approx([0.0, ANSWER_S, *(1.0 + n for n in range(9))])
-        assert store.paces.by_prefix()["events/0000"].is_idle
+        assert store.limiters.by_prefix()["events/0000"].is_idle
         await put(store, key("1111"))
 
     played(program())
@@ -180,7 +180,7 @@ def test_a_cancelled_one_leaves_no_slot_taken(at_s: float) -> None:
         fresh = [put(store, key(format(n, "04b"), 9)) for n in range(2, 6)]
         assert await outcomes(fresh) == [None] * 4
         assert limited.seen.most_in_flight == 2
-        assert all(pace.is_idle for pace in store.paces.by_prefix().values())
+        assert all(pace.is_idle for pace in store.limiters.by_prefix().values())
 
     played(program())
 
@@ -200,7 +200,7 @@ def test_too_many_in_flight_wait_for_an_answer() -> None:
         tasks = [put(store, key("0000", 1_000 + number)) for number in range(40)]
         assert await outcomes(tasks) == [None] * 40
         assert 1 <= limited.seen.most_in_flight < 14
-        assert store.paces.by_prefix()["events/0000"].is_idle
+        assert store.limiters.by_prefix()["events/0000"].is_idle
 
     played(program())
 
@@ -210,10 +210,10 @@ def test_the_store_of_the_settings_is_paced_as_they_say() -> None:
     settings = Settings(bucket="bucket", root="events", fanout=4, prefix_rate=100, fleet=50)
     store = open_store(settings)
     assert isinstance(store, RetryingStore)
-    assert isinstance(store.inner, PacedStore)
-    paces = store.inner.paces
-    assert paces.prefix_of("events/01/dt=2026-11-23/a.ndjson.gz") == "events/01"
-    assert paces.of("events/01", 0.0).per_s(0.0) == 2.0
+    assert isinstance(store.inner, RateLimitedStore)
+    paces = store.inner.limiters
+    assert paces.get_prefix("events/01/dt=2026-11-23/a.ndjson.gz") == "events/01"
+    assert paces.get("events/01", 0.0).rate_per_s(0.0) == 2.0
 
 
 def test_who_has_waited_for_a_slot_asks_again_whether_it_is_its_turn() -> None:
@@ -251,7 +251,7 @@ def test_nobody_overtakes_who_waits() -> None:
 
         async def come_late() -> None:
             await asyncio.sleep(1.0)
-            await store.put(key("0000", 99), b"", About())
+            await store.put(key("0000", 99), b"", ObjectAttributes())
 
         late = asyncio.get_running_loop().create_task(come_late())
         await asyncio.sleep(0)
@@ -267,7 +267,7 @@ def test_closing_closes_the_store_inside() -> None:
     """And it tells of itself as that one does."""
 
     async def program() -> None:
-        store = paced(nothing)
+        store = paced(no_hook)
         assert repr(store) == repr(store.inner)
         await store.aclose()
         assert isinstance(store.inner, HookedStore)

@@ -8,9 +8,9 @@ import logging
 import pytest
 
 from batcher.errors import RejectedError, RetryableError, ThrottledError
-from batcher.stores import About
-from batcher.stores.rate_limits.store import LONGEST_AWAY_S
-from batcher.stores.retrying import ANSWER_S as LONGEST_ANSWER_S
+from batcher.stores import ObjectAttributes
+from batcher.stores.rate_limits.store import MAX_DOWN_S
+from batcher.stores.retrying import RESPONSE_TIMEOUT_S as LONGEST_ANSWER_S
 from batcher.stores.retrying import Backoff, RetryingStore
 from integration.rate_limits.virtual_stores import (
     ANSWER_S,
@@ -23,7 +23,7 @@ from integration.rate_limits.virtual_stores import (
     played,
     put,
 )
-from support.fakes import Call, HookedStore, failing, hanging, nothing
+from support.fakes import Call, HookedStore, failing, hanging, no_hook
 
 
 def test_a_refusal_slows_its_prefix_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
@@ -40,11 +40,11 @@ def test_a_refusal_slows_its_prefix_and_no_other(caplog: pytest.LogCaptureFixtur
         for number in range(50):
             await put(store, key("0001", number))
         assert now() == began_s
-        paces = store.paces.by_prefix()
-        assert paces["events/0000"].per_s(now()) < 1.0
-        assert paces["events/0001"].per_s(now()) == 3_500.0
-        assert paces["events/0000"].refusals == 3
-        assert store.paces.refusals == 3
+        paces = store.limiters.by_prefix()
+        assert paces["events/0000"].rate_per_s(now()) < 1.0
+        assert paces["events/0001"].rate_per_s(now()) == 3_500.0
+        assert paces["events/0000"].throttles == 3
+        assert store.limiters.throttles == 3
 
     played(program())
     lines = [record.getMessage() for record in caplog.records]
@@ -64,7 +64,7 @@ def test_what_is_no_refusal_slows_nothing(error: Exception) -> None:
                 await put(store, key("0000", number))
         await put(store, key("0000"))
         assert now() == 0.0
-        assert store.paces.refusals == 0
+        assert store.limiters.throttles == 0
 
     played(program())
 
@@ -96,7 +96,7 @@ def test_an_answer_has_its_whole_time_after_the_turn_has_come() -> None:
             if len(began_s) == 3:
                 await hanging("put")(call)
 
-        store = RetryingStore(paced(hang_once, most_per_s=0.1), share=lambda: 1.0)
+        store = RetryingStore(paced(hang_once, most_per_s=0.1), jitter=lambda: 1.0)
         tasks = [put(store, key("0000", number)) for number in range(3)]
         assert await outcomes(tasks) == [None] * 3
         assert began_s == pytest.approx([0.0, 0.0, 10.0, 10.0 + LONGEST_ANSWER_S + 0.1])
@@ -109,11 +109,11 @@ def test_waiting_does_not_use_up_the_time_for_attempts() -> None:
 
     async def program() -> None:
         inner = paced(failing(BUSY, "put", times=4), most_per_s=0.05)
-        store = RetryingStore(inner, Backoff(for_s=10.0), share=lambda: 1.0)
+        store = RetryingStore(inner, Backoff(max_elapsed_s=10.0), jitter=lambda: 1.0)
         warm = [put(store.inner, key("0000", number)) for number in range(2)]
         await outcomes(warm)
         for number in range(2):  # takes the burst
-            inner.count(key("0000", number))
+            inner.count_unlimited(key("0000", number))
         await put(store, key("0000", 9))
         assert now() > 40.0
 
@@ -131,10 +131,10 @@ def test_a_store_that_refuses_everything_is_not_waited_for_for_ever() -> None:
         tasks = [put(store, key("0000", number)) for number in range(40)]
         errors = await outcomes(tasks)
         assert all(isinstance(error, RetryableError) for error in errors)
-        assert now() < 2 * LONGEST_AWAY_S
+        assert now() < 2 * MAX_DOWN_S
         assert any("S3 has refused everything" in str(error) for error in errors)
         await asyncio.sleep(600.0)
-        hooked.before = nothing
+        hooked.before = no_hook
         await put(store, key("0000", 99))
         began_s = now()
         await outcomes([put(store, key("0000", 100 + number)) for number in range(40)])
@@ -149,7 +149,10 @@ def test_how_long_completing_takes_says_nothing() -> None:
     async def program() -> None:
         limited = Limited(10_000)
         store = paced(limited)
-        opening = [store.create_upload(key("0000", n), About(), part_bytes=1) for n in range(160)]
+        opening = [
+            store.create_upload(key("0000", n), ObjectAttributes(), part_bytes=1)
+            for n in range(160)
+        ]
         uploads = [await one for one in opening]
         for upload in uploads:
             await upload.put_part(1, b"x")

@@ -10,12 +10,12 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from batcher.concurrency import deadline_s
+from batcher.concurrency import current_deadline_s
 from batcher.errors import ThrottledError
-from batcher.stores import About, ObjectStore
+from batcher.stores import ObjectAttributes, ObjectStore
 from batcher.stores.memory import MemoryStore
-from batcher.stores.rate_limits.limiter import Paces
-from batcher.stores.rate_limits.store import PacedStore
+from batcher.stores.rate_limits.limiter import PrefixLimiters
+from batcher.stores.rate_limits.store import RateLimitedStore
 from support.fakes import Call, HookedStore
 from support.virtual_loop import virtual_loop
 
@@ -105,10 +105,12 @@ def paced(
     most_per_s: float = 3_500.0,
     concurrency: int = 16,
     fanout: int = 16,
-) -> PacedStore:
+) -> RateLimitedStore:
     """Give a paced store around a memory that a hook stands before."""
     hooked = HookedStore(MemoryStore(), before)
-    return PacedStore(hooked, Paces(most_per_s, concurrency, ROOT, fanout), concurrency)
+    return RateLimitedStore(
+        hooked, PrefixLimiters(most_per_s, concurrency, ROOT, fanout), concurrency
+    )
 
 
 def memory_of(store: ObjectStore) -> MemoryStore:
@@ -122,8 +124,8 @@ def put(store: ObjectStore, where: str, within_s: float | None = None) -> asynci
     """Start to put an object, for an event whose answer is due `within_s` from now."""
     context = copy_context()
     if within_s is not None:
-        context.run(deadline_s.set, now() + within_s)
-    putting = store.put(where, b"body", About())
+        context.run(current_deadline_s.set, now() + within_s)
+    putting = store.put(where, b"body", ObjectAttributes())
     return asyncio.get_running_loop().create_task(putting, context=context)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.sample_bucket import Shelf
+from support.sample_bucket import SampleBucket
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def sample_bucket() -> SampleBucket:
+    return SampleBucket()

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from batcher.errors import BatcherError
-from batcher.reading.findings import Finding, Kind
+from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.read_objects import ReadObjects
-from batcher.reading.selection import select
-from batcher.reading.stream import Reopening
+from batcher.reading.selection import parse_selection
+from batcher.reading.stream import ReopenPolicy
 from batcher.stores.retrying import Backoff
-from support.sample_bucket import HOUR_S, SETTINGS, Shelf
+from support.sample_bucket import HOUR_S, SETTINGS, SampleBucket
 
 
 class Reading:
     """What was read of a shelf, and what was told."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: SampleBucket) -> None:
         """Read this shelf; a store that fails is asked again at once."""
         self.shelf = shelf
         self.findings: list[Finding] = []
@@ -30,14 +30,14 @@ class Reading:
 
     def objects(self, partition: str | None = None, **chosen: Any) -> ReadObjects:  # noqa: ANN401
         """Make what is iterated."""
-        selection = select(None, None, partition, is_quarantine=False, now_s=HOUR_S)
-        reopening = Reopening(3, Backoff(), lambda: 1.0, self._sleep)
+        selection = parse_selection(None, None, partition, quarantine=False, now_s=HOUR_S)
+        reopening = ReopenPolicy(3, Backoff(), lambda: 1.0, self._sleep)
         return ReadObjects(
             self.shelf,
             SETTINGS,
             selection,
             on_finding=self.findings.append,
-            reopening=reopening,
+            reopen_policy=reopening,
             **chosen,
         )
 
@@ -55,7 +55,7 @@ class Reading:
         assert self.shelf.is_closed
         return self
 
-    def told(self, kind: Kind) -> list[str]:
+    def told(self, kind: FindingKind) -> list[str]:
         """Give the keys of findings of a kind, sorted."""
         return sorted(finding.key for finding in self.findings if finding.kind is kind)
 

@@ -8,21 +8,23 @@ from contextlib import asynccontextmanager
 import pytest
 
 from batcher.errors import RetryableError
-from batcher.stores import About
-from batcher.stores.base import Opened
+from batcher.stores import ObjectAttributes
+from batcher.stores.base import ObjectBody
 from integration.reading.read_all import Reading, numbers
-from support.sample_bucket import HOUR_S, Shelf, key_of, put, put_range, queue_name
+from support.sample_bucket import HOUR_S, SampleBucket, key_of, put, put_range, queue_name
 
 
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
-    shelf: Shelf,
+    shelf: SampleBucket,
     is_ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """No line is given twice, and none is missing."""
     text = b"".join(b"%d\n" % number for number in range(1_500_000))
     key = key_of(queue_name(HOUR_S))
-    await shelf.put(f"{key[:-3]}", text, About())  # not compressed, so that halves are given
+    await shelf.put(
+        f"{key[:-3]}", text, ObjectAttributes()
+    )  # not compressed, so that halves are given
     shelf.failing = lambda asked, times: (
         RetryableError("reset") if asked.startswith("read") and times <= 2 else None
     )
@@ -33,17 +35,17 @@ async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
     assert shelf.count("read") == 3
 
 
-async def test_who_gets_on_is_not_given_up(shelf: Shelf) -> None:
+async def test_who_gets_on_is_not_given_up(shelf: SampleBucket) -> None:
     """A connection that breaks every few bytes, as where output waits for people, is no outage."""
     key = key_of(queue_name(HOUR_S))[:-3]
-    await shelf.put(key, b"123456789\n", About())
+    await shelf.put(key, b"123456789\n", ObjectAttributes())
 
-    class Short(Shelf):
+    class Short(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[Opened]:
-            async with super().reading(key) as opened:
+        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
+            async with super().open_object(key) as opened:
                 upto = self.count("read")
-                yield Opened(opened.stored, "", first_bytes(upto))
+                yield ObjectBody(opened.info, "", first_bytes(upto))
 
     async def first_bytes(upto: int) -> AsyncIterator[bytes]:
         yield b"123456789\n"[:upto]
@@ -59,20 +61,20 @@ async def test_who_gets_on_is_not_given_up(shelf: Shelf) -> None:
     assert set(reading.delays_s) == {0.1}
 
 
-async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: Shelf) -> None:
+async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: SampleBucket) -> None:
     """At the start, or where its body broke off; the store says how long it wants to be left."""
     key = key_of(queue_name(HOUR_S))[:-3]
-    await shelf.put(key, b"12345\n", About())
+    await shelf.put(key, b"12345\n", ObjectAttributes())
 
-    class Busy(Shelf):
+    class Busy(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[Opened]:
+        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
             opens = self.count("read") + 1
             if opens in {1, 2, 4}:
                 self.asked.append("read")
                 msg = "SlowDown"
                 raise RetryableError(msg, retry_after_s=7.0)
-            async with super().reading(key) as opened:
+            async with super().open_object(key) as opened:
                 yield opened
 
     busy = Busy()
@@ -86,7 +88,7 @@ async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: Sh
 
 
 async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_are_read(
-    shelf: Shelf,
+    shelf: SampleBucket,
 ) -> None:
     """After some attempts that got nowhere."""
     bad, good = await put_range(shelf, 1, 9), await put_range(shelf, 10, 19)
@@ -98,11 +100,13 @@ async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_
     assert good in reading.keys
 
 
-async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(shelf: Shelf) -> None:
+async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(
+    shelf: SampleBucket,
+) -> None:
     """What was given is of the old one."""
     key = (await put(shelf, key_of(queue_name(HOUR_S))))[:-3]
     shelf.objects.clear()
-    await shelf.put(key, b"old\n" * 10, About())
+    await shelf.put(key, b"old\n" * 10, ObjectAttributes())
 
     def fail(asked: str, times: int) -> Exception | None:
         if asked.startswith("read") and times == 1:
@@ -111,8 +115,8 @@ async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(shelf: S
             shelf.objects[key] = new.objects[key]
         return None
 
-    new = Shelf()
-    await new.put(key, b"new\n" * 10, About())
+    new = SampleBucket()
+    await new.put(key, b"new\n" * 10, ObjectAttributes())
     shelf.failing = fail
     reading = await Reading(shelf).run()
     assert set(reading.lines) == {b"old"}

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from batcher.errors import RejectedError
-from batcher.reading.catalog import AT_ONCE, MAX_BRANCHES, Catalog
-from batcher.reading.findings import Finding, Kind
-from batcher.reading.selection import select
-from batcher.reading.times import Time
-from batcher.stores import About
+from batcher.reading.catalog import MAX_EXPLORED_FOLDERS, UNDATED_GROUP_OBJECTS, Catalog
+from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.selection import parse_selection
+from batcher.reading.times import TimeInput
+from batcher.stores import ObjectAttributes
 from support.sample_bucket import (
     HOUR_S,
     ROOT,
-    Shelf,
+    SampleBucket,
     fresh_name,
     key_of,
     put,
@@ -27,9 +27,9 @@ DAY_S = 86_400
 
 
 async def grouped(  # noqa: PLR0913  # what users choose
-    shelf: Shelf,
-    since: Time = None,
-    until: Time = None,
+    shelf: SampleBucket,
+    since: TimeInput = None,
+    until: TimeInput = None,
     partition: str | None = None,
     *,
     quarantine: bool = False,
@@ -38,19 +38,19 @@ async def grouped(  # noqa: PLR0913  # what users choose
 ) -> list[list[str]]:
     """Give the keys that are found, in their groups."""
     told: list[Finding] = [] if findings is None else findings
-    selection = select(since, until, partition, is_quarantine=quarantine, now_s=HOUR_S)
+    selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=HOUR_S)
     catalog = Catalog(shelf, ROOT, selection, 4, told.append)
-    groups = [group async for group in catalog.groups(is_ordered=is_ordered)]
+    groups = [group async for group in catalog.groups(ordered=is_ordered)]
     assert all(groups)
     if findings is None:
         assert not told
-    return [[found.name.key for found in group] for group in groups]
+    return [[found.parsed_key.key for found in group] for group in groups]
 
 
 async def found(
-    shelf: Shelf,
-    since: Time = None,
-    until: Time = None,
+    shelf: SampleBucket,
+    since: TimeInput = None,
+    until: TimeInput = None,
     partition: str | None = None,
     *,
     quarantine: bool = False,
@@ -65,19 +65,19 @@ def partition_of(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("dt=%Y-%m-%d/hour=%H")
 
 
-async def put_at(shelf: Shelf, time_s: float, number: int = 0, fanout: int = 16) -> str:
+async def put_at(shelf: SampleBucket, time_s: float, number: int = 0, fanout: int = 16) -> str:
     """Write a queue's object of this time in its default partition; give its key."""
     name = queue_name(time_s, number)
     return await put(shelf, key_of(name, partition_of(time_s), fanout))
 
 
-async def put_year(shelf: Shelf) -> None:
+async def put_year(shelf: SampleBucket) -> None:
     """Write an object for each sixth hour of a year."""
     for hour in range(0, 24 * 365, 6):
         await put_at(shelf, HOUR_S - 7 * 3_600 - hour * 3_600, hour)
 
 
-async def test_nothing_is_found_where_nothing_is(shelf: Shelf) -> None:
+async def test_nothing_is_found_where_nothing_is(shelf: SampleBucket) -> None:
     """And that is no error."""
     assert await grouped(shelf) == []
     assert await grouped(shelf, is_ordered=False) == []
@@ -86,7 +86,7 @@ async def test_nothing_is_found_where_nothing_is(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_a_fanout_that_was_changed_hides_nothing(
-    shelf: Shelf,
+    shelf: SampleBucket,
     is_ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """Salts are found by looking; fanout 1 writes none."""
@@ -99,7 +99,7 @@ async def test_a_fanout_that_was_changed_hides_nothing(
 
 @pytest.mark.parametrize("partition", ["", "customer=acme", "a/b", "0101x=1"])
 @pytest.mark.parametrize("fanout", [1, 16])
-async def test_any_layout_is_read(shelf: Shelf, partition: str, fanout: int) -> None:
+async def test_any_layout_is_read(shelf: SampleBucket, partition: str, fanout: int) -> None:
     """In the order of the times in the names."""
     times_s = [HOUR_S + 50_000 * number for number in range(9)]
     keys = [await put(shelf, key_of(queue_name(time_s), partition, fanout)) for time_s in times_s]
@@ -108,7 +108,7 @@ async def test_any_layout_is_read(shelf: Shelf, partition: str, fanout: int) -> 
     assert sorted(key for group in unordered for key in group) == sorted(keys)
 
 
-async def test_groups_are_days_in_the_order_of_time(shelf: Shelf) -> None:
+async def test_groups_are_days_in_the_order_of_time(shelf: SampleBucket) -> None:
     """So the names of one day are held at a time."""
     for hour in (30, 2, 1, 20, 50):
         await put_at(shelf, HOUR_S + hour * 3_600)
@@ -119,7 +119,7 @@ async def test_groups_are_days_in_the_order_of_time(shelf: Shelf) -> None:
     assert keys == sorted(keys)
 
 
-async def test_objects_without_a_day_are_sorted_in_among_the_others(shelf: Shelf) -> None:
+async def test_objects_without_a_day_are_sorted_in_among_the_others(shelf: SampleBucket) -> None:
     """`partition_by` has changed; a stream's whose key tells no time at all come first."""
     first = [await put(shelf, key_of(stream_name(n), "customer=a")) for n in (5, 7)]
     keys = [
@@ -132,7 +132,7 @@ async def test_objects_without_a_day_are_sorted_in_among_the_others(shelf: Shelf
     assert await found(shelf) == [*first, *keys]
 
 
-async def test_within_an_hour_shards_follow_each_other_by_number(shelf: Shelf) -> None:
+async def test_within_an_hour_shards_follow_each_other_by_number(shelf: SampleBucket) -> None:
     """Salts don't count; a queue's and a program's objects come by their times."""
     streams = [
         await put(shelf, key_of(stream_name(number, shard)))
@@ -148,7 +148,7 @@ async def test_within_an_hour_shards_follow_each_other_by_number(shelf: Shelf) -
     assert await found(shelf) == [*streams, *timed]
 
 
-async def test_an_hour_is_read_without_listing_a_year(shelf: Shelf) -> None:
+async def test_an_hour_is_read_without_listing_a_year(shelf: SampleBucket) -> None:
     """Looks at the root, each salt and the day in it, and one listing where the hour is there."""
     await put_year(shelf)
     key = await put_at(shelf, HOUR_S + 60)
@@ -159,7 +159,7 @@ async def test_an_hour_is_read_without_listing_a_year(shelf: Shelf) -> None:
     assert lists == [f"list {key[: key.index('/jobs')]}/"]
 
 
-async def test_whole_days_are_listed_at_once(shelf: Shelf) -> None:
+async def test_whole_days_are_listed_at_once(shelf: SampleBucket) -> None:
     """Only the day at an edge is looked into."""
     await put_year(shelf)
     shelf.asked.clear()
@@ -173,7 +173,7 @@ async def test_whole_days_are_listed_at_once(shelf: Shelf) -> None:
     assert shelf.count("list r/") <= len(keys)
 
 
-async def test_all_there_is_takes_a_listing_a_salt_and_day(shelf: Shelf) -> None:
+async def test_all_there_is_takes_a_listing_a_salt_and_day(shelf: SampleBucket) -> None:
     """No folder of an hour is looked into."""
     await put_year(shelf)
     shelf.asked.clear()
@@ -182,7 +182,7 @@ async def test_all_there_is_takes_a_listing_a_salt_and_day(shelf: Shelf) -> None
     assert shelf.count("list r/") <= 16 * 365
 
 
-async def test_a_pattern_is_followed_down(shelf: Shelf) -> None:
+async def test_a_pattern_is_followed_down(shelf: SampleBucket) -> None:
     """Nothing else is listed."""
     await put_year(shelf)
     shelf.asked.clear()
@@ -193,7 +193,7 @@ async def test_a_pattern_is_followed_down(shelf: Shelf) -> None:
     assert len(await found(shelf, "2026-11-01", "2026-11-03", "hour=06")) == 2
 
 
-async def test_days_below_a_few_other_folders_are_found(shelf: Shelf) -> None:
+async def test_days_below_a_few_other_folders_are_found(shelf: SampleBucket) -> None:
     """They are looked into, for a day may stand there."""
     for customer in ("a", "b"):
         for day in range(1, 29):
@@ -208,9 +208,11 @@ async def test_days_below_a_few_other_folders_are_found(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("fanout", [1, 2])
-async def test_below_many_other_folders_everything_is_listed(shelf: Shelf, fanout: int) -> None:
+async def test_below_many_other_folders_everything_is_listed(
+    shelf: SampleBucket, fanout: int
+) -> None:
     """And chosen by key: a request for each of a million customers would take longer."""
-    for number in range(2 * MAX_BRANCHES + 50):
+    for number in range(2 * MAX_EXPLORED_FOLDERS + 50):
         day = "dt=2026-11-10" if number % 7 else "dt=2026-11-11"
         await put(shelf, key_of(stream_name(number), f"customer={number}/{day}", fanout))
     await put(shelf, f"r/_quarantine/sqs/dt=2026-11-11/{queue_name(HOUR_S)}.ndjson.gz")
@@ -218,22 +220,23 @@ async def test_below_many_other_folders_everything_is_listed(shelf: Shelf, fanou
     await put(shelf, f"r/{salted}customer=1/dt=2026-11-10/not-ours-but-not-chosen.csv")
     shelf.asked.clear()
     keys = await found(shelf, "2026-11-11", "2026-11-12")
-    assert len(keys) == (2 * MAX_BRANCHES + 50 + 6) // 7
+    assert len(keys) == (2 * MAX_EXPLORED_FOLDERS + 50 + 6) // 7
     assert len(shelf.asked) == (5 if fanout == 2 else 2)
 
 
-async def test_many_objects_right_in_a_folder_are_listed_once(shelf: Shelf) -> None:
+async def test_many_objects_right_in_a_folder_are_listed_once(shelf: SampleBucket) -> None:
     """Not held while folders are looked for."""
     keys = [
-        await put(shelf, key_of(queue_name(HOUR_S + n), "", fanout=1)) for n in range(AT_ONCE + 9)
+        await put(shelf, key_of(queue_name(HOUR_S + n), "", fanout=1))
+        for n in range(UNDATED_GROUP_OBJECTS + 9)
     ]
     assert await found(shelf) == keys
     unordered = await grouped(shelf, is_ordered=False)
-    assert max(map(len, unordered)) <= AT_ONCE
+    assert max(map(len, unordered)) <= UNDATED_GROUP_OBJECTS
     assert sorted(key for group in unordered for key in group) == sorted(keys)
 
 
-async def test_a_streams_objects_of_a_partition_are_in_one_group(shelf: Shelf) -> None:
+async def test_a_streams_objects_of_a_partition_are_in_one_group(shelf: SampleBucket) -> None:
     """Or their ranges could not be compared; in order of their first, though none is asked for."""
     keys = [await put(shelf, key_of(stream_name(n), "customer=a")) for n in range(50)]
     await put(shelf, key_of(queue_name(HOUR_S), "customer=a"))
@@ -241,18 +244,18 @@ async def test_a_streams_objects_of_a_partition_are_in_one_group(shelf: Shelf) -
     assert keys in groups
 
 
-async def test_what_starts_with_an_underscore_is_no_data(shelf: Shelf) -> None:
+async def test_what_starts_with_an_underscore_is_no_data(shelf: SampleBucket) -> None:
     """Nor is what consoles leave for a folder; both without a word."""
     key = await put_at(shelf, HOUR_S)
     await put(shelf, f"r/_quarantine/sqs/dt=2026-11-23/{queue_name(HOUR_S)}.ndjson.gz")
     await put(shelf, "r/_SUCCESS")
     await put(shelf, "r/_other/x.csv")
     for folder in ("r/", "r/0101/", "r/0101/dt=2026-11-23/"):
-        await shelf.put(folder, b"", About())
+        await shelf.put(folder, b"", ObjectAttributes())
     assert await found(shelf) == [key]
 
 
-async def test_quarantine_is_found_by_source_and_date(shelf: Shelf) -> None:
+async def test_quarantine_is_found_by_source_and_date(shelf: SampleBucket) -> None:
     """It may hold later records than its date says, so `since` rules out by when it was written."""
     await put_at(shelf, HOUR_S)
     keys = {}
@@ -274,14 +277,14 @@ async def test_quarantine_is_found_by_source_and_date(shelf: Shelf) -> None:
     assert not any("dt=2026-11-22" in request for request in shelf.asked)
 
 
-async def test_what_batcher_has_not_written_is_told_and_left_out(shelf: Shelf) -> None:
+async def test_what_batcher_has_not_written_is_told_and_left_out(shelf: SampleBucket) -> None:
     """If it lies where we look."""
     key = await put_at(shelf, HOUR_S)
     for foreign in ("r/report.csv", "r/0000/dt=2026-11-23/x.ndjson", "r/0000/dt=2026-11-22/y"):
         await put(shelf, foreign)
     told: list[Finding] = []
     assert await grouped(shelf, findings=told) == [[key]]
-    assert {finding.kind for finding in told} == {Kind.FOREIGN}
+    assert {finding.kind for finding in told} == {FindingKind.FOREIGN}
     assert sorted(finding.key for finding in told) == [
         "r/0000/dt=2026-11-22/y",
         "r/0000/dt=2026-11-23/x.ndjson",
@@ -292,9 +295,9 @@ async def test_what_batcher_has_not_written_is_told_and_left_out(shelf: Shelf) -
     assert "r/0000/dt=2026-11-22/y" not in [finding.key for finding in told]
 
 
-async def test_what_is_foreign_is_told_once(shelf: Shelf) -> None:
+async def test_what_is_foreign_is_told_once(shelf: SampleBucket) -> None:
     """Though a folder was looked into first, and then listed as a whole."""
-    for number in range(AT_ONCE + 1):
+    for number in range(UNDATED_GROUP_OBJECTS + 1):
         await put(shelf, key_of(queue_name(HOUR_S + number), "", fanout=1))
     await put(shelf, "r/a.csv")
     await put(shelf, "r/customer=a/b.csv")
@@ -303,7 +306,7 @@ async def test_what_is_foreign_is_told_once(shelf: Shelf) -> None:
     assert [finding.key for finding in told] == ["r/a.csv", "r/customer=a/b.csv"]
 
 
-async def test_a_root_is_not_its_neighbour(shelf: Shelf) -> None:
+async def test_a_root_is_not_its_neighbour(shelf: SampleBucket) -> None:
     """Whose name goes on."""
     key = await put_at(shelf, HOUR_S)
     await put(shelf, key.replace("r/", "r2/", 1))
@@ -311,7 +314,7 @@ async def test_a_root_is_not_its_neighbour(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize("request_", ["look r/", "look r/1", "list r/1"])
-async def test_what_cannot_be_listed_is_an_error(shelf: Shelf, request_: str) -> None:
+async def test_what_cannot_be_listed_is_an_error(shelf: SampleBucket, request_: str) -> None:
     """Whatever the request; nothing is left running, or a warning would fail us."""
     for number in range(40):
         await put_at(shelf, HOUR_S, number)

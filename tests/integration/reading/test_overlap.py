@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from batcher.errors import NotFoundError
-from batcher.reading.findings import Kind
+from batcher.reading.findings import FindingKind
 from integration.reading.read_all import Reading, numbers
-from support.sample_bucket import HOUR, Shelf, key_of, put, put_range, stream_name
+from support.sample_bucket import HOUR, SampleBucket, key_of, put, put_range, stream_name
 
 
-async def test_what_lies_within_anothers_range_and_text_is_left_out(shelf: Shelf) -> None:
+async def test_what_lies_within_anothers_range_and_text_is_left_out(shelf: SampleBucket) -> None:
     """Wherever it begins there; a checkpoint fell back over all of them."""
     outer = await put_range(shelf, 100, 199)
     for first, last in [(100, 149), (120, 130), (150, 199), (199, 199)]:
@@ -20,12 +20,12 @@ async def test_what_lies_within_anothers_range_and_text_is_left_out(shelf: Shelf
         reading = await Reading(shelf).run(is_ordered=is_ordered)
         assert sorted(reading.keys) == sorted([outer, after])
         assert sorted(reading.lines) == numbers(range(100, 211))
-        assert len(reading.told(Kind.COVERED)) == 4
-        assert not reading.told(Kind.OVERLAP)
+        assert len(reading.told(FindingKind.COVERED)) == 4
+        assert not reading.told(FindingKind.OVERLAP)
         assert f"its records are all in {outer}" in reading.findings[0].detail
 
 
-async def test_all_are_given_where_that_is_wanted(shelf: Shelf) -> None:
+async def test_all_are_given_where_that_is_wanted(shelf: SampleBucket) -> None:
     """Then nothing is compared: each object is opened once."""
     await put_range(shelf, 1, 9)
     await put_range(shelf, 2, 8)
@@ -36,7 +36,9 @@ async def test_all_are_given_where_that_is_wanted(shelf: Shelf) -> None:
     assert shelf.count("read") == 2
 
 
-async def test_ranges_that_follow_each_other_cost_no_request_of_their_own(shelf: Shelf) -> None:
+async def test_ranges_that_follow_each_other_cost_no_request_of_their_own(
+    shelf: SampleBucket,
+) -> None:
     """The end of a range stands on the object that is opened anyway."""
     for first in range(0, 200, 10):
         await put_range(shelf, first, first + 9)
@@ -44,19 +46,19 @@ async def test_ranges_that_follow_each_other_cost_no_request_of_their_own(shelf:
     assert shelf.count("read") == 20
 
 
-async def test_a_partial_overlap_is_given_and_told(shelf: Shelf) -> None:
+async def test_a_partial_overlap_is_given_and_told(shelf: SampleBucket) -> None:
     """Else records would be lost."""
     first = await put_range(shelf, 1, 10)
     later = await put_range(shelf, 6, 15)
     reading = await Reading(shelf).run(is_ordered=True)
     assert reading.lines == [b"%d" % n for n in (*range(1, 11), *range(6, 16))]
     (told,) = reading.findings
-    assert (told.kind, told.key) == (Kind.OVERLAP, later)
+    assert (told.kind, told.key) == (FindingKind.OVERLAP, later)
     assert told.detail == f"6 to 15 overlaps 1 to 10 of {first}; both are given"
 
 
 async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within_anothers(
-    shelf: Shelf,
+    shelf: SampleBucket,
 ) -> None:
     """Batches that are taken side by side, by a parallelization factor: odd and even numbers."""
     for start in (0, 1):
@@ -67,11 +69,13 @@ async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within
     reading = await Reading(shelf).run()
     assert sorted(reading.lines) == numbers(range(0, 100, 2), range(1, 90, 2))
     (told,) = reading.findings
-    assert told.kind is Kind.OVERLAP
+    assert told.kind is FindingKind.OVERLAP
     assert told.detail.endswith("; its records are others: both are given")
 
 
-async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(shelf: Shelf) -> None:
+async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(
+    shelf: SampleBucket,
+) -> None:
     """The names of DynamoDB's objects have no shard; what is covered there is left out as well."""
     for first, last, text in [
         (1, 9, b"a\nb\nc\n"),
@@ -83,10 +87,10 @@ async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(shel
         await put(shelf, key_of(name), text, first=str(first), last=str(last))
     reading = await Reading(shelf).run(is_ordered=True)
     assert reading.lines == [b"a", b"b", b"c", b"x", b"y"]
-    assert [finding.kind for finding in reading.findings] == [Kind.COVERED]
+    assert [finding.kind for finding in reading.findings] == [FindingKind.COVERED]
 
 
-async def test_other_shards_and_partitions_are_no_overlap(shelf: Shelf) -> None:
+async def test_other_shards_and_partitions_are_no_overlap(shelf: SampleBucket) -> None:
     """They hold other records of the same range."""
     await put_range(shelf, 1, 9)
     await put_range(shelf, 2, 8, "dt=2026-11-23/hour=08")
@@ -99,14 +103,14 @@ async def test_other_shards_and_partitions_are_no_overlap(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("wrong", ["damaged", "gone", "long"])
 async def test_what_covers_an_object_must_be_there_to_be_read(
-    shelf: Shelf, wrong: str, monkeypatch: pytest.MonkeyPatch
+    shelf: SampleBucket, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else what it covers is all there is of these records."""
     outer = await put_range(shelf, 1, 9)
     inner = await put_range(shelf, 2, 8)
     if wrong == "damaged":
         there = shelf.objects[outer]
-        await shelf.put(outer, there.body[:-3], there.about, replaces=there.stored.etag)
+        await shelf.put(outer, there.body[:-3], there.attributes, if_match=there.info.etag)
     elif wrong == "long":
         monkeypatch.setattr("batcher.reading.overlap.MAX_COMPARED_BYTES", 16)
     else:
@@ -120,16 +124,16 @@ async def test_what_covers_an_object_must_be_there_to_be_read(
     assert "cannot be compared" in told.detail
 
 
-async def test_the_longest_of_those_that_begin_together_is_given(shelf: Shelf) -> None:
+async def test_the_longest_of_those_that_begin_together_is_given(shelf: SampleBucket) -> None:
     """The fanout was changed between a failure and its retry, so the shorter was not replaced."""
     for fanout, last in [(1, 4), (16, 12), (64, 7), (4, 12)]:
         await put_range(shelf, 1, last, fanout=fanout)
     reading = await Reading(shelf).run()
     assert sorted(reading.lines) == numbers(range(1, 13))
-    assert len(reading.told(Kind.COVERED)) == 3
+    assert len(reading.told(FindingKind.COVERED)) == 3
 
 
-async def test_metadata_that_tells_no_end_covers_nothing(shelf: Shelf) -> None:
+async def test_metadata_that_tells_no_end_covers_nothing(shelf: SampleBucket) -> None:
     """A copy without it, or a number that is none."""
     for first, last in [(1, "x"), (2, "3"), (5, "")]:
         await put(shelf, key_of(stream_name(first)), b"%d\n" % first, last=last)
@@ -138,7 +142,9 @@ async def test_metadata_that_tells_no_end_covers_nothing(shelf: Shelf) -> None:
     assert not reading.findings
 
 
-async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(shelf: Shelf) -> None:
+async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(
+    shelf: SampleBucket,
+) -> None:
     """It was deleted between listing and reading, as a lifecycle rule does."""
     gone = await put_range(shelf, 1, 9)
     await put_range(shelf, 2, 8)
@@ -152,10 +158,12 @@ async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(shelf: 
     reading = await Reading(shelf).run()
     assert sorted(reading.lines) == numbers(range(2, 9))
     assert isinstance(reading.errors[gone], NotFoundError)
-    assert len(reading.told(Kind.COVERED)) == 1
+    assert len(reading.told(FindingKind.COVERED)) == 1
 
 
-async def test_what_cannot_be_opened_does_not_hide_what_comes_before_it(shelf: Shelf) -> None:
+async def test_what_cannot_be_opened_does_not_hide_what_comes_before_it(
+    shelf: SampleBucket,
+) -> None:
     """The object after it still lies within the one before it."""
     outer = await put_range(shelf, 1, 9)
     gone = await put_range(shelf, 2, 20)
@@ -171,11 +179,11 @@ async def test_what_cannot_be_opened_does_not_hide_what_comes_before_it(shelf: S
     assert reading.lines == [b"%d" % number for number in range(1, 10)]
 
 
-async def test_a_text_that_begins_within_anothers_line_is_not_in_it(shelf: Shelf) -> None:
+async def test_a_text_that_begins_within_anothers_line_is_not_in_it(shelf: SampleBucket) -> None:
     """Whole lines count: `2` is not in `12`; nor is a text that was cut off."""
     await put(shelf, key_of(stream_name(1)), b"12\n34\n", first="1", last="9")
     await put(shelf, key_of(stream_name(2)), b"2\n34\n", first="2", last="3")
     await put(shelf, key_of(stream_name(4)), b"34", first="4", last="4")
     reading = await Reading(shelf).run(is_ordered=True)
     assert reading.lines == [b"12", b"34", b"2", b"34"]
-    assert len(reading.told(Kind.OVERLAP)) == 2
+    assert len(reading.told(FindingKind.OVERLAP)) == 2

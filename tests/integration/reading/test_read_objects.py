@@ -13,17 +13,17 @@ import pytest
 
 import batcher
 from batcher.errors import DamagedError, NotFoundError, RejectedError, SettingsError
-from batcher.reading.prefetch import BLOCKS_AHEAD
+from batcher.reading.prefetch import MAX_PREFETCHED_BLOCKS
 from batcher.reading.read_objects import ReadObject, ReadObjects
-from batcher.stores import About
-from batcher.stores.base import Opened
+from batcher.stores import ObjectAttributes
+from batcher.stores.base import ObjectBody
 from batcher.stores.file import FileStore
 from integration.reading.read_all import Reading, numbers
 from support.sample_bucket import (
     HOUR,
     HOUR_S,
     SETTINGS,
-    Shelf,
+    SampleBucket,
     key_of,
     put,
     put_range,
@@ -34,16 +34,16 @@ from support.sample_bucket import (
 MIB = 1024**2
 
 
-async def put_large(shelf: Shelf) -> None:
+async def put_large(shelf: SampleBucket) -> None:
     """Write objects that are not read ahead to their ends."""
     text = (b"x" * 1023 + b"\n") * 10_000
     for number in range(8):
-        await shelf.put(key_of(queue_name(HOUR_S + number))[:-3], text, About())
+        await shelf.put(key_of(queue_name(HOUR_S + number))[:-3], text, ObjectAttributes())
 
 
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_every_record_is_given_once(
-    shelf: Shelf,
+    shelf: SampleBucket,
     is_ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """Whatever wrote it."""
@@ -57,7 +57,7 @@ async def test_every_record_is_given_once(
     assert len(set(reading.keys)) == len(reading.keys) == 60
 
 
-async def test_order_is_that_of_time_and_of_numbers(shelf: Shelf) -> None:
+async def test_order_is_that_of_time_and_of_numbers(shelf: SampleBucket) -> None:
     """Though an early object may take longest to read."""
     for first in range(0, 600, 10):
         hour = first // 300
@@ -69,18 +69,18 @@ async def test_order_is_that_of_time_and_of_numbers(shelf: Shelf) -> None:
     assert reading.lines == [b"%d" % n for n in range(400_001)]
 
 
-async def test_without_order_a_slow_object_holds_nobody_up(shelf: Shelf) -> None:
+async def test_without_order_a_slow_object_holds_nobody_up(shelf: SampleBucket) -> None:
     """The others come first."""
     slow = await put_range(shelf, 0, 9)
     rest = [await put_range(shelf, first, first + 9) for first in range(10, 100, 10)]
     is_last = asyncio.Event()
 
-    class Slow(Shelf):
+    class Slow(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[Opened]:
+        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
             if key == slow:
                 await is_last.wait()
-            async with super().reading(key) as opened:
+            async with super().open_object(key) as opened:
                 yield opened
 
     slow_shelf = Slow()
@@ -95,7 +95,7 @@ async def test_without_order_a_slow_object_holds_nobody_up(shelf: Shelf) -> None
     assert keys[-1] == slow
 
 
-async def test_an_object_tells_what_it_is(shelf: Shelf) -> None:
+async def test_an_object_tells_what_it_is(shelf: SampleBucket) -> None:
     """As far as its key, the listing and its metadata do."""
     key = await put(shelf, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
     await put(shelf, key_of(queue_name(HOUR_S + 1)), b"1\n")
@@ -105,7 +105,7 @@ async def test_an_object_tells_what_it_is(shelf: Shelf) -> None:
         async for found in objects:
             told.append((found.key, found.partition, found.records, found.modified_s))
             assert found.size_bytes == len(shelf.objects[found.key].body)
-            assert found.metadata == shelf.objects[found.key].about.metadata
+            assert found.metadata == shelf.objects[found.key].attributes.metadata
             assert found.key in repr(found)
     assert told[0] == (key, HOUR, 2, HOUR_S + 5.0)
     assert told[1][2] is None
@@ -113,7 +113,7 @@ async def test_an_object_tells_what_it_is(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("is_ordered", [True, False])
 async def test_no_more_objects_are_open_than_allowed(
-    shelf: Shelf,
+    shelf: SampleBucket,
     is_ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """And no fewer, where there are enough that are not read to their ends."""
@@ -127,19 +127,21 @@ async def test_no_more_objects_are_open_than_allowed(
     assert shelf.most_at_once == SETTINGS.concurrency
 
 
-async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(shelf: Shelf) -> None:
+async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(
+    shelf: SampleBucket,
+) -> None:
     """While one of 10 MB is read, no other one gets far."""
     await put_large(shelf)
     async with Reading(shelf).objects(is_ordered=True) as objects:
         async for found in objects:
             async for _ in found:
                 ahead = {key: n for key, n in shelf.pieces.items() if key != found.key}
-                assert max(ahead.values(), default=0) <= BLOCKS_AHEAD + 2
+                assert max(ahead.values(), default=0) <= MAX_PREFETCHED_BLOCKS + 2
             break
     assert len(shelf.pieces) == SETTINGS.concurrency
 
 
-async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Shelf) -> None:
+async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: SampleBucket) -> None:
     """By the name that tells what to do; all lines before are given, and all other objects."""
     keys = [key_of(queue_name(HOUR_S + n)) for n in range(4)]
     bodies = [
@@ -149,7 +151,7 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Shelf)
         gzip.compress(b"6\n", mtime=0),
     ]
     for key, body in zip(keys, bodies, strict=True):
-        await shelf.put(key, body, About())
+        await shelf.put(key, body, ObjectAttributes())
     errors = {f"read {keys[2]}": NotFoundError("gone"), f"read {keys[3]}": RejectedError("denied")}
     shelf.failing = lambda asked, _: errors.get(asked)
     reading = await Reading(shelf).run(is_ordered=True)
@@ -160,7 +162,7 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Shelf)
     assert str(reading.errors[keys[1]]) == f"{keys[1]}: the text ends within line 2"
 
 
-async def test_a_line_that_is_too_long_damages_its_object_alone(shelf: Shelf) -> None:
+async def test_a_line_that_is_too_long_damages_its_object_alone(shelf: SampleBucket) -> None:
     """However long it is, no more of it is held."""
     key = await put(shelf, key_of(queue_name(HOUR_S)), b"ok\n" + b"x" * 8 * MIB + b"\n")
     await put(shelf, key_of(queue_name(HOUR_S + 1)), b"next\n")
@@ -169,7 +171,7 @@ async def test_a_line_that_is_too_long_damages_its_object_alone(shelf: Shelf) ->
     assert f"line 2 is longer than {2 * MIB} bytes" in str(reading.errors[key])
 
 
-async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: Shelf) -> None:
+async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: SampleBucket) -> None:
     """For whoever writes it on."""
     text = b"".join(b"%d\n" % number for number in range(700_000))
     await put(shelf, key_of(queue_name(HOUR_S)), text)
@@ -182,7 +184,7 @@ async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: Shelf) -> 
     assert b"".join(pieces) == text
 
 
-async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: Shelf) -> None:
+async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: SampleBucket) -> None:
     """What is known before it is given first, in order; then it is over."""
     await put_range(shelf, 1, 9)
     await put_range(shelf, 10, 19, "dt=2026-11-24")
@@ -199,7 +201,7 @@ async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: Shelf) -> 
     assert sorted(reading.lines) == numbers(range(1, 10))
 
 
-async def test_a_bug_is_heard(shelf: Shelf) -> None:
+async def test_a_bug_is_heard(shelf: SampleBucket) -> None:
     """By whoever reads these lines; nobody waits for ever."""
     bad = await put_range(shelf, 1, 9)
     await put_range(shelf, 10, 19)
@@ -209,7 +211,7 @@ async def test_a_bug_is_heard(shelf: Shelf) -> None:
     assert shelf.is_closed
 
 
-async def test_leaving_early_lets_go_of_everything(shelf: Shelf) -> None:
+async def test_leaving_early_lets_go_of_everything(shelf: SampleBucket) -> None:
     """Within an object, between two, before the first, and when cancelled."""
     await put_large(shelf)
 
@@ -239,7 +241,7 @@ async def test_leaving_early_lets_go_of_everything(shelf: Shelf) -> None:
     assert shelf.is_closed
 
 
-class Held(Shelf):
+class Held(SampleBucket):
     """A shelf whose objects cannot be opened before `open` is set."""
 
     def __init__(self) -> None:
@@ -249,11 +251,11 @@ class Held(Shelf):
         self.tried = asyncio.Event()
 
     @asynccontextmanager
-    async def reading(self, key: str) -> AsyncIterator[Opened]:
+    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Wait."""
         self.tried.set()
         await self.open.wait()
-        async with super().reading(key) as opened:
+        async with super().open_object(key) as opened:
             yield opened
 
 
@@ -291,7 +293,7 @@ async def _all_lines(objects: ReadObjects) -> list[bytes]:
     return [line async for found in objects async for lines in found for line in lines]
 
 
-async def test_lines_are_read_once_and_in_their_turn(shelf: Shelf) -> None:
+async def test_lines_are_read_once_and_in_their_turn(shelf: SampleBucket) -> None:
     """A program that keeps an object hears of it, and does not wait for ever."""
     for first in (1, 11, 21):
         await put_range(shelf, first, first + 9)
@@ -313,7 +315,7 @@ async def test_lines_are_read_once_and_in_their_turn(shelf: Shelf) -> None:
         assert [lines async for lines in last]
 
 
-async def test_it_is_used_within_async_with(shelf: Shelf) -> None:
+async def test_it_is_used_within_async_with(shelf: SampleBucket) -> None:
     """Or nobody would let go of what it holds."""
     with pytest.raises(RuntimeError, match="async with"):
         assert [found async for found in Reading(shelf).objects()]
@@ -326,8 +328,8 @@ async def test_a_program_reads_a_folder_in_five_lines(
     store = FileStore(tmp_path)
     for number in range(3):
         key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
-        await store.put(key, gzip.compress(b"%d\n" % number, mtime=0), About())
-    await store.put("report.csv", b"x", About())
+        await store.put(key, gzip.compress(b"%d\n" % number, mtime=0), ObjectAttributes())
+    await store.put("report.csv", b"x", ObjectAttributes())
     got: list[bytes] = []
     with caplog.at_level(logging.WARNING, "batcher"):
         async with batcher.read_objects(

@@ -25,8 +25,8 @@ from support.examples import (
     dynamodb_record,
     fifo_message,
     kinesis_record,
+    make_settings,
     message,
-    settings_of,
 )
 from support.strategies import dumped, field_values
 
@@ -100,7 +100,7 @@ def test_a_record_chooses_its_partition_and_no_other_key_space(
     fields = data.draw(st.lists(st.tuples(hostile, hostile), min_size=1, max_size=4))
     payloads = [dumped({"f": f, "g": {"h": h}, "n": n}) for n, (f, h) in enumerate(fields)]
     store = MemoryStore()
-    handle = make_handler(settings_of(root=ROOT, partition_by=template), store=store)
+    handle = make_handler(make_settings(root=ROOT, partition_by=template), store=store)
     try:
         assert handle(event_of(source, payloads)) == {"batchItemFailures": []}
     finally:
@@ -139,7 +139,7 @@ def test_who_may_invoke_the_function_cannot_leave_the_root_either(
             inner = record.get("kinesis") or record["dynamodb"]
             inner["sequenceNumber" if "kinesis" in record else "SequenceNumber"] += number
     store = MemoryStore()
-    handle = make_handler(settings_of(root=ROOT, partition_by="f={field:f}"), store=store)
+    handle = make_handler(make_settings(root=ROOT, partition_by="f={field:f}"), store=store)
     try:
         handle(event)
     except BatcherError:
@@ -154,7 +154,7 @@ def test_no_file_is_written_outside_of_the_folder(value: object) -> None:
     """Where keys are paths, `..` would be a way out."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "a" / "b" / "out"
-        chosen = settings_of(root=ROOT, partition_by="{field:f}/{field:g.h}")
+        chosen = make_settings(root=ROOT, partition_by="{field:f}/{field:g.h}")
         handle = make_handler(chosen, store=FileStore(folder))
         try:
             body = dumped({"f": value, "g": {"h": value}}).decode()
@@ -175,7 +175,7 @@ def test_a_record_can_make_objects_many_and_that_is_what_it_costs() -> None:
     So `partition_by` is for fields of few values, or of values that the sender is trusted with.
     """
     store = MemoryStore()
-    handle = make_handler(settings_of(root=ROOT, partition_by="f={field:f}"), store=store)
+    handle = make_handler(make_settings(root=ROOT, partition_by="f={field:f}"), store=store)
     try:
         handle(event_of("sqs", [dumped({"f": n}) for n in range(200)]))
     finally:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from batcher.handler import make_handler
 from batcher.stores.memory import MemoryStore
-from support.examples import message, settings_of
+from support.examples import make_settings, message
 from support.strategies import json_texts
 
 FORGED = '{"admin":true}'
@@ -22,7 +22,7 @@ SEPARATORS = ["\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"]
 def text_of(*bodies: str, **settings: str) -> bytes:
     """Give the text of the data that these messages become."""
     store = MemoryStore()
-    handle = make_handler(settings_of(root="events", **settings), store=store)
+    handle = make_handler(make_settings(root="events", **settings), store=store)
     try:
         handle({"Records": [message(f"id{n}", body) for n, body in enumerate(bodies)]})
     finally:

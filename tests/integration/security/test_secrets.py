@@ -8,13 +8,13 @@ import traceback
 import pytest
 
 from batcher.errors import BatcherError
-from batcher.stores.base import About
-from batcher.stores.obstore.endpoint import Keys
-from support.examples import settings_of
+from batcher.stores.base import ObjectAttributes
+from batcher.stores.obstore.endpoint import Credentials
+from support.examples import make_settings
 from support.store_fixtures import ENGINES
 
 SECRET, TOKEN = "wJalrXUtnFEMIhunter2", "FwoGZXIvhunter3"
-SETTINGS = settings_of(tags={"team": "x"}, metadata={"source": "y"})
+SETTINGS = make_settings(tags={"team": "x"}, metadata={"source": "y"})
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -29,7 +29,7 @@ def test_a_failed_request_tells_no_secret(engine: str, monkeypatch: pytest.Monke
 
     async def put() -> str:
         try:
-            await store.put("k", b"x", About())
+            await store.put("k", b"x", ObjectAttributes())
         except BatcherError as error:
             return "".join(traceback.format_exception(error)) + repr(error)
         finally:
@@ -46,7 +46,7 @@ def test_a_failed_request_tells_no_secret(engine: str, monkeypatch: pytest.Monke
 
 def test_keys_show_who_asks_and_nothing_else() -> None:
     """An access key's id is in each request, too."""
-    shown = f"{Keys('AKIAEXAMPLE', SECRET, TOKEN)!r}"
+    shown = f"{Credentials('AKIAEXAMPLE', SECRET, TOKEN)!r}"
     assert "AKIAEXAMPLE" in shown
     assert "hunter" not in shown
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
-from batcher.tools.check.findings import Finding, Mark, Report
+from batcher.tools.check.findings import CheckReport, CheckResult, CheckStatus
 
 NASTY = "\x1b]0;pwned\x07\x1b[2J\nbatcher: all is well\r\x9b31m\u202e"
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
     ):
         line = b'{"reason":"\\u001b[2J","source":"\\u001b[2J","position":"\\u001b[2J"}\n'
         metadata = {"batcher-records": NASTY, "batcher-crc32": NASTY}
-        asyncio.run(FileStore(tmp_path).put(key, line, About(metadata=metadata)))
+        asyncio.run(FileStore(tmp_path).put(key, line, ObjectAttributes(metadata=metadata)))
     return tmp_path
 
 
@@ -58,15 +58,15 @@ def test_names_and_metadata_are_shown_escaped(
     assert is_quiet(told.out)
 
 
-@given(st.text(), st.text(), st.text(), st.sampled_from(Mark))
+@given(st.text(), st.text(), st.text(), st.sampled_from(CheckStatus))
 def test_a_finding_of_check_is_one_line_of_text(
-    found: str, todo: str, subject: str, mark: Mark
+    found: str, todo: str, subject: str, mark: CheckStatus
 ) -> None:
     """Names of queues, statements and regions come from outside; JSON has the same words."""
-    finding = Finding(mark, "x", found, todo, subject)
-    assert finding.line().isprintable()
-    assert all(value.isprintable() for value in finding.fields().values())
-    assert Report([finding]).summary() == f"1 {mark}"
+    finding = CheckResult(mark, "x", found, todo, subject)
+    assert finding.as_line().isprintable()
+    assert all(value.isprintable() for value in finding.as_dict().values())
+    assert CheckReport([finding]).summary() == f"1 {mark}"
 
 
 def test_cat_gives_records_as_they_are(tmp_path: Path) -> None:

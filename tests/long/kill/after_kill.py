@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from long.kill.destinations import Left, Place
-from long.kill.killed_writer import Ended
+from long.kill.destinations import Leftovers, Place
+from long.kill.killed_writer import WriterExit
 from long.numbered_records import PROGRAM
 from long.read_back import read_object
 
@@ -19,10 +19,10 @@ LIMIT_S = 60.0
 
 
 @dataclass(slots=True)
-class Seen:
+class AfterKill:
     """What is there after one run."""
 
-    left: Left
+    left: Leftovers
     whole: int = 0
     partial: int = 0
     without_metadata: int = 0
@@ -34,9 +34,9 @@ class Seen:
     violations: list[str] = field(default_factory=list)
 
 
-def judge(place: Place, ended: Ended, records: int) -> Seen:
+def judge(place: Place, ended: WriterExit, records: int) -> AfterKill:
     """Look at every object: whole, in order, in no other one, and there if it was reported."""
-    seen = Seen(place.left(), reported=len(ended.receipts))
+    seen = AfterKill(place.left(), reported=len(ended.receipts))
     if ended.fault:
         seen.violations.append(ended.fault)
     there: dict[str, tuple[int, int]] = {}
@@ -65,7 +65,7 @@ def judge(place: Place, ended: Ended, records: int) -> Seen:
     return seen
 
 
-def _judge_end(seen: Seen, ended: Ended, records: int) -> None:
+def _judge_end(seen: AfterKill, ended: WriterExit, records: int) -> None:
     """Of a run that came to its end everything is there, and nothing is left open."""
     if not ended.is_finished:
         return
@@ -77,7 +77,7 @@ def _judge_end(seen: Seen, ended: Ended, records: int) -> None:
     if seen.records != records:
         seen.missing += 1
         seen.violations.append(f"it has ended well, and {seen.records} of {records} are there")
-    if seen.left != Left():
+    if seen.left != Leftovers():
         seen.violations.append(f"it has ended well, and left {seen.left}")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Leftovers:
     """What is there beside objects."""
 
     open_uploads: int = 0
@@ -29,7 +29,7 @@ class Place(Protocol):
     def objects(self) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
         """Give the key, body and metadata of each object that a reader can see."""
 
-    def left(self) -> Left:
+    def left(self) -> Leftovers:
         """Count what else is there."""
 
     def clear(self) -> None:
@@ -55,11 +55,11 @@ class Folder:
             metadata = json.loads(about.read_text())["metadata"] if about.exists() else {}
             yield key, file.read_bytes(), metadata
 
-    def left(self) -> Left:
+    def left(self) -> Leftovers:
         """See `Place.left`."""
         files = [file for file in self._files() if file.name.startswith(".")]
         meta_files = sum(file.is_relative_to(self._meta) for file in files)
-        return Left(dot_files=len(files), meta_files=meta_files)
+        return Leftovers(dot_files=len(files), meta_files=meta_files)
 
     def clear(self) -> None:
         """See `Place.clear`."""
@@ -85,9 +85,9 @@ class Root:
             answer = self._client.get_object(**self._names, Key=key)
             yield key, answer["Body"].read(), answer["Metadata"]
 
-    def left(self) -> Left:
+    def left(self) -> Leftovers:
         """See `Place.left`."""
-        return Left(open_uploads=len(self._uploads()))
+        return Leftovers(open_uploads=len(self._uploads()))
 
     def clear(self) -> None:
         """See `Place.clear`."""

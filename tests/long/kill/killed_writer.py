@@ -67,7 +67,7 @@ Kind = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class WriterExit:
     """How a run ended."""
 
     when: str
@@ -84,7 +84,7 @@ class Ended:
         return self.when in {FINISHED, WHOLE_RUN}
 
 
-class Victims:
+class KilledWriters:
     """Starts programs and kills them; knows how long each kind lives."""
 
     def __init__(self, env: Mapping[str, str], inputs: Mapping[str, Path], records: int) -> None:
@@ -95,7 +95,7 @@ class Victims:
         self._start_s: dict[Kind, float] = {}
         self._write_s: dict[Kind, float] = {}
 
-    def run(self, case: Case, destination: str, share: float, *, is_early: bool) -> Ended:
+    def run(self, case: Case, destination: str, share: float, *, is_early: bool) -> WriterExit:
         """Run one program, and kill it at a share of the time that its kind takes.
 
         The first of a kind is measured, and not killed.
@@ -181,7 +181,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         return
 
 
-def _ended(code: int, told: bytes, when: str) -> Ended:
+def _ended(code: int, told: bytes, when: str) -> WriterExit:
     """Read what the program has told: lines that are whole."""
     receipts: dict[str, tuple[int, int]] = {}
     summary = None
@@ -192,4 +192,4 @@ def _ended(code: int, told: bytes, when: str) -> Ended:
         else:
             receipts[said[0]] = (said[1], said[2])
     fault = "" if code in {0, -signal.SIGKILL} else f"it ended by itself, with exit code {code}"
-    return Ended(when, receipts, summary, fault)
+    return WriterExit(when, receipts, summary, fault)

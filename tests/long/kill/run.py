@@ -21,7 +21,7 @@ from typing import Any
 
 from long.kill.after_kill import judge, verified
 from long.kill.destinations import Folder, Place, Root
-from long.kill.killed_writer import MEASURED, Case, Ended, Victims
+from long.kill.killed_writer import MEASURED, Case, KilledWriters, WriterExit
 from long.numbered_records import PROGRAM, payload
 from long.run_info import about, environment, say, table, titles
 from support.s3_servers import SeaweedFS
@@ -53,7 +53,7 @@ def run(times: int, seed: int) -> Killed:
         bucket = f"kill-{token_hex(8)}"
         server.create_bucket(bucket)
         env = environment(server.environ)
-        victims = Victims(env, _inputs(folder), RECORDS)
+        victims = KilledWriters(env, _inputs(folder), RECORDS)
         cases = [*MEASURED, *(Case.draw(number, chance) for number in range(times))]
         for number, case in enumerate(cases):
             place = _place(case, server, bucket, folder, number)
@@ -85,7 +85,7 @@ def _inputs(folder: Path) -> dict[str, Path]:
     return {"plain": plain, "gzip": packed}
 
 
-def _look(killed: Killed, number: int, place: Place, case: Case, ended: Ended) -> bool:
+def _look(killed: Killed, number: int, place: Place, case: Case, ended: WriterExit) -> bool:
     """Judge what one run has left, and count; says whether something is left open."""
     counts = killed.counts[case.target]
     seen = judge(place, ended, RECORDS)

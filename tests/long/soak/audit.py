@@ -9,7 +9,7 @@ from typing import Any
 
 from long.numbered_records import PROGRAM
 from long.read_back import is_quarantine, read_object
-from support.fault_script import Seen
+from support.fault_script import SeenRequest
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Audit:
         bucket: str,
         kind: str,
         part: int,
-        seen: Sequence[Seen],
+        seen: Sequence[SeenRequest],
     ) -> None:
         """Look at what is there under roots that start with `kind`, after these requests."""
         self._seen = seen
@@ -160,7 +160,7 @@ class Audit:
         self._found.violations.append(f"{self._kind}, round {self._part}: {text}")
 
 
-def strays(asked: Sequence[Seen]) -> int:
+def strays(asked: Sequence[SeenRequest]) -> int:
     """Count the uploads of a key that may stay open: the bucket's lifecycle rule is for them.
 
     One whose creation was not answered, if the server lists none when it is looked for, for it is

@@ -14,8 +14,8 @@ from support.fault_script import (
     LATE_ERROR_IN_200,
     LATE_SERVER_ERROR,
     LATE_STALL,
-    LOST,
     RESET,
+    RESPONSE_LOST,
     SERVER_ERROR,
     SLOW_DOWN,
     STALL,
@@ -25,7 +25,13 @@ from support.fault_script import (
 
 Weighted = tuple[tuple[Fault, int], ...]
 
-USUAL: Weighted = ((SERVER_ERROR, 3), (SLOW_DOWN, 3), (RESET, 3), (LOST, 3), (CUT_ANSWER, 2))
+USUAL: Weighted = (
+    (SERVER_ERROR, 3),
+    (SLOW_DOWN, 3),
+    (RESET, 3),
+    (RESPONSE_LOST, 3),
+    (CUT_ANSWER, 2),
+)
 HANGING: Weighted = ((STALL, 1), (LATE_STALL, 1))
 WEIGHTS: Mapping[str, Weighted] = {
     "put": (*USUAL, *HANGING, (LATE_SERVER_ERROR, 2), (CUT_BODY, 2), (CONFLICT, 1), (HOLD, 4)),

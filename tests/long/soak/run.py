@@ -25,7 +25,7 @@ from long.soak.fault_mix import rules
 from long.soak.report import KINDS, Soak, outcome, tables
 from long.soak.server import Server
 from long.soak.writer_process import Child
-from support.fault_proxy import Proxy
+from support.fault_proxy import FaultProxy
 
 ROUND_S = 10.0
 LEAST_ROUNDS = 2
@@ -48,7 +48,7 @@ def run(seconds: float, seed: int, rate: float, kinds: Sequence[str] = KINDS) ->
         server = exits.enter_context(Server())
         bucket = f"soak-{token_hex(8)}"
         server.create_bucket(bucket)
-        proxy = exits.enter_context(Proxy(server.url))
+        proxy = exits.enter_context(FaultProxy(server.url))
         env = environment(server.environ | {"AWS_ENDPOINT_URL_S3": proxy.url})
         children = [
             exits.enter_context(Child(kind, bucket, f"{kind}-", seed, env)) for kind in kinds
@@ -58,7 +58,7 @@ def run(seconds: float, seed: int, rate: float, kinds: Sequence[str] = KINDS) ->
             soak.memory_bytes[child.kind] = child.memory_bytes
         until_s = started_s + seconds
         while soak.rounds < LEAST_ROUNDS or time.monotonic() < until_s:
-            proxy.follow(*rules(rate), seed=seed + soak.rounds)
+            proxy.use_rules(*rules(rate), seed=seed + soak.rounds)
             answers = _round(children, proxy, soak.rounds, round_s)
             seen = proxy.seen
             for kind, answer in answers.items():
@@ -74,7 +74,7 @@ def run(seconds: float, seed: int, rate: float, kinds: Sequence[str] = KINDS) ->
     return soak
 
 
-def _round(children: list[Child], proxy: Proxy, part: int, seconds: float) -> dict[str, Any]:
+def _round(children: list[Child], proxy: FaultProxy, part: int, seconds: float) -> dict[str, Any]:
     """Let all writers write and drain; late requests reach the server meanwhile."""
     answers: dict[str, Any] = {}
     with selectors.DefaultSelector() as waiting:

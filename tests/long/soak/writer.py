@@ -145,9 +145,9 @@ def main() -> None:
     """Write rounds until standard input ends."""
     kind, bucket, root, seed = sys.argv[1:]
     logging.getLogger("batcher").setLevel(logging.CRITICAL)  # faults are what we are here for
-    retrying.ANSWER_S = PATIENCE_S
-    retrying.COMPLETE_S = PATIENCE_S
-    retrying.SLOWEST_BYTES_PER_S = SLOWEST_BYTES_PER_S
+    retrying.RESPONSE_TIMEOUT_S = PATIENCE_S
+    retrying.COMPLETE_TIMEOUT_S = PATIENCE_S
+    retrying.MIN_BYTES_PER_S = SLOWEST_BYTES_PER_S
     counted: Counter[str] = Counter()
     writes = KINDS[kind](bucket, root, counted)
     print(json.dumps({"package": sys.modules["batcher"].__file__}), flush=True)  # noqa: T201

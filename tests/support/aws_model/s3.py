@@ -17,14 +17,14 @@ from batcher.errors import (
     RetryableError,
     UploadLostError,
 )
-from batcher.stores import About, Stored, Upload
+from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo
 from batcher.stores.memory import MemoryObject
 
 T = TypeVar("T")
 SLOW_S = 3.0
 
 
-class Fate(StrEnum):
+class RequestOutcome(StrEnum):
     """What becomes of one request."""
 
     ACTS = "acts"
@@ -50,11 +50,11 @@ class Fate(StrEnum):
 
 
 @dataclass(eq=False, slots=True)
-class Pending:
+class DelayedWrite:
     """A write that was sent, and is done whenever it is done, if its condition holds then."""
 
     key: str
-    replaces: str | None
+    if_match: str | None
     act: Callable[[], object]
     after: int | None
     """It lands once so many requests have arrived; None: when somebody says so."""
@@ -66,22 +66,24 @@ class Bucket:
     def __init__(self, reached: Counter[str]) -> None:
         """Start empty; `reached` counts what has happened."""
         self.objects: dict[str, MemoryObject] = {}
-        self.pending: list[Pending] = []
+        self.pending: list[DelayedWrite] = []
         self.writes: Counter[str] = Counter()
         """How often each key was written."""
         self.reached = reached
         self._arrived = count()
 
-    def write(self, key: str, body: bytes, about: About, replaces: str | None, tag: str) -> Stored:
+    def write(
+        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None, tag: str
+    ) -> ObjectInfo:
         """Store one object, if the condition holds."""
         there = self.objects.get(key)
-        if (None if there is None else there.stored.etag) != replaces:
+        if (None if there is None else there.info.etag) != if_match:
             self.reached["refused by a condition"] += 1
             raise PreconditionFailedError(key)
         if there is not None:
             self.reached["object replaced"] += 1
-        stored = Stored(tag, len(body), dict(about.metadata))
-        self.objects[key] = MemoryObject(body, about, stored)
+        stored = ObjectInfo(tag, len(body), dict(attributes.metadata))
+        self.objects[key] = MemoryObject(body, attributes, stored)
         self.writes[key] += 1
         return stored
 
@@ -92,7 +94,7 @@ class Bucket:
             self.land(pending)
         return number
 
-    def land(self, pending: Pending) -> None:
+    def land(self, pending: DelayedWrite) -> None:
         """Do a write that was late."""
         self.pending.remove(pending)
         try:
@@ -110,7 +112,7 @@ class Bucket:
         """
         for pending in list(self.pending):
             there = self.objects.get(pending.key)
-            if there is not None and there.stored.etag == pending.replaces:
+            if there is not None and there.info.etag == pending.if_match:
                 self.pending.remove(pending)
                 self.reached["assumed: no such late replacement"] += 1
 
@@ -121,39 +123,41 @@ class Connection:
 
     bucket: Bucket
     is_cut: bool = False
-    fates: Iterator[Fate] = field(default_factory=lambda: repeat(Fate.ACTS))
+    fates: Iterator[RequestOutcome] = field(default_factory=lambda: repeat(RequestOutcome.ACTS))
     requests: list[str] = field(default_factory=list)
 
-    def draw(self, fates: Iterable[Fate]) -> None:
+    def draw(self, fates: Iterable[RequestOutcome]) -> None:
         """Set the fates of the next requests; those after them succeed."""
-        self.fates = chain(fates, repeat(Fate.ACTS))
+        self.fates = chain(fates, repeat(RequestOutcome.ACTS))
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store one object; the ETag depends on the body alone, as in S3."""
         tag = hashlib.md5(body, usedforsecurity=False).hexdigest()
 
-        def act() -> Stored:
-            return self.bucket.write(key, body, about, replaces, tag)
+        def act() -> ObjectInfo:
+            return self.bucket.write(key, body, attributes, if_match, tag)
 
-        return await self.request("put", act, key, replaces)
+        return await self.request("put", act, key, if_match)
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """Look at an object."""
 
-        def act() -> Stored | None:
+        def act() -> ObjectInfo | None:
             there = self.bucket.objects.get(key)
-            return None if there is None else there.stored
+            return None if there is None else there.info
 
         return await self.request("head", act)
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MultipartUpload:
         """Open a multipart upload."""
         del part_bytes
 
         def act() -> ModelUpload:
-            return ModelUpload(self, key, about)
+            return ModelUpload(self, key, attributes)
 
         return await self.request("create", act)
 
@@ -165,7 +169,7 @@ class Connection:
         operation: str,
         act: Callable[[], T],
         key: str | None = None,
-        replaces: str | None = None,
+        if_match: str | None = None,
     ) -> T:
         """Make one request, whose fate is drawn; a kill may come before it, within, and after."""
         await self._pause(0)
@@ -173,22 +177,25 @@ class Connection:
         fate = next(self.fates)
         self.requests.append(operation)
         self.bucket.reached[f"{operation} {fate}"] += 1
-        if fate in {Fate.LATE, Fate.LATE_BY_ONE, Fate.ERROR_AND_LATE} and key is not None:
-            after = number if fate is Fate.LATE_BY_ONE else None
-            self.bucket.pending.append(Pending(key, replaces, act, after))
-        if fate is Fate.REFUSED:
+        if (
+            fate in {RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE, RequestOutcome.ERROR_AND_LATE}
+            and key is not None
+        ):
+            after = number if fate is RequestOutcome.LATE_BY_ONE else None
+            self.bucket.pending.append(DelayedWrite(key, if_match, act, after))
+        if fate is RequestOutcome.REFUSED:
             raise RejectedError(operation)
-        if fate in {Fate.BUSY, Fate.ERROR_AND_LATE}:
+        if fate in {RequestOutcome.BUSY, RequestOutcome.ERROR_AND_LATE}:
             raise RetryableError(operation)
-        if fate is Fate.BUSY_FOR_LONG:
+        if fate is RequestOutcome.BUSY_FOR_LONG:
             raise RetryableError(operation, SLOW_S)
-        if fate in {Fate.HANGS, Fate.LATE, Fate.LATE_BY_ONE}:
+        if fate in {RequestOutcome.HANGS, RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE}:
             await asyncio.Event().wait()
-        if fate is Fate.ACTS_SLOWLY:
+        if fate is RequestOutcome.ACTS_SLOWLY:
             await self._pause(SLOW_S)
         result = act()
         await self._pause(0)
-        if fate is Fate.ANSWER_LOST:
+        if fate is RequestOutcome.ANSWER_LOST:
             raise RetryableError(operation)
         return result
 
@@ -202,11 +209,11 @@ class Connection:
 class ModelUpload:
     """A multipart upload; a late complete finds it open or gone."""
 
-    def __init__(self, connection: Connection, key: str, about: About) -> None:
+    def __init__(self, connection: Connection, key: str, attributes: ObjectAttributes) -> None:
         """Open it."""
         self._connection = connection
         self._key = key
-        self._about = about
+        self._attributes = attributes
         self._parts: dict[int, bytes] = {}
         self._is_open = True
 
@@ -219,19 +226,19 @@ class ModelUpload:
 
         await self._connection.request("part", act)
 
-    async def complete(self, *, replaces: str | None = None) -> Stored:
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
         """Make the object appear; its ETag depends on the parts alone."""
 
-        def act() -> Stored:
+        def act() -> ObjectInfo:
             self._must_be_open()
             body = b"".join(self._parts[number] for number in sorted(self._parts))
             tag = hashlib.md5(body, usedforsecurity=False).hexdigest() + f"-{len(self._parts)}"
             bucket = self._connection.bucket
-            stored = bucket.write(self._key, body, self._about, replaces, tag)
+            stored = bucket.write(self._key, body, self._attributes, if_match, tag)
             self._is_open = False
             return stored
 
-        return await self._connection.request("complete", act, self._key, replaces)
+        return await self._connection.request("complete", act, self._key, if_match)
 
     async def abort(self) -> None:
         """Throw the parts away."""

@@ -14,16 +14,16 @@ from batcher.handler import make_handler
 from batcher.settings import Settings
 from batcher.stores import ObjectStore
 from batcher.stores.retrying import Backoff, RetryingStore
-from support.aws_model.s3 import Bucket, Connection, Fate
+from support.aws_model.s3 import Bucket, Connection, RequestOutcome
 from support.fakes import FakeContext
 from support.virtual_loop import Killed, virtual_loop
 
 
 @dataclass(frozen=True, slots=True)
-class Fortune:
+class InvocationFaults:
     """What one invocation meets."""
 
-    fates: Sequence[Fate] = ()
+    fates: Sequence[RequestOutcome] = ()
     """Of its requests, in their order; those after them succeed."""
     kill_after: int | None = None
     """The steps after which its process is killed."""
@@ -31,11 +31,11 @@ class Fortune:
     """The time that Lambda gives it; None: for ever."""
 
 
-CLEAN = Fortune()
+NO_FAULTS = InvocationFaults()
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Responded:
     """The handler has returned; these identifiers it names."""
 
     identifiers: tuple[str, ...] = ()
@@ -48,10 +48,10 @@ class Failed:
     why: str
 
 
-Outcome = Answered | Failed
+Outcome = Responded | Failed
 
 
-class Environment:
+class LambdaSandbox:
     """A sandbox: warm from one invocation to the next, until it is killed."""
 
     def __init__(
@@ -67,7 +67,9 @@ class Environment:
         self._connection = Connection(bucket)
         store: ObjectStore = self._connection
         if retries:
-            store = RetryingStore(store, Backoff(base_s=0.1, for_s=25.0), share=lambda: 0.5)
+            store = RetryingStore(
+                store, Backoff(base_s=0.1, max_elapsed_s=25.0), jitter=lambda: 0.5
+            )
         self._handler = make_handler(settings, transform=transform, store=store)
         self._loop = virtual_loop()
         self._reached = bucket.reached
@@ -77,7 +79,7 @@ class Environment:
         """What was sent to the bucket so far."""
         return self._connection.requests
 
-    def invoke(self, event: dict[str, Any], fortune: Fortune = CLEAN) -> Outcome:
+    def invoke(self, event: dict[str, Any], fortune: InvocationFaults = NO_FAULTS) -> Outcome:
         """Invoke the handler once, and tell what its source gets to see of it."""
         assert self.is_alive
         loop = self._loop
@@ -94,7 +96,7 @@ class Environment:
             self._reached[f"killed by {killed.reason}"] += 1
             self.is_alive = False
             self._connection.is_cut = True
-            loop.end_unseen()
+            loop.close_without_cleanup()
             return Failed(killed.reason)
         except BatcherError as error:
             self._reached["handler raised"] += 1
@@ -103,4 +105,4 @@ class Environment:
             loop.kill_at_s = loop.kill_at_step = None
         assert not loop.unheard, loop.unheard
         assert list(answer) == ["batchItemFailures"]
-        return Answered(tuple(each["itemIdentifier"] for each in answer["batchItemFailures"]))
+        return Responded(tuple(each["itemIdentifier"] for each in answer["batchItemFailures"]))

@@ -9,10 +9,14 @@ from collections import Counter
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from support.aws_model.s3 import Fate
-from support.aws_model.sandbox import Fortune
+from support.aws_model.s3 import RequestOutcome
+from support.aws_model.sandbox import InvocationFaults
 
-FATES = [Fate.ACTS] * 5 + list(Fate)[1:] + [Fate.ANSWER_LOST, Fate.LATE]
+FATES = (
+    [RequestOutcome.ACTS] * 5
+    + list(RequestOutcome)[1:]
+    + [RequestOutcome.ANSWER_LOST, RequestOutcome.LATE]
+)
 KILLS = [None] * 10 + list(range(20)) + [25, 30]
 """The steps after which a process is killed; an object written is some 15 steps."""
 LEFT_MS = [60_000, None, 8_000, 1_900]
@@ -42,9 +46,9 @@ def digits(*bases: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.integers(0, math.prod(bases) - 1).map(split)
 
 
-def _fortune(drawn: tuple[int, ...]) -> Fortune:
+def _fortune(drawn: tuple[int, ...]) -> InvocationFaults:
     left, kill, *fates = drawn
-    return Fortune([FATES[fate] for fate in fates], KILLS[kill], LEFT_MS[left])
+    return InvocationFaults([FATES[fate] for fate in fates], KILLS[kill], LEFT_MS[left])
 
 
 FORTUNES = digits(len(LEFT_MS), len(KILLS), *[len(FATES)] * 4).map(_fortune)

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from support.aws_model.sandbox import Answered, Outcome
+from support.aws_model.sandbox import Outcome, Responded
 
 
 class Numbered(Protocol):
@@ -74,7 +74,7 @@ class Lane(Generic[R]):
     def settle(self, batch: Sequence[R], outcome: Outcome) -> None:
         """Do what the mapping does when an invocation has ended."""
         end = self._ends[-1]
-        if not isinstance(outcome, Answered):
+        if not isinstance(outcome, Responded):
             if self.bisects and len(batch) > 1:
                 self.reached["bisected"] += 1
                 self._ends.append(self.checkpoint + len(batch) // 2)
@@ -88,7 +88,7 @@ class Lane(Generic[R]):
         if self.checkpoint == end:
             self._ends.pop()
 
-    def _first_failed(self, batch: Sequence[R], answer: Answered) -> int:
+    def _first_failed(self, batch: Sequence[R], answer: Responded) -> int:
         """Give the index of the first record that comes back; the length where none does."""
         index = {record.number: i for i, record in enumerate(batch)}
         if any(identifier not in index for identifier in answer.identifiers):

@@ -11,7 +11,7 @@ from typing import Any
 
 from batcher.stores.memory import MemoryObject
 from support.aws_model.s3 import Bucket
-from support.aws_model.sandbox import Answered, Outcome
+from support.aws_model.sandbox import Outcome, Responded
 from support.aws_model.streams import unpack
 from support.examples import fifo_message, message
 
@@ -72,7 +72,7 @@ class Queue:
         Else exactly those come back that it names. Without `ReportBatchItemFailures` none is read.
         Source: AWS Lambda developer guide, "Handling errors for an SQS event source".
         """
-        if not isinstance(outcome, Answered):
+        if not isinstance(outcome, Responded):
             return []
         named = set(outcome.identifiers) if self.reports else set()
         if not named <= {each.identity for each in batch}:
@@ -111,7 +111,7 @@ class QueueAudit:
                 assert f"/kind={each.kind}/" in key
         joined = "\n".join(sorted(each.identity for each in found))
         digest = hashlib.sha256(joined.encode()).hexdigest()
-        metadata = there.stored.metadata
+        metadata = there.info.metadata
         assert metadata["batcher-digest"] == digest
         assert metadata["batcher-records"] == str(len(found)) == str(len(set(found)))
         assert f"-{digest[:32]}." in key

@@ -105,9 +105,9 @@ class Audit:
         )
 
     def _numbers(self, key: str, there: MemoryObject) -> list[str]:
-        known = self._read.get((key, there.stored.etag))
+        known = self._read.get((key, there.info.etag))
         if known is None:
-            known = self._read[key, there.stored.etag] = self._look(key, there)
+            known = self._read[key, there.info.etag] = self._look(key, there)
         return known
 
     def _look(self, key: str, there: MemoryObject) -> list[str]:
@@ -117,7 +117,7 @@ class Audit:
         is_quarantine = "/_quarantine/" in key
         numbers = [_number(line, is_quarantine=is_quarantine) for line in lines]
         assert numbers == sorted(numbers, key=int)
-        assert_described(there.stored.metadata, text, numbers)
+        assert_described(there.info.metadata, text, numbers)
         assert f"{numbers[0]:0>64}" in key
         for number, line in zip(numbers, lines, strict=True):
             record = self._records[number]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, Route, fits, flush_reason
-from support.examples import LIBRARY, batch_of, run_of
+from support.examples import LIBRARY, make_batch, make_chunk
 
 
 def batch_of_two(due_s: float = float("inf")) -> Batch:
     """Make an open batch with two records, six bytes."""
-    batch = batch_of(run_of(b"aa", b"bb"), sealed=None)
+    batch = make_batch(make_chunk(b"aa", b"bb"), sealed=None)
     batch.due_s = due_s
     return batch
 

@@ -7,33 +7,33 @@ from base64 import b64decode
 
 import pytest
 
-from batcher.batching.quarantine import quarantine_line, quarantine_run
-from batcher.batching.transform import transformed
-from batcher.encoding.text import lines
+from batcher.batching.quarantine import quarantine_chunk, quarantine_line
+from batcher.batching.transform import apply_transform
+from batcher.encoding.text import join_lines
 from batcher.keys.names import quarantine_date
-from batcher.records.bad_record import BadRecord, Reason
-from batcher.records.chunk import Run
+from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.chunk import Chunk
 from support.examples import (
     ARRIVAL_S,
     QUEUE,
     SHARD,
     fifo_message,
     kinesis_record,
+    make_chunk,
+    make_chunk_of_text,
     message,
-    run_of,
-    run_of_text,
 )
 
 
-def bad_of(run: Run) -> BadRecord:
+def bad_of(run: Chunk) -> BadRecord:
     """Call a run of one record bad."""
-    return BadRecord(run, Reason.NOT_JSON, "not one JSON value")
+    return BadRecord(run, BadRecordReason.NOT_JSON, "not one JSON value")
 
 
 def test_a_line_holds_all_there_is_to_know() -> None:
     """These fields, in this order, as DESIGN 4 has them."""
     envelope = message("m1", "hello")
-    run = run_of("hello", origin=QUEUE, positions=["m1"], envelopes=[envelope])
+    run = make_chunk("hello", origin=QUEUE, positions=["m1"], envelopes=[envelope])
     line = json.loads(quarantine_line(bad_of(run)))
     kept = {name: value for name, value in envelope.items() if name != "body"}
     assert list(line.items()) == [
@@ -52,7 +52,7 @@ def test_a_line_holds_all_there_is_to_know() -> None:
 @pytest.mark.parametrize("payload", [b"\xff\x00", b"\x1f\x8b\n", "\ud800\u00e9"])
 def test_a_payload_that_is_no_utf8_stands_in_base64(payload: bytes | str) -> None:
     """Every byte of it comes back."""
-    line = json.loads(quarantine_line(bad_of(run_of(payload))))
+    line = json.loads(quarantine_line(bad_of(make_chunk(payload))))
     assert "payload" not in line
     raw = b64decode(line["payload_b64"])
     assert raw == (payload if isinstance(payload, bytes) else b"\xed\xa0\x80\xc3\xa9")
@@ -62,7 +62,7 @@ def test_a_payload_that_is_no_utf8_stands_in_base64(payload: bytes | str) -> Non
 @pytest.mark.parametrize("payload", [b"", b"a\nb", "\u00e9\u2028".encode(), b'{"a":NaN}'])
 def test_a_payload_that_is_utf8_stands_as_text(payload: bytes) -> None:
     """Newlines are escaped, so that it stays one line."""
-    line = quarantine_line(bad_of(run_of(payload)))
+    line = quarantine_line(bad_of(make_chunk(payload)))
     assert json.loads(line)["payload"] == payload.decode()
     assert b"\n" not in line
 
@@ -70,7 +70,7 @@ def test_a_payload_that_is_utf8_stands_as_text(payload: bytes) -> None:
 def test_an_envelope_does_not_repeat_the_data() -> None:
     """Of a stream's record only `data` is taken out."""
     envelope = kinesis_record("7", b"hello")
-    run = run_of(b"hello", origin=SHARD, positions=["7"], envelopes=[envelope])
+    run = make_chunk(b"hello", origin=SHARD, positions=["7"], envelopes=[envelope])
     line = json.loads(quarantine_line(bad_of(run)))
     assert "data" not in line["envelope"]["kinesis"]
     assert line["envelope"]["kinesis"]["sequenceNumber"] == "7"
@@ -79,14 +79,14 @@ def test_an_envelope_does_not_repeat_the_data() -> None:
 
 def test_a_body_that_is_no_text_stays_in_its_envelope() -> None:
     """So that the line has it as the source gave it."""
-    run = run_of(b"null", envelopes=[message("m", None)])
+    run = make_chunk(b"null", envelopes=[message("m", None)])
     assert json.loads(quarantine_line(bad_of(run)))["envelope"]["body"] is None
 
 
 @pytest.mark.parametrize("odd", ["\ud800", 2**70, {1: 2}])
 def test_an_envelope_that_json_has_no_form_for_stands_as_text(odd: object) -> None:
     """The line is written all the same."""
-    run = run_of(b"x", envelopes=[{"messageId": "m", "odd": odd}])
+    run = make_chunk(b"x", envelopes=[{"messageId": "m", "odd": odd}])
     line = json.loads(quarantine_line(bad_of(run)))
     assert isinstance(line["envelope"], str)
     assert "messageId" in line["envelope"]
@@ -100,17 +100,17 @@ def test_an_error_of_the_transform_that_is_no_utf8_can_be_written() -> None:
         msg = f"unknown name {name}"
         raise ValueError(msg)
 
-    (bad,) = transformed(run_of(b'{"name":"\\ud800"}'), transform).bad
+    (bad,) = apply_transform(make_chunk(b'{"name":"\\ud800"}'), transform).bad
     assert quarantine_line(bad)
 
 
 def test_bad_records_of_one_origin_become_one_run() -> None:
     """Their lines, positions and times, in the order they were found."""
     records = [
-        bad_of(run_of(b"a", positions=["1"], arrivals_s=[1.0])),
-        bad_of(run_of(b"b", positions=["2"], arrivals_s=[2.0], envelopes=[{"n": 2}])),
+        bad_of(make_chunk(b"a", positions=["1"], arrivals_s=[1.0])),
+        bad_of(make_chunk(b"b", positions=["2"], arrivals_s=[2.0], envelopes=[{"n": 2}])),
     ]
-    run = quarantine_run(records)
+    run = quarantine_chunk(records)
     assert run.payloads == [quarantine_line(r) for r in records]
     assert (list(run.positions), list(run.arrivals_s)) == (["1", "2"], [1.0, 2.0])
     assert run.envelopes is None
@@ -119,17 +119,17 @@ def test_bad_records_of_one_origin_become_one_run() -> None:
 
 def test_the_text_of_a_bad_run_does_not_stand_in_for_its_line() -> None:
     """The command line hands over lines that are too long as runs that still have their text."""
-    bad = BadRecord(run_of_text(b"xx\n"), Reason.TOO_LARGE, "a line of 9999 bytes")
-    assert lines(quarantine_run([bad])) == [quarantine_line(bad) + b"\n"]
+    bad = BadRecord(make_chunk_of_text(b"xx\n"), BadRecordReason.TOO_LARGE, "a line of 9999 bytes")
+    assert join_lines(quarantine_chunk([bad])) == [quarantine_line(bad) + b"\n"]
 
 
 def test_quarantine_of_a_fifo_queue_keeps_the_numbers_that_name_it() -> None:
     """One a record."""
     runs = [
-        run_of("x", positions=[i], sequence_numbers=[n], envelopes=[fifo_message(i, n)])
+        make_chunk("x", positions=[i], sequence_numbers=[n], envelopes=[fifo_message(i, n)])
         for i, n in (("a", "5"), ("b", "6"))
     ]
-    assert quarantine_run([bad_of(run) for run in runs]).sequence_numbers == ["5", "6"]
+    assert quarantine_chunk([bad_of(run) for run in runs]).sequence_numbers == ["5", "6"]
 
 
 def test_quarantine_is_filed_by_the_day_of_arrival() -> None:

@@ -8,61 +8,61 @@ from typing import Any
 import pytest
 
 from batcher.batching.batch import Route
-from batcher.batching.router import Admitted, Intake
-from batcher.records.bad_record import BadRecord, Reason
+from batcher.batching.router import Routed, Router
+from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Origin
-from support.examples import LIBRARY, QUEUE, SHARD, run_of, settings_of
+from support.examples import LIBRARY, QUEUE, SHARD, make_chunk, make_settings
 
-MIXED = run_of(b'{"a":1}', b"x", b'{"a":2}', b"NaN", b'{"a":1}')
+MIXED = make_chunk(b'{"a":1}', b"x", b'{"a":2}', b"NaN", b'{"a":1}')
 BY_FIELD = "a={field:a}"
 
 
-def routed(admitted: Admitted) -> list[tuple[Route, list[str]]]:
+def routed(admitted: Routed) -> list[tuple[Route, list[str]]]:
     """Tell which positions go where."""
-    return [(route, list(run.positions)) for route, run in admitted.routed]
+    return [(route, list(run.positions)) for route, run in admitted.chunks]
 
 
 def test_good_records_are_routed_by_partition_and_bad_ones_to_quarantine() -> None:
     """Every record, once."""
-    admitted = Intake(settings_of(partition_by=BY_FIELD)).admit(MIXED)
+    admitted = Router(make_settings(partition_by=BY_FIELD)).route(MIXED)
     assert routed(admitted) == [
         (Route(LIBRARY, "a=1"), ["0", "4"]),
         (Route(LIBRARY, "a=2"), ["2"]),
         (Route(LIBRARY, "", is_quarantine=True), ["1", "3"]),
     ]
     assert [bad.position for bad in admitted.bad] == ["1", "3"]
-    assert (admitted.refused, admitted.left_out, admitted.dropped) == ([], [], 0)
-    lines = [json.loads(line) for line in admitted.routed[-1][1].payloads]
+    assert (admitted.rejected, admitted.excluded, admitted.dropped) == ([], [], 0)
+    lines = [json.loads(line) for line in admitted.chunks[-1][1].payloads]
     assert [line["payload"] for line in lines] == ["x", "NaN"]
 
 
 def test_bad_records_are_dropped_where_the_user_says_so() -> None:
     """A counted decision that settles them."""
-    admitted = Intake(settings_of(partition_by="", on_bad_record="drop")).admit(MIXED)
+    admitted = Router(make_settings(partition_by="", on_bad_record="drop")).route(MIXED)
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
-    assert [list(run.positions) for run in admitted.left_out] == [["1"], ["3"]]
-    assert (admitted.dropped, admitted.refused) == (2, [])
+    assert [list(run.positions) for run in admitted.excluded] == [["1"], ["3"]]
+    assert (admitted.dropped, admitted.rejected) == (2, [])
 
 
 def test_bad_records_go_back_where_the_user_says_so() -> None:
     """They are neither written nor settled."""
-    admitted = Intake(settings_of(partition_by="", on_bad_record="fail")).admit(MIXED)
+    admitted = Router(make_settings(partition_by="", on_bad_record="fail")).route(MIXED)
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
-    assert [bad.position for bad in admitted.refused] == ["1", "3"]
-    assert (admitted.dropped, admitted.left_out) == (0, [])
+    assert [bad.position for bad in admitted.rejected] == ["1", "3"]
+    assert (admitted.dropped, admitted.excluded) == (0, [])
 
 
 def test_nothing_bad_leaves_no_trace() -> None:
     """No quarantine, nothing refused."""
-    admitted = Intake(settings_of(partition_by="")).admit(run_of(b"1"))
+    admitted = Router(make_settings(partition_by="")).route(make_chunk(b"1"))
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0"])]
     assert admitted.bad == []
 
 
 def test_records_found_bad_before_join_those_found_now() -> None:
     """Quarantine has them in that order."""
-    found = BadRecord(run_of(b"?", positions=["9"]), Reason.BAD_BASE64, "data")
-    admitted = Intake(settings_of(partition_by="")).admit(run_of(b"1", b"x"), [found])
+    found = BadRecord(make_chunk(b"?", positions=["9"]), BadRecordReason.BAD_BASE64, "data")
+    admitted = Router(make_settings(partition_by="")).route(make_chunk(b"1", b"x"), [found])
     assert routed(admitted)[-1] == (Route(LIBRARY, "", is_quarantine=True), ["9", "1"])
 
 
@@ -76,64 +76,66 @@ def test_the_transform_comes_before_all_checks() -> None:
         made = {b"x": {"a": 7}, b"1": b"no json", b"skip": None}
         return made.get(payload, payload)
 
-    run = run_of(b"x", b"1", b"skip", b"boom", b"2")
-    admitted = Intake(settings_of(partition_by=""), transform).admit(run)
+    run = make_chunk(b"x", b"1", b"skip", b"boom", b"2")
+    admitted = Router(make_settings(partition_by=""), transform).route(run)
     assert routed(admitted)[0] == (Route(LIBRARY, ""), ["0", "4"])
-    assert list(admitted.routed[0][1].payloads) == [b'{"a":7}', b"2"]
+    assert list(admitted.chunks[0][1].payloads) == [b'{"a":7}', b"2"]
     assert [(bad.position, bad.reason) for bad in admitted.bad] == [
-        ("1", Reason.NOT_JSON),
-        ("3", Reason.TRANSFORM),
+        ("1", BadRecordReason.NOT_JSON),
+        ("3", BadRecordReason.TRANSFORM),
     ]
-    assert [list(left.positions) for left in admitted.left_out] == [["2"]]
+    assert [list(left.positions) for left in admitted.excluded] == [["2"]]
 
 
 def test_a_payload_stays_as_it_came_where_only_the_transforms_output_is_bad() -> None:
     """Else what was sent would be lost: an envelope does not repeat it."""
-    intake = Intake(settings_of(partition_by=""), lambda payload: payload + b"}")
-    admitted = intake.admit(run_of(b'{"a":1', b'{"a":2}', b"x", positions=["p", "q", "r"]))
+    intake = Router(make_settings(partition_by=""), lambda payload: payload + b"}")
+    admitted = intake.route(make_chunk(b'{"a":1', b'{"a":2}', b"x", positions=["p", "q", "r"]))
     assert routed(admitted)[0][1] == ["p"]
-    assert [list(bad.run.payloads) for bad in admitted.bad] == [[b'{"a":2}'], [b"x"]]
+    assert [list(bad.chunk.payloads) for bad in admitted.bad] == [[b'{"a":2}'], [b"x"]]
     assert [bad.position for bad in admitted.bad] == ["q", "r"]
-    assert all(bad.reason is Reason.NOT_JSON for bad in admitted.bad)
+    assert all(bad.reason is BadRecordReason.NOT_JSON for bad in admitted.bad)
     assert all(bad.detail.startswith("what the transform gave: ") for bad in admitted.bad)
 
 
 def test_a_transform_may_leave_nothing_out() -> None:
     """Then there is no decision to tell of."""
-    admitted = Intake(settings_of(partition_by=""), lambda p: p).admit(run_of(b"1", b"2"))
+    admitted = Router(make_settings(partition_by=""), lambda p: p).route(make_chunk(b"1", b"2"))
     assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "1"])]
-    assert admitted.left_out == []
+    assert admitted.excluded == []
 
 
 def test_a_run_of_nothing_good_is_routed_to_quarantine_alone() -> None:
     """No empty batch of data is opened."""
-    admitted = Intake(settings_of()).admit(run_of(b"x"))
-    assert [route.is_quarantine for route, _ in admitted.routed] == [True]
-    assert Intake(settings_of()).admit(run_of()).routed == []
+    admitted = Router(make_settings()).route(make_chunk(b"x"))
+    assert [route.is_quarantine for route, _ in admitted.chunks] == [True]
+    assert Router(make_settings()).route(make_chunk()).chunks == []
 
 
 def test_lines_are_not_asked_to_be_json() -> None:
     """But they may hold no newline."""
-    admitted = Intake(settings_of(partition_by="", format="lines")).admit(run_of(b"x", b"a\nb"))
+    admitted = Router(make_settings(partition_by="", format="lines")).route(
+        make_chunk(b"x", b"a\nb")
+    )
     assert routed(admitted)[0] == (Route(LIBRARY, ""), ["0"])
-    assert [bad.reason for bad in admitted.bad] == [Reason.NEWLINE]
+    assert [bad.reason for bad in admitted.bad] == [BadRecordReason.NEWLINE]
 
 
 @pytest.mark.parametrize("limit", ["max_bytes", "budget_bytes"])
 def test_a_record_that_no_batch_can_hold_is_bad(limit: str) -> None:
     """Neither the batch nor the budget may be smaller than it."""
-    settings = settings_of(**{limit: 10})
-    admitted = Intake(settings).admit(run_of(b'"1234567"', b'"12345678"'))
+    settings = make_settings(**{limit: 10})
+    admitted = Router(settings).route(make_chunk(b'"1234567"', b'"12345678"'))
     assert [bad.position for bad in admitted.bad] == ["1"]
-    assert admitted.bad[0].reason is Reason.TOO_LARGE
+    assert admitted.bad[0].reason is BadRecordReason.TOO_LARGE
 
 
 def test_quarantine_is_by_origin() -> None:
     """Each queue or shard has an object of its own."""
     other = Origin("sqs", QUEUE.naming, "other-queue")
     found = [
-        BadRecord(run_of(b"?", origin=origin), Reason.MALFORMED, "")
+        BadRecord(make_chunk(b"?", origin=origin), BadRecordReason.MALFORMED, "")
         for origin in (QUEUE, QUEUE, other)
     ]
-    admitted = Intake(settings_of()).admit(run_of(origin=SHARD), found)
-    assert [(route.origin, len(run)) for route, run in admitted.routed] == [(QUEUE, 2), (other, 1)]
+    admitted = Router(make_settings()).route(make_chunk(origin=SHARD), found)
+    assert [(route.origin, len(run)) for route, run in admitted.chunks] == [(QUEUE, 2), (other, 1)]

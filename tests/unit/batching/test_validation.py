@@ -9,30 +9,30 @@ from contextlib import contextmanager
 
 import pytest
 
-from batcher.batching.validation import GZIP_HINT, KPL_HINT, MAX_DEPTH, Checked, check
-from batcher.records.bad_record import BadRecord, Reason
-from support.examples import run_of, run_of_text
+from batcher.batching.validation import GZIP_HINT, KPL_HINT, MAX_DEPTH, Validated, validate
+from batcher.records.bad_record import BadRecord, BadRecordReason
+from support.examples import make_chunk, make_chunk_of_text
 
 LARGE = 10**9
 THIRTY_DIGITS = "123456789012345678901234567890"
 
 
-def check_json(*payloads: bytes | str, max_bytes: int = LARGE) -> Checked:
+def check_json(*payloads: bytes | str, max_bytes: int = LARGE) -> Validated:
     """Check payloads as NDJSON."""
-    return check(run_of(*payloads), is_json=True, max_bytes=max_bytes)
+    return validate(make_chunk(*payloads), is_json=True, max_bytes=max_bytes)
 
 
-def check_lines(*payloads: bytes | str, max_bytes: int = LARGE) -> Checked:
+def check_lines(*payloads: bytes | str, max_bytes: int = LARGE) -> Validated:
     """Check payloads as lines."""
-    return check(run_of(*payloads), is_json=False, max_bytes=max_bytes)
+    return validate(make_chunk(*payloads), is_json=False, max_bytes=max_bytes)
 
 
-def good(checked: Checked) -> list[bytes | str]:
+def good(checked: Validated) -> list[bytes | str]:
     """Give the payloads that can be written."""
     return list(checked.good.payloads)
 
 
-def only_bad(checked: Checked) -> BadRecord:
+def only_bad(checked: Validated) -> BadRecord:
     """Give the one bad record, for which there is no good one."""
     assert good(checked) == []
     (bad,) = checked.bad
@@ -78,9 +78,9 @@ def recursion_limit(limit: int) -> Iterator[None]:
 )
 def test_one_json_value_is_good_and_stays_as_it_is(payload: str) -> None:
     """Scalars are values; numbers keep their digits, from bytes and from text."""
-    assert check_json(payload) == Checked(run_of(payload), ())
+    assert check_json(payload) == Validated(make_chunk(payload), ())
     raw = payload.encode()
-    assert check_json(raw) == Checked(run_of(raw), ())
+    assert check_json(raw) == Validated(make_chunk(raw), ())
     # beside a bad one, each is looked at by itself
     assert good(check_json(raw, b"")) == [raw]
     assert good(check_json(payload, "")) == [raw]
@@ -89,41 +89,41 @@ def test_one_json_value_is_good_and_stays_as_it_is(payload: str) -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", Reason.EMPTY),
-        (b" \n\t", Reason.EMPTY),
-        (b"hello", Reason.NOT_JSON),
-        (b"{", Reason.NOT_JSON),
-        (b"NaN", Reason.NOT_JSON),
-        (b'{"a":NaN}', Reason.NOT_JSON),
-        (b"Infinity", Reason.NOT_JSON),
-        (b"[-Infinity]", Reason.NOT_JSON),
-        (b"1 2", Reason.NOT_JSON),
-        (b'{"a":1}{"a":2}', Reason.NOT_JSON),
-        (b'{"a":1}\n{"a":2}', Reason.NOT_JSON),
-        (b"\xef\xbb\xbf{}", Reason.NOT_JSON),
-        (b'"a\tb"', Reason.NOT_JSON),
-        (b'"a\nb"', Reason.NOT_JSON),
-        (b'"\x00"', Reason.NOT_JSON),
-        (b"[1,]", Reason.NOT_JSON),
-        (b"01", Reason.NOT_JSON),
-        (b"'a'", Reason.NOT_JSON),
-        (b'"\\x41"', Reason.NOT_JSON),
-        (b'"\\ud800"', Reason.NOT_JSON),
-        (b'"\xff"', Reason.NOT_UTF8),
-        (b'"\xed\xa0\x80"', Reason.NOT_UTF8),
-        (b'{"name":"caf\xe9"}', Reason.NOT_UTF8),
-        (b"\xff\xfe{\x00}\x00", Reason.NOT_JSON),
-        (gzip.compress(b"{}", mtime=0), Reason.GZIP),
-        (b"\xf3\x89\x9a\xc2\x0a\x01a", Reason.KPL_AGGREGATED),
+        (b"", BadRecordReason.EMPTY),
+        (b" \n\t", BadRecordReason.EMPTY),
+        (b"hello", BadRecordReason.NOT_JSON),
+        (b"{", BadRecordReason.NOT_JSON),
+        (b"NaN", BadRecordReason.NOT_JSON),
+        (b'{"a":NaN}', BadRecordReason.NOT_JSON),
+        (b"Infinity", BadRecordReason.NOT_JSON),
+        (b"[-Infinity]", BadRecordReason.NOT_JSON),
+        (b"1 2", BadRecordReason.NOT_JSON),
+        (b'{"a":1}{"a":2}', BadRecordReason.NOT_JSON),
+        (b'{"a":1}\n{"a":2}', BadRecordReason.NOT_JSON),
+        (b"\xef\xbb\xbf{}", BadRecordReason.NOT_JSON),
+        (b'"a\tb"', BadRecordReason.NOT_JSON),
+        (b'"a\nb"', BadRecordReason.NOT_JSON),
+        (b'"\x00"', BadRecordReason.NOT_JSON),
+        (b"[1,]", BadRecordReason.NOT_JSON),
+        (b"01", BadRecordReason.NOT_JSON),
+        (b"'a'", BadRecordReason.NOT_JSON),
+        (b'"\\x41"', BadRecordReason.NOT_JSON),
+        (b'"\\ud800"', BadRecordReason.NOT_JSON),
+        (b'"\xff"', BadRecordReason.NOT_UTF8),
+        (b'"\xed\xa0\x80"', BadRecordReason.NOT_UTF8),
+        (b'{"name":"caf\xe9"}', BadRecordReason.NOT_UTF8),
+        (b"\xff\xfe{\x00}\x00", BadRecordReason.NOT_JSON),
+        (gzip.compress(b"{}", mtime=0), BadRecordReason.GZIP),
+        (b"\xf3\x89\x9a\xc2\x0a\x01a", BadRecordReason.KPL_AGGREGATED),
     ],
 )
-def test_what_is_not_exactly_one_json_value_is_bad(payload: bytes, reason: Reason) -> None:
+def test_what_is_not_exactly_one_json_value_is_bad(payload: bytes, reason: BadRecordReason) -> None:
     """With a reason, a detail for people, its position, and the payload as it came."""
     bad = only_bad(check_json(payload))
     assert bad.reason is reason
     assert bad.detail
     assert bad.position == "0"
-    assert bad.run.payloads == [payload]
+    assert bad.chunk.payloads == [payload]
 
 
 @pytest.mark.parametrize("text", ["\ud800", '"\udfff"', '{"a":"x\ud83d"}'])
@@ -132,9 +132,9 @@ def test_text_with_a_lone_surrogate_is_bad(text: str) -> None:
     for checked in (check_json("1", text, "2"), check_lines("1", text, "2")):
         assert good(checked) == [b"1", b"2"]
         (bad,) = checked.bad
-        assert bad.reason is Reason.NOT_UTF8
+        assert bad.reason is BadRecordReason.NOT_UTF8
         assert f"character {text.index(next(c for c in text if c > chr(0xD7FF)))}" in bad.detail
-        assert bad.run.payloads == [text]
+        assert bad.chunk.payloads == [text]
 
 
 def test_payloads_of_known_packers_get_a_hint() -> None:
@@ -142,8 +142,8 @@ def test_payloads_of_known_packers_get_a_hint() -> None:
     packed = gzip.compress(b"{}\n", mtime=0)
     assert only_bad(check_json(packed)).detail == GZIP_HINT
     assert only_bad(check_json(b"\xf3\x89\x9a\xc2abc")).detail == KPL_HINT
-    assert only_bad(check_lines(b"\x1f\x8b\n")).reason is Reason.GZIP
-    assert only_bad(check_lines(b"\xf3\x89\x9a\xc2\n")).reason is Reason.KPL_AGGREGATED
+    assert only_bad(check_lines(b"\x1f\x8b\n")).reason is BadRecordReason.GZIP
+    assert only_bad(check_lines(b"\xf3\x89\x9a\xc2\n")).reason is BadRecordReason.KPL_AGGREGATED
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def test_a_value_nested_1024_deep_is_good(depth: int) -> None:
 def test_a_value_nested_deeper_is_bad(depth: int) -> None:
     """Most readers would stop there."""
     for payload in (nested(depth), nested(depth).decode(), nested(depth) + b"\n"):
-        assert only_bad(check_json(payload)).reason is Reason.TOO_DEEP
+        assert only_bad(check_json(payload)).reason is BadRecordReason.TOO_DEEP
     objects = b'{"a":' * depth + b"1" + b"}" * depth
-    assert only_bad(check_json(objects)).reason is Reason.TOO_DEEP
+    assert only_bad(check_json(objects)).reason is BadRecordReason.TOO_DEEP
 
 
 def test_many_brackets_are_not_taken_for_depth() -> None:
@@ -204,7 +204,10 @@ def test_newlines_in_the_deepest_value_that_is_allowed_are_taken_out() -> None:
 @pytest.mark.parametrize("broken", [nested(1010)[:-1], b"[" * 2000, nested(1010) + b"x"])
 def test_broken_json_is_bad_however_deep(broken: bytes) -> None:
     """Deep and broken is bad, by either reason."""
-    assert only_bad(check_json(broken)).reason in {Reason.NOT_JSON, Reason.TOO_DEEP}
+    assert only_bad(check_json(broken)).reason in {
+        BadRecordReason.NOT_JSON,
+        BadRecordReason.TOO_DEEP,
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_a_number_beyond_a_double_hides_nothing(payload: bytes) -> None:
 def test_the_depth_is_the_same_whatever_python_may_recurse() -> None:
     """Hypothesis, notebooks and some programs raise Python's limit."""
     with recursion_limit(20_000):
-        assert only_bad(check_json(nested(MAX_DEPTH + 1))).reason is Reason.TOO_DEEP
+        assert only_bad(check_json(nested(MAX_DEPTH + 1))).reason is BadRecordReason.TOO_DEEP
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1])
@@ -244,10 +247,10 @@ def test_a_record_at_the_limit_is_good_and_one_byte_more_is_bad() -> None:
     payload = b'"' + b"x" * 97 + b'"'
     assert good(check_json(payload, max_bytes=100)) == [payload]
     bad = only_bad(check_json(payload, max_bytes=99))
-    assert bad.reason is Reason.TOO_LARGE
+    assert bad.reason is BadRecordReason.TOO_LARGE
     assert bad.detail == "100 bytes with its newline; at most 99 are allowed"
     assert good(check_lines(payload, max_bytes=100)) == [payload]
-    assert only_bad(check_lines(payload, max_bytes=99)).reason is Reason.TOO_LARGE
+    assert only_bad(check_lines(payload, max_bytes=99)).reason is BadRecordReason.TOO_LARGE
 
 
 @pytest.mark.parametrize(("max_bytes", "is_good"), [(8, True), (7, False)])
@@ -262,7 +265,7 @@ def test_text_is_measured_in_bytes(max_bytes: int, is_good: bool) -> None:  # no
 def test_a_value_is_measured_after_it_was_compacted() -> None:
     """Spaces that are not written do not count."""
     assert good(check_json(b"[1,\n\n\n\n\n\n2]", max_bytes=6)) == [b"[1,2]"]
-    assert only_bad(check_json(b"[1,\n2]", max_bytes=5)).reason is Reason.TOO_LARGE
+    assert only_bad(check_json(b"[1,\n2]", max_bytes=5)).reason is BadRecordReason.TOO_LARGE
 
 
 def test_good_records_beside_bad_ones_keep_their_order() -> None:
@@ -273,34 +276,34 @@ def test_good_records_beside_bad_ones_keep_their_order() -> None:
     assert good(checked) == [b"1", b"[2]", b"3"]
     assert list(checked.good.positions) == ["0", "2", "4"]
     assert [(bad.position, bad.reason) for bad in checked.bad] == [
-        ("1", Reason.NOT_JSON),
-        ("3", Reason.EMPTY),
-        ("5", Reason.NOT_JSON),
-        ("6", Reason.TOO_LARGE),
+        ("1", BadRecordReason.NOT_JSON),
+        ("3", BadRecordReason.EMPTY),
+        ("5", BadRecordReason.NOT_JSON),
+        ("6", BadRecordReason.TOO_LARGE),
     ]
 
 
 def test_text_that_was_cut_at_newlines_stays_while_all_is_good() -> None:
     """It is never joined twice; one bad record, and it is gone."""
-    run = run_of_text(b"1\n2\n")
-    assert check(run, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
-    run = run_of_text(b"1\nx\n")
-    assert check(run, is_json=True, max_bytes=LARGE).good.text is None
-    run = run_of_text(b'{"a":1}\r\n[\r2]\n')
-    assert good(check(run, is_json=True, max_bytes=LARGE)) == [b'{"a":1}', b"[2]"]
-    run = run_of_text(b'"\xff"\n')
-    assert only_bad(check(run, is_json=True, max_bytes=LARGE)).reason is Reason.NOT_UTF8
+    run = make_chunk_of_text(b"1\n2\n")
+    assert validate(run, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
+    run = make_chunk_of_text(b"1\nx\n")
+    assert validate(run, is_json=True, max_bytes=LARGE).good.text is None
+    run = make_chunk_of_text(b'{"a":1}\r\n[\r2]\n')
+    assert good(validate(run, is_json=True, max_bytes=LARGE)) == [b'{"a":1}', b"[2]"]
+    run = make_chunk_of_text(b'"\xff"\n')
+    assert only_bad(validate(run, is_json=True, max_bytes=LARGE)).reason is BadRecordReason.NOT_UTF8
 
 
 def test_an_empty_run_has_nothing_bad() -> None:
     """As JSON or as lines."""
-    assert check_json() == check_lines() == Checked(run_of(), ())
+    assert check_json() == check_lines() == Validated(make_chunk(), ())
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"NaN", b"\xff\x00", b"\r", b"\x1f\x8bx"])
 def test_a_line_is_bytes_as_they_are(payload: bytes) -> None:
     """Whatever they are, but for newlines."""
-    assert check_lines(payload) == Checked(run_of(payload), ())
+    assert check_lines(payload) == Validated(make_chunk(payload), ())
     assert good(check_lines(payload, b"\n")) == [payload]
 
 
@@ -308,7 +311,7 @@ def test_a_line_is_bytes_as_they_are(payload: bytes) -> None:
 def test_a_line_cannot_hold_a_newline(payload: bytes | str) -> None:
     """The message says what can."""
     bad = only_bad(check_lines(payload))
-    assert bad.reason is Reason.NEWLINE
+    assert bad.reason is BadRecordReason.NEWLINE
     assert "format=ndjson" in bad.detail
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from batcher.encoding.codec import MEMBER_BYTES, Checksum, Codec, Members, crc32
-from batcher.encoding.text import as_bytes, lines, text_of
-from support.examples import run_of, run_of_text
+from batcher.encoding.codec import MEMBER_BYTES, Checksum, Codec, MemberSplitter, crc32
+from batcher.encoding.text import encode_payloads, iter_text, join_lines
+from support.examples import make_chunk, make_chunk_of_text
 
 try:
     from compression import zstd
@@ -29,21 +29,21 @@ def encode(compression: str, level: int, text: bytes = TEXT) -> bytes:
 
 def test_payloads_become_newline_terminated_text() -> None:
     """Text and bytes alike."""
-    assert lines(run_of(b"a", b"b")) == [b"a\nb\n"]
-    assert lines(run_of("a", "\u00e9")) == [b"a\n\xc3\xa9\n"]
-    assert lines(run_of()) == []
+    assert join_lines(make_chunk(b"a", b"b")) == [b"a\nb\n"]
+    assert join_lines(make_chunk("a", "\u00e9")) == [b"a\n\xc3\xa9\n"]
+    assert join_lines(make_chunk()) == []
 
 
 def test_text_that_somebody_has_already_is_not_joined_again() -> None:
     """It is the very same object."""
     text = b"a\nb\n"
-    assert lines(run_of_text(text))[0] is text
+    assert join_lines(make_chunk_of_text(text))[0] is text
 
 
 def test_long_text_comes_in_pieces() -> None:
     """Each of about 1 MiB, with all records in order."""
     payloads = [bytes([65 + i]) * 400_000 for i in range(8)]
-    pieces = lines(run_of(*payloads))
+    pieces = join_lines(make_chunk(*payloads))
     assert len(pieces) > 2
     assert max(map(len, pieces)) < 2 * 1024**2
     assert b"".join(pieces) == b"".join(p + b"\n" for p in payloads)
@@ -51,7 +51,7 @@ def test_long_text_comes_in_pieces() -> None:
 
 def test_a_record_larger_than_a_piece_is_a_piece() -> None:
     """Nothing is cut within a record."""
-    assert lines(run_of(b"x" * 3 * 1024**2)) == [b"x" * 3 * 1024**2 + b"\n"]
+    assert join_lines(make_chunk(b"x" * 3 * 1024**2)) == [b"x" * 3 * 1024**2 + b"\n"]
 
 
 @pytest.mark.parametrize("used_bytes", [0, 1, MEMBER_BYTES - 1, MEMBER_BYTES, 3 * MEMBER_BYTES + 7])
@@ -74,7 +74,7 @@ def test_the_text_of_a_run_comes_in_pieces_that_end_where_members_do(
     """Whatever stands before it in its body, and however long its records are."""
     width = len(_encoded(letter))
     payloads: list[Any] = [letter * (size // width) for size in sizes]
-    size_bytes, pieces = text_of(run_of(*payloads), used_bytes)
+    size_bytes, pieces = iter_text(make_chunk(*payloads), used_bytes)
     texts = [bytes(piece) for piece in pieces]
     assert b"".join(texts) == b"".join(_encoded(payload) + b"\n" for payload in payloads)
     assert size_bytes == sum(map(len, texts))
@@ -90,9 +90,9 @@ def test_the_text_of_a_run_is_made_as_it_is_taken() -> None:
     """Only then is it joined and compressed while warm, and not held twice."""
     tracemalloc.start()
     payloads = ["x" * 1_000] * 8_000
-    run = run_of(*payloads)
+    run = make_chunk(*payloads)
     before, _ = tracemalloc.get_traced_memory()
-    _, pieces = text_of(run, 0)
+    _, pieces = iter_text(run, 0)
     for _ in pieces:
         assert tracemalloc.get_traced_memory()[0] - before < 5 * MEMBER_BYTES
     tracemalloc.stop()
@@ -104,29 +104,29 @@ def _encoded(payload: str | bytes) -> bytes:
 
 def test_payloads_of_str_are_encoded() -> None:
     """Bytes stay the same objects."""
-    assert as_bytes(["a", "\u00e9"]) == [b"a", b"\xc3\xa9"]
-    assert as_bytes([b"a"]) == [b"a"]
-    assert as_bytes([]) == []
+    assert encode_payloads(["a", "\u00e9"]) == [b"a", b"\xc3\xa9"]
+    assert encode_payloads([b"a"]) == [b"a"]
+    assert encode_payloads([]) == []
 
 
 def test_members_are_cut_by_size_alone() -> None:
     """Full ones leave as they fill; what is left waits."""
-    members = Members()
-    assert members.cut(b"a" * (MEMBER_BYTES - 1)) == []
-    assert members.waiting_bytes == MEMBER_BYTES - 1
-    full = members.cut(b"b" * (2 * MEMBER_BYTES))
+    members = MemberSplitter()
+    assert members.feed(b"a" * (MEMBER_BYTES - 1)) == []
+    assert members.buffered_bytes == MEMBER_BYTES - 1
+    full = members.feed(b"b" * (2 * MEMBER_BYTES))
     assert [sum(map(len, m)) for m in full] == [MEMBER_BYTES, MEMBER_BYTES]
-    assert members.waiting_bytes == MEMBER_BYTES - 1
-    assert sum(map(len, members.rest())) == MEMBER_BYTES - 1
-    assert members.waiting_bytes == 0
-    assert members.rest() == []
+    assert members.buffered_bytes == MEMBER_BYTES - 1
+    assert sum(map(len, members.finish())) == MEMBER_BYTES - 1
+    assert members.buffered_bytes == 0
+    assert members.finish() == []
 
 
 def test_text_of_exactly_one_member_leaves_no_rest() -> None:
     """No empty member is ever written."""
-    members = Members()
-    assert len(members.cut(b"a" * MEMBER_BYTES)) == 1
-    assert members.rest() == []
+    members = MemberSplitter()
+    assert len(members.feed(b"a" * MEMBER_BYTES)) == 1
+    assert members.finish() == []
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3, 4, 6, 9])

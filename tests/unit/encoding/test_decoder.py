@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from backports import zstd
 
-from batcher.encoding.decoder import BLOCK_BYTES, Decoder
+from batcher.encoding.decoder import MAX_OUTPUT_BYTES, Decoder
 from batcher.errors import DamagedError
 
 TEXT = b"".join(b'{"n":%d,"square":%d}\n' % (n, n * n) for n in range(30_000))
@@ -27,9 +27,9 @@ def decode(body: bytes, suffix: str, piece_bytes: int = 100_000) -> bytes:
     text = b""
     for start in range(0, len(body), piece_bytes):
         for block in decoder.feed(body[start : start + piece_bytes]):
-            assert 0 < len(block) <= BLOCK_BYTES
+            assert 0 < len(block) <= MAX_OUTPUT_BYTES
             text += block
-    decoder.end()
+    decoder.finish()
     return text
 
 
@@ -101,7 +101,7 @@ def test_a_bomb_takes_no_more_memory_than_any_other_body(suffix: str) -> None:
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    decoder.end()
+    decoder.finish()
     assert decoded_bytes == size_bytes
     assert peak_bytes < 20 * 1024**2
 

@@ -11,25 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.handler.emf import (
-    ALWAYS,
     DIMENSION,
     MAX_VALUES,
-    WHERE_ANY,
-    Invocation,
-    line,
-    properties,
-    spread,
-    values,
+    NONZERO_UNITS,
+    REQUIRED_UNITS,
+    InvocationStats,
+    emf_line,
+    metric_values,
+    sample_values,
+    search_properties,
 )
-from batcher.stores.metered import Requests
-from batcher.writing.stats import Counts
+from batcher.stores.metered import RequestStats
+from batcher.writing.stats import Stats
 from support.emf_schema import metrics_of
 
 NOW_S = 1_795_419_000.25
 SOME = st.integers(0, 10**12)
 SECONDS = st.floats(0, 10**6, allow_nan=False)
 INVOCATIONS = st.builds(
-    Invocation,
+    InvocationStats,
     source=st.sampled_from(["sqs", "kinesis", "dynamodb", "direct", "unknown"]),
     records=SOME,
     failed=SOME,
@@ -39,7 +39,7 @@ INVOCATIONS = st.builds(
     error=st.sampled_from(["", "RetryableError"]),
 )
 COUNTS = st.builds(
-    Counts,
+    Stats,
     records=SOME,
     objects=SOME,
     bytes_in=SOME,
@@ -55,7 +55,7 @@ COUNTS = st.builds(
     ).map(Counter),
 )
 REQUESTS = st.builds(
-    Requests,
+    RequestStats,
     sent=SOME,
     sent_bytes=SOME,
     puts_s=st.lists(SECONDS, max_size=300),
@@ -63,43 +63,49 @@ REQUESTS = st.builds(
 )
 
 
-def line_of(event: Invocation, counts: Counts, requests: Requests) -> str:
+def line_of(event: InvocationStats, counts: Stats, requests: RequestStats) -> str:
     """Write the line of an event."""
-    beside = properties(event, requests)
-    return line(values(event, counts, requests), beside, "orders-writer", NOW_S)
+    beside = search_properties(event, requests)
+    return emf_line(metric_values(event, counts, requests), beside, "orders-writer", NOW_S)
 
 
 @given(INVOCATIONS, COUNTS, REQUESTS)
 def test_any_event_makes_a_line_that_cloudwatch_takes(
-    event: Invocation, counts: Counts, requests: Requests
+    event: InvocationStats, counts: Stats, requests: RequestStats
 ) -> None:
     """By the format's schema and limits; and no metric is there that is not in our table."""
     found = metrics_of(line_of(event, counts, requests))
-    assert set(found) <= set(ALWAYS | WHERE_ANY)
-    assert all(found[name] != [0] for name in set(found) & set(WHERE_ANY))
+    assert set(found) <= set(REQUIRED_UNITS | NONZERO_UNITS)
+    assert all(found[name] != [0] for name in set(found) & set(NONZERO_UNITS))
 
 
 def test_each_figure_stands_under_its_name() -> None:
     """And its unit; the dimension, the time and the namespace besides."""
-    event = Invocation(
-        source="sqs", records=40, failed=3, was_cut=True, is_cold=True, seconds=1.23456, error="E"
+    event = InvocationStats(
+        source="sqs",
+        records=40,
+        failed=3,
+        timed_out=True,
+        cold_start=True,
+        duration_s=1.23456,
+        error_type="E",
     )
-    counts = Counts(
+    counts = Stats(
         records=10,
         objects=2,
         bytes_in=5_000,
         bytes_out=700,
         quarantined=4,
         dropped=5,
-        left_out=6,
-        refused=7,
+        filtered=6,
+        rejected=7,
         failed=99,
         retries=8,
-        oldest_age_s=12.3456,
+        oldest_record_age_s=12.3456,
         flushes=Counter(event=1, bytes=2, records=3),
     )
     prefixes = {f"events/{number:04b}": number for number in range(1, 8)}
-    requests = Requests(11, 1_400, [0.05, 0.01234567], Counter(prefixes))
+    requests = RequestStats(11, 1_400, [0.05, 0.01234567], Counter(prefixes))
     written = line_of(event, counts, requests)
     assert metrics_of(written) == {
         "batcher_records_total": [10],
@@ -127,7 +133,7 @@ def test_each_figure_stands_under_its_name() -> None:
     (directive,) = about["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("batcher", [["FunctionName"]])
     units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
-    assert units == ALWAYS | WHERE_ANY
+    assert units == REQUIRED_UNITS | NONZERO_UNITS
     beside = {name: value for name, value in document.items() if name not in units}
     assert beside == {
         DIMENSION: "orders-writer",
@@ -143,27 +149,29 @@ def test_each_figure_stands_under_its_name() -> None:
 
 def test_a_clean_event_has_six_metrics_and_its_flushes() -> None:
     """Each that exists costs money, so those that are 0 do not."""
-    counts = Counts(records=1, objects=1, bytes_in=9, bytes_out=40, flushes=Counter(event=1))
-    found = metrics_of(line_of(Invocation(), counts, Requests(1, 40, [0.02])))
-    assert set(found) == {*ALWAYS, "batcher_flushes_event_total"}
+    counts = Stats(records=1, objects=1, bytes_in=9, bytes_out=40, flushes=Counter(event=1))
+    found = metrics_of(line_of(InvocationStats(), counts, RequestStats(1, 40, [0.02])))
+    assert set(found) == {*REQUIRED_UNITS, "batcher_flushes_event_total"}
 
 
 def test_an_event_without_an_object_has_no_age_and_no_latency() -> None:
     """A 0 would look like the best there is."""
-    found = metrics_of(line_of(Invocation(), Counts(), Requests()))
-    assert found == {name: [0] for name in list(ALWAYS)[:4]}
+    found = metrics_of(line_of(InvocationStats(), Stats(), RequestStats()))
+    assert found == {name: [0] for name in list(REQUIRED_UNITS)[:4]}
 
 
 def test_quarantined_records_have_an_age_too() -> None:
     """They are durable as any."""
-    found = metrics_of(line_of(Invocation(), Counts(quarantined=1, oldest_age_s=3), Requests()))
+    found = metrics_of(
+        line_of(InvocationStats(), Stats(quarantined=1, oldest_record_age_s=3), RequestStats())
+    )
     assert found["batcher_oldest_record_age_seconds"] == [3]
 
 
 @given(st.lists(SECONDS, min_size=MAX_VALUES + 1, max_size=2_000))
 def test_of_many_values_those_are_told_that_keep_their_distribution(seconds: list[float]) -> None:
     """As many as may be: the least, the greatest, and the percentiles between them."""
-    told = spread(seconds)
+    told = sample_values(seconds)
     assert len(told) == MAX_VALUES
     ordered = sorted(round(value, 4) for value in seconds)
     assert (told[0], told[-1]) == (ordered[0], ordered[-1])
@@ -178,4 +186,4 @@ def test_of_many_values_those_are_told_that_keep_their_distribution(seconds: lis
 @given(st.lists(SECONDS, max_size=MAX_VALUES))
 def test_of_few_values_each_is_told(seconds: list[float]) -> None:
     """To a tenth of a millisecond, in their order."""
-    assert spread(seconds) == pytest.approx(seconds, abs=1e-4)
+    assert sample_values(seconds) == pytest.approx(seconds, abs=1e-4)

@@ -7,34 +7,34 @@ from collections.abc import Sequence
 import pytest
 
 from batcher.batching.batch import Batch, FlushReason
-from batcher.batching.router import Intake
+from batcher.batching.router import Router
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
-from batcher.handler.event_writer import Delivered, failure, plan
+from batcher.handler.event_writer import EventResult, event_error, plan_batches
 from batcher.settings import Settings
 from batcher.sources import read_event
 from batcher.sources.event import Ledger
-from batcher.writing.object import key_of, name_of
-from support.examples import fifo_message, kinesis_record, message, settings_of, texts_of
+from batcher.writing.object import object_key, object_name
+from support.examples import fifo_message, kinesis_record, make_settings, message, texts_of
 
 HOUR_MS = 3_600_000
 
 
 def planned(records: Sequence[object], **values: object) -> tuple[list[Batch], Settings]:
     """Plan an event of these records."""
-    settings = settings_of(**values)
+    settings = make_settings(**values)
     event = read_event({"Records": records}, 0.0)
-    return plan(event, Intake(settings), settings)[0], settings
+    return plan_batches(event, Router(settings), settings)[0], settings
 
 
 def keys(batches: Sequence[Batch], settings: Settings) -> list[str]:
     """Give the keys of batches."""
-    return [key_of(b, name_of(b, b.digest(), "fresh"), settings) for b in batches]
+    return [object_key(b, object_name(b, b.digest(), "fresh"), settings) for b in batches]
 
 
 def test_an_event_becomes_sealed_batches() -> None:
     """All at its end."""
     batches, _ = planned([message("a", "1"), message("b", "2")])
-    assert [(b.records, b.sealed) for b in batches] == [(2, FlushReason.EVENT)]
+    assert [(b.records, b.seal_reason) for b in batches] == [(2, FlushReason.EVENT)]
 
 
 def test_a_stream_becomes_one_batch_a_partition_whatever_the_limits() -> None:
@@ -107,25 +107,25 @@ def test_several_queues_in_one_event_get_objects_of_their_own() -> None:
 
 def test_decisions_about_records_that_are_not_written_are_handed_on() -> None:
     """One a run."""
-    settings = settings_of(on_bad_record="fail")
+    settings = make_settings(on_bad_record="fail")
     event = read_event({"Records": [message("a", "x"), message("b", "1")]}, 0.0)
-    batches, (admitted,) = plan(event, Intake(settings), settings)
-    assert [bad.position for bad in admitted.refused] == ["a"]
+    batches, (admitted,) = plan_batches(event, Router(settings), settings)
+    assert [bad.position for bad in admitted.rejected] == ["a"]
     assert [b.records for b in batches] == [1]
 
 
 def test_a_direct_invoke_is_kept_within_the_limits() -> None:
     """Its objects are fresh."""
-    settings = settings_of(max_records=2)
+    settings = make_settings(max_records=2)
     event = read_event([{"n": n} for n in range(3)], 0.0)
-    batches, _ = plan(event, Intake(settings), settings)
+    batches, _ = plan_batches(event, Router(settings), settings)
     assert [b.records for b in batches] == [2, 1]
-    assert name_of(batches[0], batches[0].digest(), "fresh") == "fresh"
+    assert object_name(batches[0], batches[0].digest(), "fresh") == "fresh"
 
 
-def delivered_with(*errors: Exception, was_cut: bool = False) -> Delivered:
+def delivered_with(*errors: Exception, was_cut: bool = False) -> EventResult:
     """Tell of a delivery of which two records are not durable."""
-    return Delivered(Ledger(["a", "b"]), errors=list(errors), was_cut=was_cut)
+    return EventResult(Ledger(["a", "b"]), errors=list(errors), timed_out=was_cut)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_failure_says_how_many_records_and_why(
     errors: list[Exception], kind: type[BatcherError], why: str
 ) -> None:
     """The most severe error decides, and is the cause."""
-    error = failure(delivered_with(*errors), 5)
+    error = event_error(delivered_with(*errors), 5)
     assert type(error) is kind
     assert str(error) == f"2 of 5 records are not durable and must come again: {why}"
     assert error.__cause__ in errors
@@ -149,7 +149,7 @@ def test_a_failure_says_how_many_records_and_why(
 
 def test_a_delivery_that_was_cut_says_what_helps() -> None:
     """Also where nothing had failed yet."""
-    error = failure(delivered_with(was_cut=True), 2)
+    error = event_error(delivered_with(was_cut=True), 2)
     assert isinstance(error, RetryableError)
     assert "raise the function's timeout" in str(error)
     assert error.__cause__ is None

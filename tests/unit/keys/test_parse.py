@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.keys.names import salt, stem
-from batcher.keys.parse import Family, ForeignError, Name, read_name, stream_and_shard
-from batcher.records.chunk import Naming
+from batcher.keys.names import make_stem, salt
+from batcher.keys.parse import (
+    KeyParseError,
+    ParsedKey,
+    SourceFamily,
+    parse_key,
+    split_stream_and_shard,
+)
+from batcher.records.chunk import NamingScheme
 
 NUMBER = "0000000049590338271490256608559692538361571095921575989136588898"
 SHARD = f"orders-shardId-000000000003-{NUMBER}"
@@ -20,18 +26,18 @@ HOUR = "dt=2026-11-23/hour=07"
 def test_the_example_of_the_design_is_read() -> None:
     """Salt, partition, stream, shard, number and suffix."""
     key = f"events/1100/{HOUR}/{SHARD}.ndjson.gz"
-    name = read_name(key, "events")
-    assert name == Name(
+    name = parse_key(key, "events")
+    assert name == ParsedKey(
         key=key,
         salt="1100",
         partition=HOUR,
-        naming=Naming.SEQUENCE,
+        naming=NamingScheme.SEQUENCE,
         stem="orders-shardId-000000000003",
         first=int(NUMBER),
         suffix=".ndjson.gz",
     )
     assert name.stream_and_shard == ("orders", "shardId-000000000003")
-    assert name.family is Family.STREAM
+    assert name.family is SourceFamily.STREAM
     assert name.is_json
     assert not name.is_quarantine
 
@@ -39,22 +45,22 @@ def test_the_example_of_the_design_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "naming", "stem", "first"),
     [
-        (SHARD, Naming.SEQUENCE, "orders-shardId-000000000003", int(NUMBER)),
-        (TABLE, Naming.SEQUENCE, "Orders-2026-11-23T06%3A48%3A05.899", 7),
-        (QUEUE, Naming.MESSAGE_SET, "my-queue", 1795417200000),
-        (FIFO, Naming.MESSAGE_SET, "orders.fifo", 5),
-        (FRESH, Naming.FRESH, "", None),
+        (SHARD, NamingScheme.SEQUENCE, "orders-shardId-000000000003", int(NUMBER)),
+        (TABLE, NamingScheme.SEQUENCE, "Orders-2026-11-23T06%3A48%3A05.899", 7),
+        (QUEUE, NamingScheme.MESSAGE_SET, "my-queue", 1795417200000),
+        (FIFO, NamingScheme.MESSAGE_SET, "orders.fifo", 5),
+        (FRESH, NamingScheme.FRESH, "", None),
     ],
 )
 @pytest.mark.parametrize("fanout", [1, 2, 16, 65_536])
 @pytest.mark.parametrize("partition", ["", HOUR, "customer=%2E%2E%2Fx/a~0123456789abcdef"])
 def test_every_form_of_name_is_read_at_its_place(  # noqa: PLR0913, PLR0917  # what there is to vary
-    text: str, naming: Naming, stem: str, first: int | None, fanout: int, partition: str
+    text: str, naming: NamingScheme, stem: str, first: int | None, fanout: int, partition: str
 ) -> None:
     """Whatever the fanout, the partition and the root."""
     for root in ("", "events", "a/b"):
         parts = [root, salt(text, fanout), partition, f"{text}.ndjson"]
-        name = read_name("/".join(filter(None, parts)), root)
+        name = parse_key("/".join(filter(None, parts)), root)
         assert (name.naming, name.stem, name.first) == (naming, stem, first)
         assert (name.salt, name.partition) == (salt(text, fanout), partition)
 
@@ -72,15 +78,15 @@ def test_every_form_of_name_is_read_at_its_place(  # noqa: PLR0913, PLR0917  # w
 )
 def test_a_suffix_tells_the_format(suffix: str, is_json: bool) -> None:  # noqa: FBT001  # a case
     """A stem may have dots of its own."""
-    name = read_name(f"{FIFO}{suffix}", "")
+    name = parse_key(f"{FIFO}{suffix}", "")
     assert (name.suffix, name.is_json) == (suffix, is_json)
 
 
 def test_quarantine_is_read_with_its_source() -> None:
     """It has no salt; its partition is where it lies."""
-    name = read_name(f"r/_quarantine/kinesis/dt=2026-11-23/{SHARD}.ndjson.gz", "r")
+    name = parse_key(f"r/_quarantine/kinesis/dt=2026-11-23/{SHARD}.ndjson.gz", "r")
     assert name.is_quarantine
-    assert name.quarantined_from == "kinesis"
+    assert name.quarantine_source == "kinesis"
     assert (name.salt, name.partition) == ("", "_quarantine/kinesis/dt=2026-11-23")
     assert name.first == int(NUMBER)
 
@@ -88,15 +94,15 @@ def test_quarantine_is_read_with_its_source() -> None:
 @pytest.mark.parametrize(("queue", "escaped"), [("_x", "%5Fx"), (".x", "%2Ex")])
 def test_a_queue_whose_name_starts_oddly_has_its_name_back(queue: str, escaped: str) -> None:
     """Such names are written escaped, for many readers pass over files of these names."""
-    assert stem(queue) == escaped
-    name = read_name(f"{escaped}-1795417200000-{'ab' * 16}.ndjson", "")
+    assert make_stem(queue) == escaped
+    name = parse_key(f"{escaped}-1795417200000-{'ab' * 16}.ndjson", "")
     assert name.stream_and_shard == (queue, "")
 
 
 def test_a_partition_may_start_with_an_underscore_under_a_salt() -> None:
     """A record without the field, and a fanout."""
     place = f"{salt(FRESH, 2)}/__HIVE_DEFAULT_PARTITION__"
-    assert read_name(f"{place}/{FRESH}.ndjson.gz", "").partition == "__HIVE_DEFAULT_PARTITION__"
+    assert parse_key(f"{place}/{FRESH}.ndjson.gz", "").partition == "__HIVE_DEFAULT_PARTITION__"
 
 
 @pytest.mark.parametrize(
@@ -125,14 +131,14 @@ def test_a_partition_may_start_with_an_underscore_under_a_salt() -> None:
 )
 def test_a_key_that_is_not_batchers_is_foreign(key: str, told: str) -> None:
     """And the message says why."""
-    with pytest.raises(ForeignError, match=told):
-        read_name(f"root/{key}", "root")
+    with pytest.raises(KeyParseError, match=told):
+        parse_key(f"root/{key}", "root")
 
 
 def test_a_key_outside_of_the_root_is_foreign() -> None:
     """Also where the root is the start of a longer folder's name."""
-    with pytest.raises(ForeignError, match="not under events"):
-        read_name(f"events2/{FRESH}.ndjson", "events")
+    with pytest.raises(KeyParseError, match="not under events"):
+        parse_key(f"events2/{FRESH}.ndjson", "events")
 
 
 @pytest.mark.parametrize(
@@ -148,4 +154,4 @@ def test_a_key_outside_of_the_root_is_foreign() -> None:
 )
 def test_a_stem_is_divided_into_stream_and_shard(stem: str, parts: tuple[str, str]) -> None:
     """Escapes are taken back, for people."""
-    assert stream_and_shard(stem) == parts
+    assert split_stream_and_shard(stem) == parts

@@ -6,17 +6,17 @@ import hashlib
 
 import pytest
 
-from batcher.keys.partition import DEFAULT_PARTITION, Template, escape
-from batcher.records.chunk import Run
-from batcher.records.columns import Same
-from support.examples import ARRIVAL_S, run_of
+from batcher.keys.partition import DEFAULT_PARTITION, PartitionTemplate, escape_value
+from batcher.records.chunk import Chunk
+from batcher.records.columns import ConstantColumn
+from support.examples import ARRIVAL_S, make_chunk
 
 HOUR_S = 3600.0
 
 
-def paths(template: str, run: Run) -> list[tuple[str, list[bytes | str]]]:
+def paths(template: str, run: Chunk) -> list[tuple[str, list[bytes | str]]]:
     """Divide a run; give each path with its payloads."""
-    return [(path, list(part.payloads)) for path, part in Template(template).split(run)]
+    return [(path, list(part.payloads)) for path, part in PartitionTemplate(template).split(run)]
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def paths(template: str, run: Run) -> list[tuple[str, list[bytes | str]]]:
 )
 def test_a_value_is_escaped_as_hive_reads_it_back(value: object, escaped: str) -> None:
     """A record can choose its partition, never another key space."""
-    assert escape(value) == escaped
+    assert escape_value(value) == escaped
 
 
 @pytest.mark.parametrize("text", ["x" * 129, "\u00e9" * 22, "x" * 10**6, "/" * 43])
 def test_a_huge_value_keeps_its_start_and_a_digest(text: str) -> None:
     """The first 96 bytes, a tilde, and 16 hex digits."""
-    escaped = escape(text)
+    escaped = escape_value(text)
     start, _, digest = escaped.partition("~")
     assert len(start) == 96
     assert digest == hashlib.sha256(text.encode()).hexdigest()[:16]
-    assert escape(text + "y") != escaped
+    assert escape_value(text + "y") != escaped
 
 
 def test_without_placeholders_all_records_share_one_path() -> None:
     """Empty is no path at all; slashes around do not count."""
-    run = run_of(b"1", b"2")
+    run = make_chunk(b"1", b"2")
     assert paths("", run) == [("", [b"1", b"2"])]
     assert paths("/team=a/", run) == [("team=a", [b"1", b"2"])]
 
@@ -75,27 +75,27 @@ def test_without_placeholders_all_records_share_one_path() -> None:
 def test_arrival_times_are_in_utc() -> None:
     """The default of `partition_by`."""
     template = "dt={arrival:%Y-%m-%d}/hour={arrival:%H}"
-    assert paths(template, run_of(b"1")) == [("dt=2026-11-23/hour=07", [b"1"])]
+    assert paths(template, make_chunk(b"1")) == [("dt=2026-11-23/hour=07", [b"1"])]
 
 
 def test_a_run_within_one_hour_is_not_divided() -> None:
     """No code runs once a record: it is the very same run."""
-    run = run_of(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S - 0.001])
-    ((_, part),) = Template("hour={arrival:%H}").split(run)
+    run = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S - 0.001])
+    ((_, part),) = PartitionTemplate("hour={arrival:%H}").split(run)
     assert part is run
 
 
 def test_a_run_that_crosses_an_hour_is_divided() -> None:
     """Each part keeps the order of its records."""
     times = [ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S + HOUR_S - 0.001, ARRIVAL_S + HOUR_S + 1]
-    run = run_of(b"1", b"2", b"3", b"4", arrivals_s=times)
+    run = make_chunk(b"1", b"2", b"3", b"4", arrivals_s=times)
     assert paths("h={arrival:%H}", run) == [("h=07", [b"1", b"3"]), ("h=08", [b"2", b"4"])]
 
 
 def test_a_run_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
     """The hour changes, the day does not."""
-    run = run_of(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])
-    assert len(Template("dt={arrival:%Y-%m-%d}").split(run)) == 1
+    run = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])
+    assert len(PartitionTemplate("dt={arrival:%Y-%m-%d}").split(run)) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,15 @@ def test_a_run_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
 )
 def test_every_directive_without_a_locale_can_be_used(template: str, path: str) -> None:
     """Slashes within a format are folders."""
-    assert Template.faults(template) == []
-    assert paths(template, run_of(b"1")) == [(path, [b"1"])]
+    assert PartitionTemplate.find_faults(template) == []
+    assert paths(template, make_chunk(b"1")) == [(path, [b"1"])]
 
 
 def test_records_are_divided_by_their_fields() -> None:
     """Nested ones too; groups come in the order of their first record."""
-    run = run_of(b'{"c":{"id":"b"}}', b'{"c":{"id":"a/1"}}', b'{"c":{"id":"b"}}', b'{"c":{"id":7}}')
+    run = make_chunk(
+        b'{"c":{"id":"b"}}', b'{"c":{"id":"a/1"}}', b'{"c":{"id":"b"}}', b'{"c":{"id":7}}'
+    )
     assert paths("id={field:c.id}", run) == [
         ("id=b", [run.payloads[0], run.payloads[2]]),
         ("id=a%2F1", [run.payloads[1]]),
@@ -128,19 +130,19 @@ def test_records_are_divided_by_their_fields() -> None:
 )
 def test_a_record_without_the_field_goes_to_the_default_partition(payload: str) -> None:
     """Also one that is no object, and a line that is no JSON."""
-    ((path, _),) = Template("id={field:c.id}").split(run_of(payload))
+    ((path, _),) = PartitionTemplate("id={field:c.id}").split(make_chunk(payload))
     assert path == f"id={DEFAULT_PARTITION}"
 
 
 def test_a_number_beyond_a_double_does_not_hide_the_other_fields() -> None:
     """1e999 is JSON, and the field is there."""
-    ((path, _),) = Template("id={field:id}").split(run_of(b'{"id":"a","n":1e999}'))
+    ((path, _),) = PartitionTemplate("id={field:id}").split(make_chunk(b'{"id":"a","n":1e999}'))
     assert path == "id=a"
 
 
 def test_whole_numbers_over_64_bits_stay_apart() -> None:
     """Two customers are two partitions."""
-    run = run_of(b'{"id":123456789012345678901}', b'{"id":123456789012345678902}')
+    run = make_chunk(b'{"id":123456789012345678901}', b'{"id":123456789012345678902}')
     assert [path for path, _ in paths("id={field:id}", run)] == [
         "id=123456789012345678901",
         "id=123456789012345678902",
@@ -150,7 +152,7 @@ def test_whole_numbers_over_64_bits_stay_apart() -> None:
 def test_fields_and_times_stand_side_by_side() -> None:
     """Both divide the run."""
     payloads = [b'{"a":1,"b":"x"}', b'{"a":1,"b":"x"}', b'{"a":2}']
-    run = run_of(*payloads, arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S])
+    run = make_chunk(*payloads, arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S])
     assert [path for path, _ in paths("a={field:a}/h={arrival:%H}/b={field:b}", run)] == [
         "a=1/h=07/b=x",
         "a=1/h=08/b=x",
@@ -160,21 +162,21 @@ def test_fields_and_times_stand_side_by_side() -> None:
 
 def test_fields_within_one_hour_need_no_time_of_each_record() -> None:
     """All are rendered with the first one's."""
-    run = run_of(b'{"a":1}', b'{"a":2}', arrivals_s=Same(ARRIVAL_S, 2))
+    run = make_chunk(b'{"a":1}', b'{"a":2}', arrivals_s=ConstantColumn(ARRIVAL_S, 2))
     assert [path for path, _ in paths("{field:a}-{arrival:%H}", run)] == ["1-07", "2-07"]
 
 
 def test_records_that_share_all_fields_are_not_divided() -> None:
     """It is the very same run."""
-    run = run_of(b'{"a":1}', b'{"a":1}')
-    ((_, part),) = Template("a={field:a}").split(run)
+    run = make_chunk(b'{"a":1}', b'{"a":1}')
+    ((_, part),) = PartitionTemplate("a={field:a}").split(run)
     assert part is run
 
 
 def test_an_empty_run_has_no_partition() -> None:
     """With fields and without."""
-    assert Template("").split(run_of()) == []
-    assert Template("{field:a}").split(run_of()) == []
+    assert PartitionTemplate("").split(make_chunk()) == []
+    assert PartitionTemplate("{field:a}").split(make_chunk()) == []
 
 
 @pytest.mark.parametrize(
@@ -201,19 +203,19 @@ def test_an_empty_run_has_no_partition() -> None:
 )
 def test_a_template_that_cannot_work_has_its_fault_told(template: str, fault: str) -> None:
     """In words for the user."""
-    assert any(fault in found for found in Template.faults(template))
+    assert any(fault in found for found in PartitionTemplate.find_faults(template))
 
 
 @pytest.mark.parametrize("template", ["{arrival:%Y/../..}", "a={arrival:%Y//%m}", "{arrival:/%Y}"])
 def test_a_format_of_time_with_an_odd_folder_has_its_fault_told(template: str) -> None:
     """A key with `//` or `..` in it is no key for a folder on disk, nor for Hive."""
-    assert Template.faults(template)
+    assert PartitionTemplate.find_faults(template)
 
 
 @pytest.mark.parametrize("template", ["", "a", "/a/b=1/", "dt={arrival:%Y-%m-%d}", "{field:a.b.c}"])
 def test_a_template_that_works_has_no_fault(template: str) -> None:
     """Slashes around it are forgiven."""
-    assert Template.faults(template) == []
+    assert PartitionTemplate.find_faults(template) == []
 
 
 @pytest.mark.parametrize(
@@ -239,10 +241,10 @@ def test_the_first_folder_is_safe_when_no_record_can_choose_it(
     is_safe: bool,  # noqa: FBT001  # what is expected
 ) -> None:
     """Names with `_` at the start, and of 0 and 1 alone, are batcher's own."""
-    assert Template(template).is_first_folder_safe is is_safe
+    assert PartitionTemplate(template).is_first_folder_safe is is_safe
 
 
 def test_the_longest_path_is_bounded() -> None:
     """Each field may be 128 bytes long."""
-    assert Template("").longest_bytes == 0
-    assert Template("a={field:a}/dt={arrival:%Y-%m-%d}").longest_bytes == 2 + 128 + 4 + 10
+    assert PartitionTemplate("").max_bytes == 0
+    assert PartitionTemplate("a={field:a}/dt={arrival:%Y-%m-%d}").max_bytes == 2 + 128 + 4 + 10

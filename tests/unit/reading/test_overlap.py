@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.keys.parse import read_name
-from batcher.reading.overlap import Range, Ranges, range_of
+from batcher.keys.parse import parse_key
+from batcher.reading.overlap import SequenceRange, ShardRanges, read_sequence_range
 
 
 def found(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
     """Give which overlap, of one shard; each is called by its bounds."""
-    all_of_them = Ranges()
+    all_of_them = ShardRanges()
     for first, last in ranges:
-        all_of_them.add("s", "p", Range(first, last, f"{first}-{last}"))
+        all_of_them.add("s", "p", SequenceRange(first, last, f"{first}-{last}"))
     return [(earlier.key, later.key) for earlier, later in all_of_them.overlaps()]
 
 
@@ -40,21 +40,21 @@ def test_each_object_that_starts_before_another_ends_is_found(
 
 def test_other_shards_and_partitions_do_not_overlap() -> None:
     """One invocation writes an object of the same range into each of its partitions."""
-    ranges = Ranges()
+    ranges = ShardRanges()
     for stem, partition in (("s", "p"), ("s", "q"), ("t", "p")):
-        ranges.add(stem, partition, Range(1, 9, f"{stem}{partition}"))
+        ranges.add(stem, partition, SequenceRange(1, 9, f"{stem}{partition}"))
     assert list(ranges.overlaps()) == []
 
 
 @pytest.mark.parametrize(("said", "last"), [("9", 9), ("3", 5), ("x", 5), ("", 5), (None, 5)])
 def test_a_range_is_told_by_the_name_and_the_metadata(said: str | None, last: int) -> None:
     """Where nobody says its end, or nonsense, it is its beginning."""
-    name = read_name(f"orders-shardId-000000000003-{5:064d}.ndjson.gz", "")
+    name = parse_key(f"orders-shardId-000000000003-{5:064d}.ndjson.gz", "")
     metadata = {} if said is None else {"batcher-last": said}
-    assert range_of(name, metadata) == Range(5, last, name.key)
+    assert read_sequence_range(name, metadata) == SequenceRange(5, last, name.key)
 
 
 def test_what_is_of_no_stream_has_no_range() -> None:
     """A queue's number is a time."""
-    name = read_name(f"jobs-1795417200000-{'ab' * 16}.ndjson.gz", "")
-    assert range_of(name, {"batcher-last": "7"}) is None
+    name = parse_key(f"jobs-1795417200000-{'ab' * 16}.ndjson.gz", "")
+    assert read_sequence_range(name, {"batcher-last": "7"}) is None

@@ -6,14 +6,17 @@ import re
 
 import pytest
 
-from batcher.reading.selection import ANY, Pattern
+from batcher.reading.selection import ANY_PARTITION, PartitionPattern
 
 PARTITION = "dt=2026-11-23/hour=07/customer=acme"
 
 
 def is_met(pattern: str, partition: str = PARTITION) -> bool:
     """Say whether a pattern matches a partition."""
-    return Pattern.parse(pattern).left(partition.split("/") if partition else []) == ()
+    return (
+        PartitionPattern.parse(pattern).unmatched_parts(partition.split("/") if partition else [])
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,16 +94,16 @@ def test_what_is_left_tells_whether_to_go_on(
     pattern: str, folders: list[str], left: tuple[str, ...] | None
 ) -> None:
     """None: no deeper folder can make it match."""
-    assert Pattern.parse(pattern).left(folders) == left
+    assert PartitionPattern.parse(pattern).unmatched_parts(folders) == left
 
 
 def test_folders_that_may_have_any_value_are_not_worth_a_look() -> None:
     """All but a few partitions have them."""
-    assert not ANY.decides_below([])
-    assert not Pattern.parse("dt=1/hour=*").decides_below(["dt=1"])
-    assert Pattern.parse("dt=1/hour=*").decides_below([])
-    assert Pattern.parse("dt=1/hour=0*").decides_below(["dt=1"])
-    assert not Pattern.parse("dt=1").decides_below(["dt=1"])
+    assert not ANY_PARTITION.can_exclude_below([])
+    assert not PartitionPattern.parse("dt=1/hour=*").can_exclude_below(["dt=1"])
+    assert PartitionPattern.parse("dt=1/hour=*").can_exclude_below([])
+    assert PartitionPattern.parse("dt=1/hour=0*").can_exclude_below(["dt=1"])
+    assert not PartitionPattern.parse("dt=1").can_exclude_below(["dt=1"])
 
 
 @pytest.mark.parametrize(
@@ -116,4 +119,4 @@ def test_folders_that_may_have_any_value_are_not_worth_a_look() -> None:
 def test_a_pattern_that_can_match_nothing_is_refused(text: str, told: str) -> None:
     """With what to write instead."""
     with pytest.raises(ValueError, match=re.escape(told)):
-        Pattern.parse(text)
+        PartitionPattern.parse(text)

@@ -8,29 +8,29 @@ from math import inf
 import pytest
 
 from batcher.errors import SettingsError
-from batcher.keys.parse import read_name
-from batcher.reading.selection import Selection, select
-from batcher.reading.times import SLACK_S, Span, Time
-from batcher.stores.base import Listed
+from batcher.keys.parse import parse_key
+from batcher.reading.selection import Selection, parse_selection
+from batcher.reading.times import MAX_CLOCK_SKEW_S, TimeInput, TimeRange
+from batcher.stores.base import ListEntry
 from support.sample_bucket import HOUR, HOUR_S, key_of, queue_name, stream_name
 
 NOW_S = HOUR_S + 1_800.0
 
 
 def chosen(
-    since: Time = None,
-    until: Time = None,
+    since: TimeInput = None,
+    until: TimeInput = None,
     partition: str | None = None,
     *,
     quarantine: bool = False,
 ) -> Selection:
     """Read a choice that was made at half past seven."""
-    return select(since, until, partition, is_quarantine=quarantine, now_s=NOW_S)
+    return parse_selection(since, until, partition, quarantine=quarantine, now_s=NOW_S)
 
 
 def is_taken(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
     """Say whether the object at this key is taken."""
-    return selection.takes(read_name(key, "r"), Listed(key, 1, "", modified_s))
+    return selection.includes(parse_key(key, "r"), ListEntry(key, 1, "", modified_s))
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def is_taken(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
         (datetime(2026, 11, 23, 5, tzinfo=timezone(timedelta(hours=-2))), HOUR_S),
     ],
 )
-def test_a_time_is_a_moment_or_how_long_ago(text: Time, seconds: float) -> None:
+def test_a_time_is_a_moment_or_how_long_ago(text: TimeInput, seconds: float) -> None:
     """In UTC where it has no zone."""
-    assert chosen(since=text).span == Span(seconds, inf)
-    assert chosen(until=text).span == Span(-inf, seconds)
+    assert chosen(since=text).time_range == TimeRange(seconds, inf)
+    assert chosen(until=text).time_range == TimeRange(-inf, seconds)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_object_is_taken_if_any_record_of_it_may_be_in_time() -> None:
     assert is_taken(chosen(until="2026-11-23T07:10:00.001"), key)
     assert is_taken(chosen(since="2026-11-23T07:59"), key)
     assert not is_taken(chosen(since="2026-11-23T07:59"), key, HOUR_S + 601)
-    assert is_taken(chosen(since="2026-11-23T07:10"), key, HOUR_S + 600.1 - SLACK_S)
+    assert is_taken(chosen(since="2026-11-23T07:10"), key, HOUR_S + 600.1 - MAX_CLOCK_SKEW_S)
 
 
 def test_a_partition_and_a_time_must_both_be_met() -> None:
@@ -121,13 +121,13 @@ def test_quarantine_is_chosen_by_source_and_date() -> None:
 def test_folders_are_ruled_out_only_where_nothing_below_can_be_taken() -> None:
     """And are looked into only where something below can be ruled out."""
     hour = chosen("2026-11-23T07:00", "2026-11-23T08:00")
-    assert hour.may_take_below([])
-    assert hour.may_take_below(["customer=acme"])
-    assert hour.may_take_below(["dt=2026-11-23"])
-    assert not hour.may_take_below(["dt=2026-11-24"])
-    assert not hour.may_take_below(["dt=2026-11-23", "hour=08"])
-    assert hour.decides_below(["dt=2026-11-23"])
-    assert not hour.decides_below(["dt=2026-11-23", "hour=07"])
-    assert not chosen("2026-11-22").decides_below(["dt=2026-11-23"])
-    assert chosen(partition="hour=07").decides_below(["dt=2026-11-23"])
-    assert not chosen().decides_below([])
+    assert hour.may_include_below([])
+    assert hour.may_include_below(["customer=acme"])
+    assert hour.may_include_below(["dt=2026-11-23"])
+    assert not hour.may_include_below(["dt=2026-11-24"])
+    assert not hour.may_include_below(["dt=2026-11-23", "hour=08"])
+    assert hour.can_exclude_below(["dt=2026-11-23"])
+    assert not hour.can_exclude_below(["dt=2026-11-23", "hour=07"])
+    assert not chosen("2026-11-22").can_exclude_below(["dt=2026-11-23"])
+    assert chosen(partition="hour=07").can_exclude_below(["dt=2026-11-23"])
+    assert not chosen().can_exclude_below([])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.records.chunk import Naming, Origin, Run
-from batcher.records.columns import Millis, Numbered, Same, pick
-from support.examples import LIBRARY, QUEUE, SHARD, run_of, run_of_text
+from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.columns import ConstantColumn, MillisColumn, RangeColumn, take_values
+from support.examples import LIBRARY, QUEUE, SHARD, make_chunk, make_chunk_of_text
 
 
-def full_run() -> Run:
+def full_run() -> Chunk:
     """Make a run in which every column is there."""
-    return run_of(
+    return make_chunk(
         b"a",
         b"b",
         b"c",
@@ -25,7 +25,7 @@ def full_run() -> Run:
 
 def test_a_column_of_one_value_is_as_long_as_it_says() -> None:
     """Its length costs nothing, and it ends where a list would."""
-    column = Same("x", 3)
+    column = ConstantColumn("x", 3)
     assert list(column) == ["x", "x", "x"]
     assert column[-1] == "x"
     with pytest.raises(IndexError):
@@ -34,14 +34,14 @@ def test_a_column_of_one_value_is_as_long_as_it_says() -> None:
 
 def test_a_slice_of_a_column_of_one_value_is_such_a_column() -> None:
     """Slices count as those of a list do."""
-    assert Same("x", 5)[1:3] == Same("x", 2)
-    assert Same("x", 5)[4:] == Same("x", 1)
-    assert len(Same("x", 5)[7:9]) == 0
+    assert ConstantColumn("x", 5)[1:3] == ConstantColumn("x", 2)
+    assert ConstantColumn("x", 5)[4:] == ConstantColumn("x", 1)
+    assert len(ConstantColumn("x", 5)[7:9]) == 0
 
 
 def test_numbered_positions_are_prefix_and_number() -> None:
     """Each position is text; a slice is a shorter column."""
-    column = Numbered("a.ndjson:", range(1, 4))
+    column = RangeColumn("a.ndjson:", range(1, 4))
     assert list(column) == ["a.ndjson:1", "a.ndjson:2", "a.ndjson:3"]
     assert list(column[1:]) == ["a.ndjson:2", "a.ndjson:3"]
     assert len(column) == 3
@@ -49,25 +49,25 @@ def test_numbered_positions_are_prefix_and_number() -> None:
 
 def test_numbered_positions_tell_themselves_in_one_line() -> None:
     """A long batch keeps only this of them."""
-    assert str(Numbered("a.ndjson:", range(1, 5001))) == "a.ndjson:1-5000"
-    assert str(Numbered("a.ndjson:", range(0))) == "a.ndjson:"
+    assert str(RangeColumn("a.ndjson:", range(1, 5001))) == "a.ndjson:1-5000"
+    assert str(RangeColumn("a.ndjson:", range(0))) == "a.ndjson:"
 
 
 def test_numbered_positions_that_follow_each_other_can_be_joined() -> None:
     """Others cannot."""
-    column = Numbered("a:", range(1, 3))
-    assert column.joined(Numbered("a:", range(3, 5))) == Numbered("a:", range(1, 5))
-    assert column.joined(Numbered("a:", range(4, 5))) is None
-    assert column.joined(Numbered("b:", range(3, 5))) is None
+    column = RangeColumn("a:", range(1, 3))
+    assert column.join(RangeColumn("a:", range(3, 5))) == RangeColumn("a:", range(1, 5))
+    assert column.join(RangeColumn("a:", range(4, 5))) is None
+    assert column.join(RangeColumn("b:", range(3, 5))) is None
 
 
 @pytest.mark.parametrize("indices", [[], [1], [2, 0]])
 def test_picking_gives_the_values_at_the_indices_in_their_order(indices: list[int]) -> None:
     """Whatever kind the column is, none and one included."""
-    plain, same, numbered = ["a", "b", "c"], Same("x", 3), Numbered("n", range(3))
-    assert list(pick(plain, indices)) == [plain[i] for i in indices]
-    assert list(pick(same, indices)) == ["x"] * len(indices)
-    assert list(pick(numbered, indices)) == [f"n{i}" for i in indices]
+    plain, same, numbered = ["a", "b", "c"], ConstantColumn("x", 3), RangeColumn("n", range(3))
+    assert list(take_values(plain, indices)) == [plain[i] for i in indices]
+    assert list(take_values(same, indices)) == ["x"] * len(indices)
+    assert list(take_values(numbered, indices)) == [f"n{i}" for i in indices]
 
 
 def test_taking_records_takes_them_in_every_column() -> None:
@@ -83,8 +83,8 @@ def test_taking_records_takes_them_in_every_column() -> None:
 
 def test_lines_of_a_text_are_payloads_without_their_newlines() -> None:
     """They are counted and measured without being cut apart, and looked at as any others."""
-    run = run_of_text(b"a\n\nbcd\n")
-    assert (len(run), run.characters, run.text) == (3, 4, b"a\n\nbcd\n")
+    run = make_chunk_of_text(b"a\n\nbcd\n")
+    assert (len(run), run.total_length, run.text) == (3, 4, b"a\n\nbcd\n")
     assert not run.is_str
     assert list(run.payloads) == [b"a", b"", b"bcd"]
     assert (run.payloads[2], run.payloads[:2], run.lengths) == (b"bcd", [b"a", b""], [1, 0, 3])
@@ -92,16 +92,16 @@ def test_lines_of_a_text_are_payloads_without_their_newlines() -> None:
 
 def test_lines_that_are_taken_or_cut_out_leave_their_text() -> None:
     """It would have the others in it."""
-    run = run_of_text(b"a\nb\nc\n")
-    for part in (run.take([2, 0]), run.take([1]), run.cut(1, 3)):
+    run = make_chunk_of_text(b"a\nb\nc\n")
+    for part in (run.take([2, 0]), run.take([1]), run.slice(1, 3)):
         assert part.text is None
     assert list(run.take([2, 0]).payloads) == [b"c", b"a"]
-    assert list(run.cut(1, 3).payloads) == [b"b", b"c"]
+    assert list(run.slice(1, 3).payloads) == [b"b", b"c"]
 
 
 def test_cutting_a_run_cuts_every_column() -> None:
     """From the first one on."""
-    part = full_run().cut(1, 2)
+    part = full_run().slice(1, 2)
     assert list(part.payloads) == [b"b"]
     assert list(part.positions) == ["2"]
     assert list(part.arrivals_s) == [1.0]
@@ -112,47 +112,52 @@ def test_cutting_a_run_cuts_every_column() -> None:
 def test_cutting_everything_gives_the_run_itself() -> None:
     """Its text stays with it."""
     run = full_run()
-    assert run.cut(0, 3) is run
-    assert run.cut(0, 99) is run
+    assert run.slice(0, 3) is run
+    assert run.slice(0, 99) is run
 
 
 def test_columns_that_are_not_there_stay_away() -> None:
     """Neither taking nor cutting invents envelopes or sequence numbers."""
-    run = run_of(b"a", b"b")
-    for part in (run.take([1]), run.cut(1, 2)):
+    run = make_chunk(b"a", b"b")
+    for part in (run.take([1]), run.slice(1, 2)):
         assert part.envelopes is None
         assert part.sequence_numbers is None
 
 
 def test_a_column_of_milliseconds_gives_seconds() -> None:
     """Of those that are looked at; parts of it are such columns too."""
-    column = Millis([1500, 500, 2000])
+    column = MillisColumn([1500, 500, 2000])
     assert list(column) == [1.5, 0.5, 2.0]
-    assert column[1:] == Millis([500, 2000])
-    assert list(pick(column, [2, 0])) == [2.0, 1.5]
-    assert list(pick(column, [1])) == [0.5]
-    run = run_of(b"1", b"2", b"3", arrivals_s=column)
-    assert (run.oldest_s, run.newest_s) == (0.5, 2.0)
+    assert column[1:] == MillisColumn([500, 2000])
+    assert list(take_values(column, [2, 0])) == [2.0, 1.5]
+    assert list(take_values(column, [1])) == [0.5]
+    run = make_chunk(b"1", b"2", b"3", arrivals_s=column)
+    assert (run.oldest_arrival_s, run.newest_arrival_s) == (0.5, 2.0)
 
 
 def test_a_run_knows_how_long_its_payloads_are_together() -> None:
     """Bytes, or characters of text; a part of it has its own."""
-    run = run_of("a", "\u00e9\u00e9")
-    assert run.characters == 3
-    assert run.take([0]).characters == 1
-    assert run.cut(1, 2).characters == 2
-    assert run_of().characters == 0
+    run = make_chunk("a", "\u00e9\u00e9")
+    assert run.total_length == 3
+    assert run.take([0]).total_length == 1
+    assert run.slice(1, 2).total_length == 2
+    assert make_chunk().total_length == 0
 
 
 def test_a_run_knows_its_earliest_and_latest_arrival() -> None:
     """Whether arrivals differ or all are one."""
-    assert (full_run().oldest_s, full_run().newest_s) == (1.0, 3.0)
-    run = run_of(b"a", b"b", arrivals_s=Same(7.0, 2))
-    assert (run.oldest_s, run.newest_s) == (7.0, 7.0)
+    assert (full_run().oldest_arrival_s, full_run().newest_arrival_s) == (1.0, 3.0)
+    run = make_chunk(b"a", b"b", arrivals_s=ConstantColumn(7.0, 2))
+    assert (run.oldest_arrival_s, run.newest_arrival_s) == (7.0, 7.0)
 
 
 def test_only_queues_and_streams_send_the_same_records_again() -> None:
     """A direct invoke is an event too, but its objects are fresh."""
-    direct = Origin("direct", Naming.FRESH)
-    assert [o.is_redelivered for o in (QUEUE, SHARD, direct, LIBRARY)] == [True, True, False, False]
+    direct = Origin("direct", NamingScheme.FRESH)
+    assert [o.is_redeliverable for o in (QUEUE, SHARD, direct, LIBRARY)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert [o.is_event for o in (QUEUE, SHARD, direct, LIBRARY)] == [True, True, True, False]

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batcher.batching.validation import check
-from batcher.records.bad_record import Reason
+from batcher.batching.validation import validate
+from batcher.records.bad_record import BadRecordReason
 from batcher.records.payload import to_payload
-from support.examples import run_of
+from support.examples import make_chunk
 
 
 def test_a_payload_is_text_bytes_or_a_dict() -> None:
@@ -27,9 +27,9 @@ def test_a_payload_is_text_bytes_or_a_dict() -> None:
 def test_a_number_that_json_does_not_have_is_bad_in_a_dict_too(number: float) -> None:
     """DESIGN 4 calls a NaN a bad record; it is never turned into null without a word."""
     payload = to_payload({"x": number, "y": None})
-    checked = check(run_of(payload), is_json=True, max_bytes=1_000)
+    checked = validate(make_chunk(payload), is_json=True, max_bytes=1_000)
     assert len(checked.good) == 0
-    assert [bad.reason for bad in checked.bad] == [Reason.NOT_JSON]
+    assert [bad.reason for bad in checked.bad] == [BadRecordReason.NOT_JSON]
 
 
 def test_null_in_a_dict_is_null() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from batcher.batching.quarantine import quarantine_line
-from batcher.batching.validation import check
+from batcher.batching.validation import validate
 from batcher.keys.names import sequence_name
-from batcher.records.bad_record import Reason
-from batcher.records.chunk import Naming, Origin
+from batcher.records.bad_record import BadRecordReason
+from batcher.records.chunk import NamingScheme, Origin
 from batcher.sources import Event, read_event
 from batcher.sources.event import Ledger
 from support.examples import ARRIVAL_S, STREAM_ARN, TABLE_ARN, dynamodb_record, event_from
@@ -30,23 +30,23 @@ def test_records_are_read_into_columns() -> None:
     """The payload is the whole record, as JSON; nothing of it stands in an envelope again."""
     records = [dynamodb_record("111"), dynamodb_record("222", arrival_s=ARRIVAL_S + 1)]
     event = read(*records)
-    (run,) = event.runs
-    assert run.origin == Origin("dynamodb", Naming.SEQUENCE, STEM)
+    (run,) = event.chunks
+    assert run.origin == Origin("dynamodb", NamingScheme.SEQUENCE, STEM)
     assert [json.loads(payload) for payload in run.payloads] == records
     assert list(run.positions) == list(event.positions) == ["111", "222"]
     assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S + 1]
     assert run.envelopes is None
     assert event.source == "dynamodb"
-    assert event.is_whole
+    assert event.all_or_nothing
 
 
 def test_a_real_event_is_read_whole() -> None:
     """Its second record has no time: it takes the first one's, which a retry finds again."""
     raw = event_from("dynamoStreamEvent")
     event = read_event(raw, NOW_S)
-    assert [json.loads(p) for run in event.runs for p in run.payloads] == raw["Records"]
+    assert [json.loads(p) for run in event.chunks for p in run.payloads] == raw["Records"]
     assert list(event.positions) == ["111", "222"]
-    assert {time_s for run in event.runs for time_s in run.arrivals_s} == {1693997155.0}
+    assert {time_s for run in event.chunks for time_s in run.arrivals_s} == {1693997155.0}
     assert event.bad == []
 
 
@@ -59,14 +59,14 @@ def test_the_same_record_gives_the_same_bytes_whatever_order_its_maps_arrive_in(
         return value
 
     record = dynamodb_record("1", {"b": {"S": "x"}, "a": {"M": {"d": {"N": "1"}, "c": {"N": "2"}}}})
-    (one,), (two,) = read(record).runs, read(turned(record)).runs
+    (one,), (two,) = read(record).chunks, read(turned(record)).chunks
     assert list(one.payloads) == list(two.payloads)
     assert b"\n" not in one.payloads[0]
 
 
 def test_a_name_is_the_table_the_label_and_the_padded_number() -> None:
     """Colons of the label are escaped, as everything is outside A-Za-z0-9._-."""
-    (run,) = read(dynamodb_record("111")).runs
+    (run,) = read(dynamodb_record("111")).chunks
     assert sequence_name(run.origin, "111") == f"{STEM}-{'0' * 61}111"
 
 
@@ -82,7 +82,7 @@ def test_a_name_is_the_table_the_label_and_the_padded_number() -> None:
 )
 def test_a_stem_is_the_table_and_the_label(arn: Any, stem: str) -> None:  # noqa: ANN401  # anything
     """What is no ARN of a stream has a name all the same, and no name leaves its folder."""
-    (run,) = read(dynamodb_record("1", arn=arn)).runs
+    (run,) = read(dynamodb_record("1", arn=arn)).chunks
     assert run.origin.stem == stem
 
 
@@ -91,7 +91,7 @@ def test_records_of_several_tables_are_runs_of_their_own() -> None:
     other = TABLE_ARN.replace("Orders", "Users")
     event = read(dynamodb_record("1"), dynamodb_record("2", arn=other), dynamodb_record("3"))
     users = STEM.replace("Orders", "Users")
-    assert [(run.origin.stem, list(run.positions)) for run in event.runs] == [
+    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
         (STEM, ["1", "3"]),
         (users, ["2"]),
     ]
@@ -101,20 +101,20 @@ def test_a_record_that_comes_twice_is_read_once() -> None:
     """By its sequence number."""
     event = read(dynamodb_record("1"), dynamodb_record("2"), dynamodb_record("1"))
     assert list(event.positions) == ["1", "2"]
-    assert len(event.runs[0]) == 2
+    assert len(event.chunks[0]) == 2
 
 
 def test_a_record_with_half_a_surrogate_pair_is_bad_and_its_neighbours_go_on() -> None:
     """Its payload is kept as JSON that escapes the half, so that it can be sent again."""
     odd = dynamodb_record("2", SURROGATE)
     event = read(dynamodb_record("1"), odd, dynamodb_record("3"))
-    (run,) = event.runs
+    (run,) = event.chunks
     assert list(run.positions) == ["1", "3"]
     assert [json.loads(p)["eventID"] for p in run.payloads] == ["event-1", "event-3"]
     (bad,) = event.bad
-    assert (bad.position, bad.reason) == ("2", Reason.NOT_UTF8)
-    assert bad.run.origin == run.origin
-    assert json.loads(bad.run.payloads[0]) == odd
+    assert (bad.position, bad.reason) == ("2", BadRecordReason.NOT_UTF8)
+    assert bad.chunk.origin == run.origin
+    assert json.loads(bad.chunk.payloads[0]) == odd
     assert list(event.positions) == ["1", "2", "3"]
 
 
@@ -122,15 +122,15 @@ def test_a_record_with_half_a_surrogate_pair_is_bad_and_its_neighbours_go_on() -
 def test_a_record_that_json_has_no_form_for_is_bad(odd: Any) -> None:  # noqa: ANN401  # anything
     """No event that was JSON holds such a one; a caller that makes events by hand may."""
     event = read(dynamodb_record("1"), dynamodb_record("2", odd))
-    assert [(bad.position, bad.reason) for bad in event.bad] == [("2", Reason.MALFORMED)]
-    assert list(event.runs[0].positions) == ["1"]
+    assert [(bad.position, bad.reason) for bad in event.bad] == [("2", BadRecordReason.MALFORMED)]
+    assert list(event.chunks[0].positions) == ["1"]
     assert quarantine_line(event.bad[0])
 
 
 def test_quarantine_has_the_record_once() -> None:
     """As its payload; the envelope, which would be the same again, is null."""
     record = dynamodb_record("1", {"Text": {"S": "x" * 300}})
-    (bad,) = check(read(record).runs[0], is_json=True, max_bytes=100).bad
+    (bad,) = validate(read(record).chunks[0], is_json=True, max_bytes=100).bad
     line = json.loads(quarantine_line(bad))
     assert (line["reason"], line["source"], line["position"]) == ("too_large", "dynamodb", "1")
     assert json.loads(line["payload"]) == record
@@ -142,10 +142,10 @@ def test_a_time_may_be_a_whole_number_and_one_that_is_none_is_the_events_first()
     records = [dynamodb_record(str(n)) for n in range(3)]
     records[0]["dynamodb"]["ApproximateCreationDateTime"] = "soon"
     records[1]["dynamodb"]["ApproximateCreationDateTime"] = int(ARRIVAL_S) + 7
-    (run,) = read(*records).runs
+    (run,) = read(*records).chunks
     assert list(run.arrivals_s) == [ARRIVAL_S + 7, ARRIVAL_S + 7, ARRIVAL_S]
     del records[0]["dynamodb"]["ApproximateCreationDateTime"]
-    (run,) = read(records[0]).runs
+    (run,) = read(records[0]).chunks
     assert list(run.arrivals_s) == [NOW_S]
 
 
@@ -154,12 +154,12 @@ def test_any_failure_answers_with_the_first_record() -> None:
     event = read(dynamodb_record("1"), dynamodb_record("2"))
     ledger = Ledger(event.positions)
     ledger.settle(["2"])
-    assert event.failures(ledger, event.positions) == ["1"]
+    assert event.select_failures(ledger, event.positions) == ["1"]
     ledger.settle(["1"])
-    assert event.failures(ledger, event.positions) == []
+    assert event.select_failures(ledger, event.positions) == []
 
 
 def test_a_stream_of_kinesis_is_no_table() -> None:
     """ARNs of other services give no table's name."""
-    (run,) = read(dynamodb_record("1", arn=STREAM_ARN)).runs
+    (run,) = read(dynamodb_record("1", arn=STREAM_ARN)).chunks
     assert run.origin.stem == "table"

@@ -6,26 +6,26 @@ import pytest
 
 from batcher.errors import RejectedError
 from batcher.sources.envelopes import (
-    at,
-    by_name,
-    identities,
-    in_range,
-    milliseconds,
+    check_times,
+    drop_duplicates,
+    get_path,
+    group_by,
     name_in_arn,
-    once,
-    seconds,
+    parse_milliseconds,
+    parse_seconds,
+    require_identities,
 )
-from support.examples import run_of
+from support.examples import make_chunk
 
 
 def test_a_value_is_looked_up_in_nested_mappings() -> None:
     """None where a step is missing, or no mapping."""
     record = {"a": {"b": 1}, "c": "text"}
-    assert at(record, "a", "b") == 1
-    assert at(record, "a", "z") is None
-    assert at(record, "c", "b") is None
-    assert at(None, "a") is None
-    assert at(record) is record
+    assert get_path(record, "a", "b") == 1
+    assert get_path(record, "a", "z") is None
+    assert get_path(record, "c", "b") is None
+    assert get_path(None, "a") is None
+    assert get_path(record) is record
 
 
 @pytest.mark.parametrize(
@@ -44,23 +44,23 @@ def test_a_value_is_looked_up_in_nested_mappings() -> None:
 )
 def test_a_time_is_read_or_has_a_default(value: object, read_s: float) -> None:
     """What no calendar has is no time."""
-    assert seconds(value, 1e-3, 9.0) == read_s
+    assert parse_seconds(value, 1e-3, 9.0) == read_s
 
 
 def test_whole_milliseconds_are_read_in_one_go() -> None:
     """All of them, or none: then each is looked at by itself."""
-    assert list(milliseconds(["1500", "0"])) == [1.5, 0.0]
+    assert list(parse_milliseconds(["1500", "0"])) == [1.5, 0.0]
     for bad in (["1", "x"], ["1", None], ["-1"], ["253402300800000"], ["1.5"]):
         with pytest.raises((TypeError, ValueError)):
-            milliseconds(bad)  # type: ignore[arg-type]  # what an event may hold
+            parse_milliseconds(bad)  # type: ignore[arg-type]  # what an event may hold
 
 
 @pytest.mark.parametrize("times", [[-0.1, 1.0], [1.0, 253_402_300_800.0], [float("inf")]])
 def test_times_that_no_calendar_has_are_refused(times: list[float]) -> None:
     """The years are 1970 to 9999."""
-    assert in_range([0.0, 253_402_300_799.0]) == [0.0, 253_402_300_799.0]
+    assert check_times([0.0, 253_402_300_799.0]) == [0.0, 253_402_300_799.0]
     with pytest.raises(ValueError, match="1970 to 9999"):
-        in_range(times)
+        check_times(times)
 
 
 class Text(str):
@@ -72,26 +72,26 @@ class Text(str):
 def test_identities_are_text_of_any_kind() -> None:
     """But never empty, and never another type."""
     column = ["a", Text("b")]
-    assert identities(column, "messageId") is column
+    assert require_identities(column, "messageId") is column
     for bad in (["a", Text("")], ["a", ""], ["a", None], [7]):
         with pytest.raises(RejectedError, match="has no messageId"):
-            identities(bad, "messageId")
+            require_identities(bad, "messageId")
 
 
 def test_a_run_of_different_records_is_left_as_it_is() -> None:
     """The very same one."""
-    run = run_of(b"1", b"2")
-    assert once(run) is run
+    run = make_chunk(b"1", b"2")
+    assert drop_duplicates(run) is run
 
 
 def test_runs_are_divided_by_name_in_the_order_of_the_first() -> None:
     """Without envelopes there is nothing to divide by."""
-    run = run_of(b"1", b"2", b"3", envelopes=[{"q": "b"}, {"q": "a"}, {"q": "b"}])
-    assert [(n, list(r.payloads)) for n, r in by_name(run, lambda e: e["q"])] == [
+    run = make_chunk(b"1", b"2", b"3", envelopes=[{"q": "b"}, {"q": "a"}, {"q": "b"}])
+    assert [(n, list(r.payloads)) for n, r in group_by(run, lambda e: e["q"])] == [
         ("b", [b"1", b"3"]),
         ("a", [b"2"]),
     ]
-    assert by_name(run_of(b"1"), lambda e: e["q"]) == []
+    assert group_by(make_chunk(b"1"), lambda e: e["q"]) == []
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ def test_events_of_known_sources_are_read(name: str, source: str, records: int) 
     event = read_event(event_from(name), ARRIVAL_S)
     assert event.source == source
     assert len(event.positions) == records
-    assert sum(map(len, event.runs)) == records
+    assert sum(map(len, event.chunks)) == records
     assert event.bad == []
-    assert not event.is_direct
+    assert not event.direct
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_an_event_of_a_foreign_source_is_refused_by_name(event: object, named: s
 def test_what_only_looks_a_little_like_another_event_is_a_record(event: object) -> None:
     """A program may call its fields as it likes."""
     found = read_event(event, ARRIVAL_S)
-    assert found.is_direct
-    assert [len(run) for run in found.runs] == [1]
+    assert found.direct
+    assert [len(run) for run in found.chunks] == [1]
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_what_is_no_event_is_refused(event: object, named: str) -> None:
 def test_no_records_are_nothing_to_do() -> None:
     """Of whatever source."""
     event = read_event({"Records": []}, ARRIVAL_S)
-    assert (event.runs, event.bad, list(event.positions)) == ([], [], [])
-    assert not event.is_direct
+    assert (event.chunks, event.bad, list(event.positions)) == ([], [], [])
+    assert not event.direct
 
 
 @pytest.mark.parametrize("event", [{"a": 1}, {"detail-type": "x"}, {"source": "x", "detail": {}}])
 def test_any_other_dict_is_a_direct_invoke(event: dict[str, object]) -> None:
     """One record."""
     found = read_event(event, ARRIVAL_S)
-    assert found.is_direct
+    assert found.direct
     assert len(found.positions) == 1
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from batcher.batching.validation import check
-from batcher.records.bad_record import Reason
-from batcher.records.chunk import Naming, Origin
+from batcher.batching.validation import validate
+from batcher.records.bad_record import BadRecordReason
+from batcher.records.chunk import NamingScheme, Origin
 from batcher.sources import Event, read_event
 from batcher.sources.event import Ledger
 from support.examples import ARRIVAL_S, STREAM_ARN, event_from, kinesis_record
@@ -24,22 +24,24 @@ def read(*records: dict[str, Any]) -> Event:
 def test_records_are_read_into_columns() -> None:
     """Data is decoded; stream and shard are the stem."""
     event = read_event(event_from("kinesisStreamEvent"), NOW_S)
-    (run,) = event.runs
-    assert run.origin == Origin("kinesis", Naming.SEQUENCE, "lambda-stream-shardId-000000000006")
+    (run,) = event.chunks
+    assert run.origin == Origin(
+        "kinesis", NamingScheme.SEQUENCE, "lambda-stream-shardId-000000000006"
+    )
     assert list(run.payloads) == [b"Hello, this is a test.", b"This is only a test."]
     assert list(run.positions) == [
         "49590338271490256608559692538361571095921575989136588898",
         "49590338271490256608559692540925702759324208523137515618",
     ]
     assert list(run.arrivals_s) == [1545084650.987, 1545084711.166]
-    assert event.is_whole
+    assert event.all_or_nothing
 
 
 def test_records_of_cloudwatch_logs_are_recognized_as_gzip() -> None:
     """They come packed; the hint says what to do."""
     event = read_event(event_from("kinesisStreamCloudWatchLogsEvent"), NOW_S)
-    checked = check(event.runs[0], is_json=True, max_bytes=10**6)
-    assert [bad.reason for bad in checked.bad] == [Reason.GZIP, Reason.GZIP]
+    checked = validate(event.chunks[0], is_json=True, max_bytes=10**6)
+    assert [bad.reason for bad in checked.bad] == [BadRecordReason.GZIP, BadRecordReason.GZIP]
     assert "transform=gzip.decompress" in checked.bad[0].detail
 
 
@@ -47,7 +49,7 @@ def test_a_record_that_comes_twice_is_read_once() -> None:
     """By its sequence number."""
     event = read(kinesis_record("1", b"a"), kinesis_record("2", b"b"), kinesis_record("1", b"a"))
     assert list(event.positions) == ["1", "2"]
-    assert list(event.runs[0].payloads) == [b"a", b"b"]
+    assert list(event.chunks[0].payloads) == [b"a", b"b"]
 
 
 def test_records_of_several_shards_are_runs_of_their_own() -> None:
@@ -57,7 +59,7 @@ def test_records_of_several_shards_are_runs_of_their_own() -> None:
         kinesis_record("2", shard="shardId-2"),
         kinesis_record("3", shard="shardId-1"),
     )
-    assert [(run.origin.stem, list(run.positions)) for run in event.runs] == [
+    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
         ("orders-shardId-1", ["1", "3"]),
         ("orders-shardId-2", ["2"]),
     ]
@@ -75,7 +77,7 @@ def test_records_of_several_shards_are_runs_of_their_own() -> None:
 )
 def test_a_stem_is_the_stream_and_the_shard(arn: Any, stem: str) -> None:  # noqa: ANN401  # anything
     """An enhanced consumer has the stream's name; what is none has a name all the same."""
-    (run,) = read(kinesis_record("1", shard="s", arn=arn)).runs
+    (run,) = read(kinesis_record("1", shard="s", arn=arn)).chunks
     assert run.origin.stem == stem
 
 
@@ -85,15 +87,15 @@ def test_data_that_is_no_base64_is_bad_and_its_neighbours_go_on() -> None:
     records[1]["kinesis"]["data"] = "no base64!"
     records[3]["kinesis"]["data"] = "\u00e9"
     event = read(*records)
-    assert list(event.runs[0].payloads) == [b"0", b"2", b"4"]
-    assert list(event.runs[0].positions) == ["0", "2", "4"]
+    assert list(event.chunks[0].payloads) == [b"0", b"2", b"4"]
+    assert list(event.chunks[0].positions) == ["0", "2", "4"]
     assert [(b.position, b.reason) for b in event.bad] == [
-        ("1", Reason.BAD_BASE64),
-        ("3", Reason.BAD_BASE64),
+        ("1", BadRecordReason.BAD_BASE64),
+        ("3", BadRecordReason.BAD_BASE64),
     ]
     assert event.bad[0].detail.startswith("data: ")
-    assert event.bad[0].run.payloads == ["no base64!"]
-    assert event.bad[0].run.origin == event.runs[0].origin
+    assert event.bad[0].chunk.payloads == ["no base64!"]
+    assert event.bad[0].chunk.origin == event.chunks[0].origin
 
 
 @pytest.mark.parametrize("data", [None, 7, {"a": 1}])
@@ -102,10 +104,10 @@ def test_data_that_is_no_text_is_bad(data: object) -> None:
     odd = kinesis_record("2")
     odd["kinesis"]["data"] = data
     event = read(kinesis_record("1", b"1"), odd)
-    assert [(b.position, b.reason) for b in event.bad] == [("2", Reason.MALFORMED)]
-    assert list(event.runs[0].payloads) == [b"1"]
+    assert [(b.position, b.reason) for b in event.bad] == [("2", BadRecordReason.MALFORMED)]
+    assert list(event.chunks[0].payloads) == [b"1"]
     del odd["kinesis"]["data"]
-    assert [b.reason for b in read(odd).bad] == [Reason.MALFORMED]
+    assert [b.reason for b in read(odd).bad] == [BadRecordReason.MALFORMED]
 
 
 def test_a_record_without_a_time_has_the_clocks() -> None:
@@ -113,7 +115,7 @@ def test_a_record_without_a_time_has_the_clocks() -> None:
     odd = kinesis_record("1")
     del odd["kinesis"]["approximateArrivalTimestamp"]
     del odd["eventID"]
-    (run,) = read(odd).runs
+    (run,) = read(odd).chunks
     assert list(run.arrivals_s) == [NOW_S]
     assert run.origin.stem == "orders"
     assert ARRIVAL_S != NOW_S
@@ -124,7 +126,7 @@ def test_a_record_without_a_time_has_the_events_first() -> None:
     odd, late = kinesis_record("1"), kinesis_record("3")
     odd["kinesis"]["approximateArrivalTimestamp"] = None
     late["kinesis"]["approximateArrivalTimestamp"] = ARRIVAL_S + 9
-    (run,) = read(odd, kinesis_record("2"), late).runs
+    (run,) = read(odd, kinesis_record("2"), late).chunks
     assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, ARRIVAL_S + 9]
 
 
@@ -133,6 +135,6 @@ def test_any_failure_answers_with_the_first_record() -> None:
     event = read(kinesis_record("1"), kinesis_record("2"), kinesis_record("3"))
     ledger = Ledger(event.positions)
     ledger.settle(["1", "2"])
-    assert event.failures(ledger, event.positions) == ["1"]
+    assert event.select_failures(ledger, event.positions) == ["1"]
     ledger.settle(["3"])
-    assert event.failures(ledger, event.positions) == []
+    assert event.select_failures(ledger, event.positions) == []

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batcher.records.bad_record import Reason
-from batcher.records.chunk import Naming, Origin
+from batcher.records.bad_record import BadRecordReason
+from batcher.records.chunk import NamingScheme, Origin
 from batcher.sources import Event, read_event
 from batcher.sources.event import Ledger
 from support.examples import ARRIVAL_S, event_from, fifo_message, message
@@ -24,14 +24,14 @@ def unsettled_but(event: Event, *settled: str) -> list[str]:
     """Answer an event of which these are durable."""
     ledger = Ledger(event.positions)
     ledger.settle(settled)
-    return event.failures(ledger, event.positions)
+    return event.select_failures(ledger, event.positions)
 
 
 def test_messages_are_read_into_columns() -> None:
     """Bodies stay text, times become seconds, the queue's name is the stem."""
     event = read_event(event_from("sqsEvent"), NOW_S)
-    (run,) = event.runs
-    assert run.origin == Origin("sqs", Naming.MESSAGE_SET, "my-queue")
+    (run,) = event.chunks
+    assert run.origin == Origin("sqs", NamingScheme.MESSAGE_SET, "my-queue")
     assert list(run.payloads) == ["Test message.", '{"message": "foo1"}']
     assert list(run.positions) == [
         "059f36b4-87a3-44ab-83d2-661975830a7d",
@@ -40,21 +40,21 @@ def test_messages_are_read_into_columns() -> None:
     assert list(run.arrivals_s) == [1545082649.183, 1545082650.636]
     assert run.sequence_numbers is None
     assert event.positions == run.positions
-    assert not event.is_whole
+    assert not event.all_or_nothing
 
 
 def test_a_message_that_comes_twice_is_read_once() -> None:
     """It is written once and answered once."""
     event = read(message("a", "1"), message("b", "2"), message("a", "1"))
     assert list(event.positions) == ["a", "b"]
-    assert list(event.runs[0].payloads) == ["1", "2"]
+    assert list(event.chunks[0].payloads) == ["1", "2"]
 
 
 def test_messages_of_several_queues_are_runs_of_their_own() -> None:
     """Each named by its queue; the answer is in the order of the event."""
     arns = ["arn:aws:sqs:r:1:one", "arn:aws:sqs:r:1:two", "arn:aws:sqs:r:1:one"]
     event = read(*(message(str(n), str(n), arn=arn) for n, arn in enumerate(arns)))
-    assert [(run.origin.stem, list(run.positions)) for run in event.runs] == [
+    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
         ("one", ["0", "2"]),
         ("two", ["1"]),
     ]
@@ -64,7 +64,7 @@ def test_messages_of_several_queues_are_runs_of_their_own() -> None:
 @pytest.mark.parametrize("arn", [None, "", "my-queue", 7])
 def test_a_queue_without_a_proper_arn_has_a_stem_all_the_same(arn: object) -> None:
     """What follows the last colon, or `queue`."""
-    (run,) = read(message("a", arn=arn)).runs
+    (run,) = read(message("a", arn=arn)).chunks
     assert run.origin.stem == ("my-queue" if arn == "my-queue" else "queue")
 
 
@@ -73,10 +73,14 @@ def test_a_message_without_a_body_is_bad_and_its_neighbours_go_on() -> None:
     broken = message("b")
     del broken["body"]
     event = read(message("a", "1"), broken, message("c", "3"))
-    assert list(event.runs[0].positions) == ["a", "c"]
+    assert list(event.chunks[0].positions) == ["a", "c"]
     (bad,) = event.bad
-    assert (bad.position, bad.reason, bad.run.payloads) == ("b", Reason.MALFORMED, [b"null"])
-    assert bad.run.origin == event.runs[0].origin
+    assert (bad.position, bad.reason, bad.chunk.payloads) == (
+        "b",
+        BadRecordReason.MALFORMED,
+        [b"null"],
+    )
+    assert bad.chunk.origin == event.chunks[0].origin
     assert list(event.positions) == ["a", "b", "c"]
 
 
@@ -84,8 +88,8 @@ def test_a_message_without_a_body_is_bad_and_its_neighbours_go_on() -> None:
 def test_a_body_that_is_no_text_is_bad(body: object) -> None:
     """Shown as JSON."""
     event = read(message("a", body))
-    assert [bad.reason for bad in event.bad] == [Reason.MALFORMED]
-    assert len(event.runs[0]) == 0
+    assert [bad.reason for bad in event.bad] == [BadRecordReason.MALFORMED]
+    assert len(event.chunks[0]) == 0
 
 
 @pytest.mark.parametrize("body", [2**64, {"a": "\ud800"}])
@@ -99,24 +103,24 @@ def test_a_message_without_a_time_has_the_events_first(sent: object) -> None:
     """One bad time does not change its neighbours'; the clock's would change with each delivery."""
     odd = message("b")
     odd["attributes"] = {"SentTimestamp": sent}
-    (run,) = read(odd, message("a"), message("c", sent_ms=7000)).runs
+    (run,) = read(odd, message("a"), message("c", sent_ms=7000)).chunks
     assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, 7.0]
-    (run,) = read(odd).runs
+    (run,) = read(odd).chunks
     assert list(run.arrivals_s) == [NOW_S]
 
 
 @pytest.mark.parametrize("sent_ms", [-1, 10**18])
 def test_a_time_that_no_calendar_has_is_the_clocks(sent_ms: int) -> None:
     """Else rendering the partition raises, and nothing of the event is written."""
-    (run,) = read(message("a", sent_ms=sent_ms)).runs
+    (run,) = read(message("a", sent_ms=sent_ms)).chunks
     assert list(run.arrivals_s) == [NOW_S]
 
 
 def test_a_message_without_attributes_is_read() -> None:
     """A hand-made test event often has none."""
     event = read({"messageId": "a", "body": "1", "eventSource": "aws:sqs"})
-    assert list(event.runs[0].arrivals_s) == [NOW_S]
-    assert event.runs[0].origin.stem == "queue"
+    assert list(event.chunks[0].arrivals_s) == [NOW_S]
+    assert event.chunks[0].origin.stem == "queue"
 
 
 def test_the_answer_of_a_standard_queue_is_what_is_not_durable() -> None:
@@ -130,7 +134,7 @@ def test_the_answer_of_a_standard_queue_is_what_is_not_durable() -> None:
 def test_a_fifo_queue_is_read_with_its_numbers() -> None:
     """As SNS sends it through."""
     event = read_event(event_from("snsSqsFifoEvent"), NOW_S)
-    (run,) = event.runs
+    (run,) = event.chunks
     assert run.origin.stem == "Test.fifo"
     assert list(run.sequence_numbers or ()) == ["18873177232222703872"]
 
@@ -143,7 +147,7 @@ def test_messages_of_a_fifo_queue_are_in_the_order_of_their_numbers() -> None:
         fifo_message("b", "9", body="2"),
         fifo_message("a", "8", body="1"),
     )
-    (run,) = event.runs
+    (run,) = event.chunks
     assert list(run.payloads) == ["1", "2", "3"]
     assert list(event.positions) == list(run.positions) == ["a", "b", "c"]
     assert list(run.sequence_numbers or ()) == ["8", "9", "10"]

@@ -9,12 +9,12 @@ import pytest
 
 from batcher.errors import RejectedError, RetryableError, ThrottledError
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores import About, in_slots
+from batcher.stores import ObjectAttributes, limit_concurrency
 from batcher.stores.memory import MemoryStore
-from batcher.stores.metered import MeteredStore, Requests
+from batcher.stores.metered import MeteredStore, RequestStats
 from support.fakes import Call, FakeClock, HookedStore, failing, hang
 
-ABOUT = About("application/gzip", {"batcher-records": "1"})
+ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "1"})
 BUSY = ThrottledError("SlowDown")
 ALL = ("put", "head", "part", "complete", "abort")
 
@@ -26,7 +26,7 @@ class Meter:
         """Take a second a request."""
         self.clock = FakeClock()
         self.takes_s = 1.0
-        self.requests = Requests()
+        self.requests = RequestStats()
         self.memory = MemoryStore()
         self.inner = HookedStore(self.memory, before=self.take)
         self.store = MeteredStore(self.inner, self.requests, lambda key: key[:2], clock=self.clock)
@@ -47,8 +47,8 @@ async def test_a_put_is_timed_and_its_bytes_are_counted(meter: Meter) -> None:
     """And the object is as without the meter."""
     stored = await meter.store.put("k", b"body", ABOUT)
     meter.takes_s = 2.5
-    replaced = await meter.store.put("k", b"other body", ABOUT, replaces=stored.etag)
-    assert meter.requests == Requests(2, 14, [1.0, 2.5])
+    replaced = await meter.store.put("k", b"other body", ABOUT, if_match=stored.etag)
+    assert meter.requests == RequestStats(2, 14, [1.0, 2.5])
     assert await meter.store.head("k") == replaced
     assert meter.memory.objects["k"].body == b"other body"
 
@@ -61,7 +61,7 @@ async def test_looks_and_ends_of_uploads_are_counted_but_not_timed(meter: Meter)
     stored = await upload.complete()
     assert await meter.store.head("k") == stored
     await (await meter.store.create_upload("other", ABOUT, part_bytes=MIN_PART_BYTES)).abort()
-    assert meter.requests == Requests(7, MIN_PART_BYTES + 1, [1.0, 1.0])
+    assert meter.requests == RequestStats(7, MIN_PART_BYTES + 1, [1.0, 1.0])
     assert meter.inner.operations() == [
         "create", "part", "part", "complete", "head", "create", "abort",
     ]  # fmt: skip
@@ -78,7 +78,7 @@ async def test_a_failed_attempt_is_timed_too(meter: Meter, error: Exception) -> 
     meter.inner.before = fail
     with pytest.raises(type(error)):
         await meter.store.put("k", b"body", ABOUT)
-    assert (meter.requests.sent, meter.requests.puts_s) == (1, [1.0])
+    assert (meter.requests.attempts, meter.requests.put_durations_s) == (1, [1.0])
 
 
 async def test_an_attempt_that_is_cut_has_taken_as_long_as_it_was_given(meter: Meter) -> None:
@@ -90,7 +90,7 @@ async def test_an_attempt_that_is_cut_has_taken_as_long_as_it_was_given(meter: M
     putting.cancel()
     await asyncio.wait([putting])
     assert putting.cancelled()
-    assert meter.requests == Requests(1, 4, [10.0])
+    assert meter.requests == RequestStats(1, 4, [10.0])
 
 
 async def test_refusals_for_too_many_are_counted_by_prefix(meter: Meter) -> None:
@@ -108,14 +108,14 @@ async def test_refusals_for_too_many_are_counted_by_prefix(meter: Meter) -> None
     meter.inner.before = failing(RetryableError("no answer"), *ALL)
     with pytest.raises(RetryableError):
         await meter.store.put("aa/1", b"", ABOUT)
-    assert meter.requests.throttles == Counter({"aa": 2, "bb": 1, "cc": 1, "up": 3})
+    assert meter.requests.throttles_by_prefix == Counter({"aa": 2, "bb": 1, "cc": 1, "up": 3})
 
 
 async def test_time_in_line_is_not_the_stores(meter: Meter) -> None:
     """The meter stands inside what waits: one slot, and the other's second does not count."""
-    store = in_slots(meter.store, 1)
+    store = limit_concurrency(meter.store, 1)
     await asyncio.gather(store.put("a", b"1", ABOUT), store.put("b", b"2", ABOUT))
-    assert meter.requests.puts_s == [1.0, 1.0]
+    assert meter.requests.put_durations_s == [1.0, 1.0]
 
 
 async def test_closing_closes_what_is_inside(meter: Meter) -> None:
@@ -126,6 +126,6 @@ async def test_closing_closes_what_is_inside(meter: Meter) -> None:
 
 def test_requests_begin_anew() -> None:
     """One event's figures are none of the next one's."""
-    requests = Requests(3, 4, [1.0], Counter(a=1))
+    requests = RequestStats(3, 4, [1.0], Counter(a=1))
     requests.clear()
-    assert requests == Requests()
+    assert requests == RequestStats()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from batcher.concurrency import deadline_s
+from batcher.concurrency import current_deadline_s
 from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
@@ -18,15 +18,15 @@ from batcher.errors import (
     UploadLostError,
 )
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores import retrying as retrying_module
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import Backoff, RetryingStore
-from batcher.writing.stats import Counts
-from support.fakes import FakeClock, HookedStore, failing, hanging, nothing
+from batcher.writing.stats import Stats
+from support.fakes import FakeClock, HookedStore, failing, hanging, no_hook
 
 BUSY = RetryableError("503 SlowDown")
-ABOUT = About()
+ABOUT = ObjectAttributes()
 PART = b"x" * MIN_PART_BYTES
 
 
@@ -58,7 +58,7 @@ def sleeps() -> Sleeps:
 def retrying(inner: HookedStore, sleeps: Sleeps, **backoff: float) -> RetryingStore:
     """Make a store that waits the longest time there is, on the fake clock."""
     return RetryingStore(
-        inner, Backoff(**backoff), share=lambda: 1.0, sleep=sleeps, clock=sleeps.clock
+        inner, Backoff(**backoff), jitter=lambda: 1.0, sleep=sleeps, clock=sleeps.clock
     )
 
 
@@ -75,8 +75,8 @@ async def test_every_request_that_is_sent_again_is_counted(
     inner: HookedStore, sleeps: Sleeps
 ) -> None:
     """The first attempts are not."""
-    counts = Counts()
-    store = RetryingStore(inner, on_retry=counts.retried, sleep=sleeps, clock=sleeps.clock)
+    counts = Stats()
+    store = RetryingStore(inner, on_retry=counts.count_retry, sleep=sleeps, clock=sleeps.clock)
     await store.put("clean", b"", ABOUT)
     inner.before = failing(BUSY, "put", times=2)
     await store.put("key", b"", ABOUT)
@@ -198,7 +198,7 @@ async def test_no_attempt_begins_after_the_deadline(inner: HookedStore, sleeps: 
     inner.before = failing(BUSY, "put")
     store = retrying(inner, sleeps)
     context = copy_context()
-    context.run(deadline_s.set, sleeps.clock.now_s + 0.5)
+    context.run(current_deadline_s.set, sleeps.clock.now_s + 0.5)
     task = asyncio.get_running_loop().create_task(store.put("key", b"", ABOUT), context=context)
     with pytest.raises(RetryableError, match="no time for another"):
         await task
@@ -211,7 +211,7 @@ async def test_an_abort_goes_on_beyond_the_deadline(inner: HookedStore, sleeps: 
     upload = await store.create_upload("key", ABOUT, part_bytes=MIN_PART_BYTES)
     inner.before = failing(BUSY, "abort", times=2)
     context = copy_context()
-    context.run(deadline_s.set, sleeps.clock.now_s - 1.0)
+    context.run(current_deadline_s.set, sleeps.clock.now_s - 1.0)
     await asyncio.get_running_loop().create_task(upload.abort(), context=context)
     assert inner.operations()[-3:] == ["abort"] * 3
 
@@ -244,11 +244,11 @@ async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
     inner: HookedStore, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The attempt is cut, and the next one has the answer."""
-    monkeypatch.setattr(retrying_module, "ANSWER_S", 0.01)
+    monkeypatch.setattr(retrying_module, "RESPONSE_TIMEOUT_S", 0.01)
     hang = hanging("put")
 
     async def hang_once(call: object) -> None:
-        inner.before = nothing
+        inner.before = no_hook
         await hang(call)  # type: ignore[arg-type]  # a Call
 
     inner.before = hang_once

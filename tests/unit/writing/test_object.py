@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from batcher.encoding.codec import Checksum
-from batcher.writing.object import Receipt, content_type, metadata
-from support.examples import QUEUE, batch_of, run_of, settings_of
+from batcher.writing.object import Receipt, object_content_type, object_metadata
+from support.examples import QUEUE, make_batch, make_chunk, make_settings
 
 
 @pytest.mark.parametrize(
@@ -24,22 +24,22 @@ def test_the_content_type_follows_the_format_unless_it_is_set(
     values: dict[str, str], expected: str
 ) -> None:
     """No Content-Encoding, so it tells how the bytes lie."""
-    assert content_type(batch_of(run_of(b"1")), settings_of(**values)) == expected
+    assert object_content_type(make_batch(make_chunk(b"1")), make_settings(**values)) == expected
 
 
 def test_quarantine_is_gzip_whatever_data_is() -> None:
     """Also where the user has set a type for data."""
-    batch = batch_of(run_of(b"1"), is_quarantine=True)
-    settings = settings_of(compression="none", content_type="text/csv")
-    assert content_type(batch, settings) == "application/gzip"
+    batch = make_batch(make_chunk(b"1"), is_quarantine=True)
+    settings = make_settings(compression="none", content_type="text/csv")
+    assert object_content_type(batch, settings) == "application/gzip"
 
 
 def test_a_sealed_batch_has_its_whole_metadata() -> None:
     """The names of DESIGN 4; the CRC-32 has 8 hex digits."""
-    batch = batch_of(run_of(b"1", b"22", origin=QUEUE, positions=["b", "a"]))
+    batch = make_batch(make_chunk(b"1", b"22", origin=QUEUE, positions=["b", "a"]))
     checksum = Checksum()
     checksum.add(0xAB, 5)
-    assert metadata(batch, "d1", checksum, {"team": "x"}) == {
+    assert object_metadata(batch, "d1", checksum, {"team": "x"}) == {
         "team": "x",
         "batcher-first": "b",
         "batcher-last": "a",
@@ -52,8 +52,8 @@ def test_a_sealed_batch_has_its_whole_metadata() -> None:
 
 def test_an_open_batch_has_what_is_known_when_its_upload_starts() -> None:
     """Only its start."""
-    batch = batch_of(run_of(b"1"), sealed=None)
-    assert metadata(batch, "d1", None, {}) == {"batcher-first": "0"}
+    batch = make_batch(make_chunk(b"1"), sealed=None)
+    assert object_metadata(batch, "d1", None, {}) == {"batcher-first": "0"}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,10 @@ def test_an_open_batch_has_what_is_known_when_its_upload_starts() -> None:
 def test_a_position_that_a_header_cannot_hold_is_percent_encoded(name: str, shown: str) -> None:
     """A file's name may have anything in it."""
     assert (
-        metadata(batch_of(run_of(b"1", positions=[name])), "", None, {})["batcher-first"] == shown
+        object_metadata(make_batch(make_chunk(b"1", positions=[name])), "", None, {})[
+            "batcher-first"
+        ]
+        == shown
     )
 
 
@@ -76,8 +79,11 @@ def test_a_long_position_keeps_its_end_within_what_a_header_takes() -> None:
     """With the line's number; another long name has another digest."""
     folder = "\u7530" * 300
     shown = [
-        metadata(
-            batch_of(run_of(b"1", positions=[f"{start}{folder}/\u4e2d.ndjson:17"])), "", None, {}
+        object_metadata(
+            make_batch(make_chunk(b"1", positions=[f"{start}{folder}/\u4e2d.ndjson:17"])),
+            "",
+            None,
+            {},
         )
         for start in "ab"
     ]
@@ -86,14 +92,14 @@ def test_a_long_position_keeps_its_end_within_what_a_header_takes() -> None:
         assert len(each["batcher-first"]) <= 320
     assert shown[0] != shown[1]
     longest = "x" * 310 + ":1234567890"
-    batch = batch_of(run_of(b"1", positions=[longest[1:]]))
-    assert metadata(batch, "", None, {})["batcher-first"] == longest[1:]
+    batch = make_batch(make_chunk(b"1", positions=[longest[1:]]))
+    assert object_metadata(batch, "", None, {})["batcher-first"] == longest[1:]
 
 
 def test_a_file_whose_name_is_no_utf8_has_metadata() -> None:
     """Linux allows such names, and Python gives them with lone surrogates."""
-    batch = batch_of(run_of(b"1", origin=QUEUE, positions=["\udcff:1"]))
-    assert metadata(batch, "", None, {})["batcher-first"].isascii()
+    batch = make_batch(make_chunk(b"1", origin=QUEUE, positions=["\udcff:1"]))
+    assert object_metadata(batch, "", None, {})["batcher-first"].isascii()
 
 
 def test_a_receipt_is_of_data_unless_it_says_otherwise() -> None:

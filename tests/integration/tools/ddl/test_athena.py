@@ -16,7 +16,7 @@ from batcher.settings import Settings
 from batcher.stores.memory import MemoryStore
 from batcher.tools.ddl.athena import athena_ddl
 from batcher.tools.ddl.columns import parse_columns
-from batcher.tools.ddl.table import Answer, Wanted, table_of
+from batcher.tools.ddl.table import EngineScript, TableOptions, define_table
 from integration.tools.ddl.athena_rules import Statement, parse, table
 from integration.tools.ddl.written_days import DAY
 
@@ -44,10 +44,12 @@ def settings_of(**settings: Any) -> Settings:  # noqa: ANN401
     return Settings(**{"bucket": "bucket", "root": "events/v1", **settings})
 
 
-def ddl(settings: Settings, **wanted: Any) -> Answer:  # noqa: ANN401
+def ddl(settings: Settings, **wanted: Any) -> EngineScript:  # noqa: ANN401
     """Write the statements."""
     path = "/".join(filter(None, [settings.bucket, settings.root]))
-    return athena_ddl(table_of(settings, ("s3", path), Wanted(**{"name": "events", **wanted})))
+    return athena_ddl(
+        define_table(settings, ("s3", path), TableOptions(**{"name": "events", **wanted}))
+    )
 
 
 def only_table(settings: Settings, **wanted: Any) -> Statement:  # noqa: ANN401
@@ -243,7 +245,7 @@ def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
     """Only S3 can."""
     settings = Settings(bucket=f"file://{tmp_path}")
     with pytest.raises(SettingsError, match="s3:// only"):
-        athena_ddl(table_of(settings, ("file", str(tmp_path)), Wanted()))
+        athena_ddl(define_table(settings, ("file", str(tmp_path)), TableOptions()))
 
 
 def test_a_table_of_a_database_keeps_it() -> None:

@@ -9,11 +9,11 @@ import duckdb
 import orjson
 import pytest
 
-from batcher.keys.partition import escape
+from batcher.keys.partition import escape_value
 from batcher.settings import Settings
 from batcher.tools.ddl.columns import parse_columns
 from batcher.tools.ddl.duckdb import duckdb_view
-from batcher.tools.ddl.table import Wanted, table_of
+from batcher.tools.ddl.table import TableOptions, define_table
 from integration.tools.ddl.written_days import (
     COLUMNS,
     DAY,
@@ -129,7 +129,7 @@ async def test_a_partition_by_a_field_has_the_fields_value(tmp_path: Path) -> No
     missing = (None, "__HIVE_DEFAULT_PARTITION__")
     assert sorted(same, key=str) == sorted([*((v, v) for v in values[:-1]), missing], key=str)
     assert long == values[-1]
-    assert cut == escape(values[-1])
+    assert cut == escape_value(values[-1])
     damage_all_but(tmp_path, "customer=a%2Fb")
     query = "SELECT customer FROM events WHERE partition_customer = 'a/b'"
     assert rows(text, query) == [("a/b",)]
@@ -207,7 +207,9 @@ def name_in_url(folder: Path) -> str:
 
 def test_s3_needs_a_secret_and_it_is_said_how(tmp_path: Path) -> None:
     """As comments: a program that has one of its own runs the rest."""
-    table = table_of(Settings(bucket="bucket", root="a's"), ("s3", "bucket/a's"), Wanted(name="t"))
+    table = define_table(
+        Settings(bucket="bucket", root="a's"), ("s3", "bucket/a's"), TableOptions(name="t")
+    )
     answer = duckdb_view(table)
     head, view_of, _ = answer.text.partition('CREATE OR REPLACE VIEW "t" AS\n')
     assert view_of

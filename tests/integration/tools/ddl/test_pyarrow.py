@@ -13,11 +13,11 @@ import orjson
 import pyarrow.compute as pc
 import pytest
 
-from batcher.keys.partition import escape
+from batcher.keys.partition import escape_value
 from batcher.settings import Settings
 from batcher.tools.ddl.columns import parse_columns
 from batcher.tools.ddl.pyarrow import pyarrow_program
-from batcher.tools.ddl.table import Wanted, table_of
+from batcher.tools.ddl.table import TableOptions, define_table
 from integration.tools.ddl.written_days import (
     COLUMNS,
     DAY,
@@ -116,7 +116,7 @@ async def test_a_partition_by_a_field_has_the_fields_value(tmp_path: Path) -> No
     found = scan().read_all()["customer"].to_pylist()
     *same, cut = sorted(found, key=len)
     assert sorted(same) == sorted([*values[:-1], "__HIVE_DEFAULT_PARTITION__"])
-    assert cut == escape(values[-1])
+    assert cut == escape_value(values[-1])
     assert scan(pc.field("customer") == "a/b").read_all().num_rows == 1
 
 
@@ -183,8 +183,8 @@ def test_objects_in_s3_are_read_the_same_way(
     listed = seaweedfs.client.list_objects_v2(Bucket=bucket)["Contents"]
     for key in (found["Key"] for found in listed if OTHER_DAY in found["Key"]):
         seaweedfs.client.put_object(Bucket=bucket, Key=key, Body=b"no gzip")
-    wanted = Wanted(columns=parse_columns(COLUMNS))
-    program = pyarrow_program(table_of(settings, ("s3", f"{bucket}/{root}"), wanted)).text
+    wanted = TableOptions(columns=parse_columns(COLUMNS))
+    program = pyarrow_program(define_table(settings, ("s3", f"{bucket}/{root}"), wanted)).text
     program += "\nimport json\nrows = scan(pc.field('dt') == '2026-11-23').read_all()"
     program += "\nprint(json.dumps(rows.select(['n', 'action', 'where']).to_pylist()))"
     (tmp_path / "program.py").write_text(program)

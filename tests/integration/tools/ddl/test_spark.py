@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 import pytest
 
-from batcher.keys.partition import escape
+from batcher.keys.partition import escape_value
 from batcher.settings import Settings
 from batcher.tools.ddl.columns import parse_columns
 from batcher.tools.ddl.spark import spark_program
-from batcher.tools.ddl.table import Wanted, table_of
+from batcher.tools.ddl.table import TableOptions, define_table
 from integration.tools.ddl.written_days import (
     COLUMNS,
     DAY,
@@ -138,7 +138,7 @@ async def test_odd_records_names_templates_and_fanouts(tmp_path: Path) -> None:
         (0, "2026", "11", "__HIVE_DEFAULT_PARTITION__", None),
     }
     long = "x" + "ü" * 100
-    assert [row[3] for row in joined_found if row[4] == long] == [escape(long)] * 2
+    assert [row[3] for row in joined_found if row[4] == long] == [escape_value(long)] * 2
     assert one == [["a/16"]]
     assert sorted(text.encode() for (text,) in lines_found) == sorted(
         [b"plain", b"", b"cr\r", b'a,"b', b"\x01"]
@@ -163,7 +163,7 @@ def test_only_objects_are_named(tmp_path: Path) -> None:
 def test_what_depends_on_the_cluster_is_said(tmp_path: Path) -> None:
     """What S3 is called there, and what reads zstd."""
     settings = Settings(bucket="bucket", compression="zstd")
-    answer = spark_program(table_of(settings, ("s3", "bucket"), Wanted()))
+    answer = spark_program(define_table(settings, ("s3", "bucket"), TableOptions()))
     assert "'s3a://bucket/[01][01][01][01]/dt=*/hour=*/*.ndjson.zst'" in answer.text
     assert [note for note in answer.notes if "s3a://" in note or ".zst" in note] == [*answer.notes]
     assert len(answer.notes) == 2

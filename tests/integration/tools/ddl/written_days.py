@@ -11,7 +11,7 @@ import orjson
 
 from batcher.batcher import Batcher
 from batcher.settings import Settings
-from batcher.tools.ddl.table import Table, Wanted, table_of
+from batcher.tools.ddl.table import TableDefinition, TableOptions, define_table
 
 DAY = "2026-11-23"
 OTHER_DAY = "2026-11-22"
@@ -38,9 +38,11 @@ def settings_of(folder: Path, **settings: Any) -> Settings:  # noqa: ANN401
     return Settings(**{"bucket": f"file://{folder}", "fanout": 16, **settings})
 
 
-def described(settings: Settings, folder: Path, **wanted: Any) -> Table:  # noqa: ANN401
+def described(settings: Settings, folder: Path, **wanted: Any) -> TableDefinition:  # noqa: ANN401
     """Describe the folder as a table called `events`."""
-    return table_of(settings, ("file", str(folder)), Wanted(**{"name": "events", **wanted}))
+    return define_table(
+        settings, ("file", str(folder)), TableOptions(**{"name": "events", **wanted})
+    )
 
 
 async def write(

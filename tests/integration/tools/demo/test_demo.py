@@ -21,20 +21,20 @@ from botocore.session import get_session
 from batcher.cli import demo
 from batcher.errors import PreconditionFailedError
 from batcher.settings import Settings
-from batcher.stores import About, ObjectStore, Stored, open_store
+from batcher.stores import ObjectAttributes, ObjectInfo, ObjectStore, open_store
 from batcher.tools.demo import run as demo_run
-from batcher.tools.demo.audit import Difference, difference
+from batcher.tools.demo.audit import RecordDifference, compare_records
 from batcher.tools.demo.events import (
     KINESIS,
     MAX_EVENT_BYTES,
     SQS,
-    Record,
-    Source,
-    packed,
-    poisoned,
-    webhooks,
+    DemoSource,
+    EventRecord,
+    corrupt_one_record,
+    load_webhooks,
+    pack_invocations,
 )
-from batcher.tools.demo.seaweedfs import EmbeddedS3, only_aws
+from batcher.tools.demo.seaweedfs import EmbeddedS3, isolated_aws_environ
 
 EVENTS = Path(__file__).parents[3] / "support" / "events"
 EXAMPLES = {"SQS": "sqsEvent.json", "Kinesis": "kinesisStreamEvent.json"}
@@ -62,53 +62,56 @@ def shape(value: object) -> object:
 
 
 @both
-def test_records_have_the_shape_of_those_of_aws(source: Source) -> None:
+def test_records_have_the_shape_of_those_of_aws(source: DemoSource) -> None:
     """Names and types of every field, against an event recorded from AWS."""
     example = json.loads((EVENTS / EXAMPLES[source.name]).read_text())["Records"][0]
-    record = source.make(webhooks(1))[0][0]
+    record = source.make_invocations(load_webhooks(1))[0][0]
     assert shape(record) == shape(example)
 
 
 @both
-def test_every_webhook_is_in_one_invocation_once_as_it_was_sent(source: Source) -> None:
+def test_every_webhook_is_in_one_invocation_once_as_it_was_sent(source: DemoSource) -> None:
     """No two deliveries are alike, so that a doubled record cannot hide a lost one."""
-    sent = webhooks(2)
-    records = [record for invocation in source.make(sent) for record in invocation]
+    sent = load_webhooks(2)
+    records = [record for invocation in source.make_invocations(sent) for record in invocation]
     assert sorted(map(source.text, records)) == sorted(webhook.text for webhook in sent)
     assert len({webhook.text for webhook in sent}) == len(sent) == 2 * 327
     assert len(set(map(source.position, records))) == len(records)
-    assert {len(set(map(source.hour, records)))} == {4}
+    assert {len(set(map(source.partition, records)))} == {4}
 
 
 @both
-def test_invocations_are_as_large_as_lambda_takes_them(source: Source) -> None:
+def test_invocations_are_as_large_as_lambda_takes_them(source: DemoSource) -> None:
     """6 MB of JSON, envelopes included; the largest is full."""
-    sizes = [len(orjson.dumps({"Records": records})) for records in source.make(webhooks(3))]
+    sizes = [
+        len(orjson.dumps({"Records": records}))
+        for records in source.make_invocations(load_webhooks(3))
+    ]
     assert max(sizes) <= MAX_EVENT_BYTES
     assert max(sizes) > 0.99 * MAX_EVENT_BYTES
 
 
 @both
-def test_events_are_the_same_every_time(source: Source) -> None:
+def test_events_are_the_same_every_time(source: DemoSource) -> None:
     """No clock and no random: a surprise can be looked at again."""
-    assert source.make(webhooks(1)) == source.make(webhooks(1))
+    assert source.make_invocations(load_webhooks(1)) == source.make_invocations(load_webhooks(1))
 
 
 def test_a_kinesis_invocation_has_one_shard_in_order() -> None:
     """As with AWS, whose shards are read each by itself."""
-    for records in KINESIS.make(webhooks(3)):
+    for records in KINESIS.make_invocations(load_webhooks(3)):
         assert len({record["eventID"].partition(":")[0] for record in records}) == 1
         numbers = [int(KINESIS.position(record)) for record in records]
         assert numbers == sorted(numbers)
 
 
 @both
-def test_one_record_is_poisoned_where_an_event_makes_several_objects(source: Source) -> None:
+def test_one_record_is_poisoned_where_an_event_makes_several_objects(source: DemoSource) -> None:
     """One and no other, and it is no JSON."""
-    invocations = source.make(webhooks(1))
+    invocations = source.make_invocations(load_webhooks(1))
     before = [list(records) for records in invocations]
-    number, bad = poisoned(source, invocations)
-    assert len(set(map(source.hour, invocations[number]))) > 1
+    number, bad = corrupt_one_record(source, invocations)
+    assert len(set(map(source.partition, invocations[number]))) > 1
     with pytest.raises(json.JSONDecodeError):
         json.loads(source.text(bad))
     changed = [
@@ -122,9 +125,9 @@ def test_one_record_is_poisoned_where_an_event_makes_several_objects(source: Sou
 
 def test_sqs_sends_exactly_the_messages_again_that_were_handed_back() -> None:
     """The same ids and bodies, received once more under a new handle."""
-    records = SQS.make(webhooks(1))[0]
+    records = SQS.make_invocations(load_webhooks(1))[0]
     wanted = [SQS.position(records[3]), SQS.position(records[9])]
-    again = SQS.again(records, wanted)
+    again = SQS.redeliver(records, wanted)
     assert [SQS.position(record) for record in again] == wanted
     assert [record["attributes"]["ApproximateReceiveCount"] for record in again] == ["2", "2"]
     assert list(map(SQS.text, again)) == [SQS.text(records[3]), SQS.text(records[9])]
@@ -133,18 +136,18 @@ def test_sqs_sends_exactly_the_messages_again_that_were_handed_back() -> None:
 
 def test_kinesis_sends_everything_again_from_the_lowest_number_on() -> None:
     """Only the lowest identifier counts, wherever it stands in the answer."""
-    records = KINESIS.make(webhooks(1))[0]
+    records = KINESIS.make_invocations(load_webhooks(1))[0]
     handed_back = [KINESIS.position(records[9]), KINESIS.position(records[3])]
-    assert KINESIS.again(records, handed_back) == records[3:]
+    assert KINESIS.redeliver(records, handed_back) == records[3:]
 
 
 def test_packing_cuts_at_the_last_record_that_fits() -> None:
     """By bytes and by records; a record is counted with its comma."""
-    records: list[Record] = [{"n": "x" * 10}] * 5
+    records: list[EventRecord] = [{"n": "x" * 10}] * 5
     two_bytes = len(orjson.dumps({"Records": records[:2]}))
-    assert [len(part) for part in packed(records, two_bytes)] == [1, 1, 1, 1, 1]
-    assert [len(part) for part in packed(records, two_bytes + 1)] == [2, 2, 1]
-    assert [len(part) for part in packed(records, max_records=3)] == [3, 2]
+    assert [len(part) for part in pack_invocations(records, two_bytes)] == [1, 1, 1, 1, 1]
+    assert [len(part) for part in pack_invocations(records, two_bytes + 1)] == [2, 2, 1]
+    assert [len(part) for part in pack_invocations(records, max_records=3)] == [3, 2]
 
 
 # --- the audit ---
@@ -153,19 +156,19 @@ def test_packing_cuts_at_the_last_record_that_fits() -> None:
 @pytest.mark.parametrize(
     ("landed", "expected"),
     [
-        (["a", "b", "b"], Difference(0, 0, 0)),
-        (["b", "a", "b"], Difference(0, 0, 0)),
-        (["a", "b"], Difference(1, 0, 0)),
-        (["a", "a", "b", "b"], Difference(0, 1, 0)),
-        (["a", "b", "B"], Difference(1, 0, 1)),
-        ([], Difference(3, 0, 0)),
+        (["a", "b", "b"], RecordDifference(0, 0, 0)),
+        (["b", "a", "b"], RecordDifference(0, 0, 0)),
+        (["a", "b"], RecordDifference(1, 0, 0)),
+        (["a", "a", "b", "b"], RecordDifference(0, 1, 0)),
+        (["a", "b", "B"], RecordDifference(1, 0, 1)),
+        ([], RecordDifference(3, 0, 0)),
     ],
 )
 def test_the_audit_counts_what_is_missing_there_twice_or_changed(
-    landed: list[str], expected: Difference
+    landed: list[str], expected: RecordDifference
 ) -> None:
     """Multisets are compared; a changed record is missing, and foreign."""
-    assert difference(["a", "b", "b"], landed) == expected
+    assert compare_records(["a", "b", "b"], landed) == expected
     assert bool(expected) == (sorted(landed) != ["a", "b", "b"])
 
 
@@ -183,8 +186,8 @@ def server() -> Iterator[EmbeddedS3]:
 @pytest.fixture
 def users_s3(server: EmbeddedS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
     """Flags for somebody's own S3, whose keys are in the environment; few records, to be fast."""
-    monkeypatch.setattr(demo_run, "webhooks", lambda: webhooks(1))
-    with only_aws(server.environ):
+    monkeypatch.setattr(demo_run, "load_webhooks", lambda: load_webhooks(1))
+    with isolated_aws_environ(server.environ):
         yield ("--s3", server.url, "--bucket", BUCKET)
 
 
@@ -240,15 +243,15 @@ class Lying:
         self.aclose = store.aclose
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """Store an object; not at all or twice, if its hour is the one."""
         if "/hour=06/" in key:
             if not self._doubles:
-                return Stored("etag", len(body), about.metadata)
+                return ObjectInfo("etag", len(body), attributes.metadata)
             with suppress(PreconditionFailedError):
-                await self._store.put(f"{key}.again.ndjson.gz", body, about)
-        return await self._store.put(key, body, about, replaces=replaces)
+                await self._store.put(f"{key}.again.ndjson.gz", body, attributes)
+        return await self._store.put(key, body, attributes, if_match=if_match)
 
 
 @pytest.mark.parametrize(

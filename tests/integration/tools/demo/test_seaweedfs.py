@@ -16,13 +16,18 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 
 from batcher.tools.demo import seaweedfs as embedded_s3
-from batcher.tools.demo.seaweedfs import EmbeddedS3, EmbeddedS3Error, NotInstalledError, only_aws
+from batcher.tools.demo.seaweedfs import (
+    EmbeddedS3,
+    EmbeddedS3Error,
+    NotInstalledError,
+    isolated_aws_environ,
+)
 
 
 @contextmanager
 def client_of(environ: Mapping[str, str]) -> Iterator[Any]:
     """Give a client that sees these AWS variables alone."""
-    with only_aws(environ):
+    with isolated_aws_environ(environ):
         client = get_session().create_client("s3")
         try:
             yield client
@@ -100,7 +105,7 @@ def test_when_somebody_takes_a_port_first_it_starts_on_others(
 ) -> None:
     """Between finding a port and using it there is time for others."""
     given: list[dict[str, int]] = []
-    find_free_ports = embedded_s3.free_ports
+    find_free_ports = embedded_s3.find_free_ports
     with socket.socket() as somebody:
 
         def free_ports() -> dict[str, int]:
@@ -111,7 +116,7 @@ def test_when_somebody_takes_a_port_first_it_starts_on_others(
                 somebody.listen()
             return given[-1]
 
-        monkeypatch.setattr(embedded_s3, "free_ports", free_ports)
+        monkeypatch.setattr(embedded_s3, "find_free_ports", free_ports)
         with EmbeddedS3() as server:
             server.create_bucket("bucket")
         assert len(given) == 2
@@ -152,7 +157,7 @@ def test_the_environment_hides_all_other_aws_configuration_and_comes_back(
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     before = dict(os.environ)
-    with only_aws({"AWS_REGION": "us-east-1"}):
+    with isolated_aws_environ({"AWS_REGION": "us-east-1"}):
         assert {name for name in os.environ if name.startswith("AWS_")} == {"AWS_REGION"}
         assert os.environ["AWS_REGION"] == "us-east-1"
     assert dict(os.environ) == before

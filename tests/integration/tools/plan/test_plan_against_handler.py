@@ -12,16 +12,16 @@ import orjson
 import pytest
 
 from batcher.stores.memory import MemoryStore
-from batcher.tools.plan.invocations import Limit
-from batcher.tools.plan.objects import Sample
+from batcher.tools.plan.invocations import BatchEnd
+from batcher.tools.plan.objects import RecordSample
 from batcher.tools.plan.plan import Plan, make_plan
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES
-from batcher.tools.plan.workload import Source
-from support.examples import SEQUENCE, settings_of
+from batcher.tools.plan.workload import SourceType
+from support.examples import SEQUENCE, make_settings
 from support.plan_examples import orders, workload_of
 
 if TYPE_CHECKING:
-    from support.handler_harness import Environments
+    from support.handler_harness import HandlerFactory
 
 SENT_MS = 1_795_419_000_000  # 2026-11-23T07:30 UTC
 
@@ -68,18 +68,18 @@ def kinesis_record(index: int, payload: bytes) -> dict[str, Any]:
     }
 
 
-MAKE = {Source.SQS: sqs_record, Source.KINESIS: kinesis_record}
+MAKE = {SourceType.SQS: sqs_record, SourceType.KINESIS: kinesis_record}
 
 
 def planned(
-    payloads: Sequence[bytes], settings: dict[str, Any], source: Source, **values: object
+    payloads: Sequence[bytes], settings: dict[str, Any], source: SourceType, **values: object
 ) -> Plan:
     """Plan by a sample."""
-    sample = Sample(payloads)
+    sample = RecordSample(payloads)
     workload = workload_of(
         record_bytes=sample.record_bytes, json_growth=sample.json_growth, source=source, **values
     )
-    return make_plan(workload, settings_of(**settings), sample)
+    return make_plan(workload, make_settings(**settings), sample)
 
 
 @pytest.mark.parametrize("source", MAKE)
@@ -97,29 +97,29 @@ def planned(
 @pytest.mark.parametrize(
     ("values", "limit"),
     [
-        ({"records_per_s": 300, "window_s": 15}, Limit.WINDOW),
-        ({"records_per_s": 2_000, "window_s": 60}, Limit.PAYLOAD),
+        ({"records_per_s": 300, "window_s": 15}, BatchEnd.WINDOW),
+        ({"records_per_s": 2_000, "window_s": 60}, BatchEnd.PAYLOAD),
     ],
     ids=["window", "payload"],
 )
 def test_the_handler_writes_the_objects_that_were_planned(
-    source: Source,
+    source: SourceType,
     settings: dict[str, Any],
     values: dict[str, Any],
-    limit: Limit,
-    environments: Environments,
+    limit: BatchEnd,
+    environments: HandlerFactory,
 ) -> None:
     """An event of the planned records is within 6 MB; its objects are as many and as large."""
     payloads = orders(8_000)
-    lanes = {"pollers": 2} if source is Source.SQS else {"shards": 2}
+    lanes = {"pollers": 2} if source is SourceType.SQS else {"shards": 2}
     plan = planned(payloads, settings, source, **values, **lanes)
-    assert plan.event.limit is limit
+    assert plan.event.batch_end is limit
     count = int(plan.event.records)
     event = {"Records": [MAKE[source](i, payload) for i, payload in enumerate(payloads[:count])]}
     json_bytes = len(orjson.dumps(event))
     assert json_bytes <= MAX_EVENT_BYTES
     assert plan.event.json_bytes * 0.9 <= json_bytes <= plan.event.json_bytes * 1.01
-    if limit is Limit.PAYLOAD:
+    if limit is BatchEnd.PAYLOAD:
         assert json_bytes > 0.9 * MAX_EVENT_BYTES
 
     store = MemoryStore()
@@ -129,16 +129,16 @@ def test_the_handler_writes_the_objects_that_were_planned(
     assert len(written) == plan.objects.per_event
     size_bytes = sum(len(one.body) for one in written) / len(written)
     assert size_bytes == pytest.approx(plan.object_bytes, rel=0.03)
-    text_bytes = sum(int(one.stored.metadata["batcher-bytes"]) for one in written)
+    text_bytes = sum(int(one.info.metadata["batcher-bytes"]) for one in written)
     assert text_bytes / len(written) == pytest.approx(plan.objects.text_bytes, rel=0.03)
 
 
-def test_partitions_divide_an_event_as_planned(environments: Environments) -> None:
+def test_partitions_divide_an_event_as_planned(environments: HandlerFactory) -> None:
     """One object each, and each compresses worse than the whole would."""
     payloads = [b'{"shop":"%d",%s' % (i % 5, line[1:]) for i, line in enumerate(orders(2_000))]
     settings = {"partition_by": "shop={field:shop}", "compression": "zstd"}
     values = {"records_per_s": 200, "window_s": 20, "pollers": 2, "partitions": 5}
-    plan = planned(payloads, settings, Source.SQS, **values)
+    plan = planned(payloads, settings, SourceType.SQS, **values)
     assert (plan.event.records, plan.objects.per_event, plan.objects.records) == (2_000, 5, 400)
     store = MemoryStore()
     event = {"Records": [sqs_record(i, payload) for i, payload in enumerate(payloads)]}

@@ -13,18 +13,18 @@ from typing import Any
 from batcher.batching.validation import Transform
 from batcher.errors import BatcherError, RetryableError
 from batcher.handler import make_handler
-from batcher.stores import About, Stored, Upload
-from batcher.stores.base import Dangling, Folder, Listed, Opened
+from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo
+from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, OpenUpload
 from batcher.stores.memory import MemoryObject, MemoryStore
-from batcher.tools.replay.job import Means
-from batcher.tools.replay.marks import Wanted
-from batcher.tools.replay.replay import Replay, Tally
-from batcher.tools.replay.target import Destination
-from batcher.tools.replay.to_objects import Objects
-from support.examples import ARRIVAL_S, kinesis_record, message, settings_of
+from batcher.tools.replay.job import ReplayContext
+from batcher.tools.replay.marks import RecordFilter
+from batcher.tools.replay.replay import Replay, ReplayStats
+from batcher.tools.replay.target import ReplayTarget
+from batcher.tools.replay.to_objects import ObjectTarget
+from support.examples import ARRIVAL_S, kinesis_record, make_settings, message
 
-ALL = Wanted()
-NOTHING = Wanted(source="none")
+ALL = RecordFilter()
+NOTHING = RecordFilter(source="none")
 HOUR_S = 3_600
 
 
@@ -50,7 +50,7 @@ def handle(
     store: MemoryStore, *events: list[dict[str, Any]], transform: Transform | None = None
 ) -> None:
     """Let the handler write events; each must succeed."""
-    handler = make_handler(settings_of(root="events"), transform=transform, store=store)
+    handler = make_handler(make_settings(root="events"), transform=transform, store=store)
     try:
         for records in events:
             handler({"Records": records}, None)
@@ -66,7 +66,7 @@ def quarantined() -> MemoryStore:
 
 
 @dataclass(eq=False)
-class Dying:
+class CrashingStore:
     """A store that serves so many calls, and then none: an outage, or the end of the process."""
 
     inner: MemoryStore
@@ -103,48 +103,50 @@ class Dying:
         await asyncio.Event().wait()
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """See `ObjectStore.put`."""
         await self._before(f"put {key}")
-        stored = await self.inner.put(key, body, about, replaces=replaces)
+        stored = await self.inner.put(key, body, attributes, if_match=if_match)
         await self._after()
         return stored
 
-    async def head(self, key: str) -> Stored | None:
+    async def head(self, key: str) -> ObjectInfo | None:
         """See `ObjectStore.head`."""
         await self._before(f"head {key}")
         stored = await self.inner.head(key)
         await self._after()
         return stored
 
-    async def create_upload(self, key: str, about: About, *, part_bytes: int) -> Upload:
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> MultipartUpload:
         """See `ObjectStore.create_upload`."""
         await self._before(f"create {key}")
-        return await self.inner.create_upload(key, about, part_bytes=part_bytes)
+        return await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """See `ObjectReader.list_objects`."""
         await self._before(f"list {prefix}")
         async for listed in self.inner.list_objects(prefix):
             yield listed
 
-    def list_folder(self, prefix: str) -> AsyncGenerator[Listed | Folder, None]:
+    def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """See `ObjectReader.list_folder`."""
         return self.inner.list_folder(prefix)
 
-    def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+    def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """See `ObjectReader.list_uploads`."""
         return self.inner.list_uploads(prefix)
 
-    def reading(self, key: str) -> AbstractAsyncContextManager[Opened]:
+    def open_object(self, key: str) -> AbstractAsyncContextManager[ObjectBody]:
         """See `ObjectReader.reading`."""
         return self._reading(key)
 
     @asynccontextmanager
-    async def _reading(self, key: str) -> AsyncIterator[Opened]:
+    async def _reading(self, key: str) -> AsyncIterator[ObjectBody]:
         await self._before(f"read {key}")
-        async with self.inner.reading(key) as opened:
+        async with self.inner.open_object(key) as opened:
             yield opened
 
     async def aclose(self) -> None:
@@ -152,28 +154,28 @@ class Dying:
 
 
 def replay(
-    store: MemoryStore | Dying,
-    wanted: Wanted = ALL,
+    store: MemoryStore | CrashingStore,
+    wanted: RecordFilter = ALL,
     transform: Transform | None = fix,
-    destination: Destination | None = None,
+    destination: ReplayTarget | None = None,
     **chosen: Any,  # noqa: ANN401  # settings, and what Replay takes
-) -> Tally:
+) -> ReplayStats:
     """Replay in a process of its own, as it were; give what it tells, also when it was killed."""
     flags = {name: chosen.pop(name, False) for name in ("is_restart", "is_dry")}
-    settings = settings_of(**{"root": "events", **chosen})
-    tallies: list[Tally] = []
+    settings = make_settings(**{"root": "events", **chosen})
+    tallies: list[ReplayStats] = []
 
     async def run() -> None:
-        into = destination or Objects(store, settings, transform)
+        into = destination or ObjectTarget(store, settings, transform)
         is_restart = flags["is_restart"]
-        means = Means(store, store, into, wanted, settings.budget_bytes, is_restart=is_restart)
-        replaying = Replay(means, settings.root, is_dry=flags["is_dry"])
-        tallies.append(replaying.tally)
+        means = ReplayContext(store, store, into, wanted, settings.budget_bytes, restart=is_restart)
+        replaying = Replay(means, settings.root, dry_run=flags["is_dry"])
+        tallies.append(replaying.stats)
         try:  # as the command does
-            async for _ in replaying.run(await replaying.found()):
+            async for _ in replaying.run(await replaying.list_objects()):
                 pass
         except BatcherError as error:
-            replaying.tally.error(str(error))
+            replaying.stats.add_error(str(error))
         finally:
             await into.aclose()
 
@@ -219,4 +221,4 @@ def put(store: MemoryStore, key: str, raw: Iterable[bytes], **metadata: str) -> 
     """Put a quarantine object there, in place of what may be there."""
     store.objects.pop(key, None)
     body = gzip.compress(b"".join(line + b"\n" for line in raw), mtime=0)
-    asyncio.run(store.put(key, body, About("application/gzip", metadata)))
+    asyncio.run(store.put(key, body, ObjectAttributes("application/gzip", metadata)))

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from batcher.records.bad_record import Reason
-from batcher.stores.base import About, Stored
+from batcher.records.bad_record import BadRecordReason
+from batcher.stores.base import ObjectAttributes, ObjectInfo
 from batcher.stores.memory import MemoryStore
-from batcher.tools.replay.marks import State, Wanted
+from batcher.tools.replay.marks import RecordFilter, ReplayState
 from integration.tools.replay.replay_harness import (
     ALL,
     FIXED,
     HOUR_S,
     NOTHING,
     STREAM,
-    Dying,
+    CrashingStore,
     fix,
     handle,
     landed,
@@ -33,8 +33,8 @@ from integration.tools.replay.replay_harness import (
 from support.examples import ARRIVAL_S
 
 DONE = dict.fromkeys("234ac", "done")
-SOME = Wanted(reasons={Reason.NOT_JSON}, until_s=ARRIVAL_S + HOUR_S)
-OTHERS = Wanted(since_s=ARRIVAL_S + HOUR_S)
+SOME = RecordFilter(reasons={BadRecordReason.NOT_JSON}, until_s=ARRIVAL_S + HOUR_S)
+OTHERS = RecordFilter(since_s=ARRIVAL_S + HOUR_S)
 BOUND_CALLS = 40
 """More calls than a replay of these objects makes."""
 
@@ -56,22 +56,24 @@ def assert_nothing_is_lost(store: MemoryStore) -> None:
         state = line.get("replay", {}).get("state")
         if state is None:
             assert line["payload"] not in arrived
-        if state == State.DONE:
+        if state == ReplayState.DONE:
             assert line["payload"] in arrived
 
 
 @pytest.mark.parametrize("then", [[ALL], [OTHERS, ALL], [NOTHING, ALL]], ids=str)
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_call_it_dies_in_each_record_is_written_once(way: str, then: list[Wanted]) -> None:
+def test_whatever_call_it_dies_in_each_record_is_written_once(
+    way: str, then: list[RecordFilter]
+) -> None:
     """Also when the next runs are asked for other records."""
     for calls in range(BOUND_CALLS):
         store = quarantined()
-        dying = Dying(store, calls_left=calls, **WAYS[way])
+        dying = CrashingStore(store, calls_left=calls, **WAYS[way])
         replay(dying, SOME)
         assert_nothing_is_lost(store)
         for wanted in then:
             tally = replay(store, wanted)
-            assert tally.failures == tally.unfinished == 0
+            assert tally.error_count == tally.unfinished == 0
             assert_nothing_is_lost(store)
         assert states(store) == DONE
         assert landed(store) == sorted(FIXED)
@@ -83,7 +85,7 @@ def test_whatever_call_it_dies_in_each_record_is_written_once(way: str, then: li
 def test_a_run_finishes_what_was_started_although_it_wants_nothing() -> None:
     """Killed between the marks and the data."""
     store = quarantined()
-    replay(Dying(store, calls_left=3), ALL)  # listed, read, marked
+    replay(CrashingStore(store, calls_left=3), ALL)  # listed, read, marked
     started = [position for position, state in states(store).items() if state]
     assert started == ["2", "3", "4"]
     replay(store, NOTHING)
@@ -94,7 +96,7 @@ def test_a_run_finishes_what_was_started_although_it_wants_nothing() -> None:
 def killed_after_data() -> MemoryStore:
     """Kill a replay when the first of two objects of data is there, before anything is done."""
     store = quarantined()
-    replay(Dying(store, calls_left=3, is_last_served=True), ALL, concurrency=1)
+    replay(CrashingStore(store, calls_left=3, is_last_served=True), ALL, concurrency=1)
     assert landed(store) == ["four", "two"]
     assert set(states(store).values()) == {"started", None}
     return store
@@ -116,7 +118,7 @@ def test_data_that_is_there_is_known_under_other_settings_and_the_rest_waits_for
 def test_what_lies_under_a_noted_key_and_is_not_ours_is_no_proof() -> None:
     """Only the digest is."""
     store = quarantined()
-    replay(Dying(store, calls_left=3), ALL)  # killed before any data
+    replay(CrashingStore(store, calls_left=3), ALL)  # killed before any data
     for line in lines(store):
         if "replay" in line:
             put(store, line["replay"]["key"], [b"{}"])
@@ -129,7 +131,7 @@ def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
     """What is there already is still known."""
     store = killed_after_data()
     tally = replay(store, NOTHING, partition_by="kind=x", is_restart=True)
-    assert (tally.failures, tally.unfinished) == (0, 0)
+    assert (tally.error_count, tally.unfinished) == (0, 0)
     assert landed(store) == ["", "four", "two"]
     (third,) = [line for line in lines(store) if line["position"] == "3"]
     assert "/kind=x/" in third["replay"]["key"]
@@ -138,14 +140,14 @@ def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
 def test_a_transform_that_left_something_out_may_be_corrected_after_a_crash() -> None:
     """Nothing of it was ever sent anywhere."""
     store = quarantined()
-    replay(Dying(store, calls_left=3), ALL, transform=lambda _: None)
+    replay(CrashingStore(store, calls_left=3), ALL, transform=lambda _: None)
     assert {"started", None} == set(states(store).values())
     tally = replay(store)
-    assert tally.failures == 0
+    assert tally.error_count == 0
     assert landed(store) == sorted(FIXED)
 
 
-class Changing(Dying):
+class Changing(CrashingStore):
     """A store in which others do something just before each replacement of a quarantine object."""
 
     def __init__(self, inner: MemoryStore, *meanwhile: Any) -> None:  # noqa: ANN401
@@ -154,12 +156,12 @@ class Changing(Dying):
         self.meanwhile = list(meanwhile)
 
     async def put(
-        self, key: str, body: bytes, about: About, *, replaces: str | None = None
-    ) -> Stored:
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
         """See `ObjectStore.put`."""
-        if replaces is not None and self.meanwhile:
+        if if_match is not None and self.meanwhile:
             await asyncio.to_thread(self.meanwhile.pop(0), self.inner)  # it has a loop of its own
-        return await super().put(key, body, about, replaces=replaces)
+        return await super().put(key, body, attributes, if_match=if_match)
 
 
 @pytest.mark.parametrize("quiet", range(5))
@@ -168,7 +170,7 @@ def test_another_replay_at_the_same_time_writes_nothing_twice(quiet: int) -> Non
     store = quarantined()
     others = [lambda _: None] * quiet + [replay]
     tally = replay(Changing(store, *others), SOME)
-    assert tally.failures == 0
+    assert tally.error_count == 0
     replay(store)
     assert states(store) == DONE
     assert landed(store) == sorted(FIXED)
@@ -201,7 +203,7 @@ def test_an_object_that_others_keep_writing_is_given_up_and_the_next_one_goes() 
 
     changing = Changing(store, *[touch] * 20)
     tally = replay(changing)
-    assert tally.failures == 1
+    assert tally.error_count == 1
     assert "others keep writing it" in tally.errors[0]
     assert landed(store) == ["aaa", "ccc"]
 
@@ -211,14 +213,14 @@ def test_an_object_that_is_gone_meanwhile_is_no_error() -> None:
     store = quarantined()
     listed = quarantine_keys(store)
 
-    class Expiring(Dying):
+    class Expiring(CrashingStore):
         async def _before(self, name: str) -> None:
             await super()._before(name)
             if name == f"read {listed[1]}":
                 del self.inner.objects[listed[1]]
 
     tally = replay(Expiring(store))
-    assert tally.failures == 0
+    assert tally.error_count == 0
     assert landed(store) == ["", "four", "two"]
 
 
@@ -235,13 +237,18 @@ def test_a_store_that_fails_again_and_again_ends_the_run() -> None:
         }
         put(store, f"events/_quarantine/cli/dt=x/{number}.ndjson.gz", [json.dumps(line).encode()])
 
-    class Refusing(Dying):
+    class Refusing(CrashingStore):
         async def put(
-            self, key: str, body: bytes, about: About, *, replaces: str | None = None
-        ) -> Stored:
+            self,
+            key: str,
+            body: bytes,
+            attributes: ObjectAttributes,
+            *,
+            if_match: str | None = None,
+        ) -> ObjectInfo:
             if "/replay-" in key:
                 self.calls_left, self.is_crash = 0, False
-            return await super().put(key, body, about, replaces=replaces)
+            return await super().put(key, body, attributes, if_match=if_match)
 
     refusing = Refusing(store)
     tally = replay(refusing)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from batcher.records.bad_record import Reason
+from batcher.records.bad_record import BadRecordReason
 from batcher.stores.memory import MemoryStore
-from batcher.tools.replay.marks import Wanted
+from batcher.tools.replay.marks import RecordFilter
 from integration.tools.replay.replay_harness import (
     ALL,
     FIXED,
@@ -19,7 +19,7 @@ from integration.tools.replay.replay_harness import (
     MESSAGES,
     NOTHING,
     STREAM,
-    Dying,
+    CrashingStore,
     fix,
     handle,
     landed,
@@ -48,7 +48,7 @@ def test_each_record_is_written_once_and_marked_with_its_key(store: MemoryStore)
     tally = replay(store)
     assert landed(store) == sorted(FIXED)
     assert states(store) == DONE
-    assert (tally.replayed, tally.failures) == ({"not_json": 4, "empty": 1}, 0)
+    assert (tally.replayed, tally.error_count) == ({"not_json": 4, "empty": 1}, 0)
     for line in lines(store):
         key = line["replay"]["key"]
         assert line["arrival"][11:13] == key.partition("/hour=")[2][:2]
@@ -58,7 +58,7 @@ def test_each_record_is_written_once_and_marked_with_its_key(store: MemoryStore)
 def test_a_second_run_does_nothing(store: MemoryStore) -> None:
     """Not one write."""
     replay(store)
-    again = Dying(store)
+    again = CrashingStore(store)
     tally = replay(again)
     assert not [call for call in again.calls if call.startswith("put")]
     assert not tally.replayed
@@ -68,17 +68,19 @@ def test_a_second_run_does_nothing(store: MemoryStore) -> None:
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        (Wanted(reasons={Reason.EMPTY}), "3"),
-        (Wanted(source="sqs"), "ac"),
-        (Wanted(since_s=ARRIVAL_S + HOUR_S), "3"),
-        (Wanted(until_s=ARRIVAL_S + HOUR_S), "24ac"),
-        (Wanted(until_s=ARRIVAL_S), ""),
-        (Wanted(reasons={Reason.NOT_JSON}, source="kinesis"), "24"),
+        (RecordFilter(reasons={BadRecordReason.EMPTY}), "3"),
+        (RecordFilter(source="sqs"), "ac"),
+        (RecordFilter(since_s=ARRIVAL_S + HOUR_S), "3"),
+        (RecordFilter(until_s=ARRIVAL_S + HOUR_S), "24ac"),
+        (RecordFilter(until_s=ARRIVAL_S), ""),
+        (RecordFilter(reasons={BadRecordReason.NOT_JSON}, source="kinesis"), "24"),
         (NOTHING, ""),
         (ALL, "234ac"),
     ],
 )
-def test_only_wanted_records_are_taken(store: MemoryStore, wanted: Wanted, expected: str) -> None:
+def test_only_wanted_records_are_taken(
+    store: MemoryStore, wanted: RecordFilter, expected: str
+) -> None:
     """And later runs take the others, each once."""
     replay(store, wanted)
     assert {position for position, state in states(store).items() if state} == set(expected)
@@ -99,11 +101,11 @@ def test_records_that_are_still_bad_stay_as_they_were_and_are_named(store: Memor
     after = {line["position"]: line for line in lines(store)}
     assert after["2"] == before["2"]
     assert landed(store) == sorted({*FIXED} - {"two"})
-    (named,) = tally.named
+    (named,) = tally.examples
     assert named.startswith("2: not_json: what the transform gave: not one JSON value")
     assert quarantine_keys(store)[0] in named
-    assert tally.left == {"not_json": 1}
-    assert (tally.failures, tally.unfinished) == (0, 0)
+    assert tally.skipped == {"not_json": 1}
+    assert (tally.error_count, tally.unfinished) == (0, 0)
 
 
 def test_what_the_transform_leaves_out_is_done(store: MemoryStore) -> None:
@@ -132,7 +134,7 @@ def test_payloads_that_only_look_good_need_a_transform(
     store = MemoryStore()
     put(store, KEY, [line_of("1", reason=reason, detail=detail, payload=payload)])
     tally = replay(store, transform=None, format="lines")
-    assert told in tally.named[0]
+    assert told in tally.examples[0]
     assert landed(store) == []
     replay(store)
     assert landed(store) == [payload]
@@ -144,7 +146,7 @@ def test_a_line_that_was_too_long_to_be_held_is_never_replayed() -> None:
     detail = "a line of 99 bytes; only its start is kept here"
     put(store, KEY, [line_of("f:1", reason="too_large", detail=detail, payload="1")])
     tally = replay(store)
-    assert "only the start" in tally.named[0]
+    assert "only the start" in tally.examples[0]
     assert landed(store) == []
 
 
@@ -184,7 +186,7 @@ def test_a_damaged_object_is_named_and_the_others_go(store: MemoryStore, body: b
     """It is left as it is."""
     put(store, KEY, [])
     there = store.objects[KEY]
-    store.objects[KEY] = type(there)(body, there.about, there.stored)
+    store.objects[KEY] = type(there)(body, there.attributes, there.info)
     tally = replay(store)
     (error,) = tally.errors
     assert error.startswith(KEY)
@@ -204,7 +206,7 @@ def test_a_position_that_comes_twice_is_two_records() -> None:
     """One command that was given a file twice."""
     store = MemoryStore()
     put(store, KEY, [line_of("f:1"), line_of("f:1"), line_of("f:1", reason="empty")])
-    replay(store, Wanted(reasons={Reason.EMPTY}))
+    replay(store, RecordFilter(reasons={BadRecordReason.EMPTY}))
     assert landed(store) == ["f:1"]
     replay(store)
     assert landed(store) == ["f:1"] * 3
@@ -235,9 +237,9 @@ def test_marks_leave_all_else_on_the_object_as_it_is(store: MemoryStore) -> None
     for key, old in before.items():
         new = store.objects[key]
         text = gzip.decompress(new.body)
-        assert new.about.content_type == old.about.content_type
-        assert new.stored.metadata == {
-            **old.stored.metadata,
+        assert new.attributes.content_type == old.attributes.content_type
+        assert new.info.metadata == {
+            **old.info.metadata,
             "batcher-crc32": f"{zlib.crc32(text):08x}",
             "batcher-bytes": str(len(text)),
         }
@@ -260,23 +262,23 @@ def test_half_a_redelivery_takes_marks_away_and_a_set_that_comes_again_is_writte
     replay(store)  # 2 and 4 in one object, 3 in that of the next hour
     handle(store, STREAM[:2], STREAM[2:3], STREAM[3:])
     assert states(store) == {"2": None, "3": None, "4": None, "a": "done", "c": "done"}
-    replay(store, Wanted(since_s=ARRIVAL_S + HOUR_S))
+    replay(store, RecordFilter(since_s=ARRIVAL_S + HOUR_S))
     assert states(store)["3"] == "done"
     assert landed(store) == sorted(FIXED)
 
 
 def test_records_cut_by_max_records_go_into_objects_of_that_size(store: MemoryStore) -> None:
     """Each line names its own."""
-    replay(store, Wanted(source="sqs"), max_records=1)
+    replay(store, RecordFilter(source="sqs"), max_records=1)
     keys = [line["replay"]["key"] for line in lines(store) if line["source"] == "sqs"]
     assert len(set(keys)) == 2
 
 
 def test_a_dry_run_tells_by_reason_and_does_nothing(store: MemoryStore) -> None:
     """What is still bad, too."""
-    dying = Dying(store)
+    dying = CrashingStore(store)
     tally = replay(dying, is_dry=True, transform=lambda p: None if p == b"two" else fix(p))
     assert tally.replayed == {"not_json": 4, "empty": 1}
     tally = replay(dying, is_dry=True, transform=None)
-    assert (tally.replayed, tally.left) == ({}, {"not_json": 4, "empty": 1})
+    assert (tally.replayed, tally.skipped) == ({}, {"not_json": 4, "empty": 1})
     assert not [call for call in dying.calls if call.startswith("put")]

@@ -14,12 +14,12 @@ from batcher.batching.validation import Transform
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import Backoff
-from batcher.tools.replay.marks import Wanted
-from batcher.tools.replay.to_sqs import ATTEMPTS, Queue
+from batcher.tools.replay.marks import RecordFilter
+from batcher.tools.replay.to_sqs import MAX_SENDS, QueueTarget
 from integration.tools.replay.replay_harness import (
     ALL,
     NOTHING,
-    Dying,
+    CrashingStore,
     handle,
     landed,
     lines,
@@ -76,9 +76,9 @@ class Fake:
         return sorted(entry["MessageBody"] for entry in self.entries)
 
 
-def to(client: Fake, url: str = URL, transform: Transform | None = None) -> Queue:
+def to(client: Fake, url: str = URL, transform: Transform | None = None) -> QueueTarget:
     """Make a destination that never waits."""
-    return Queue(url, client, transform, Backoff(base_s=0.0))
+    return QueueTarget(url, client, transform, Backoff(base_s=0.0))
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_payloads_go_as_they_came_and_are_marked(store: MemoryStore) -> None:
     assert {line["replay"].get("queue") for line in lines(store) if "replay" in line} == {URL}
     assert landed(store) == []
     assert tally.replayed == {"not_json": 4}
-    assert "SQS takes no empty message" in tally.named[0]
+    assert "SQS takes no empty message" in tally.examples[0]
     assert replay(store, destination=to(client)).replayed == {}
     assert client.bodies() == BODIES
 
@@ -113,7 +113,7 @@ def test_a_transform_makes_the_message_or_leaves_it_out(store: MemoryStore) -> N
     tally = replay(store, destination=to(client, transform=transform))
     assert client.bodies() == ["ü"] * 3
     assert states(store) == DONE
-    assert tally.left == {"transform": 1}
+    assert tally.skipped == {"transform": 1}
 
 
 def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: MemoryStore) -> None:
@@ -121,21 +121,21 @@ def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: Me
     client = Fake(refused={"aaa": True})
     tally = replay(store, destination=to(client))
     assert states(store) == DONE | {"a": None}
-    assert (tally.failures, tally.unfinished) == (0, 0)
-    assert tally.left == {"not_json": 1, "empty": 1}
-    assert any("a: not_json: the queue refused it: Odd" in named for named in tally.named)
+    assert (tally.error_count, tally.unfinished) == (0, 0)
+    assert tally.skipped == {"not_json": 1, "empty": 1}
+    assert any("a: not_json: the queue refused it: Odd" in named for named in tally.examples)
 
 
-@pytest.mark.parametrize("times", [1, ATTEMPTS - 1, ATTEMPTS])
+@pytest.mark.parametrize("times", [1, MAX_SENDS - 1, MAX_SENDS])
 def test_what_the_queue_cannot_take_just_now_is_sent_again(store: MemoryStore, times: int) -> None:
     """Alone, a few times; then it stays unmarked, and the run has failed."""
     client = Fake(refused={"aaa": False}, times=times)
-    tally = replay(store, Wanted(source="sqs"), destination=to(client))
-    assert client.calls == [2] + [1] * min(times, ATTEMPTS - 1)
-    taken = times < ATTEMPTS
+    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    assert client.calls == [2] + [1] * min(times, MAX_SENDS - 1)
+    taken = times < MAX_SENDS
     assert states(store)["a"] == ("done" if taken else None)
     assert states(store)["c"] == "done"
-    assert tally.failures == (0 if taken else 1)
+    assert tally.error_count == (0 if taken else 1)
 
 
 def test_what_is_sent_again_to_a_fifo_queue_is_not_overtaken_in_its_group() -> None:
@@ -145,7 +145,7 @@ def test_what_is_sent_again_to_a_fifo_queue_is_not_overtaken_in_its_group() -> N
     store = MemoryStore()
     handle(store, sent)
     client = Fake(refused={"g1": False, "h1": False}, times=3)
-    assert replay(store, destination=to(client, FIFO)).failures == 0
+    assert replay(store, destination=to(client, FIFO)).error_count == 0
     taken = [entry["MessageBody"] for entry in client.entries]
     assert sorted(taken) == sorted(bodies)
     assert [body for body in taken if body.startswith("g")] == ["g1", "g2", "g3"]
@@ -157,10 +157,10 @@ def test_what_a_queue_refuses_altogether_is_unmarked_and_may_go_anywhere(
     """Nothing was sent; the run has failed all the same."""
     client = Fake(error=RejectedError("no permission"))
     client.entries = Discarding()
-    tally = replay(store, Wanted(source="sqs"), destination=to(client))
-    assert (tally.failures, tally.unfinished) == (1, 2)
+    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    assert (tally.error_count, tally.unfinished) == (1, 2)
     assert states(store)["a"] is states(store)["c"] is None
-    assert replay(store).failures == 0
+    assert replay(store).error_count == 0
     assert landed(store) == ["", "aaa", "ccc", "four", "two"]
 
 
@@ -185,10 +185,10 @@ def test_what_may_have_been_taken_stays_started_and_is_sent_by_the_next_run(
 ) -> None:
     """At least once: nobody can look into a queue."""
     client = Fake(error=RetryableError("no answer"))
-    tally = replay(store, Wanted(source="sqs"), destination=to(client))
-    assert (tally.failures, tally.unfinished) == (1, 2)
+    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    assert (tally.error_count, tally.unfinished) == (1, 2)
     assert states(store)["a"] == states(store)["c"] == "started"
-    assert replay(store, NOTHING, destination=to(client)).failures == 0
+    assert replay(store, NOTHING, destination=to(client)).error_count == 0
     assert states(store)["a"] == states(store)["c"] == "done"
     assert client.bodies() == ["aaa", "aaa", "ccc", "ccc"]
 
@@ -197,23 +197,23 @@ def test_what_is_refused_while_it_is_finished_is_not_tried_twice_by_one_run(
     store: MemoryStore,
 ) -> None:
     """It is wanted, too."""
-    replay(store, Wanted(source="sqs"), destination=to(Fake(error=RetryableError("lost"))))
+    replay(store, RecordFilter(source="sqs"), destination=to(Fake(error=RetryableError("lost"))))
     client = Fake(error=RejectedError("no permission"))
-    tally = replay(store, Wanted(source="sqs"), destination=to(client))
-    assert (client.calls, tally.unfinished, tally.failures) == ([2], 2, 1)
+    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    assert (client.calls, tally.unfinished, tally.error_count) == ([2], 2, 1)
 
 
 def test_what_was_begun_for_a_queue_goes_nowhere_else_unless_asked(store: MemoryStore) -> None:
     """Neither into data nor into another queue."""
     client = Fake(error=RetryableError("no answer"))
-    replay(store, Wanted(source="sqs"), destination=to(client))
+    replay(store, RecordFilter(source="sqs"), destination=to(client))
     other = Fake()
     for destination in (None, to(other, f"{URL}-other")):
         tally = replay(store, NOTHING, destination=destination)
         assert tally.unfinished == 2
         assert URL in tally.errors[0]
     assert (landed(store), other.entries) == ([], [])
-    assert replay(store, NOTHING, is_restart=True).failures == 0
+    assert replay(store, NOTHING, is_restart=True).error_count == 0
     assert landed(store) == ["aaa", "ccc"]
 
 
@@ -224,9 +224,9 @@ def test_killed_at_any_call_to_the_store_every_record_is_sent_at_least_once(
     """And marked in the end."""
     for calls in range(20):
         store, client = quarantined(), Fake()
-        dying = Dying(store, calls_left=calls, is_last_served=is_last_served)
+        dying = CrashingStore(store, calls_left=calls, is_last_served=is_last_served)
         replay(dying, ALL, destination=to(client))
-        assert replay(store, destination=to(client)).failures == 0
+        assert replay(store, destination=to(client)).error_count == 0
         assert states(store) == DONE
         assert sorted(set(client.bodies())) == BODIES
         if not dying.has_died:

@@ -12,12 +12,12 @@ import pytest
 
 from batcher.errors import RejectedError, RetryableError
 from batcher.keys.names import salt
-from batcher.reading.findings import Finding, Kind
-from batcher.stores import About
-from batcher.stores.base import Dangling, Listed, Opened
+from batcher.reading.findings import Finding, FindingKind
+from batcher.stores import ObjectAttributes
+from batcher.stores.base import ListEntry, ObjectBody, OpenUpload
 from batcher.stores.memory import MemoryStore
-from batcher.tools.verify.report import MAX_LISTED, Report, show_age
-from batcher.tools.verify.verify import READS, Verify
+from batcher.tools.verify.report import MAX_FINDINGS_PER_KIND, VerifyReport, format_age
+from batcher.tools.verify.verify import MAX_READS, Verifier
 
 TEXT = b'{"a":1}\n{"b":2}\n'
 CONCURRENCY = 3
@@ -33,14 +33,14 @@ class Store(MemoryStore):
         self.reads: dict[str, int] = {}
         self.at_once = self.most_at_once = 0
 
-    async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+    async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """See `ObjectReader.list_objects`."""
         if error := self.failing("list", 0):
             raise error
         async for listed in super().list_objects(prefix):
             yield listed
 
-    async def list_uploads(self, prefix: str) -> AsyncIterator[Dangling]:
+    async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """See `ObjectReader.list_uploads`."""
         if error := self.failing("uploads", 0):
             raise error
@@ -48,16 +48,16 @@ class Store(MemoryStore):
             yield upload
 
     @asynccontextmanager
-    async def reading(self, key: str) -> AsyncIterator[Opened]:
+    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Fail halfway, if it is to."""
         self.reads[key] = self.reads.get(key, 0) + 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            async with super().reading(key) as opened:
+            async with super().open_object(key) as opened:
                 error = self.failing(key, self.reads[key])
                 pieces = _broken(opened.pieces, error) if error else opened.pieces
-                yield Opened(opened.stored, opened.content_type, pieces)
+                yield ObjectBody(opened.info, opened.content_type, pieces)
         finally:
             self.at_once -= 1
 
@@ -84,13 +84,13 @@ async def put(store: MemoryStore, key: str, first: int, last: int, text: bytes =
         "batcher-first": str(first),
         "batcher-last": str(last),
     }
-    await store.put(key, gzip.compress(text, mtime=0), About(metadata=metadata))
+    await store.put(key, gzip.compress(text, mtime=0), ObjectAttributes(metadata=metadata))
 
 
-async def verified(store: MemoryStore, *, are_overlaps_fine: bool = False) -> Report:
+async def verified(store: MemoryStore, *, are_overlaps_fine: bool = False) -> VerifyReport:
     """Verify all there is under the root `r`."""
-    report = Report(are_overlaps_fine)
-    verify = Verify(store, "r", report, CONCURRENCY)
+    report = VerifyReport(are_overlaps_fine)
+    verify = Verifier(store, "r", report, CONCURRENCY)
     await verify.run(lambda: 7200.0, lambda: None)
     assert verify.total_bytes == verify.read_bytes
     return report
@@ -110,7 +110,7 @@ async def test_a_clean_root_is_counted(store: Store) -> None:
     report = await verified(store)
     assert report.is_clean
     assert (report.objects, report.records, report.text_bytes) == (4, 8, 4 * len(TEXT))
-    (held,) = report.holdings
+    (held,) = report.streams
     assert (held.stream, held.shard) == ("orders", "shardId-000000000003")
     assert (held.objects, held.records, held.first, held.last) == (4, 8, 10, 49)
 
@@ -126,11 +126,11 @@ async def test_no_more_objects_are_read_at_once_than_allowed(store: Store) -> No
 async def test_an_object_whose_body_ended_early_is_read_again_from_its_start(store: Store) -> None:
     """Its half is not counted."""
     await put(store, key_of(1), 1, 2)
-    store.failing = lambda _, reads: RetryableError("early") if 0 < reads < READS else None
+    store.failing = lambda _, reads: RetryableError("early") if 0 < reads < MAX_READS else None
     report = await verified(store)
     assert report.is_clean
     assert report.records == 2
-    assert store.reads == {key_of(1): READS}
+    assert store.reads == {key_of(1): MAX_READS}
 
 
 @pytest.mark.parametrize("error", [RetryableError("busy"), RejectedError("denied")])
@@ -142,9 +142,9 @@ async def test_an_object_that_cannot_be_read_is_a_finding_and_the_others_are_rea
     await put(store, key_of(3), 3, 4)
     store.failing = lambda key, _: error if key == key_of(1) else None
     report = await verified(store)
-    assert report.findings == [Finding(Kind.UNREADABLE, key_of(1), str(error))]
+    assert report.findings == [Finding(FindingKind.UNREADABLE, key_of(1), str(error))]
     assert report.objects == 1
-    assert store.reads[key_of(1)] == (READS if isinstance(error, RetryableError) else 1)
+    assert store.reads[key_of(1)] == (MAX_READS if isinstance(error, RetryableError) else 1)
 
 
 async def test_an_object_that_is_gone_meanwhile_is_no_finding(store: Store) -> None:
@@ -152,16 +152,16 @@ async def test_an_object_that_is_gone_meanwhile_is_no_finding(store: Store) -> N
     await put(store, key_of(1), 1, 2)
 
     class Gone(Store):
-        async def list_objects(self, prefix: str) -> AsyncIterator[Listed]:
+        async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
             async for listed in super().list_objects(prefix):
                 yield listed
-            yield Listed(key_of(9), 7, "", 0.0)
+            yield ListEntry(key_of(9), 7, "", 0.0)
 
     gone = Gone()
     gone.objects = store.objects
     report = await verified(gone)
     assert report.is_clean
-    assert report.gone == 1
+    assert report.removed_objects == 1
 
 
 async def test_a_root_that_cannot_be_listed_is_an_error(store: Store) -> None:
@@ -178,7 +178,7 @@ async def test_uploads_that_cannot_be_listed_leave_the_root_unproven(store: Stor
     report = await verified(store)
     assert report.objects == 1
     (found,) = report.findings
-    assert found.kind is Kind.UNREADABLE
+    assert found.kind is FindingKind.UNREADABLE
     assert "open uploads cannot be listed: denied" in found.detail
 
 
@@ -188,7 +188,7 @@ async def test_overlaps_are_found_across_salts_but_not_across_partitions(store: 
     await put(store, key_of(5), 5, 9)
     await put(store, key_of(1, "dt=2026-11-24"), 1, 5)
     (found,) = (await verified(store)).findings
-    assert (found.kind, found.key) == (Kind.OVERLAP, key_of(5))
+    assert (found.kind, found.key) == (FindingKind.OVERLAP, key_of(5))
     assert found.detail == f"5 to 9 overlaps 1 to 5 of {key_of(1)}"
     assert (await verified(store, are_overlaps_fine=True)).is_clean
 
@@ -205,11 +205,11 @@ async def test_a_worker_that_fails_ends_the_others(store: Store) -> None:
 
 async def test_findings_are_listed_up_to_a_limit_and_all_are_counted(store: Store) -> None:
     """A million foreign objects do not fill the memory."""
-    for number in range(MAX_LISTED + 5):
-        await store.put(f"r/{number}.csv", b"", About())
+    for number in range(MAX_FINDINGS_PER_KIND + 5):
+        await store.put(f"r/{number}.csv", b"", ObjectAttributes())
     report = await verified(store)
-    assert report.counts == {Kind.FOREIGN: MAX_LISTED + 5}
-    assert len(report.findings) == MAX_LISTED
+    assert report.finding_counts == {FindingKind.FOREIGN: MAX_FINDINGS_PER_KIND + 5}
+    assert len(report.findings) == MAX_FINDINGS_PER_KIND
 
 
 @pytest.mark.parametrize(
@@ -218,4 +218,4 @@ async def test_findings_are_listed_up_to_a_limit_and_all_are_counted(store: Stor
 )
 def test_an_age_is_told_for_people(seconds: float, shown: str) -> None:
     """In the unit that fits."""
-    assert show_age(seconds) == shown
+    assert format_age(seconds) == shown

@@ -10,9 +10,13 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from batcher.errors import RejectedError
-from batcher.stores.obstore.credentials import EnvironmentAccess, find, is_plain
-from batcher.stores.obstore.endpoint import Keys, Place
-from batcher.stores.obstore.sdk_credentials import SdkAccess
+from batcher.stores.obstore.credentials import (
+    EnvironmentCredentialProvider,
+    find_provider,
+    has_only_environment,
+)
+from batcher.stores.obstore.endpoint import Credentials, Endpoint
+from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 ASKED = ("PutObject", "my-bucket", "key")
@@ -34,7 +38,7 @@ s3 =
 """
 
 
-def url_of(place: Place, bucket: str) -> str:
+def url_of(place: Endpoint, bucket: str) -> str:
     """Give the URL of the bucket's objects, as obstore puts it together."""
     url, is_in_host = place.bucket_url(bucket)
     return url if is_in_host else f"{url}/{bucket}"
@@ -86,8 +90,8 @@ def test_objects_are_where_the_other_engine_has_them(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     expected = botocore_url(bucket)
-    assert url_of(EnvironmentAccess(environ).place, bucket) == expected
-    assert url_of(SdkAccess(*ASKED).place, bucket) == expected
+    assert url_of(EnvironmentCredentialProvider(environ).endpoint, bucket) == expected
+    assert url_of(SdkCredentialProvider(*ASKED).endpoint, bucket) == expected
 
 
 @pytest.mark.parametrize(
@@ -100,13 +104,13 @@ def test_objects_are_where_the_other_engine_has_them(
 )
 def test_each_region_has_an_endpoint_of_its_own(region: str, url: str) -> None:
     """Those of China end otherwise."""
-    assert url_of(Place(region), "my-bucket") == url
+    assert url_of(Endpoint(region), "my-bucket") == url
 
 
 def test_a_region_of_an_unknown_partition_is_left_to_the_other_engine() -> None:
     """A guess would send records to a host that is not Amazon's."""
     with pytest.raises(RejectedError, match="engine=aioboto3"):
-        Place("us-iso-east-1").base_url()
+        Endpoint("us-iso-east-1").base_url()
 
 
 @pytest.mark.parametrize(
@@ -119,16 +123,16 @@ def test_a_region_of_an_unknown_partition_is_left_to_the_other_engine() -> None:
 )
 def test_the_region_is_the_one_that_is_set(environ: Mapping[str, str], region: str) -> None:
     """Lambda sets both; where none is set S3's first one answers for all."""
-    assert EnvironmentAccess({**KEYS, **environ}).place.region == region
+    assert EnvironmentCredentialProvider({**KEYS, **environ}).endpoint.region == region
 
 
 def test_keys_of_the_environment_are_taken_with_their_token() -> None:
     """Lambda's role has one; they last as long as the environment does."""
-    access = EnvironmentAccess({**KEYS, "AWS_SESSION_TOKEN": "TOKEN"})
-    assert access.keys(*ASKED) == Keys("AKID", "SECRET", "TOKEN")
-    assert not access.is_due()
-    assert "SECRET" not in repr(access.keys(*ASKED))
-    assert "TOKEN" not in repr(access.keys(*ASKED))
+    access = EnvironmentCredentialProvider({**KEYS, "AWS_SESSION_TOKEN": "TOKEN"})
+    assert access.get_credentials(*ASKED) == Credentials("AKID", "SECRET", "TOKEN")
+    assert not access.is_refresh_due()
+    assert "SECRET" not in repr(access.get_credentials(*ASKED))
+    assert "TOKEN" not in repr(access.get_credentials(*ASKED))
 
 
 def test_an_environment_decides_alone_only_where_no_file_can_say_otherwise(tmp_path: Path) -> None:
@@ -136,12 +140,12 @@ def test_an_environment_decides_alone_only_where_no_file_can_say_otherwise(tmp_p
     file = tmp_path / "config"
     file.write_text(PROFILE)
     files = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
-    assert is_plain({**KEYS, **files})
-    assert not is_plain({"AWS_ACCESS_KEY_ID": "AKID", **files})
-    assert not is_plain(files)
-    assert not is_plain({**KEYS, **files, "AWS_PROFILE": "other"})
-    assert not is_plain({**KEYS, **files, "AWS_CONFIG_FILE": str(file)})
-    assert not is_plain({**KEYS, **files, "AWS_SHARED_CREDENTIALS_FILE": str(file)})
+    assert has_only_environment({**KEYS, **files})
+    assert not has_only_environment({"AWS_ACCESS_KEY_ID": "AKID", **files})
+    assert not has_only_environment(files)
+    assert not has_only_environment({**KEYS, **files, "AWS_PROFILE": "other"})
+    assert not has_only_environment({**KEYS, **files, "AWS_CONFIG_FILE": str(file)})
+    assert not has_only_environment({**KEYS, **files, "AWS_SHARED_CREDENTIALS_FILE": str(file)})
 
 
 def test_a_profile_says_all_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,20 +154,20 @@ def test_a_profile_says_all_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     file.write_text(PROFILE)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
     monkeypatch.setenv("AWS_PROFILE", "other")
-    access = find(*ASKED)
-    assert access.keys(*ASKED) == Keys("PROFILED", "HIDDEN", "TOKEN")
-    assert not access.is_due()
-    assert access.place == Place(
+    access = find_provider(*ASKED)
+    assert access.get_credentials(*ASKED) == Credentials("PROFILED", "HIDDEN", "TOKEN")
+    assert not access.is_refresh_due()
+    assert access.endpoint == Endpoint(
         "sa-east-1",
         "https://s3.example:9000",
         "/opt/some-ca.pem",
         "virtual",
     )
-    assert url_of(access.place, "my-bucket") == "https://my-bucket.s3.example:9000"
+    assert url_of(access.endpoint, "my-bucket") == "https://my-bucket.s3.example:9000"
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "https://nearer.example")
-    place = find(*ASKED).place
-    assert (place.region, place.endpoint) == ("eu-west-1", "https://nearer.example")
+    place = find_provider(*ASKED).endpoint
+    assert (place.region, place.url) == ("eu-west-1", "https://nearer.example")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_who_has_no_credentials_is_told_what_to_set(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RejectedError, match=hint) as caught:
-        find(*ASKED)
+        find_provider(*ASKED)
     assert str(caught.value).startswith("PutObject s3://my-bucket/key: ")
 
 
@@ -189,7 +193,7 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
     """It is botocore that knows when; looking whether it is time costs no request."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-    access = SdkAccess(*ASKED)
+    access = SdkCredentialProvider(*ASKED)
 
     class Role:
         """Credentials of a role that are due."""
@@ -202,6 +206,6 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
             """Give new ones."""
             return botocore.credentials.ReadOnlyCredentials("NEW", "NEWER", None)
 
-    monkeypatch.setattr(access, "_credentials", Role())
-    assert access.is_due()
-    assert access.keys(*ASKED) == Keys("NEW", "NEWER", "")
+    monkeypatch.setattr(access, "_sdk_credentials", Role())
+    assert access.is_refresh_due()
+    assert access.get_credentials(*ASKED) == Credentials("NEW", "NEWER", "")

@@ -17,7 +17,7 @@ from batcher.errors import (
     RetryableError,
     ThrottledError,
 )
-from batcher.stores.obstore.errors import translate
+from batcher.stores.obstore.errors import translate_error
 
 ENDPOINT = "https://s3.example"
 KEY = "events/0/a.ndjson"
@@ -39,7 +39,7 @@ def answered(status: str, code: str = "", key: str = KEY, message: str = "said")
 
 def told(error: Exception, operation: str = PUT, key: str = KEY) -> Exception:
     """Translate it."""
-    return translate(error, operation, "bucket", key, ENDPOINT)
+    return translate_error(error, operation, "bucket", key, ENDPOINT)
 
 
 @pytest.mark.parametrize(

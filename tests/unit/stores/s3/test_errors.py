@@ -13,7 +13,7 @@ from batcher.errors import (
     ThrottledError,
     UploadLostError,
 )
-from batcher.stores.s3.errors import translate
+from batcher.stores.s3.errors import translate_error
 
 ENDPOINT = "https://s3.example"
 DATE = "Mon, 23 Nov 2026 07:00:00 GMT"
@@ -33,7 +33,7 @@ def answer(status: int, code: str, **headers: str) -> ClientError:
 
 def told(error: ClientError, operation: str = "PutObject") -> Exception:
     """Translate it."""
-    return translate(error, operation, "bucket", "key", ENDPOINT)
+    return translate_error(error, operation, "bucket", "key", ENDPOINT)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_refused_look_may_be_at_nothing() -> None:
 def test_what_is_no_answer_of_s3_may_have_been_cut() -> None:
     """And the endpoint is named, for it may be something else."""
     error = ResponseParserError("Unable to parse response:\ninvalid XML received")
-    found = translate(error, "ListObjectsV2", "bucket", "", ENDPOINT)
+    found = translate_error(error, "ListObjectsV2", "bucket", "", ENDPOINT)
     assert type(found) is RetryableError
     assert ENDPOINT in str(found)
     assert "\n" not in str(found)
@@ -126,6 +126,6 @@ def test_what_is_no_answer_of_s3_may_have_been_cut() -> None:
 def test_a_store_that_cannot_be_reached_may_be_later() -> None:
     """And the endpoint is named, for it may be the wrong one."""
     error = EndpointConnectionError(endpoint_url=ENDPOINT, error="refused")
-    found = translate(error, "PutObject", "bucket", "key", ENDPOINT)
+    found = translate_error(error, "PutObject", "bucket", "key", ENDPOINT)
     assert type(found) is RetryableError
     assert ENDPOINT in str(found)

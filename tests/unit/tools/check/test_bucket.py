@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.tools.check.aws import Answer, Unknown
+from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket import (
-    QUESTIONS,
-    judge_bucket,
-    judge_encryption,
-    judge_lifecycle,
-    judge_object_lock,
-    judge_place,
-    judge_public_access,
-    judge_versioning,
+    BUCKET_CALLS,
+    evaluate_bucket,
+    evaluate_encryption,
+    evaluate_lifecycle,
+    evaluate_object_lock,
+    evaluate_public_access,
+    evaluate_region,
+    evaluate_versioning,
 )
-from batcher.tools.check.bucket_policy import judge_policy
-from batcher.tools.check.findings import Finding, Mark
+from batcher.tools.check.bucket_policy import evaluate_policy
+from batcher.tools.check.findings import CheckResult, CheckStatus
 from support.aws_shapes import answer, lifecycle
-from support.examples import settings_of
+from support.examples import make_settings
 
 ABORT: dict[str, Any] = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
 OLD: dict[str, Any] = {"NoncurrentVersionExpiration": {"NoncurrentDays": 7}}
@@ -37,17 +37,17 @@ DENY = {
 }
 
 
-def mark_of(found: list[Finding]) -> Mark:
+def mark_of(found: list[CheckResult]) -> CheckStatus:
     """Give the mark of the one finding."""
     (one,) = found
-    return one.mark
+    return one.status
 
 
 def has_abort(rule: dict[str, Any], root: str = "events") -> bool:
     """Say whether a rule is found to remove incomplete uploads under the root."""
-    found = judge_lifecycle(lifecycle({**ABORT, **rule}), root, is_versioned=False)
-    assert found[0].mark in {Mark.OK, Mark.WARNING}
-    return found[0].mark is Mark.OK
+    found = evaluate_lifecycle(lifecycle({**ABORT, **rule}), root, versioned=False)
+    assert found[0].status in {CheckStatus.OK, CheckStatus.WARNING}
+    return found[0].status is CheckStatus.OK
 
 
 @given(st.text("ab/", max_size=4), st.sampled_from(["", "a", "ab", "a/b"]))
@@ -83,19 +83,19 @@ def test_a_rule_with_conditions_does_not_reach_all_uploads(
 
 def test_without_any_rule_uploads_stay() -> None:
     """AWS answers that there is no configuration."""
-    found = judge_lifecycle(None, "", is_versioned=False)
-    assert mark_of(found) is Mark.WARNING
-    assert "AbortIncompleteMultipartUpload" in found[0].do
+    found = evaluate_lifecycle(None, "", versioned=False)
+    assert mark_of(found) is CheckStatus.WARNING
+    assert "AbortIncompleteMultipartUpload" in found[0].fix
 
 
 def test_old_versions_must_be_removed_where_there_are_any() -> None:
     """Two findings where versioning is on."""
     rules = lifecycle({**ABORT, "Filter": {}})
-    assert len(judge_lifecycle(rules, "events", is_versioned=False)) == 1
-    _, old = judge_lifecycle(rules, "events", is_versioned=True)
-    assert old.mark is Mark.WARNING
-    _, old = judge_lifecycle(lifecycle({**ABORT, **OLD}), "events", is_versioned=True)
-    assert (old.mark, old.found) == (Mark.OK, "old versions are removed after 7 days")
+    assert len(evaluate_lifecycle(rules, "events", versioned=False)) == 1
+    _, old = evaluate_lifecycle(rules, "events", versioned=True)
+    assert old.status is CheckStatus.WARNING
+    _, old = evaluate_lifecycle(lifecycle({**ABORT, **OLD}), "events", versioned=True)
+    assert (old.status, old.detail) == (CheckStatus.OK, "old versions are removed after 7 days")
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def test_a_rule_that_removes_the_records_themselves_is_told(
 ) -> None:
     """It may be meant; nobody should learn of it by surprise."""
     expiry = {"ID": "r", "Expiration": {"Days": 30}, "Filter": {"Prefix": prefix}}
-    found = judge_lifecycle(lifecycle(expiry), "events", is_versioned=False)
-    assert any("removes the records themselves after 30 days" in f.found for f in found) == is_told
+    found = evaluate_lifecycle(lifecycle(expiry), "events", versioned=False)
+    assert any("removes the records themselves after 30 days" in f.detail for f in found) == is_told
 
 
 def test_markers_that_expire_are_no_records() -> None:
     """ExpiredObjectDeleteMarker has no days."""
     rule = {"Expiration": {"ExpiredObjectDeleteMarker": True}, "Filter": {}}
-    assert len(judge_lifecycle(lifecycle(rule), "events", is_versioned=False)) == 1
+    assert len(evaluate_lifecycle(lifecycle(rule), "events", versioned=False)) == 1
 
 
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +146,10 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
 )
 def test_a_policy_that_refuses_plain_http_is_known(changes: dict[str, Any]) -> None:
     """However it is written."""
-    assert mark_of(judge_policy(policy({**DENY, **changes}), "my-bucket", "events")) is Mark.OK
+    assert (
+        mark_of(evaluate_policy(policy({**DENY, **changes}), "my-bucket", "events"))
+        is CheckStatus.OK
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,25 +168,28 @@ def test_a_policy_that_refuses_plain_http_is_known(changes: dict[str, Any]) -> N
 )
 def test_a_policy_that_only_looks_like_it_is_not(changes: dict[str, Any]) -> None:
     """One word off, and plain HTTP goes through."""
-    assert mark_of(judge_policy(policy({**DENY, **changes}), "my-bucket", "events")) is Mark.WARNING
+    assert (
+        mark_of(evaluate_policy(policy({**DENY, **changes}), "my-bucket", "events"))
+        is CheckStatus.WARNING
+    )
 
 
 def test_a_policy_that_lets_everybody_in_is_an_error() -> None:
     """Without a condition; a statement alone need not stand in a list."""
     public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
-    found = judge_policy(policy(DENY, public), "my-bucket", "")
-    assert [finding.mark for finding in found] == [Mark.OK, Mark.ERROR]
-    assert "anybody may s3:GetObject" in found[1].found
+    found = evaluate_policy(policy(DENY, public), "my-bucket", "")
+    assert [finding.status for finding in found] == [CheckStatus.OK, CheckStatus.ERROR]
+    assert "anybody may s3:GetObject" in found[1].detail
     bound = {**public, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}
-    assert mark_of(judge_policy(policy(bound), "my-bucket", "")) is Mark.WARNING
+    assert mark_of(evaluate_policy(policy(bound), "my-bucket", "")) is CheckStatus.WARNING
     alone = answer("s3", "GetBucketPolicy", {"Policy": json.dumps({"Statement": DENY})})
-    assert mark_of(judge_policy(alone, "my-bucket", "")) is Mark.OK
+    assert mark_of(evaluate_policy(alone, "my-bucket", "")) is CheckStatus.OK
 
 
 def test_no_policy_and_one_that_cannot_be_read() -> None:
     """The first refuses nothing; of the second nothing is known."""
-    assert mark_of(judge_policy(None, "my-bucket", "")) is Mark.WARNING
-    assert mark_of(judge_policy({"Policy": "{"}, "my-bucket", "")) is Mark.NOT_CHECKED
+    assert mark_of(evaluate_policy(None, "my-bucket", "")) is CheckStatus.WARNING
+    assert mark_of(evaluate_policy({"Policy": "{"}, "my-bucket", "")) is CheckStatus.NOT_CHECKED
 
 
 def blocked(**changes: bool) -> dict[str, Any]:
@@ -195,11 +201,11 @@ def blocked(**changes: bool) -> dict[str, Any]:
 
 def test_public_access_must_be_blocked_in_all_four_ways() -> None:
     """What is off is named."""
-    assert mark_of(judge_public_access(blocked())) is Mark.OK
-    (found,) = judge_public_access(blocked(BlockPublicPolicy=False))
-    assert (found.mark, found.found) == (Mark.WARNING, "off: BlockPublicPolicy")
-    (found,) = judge_public_access(None)
-    assert (found.mark, found.found) == (Mark.WARNING, "not blocked")
+    assert mark_of(evaluate_public_access(blocked())) is CheckStatus.OK
+    (found,) = evaluate_public_access(blocked(BlockPublicPolicy=False))
+    assert (found.status, found.detail) == (CheckStatus.WARNING, "off: BlockPublicPolicy")
+    (found,) = evaluate_public_access(None)
+    assert (found.status, found.detail) == (CheckStatus.WARNING, "not blocked")
 
 
 def encryption(algorithm: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # as the API
@@ -211,12 +217,15 @@ def encryption(algorithm: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN40
 
 def test_objects_are_encrypted_by_the_bucket_or_by_the_settings() -> None:
     """A KMS key without a bucket key costs a call an object."""
-    assert mark_of(judge_encryption(encryption("AES256"), "")) is Mark.OK
-    assert mark_of(judge_encryption(None, "")) is Mark.WARNING
-    assert mark_of(judge_encryption(None, "aws:kms")) is Mark.OK
-    (found,) = judge_encryption(encryption("aws:kms"), "")
-    assert (found.mark, "bucket key" in found.do) == (Mark.WARNING, True)
-    assert mark_of(judge_encryption(encryption("aws:kms", BucketKeyEnabled=True), "")) is Mark.OK
+    assert mark_of(evaluate_encryption(encryption("AES256"), "")) is CheckStatus.OK
+    assert mark_of(evaluate_encryption(None, "")) is CheckStatus.WARNING
+    assert mark_of(evaluate_encryption(None, "aws:kms")) is CheckStatus.OK
+    (found,) = evaluate_encryption(encryption("aws:kms"), "")
+    assert (found.status, "bucket key" in found.fix) == (CheckStatus.WARNING, True)
+    assert (
+        mark_of(evaluate_encryption(encryption("aws:kms", BucketKeyEnabled=True), ""))
+        is CheckStatus.OK
+    )
 
 
 def test_versions_that_are_kept_by_force_are_told() -> None:
@@ -227,74 +236,83 @@ def test_versions_that_are_kept_by_force_are_told() -> None:
         values = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", **rule}}
         return answer("s3", "GetObjectLockConfiguration", values)
 
-    (found,) = judge_object_lock(lock(Mode="COMPLIANCE", Days=30))
-    assert (found.mark, found.found[:10]) == (Mark.WARNING, "COMPLIANCE")
-    assert "for 30 days" in found.found
-    assert "for 2 years" in judge_object_lock(lock(Mode="GOVERNANCE", Years=2))[0].found
-    assert mark_of(judge_object_lock(lock())) is Mark.OK
-    assert mark_of(judge_object_lock(None)) is Mark.OK
+    (found,) = evaluate_object_lock(lock(Mode="COMPLIANCE", Days=30))
+    assert (found.status, found.detail[:10]) == (CheckStatus.WARNING, "COMPLIANCE")
+    assert "for 30 days" in found.detail
+    assert "for 2 years" in evaluate_object_lock(lock(Mode="GOVERNANCE", Years=2))[0].detail
+    assert mark_of(evaluate_object_lock(lock())) is CheckStatus.OK
+    assert mark_of(evaluate_object_lock(None)) is CheckStatus.OK
 
 
 def test_versioning_is_told_and_no_fault() -> None:
     """Enabled, suspended or never set."""
     for status in ({"Status": "Enabled"}, {"Status": "Suspended"}, {}):
-        (found,) = judge_versioning(answer("s3", "GetBucketVersioning", status))
-        assert (found.mark, found.found[:3] == "on:") == (Mark.OK, "Enabled" in status.values())
+        (found,) = evaluate_versioning(answer("s3", "GetBucketVersioning", status))
+        assert (found.status, found.detail[:3] == "on:") == (
+            CheckStatus.OK,
+            "Enabled" in status.values(),
+        )
 
 
 @pytest.mark.parametrize(
     ("there", "follows", "mark"),
     [
-        ("us-east-2", True, Mark.OK),
-        ("us-east-2", False, Mark.OK),
-        ("eu-west-1", True, Mark.WARNING),
-        ("eu-west-1", False, Mark.ERROR),
-        (None, False, Mark.OK),
+        ("us-east-2", True, CheckStatus.OK),
+        ("us-east-2", False, CheckStatus.OK),
+        ("eu-west-1", True, CheckStatus.WARNING),
+        ("eu-west-1", False, CheckStatus.ERROR),
+        (None, False, CheckStatus.OK),
     ],
 )
-def test_a_bucket_elsewhere_costs_or_fails(there: str | None, follows: bool, mark: Mark) -> None:  # noqa: FBT001
+def test_a_bucket_elsewhere_costs_or_fails(
+    there: str | None,
+    follows: bool,  # noqa: FBT001  # a case
+    mark: CheckStatus,
+) -> None:
     """The engine obstore does not follow a bucket into another region."""
     head = answer("s3", "HeadBucket", {} if there is None else {"BucketRegion": there})
-    found = judge_place(head, "us-east-2", "https://s3.us-east-2.amazonaws.com", follows=follows)
+    found = evaluate_region(
+        head, "us-east-2", "https://s3.us-east-2.amazonaws.com", follows_region=follows
+    )
     assert mark_of(found) is mark
 
 
 def test_a_region_that_only_the_header_tells_counts() -> None:
     """Older SDKs and answers have it there alone."""
     head = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}}
-    (found,) = judge_place(head, "us-east-2", "https://s3.amazonaws.com", follows=True)
-    assert found.mark is Mark.WARNING
-    assert "eu-west-1" in found.found
+    (found,) = evaluate_region(head, "us-east-2", "https://s3.amazonaws.com", follows_region=True)
+    assert found.status is CheckStatus.WARNING
+    assert "eu-west-1" in found.detail
 
 
 @pytest.mark.parametrize(
     ("endpoint", "mark"),
     [
-        ("http://minio.example:9000", Mark.WARNING),
-        ("http://127.0.0.1:9000", Mark.OK),
-        ("http://localhost:9000", Mark.OK),
-        ("https://minio.example", Mark.OK),
+        ("http://minio.example:9000", CheckStatus.WARNING),
+        ("http://127.0.0.1:9000", CheckStatus.OK),
+        ("http://localhost:9000", CheckStatus.OK),
+        ("https://minio.example", CheckStatus.OK),
     ],
 )
-def test_plain_http_beyond_this_machine_is_a_warning(endpoint: str, mark: Mark) -> None:
+def test_plain_http_beyond_this_machine_is_a_warning(endpoint: str, mark: CheckStatus) -> None:
     """On loopback nobody listens."""
-    assert mark_of(judge_place({}, "us-east-1", endpoint, follows=True)) is mark
+    assert mark_of(evaluate_region({}, "us-east-1", endpoint, follows_region=True)) is mark
 
 
 def test_what_may_not_be_read_is_named_with_its_permission_and_is_no_fault() -> None:
     """Each of the questions, by itself."""
-    answers: dict[str, Answer] = {
-        question.check: Unknown(f"needs {question.permission}") for question in QUESTIONS
+    answers: dict[str, AwsResponse] = {
+        question.check: CallFailure(f"needs {question.permission}") for question in BUCKET_CALLS
     }
-    found = judge_bucket(answers, settings_of())
-    assert [finding.check for finding in found] == [question.check for question in QUESTIONS]
-    assert {finding.mark for finding in found} == {Mark.NOT_CHECKED}
-    assert "needs s3:GetLifecycleConfiguration" in [finding.found for finding in found]
+    found = evaluate_bucket(answers, make_settings())
+    assert [finding.check for finding in found] == [question.check for question in BUCKET_CALLS]
+    assert {finding.status for finding in found} == {CheckStatus.NOT_CHECKED}
+    assert "needs s3:GetLifecycleConfiguration" in [finding.detail for finding in found]
 
 
 def test_old_versions_are_asked_for_where_versioning_is_on() -> None:
     """The answers are judged together."""
-    answers: dict[str, Answer] = {question.check: None for question in QUESTIONS}
-    few = len(judge_bucket(answers, settings_of()))
+    answers: dict[str, AwsResponse] = {question.check: None for question in BUCKET_CALLS}
+    few = len(evaluate_bucket(answers, make_settings()))
     answers["bucket.versioning"] = {"Status": "Enabled"}
-    assert len(judge_bucket(answers, settings_of())) == few + 1
+    assert len(evaluate_bucket(answers, make_settings())) == few + 1

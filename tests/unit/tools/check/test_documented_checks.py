@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import batcher.tools.check
-from batcher.tools.check.bucket import QUESTIONS
+from batcher.tools.check.bucket import BUCKET_CALLS
 from unit.test_layers import IMPURE, imported
 
 PACKAGE = Path(batcher.tools.check.__file__).parent
@@ -32,7 +32,7 @@ def test_the_page_names_every_check_and_every_permission() -> None:
     for check in checks:
         kind, _, name = check.partition(".")
         assert f"`{check}`" in page or f"`.{name}`" in page or f"`{kind}.*`" in page, check
-    wanted = {question.permission for question in QUESTIONS}
+    wanted = {question.permission for question in BUCKET_CALLS}
     wanted |= set(re.findall(r'"((?:s3|sqs|lambda|iam):[A-Z]\w+)"', sources)) - {"s3:PutObjectAcl"}
     assert all(permission.split(":")[1] in page for permission in wanted)
 

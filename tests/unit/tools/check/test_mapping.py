@@ -8,53 +8,55 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.tools.check.findings import Finding, Mark
+from batcher.tools.check.findings import CheckResult, CheckStatus
 from batcher.tools.check.mapping import (
-    Reader,
-    judge_mapping,
-    judge_queue,
-    judge_together,
+    MappedFunction,
+    evaluate_mapping,
+    evaluate_queue,
+    evaluate_shared_root,
+    mapping_label,
     source_name,
-    subject_of,
 )
 from support.aws_shapes import QUEUE_ARN, STREAM_ARN, TABLE_ARN, mapping, queue
 
-ON = Reader(partial_response=True, budget_bytes=10**8, timeout_s=60)
-OFF = Reader(partial_response=False, budget_bytes=10**8, timeout_s=60)
+ON = MappedFunction(partial_response=True, budget_bytes=10**8, timeout_s=60)
+OFF = MappedFunction(partial_response=False, budget_bytes=10**8, timeout_s=60)
 
 
-def only(found: list[Finding], check: str) -> Finding:
+def only(found: list[CheckResult], check: str) -> CheckResult:
     """Give the one finding of a check."""
     (one,) = [finding for finding in found if finding.check == check]
     return one
 
 
-def marks(found: list[Finding]) -> dict[str, Mark]:
+def marks(found: list[CheckResult]) -> dict[str, CheckStatus]:
     """Give what is not well, by check."""
-    return {finding.check: finding.mark for finding in found if finding.mark is not Mark.OK}
+    return {
+        finding.check: finding.status for finding in found if finding.status is not CheckStatus.OK
+    }
 
 
 @pytest.mark.parametrize("arn", [QUEUE_ARN, STREAM_ARN, TABLE_ARN, f"{QUEUE_ARN}.fifo"])
 def test_a_mapping_as_the_guide_asks_for_is_well(arn: str) -> None:
     """Of every source."""
     size = 10 if arn.endswith(".fifo") else 10_000
-    assert marks(judge_mapping(mapping(arn, BatchSize=size), ON)) == {}
+    assert marks(evaluate_mapping(mapping(arn, BatchSize=size), ON)) == {}
 
 
 @pytest.mark.parametrize("arn", [QUEUE_ARN, STREAM_ARN])
 def test_an_answer_that_lambda_ignores_loses_records(arn: str) -> None:
     """partial_response without ReportBatchItemFailures."""
-    found = only(judge_mapping(mapping(arn, FunctionResponseTypes=[]), ON), "mapping.responses")
-    assert found.mark is Mark.ERROR
-    assert "lost" in found.found
-    assert "FunctionResponseTypes" in found.do
+    found = only(evaluate_mapping(mapping(arn, FunctionResponseTypes=[]), ON), "mapping.responses")
+    assert found.status is CheckStatus.ERROR
+    assert "lost" in found.detail
+    assert "FunctionResponseTypes" in found.fix
 
 
 @pytest.mark.parametrize("types", [None, []])
 def test_without_both_a_failure_raises_which_is_well(types: list[str] | None) -> None:
     """The default of the settings."""
-    found = only(judge_mapping(mapping(FunctionResponseTypes=types), OFF), "mapping.responses")
-    assert found.mark is Mark.OK
+    found = only(evaluate_mapping(mapping(FunctionResponseTypes=types), OFF), "mapping.responses")
+    assert found.status is CheckStatus.OK
 
 
 @pytest.mark.parametrize(("arn", "told"), [(QUEUE_ARN, "doubled"), (STREAM_ARN, "comes back")])
@@ -62,9 +64,9 @@ def test_a_mapping_that_would_take_an_answer_and_gets_none_is_a_warning(
     arn: str, told: str
 ) -> None:
     """Nothing is lost; of a queue what was written comes again."""
-    found = only(judge_mapping(mapping(arn), OFF), "mapping.responses")
-    assert found.mark is Mark.WARNING
-    assert told in found.found
+    found = only(evaluate_mapping(mapping(arn), OFF), "mapping.responses")
+    assert found.status is CheckStatus.WARNING
+    assert told in found.detail
 
 
 @given(
@@ -91,21 +93,24 @@ def test_records_are_lost_exactly_where_only_the_function_answers(  # noqa: PLR0
         MaximumBatchingWindowInSeconds=window_s,
         State=state,
     )
-    reader = Reader(partial_response=is_partial, budget_bytes=10**8, timeout_s=None)
-    found = only(judge_mapping(described, reader), "mapping.responses")
-    assert (found.mark is Mark.ERROR) == (is_partial and not is_reported)
-    assert (found.mark is Mark.OK) == (is_partial == is_reported)
+    reader = MappedFunction(partial_response=is_partial, budget_bytes=10**8, timeout_s=None)
+    found = only(evaluate_mapping(described, reader), "mapping.responses")
+    assert (found.status is CheckStatus.ERROR) == (is_partial and not is_reported)
+    assert (found.status is CheckStatus.OK) == (is_partial == is_reported)
 
 
 def test_retries_that_end_without_a_destination_lose_records() -> None:
     """And with one they are a warning, for only positions go there."""
     ending: dict[str, Any] = {"MaximumRetryAttempts": 3}
-    found = only(judge_mapping(mapping(**ending), ON), "mapping.retries")
-    assert (found.mark, found.found.partition(",")[0]) == (Mark.ERROR, "MaximumRetryAttempts 3")
+    found = only(evaluate_mapping(mapping(**ending), ON), "mapping.retries")
+    assert (found.status, found.detail.partition(",")[0]) == (
+        CheckStatus.ERROR,
+        "MaximumRetryAttempts 3",
+    )
     ending["DestinationConfig"] = {"OnFailure": {"Destination": QUEUE_ARN}}
-    found = only(judge_mapping(mapping(**ending), ON), "mapping.retries")
-    assert found.mark is Mark.WARNING
-    assert QUEUE_ARN in found.found
+    found = only(evaluate_mapping(mapping(**ending), ON), "mapping.retries")
+    assert found.status is CheckStatus.WARNING
+    assert QUEUE_ARN in found.detail
 
 
 def test_an_age_that_ends_is_as_bad_as_retries_that_do() -> None:
@@ -113,61 +118,61 @@ def test_an_age_that_ends_is_as_bad_as_retries_that_do() -> None:
     described = mapping(
         MaximumRetryAttempts=0, MaximumRecordAgeInSeconds=3_600, DestinationConfig={"OnFailure": {}}
     )
-    found = only(judge_mapping(described, ON), "mapping.retries")
-    assert found.mark is Mark.ERROR
-    assert found.found.startswith("MaximumRetryAttempts 0, MaximumRecordAgeInSeconds 3600,")
+    found = only(evaluate_mapping(described, ON), "mapping.retries")
+    assert found.status is CheckStatus.ERROR
+    assert found.detail.startswith("MaximumRetryAttempts 0, MaximumRecordAgeInSeconds 3600,")
 
 
 @pytest.mark.parametrize("limit", [None, -1])
 def test_retries_without_end_are_well(limit: int | None) -> None:
     """-1, or left out."""
     described = mapping(MaximumRetryAttempts=limit, MaximumRecordAgeInSeconds=limit)
-    assert only(judge_mapping(described, ON), "mapping.retries").mark is Mark.OK
+    assert only(evaluate_mapping(described, ON), "mapping.retries").status is CheckStatus.OK
 
 
 @pytest.mark.parametrize(
     ("arn", "changes", "check", "mark"),
     [
-        (STREAM_ARN, {"BisectBatchOnFunctionError": False}, "mapping.bisect", Mark.WARNING),
-        (STREAM_ARN, {"BisectBatchOnFunctionError": None}, "mapping.bisect", Mark.WARNING),
-        (STREAM_ARN, {"TumblingWindowInSeconds": 30}, "mapping.tumbling", Mark.ERROR),
-        (STREAM_ARN, {"State": "Disabled"}, "mapping.state", Mark.WARNING),
+        (STREAM_ARN, {"BisectBatchOnFunctionError": False}, "mapping.bisect", CheckStatus.WARNING),
+        (STREAM_ARN, {"BisectBatchOnFunctionError": None}, "mapping.bisect", CheckStatus.WARNING),
+        (STREAM_ARN, {"TumblingWindowInSeconds": 30}, "mapping.tumbling", CheckStatus.ERROR),
+        (STREAM_ARN, {"State": "Disabled"}, "mapping.state", CheckStatus.WARNING),
         (
             STREAM_ARN,
             {"LastProcessingResult": "PROBLEM: Function call failed"},
             "mapping.state",
-            Mark.ERROR,
+            CheckStatus.ERROR,
         ),
-        (STREAM_ARN, {"MaximumBatchingWindowInSeconds": 0}, "mapping.batch", Mark.WARNING),
-        (STREAM_ARN, {"BatchSize": 99}, "mapping.batch", Mark.WARNING),
-        (QUEUE_ARN, {"MaximumBatchingWindowInSeconds": 0}, "mapping.batch", Mark.ERROR),
+        (STREAM_ARN, {"MaximumBatchingWindowInSeconds": 0}, "mapping.batch", CheckStatus.WARNING),
+        (STREAM_ARN, {"BatchSize": 99}, "mapping.batch", CheckStatus.WARNING),
+        (QUEUE_ARN, {"MaximumBatchingWindowInSeconds": 0}, "mapping.batch", CheckStatus.ERROR),
         (
             QUEUE_ARN,
             {"MaximumBatchingWindowInSeconds": None, "BatchSize": 10},
             "mapping.batch",
-            Mark.WARNING,
+            CheckStatus.WARNING,
         ),
     ],
 )
 def test_each_other_fault_is_named_by_itself(
-    arn: str, changes: dict[str, Any], check: str, mark: Mark
+    arn: str, changes: dict[str, Any], check: str, mark: CheckStatus
 ) -> None:
     """And nothing else is."""
-    assert marks(judge_mapping(mapping(arn, **changes), ON)) == {check: mark}
+    assert marks(evaluate_mapping(mapping(arn, **changes), ON)) == {check: mark}
 
 
 def test_lanes_side_by_side_are_a_note_for_verify() -> None:
     """A parallelization factor over 1 is allowed."""
-    found = only(judge_mapping(mapping(ParallelizationFactor=2), ON), "mapping.parallelization")
-    assert found.mark is Mark.OK
-    assert "--allow-overlaps" in found.found
+    found = only(evaluate_mapping(mapping(ParallelizationFactor=2), ON), "mapping.parallelization")
+    assert found.status is CheckStatus.OK
+    assert "--allow-overlaps" in found.detail
 
 
 def test_a_budget_under_one_event_blocks_a_stream() -> None:
     """A queue's event may be cut, a stream's not."""
-    small = Reader(partial_response=True, budget_bytes=5_999_999, timeout_s=60)
-    assert marks(judge_mapping(mapping(), small)) == {"mapping.budget": Mark.ERROR}
-    assert marks(judge_mapping(mapping(QUEUE_ARN), small)) == {}
+    small = MappedFunction(partial_response=True, budget_bytes=5_999_999, timeout_s=60)
+    assert marks(evaluate_mapping(mapping(), small)) == {"mapping.budget": CheckStatus.ERROR}
+    assert marks(evaluate_mapping(mapping(QUEUE_ARN), small)) == {}
 
 
 @pytest.mark.parametrize(
@@ -184,30 +189,34 @@ def test_a_budget_under_one_event_blocks_a_stream() -> None:
 )
 def test_a_source_that_batcher_does_not_read_is_an_error(source: dict[str, Any]) -> None:
     """And nothing else is told of it."""
-    (found,) = judge_mapping(mapping(**source), ON)
-    assert (found.check, found.mark) == ("mapping.source", Mark.ERROR)
+    (found,) = evaluate_mapping(mapping(**source), ON)
+    assert (found.check, found.status) == ("mapping.source", CheckStatus.ERROR)
 
 
 def test_streams_of_one_name_must_not_share_a_root() -> None:
     """Twice the same, and the same name in another account; queues may, and other streams."""
     again = STREAM_ARN.replace("123456789012", "999999999999")
     for other in (STREAM_ARN, again):
-        (found,) = judge_together([mapping(), mapping(QUEUE_ARN), mapping(other)])
-        assert found.mark is Mark.ERROR
-        assert "'orders'" in found.found
+        (found,) = evaluate_shared_root([mapping(), mapping(QUEUE_ARN), mapping(other)])
+        assert found.status is CheckStatus.ERROR
+        assert "'orders'" in found.detail
     fine = [mapping(QUEUE_ARN), mapping(QUEUE_ARN), mapping(f"{STREAM_ARN}-2"), mapping(TABLE_ARN)]
-    assert marks(judge_together(fine)) == {}
+    assert marks(evaluate_shared_root(fine)) == {}
     later = TABLE_ARN.replace("2026-11-23", "2026-11-24")
-    assert marks(judge_together([mapping(TABLE_ARN), mapping(later)])) == {}
-    assert marks(judge_together([mapping(TABLE_ARN)] * 2)) == {"mapping.alone": Mark.ERROR}
-    assert judge_together([]) == []
+    assert marks(evaluate_shared_root([mapping(TABLE_ARN), mapping(later)])) == {}
+    assert marks(evaluate_shared_root([mapping(TABLE_ARN)] * 2)) == {
+        "mapping.alone": CheckStatus.ERROR
+    }
+    assert evaluate_shared_root([]) == []
 
 
 def test_a_consumer_of_a_stream_is_that_stream() -> None:
     """Enhanced fan-out has an ARN that goes on."""
     consumer = mapping(f"{STREAM_ARN}/consumer/c:1795417200")
     assert source_name(consumer) == "orders"
-    assert marks(judge_together([mapping(), consumer])) == {"mapping.alone": Mark.ERROR}
+    assert marks(evaluate_shared_root([mapping(), consumer])) == {
+        "mapping.alone": CheckStatus.ERROR
+    }
 
 
 @pytest.mark.parametrize(
@@ -215,49 +224,58 @@ def test_a_consumer_of_a_stream_is_that_stream() -> None:
 )
 def test_a_mapping_is_named_by_its_source(arn: str, name: str) -> None:
     """And by the start of its UUID."""
-    assert subject_of(mapping(arn)) == f"{name} (a1b2c3d4)"
+    assert mapping_label(mapping(arn)) == f"{name} (a1b2c3d4)"
 
 
 @pytest.mark.parametrize(
     ("visibility", "mark"),
     [
-        ("64", Mark.ERROR),
-        ("65", Mark.WARNING),
-        ("364", Mark.WARNING),
-        ("365", Mark.OK),
-        ("43200", Mark.OK),
+        ("64", CheckStatus.ERROR),
+        ("65", CheckStatus.WARNING),
+        ("364", CheckStatus.WARNING),
+        ("365", CheckStatus.OK),
+        ("43200", CheckStatus.OK),
     ],
 )
-def test_messages_must_stay_invisible_while_they_are_written(visibility: str, mark: Mark) -> None:
+def test_messages_must_stay_invisible_while_they_are_written(
+    visibility: str, mark: CheckStatus
+) -> None:
     """Six timeouts of 60 s and the window of 5 s; less than one doubles records."""
-    found = judge_queue(queue(VisibilityTimeout=visibility), mapping(QUEUE_ARN), 60)
-    assert only(list(found), "queue.visibility").mark is mark
+    found = evaluate_queue(queue(VisibilityTimeout=visibility), mapping(QUEUE_ARN), 60)
+    assert only(list(found), "queue.visibility").status is mark
 
 
 def test_without_the_functions_timeout_nothing_is_said_of_visibility() -> None:
     """It is no fault."""
-    found = judge_queue(queue(), mapping(QUEUE_ARN), None)
-    assert only(list(found), "queue.visibility").mark is Mark.NOT_CHECKED
+    found = evaluate_queue(queue(), mapping(QUEUE_ARN), None)
+    assert only(list(found), "queue.visibility").status is CheckStatus.NOT_CHECKED
 
 
 @pytest.mark.parametrize(
     ("policy", "mark", "told"),
     [
-        ("", Mark.WARNING, "no dead-letter queue"),
-        (f'{{"deadLetterTargetArn":"{QUEUE_ARN}","maxReceiveCount":4}}', Mark.WARNING, "after 4"),
+        ("", CheckStatus.WARNING, "no dead-letter queue"),
+        (
+            f'{{"deadLetterTargetArn":"{QUEUE_ARN}","maxReceiveCount":4}}',
+            CheckStatus.WARNING,
+            "after 4",
+        ),
         (
             f'{{"deadLetterTargetArn":"{QUEUE_ARN}","maxReceiveCount":"5"}}',
-            Mark.OK,
+            CheckStatus.OK,
             "orders after 5",
         ),
-        ("{", Mark.NOT_CHECKED, "cannot be read"),
-        ('{"maxReceiveCount":"x"}', Mark.NOT_CHECKED, "cannot be read"),
+        ("{", CheckStatus.NOT_CHECKED, "cannot be read"),
+        ('{"maxReceiveCount":"x"}', CheckStatus.NOT_CHECKED, "cannot be read"),
     ],
 )
-def test_a_dead_letter_queue_is_wanted_but_not_at_once(policy: str, mark: Mark, told: str) -> None:
+def test_a_dead_letter_queue_is_wanted_but_not_at_once(
+    policy: str, mark: CheckStatus, told: str
+) -> None:
     """At least five receives."""
     found = only(
-        list(judge_queue(queue(RedrivePolicy=policy), mapping(QUEUE_ARN), 60)), "queue.dead_letters"
+        list(evaluate_queue(queue(RedrivePolicy=policy), mapping(QUEUE_ARN), 60)),
+        "queue.dead_letters",
     )
-    assert found.mark is mark
-    assert told in found.found
+    assert found.status is mark
+    assert told in found.detail

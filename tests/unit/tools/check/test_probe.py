@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
-from batcher.stores.base import Stored
+from batcher.stores.base import ObjectInfo
 from batcher.stores.memory import MemoryStore
-from batcher.tools.check.findings import Finding, Mark
-from batcher.tools.check.probe import Outcomes, dry_write, judge_writing, key_of_check
-from batcher.writing.object import DIGEST
-from support.examples import settings_of
+from batcher.tools.check.findings import CheckResult, CheckStatus
+from batcher.tools.check.probe import ProbeOutcomes, evaluate_probe, probe_key, run_probe
+from batcher.writing.object import METADATA_DIGEST
+from support.examples import make_settings
 
-STORED = Stored("etag", 1, {DIGEST: "1"})
+STORED = ObjectInfo("etag", 1, {METADATA_DIGEST: "1"})
 TAKEN = PreconditionFailedError("412")
 FAILURES = [RejectedError("403 AccessDenied"), RetryableError("no answer within 10 s")]
 WELL: dict[str, Any] = {
@@ -38,20 +38,20 @@ CHECKS = {
 }
 
 
-def judged(**changes: object) -> list[Finding]:
+def judged(**changes: object) -> list[CheckResult]:
     """Judge outcomes that are well but for these."""
-    return list(judge_writing(Outcomes(**WELL | changes)))
+    return list(evaluate_probe(ProbeOutcomes(**WELL | changes)))
 
 
-def errors(found: list[Finding]) -> set[str]:
+def errors(found: list[CheckResult]) -> set[str]:
     """Give the checks that are errors."""
-    return {finding.check for finding in found if finding.mark is Mark.ERROR}
+    return {finding.check for finding in found if finding.status is CheckStatus.ERROR}
 
 
 def test_what_ends_as_it_should_is_well() -> None:
     """Seven findings, and no other mark."""
     found = judged()
-    assert [finding.mark for finding in found] == [Mark.OK] * 7
+    assert [finding.status for finding in found] == [CheckStatus.OK] * 7
     assert {finding.check for finding in found} == set(CHECKS.values())
 
 
@@ -61,7 +61,7 @@ def test_a_request_that_fails_is_an_error_of_its_own(step: str, failure: Excepti
     """A refusal that is no 412 shows nothing about conditions, and says why."""
     found = judged(**{step: failure})
     assert errors(found) == {CHECKS[step]}
-    assert any(str(failure) in finding.found for finding in found)
+    assert any(str(failure) in finding.detail for finding in found)
 
 
 @pytest.mark.parametrize("step", ["again", "stale", "completed"])
@@ -69,36 +69,36 @@ def test_a_condition_that_is_ignored_is_an_error(step: str) -> None:
     """What had to be refused was written."""
     found = judged(**{step: STORED})
     assert errors(found) == {CHECKS[step]}
-    assert any("ignores If-" in finding.found for finding in found)
+    assert any("ignores If-" in finding.detail for finding in found)
 
 
 def test_metadata_that_does_not_come_back_is_an_error() -> None:
     """A retry knows its own object by it."""
-    assert errors(judged(seen=Stored("etag", 1))) == {"write.head"}
+    assert errors(judged(seen=ObjectInfo("etag", 1))) == {"write.head"}
 
 
 def test_after_a_refused_creation_nothing_else_is_told() -> None:
     """All the rest would fail for the same reason."""
-    (found,) = judge_writing(Outcomes(created=RejectedError("403")))
+    (found,) = evaluate_probe(ProbeOutcomes(created=RejectedError("403")))
     assert found.check == "write.create"
 
 
 def test_a_refusal_by_the_key_says_what_to_allow() -> None:
     """S3 passes on what KMS says."""
     denied = RejectedError("403 AccessDenied: not authorized to perform: kms:GenerateDataKey")
-    (found,) = judge_writing(Outcomes(created=denied))
-    assert "kms:Decrypt" in found.do
+    (found,) = evaluate_probe(ProbeOutcomes(created=denied))
+    assert "kms:Decrypt" in found.fix
 
 
 @pytest.mark.parametrize("root", ["", "events"])
 async def test_one_object_is_left_with_what_all_objects_have(root: str) -> None:
     """Replaced once; no upload is open."""
     store = MemoryStore()
-    key = key_of_check(root, "x")
-    chosen = settings_of(root=root, metadata={"team": "x"}, content_type="text/x")
-    outcomes = await dry_write(store, key, chosen)
-    assert {finding.mark for finding in judge_writing(outcomes)} == {Mark.OK}
+    key = probe_key(root, "x")
+    chosen = make_settings(root=root, metadata={"team": "x"}, content_type="text/x")
+    outcomes = await run_probe(store, key, chosen)
+    assert {finding.status for finding in evaluate_probe(outcomes)} == {CheckStatus.OK}
     assert list(store.objects) == [key]
-    assert store.objects[key].about.metadata == {"team": "x", DIGEST: "3"}
-    assert store.objects[key].about.content_type == "text/x"
+    assert store.objects[key].attributes.metadata == {"team": "x", METADATA_DIGEST: "3"}
+    assert store.objects[key].attributes.content_type == "text/x"
     assert not store.uploads

@@ -7,9 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.errors import SettingsError
-from batcher.tools.ddl.columns import Array, Column, Scalar, Struct, Type, parse_columns
+from batcher.tools.ddl.columns import (
+    ArrayType,
+    ColumnType,
+    ScalarType,
+    StructType,
+    TableColumn,
+    parse_columns,
+)
 
-SCALARS = st.sampled_from(["boolean", "int", "bigint", "double", "string"]).map(Scalar)
+SCALARS = st.sampled_from(["boolean", "int", "bigint", "double", "string"]).map(ScalarType)
 WORDS = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,5}", fullmatch=True)
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
 
@@ -19,33 +26,35 @@ def unique(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
     return st.lists(names, min_size=1, max_size=4, unique_by=str.lower)
 
 
-def structs(types: st.SearchStrategy[Type]) -> st.SearchStrategy[Type]:
+def structs(types: st.SearchStrategy[ColumnType]) -> st.SearchStrategy[ColumnType]:
     """Give structs of these types."""
     return unique(WORDS).flatmap(
-        lambda names: st.tuples(*(st.tuples(st.just(name), types) for name in names)).map(Struct)
+        lambda names: st.tuples(*(st.tuples(st.just(name), types) for name in names)).map(
+            StructType
+        )
     )
 
 
-TYPES: st.SearchStrategy[Type] = st.recursive(
-    SCALARS, lambda types: st.one_of(types.map(Array), structs(types)), max_leaves=6
+TYPES: st.SearchStrategy[ColumnType] = st.recursive(
+    SCALARS, lambda types: st.one_of(types.map(ArrayType), structs(types)), max_leaves=6
 )
 
 
-def written(kind: Type) -> str:
+def written(kind: ColumnType) -> str:
     """Write a type as a user would."""
     match kind:
-        case Array(item):
+        case ArrayType(item):
             return f"array< {written(item)} >"
-        case Struct(fields):
+        case StructType(fields):
             return f"struct<{' , '.join(f'{name}:{written(t)}' for name, t in fields)}>"
-        case Scalar(name):
+        case ScalarType(name):
             return name.upper()
 
 
 @given(unique(NAMES), st.data(), st.sampled_from('"`'))
 def test_what_is_declared_is_read(names: list[str], data: st.DataObject, quote: str) -> None:
     """Any name in quotes, any type in any type."""
-    columns = tuple(Column(name, data.draw(TYPES)) for name in names)
+    columns = tuple(TableColumn(name, data.draw(TYPES)) for name in names)
     text = ", ".join(
         f"{quote}{c.name.replace(quote, quote * 2)}{quote} {written(c.type)}" for c in columns
     )

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from batcher.tools.ddl.columns import (
     STRING,
-    Array,
-    Column,
-    Scalar,
-    Struct,
-    Type,
-    columns_of,
+    ArrayType,
+    ColumnType,
+    ScalarType,
+    StructType,
+    TableColumn,
+    infer_columns,
     parse_columns,
 )
 
 
-def inferred(*records: object) -> dict[str, Type]:
+def inferred(*records: object) -> dict[str, ColumnType]:
     """Give each column's type."""
-    return {column.name: column.type for column in columns_of(map(orjson.dumps, records))}
+    return {column.name: column.type for column in infer_columns(map(orjson.dumps, records))}
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,16 @@ def test_a_type_holds_all_values_that_were_seen(values: list[object], kind: str)
 
 def test_only_objects_count() -> None:
     """Other records, and what is no JSON, have no fields."""
-    assert columns_of([b"null", b"[1]", b"5", b"not json", b"", b'{"a":1}']) == (
-        Column("a", Scalar("bigint")),
+    assert infer_columns([b"null", b"[1]", b"5", b"not json", b"", b'{"a":1}']) == (
+        TableColumn("a", ScalarType("bigint")),
     )
-    assert columns_of([b"1"]) == ()
+    assert infer_columns([b"1"]) == ()
 
 
 def test_names_that_differ_in_case_alone_are_one_column() -> None:
     """The first; unprintable and empty ones are none."""
     assert inferred({"userId": 1}, {"USERID": "x", "": 1, "a\nb": 1}) == {
-        "userId": Scalar("bigint")
+        "userId": ScalarType("bigint")
     }
 
 
@@ -76,7 +76,7 @@ def test_what_is_too_deep_is_a_text() -> None:
     for _ in range(100):
         value = [value]
     kind, depth = inferred({"c": value})["c"], 0
-    while isinstance(kind, Array):
+    while isinstance(kind, ArrayType):
         kind, depth = kind.item, depth + 1
     assert (kind, depth) == (STRING, 15)
 
@@ -88,20 +88,20 @@ VALUES = st.recursive(
 )
 
 
-def fits(value: Any, kind: Type) -> bool:  # noqa: ANN401
+def fits(value: Any, kind: ColumnType) -> bool:  # noqa: ANN401
     """Say whether a column of this type can hold the value."""
     match kind:
-        case Scalar("string"):
+        case ScalarType("string"):
             return True
-        case Scalar("boolean"):
+        case ScalarType("boolean"):
             return value is None or isinstance(value, bool)
-        case Scalar("bigint"):
+        case ScalarType("bigint"):
             return value is None or (type(value) is int and -(2**63) <= value < 2**63)
-        case Scalar("double"):
+        case ScalarType("double"):
             return value is None or type(value) in {int, float}
-        case Array(item):
+        case ArrayType(item):
             return value is None or (type(value) is list and all(fits(v, item) for v in value))
-        case Struct(fields):
+        case StructType(fields):
             known = dict(fields)
             return value is None or (
                 value.keys() <= known.keys() and all(fits(v, known[k]) for k, v in value.items())
@@ -118,7 +118,7 @@ def test_every_record_of_the_sample_fits(records: list[dict[str, Any]]) -> None:
             lines.append(orjson.dumps(record))
         except TypeError:  # a whole number that orjson does not write
             return
-    kinds = {column.name: column.type for column in columns_of(lines)}
+    kinds = {column.name: column.type for column in infer_columns(lines)}
     for line in lines:
         for name, value in orjson.loads(line).items():
             assert fits(value, kinds[name])

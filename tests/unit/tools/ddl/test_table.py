@@ -10,7 +10,7 @@ import pytest
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.tools.ddl.columns import parse_columns
-from batcher.tools.ddl.table import Wanted, table_of
+from batcher.tools.ddl.table import TableOptions, define_table
 
 
 def settings_of(**settings: object) -> Settings:
@@ -21,7 +21,7 @@ def settings_of(**settings: object) -> Settings:
 def test_all_faults_are_told_at_once() -> None:
     """One run shows them all."""
     settings = settings_of(format="lines", partition_by="c={field:c}")
-    wanted = Wanted(
+    wanted = TableOptions(
         name="a b",
         columns=parse_columns("a int"),
         fanouts=[3, 131_072],
@@ -29,7 +29,7 @@ def test_all_faults_are_told_at_once() -> None:
         since=date(2026, 1, 1),
     )
     with pytest.raises(SettingsError) as caught:
-        table_of(settings, ("s3", "bucket"), wanted)
+        define_table(settings, ("s3", "bucket"), wanted)
     assert caught.value.faults == (
         "table: 'a b' is no name: use a-z, 0-9 and '_', as in lake.events",
         "columns: lines have none; only ndjson does",
@@ -43,14 +43,14 @@ def test_a_value_that_no_key_holds_is_a_fault() -> None:
     """A folder that is more than a field takes its values as they stand in keys."""
     settings = settings_of(partition_by="c=x{field:c}.")
     with pytest.raises(SettingsError, match=r"no key holds 'a b'"):
-        table_of(settings, ("s3", "bucket"), Wanted(values={"c": ["a.", "a b"]}))
+        define_table(settings, ("s3", "bucket"), TableOptions(values={"c": ["a.", "a b"]}))
 
 
 def test_an_access_points_arn_is_no_place_to_read_from() -> None:
     """Its alias is."""
     arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/x"
     with pytest.raises(SettingsError, match="alias"):
-        table_of(settings_of(bucket=arn), ("s3", arn), Wanted())
+        define_table(settings_of(bucket=arn), ("s3", arn), TableOptions())
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,18 @@ def test_an_access_points_arn_is_no_place_to_read_from() -> None:
 )
 def test_the_name_is_that_of_the_roots_last_folder(path: str, name: str) -> None:
     """Made one that every engine takes."""
-    assert table_of(settings_of(), ("s3", path), Wanted()).name == name
+    assert define_table(settings_of(), ("s3", path), TableOptions()).name == name
 
 
 def test_a_partition_gives_way_to_a_column() -> None:
     """And to another one: engines take no notice of upper and lower case."""
     by = "salt={arrival:%Y}/DT={arrival:%m}/dt={arrival:%d}/record={arrival:%H}"
     columns = parse_columns("Dt string, partition_dt string")
-    table = table_of(settings_of(partition_by=by), ("s3", "bucket"), Wanted(columns=columns))
+    table = define_table(
+        settings_of(partition_by=by), ("s3", "bucket"), TableOptions(columns=columns)
+    )
     assert table.salt == "salt"
-    assert [partition.name for partition in table.named] == [
+    assert [partition.name for partition in table.partition_columns] == [
         "partition_salt",
         "partition_dt_2",
         "partition_dt_3",
@@ -78,12 +80,12 @@ def test_a_partition_gives_way_to_a_column() -> None:
 
 def test_layouts_are_with_and_without_a_salt() -> None:
     """However many fanouts there were."""
-    wanted = Wanted(fanouts=[16, 1, 4, 16])
-    salted, unsalted = table_of(settings_of(), ("s3", "bucket"), wanted).layouts
+    wanted = TableOptions(fanouts=[16, 1, 4, 16])
+    salted, unsalted = define_table(settings_of(), ("s3", "bucket"), wanted).layouts
     assert (salted.salt_bits, unsalted.salt_bits) == ((2, 4), ())
     assert salted.salts[:5] == ["00", "01", "10", "11", "0000"]
     assert len(salted.salts) == 20
-    only = table_of(settings_of(fanout=1), ("s3", "bucket"), Wanted())
+    only = define_table(settings_of(fanout=1), ("s3", "bucket"), TableOptions())
     assert (len(only.layouts), only.salt) == (1, "")
 
 

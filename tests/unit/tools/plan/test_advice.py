@@ -8,12 +8,12 @@ import pytest
 from hypothesis import assume, given
 
 from batcher.settings import Settings
-from batcher.tools.plan.advice import advice, notes
-from batcher.tools.plan.invocations import Limit
-from batcher.tools.plan.objects import Sample
+from batcher.tools.plan.advice import collect_advice, collect_notes
+from batcher.tools.plan.invocations import BatchEnd
+from batcher.tools.plan.objects import RecordSample
 from batcher.tools.plan.plan import Plan, make_plan
-from batcher.tools.plan.workload import Source, Workload
-from support.examples import settings_of
+from batcher.tools.plan.workload import SourceType, Workload
+from support.examples import make_settings
 from support.plan_examples import orders, plan_of, workload_of
 from support.plan_strategies import is_possible, workloads
 from support.plan_strategies import settings as any_settings
@@ -21,13 +21,13 @@ from support.plan_strategies import settings as any_settings
 
 def texts(plan: Plan) -> dict[str, str]:
     """Give what is advised by its kind."""
-    return {one.kind: one.text for one in advice(plan)}
+    return {one.kind: one.text for one in collect_advice(plan)}
 
 
 def test_a_good_plan_needs_no_advice() -> None:
     """1,000 records of 1 KiB a second, as they come."""
     assert texts(plan_of()) == {}
-    assert texts(plan_of(source=Source.KINESIS)) == {}
+    assert texts(plan_of(source=SourceType.KINESIS)) == {}
 
 
 def test_small_objects_are_cured_by_the_window_that_is_advised() -> None:
@@ -57,8 +57,8 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
     values: dict[str, Any] = {"records_per_s": 500, "record_bytes": 20}
     window_s = int(texts(plan_of(**values))["small_objects"].rpartition(" to ")[2].split()[0])
     grown, almost = (plan_of(**values, window_s=one) for one in (window_s, window_s - 1))
-    assert grown.event.limit in {Limit.PAYLOAD, Limit.BATCH_SIZE}
-    assert almost.event.limit is Limit.WINDOW
+    assert grown.event.batch_end in {BatchEnd.PAYLOAD, BatchEnd.BATCH_SIZE}
+    assert almost.event.batch_end is BatchEnd.WINDOW
     assert "6 MB" in texts(grown)["small_objects"]
 
 
@@ -67,12 +67,12 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
     [
         ({}, {"records_per_s": 0.5}, "raise the window to 300 s, the most, and compact"),
         ({}, {"records_per_s": 0.5, "window_s": 300}, "the rate is low: and compact"),
-        ({}, {"source": Source.FIFO}, "10 messages of a FIFO queue"),
+        ({}, {"source": SourceType.FIFO}, "10 messages of a FIFO queue"),
         ({}, {"window_s": 0}, "raise the window from 0 to "),
         ({"max_records": 100}, {"pollers": 2}, "31 objects come of one invocation"),
         (
             {"compression": "zstd"},
-            {"record_bytes": 20, "source": Source.KINESIS, "records_per_s": 9_000},
+            {"record_bytes": 20, "source": SourceType.KINESIS, "records_per_s": 9_000},
             "an invocation carries 6 MB",
         ),
     ],
@@ -91,7 +91,7 @@ def test_a_ratio_is_not_to_be_taken_for_tiny_objects() -> None:
 
 def test_a_fanout_that_is_too_small_is_told_the_one_to_set() -> None:
     """And with it nothing is left to say of it."""
-    values = {"records_per_s": 200_000, "source": Source.FIFO, "pollers": 1_250}
+    values = {"records_per_s": 200_000, "source": SourceType.FIFO, "pollers": 1_250}
     plan = plan_of({"fanout": 2}, **values)
     told = texts(plan)["fanout"]
     assert told.endswith(f"set BATCHER_FANOUT={plan.prefixes.fanout_needed}")
@@ -101,7 +101,7 @@ def test_a_fanout_that_is_too_small_is_told_the_one_to_set() -> None:
 
 def test_a_new_root_cannot_take_more_than_one_partition_takes() -> None:
     """However many salts there are."""
-    plan = plan_of(records_per_s=100_000, source=Source.FIFO, pollers=1_250)
+    plan = plan_of(records_per_s=100_000, source=SourceType.FIFO, pollers=1_250)
     assert plan.prefixes.fanout_needed <= plan.prefixes.fanout
     assert "3,500 PUT/s all salts share" in texts(plan)["cold_prefix"]
     assert "cold_prefix" not in texts(plan_of())
@@ -109,7 +109,7 @@ def test_a_new_root_cannot_take_more_than_one_partition_takes() -> None:
 
 def test_too_few_shards_are_told_how_many_do() -> None:
     """By records, or by bytes."""
-    by_records: dict[str, Any] = {"source": Source.KINESIS, "records_per_s": 4_000, "peak": 1.0}
+    by_records: dict[str, Any] = {"source": SourceType.KINESIS, "records_per_s": 4_000, "peak": 1.0}
     assert "4 do" in texts(plan_of(shards=3, **by_records))["shards"]
     assert "shards" not in texts(plan_of(shards=4, **by_records))
     by_bytes = by_records | {"records_per_s": 100, "record_bytes": 100_000}
@@ -119,8 +119,8 @@ def test_too_few_shards_are_told_how_many_do() -> None:
 def test_shards_whose_invocations_cannot_catch_up_are_named() -> None:
     """Even with ten batches side by side."""
     slow = {"compression": "zstd", "compression_level": 19}
-    plan = plan_of(slow, source=Source.KINESIS, records_per_s=20_000, shards=1)
-    assert plan.event_source.parallelization_factor == 10
+    plan = plan_of(slow, source=SourceType.KINESIS, records_per_s=20_000, shards=1)
+    assert plan.mapping.parallelization_factor == 10
     assert "would not catch up" in texts(plan)["busy_shards"]
 
 
@@ -143,9 +143,9 @@ def test_a_rate_beyond_any_window_is_told_to_take_more_queues() -> None:
 
 def test_a_fifo_queue_for_many_messages_is_told_of_high_throughput() -> None:
     """From 3,000 a second on, at the peak."""
-    told = texts(plan_of(records_per_s=1_501, source=Source.FIFO))
+    told = texts(plan_of(records_per_s=1_501, source=SourceType.FIFO))
     assert "turn on high throughput" in told["fifo_rate"]
-    assert "fifo_rate" not in texts(plan_of(records_per_s=1_500, source=Source.FIFO))
+    assert "fifo_rate" not in texts(plan_of(records_per_s=1_500, source=SourceType.FIFO))
 
 
 def test_a_known_number_of_pollers_is_not_doubted_where_it_is_enough() -> None:
@@ -156,14 +156,14 @@ def test_a_known_number_of_pollers_is_not_doubted_where_it_is_enough() -> None:
 
 def test_more_invocations_at_once_than_an_account_has_are_named() -> None:
     """A thousand, until more is granted."""
-    told = texts(plan_of(records_per_s=10_000_000, source=Source.KINESIS))
+    told = texts(plan_of(records_per_s=10_000_000, source=SourceType.KINESIS))
     assert "an account has 1,000" in told["concurrency"]
 
 
 def test_a_function_that_starts_too_late_is_named() -> None:
     """The largest is chosen, and that is not enough."""
     settings = {"compression": "zstd", "compression_level": 19}
-    plan = plan_of(settings, source=Source.DYNAMODB, record_bytes=100_000)
+    plan = plan_of(settings, source=SourceType.DYNAMODB, record_bytes=100_000)
     assert plan.function.memory_mb == 1_769
     assert "even with 1,769 MB" in texts(plan)["cold_start"]
 
@@ -171,7 +171,7 @@ def test_a_function_that_starts_too_late_is_named() -> None:
 def test_a_budget_below_an_events_text_is_named() -> None:
     """A stream's event would be refused, a queue's cut."""
     small = {"budget_bytes": 1_000_000}
-    assert "refused whole" in texts(plan_of(small, source=Source.KINESIS))["budget"]
+    assert "refused whole" in texts(plan_of(small, source=SourceType.KINESIS))["budget"]
     assert "cut into more objects" in texts(plan_of(small))["budget"]
 
 
@@ -180,10 +180,10 @@ def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: S
     """Each kind once at most; whole sentences without a missing figure."""
     assume(is_possible(workload, chosen))
     plan = make_plan(workload, chosen)
-    given_ = advice(plan)
+    given_ = collect_advice(plan)
     assert len({one.kind for one in given_}) == len(given_)
     assert all(one.text and "None" not in one.text and "inf" not in one.text for one in given_)
-    assert all(note and "None" not in note for note in notes(plan))
+    assert all(note and "None" not in note for note in collect_notes(plan))
 
 
 @pytest.mark.parametrize(
@@ -192,25 +192,27 @@ def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: S
         ({"records_per_s": 200}, "a receive is taken to bring 4,"),
         ({}, "10 batches side by side are taken"),
         ({"window_s": 5}, "may wait 20 s"),
-        ({"source": Source.FIFO}, "than there are active groups"),
-        ({"source": Source.KINESIS}, "the same stream for both"),
-        ({"source": Source.DYNAMODB}, "Firehose cannot read it"),
+        ({"source": SourceType.FIFO}, "than there are active groups"),
+        ({"source": SourceType.KINESIS}, "the same stream for both"),
+        ({"source": SourceType.DYNAMODB}, "Firehose cannot read it"),
         ({"record_bytes": 1_030_000}, "Firehose takes records of 1,024,000"),
         ({}, "us-east-1, list prices as known on 2026-11-23"),
     ],
 )
 def test_what_is_taken_for_granted_is_said(values: dict[str, Any], told: str) -> None:
     """Where it bears on the plan."""
-    assert any(told in note for note in notes(plan_of(**values)))
+    assert any(told in note for note in collect_notes(plan_of(**values)))
 
 
 def test_a_sample_of_fewer_records_than_an_object_is_said_to_be_one() -> None:
     """Its ratio is a little low."""
-    few, enough = (make_plan(workload_of(), settings_of(), Sample(orders(n))) for n in (50, 2_000))
-    assert any("the sample has 50 records, an object 2,000" in note for note in notes(few))
-    assert not any("the sample has" in note for note in notes(enough))
+    few, enough = (
+        make_plan(workload_of(), make_settings(), RecordSample(orders(n))) for n in (50, 2_000)
+    )
+    assert any("the sample has 50 records, an object 2,000" in note for note in collect_notes(few))
+    assert not any("the sample has" in note for note in collect_notes(enough))
 
 
 def test_known_pollers_are_no_assumption() -> None:
     """So nothing is said of them."""
-    assert not any("side by side" in note for note in notes(plan_of(pollers=7)))
+    assert not any("side by side" in note for note in collect_notes(plan_of(pollers=7)))

@@ -8,9 +8,14 @@ import pytest
 from backports import zstd
 
 from batcher.encoding.codec import MEMBER_BYTES, Codec
-from batcher.settings import LEVELS as SETTINGS_LEVELS
-from batcher.tools.plan.objects import LEVELS, Sample, assumed, body_size
-from support.examples import settings_of
+from batcher.settings import COMPRESSION_LEVELS as SETTINGS_LEVELS
+from batcher.tools.plan.objects import (
+    MEASURED_LEVELS,
+    RecordSample,
+    assume_compression,
+    compressed_bytes,
+)
+from support.examples import make_settings
 from support.plan_examples import orders
 
 
@@ -19,24 +24,25 @@ def test_every_level_that_can_be_set_has_a_cost_and_a_ratio(compression: str) ->
     """And no level is in the table that could not be set."""
     low, _, high = SETTINGS_LEVELS[compression]
     for level in range(low, high + 1):
-        found = assumed(settings_of(compression=compression, compression_level=level))
+        found = assume_compression(make_settings(compression=compression, compression_level=level))
         assert found.ratio >= 1
         assert found.cpu_ms_per_mb >= 0
         assert not found.is_measured
-    assert (min(LEVELS[compression]), max(LEVELS[compression])) == (low, high)
+    assert (min(MEASURED_LEVELS[compression]), max(MEASURED_LEVELS[compression])) == (low, high)
 
 
 def test_a_level_that_was_not_measured_costs_what_the_next_one_does() -> None:
     """Never less than the truth."""
     between, measured = (
-        assumed(settings_of(compression="zstd", compression_level=level)) for level in (16, 17)
+        assume_compression(make_settings(compression="zstd", compression_level=level))
+        for level in (16, 17)
     )
     assert between == measured
 
 
 def test_no_compression_takes_no_cpu() -> None:
     """Whatever level is set beside it."""
-    found = assumed(settings_of(compression="none", compression_level=7))
+    found = assume_compression(make_settings(compression="none", compression_level=7))
     assert (found.ratio, found.cpu_ms_per_mb) == (1.0, 0.0)
 
 
@@ -45,38 +51,40 @@ def test_a_body_is_as_large_as_its_members() -> None:
     text = b"\n".join(orders(4_000)) + b"\n"
     members = [text[at : at + MEMBER_BYTES] for at in range(0, len(text), MEMBER_BYTES)]
     assert len(members) > 2
-    assert body_size(Codec("zstd", 1), text) == sum(len(zstd.compress(m, 1)) for m in members)
+    assert compressed_bytes(Codec("zstd", 1), text) == sum(
+        len(zstd.compress(m, 1)) for m in members
+    )
     by_zlib = sum(len(zlib.compress(member, 6, 31)) for member in members)
-    assert body_size(Codec("gzip", 6), text) == by_zlib
-    assert body_size(Codec("none", 0), text) == len(text)
-    assert body_size(Codec("gzip", 1), b"") == 0
+    assert compressed_bytes(Codec("gzip", 6), text) == by_zlib
+    assert compressed_bytes(Codec("none", 0), text) == len(text)
+    assert compressed_bytes(Codec("gzip", 1), b"") == 0
 
 
 def test_a_sample_is_compressed_as_objects_of_the_planned_size() -> None:
     """Small objects come to a smaller ratio; a rest that is no whole object does not count."""
     records = orders(1_005)
-    settings = settings_of(compression="zstd")
+    settings = make_settings(compression="zstd")
     codec = Codec("zstd", 1)
     texts = [b"".join(r + b"\n" for r in records[at : at + 100]) for at in range(0, 1_000, 100)]
-    expected = sum(map(len, texts)) / sum(body_size(codec, text) for text in texts)
-    found = Sample(records).compressed(settings, 100.2)
+    expected = sum(map(len, texts)) / sum(compressed_bytes(codec, text) for text in texts)
+    found = RecordSample(records).measure_compression(settings, 100.2)
     assert found.ratio == expected
     assert found.measured_records == 1_000
-    assert Sample(records).compressed(settings, 3).ratio < 0.6 * found.ratio
+    assert RecordSample(records).measure_compression(settings, 3).ratio < 0.6 * found.ratio
 
 
 def test_a_sample_with_fewer_records_than_an_object_is_one() -> None:
     """All of it, once: what is repeated would compress too well."""
     records = orders(50)
     text = b"".join(record + b"\n" for record in records)
-    found = Sample(records).compressed(settings_of(), 3_000)
-    assert found.ratio == len(text) / body_size(Codec("gzip", 1), text)
+    found = RecordSample(records).measure_compression(make_settings(), 3_000)
+    assert found.ratio == len(text) / compressed_bytes(Codec("gzip", 1), text)
     assert found.measured_records == 50
 
 
 def test_a_sample_knows_its_size_and_what_json_makes_of_it() -> None:
     """Quotes, backslashes and control characters grow; what is no UTF-8 does not stop it."""
-    sample = Sample([b'{"a":1}', b'"\\n"', b"123", b"\xff"])
+    sample = RecordSample([b'{"a":1}', b'"\\n"', b"123", b"\xff"])
     assert sample.record_bytes == (7 + 4 + 3 + 1) / 4
     assert sample.json_growth == pytest.approx((7 + 2 + 4 + 3 + 3 + 3) / 15)
-    assert Sample([b"12", b"3"]).json_growth == 1
+    assert RecordSample([b"12", b"3"]).json_growth == 1

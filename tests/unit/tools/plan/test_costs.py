@@ -8,7 +8,7 @@ import pytest
 
 from batcher.tools.plan import prices
 from batcher.tools.plan.costs import MONTH_S
-from batcher.tools.plan.workload import Source
+from batcher.tools.plan.workload import SourceType
 from support.plan_examples import plan_of
 
 HOURS = 730
@@ -17,7 +17,7 @@ RECORDS = 1_000 * HOURS * 3_600
 
 def items_of(**values: object) -> dict[str, Any]:
     """Give the items of a plan by name."""
-    bill = plan_of({"engine": "obstore"}, **values).bill
+    bill = plan_of({"engine": "obstore"}, **values).costs
     return {item.name: (item.part, item.batcher, item.firehose) for item in bill.items}
 
 
@@ -42,16 +42,16 @@ def test_lambda_is_paid_by_memory_and_time() -> None:
     """GB-seconds at the price of the machine, durations rounded up to a millisecond."""
     plan = plan_of({"engine": "obstore"}, arch="x86_64")
     billed_ms = -(-plan.function.duration_s * 1e3 // 1)
-    compute = next(item for item in plan.bill.items if item.name == "Lambda compute")
+    compute = next(item for item in plan.costs.items if item.name == "Lambda compute")
     gb_s = RECORDS / 2_000 * billed_ms / 1e3 * plan.function.memory_mb / 1_024
     assert compute.batcher == pytest.approx(gb_s * 0.0000166667)
-    arm = plan_of({"engine": "obstore"}, arch="arm64").bill.batcher()
-    assert arm < plan.bill.batcher()
+    arm = plan_of({"engine": "obstore"}, arch="arm64").costs.batcher_dollars()
+    assert arm < plan.costs.batcher_dollars()
 
 
 def test_a_stream_is_paid_for_by_both() -> None:
     """Firehose reads the same shards: two for a peak of 2,000 records a second."""
-    items = items_of(source=Source.KINESIS)
+    items = items_of(source=SourceType.KINESIS)
     shards, units = 2 * HOURS * 0.015, RECORDS * 0.014e-6
     assert items["Kinesis shards"] == ("source", pytest.approx(shards), pytest.approx(shards))
     assert items["Kinesis PUT units"] == ("source", pytest.approx(units), pytest.approx(units))
@@ -60,20 +60,20 @@ def test_a_stream_is_paid_for_by_both() -> None:
 def test_lambda_reads_a_table_for_nothing() -> None:
     """So there is no source to pay."""
     assert not [
-        part for part, _, _ in items_of(source=Source.DYNAMODB).values() if part == "source"
+        part for part, _, _ in items_of(source=SourceType.DYNAMODB).values() if part == "source"
     ]
 
 
 def test_a_fifo_queue_is_dearer() -> None:
     """$0.50 a million where a standard queue takes $0.40."""
-    assert items_of(source=Source.FIFO)["SQS sends"][1] == pytest.approx(
+    assert items_of(source=SourceType.FIFO)["SQS sends"][1] == pytest.approx(
         items_of()["SQS sends"][1] * 1.25
     )
 
 
 def test_large_messages_are_several_requests() -> None:
     """Each begun 64 KB is one; a request carries 1 MiB, so six of 160 KiB."""
-    assert [prices.sqs_batch(kib * 1_024) for kib in (1, 160, 1_024)] == [10, 6, 1]
+    assert [prices.sqs_batch_records(kib * 1_024) for kib in (1, 160, 1_024)] == [10, 6, 1]
     assert prices.sqs_request_dollars(6 * 160 * 1_024) == pytest.approx(15 * 0.4e-6)
     assert prices.sqs_request_dollars(1_024**2) == pytest.approx(16 * 0.4e-6)
     assert prices.sqs_request_dollars(0) == pytest.approx(0.4e-6)
@@ -101,7 +101,11 @@ def test_a_queue_without_messages_is_polled_all_the_same() -> None:
 
 def test_firehose_rounds_each_record_up_to_5_kb() -> None:
     """And gets cheaper by the tier."""
-    assert [prices.firehose_bytes(size) for size in (1, 5_120, 5_121)] == [5_120, 5_120, 10_240]
+    assert [prices.firehose_billed_bytes(size) for size in (1, 5_120, 5_121)] == [
+        5_120,
+        5_120,
+        10_240,
+    ]
     tib = 1_024**4
     assert prices.firehose_month_dollars(tib) == pytest.approx(1_024 * 0.029)
     two_tiers = 500 * 1_024 * 0.029 + 100 * 1_024 * 0.025
@@ -126,13 +130,15 @@ def test_storage_is_the_same_for_both_and_only_where_asked_for() -> None:
 
 def test_an_object_in_parts_is_more_than_one_request() -> None:
     """Create, each part, complete."""
-    whole = plan_of(source=Source.KINESIS, window_s=300)
+    whole = plan_of(source=SourceType.KINESIS, window_s=300)
     assert whole.object_bytes > 600_000
     cut = plan_of(
-        {"multipart_threshold": "500kB", "part_size": "5MiB"}, source=Source.KINESIS, window_s=300
+        {"multipart_threshold": "500kB", "part_size": "5MiB"},
+        source=SourceType.KINESIS,
+        window_s=300,
     )
     puts = [
-        next(item.batcher for item in plan.bill.items if item.name == "S3 PUT requests")
+        next(item.batcher for item in plan.costs.items if item.name == "S3 PUT requests")
         for plan in (whole, cut)
     ]
     assert puts[1] == pytest.approx(3 * puts[0])
@@ -141,18 +147,18 @@ def test_an_object_in_parts_is_more_than_one_request() -> None:
 def test_every_object_is_paid_for() -> None:
     """Those of all partitions of an invocation."""
     plan = plan_of(partitions=8)
-    puts = next(item.batcher for item in plan.bill.items if item.name == "S3 PUT requests")
+    puts = next(item.batcher for item in plan.costs.items if item.name == "S3 PUT requests")
     assert plan.objects.per_event == 8
     assert puts == pytest.approx(plan.objects_per_s * MONTH_S * 5e-6)
 
 
 def test_parts_add_up_to_the_whole() -> None:
     """Delivery, source and storage."""
-    bill = plan_of(retention_days=7, source=Source.KINESIS).bill
+    bill = plan_of(retention_days=7, source=SourceType.KINESIS).costs
     parts = ("delivery", "source", "storage")
-    assert sum(map(bill.batcher, parts)) == pytest.approx(bill.batcher())
-    assert sum(map(bill.firehose, parts)) == pytest.approx(bill.firehose())
-    assert bill.batcher() == pytest.approx(sum(item.batcher for item in bill.items))
+    assert sum(map(bill.batcher_dollars, parts)) == pytest.approx(bill.batcher_dollars())
+    assert sum(map(bill.firehose_dollars, parts)) == pytest.approx(bill.firehose_dollars())
+    assert bill.batcher_dollars() == pytest.approx(sum(item.batcher for item in bill.items))
 
 
 def test_a_record_alone_costs_what_the_bench_reckons_with() -> None:

@@ -9,73 +9,74 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.tools.plan.invocations import (
-    Limit,
-    event_bytes,
-    gather,
-    json_bytes_of,
-    most_records,
-    pollers_of,
-    shards_of,
-    window_to_fill,
+    BatchEnd,
+    estimate_invocations,
+    event_json_bytes,
+    max_event_records,
+    poller_count,
+    record_json_bytes,
+    shard_count,
+    window_for_records,
 )
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.workload import SourceType, Workload
 from support.plan_examples import workload_of
 from support.plan_strategies import workloads
 
 
 def test_with_little_traffic_the_pollers_share_what_the_window_brings() -> None:
     """It is not rate x window: five pollers have a fifth of it each."""
-    event = gather(workload_of(records_per_s=50, window_s=20), 50)
-    assert (event.lanes, event.records, event.per_s) == (5, 200, 0.25)
-    assert (event.limit, event.gather_s) == (Limit.WINDOW, 20)
+    event = estimate_invocations(workload_of(records_per_s=50, window_s=20), 50)
+    assert (event.concurrent_batches, event.records, event.per_s) == (5, 200, 0.25)
+    assert (event.batch_end, event.batching_s) == (BatchEnd.WINDOW, 20)
 
 
 def test_a_full_event_is_6_mb() -> None:
     """With few pollers, known to the user, the payload ends the batch before the window does."""
     workload = workload_of(records_per_s=2_000, pollers=2, window_s=60)
-    event = gather(workload, 2_000)
-    assert event.limit is Limit.PAYLOAD
-    assert event.records == most_records(workload) == event.most_records
-    assert event.gather_s == pytest.approx(2 * event.records / 2_000)
-    assert event.json_bytes <= MAX_EVENT_BYTES < event_bytes(workload, event.records + 1)
+    event = estimate_invocations(workload, 2_000)
+    assert event.batch_end is BatchEnd.PAYLOAD
+    assert event.records == max_event_records(workload) == event.max_records
+    assert event.batching_s == pytest.approx(2 * event.records / 2_000)
+    assert event.json_bytes <= MAX_EVENT_BYTES < event_json_bytes(workload, event.records + 1)
 
 
 def test_small_records_are_ended_by_the_batch_size() -> None:
     """Base64 of nothing and an envelope: 10,000 fit."""
-    workload = workload_of(records_per_s=1_000, record_bytes=4, source=Source.DYNAMODB)
-    assert gather(workload, 1_000).limit is Limit.BATCH_SIZE
-    assert gather(workload, 1_000).records == 10_000
+    workload = workload_of(records_per_s=1_000, record_bytes=4, source=SourceType.DYNAMODB)
+    assert estimate_invocations(workload, 1_000).batch_end is BatchEnd.BATCH_SIZE
+    assert estimate_invocations(workload, 1_000).records == 10_000
 
 
 def test_a_record_an_hour_is_handed_over_alone() -> None:
     """Invocations are never more than records."""
-    event = gather(workload_of(records_per_s=1 / 3600), 1 / 3600)
-    assert (event.records, event.limit) == (1, Limit.RATE)
+    event = estimate_invocations(workload_of(records_per_s=1 / 3600), 1 / 3600)
+    assert (event.records, event.batch_end) == (1, BatchEnd.LOW_RATE)
 
 
 @pytest.mark.parametrize(
-    ("source", "records"), [(Source.KINESIS, 100), (Source.DYNAMODB, 25), (Source.SQS, 2)]
+    ("source", "records"),
+    [(SourceType.KINESIS, 100), (SourceType.DYNAMODB, 25), (SourceType.SQS, 2)],
 )
-def test_without_a_window_a_lane_gathers_between_polls(source: Source, records: int) -> None:
+def test_without_a_window_a_lane_gathers_between_polls(source: SourceType, records: int) -> None:
     """Once a second a Kinesis shard, four times a DynamoDB one; ten times a poller."""
     workload = workload_of(records_per_s=100, source=source, window_s=0, peak=1)
-    assert gather(workload, 100).records == records
+    assert estimate_invocations(workload, 100).records == records
 
 
 def test_shards_take_the_peak_in_records_and_in_bytes() -> None:
     """1,000 records and 1 MiB a second each."""
-    by_records = workload_of(source=Source.KINESIS, records_per_s=2_500, record_bytes=10)
-    by_bytes = workload_of(source=Source.KINESIS, records_per_s=100, record_bytes=1024**2 / 40)
-    assert (shards_of(by_records), shards_of(by_bytes)) == (5, 5)
-    assert shards_of(workload_of(source=Source.KINESIS, shards=64)) == 64
+    by_records = workload_of(source=SourceType.KINESIS, records_per_s=2_500, record_bytes=10)
+    by_bytes = workload_of(source=SourceType.KINESIS, records_per_s=100, record_bytes=1024**2 / 40)
+    assert (shard_count(by_records), shard_count(by_bytes)) == (5, 5)
+    assert shard_count(workload_of(source=SourceType.KINESIS, shards=64)) == 64
 
 
 def test_more_batches_side_by_side_are_smaller() -> None:
     """A parallelization factor divides a shard's window."""
-    workload = workload_of(source=Source.KINESIS, records_per_s=100, shards=1)
-    assert gather(workload, 100, 1).records == 2_000
-    assert gather(workload, 100, 4).records == 500
+    workload = workload_of(source=SourceType.KINESIS, records_per_s=100, shards=1)
+    assert estimate_invocations(workload, 100, 1).records == 2_000
+    assert estimate_invocations(workload, 100, 4).records == 500
 
 
 @pytest.mark.parametrize(
@@ -84,34 +85,34 @@ def test_more_batches_side_by_side_are_smaller() -> None:
 )
 def test_pollers_follow_the_load(rate: float, record_bytes: int, pollers: int) -> None:
     """A hundred messages and a MB a second each; never under five nor over 1,250."""
-    assert pollers_of(workload_of(record_bytes=record_bytes), rate) == pollers
+    assert poller_count(workload_of(record_bytes=record_bytes), rate) == pollers
 
 
 def test_kinesis_pays_for_base64_and_a_queue_for_quotes() -> None:
     """A DynamoDB record is JSON already."""
-    sizes = {s: json_bytes_of(workload_of(record_bytes=3_000, source=s)) for s in Source}
-    assert sizes[Source.KINESIS] == 4_000 + 600
-    assert sizes[Source.SQS] == 3_000 * 1.08 + 890
-    assert sizes[Source.FIFO] > sizes[Source.SQS]
-    assert sizes[Source.DYNAMODB] == 3_001
+    sizes = {s: record_json_bytes(workload_of(record_bytes=3_000, source=s)) for s in SourceType}
+    assert sizes[SourceType.KINESIS] == 4_000 + 600
+    assert sizes[SourceType.SQS] == 3_000 * 1.08 + 890
+    assert sizes[SourceType.FIFO] > sizes[SourceType.SQS]
+    assert sizes[SourceType.DYNAMODB] == 3_001
 
 
 def test_the_window_that_fills_an_event_does() -> None:
     """And no shorter one."""
     workload = workload_of(records_per_s=60)
-    window_s = window_to_fill(workload, 1_200)
-    assert gather(workload.with_window(window_s), 60).records >= 1_200
-    assert gather(workload.with_window(window_s - 1), 60).records < 1_200
+    window_s = window_for_records(workload, 1_200)
+    assert estimate_invocations(workload.with_window(window_s), 60).records >= 1_200
+    assert estimate_invocations(workload.with_window(window_s - 1), 60).records < 1_200
 
 
 @given(workloads(), st.floats(0.001, 1e6))
 def test_an_event_is_within_lambdas_limits(workload: Workload, rate: float) -> None:
     """Bytes, records, window; and all records are handed over."""
-    event = gather(workload, rate)
-    assert 1 - 1e-9 <= event.records <= event.most_records * (1 + 1e-9)
-    assert event.most_records <= workload.batch_size <= 10_000
-    assert event_bytes(workload, event.most_records) <= MAX_EVENT_BYTES
-    assert event.gather_s <= max(workload.window_s, 1)
+    event = estimate_invocations(workload, rate)
+    assert 1 - 1e-9 <= event.records <= event.max_records * (1 + 1e-9)
+    assert event.max_records <= workload.batch_size <= 10_000
+    assert event_json_bytes(workload, event.max_records) <= MAX_EVENT_BYTES
+    assert event.batching_s <= max(workload.window_s, 1)
     assert math.isclose(event.records * event.per_s, rate)
 
 
@@ -120,7 +121,9 @@ def test_more_records_are_not_fewer_invocations(
     workload: Workload, rate: float, more: float
 ) -> None:
     """Nor is a longer window more of them."""
-    assert gather(workload, rate * more).per_s >= gather(workload, rate).per_s * (1 - 1e-9)
-    if workload.source is not Source.FIFO and workload.window_s:
-        longer = gather(workload.with_window(300), rate)
-        assert longer.per_s <= gather(workload, rate).per_s * (1 + 1e-9)
+    assert estimate_invocations(workload, rate * more).per_s >= estimate_invocations(
+        workload, rate
+    ).per_s * (1 - 1e-9)
+    if workload.source is not SourceType.FIFO and workload.window_s:
+        longer = estimate_invocations(workload.with_window(300), rate)
+        assert longer.per_s <= estimate_invocations(workload, rate).per_s * (1 + 1e-9)

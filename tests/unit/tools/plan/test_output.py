@@ -9,9 +9,9 @@ import pytest
 from hypothesis import assume, given
 
 from batcher.settings import Settings
-from batcher.tools.plan.output import document, environment, snippet
+from batcher.tools.plan.output import make_document, make_environment, make_serverless_yaml
 from batcher.tools.plan.plan import make_plan
-from batcher.tools.plan.workload import Source, Workload
+from batcher.tools.plan.workload import SourceType, Workload
 from support.plan_examples import plan_of
 from support.plan_strategies import is_possible, workloads
 from support.plan_strategies import settings as any_settings
@@ -93,7 +93,7 @@ def yaml_of(text: str) -> dict[str, str]:
 
 def test_the_documents_names_stay() -> None:
     """Programs read them: a name that goes or changes breaks somebody."""
-    found = document(plan_of(retention_days=3))
+    found = make_document(plan_of(retention_days=3))
     for name, inner in NAMES.items():
         assert set(found[name]) == inner, name
     assert set(found["peak_event"]) == NAMES["event"]
@@ -114,8 +114,8 @@ def test_the_documents_names_stay() -> None:
 def test_a_document_is_json_and_the_same_at_every_run(workload: Workload, chosen: Settings) -> None:
     """Numbers are finite, and rounded to six digits."""
     assume(is_possible(workload, chosen))
-    text = json.dumps(document(make_plan(workload, chosen)), allow_nan=False)
-    assert text == json.dumps(document(make_plan(workload, chosen)), allow_nan=False)
+    text = json.dumps(make_document(make_plan(workload, chosen)), allow_nan=False)
+    assert text == json.dumps(make_document(make_plan(workload, chosen)), allow_nan=False)
     found = json.loads(text)
     total = sum(item["batcher"] for item in found["dollars_a_month"]["items"])
     assert found["dollars_a_month"]["batcher"] == pytest.approx(total, rel=1e-4, abs=1e-9)
@@ -126,7 +126,7 @@ def test_a_document_is_json_and_the_same_at_every_run(workload: Workload, chosen
 
 def test_the_chosen_function_is_one_of_the_options() -> None:
     """And its dollars are those of the bill."""
-    found = document(plan_of())
+    found = make_document(plan_of())
     options = {option["memory_mb"]: option for option in found["lambda"]["options"]}
     chosen = options[found["lambda"]["memory_mb"]]
     assert chosen["duration_s"] == found["lambda"]["duration_s"]
@@ -138,7 +138,7 @@ def test_the_chosen_function_is_one_of_the_options() -> None:
 def test_a_queues_snippet_says_what_the_plan_says() -> None:
     """Function, mapping and queue."""
     plan = plan_of({"engine": "obstore", "root": "events"}, window_s=40)
-    leaves = yaml_of(snippet(plan))
+    leaves = yaml_of(make_serverless_yaml(plan))
     assert leaves["memorySize"] == "256"
     assert leaves["timeout"] == "60"
     assert leaves["architecture"] == "arm64"
@@ -155,7 +155,7 @@ def test_a_queues_snippet_says_what_the_plan_says() -> None:
 
 def test_a_streams_snippet_says_what_the_plan_says() -> None:
     """No queue, and the names that streams have."""
-    leaves = yaml_of(snippet(plan_of(source=Source.KINESIS)))
+    leaves = yaml_of(make_serverless_yaml(plan_of(source=SourceType.KINESIS)))
     assert leaves["type"] == "kinesis"
     assert leaves["batchWindow"] == "20"
     assert leaves["bisectBatchOnFunctionError"] == "true"
@@ -169,7 +169,7 @@ def test_a_streams_snippet_says_what_the_plan_says() -> None:
 
 def test_a_fifo_snippet_has_no_window() -> None:
     """Lambda refuses one; the queue is FIFO, and so is its name."""
-    leaves = yaml_of(snippet(plan_of(source=Source.FIFO)))
+    leaves = yaml_of(make_serverless_yaml(plan_of(source=SourceType.FIFO)))
     assert "maximumBatchingWindow" not in leaves
     assert leaves["FifoQueue"] == "true"
     assert leaves["arn"].endswith(".fifo")
@@ -190,7 +190,7 @@ def test_the_environment_gives_the_settings_that_were_planned_with(
 ) -> None:
     """The handler reads the same out of it, and nothing is in it that is a default."""
     plan = plan_of(settings)
-    variables = environment(plan)
+    variables = make_environment(plan)
     read = Settings.from_env(variables)
     assert read == Settings(bucket="my-bucket", partial_response=True, **settings)
     assert len(variables) == 2 + len(settings)
@@ -198,8 +198,8 @@ def test_the_environment_gives_the_settings_that_were_planned_with(
 
 def test_the_environment_has_the_fanout_that_is_needed() -> None:
     """Not the one that is too small."""
-    plan = plan_of({"fanout": 1}, records_per_s=200_000, source=Source.FIFO, pollers=1_250)
+    plan = plan_of({"fanout": 1}, records_per_s=200_000, source=SourceType.FIFO, pollers=1_250)
     needed = plan.prefixes.fanout_needed
     assert needed > 16
-    assert environment(plan)["BATCHER_FANOUT"] == str(needed)
-    assert "BATCHER_FANOUT" not in environment(plan_of())
+    assert make_environment(plan)["BATCHER_FANOUT"] == str(needed)
+    assert "BATCHER_FANOUT" not in make_environment(plan_of())

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import batcher.tools.plan
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from batcher.tools.plan.objects import objects_of, prefixes_of
+from batcher.tools.plan.objects import estimate_objects, estimate_prefixes
 from batcher.tools.plan.plan import make_plan
-from batcher.tools.plan.workload import Source, Workload
-from support.examples import settings_of
+from batcher.tools.plan.workload import SourceType, Workload
+from support.examples import make_settings
 from support.plan_examples import plan_of, workload_of
 from support.plan_strategies import is_possible, workloads
 from support.plan_strategies import settings as any_settings
@@ -30,20 +30,20 @@ ROUNDING = 1.02
 
 def test_an_event_is_one_object_a_partition() -> None:
     """As many as its records at most."""
-    few = objects_of(workload_of(partitions=4), settings_of(), 1_000)
+    few = estimate_objects(workload_of(partitions=4), make_settings(), 1_000)
     assert (few.per_event, few.records, few.text_bytes) == (4, 250, 250 * 1_025)
-    many = objects_of(workload_of(partitions=4), settings_of(), 3)
+    many = estimate_objects(workload_of(partitions=4), make_settings(), 3)
     assert (many.per_event, many.records) == (3, 1)
 
 
 def test_a_queues_event_is_cut_by_max_records_and_max_bytes_but_a_streams_is_not() -> None:
     """As the handler cuts it: into whole objects, the last one smaller."""
-    by_records, by_bytes = settings_of(max_records=300), settings_of(max_bytes=1_025 * 500)
-    assert objects_of(workload_of(), by_records, 1_000).per_event == 4
-    assert objects_of(workload_of(), by_bytes, 1_000).per_event == 2
-    assert objects_of(workload_of(), by_bytes, 1_001).per_event == 3
-    stream = workload_of(source=Source.KINESIS)
-    assert objects_of(stream, by_records, 1_000).per_event == 1
+    by_records, by_bytes = make_settings(max_records=300), make_settings(max_bytes=1_025 * 500)
+    assert estimate_objects(workload_of(), by_records, 1_000).per_event == 4
+    assert estimate_objects(workload_of(), by_bytes, 1_000).per_event == 2
+    assert estimate_objects(workload_of(), by_bytes, 1_001).per_event == 3
+    stream = workload_of(source=SourceType.KINESIS)
+    assert estimate_objects(stream, by_records, 1_000).per_event == 1
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_the_fanout_needed_keeps_the_peak_under_half_of_a_prefix(
     puts_per_s: float, needed: int
 ) -> None:
     """A power of two; 3,500 PUT/s a prefix, half of it for what comes unevenly."""
-    found = prefixes_of(settings_of(), puts_per_s)
+    found = estimate_prefixes(make_settings(), puts_per_s)
     assert found.fanout_needed == needed
-    assert found.puts_per_s_prefix == puts_per_s / 16
+    assert found.puts_per_s_per_prefix == puts_per_s / 16
 
 
 def test_capacity_goes_by_the_peak_and_dollars_by_the_average() -> None:
@@ -64,13 +64,13 @@ def test_capacity_goes_by_the_peak_and_dollars_by_the_average() -> None:
     calm, bursty = plan_of(peak=1), plan_of(peak=10)
     assert bursty.prefixes.puts_per_s == pytest.approx(10 * calm.prefixes.puts_per_s)
     assert bursty.peak_concurrency == pytest.approx(10 * calm.peak_concurrency)
-    assert bursty.bill.batcher() == calm.bill.batcher()
+    assert bursty.costs.batcher_dollars() == calm.costs.batcher_dollars()
     assert bursty.objects == calm.objects
 
 
 def test_a_queues_mapping_gives_messages_time_and_second_chances() -> None:
     """Six time-outs and the window; an hour of outage before the dead-letter queue."""
-    found = plan_of(window_s=30).event_source
+    found = plan_of(window_s=30).mapping
     assert (found.batch_size, found.window_s) == (10_000, 30)
     assert found.visibility_timeout_s == 6 * 60 + 30
     assert found.max_receive_count == 10
@@ -83,13 +83,13 @@ def test_a_queues_mapping_gives_messages_time_and_second_chances() -> None:
 def test_concurrency_is_capped_at_twice_the_peak(rate: float, cap: int) -> None:
     """Never below the five batches that Lambda starts with, nor over what can be set."""
     plan = plan_of({"engine": "obstore"}, records_per_s=rate)
-    assert plan.event_source.maximum_concurrency == cap
+    assert plan.mapping.maximum_concurrency == cap
     assert cap in {5, 1_000, math.ceil(2 * plan.peak_concurrency)}
 
 
 def test_a_streams_mapping_never_gives_up() -> None:
     """Retries do not run out, and failures are halved."""
-    found = plan_of(source=Source.KINESIS).event_source
+    found = plan_of(source=SourceType.KINESIS).mapping
     assert (found.maximum_retry_attempts, found.maximum_record_age_s) == (-1, -1)
     assert (found.bisect_on_error, found.parallelization_factor) == (True, 1)
     assert (found.visibility_timeout_s, found.maximum_concurrency) == (None, None)
@@ -97,28 +97,30 @@ def test_a_streams_mapping_never_gives_up() -> None:
 
 def test_a_fifo_mapping_has_no_window() -> None:
     """Lambda refuses one."""
-    found = plan_of(source=Source.FIFO).event_source
+    found = plan_of(source=SourceType.FIFO).mapping
     assert (found.batch_size, found.window_s) == (10, None)
 
 
 def test_shards_that_cannot_keep_up_get_batches_side_by_side() -> None:
     """As few as do: an event at the highest level takes longer than its shard fills the next."""
     slow = {"compression": "zstd", "compression_level": 19}
-    values = {"source": Source.KINESIS, "records_per_s": 4_000, "peak": 1.0, "shards": 1}
+    values = {"source": SourceType.KINESIS, "records_per_s": 4_000, "peak": 1.0, "shards": 1}
     plan = plan_of(slow, **values)
-    factor = plan.event_source.parallelization_factor
+    factor = plan.mapping.parallelization_factor
     assert factor is not None
     assert factor > 1
-    assert plan.event.lanes == factor
-    assert plan.busy <= 0.7 < plan.busy * factor / (factor - 1)
-    assert plan_of({}, **values).event_source.parallelization_factor == 1
-    assert plan_of({}, **values | {"peak": 2.0}).busy == 2 * plan_of({}, **values).busy
+    assert plan.event.concurrent_batches == factor
+    assert plan.utilization <= 0.7 < plan.utilization * factor / (factor - 1)
+    assert plan_of({}, **values).mapping.parallelization_factor == 1
+    assert (
+        plan_of({}, **values | {"peak": 2.0}).utilization == 2 * plan_of({}, **values).utilization
+    )
 
 
 def test_what_can_never_be_delivered_is_refused_with_all_reasons() -> None:
     """A record beyond an invocation, and beyond an object."""
     with pytest.raises(SettingsError) as caught:
-        plan_of({"max_bytes": 1_000_000}, source=Source.KINESIS, record_bytes=4_500_000)
+        plan_of({"max_bytes": 1_000_000}, source=SourceType.KINESIS, record_bytes=4_500_000)
     assert len(caught.value.faults) == 2
     assert "an invocation carries 6,000,000" in caught.value.faults[0]
     assert "max_bytes: 1,000,000 is less" in caught.value.faults[1]
@@ -137,7 +139,7 @@ def test_every_plan_is_within_lambdas_and_s3s_limits(workload: Workload, chosen:
     assert plan.objects.records <= plan.event.records * (1 + 1e-9)
     assert plan.object_bytes <= plan.objects.text_bytes
     assert plan.prefixes.puts_per_s >= plan.objects_per_s * (1 - 1e-9) or chosen.max_records
-    mapping = plan.event_source
+    mapping = plan.mapping
     assert plan.function.timeout_s <= 900
     if workload.source.is_queue:
         assert 2 <= (mapping.maximum_concurrency or 0) <= 1_000
@@ -146,7 +148,7 @@ def test_every_plan_is_within_lambdas_and_s3s_limits(workload: Workload, chosen:
     else:
         assert 1 <= (mapping.parallelization_factor or 0) <= 10
     assert mapping.window_s is None or 0 <= mapping.window_s <= 300
-    assert all(item.batcher >= 0 <= item.firehose for item in plan.bill.items)
+    assert all(item.batcher >= 0 <= item.firehose for item in plan.costs.items)
 
 
 @given(workloads(), FIRST_CUT_FREE, st.floats(1, 50))
@@ -174,12 +176,12 @@ def test_more_records_are_not_fewer_objects_nor_dollars(
     )
     assert much.objects_per_s >= little.objects_per_s * (1 - 1e-9)
     assert much.prefixes.fanout_needed >= little.prefixes.fanout_needed
-    assert much.bill.firehose() >= little.bill.firehose()
-    if much.event_source.parallelization_factor == little.event_source.parallelization_factor:
-        assert much.bill.batcher() * ROUNDING >= little.bill.batcher()
+    assert much.costs.firehose_dollars() >= little.costs.firehose_dollars()
+    if much.mapping.parallelization_factor == little.mapping.parallelization_factor:
+        assert much.costs.batcher_dollars() * ROUNDING >= little.costs.batcher_dollars()
 
 
-@given(workloads(source=Source.SQS), FIRST_CUT_FREE)
+@given(workloads(source=SourceType.SQS), FIRST_CUT_FREE)
 def test_a_longer_window_is_not_smaller_objects(workload: Workload, chosen: Settings) -> None:
     """Nor more dollars for PUTs."""
     assume(is_possible(workload, chosen))

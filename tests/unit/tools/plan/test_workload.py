@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batcher.errors import SettingsError
-from batcher.tools.plan.workload import DEFAULT_WINDOW_S, Source, Workload
+from batcher.tools.plan.workload import DEFAULT_WINDOW_S, SourceType, Workload
 from support.plan_examples import workload_of
 
 
@@ -26,7 +26,7 @@ def test_a_workload_is_read_from_text() -> None:
     assert workload == Workload(
         records_per_s=2_500,
         record_bytes=1_024,
-        source=Source.KINESIS,
+        source=SourceType.KINESIS,
         window_s=60,
         partitions=3,
     )
@@ -65,9 +65,9 @@ def test_every_fault_comes_in_one_message() -> None:
         ({"window_s": 301}, "window_s"),
         ({"window_s": -1}, "window_s"),
         ({"peak": 0.5}, "peak"),
-        ({"source": Source.FIFO, "window_s": 20}, "no batching window for FIFO"),
+        ({"source": SourceType.FIFO, "window_s": 20}, "no batching window for FIFO"),
         ({"shards": 2}, "shards: a queue"),
-        ({"source": Source.KINESIS, "pollers": 2}, "pollers: only queues"),
+        ({"source": SourceType.KINESIS, "pollers": 2}, "pollers: only queues"),
         ({"record_bytes": 1_048_577}, "put large payloads into S3"),
         ({"retention_days": -1}, "retention_days"),
     ],
@@ -88,7 +88,7 @@ def test_a_record_of_megabytes_has_one_fault() -> None:
 def test_only_a_fifo_queue_has_no_window_by_default() -> None:
     """Lambda takes none there."""
     needed = {"records_per_s": "1", "record_bytes": "1"}
-    windows = [Workload.from_text({**needed, "source": s}).window_s for s in Source]
+    windows = [Workload.from_text({**needed, "source": s}).window_s for s in SourceType]
     assert windows == [DEFAULT_WINDOW_S, 0, DEFAULT_WINDOW_S, DEFAULT_WINDOW_S]
 
 
@@ -97,9 +97,9 @@ def test_only_a_fifo_queue_has_no_window_by_default() -> None:
     [
         ({}, 10_000),
         ({"window_s": 0}, 10),
-        ({"source": Source.FIFO}, 10),
-        ({"source": Source.KINESIS, "window_s": 0}, 10_000),
-        ({"source": Source.DYNAMODB}, 10_000),
+        ({"source": SourceType.FIFO}, 10),
+        ({"source": SourceType.KINESIS, "window_s": 0}, 10_000),
+        ({"source": SourceType.DYNAMODB}, 10_000),
     ],
 )
 def test_the_batch_size_is_the_largest_that_the_mapping_takes(

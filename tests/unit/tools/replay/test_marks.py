@@ -9,34 +9,34 @@ import pytest
 
 from batcher.batching.quarantine import quarantine_line
 from batcher.reading.times import parse_time
-from batcher.records.bad_record import BadRecord, Reason
+from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.tools.replay.marks import (
-    Mark,
-    State,
-    Wanted,
-    read_lines,
-    text_of,
-    why_incomplete,
-    why_untransformed,
+    RecordFilter,
+    ReplayMark,
+    ReplayState,
+    incomplete_reason,
+    join_lines,
+    missing_transform_reason,
+    parse_lines,
 )
-from support.examples import ARRIVAL_S, QUEUE, message, run_of
+from support.examples import ARRIVAL_S, QUEUE, make_chunk, message
 
-STARTED = Mark("0123", State.STARTED, key="events/x")
+STARTED = ReplayMark("0123", ReplayState.STARTED, key="events/x")
 
 
 def raw_of(**changes: Any) -> bytes:  # noqa: ANN401
     """Write a line as the handler does, then change it."""
-    run = run_of("hello", origin=QUEUE, positions=["m1"], envelopes=[message("m1", "hello")])
-    line = json.loads(quarantine_line(BadRecord(run, Reason.NOT_JSON, "no JSON")))
+    run = make_chunk("hello", origin=QUEUE, positions=["m1"], envelopes=[message("m1", "hello")])
+    line = json.loads(quarantine_line(BadRecord(run, BadRecordReason.NOT_JSON, "no JSON")))
     return json.dumps({**line, **changes}).encode()
 
 
 def test_a_line_is_read_as_it_was_written() -> None:
     """Every field, and the payload in bytes."""
-    (line,) = read_lines(raw_of() + b"\n")
+    (line,) = parse_lines(raw_of() + b"\n")
     assert (line.number, line.identity, line.position, line.reason) == (1, "m1", "m1", "not_json")
     assert (line.payload, line.arrival_s, line.mark, line.fault) == (b"hello", ARRIVAL_S, None, "")
-    assert line.is_open
+    assert line.is_unstarted
 
 
 @pytest.mark.parametrize(
@@ -57,46 +57,48 @@ def test_a_line_is_read_as_it_was_written() -> None:
 )
 def test_a_damaged_line_says_what_is_wrong_and_keeps_its_bytes(raw: bytes, fault: str) -> None:
     """Its neighbours are read."""
-    lines = read_lines(b"\n".join([raw_of(), raw, raw_of(), b""]))
+    lines = parse_lines(b"\n".join([raw_of(), raw, raw_of(), b""]))
     assert fault in lines[1].fault
-    assert not lines[1].is_open
-    assert text_of(lines).split(b"\n")[1] == raw
+    assert not lines[1].is_unstarted
+    assert join_lines(lines).split(b"\n")[1] == raw
     assert [line.identity for line in lines] == ["m1", "", "m1#2"]
 
 
 def test_no_two_lines_have_one_identity() -> None:
     """Not even where a position looks like one that comes again."""
     positions = ["f:1#2", "f:1", "f:1", "f:1", "f:1#2"]
-    lines = read_lines(b"\n".join(raw_of(position=position) for position in positions))
+    lines = parse_lines(b"\n".join(raw_of(position=position) for position in positions))
     assert [line.identity for line in lines] == ["f:1#2", "f:1", "f:1#3", "f:1#4", "f:1#2#2"]
 
 
-@pytest.mark.parametrize("mark", [STARTED, STARTED.done(), Mark("1", State.DONE, queue="u")])
-def test_a_mark_comes_back_and_all_else_stays(mark: Mark) -> None:
+@pytest.mark.parametrize(
+    "mark", [STARTED, STARTED.as_done(), ReplayMark("1", ReplayState.DONE, queue="u")]
+)
+def test_a_mark_comes_back_and_all_else_stays(mark: ReplayMark) -> None:
     """And it can be taken off again."""
-    (line,) = read_lines(raw_of())
-    (again,) = read_lines(line.marked(mark).raw)
+    (line,) = parse_lines(raw_of())
+    (again,) = parse_lines(line.with_mark(mark).raw)
     assert again.mark == mark
-    assert not again.is_open
-    assert again.marked(None).fields == line.fields
+    assert not again.is_unstarted
+    assert again.with_mark(None).fields == line.fields
 
 
 def test_a_done_mark_keeps_its_place() -> None:
     """So that a reader of quarantine finds the record."""
-    assert STARTED.done().fields() == {"id": "0123", "state": "done", "key": "events/x"}
-    assert Mark("1", State.DONE).is_nowhere
-    assert not Mark("1", State.DONE, queue="u").is_nowhere
+    assert STARTED.as_done().as_dict() == {"id": "0123", "state": "done", "key": "events/x"}
+    assert ReplayMark("1", ReplayState.DONE).is_filtered
+    assert not ReplayMark("1", ReplayState.DONE, queue="u").is_filtered
 
 
 def test_wanted_looks_at_reason_source_and_arrival_and_at_nothing_else() -> None:
     """The start of the time counts, its end does not."""
-    (line,) = read_lines(raw_of(replay=STARTED.fields()))
-    assert Wanted().takes(line)
-    assert Wanted({"not_json", "empty"}, "sqs", ARRIVAL_S, ARRIVAL_S + 1).takes(line)
-    assert not Wanted({"empty"}).takes(line)
-    assert not Wanted(source="kinesis").takes(line)
-    assert not Wanted(since_s=ARRIVAL_S + 1).takes(line)
-    assert not Wanted(until_s=ARRIVAL_S).takes(line)
+    (line,) = parse_lines(raw_of(replay=STARTED.as_dict()))
+    assert RecordFilter().matches(line)
+    assert RecordFilter({"not_json", "empty"}, "sqs", ARRIVAL_S, ARRIVAL_S + 1).matches(line)
+    assert not RecordFilter({"empty"}).matches(line)
+    assert not RecordFilter(source="kinesis").matches(line)
+    assert not RecordFilter(since_s=ARRIVAL_S + 1).matches(line)
+    assert not RecordFilter(until_s=ARRIVAL_S).matches(line)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +118,11 @@ def test_what_must_not_be_replayed_as_it_is_says_why(
     changes: dict[str, Any], incomplete: str | None, untransformed: str | None
 ) -> None:
     """A transform helps, but where the payload is not there."""
-    (line,) = read_lines(raw_of(**changes))
-    found = why_incomplete(line, is_transformed=False)
+    (line,) = parse_lines(raw_of(**changes))
+    found = incomplete_reason(line, transformed=False)
     assert found is None if incomplete is None else incomplete in str(found)
-    assert (why_incomplete(line, is_transformed=True) is None) == (incomplete != "only")
-    found = why_untransformed(line)
+    assert (incomplete_reason(line, transformed=True) is None) == (incomplete != "only")
+    found = missing_transform_reason(line)
     assert found is None if untransformed is None else untransformed in str(found)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.tools.replay.sqs_message import why_no_queue
+from batcher.tools.replay.sqs_message import queue_url_fault
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from batcher.tools.replay.sqs_message import why_no_queue
 )
 def test_what_may_be_a_queue_is_taken(url: str) -> None:
     """Whether it is there, only the queue can say."""
-    assert why_no_queue(url) is None
+    assert queue_url_fault(url) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_may_be_a_queue_is_taken(url: str) -> None:
 )
 def test_what_cannot_be_a_queue_is_refused_with_an_example(url: str) -> None:
     """Of what one looks like."""
-    why = why_no_queue(url)
+    why = queue_url_fault(url)
     assert why is not None
     assert why.startswith(f"{url!r} is no queue's URL")
     assert "https://sqs." in why

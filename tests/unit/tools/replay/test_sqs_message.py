@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from batcher.tools.replay.marks import Line
+from batcher.tools.replay.marks import QuarantineLine
 from batcher.tools.replay.sqs_message import (
-    MAX_BYTES,
-    Message,
+    MAX_BATCH_BYTES,
+    SqsMessage,
     UnsendableError,
-    batches_of,
     is_fifo,
-    message_of,
+    make_message,
+    split_batches,
 )
 
 URL = "https://sqs.eu-west-1.amazonaws.com/1/orders"
 FIFO = f"{URL}.fifo"
 
 
-def line_of(source: str = "sqs", **envelope: Any) -> Line:  # noqa: ANN401
+def line_of(source: str = "sqs", **envelope: Any) -> QuarantineLine:  # noqa: ANN401
     """Make a line whose record had this envelope."""
     fields = {"source": source, "position": "m1", "envelope": envelope}
-    return Line(1, b"", "m1", fields=fields)
+    return QuarantineLine(1, b"", "m1", fields=fields)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def line_of(source: str = "sqs", **envelope: Any) -> Line:  # noqa: ANN401
 )
 def test_what_sqs_takes_goes(body: str) -> None:
     """Every range of its characters."""
-    made = message_of(line_of(), body.encode(), "s", URL)
-    assert made.entry(3) == {"Id": "3", "MessageBody": body}
+    made = make_message(line_of(), body.encode(), "s", URL)
+    assert made.to_entry(3) == {"Id": "3", "MessageBody": body}
     assert made.size_bytes == len(body.encode())
 
 
@@ -45,21 +45,21 @@ def test_what_sqs_takes_goes(body: str) -> None:
         ("\ufffe".encode(), "U+FFFE"),
         (b"\xff", "byte 0xff at 0"),
         (b"\xed\xa0\x80", "byte 0xed at 0"),
-        (b"x" * (MAX_BYTES + 1), "SQS takes 1048576"),
+        (b"x" * (MAX_BATCH_BYTES + 1), "SQS takes 1048576"),
     ],
 )
 def test_what_sqs_does_not_take_says_why(payload: bytes, told: str) -> None:
     """Before anything is sent."""
     with pytest.raises(UnsendableError, match=told.replace("+", r"\+")):
-        message_of(line_of(), payload, "s", URL)
+        make_message(line_of(), payload, "s", URL)
 
 
 def test_the_largest_message_goes() -> None:
     """To the byte; its attributes count."""
-    assert message_of(line_of(), b"x" * MAX_BYTES, "s", URL)
+    assert make_message(line_of(), b"x" * MAX_BATCH_BYTES, "s", URL)
     attributes = {"a": {"dataType": "String", "stringValue": "x"}}
     with pytest.raises(UnsendableError, match="1048577 bytes"):
-        message_of(line_of(messageAttributes=attributes), b"x" * (MAX_BYTES - 7), "s", URL)
+        make_message(line_of(messageAttributes=attributes), b"x" * (MAX_BATCH_BYTES - 7), "s", URL)
 
 
 def test_attributes_go_along() -> None:
@@ -70,7 +70,7 @@ def test_attributes_go_along() -> None:
             "b": {"dataType": "Binary", "binaryValue": "/w=="},
         }
     )
-    assert message_of(line, b"x", "s", URL).entry(0)["MessageAttributes"] == {
+    assert make_message(line, b"x", "s", URL).to_entry(0)["MessageAttributes"] == {
         "a": {"DataType": "String.x", "StringValue": "1"},
         "b": {"DataType": "Binary", "BinaryValue": b"\xff"},
     }
@@ -80,36 +80,36 @@ def test_attributes_go_along() -> None:
 def test_an_attribute_that_cannot_be_sent_keeps_its_message_back(value: object) -> None:
     """Rather than losing it."""
     with pytest.raises(UnsendableError, match="attribute 'a'"):
-        message_of(line_of(messageAttributes={"a": value}), b"x", "s", URL)
+        make_message(line_of(messageAttributes={"a": value}), b"x", "s", URL)
 
 
 def test_an_envelope_kept_as_text_keeps_a_message_back_and_a_streams_record_not() -> None:
     """Only messages have attributes to lose."""
     for source in ("sqs", "kinesis"):
         line = line_of(source)
-        line = Line(1, b"", "m1", fields={**line.fields, "envelope": "{'odd': 1}"})
+        line = QuarantineLine(1, b"", "m1", fields={**line.fields, "envelope": "{'odd': 1}"})
         if source == "sqs":
             with pytest.raises(UnsendableError, match="attributes would be lost"):
-                message_of(line, b"x", "s", URL)
+                make_message(line, b"x", "s", URL)
         else:
-            assert message_of(line, b"x", "s", URL).attributes == {}
+            assert make_message(line, b"x", "s", URL).attributes == {}
 
 
 def test_a_fifo_queue_gets_a_group_and_an_id() -> None:
     """Of its own group, or, where it had none, one for itself; the id tells scopes apart."""
     line = line_of(attributes={"MessageGroupId": "g"})
-    made = [message_of(line, b"x", scope, FIFO).fifo for scope in "sst"]
+    made = [make_message(line, b"x", scope, FIFO).fifo_parameters for scope in "sst"]
     assert made[0] == made[1]
     assert made[0]["MessageGroupId"] == made[2]["MessageGroupId"] == "g"
     assert made[0]["MessageDeduplicationId"] != made[2]["MessageDeduplicationId"]
-    assert len(message_of(line_of(), b"x", "s", FIFO).fifo["MessageGroupId"]) == 64
+    assert len(make_message(line_of(), b"x", "s", FIFO).fifo_parameters["MessageGroupId"]) == 64
     assert is_fifo(FIFO)
     assert not is_fifo(URL)
 
 
-def sized(*sizes: int) -> list[Message]:
+def sized(*sizes: int) -> list[SqsMessage]:
     """Make messages of these sizes."""
-    return [Message(str(n), "", {}, {}, size) for n, size in enumerate(sizes)]
+    return [SqsMessage(str(n), "", {}, {}, size) for n, size in enumerate(sizes)]
 
 
 @pytest.mark.parametrize(
@@ -117,15 +117,15 @@ def sized(*sizes: int) -> list[Message]:
     [
         (sized(), []),
         (sized(*[1] * 21), [10, 10, 1]),
-        (sized(MAX_BYTES, 1), [1, 1]),
-        (sized(MAX_BYTES - 1, 1, 1), [2, 1]),
-        (sized(MAX_BYTES, MAX_BYTES), [1, 1]),
+        (sized(MAX_BATCH_BYTES, 1), [1, 1]),
+        (sized(MAX_BATCH_BYTES - 1, 1, 1), [2, 1]),
+        (sized(MAX_BATCH_BYTES, MAX_BATCH_BYTES), [1, 1]),
     ],
 )
 def test_batches_keep_the_order_and_the_limits(
-    messages: list[Message], expected: list[int]
+    messages: list[SqsMessage], expected: list[int]
 ) -> None:
     """Ten messages and 1 MiB a call."""
-    batches = batches_of(messages)
+    batches = split_batches(messages)
     assert [len(batch) for batch in batches] == expected
     assert [message for batch in batches for message in batch] == messages

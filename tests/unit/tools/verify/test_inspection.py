@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from batcher.keys.parse import Name, read_name
-from batcher.reading.findings import Kind
+from batcher.keys.parse import ParsedKey, parse_key
+from batcher.reading.findings import FindingKind
 from batcher.tools.verify import inspection
 from batcher.tools.verify.inspection import Inspection
 from support.examples import described
@@ -18,9 +18,9 @@ SHARD = f"orders-shardId-000000000003-{'7'.zfill(64)}"
 TEXT = b'{"a":1}\n[2]\n"\xc3\xa9"\nnull\n'
 
 
-def name_of(key: str = f"{FRESH}.ndjson.gz") -> Name:
+def name_of(key: str = f"{FRESH}.ndjson.gz") -> ParsedKey:
     """Read a key right under the root."""
-    return read_name(key, "")
+    return parse_key(key, "")
 
 
 def inspect(
@@ -30,11 +30,11 @@ def inspect(
     looked = Inspection(name_of(key), described(text) if metadata is None else metadata)
     for start in range(0, len(text), 7):
         looked.add(text[start : start + 7])
-    looked.end()
+    looked.finish()
     return looked
 
 
-def kinds(looked: Inspection) -> list[Kind]:
+def kinds(looked: Inspection) -> list[FindingKind]:
     """Give the kinds of what was found."""
     return [found.kind for found in looked.findings]
 
@@ -44,7 +44,7 @@ def test_an_object_as_it_was_described_is_clean() -> None:
     looked = inspect(TEXT)
     assert looked.findings == []
     assert (looked.records, looked.text_bytes) == (4, len(TEXT))
-    assert looked.is_all_known
+    assert looked.has_all_metadata
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_an_object_as_it_was_described_is_clean() -> None:
 def test_a_text_that_is_not_the_one_described_is_told(field: str, value: str, told: str) -> None:
     """Each figure by itself."""
     (found,) = inspect(TEXT, described(TEXT, **{field: value})).findings
-    assert found.kind is Kind.MISMATCH
+    assert found.kind is FindingKind.MISMATCH
     assert told in found.detail
 
 
@@ -72,11 +72,11 @@ def test_a_streamed_upload_knows_its_first_position_alone() -> None:
     """That is fine, and said; no metadata at all is not."""
     looked = inspect(TEXT, {"batcher-first": "x.ndjson:1", "team": "data"})
     assert looked.findings == []
-    assert looked.is_described
-    assert not looked.is_all_known
+    assert looked.has_metadata
+    assert not looked.has_all_metadata
     bare = inspect(TEXT, {"team": "data"})
-    assert kinds(bare) == [Kind.NO_METADATA]
-    assert not bare.is_described
+    assert kinds(bare) == [FindingKind.NO_METADATA]
+    assert not bare.has_metadata
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_line_that_is_not_exactly_one_json_value_is_told(line: bytes, told: st
     """By its number; `.txt` may hold any line."""
     text = b"1\n" + line + b"\n2\n"
     looked = inspect(text)
-    assert kinds(looked) == [Kind.BAD_LINE]
+    assert kinds(looked) == [FindingKind.BAD_LINE]
     assert told in looked.findings[0].detail
     assert inspect(text, key=f"{FRESH}.txt.gz").findings == []
 
@@ -114,9 +114,9 @@ def test_an_object_of_nothing_but_bad_lines_is_not_judged_to_its_end() -> None:
         looked = Inspection(name_of(), described(text))
         for start in range(0, len(text), block_bytes):
             looked.add(text[start : start + block_bytes])
-        looked.end()
+        looked.finish()
         (found,) = looked.findings
-        assert found.kind is Kind.BAD_LINE
+        assert found.kind is FindingKind.BAD_LINE
         assert found.detail.endswith("(and 999 more)")
         assert looked.records == 100_000
 
@@ -124,15 +124,15 @@ def test_an_object_of_nothing_but_bad_lines_is_not_judged_to_its_end() -> None:
 @pytest.mark.parametrize("suffix", [".ndjson", ".txt.gz"])
 def test_a_text_that_ends_within_a_line_is_damaged(suffix: str) -> None:
     """Every record ends with a newline."""
-    assert kinds(inspect(b"1\n2", key=f"{FRESH}{suffix}")) == [Kind.DAMAGED]
+    assert kinds(inspect(b"1\n2", key=f"{FRESH}{suffix}")) == [FindingKind.DAMAGED]
 
 
 def test_a_damaged_body_is_not_compared() -> None:
     """Its figures are wrong for one reason, which is told; bad lines before it are told too."""
     looked = Inspection(name_of(), described(TEXT))
     looked.add(b"1\nx\n2")
-    looked.damaged("the body ends within member 1")
-    assert kinds(looked) == [Kind.DAMAGED, Kind.BAD_LINE]
+    looked.mark_damaged("the body ends within member 1")
+    assert kinds(looked) == [FindingKind.DAMAGED, FindingKind.BAD_LINE]
     assert "member 1" in looked.findings[0].detail
 
 
@@ -142,7 +142,7 @@ def test_a_line_too_long_to_be_held_is_counted_and_not_judged(
     """Its neighbours are judged, under their own numbers; the figures have all of it."""
     monkeypatch.setattr(inspection, "MAX_LINE_BYTES", 20)
     looked = inspect(b"1\n" + b"x" * 100 + b"\n2\ny\n")
-    assert looked.unjudged == 1
+    assert looked.unchecked_lines == 1
     assert looked.records == 4
     (found,) = looked.findings
     assert found.detail.startswith("line 4: not_json")
@@ -156,12 +156,12 @@ def test_quarantine_is_counted_by_reason() -> None:
     text = b"".join(json.dumps(line).encode() + b"\n" for line in good)
     looked = inspect(text, key=key)
     assert looked.findings == []
-    assert looked.reasons == {"not_json": 2, "empty": 1}
+    assert looked.quarantine_reasons == {"not_json": 2, "empty": 1}
     for odd in (b'{"a":1}', b"x", b"\xff", b'{"reason":7,"source":"","position":""}'):
         looked = inspect(text + odd + b"\n" + text, key=key)
-        assert looked.reasons == {"not_json": 4, "empty": 2}
+        assert looked.quarantine_reasons == {"not_json": 4, "empty": 2}
         (found,) = looked.findings
-        assert found.kind is Kind.BAD_LINE
+        assert found.kind is FindingKind.BAD_LINE
         assert found.detail.startswith("line 4: no line of quarantine")
 
 

@@ -68,7 +68,7 @@ class WorkerSlots:
 
     @contextmanager
     def released(self) -> Iterator[None]:
-        """Give the seat away meanwhile; it is taken again at the end, free or not."""
+        """Return the seat away meanwhile; it is taken again at the end, free or not."""
         self._free += 1
         self._on_free()
         try:

@@ -23,7 +23,7 @@ class RetryableError(BatcherError):
     """
 
     def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
-        """Say what happened, and how long the store wants to be left alone."""
+        """Return what happened, and how long the store wants to be left alone."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 

@@ -377,7 +377,7 @@ def _combination_faults(settings: Settings) -> list[str]:
 
 
 def parse_size(value: object) -> int:
-    """Give the bytes of `64MiB` (binary), `10MB` (decimal), `4096` or a whole number.
+    """Return the bytes of `64MiB` (binary), `10MB` (decimal), `4096` or a whole number.
 
     Raises:
         ValueError: it is none of these, or not a whole number of bytes.

@@ -81,7 +81,7 @@ def _begin(magic: bytes) -> _Decompressor:
 
 
 def joined(parts: list[tuple[int, int]]) -> tuple[int, int]:
-    """Give CRC-32 and length of texts in their order, from those of each."""
+    """Return CRC-32 and length of texts in their order, from those of each."""
     crc32 = size_bytes = 0
     for part_crc32, part_bytes in parts:
         crc32 = isal_zlib.crc32_combine(crc32, part_crc32, part_bytes)

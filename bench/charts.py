@@ -110,12 +110,12 @@ def _against_targets(
 
 
 def _number(value: float) -> str:
-    """Say a number with three digits."""
+    """Return a number with three digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
 def _plain(value: float, position: int) -> str:
-    """Say a number on a logarithmic axis as it is, where there is room: 1, 2 and 5 of each ten."""
+    """Return number on a logarithmic axis as it is, where there is room: 1, 2 and 5 of each ten."""
     del position
     return f"{value:,g}" if f"{value:.0e}"[0] in "125" else ""
 

@@ -11,7 +11,7 @@ PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 
 def environment(port: int, certificate: Path) -> dict[str, str]:
-    """Give the contenders' environment: the sink for S3, and nothing of the user's."""
+    """Return the contenders' environment: the sink for S3, and nothing of the user's."""
     own = {
         name: value
         for name, value in os.environ.items()

@@ -49,16 +49,16 @@ class Contender:
     took: list[dict[str, Any]] = field(default_factory=list)
 
     def of(self, kind: str) -> list[float]:
-        """Give its seconds of `wall` or `cpu`, import and first event together."""
+        """Return its seconds of `wall` or `cpu`, import and first event together."""
         return [one[f"import_{kind}_s"] + one[f"event_{kind}_s"] for one in self.took]
 
     def middle(self, key: str) -> float:
-        """Give the median of one figure."""
+        """Return the median of one figure."""
         return float(median(one[key] for one in self.took))
 
 
 def contenders() -> list[Contender]:
-    """Give all that can take part."""
+    """Return all that can take part."""
     ours = {"BATCHER_BUCKET": "cold-batcher", "BATCHER_ROOT": "events"}
     return [
         Contender(
@@ -82,7 +82,7 @@ def contenders() -> list[Contender]:
 
 
 def command(contender: Contender, event_file: Path, *options: str) -> list[str]:
-    """Give the command of one cold start."""
+    """Return the command of one cold start."""
     return [
         sys.executable,
         *options,
@@ -150,7 +150,7 @@ def measure(everyone: Sequence[Contender], rounds: int) -> Iterator[Table]:
 
 
 def times(everyone: Sequence[Contender]) -> Table:
-    """Give what the start took."""
+    """Return what the start took."""
     columns = (
         "handler", "import, CPU ms", "event, CPU ms", "both, CPU ms", "[low..high]",
         "both, wall ms", "[low..high] ", "peak MB", "modules", "starts",
@@ -176,7 +176,7 @@ def times(everyone: Sequence[Contender]) -> Table:
 
 
 def sizes(everyone: Sequence[Contender]) -> Table:
-    """Give what a deployment carries: what was imported, and what an installation brings."""
+    """Return what a deployment carries: what was imported, and what an installation brings."""
     columns = (
         "handler", "imported MB", "less what the runtime has", "installed MB", "installed as",
         "imported packages",

@@ -86,7 +86,7 @@ class FreshEvents:
         self._given = 0
 
     def __next__(self) -> Event:
-        """Give the next event; every contender gets the same ones."""
+        """Return the next event; every contender gets the same ones."""
         self._given += 1
         if "-" in self._first:  # a UUID
             identity = f"{self._given:08x}{self._first[8:]}"

@@ -33,7 +33,7 @@ class ContenderSpec:
 
 
 def all_entries() -> list[ContenderSpec]:
-    """Give all that can take part, each codec by itself."""
+    """Return all that can take part, each codec by itself."""
     found = []
     for codec in CODECS:
         for engine in ENGINES:
@@ -71,7 +71,7 @@ def all_entries() -> list[ContenderSpec]:
 
 
 def entries(codecs: Sequence[str]) -> tuple[list[ContenderSpec], list[ContenderSpec]]:
-    """Give those that take part with these codecs, and those that lack what they need.
+    """Return those that take part with these codecs, and those that lack what they need.
 
     Peers with a codec of their own always take part.
     """

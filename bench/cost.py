@@ -36,7 +36,10 @@ S3_WAIT_S = 0.050
 TB = 1e12
 BILLION = 1e9
 NOTES = (
-    f"prices: {PRICES_REGION}, as known on {PRICES_DATE}: see batcher/tools/plan/prices.py. No free tier.",
+    (
+        f"prices: {PRICES_REGION}, as known on {PRICES_DATE}: see "
+        "batcher/tools/plan/prices.py. No free tier."
+    ),
     (
         f"Lambda: {MB_PER_VCPU:,} MB, which is one core; billed: CPU + parsing by simplejson, as"
         f" Lambda's runtime client does + {S3_WAIT_S * 1e3:.0f} ms of waiting for S3. Full events."
@@ -46,7 +49,8 @@ NOTES = (
         " be slower or faster; the CPU share of the bill goes with it."
     ),
     (
-        f"Firehose: ${FIREHOSE_DOLLARS_PER_GB} a GB with records rounded up to 5 KB each, plus a PUT for 64 MB"
+        f"Firehose: ${FIREHOSE_DOLLARS_PER_GB} a GB with records rounded up to "
+        "5 KB each, plus a PUT for 64 MB"
         " of text: taken as its buffer. Several records put as one would round less."
     ),
     (
@@ -72,7 +76,7 @@ class Bill:
 
 
 def bills(event: Invocation, one: TimedContender, parse_s: float, machine: str) -> list[Bill]:
-    """Give the bill for one record, a round each."""
+    """Return the bill for one record, a round each."""
     return [
         Bill(
             lambda_dollars(cpu_s + parse_s + S3_WAIT_S, MB_PER_VCPU, machine) / event.records,
@@ -83,7 +87,7 @@ def bills(event: Invocation, one: TimedContender, parse_s: float, machine: str) 
 
 
 def firehose(record_bytes: int) -> Bill:
-    """Give Firehose's bill for one record."""
+    """Return Firehose's bill for one record."""
     return Bill(
         firehose_dollars(record_bytes), S3_DOLLARS_PER_PUT * record_bytes / FIREHOSE_BUFFER_BYTES
     )
@@ -109,7 +113,7 @@ def measure(
 
 
 def whole_table(writing: dict[int, float]) -> Table:
-    """Give dollars for a billion records, the source before the writer included."""
+    """Return dollars for a billion records, the source before the writer included."""
     rows = []
     for record_bytes, dollars in writing.items():
         sqs_source, stream = sqs_dollars(record_bytes), kinesis_dollars(record_bytes)

@@ -56,7 +56,7 @@ def make_event(
 
 
 def payloads(event: dict[str, Any]) -> list[bytes]:
-    """Give what the records of an event carry, in their order."""
+    """Return what the records of an event carry, in their order."""
     records = event["Records"]
     if "kinesis" in records[0]:
         return [base64.b64decode(record["kinesis"]["data"]) for record in records]

@@ -75,7 +75,7 @@ def measure(
 
 
 def rows(objects: int, contenders: Sequence[TimedContender]) -> list[tuple[str | int | float, ...]]:
-    """Give a line a contender."""
+    """Return a line a contender."""
     found: list[tuple[str | int | float, ...]] = []
     for one in contenders:
         cpu_us = [cpu_s / objects * 1e6 for cpu_s in one.cpu_s]

@@ -138,7 +138,7 @@ def _is_line(payload: bytes) -> bool:
 
 
 def _hours(times_s: list[float]) -> Iterator[tuple[int, list[int] | None]]:
-    """Give each hour in which records came, and which they are; None: all of them."""
+    """Return each hour in which records came, and which they are; None: all of them."""
     if not times_s:
         return
     first, last = int(min(times_s) // HOUR_S), int(max(times_s) // HOUR_S)

@@ -30,7 +30,7 @@ class FreshEvents:
         self._given = 0
 
     def __next__(self) -> Any:  # noqa: ANN401  # JSON
-        """Give the next event."""
+        """Return the next event."""
         self._given += 1
         if not self._first:
             return orjson.loads(self._json)
@@ -39,7 +39,7 @@ class FreshEvents:
 
 
 def parse_s(event_json: bytes) -> float:
-    """Give the CPU seconds that Lambda's runtime client takes to parse the event."""
+    """Return the CPU seconds that Lambda's runtime client takes to parse the event."""
     try:
         import simplejson as parser  # noqa: PLC0415  # what it has
     except ImportError:

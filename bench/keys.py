@@ -61,7 +61,7 @@ class Found:
 
 
 def kinds(chance: random.Random) -> Iterator[Kind]:
-    """Give each way in which objects are named."""
+    """Return each way in which objects are named."""
     fresh_names = Uuid7Generator(lambda: BEGAN_S, chance.getrandbits)
     partition = "dt=2026-11-23/hour=07"
 
@@ -105,7 +105,7 @@ def make(kind: Kind, keys: int, settings: Settings) -> Found:
 
 
 def unlikely(salts: Counter[str], fanout: int) -> tuple[float, float]:
-    """Give chi-square over so many salts, and how likely chance alone gives as much or more."""
+    """Return chi-square over so many salts, and how likely chance alone gives as much or more."""
     bits = fanout.bit_length() - 1
     counts: Counter[str] = Counter()
     for salt, count in salts.items():
@@ -121,7 +121,7 @@ def unlikely(salts: Counter[str], fanout: int) -> tuple[float, float]:
 
 
 def put_us(rounds: int) -> list[float]:
-    """Give the CPU microseconds of a small PUT through aioboto3, a round each."""
+    """Return the CPU microseconds of a small PUT through aioboto3, a round each."""
 
     async def measure() -> list[float]:
         store = S3Store(Settings(bucket="keys"))

@@ -106,7 +106,7 @@ class _Watch:
 
 
 def _family(pid: int) -> list[int]:
-    """Give a process and all that came of it."""
+    """Return a process and all that came of it."""
     found = [pid]
     for one in found:
         with suppress(OSError):

@@ -114,7 +114,7 @@ def cases(
 
 
 def table(what: str, engine: str, found: Sequence[Case]) -> Table:
-    """Give the peaks of one series."""
+    """Return the peaks of one series."""
     rows = []
     for case in found:
         budget_bytes = case.settings.get("budget_bytes", DEFAULT_BUDGET_MIB * MIB)

@@ -41,7 +41,7 @@ TURN_S = 0.01
 
 
 def cpu_s(handle: Handler, events: FreshEvents, number: int) -> float:
-    """Give the CPU seconds of an event, all threads together."""
+    """Return the CPU seconds of an event, all threads together."""
     took_s = 0.0
     for _ in range(number):
         event = next(events)
@@ -92,13 +92,13 @@ class Renumbered(FreshEvents):
         self._numbers = count(1)
 
     def __next__(self) -> object:
-        """Give the next event."""
+        """Return the next event."""
         number = str(int(self._first) - next(self._numbers))
         return orjson.loads(self._text.replace(self._first.encode(), number.encode()))
 
 
 def line_us() -> float:
-    """Give the CPU microseconds of a log line."""
+    """Return the CPU microseconds of a log line."""
     told = logging.getLogger("batcher")
     told.addHandler(logs.JsonLogHandler())
     told.propagate = False
@@ -110,7 +110,7 @@ def line_us() -> float:
 
 
 def metrics_us() -> float:
-    """Give the CPU microseconds of beginning and ending an event's report, line included."""
+    """Return the CPU microseconds of beginning and ending an event's report, line included."""
     reporter = Telemetry(os.environ, logs.write_line)
     counts = Stats(records=5_000, objects=1, bytes_in=6_000_000, bytes_out=1_500_000)
     counts.flushes["event"] = 1

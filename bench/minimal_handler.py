@@ -32,7 +32,7 @@ _check = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def compressor(compression: str) -> Callable[[bytes], bytes]:
-    """Give the codec that batcher uses, at level 1; `none` leaves the text as it is."""
+    """Return the codec that batcher uses, at level 1; `none` leaves the text as it is."""
     if compression == "none":
         return lambda text: text
     if compression == "gzip":
@@ -119,7 +119,7 @@ def _pieces(payloads: list[T]) -> Iterator[list[T]]:
 
 
 def _partition(oldest_s: float, newest_s: float) -> str:
-    """Give the one partition of arrivals between these."""
+    """Return the one partition of arrivals between these."""
     if oldest_s // HOUR_S != newest_s // HOUR_S:
         msg = "the bare floor writes one partition"
         raise ValueError(msg)

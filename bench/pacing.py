@@ -84,7 +84,7 @@ async def race(engine: str, limit: float, lasts_s: float) -> dict[str, Written]:
 def judge(
     engine: str, how: str, counts: list[list[int]], limit: float, since_s: int
 ) -> tuple[list[Cell], list[Ratio]]:
-    """Give a row, and the ratios that have targets, of what was taken and refused each second."""
+    """Return a row, and the ratios that have targets, of what was taken and refused each second."""
     steady = counts[since_s:]
     taken, refused = (sum(one[n] for one in steady) for n in (0, 1))
     used, share = taken / (limit * len(steady)), refused / max(1, taken + refused)

@@ -15,7 +15,7 @@ IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", 
 
 
 def owners(modules: Iterable[str]) -> set[str]:
-    """Give the distributions that these top-level modules belong to; the standard library's none.
+    """Return the distributions that these top-level modules belong to; the standard library's none.
 
     A module of a namespace that several distributions fill counts for all that are installed.
     """
@@ -29,7 +29,7 @@ def owners(modules: Iterable[str]) -> set[str]:
 
 
 def needed(requirement: str) -> set[str]:
-    """Give the distributions that installing this brings with it, as installed here.
+    """Return the distributions that installing this brings with it, as installed here.
 
     Raises:
         PackageNotFoundError: one of them is not installed.
@@ -55,7 +55,7 @@ def needed(requirement: str) -> set[str]:
 
 @cache
 def size_bytes(name: str) -> int:
-    """Give the bytes of an installed distribution's files, `.pyc` included.
+    """Return the bytes of an installed distribution's files, `.pyc` included.
 
     Raises:
         PackageNotFoundError: it is not installed.

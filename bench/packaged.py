@@ -62,7 +62,7 @@ def run_packaged(
 
 
 def both_s(took: list[dict[str, Any]], kind: str) -> list[float]:
-    """Give seconds of `wall` or `cpu`, import and first event together."""
+    """Return seconds of `wall` or `cpu`, import and first event together."""
     return [one[f"import_{kind}_s"] + one[f"event_{kind}_s"] for one in took]
 
 

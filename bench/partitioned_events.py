@@ -27,11 +27,11 @@ class PartitionedEvents:
     bodies: Sequence[bytes]
 
     def sums(self) -> list[tuple[int, int]]:
-        """Give CRC-32 and length of every body, sorted."""
+        """Return CRC-32 and length of every body, sorted."""
         return sorted((isal_zlib.crc32(body), len(body)) for body in self.bodies)
 
     def event(self, number: int) -> dict[str, Any]:
-        """Give the records as SQS messages, under other ids for every `number`.
+        """Return the records as SQS messages, under other ids for every `number`.
 
         From some 200 tenants on it is more than Lambda hands over at once.
         """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def peak_bytes() -> int:
-    """Give the most memory this process has had.
+    """Return the most memory this process has had.
 
     Linux hands a parent's ru_maxrss down to its children; VmHWM starts anew with each program.
     """

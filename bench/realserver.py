@@ -38,7 +38,7 @@ NOTES = (
 
 
 def contenders(only: str) -> list[Stream]:
-    """Give those of `stream.py` that speak to any server, and whose name has `only` in it."""
+    """Return those of `stream.py` that speak to any server, and whose name has `only` in it."""
     return [one for one in streams(CODEC) if one.name != "floor" and only in one.name]
 
 
@@ -73,7 +73,7 @@ def prove(stream: Stream, lines: Lines, env: Mapping[str, str]) -> int:
 def measure(
     rounds: int, size_mib: int, only: str
 ) -> tuple[dict[str, list[ProcessUsage]], dict[str, int], int]:
-    """Give what each contender took, round by round, what it stored, and the file's size."""
+    """Return what each contender took, round by round, what it stored, and the file's size."""
     present = contenders(only)
     took: dict[str, list[ProcessUsage]] = {one.name: [] for one in present}
     with tempfile.TemporaryDirectory(prefix="batcher-bench-") as folder, EmbeddedS3() as server:
@@ -94,7 +94,7 @@ def measure(
 def rows(
     took: Mapping[str, Sequence[ProcessUsage]], stored: Mapping[str, int], size_bytes: int
 ) -> list[tuple[str | int | float, ...]]:
-    """Give a line a contender."""
+    """Return a line a contender."""
     found: list[tuple[str | int | float, ...]] = []
     for name, runs in took.items():
         cpu_s, wall_s = [one.cpu_s for one in runs], [one.wall_s for one in runs]

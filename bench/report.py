@@ -41,7 +41,7 @@ class Table:
     rows: Sequence[Sequence[Cell]]
 
     def text(self) -> str:
-        """Give it aligned: columns of numbers to the right, all others to the left."""
+        """Return it aligned: columns of numbers to the right, all others to the left."""
         shown = [[_shown(cell) for cell in row] for row in self.rows]
         right = {
             index
@@ -120,7 +120,7 @@ class Result:
 
 
 def arguments(description: str | None, rounds: int, short_rounds: int) -> argparse.ArgumentParser:
-    """Give a parser of the flags that every question has; see `chosen`."""
+    """Return a parser of the flags that every question has; see `chosen`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -185,7 +185,7 @@ def ratio(
 
 
 def ratio_table(ratios: Sequence[Ratio]) -> Table:
-    """Give the ratios as a table."""
+    """Return the ratios as a table."""
     verdicts = {None: "", True: "met", False: "missed"}
     rows = [(r.name, r.value, r.low, r.high, r.target, verdicts[r.met]) for r in ratios]
     columns = ("ratio, of the same round", "median", "low", "high", "target", "verdict")
@@ -193,7 +193,7 @@ def ratio_table(ratios: Sequence[Ratio]) -> Table:
 
 
 def about() -> dict[str, str]:
-    """Say what was run, when, on what."""
+    """Return what was run, when, on what."""
     found = {
         "command": shlex.join(["python", *sys.argv]),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -211,7 +211,7 @@ def about() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Give the commit, and whether the tree differs from it; `unknown` outside a checkout."""
+    """Return the commit, and whether the tree differs from it; `unknown` outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", *arguments]
@@ -226,7 +226,7 @@ def commit() -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Give a size of a record as one says it."""
+    """Return a size of a record as one says it."""
     return f"{size_bytes // 1024} KiB" if size_bytes % 1024 == 0 else f"{size_bytes} B"
 
 

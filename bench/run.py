@@ -52,7 +52,7 @@ def ask(
 
 
 def summary(results: list[dict[str, Any]]) -> str:
-    """Say of each ratio with a target whether it was met."""
+    """Return of each ratio with a target whether it was met."""
     lines = []
     for result in results:
         for ratio in result["ratios"]:

@@ -66,7 +66,7 @@ def growing(
 
 
 def growth_table(found: dict[tuple[str, int], list[tuple[Invocation, TimedContender]]]) -> Table:
-    """Give CPU and wall a record."""
+    """Return CPU and wall a record."""
     rows = []
     for (engine, cores), pairs in found.items():
         for event, one in pairs:

@@ -30,7 +30,7 @@ class Request:
     """Without its transfer encoding."""
 
     def stored(self) -> bytes:
-        """Give the body as S3 would store it: boto3 sends chunks, its checksum after them."""
+        """Return the body as S3 would store it: boto3 sends chunks, its checksum after them."""
         is_chunked = "aws-chunked" in self.headers.get("content-encoding", "")
         return dechunked(BytesIO(self.body)) if is_chunked else self.body
 
@@ -151,13 +151,13 @@ class Bucket:
             self._uploads.clear()
 
     def seen(self) -> dict[str, Any]:
-        """Tell of the requests, and give the last PUT's body."""
+        """Report of the requests, and give the last PUT's body."""
         with self._lock:
             body = base64.b64encode(self._last.stored()).decode()
             return asdict(self._seen) | {"body": body}
 
     def objects(self) -> dict[str, Any]:
-        """Tell of the objects, and how many uploads are open."""
+        """Report of the objects, and how many uploads are open."""
         with self._lock:
             kept = {key: asdict(one) for key, one in self._objects.items()}
             return {
@@ -198,7 +198,7 @@ class _Upload:
             self._fault = self._fault or repr(error)
 
     def end(self) -> Kept:
-        """Give what is known of the object."""
+        """Return what is known of the object."""
         crc32, size_bytes = joined([self._sums[number] for number in sorted(self._sums)])
         kept = Kept(size_bytes, crc32, len(self._sums))
         if (decoding := self._decoding) is not None:

@@ -35,7 +35,7 @@ class SinkEnvironment:
         self.sink.ask(bucket=bucket, change={"delay_s": delay_s})
 
     def objects(self, bucket: str) -> dict[str, dict[str, Any]]:
-        """Give what the sink knows of every object, by key.
+        """Return what the sink knows of every object, by key.
 
         Raises:
             RuntimeError: a multipart upload was left open, or an object cannot be decoded.

@@ -53,17 +53,17 @@ class Series:
     """Runs that ended with an error, and were repeated."""
 
     def whole(self) -> list[float]:
-        """Give MB of text a second of CPU, its start included."""
+        """Return MB of text a second of CPU, its start included."""
         return [self.large_bytes / 1e6 / took.cpu_s for took in self.large]
 
     def steady(self) -> list[float]:
-        """Give MB of text a second of CPU for what is beyond its start."""
+        """Return MB of text a second of CPU for what is beyond its start."""
         more_mb = (self.large_bytes - self.half_bytes) / 1e6
         pairs = zip(self.large, self.half, strict=True)
         return [more_mb / max(1e-3, large.cpu_s - half.cpu_s) for large, half in pairs]
 
     def start_s(self) -> list[float]:
-        """Give the CPU seconds that do not grow with the file."""
+        """Return the CPU seconds that do not grow with the file."""
         pairs = zip(self.large, self.steady(), strict=True)
         return [took.cpu_s - self.large_bytes / 1e6 / steady for took, steady in pairs]
 
@@ -154,7 +154,7 @@ def _run(series: Series, lines: Lines, where: SinkEnvironment) -> ProcessUsage:
 
 
 def table(found: Sequence[Series], size_bytes: int) -> Table:
-    """Give what each contender took."""
+    """Return what each contender took."""
     rows = []
     for one in found:
         steady, whole = one.steady(), one.whole()
@@ -206,7 +206,7 @@ def ratios(found: Sequence[Series]) -> list[Ratio]:
 
 
 def is_asked(name: str, only: str | None) -> bool:
-    """Say whether a contender is to run; the floor always is."""
+    """Return whether a contender is to run; the floor always is."""
     return not only or name == "floor" or only in name
 
 

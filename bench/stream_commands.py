@@ -44,7 +44,7 @@ class Stream:
 
 
 def streams(codec: str, *, is_short: bool = False) -> Iterator[Stream]:
-    """Give every contender that is installed, batcher's first; in short, peers with gzip only."""
+    """Return every contender that is installed, batcher's first; in short, peers with gzip only."""
     for engine in ENGINES:
         if find_spec(engine) is not None:
             for format_ in FORMATS:
@@ -87,7 +87,7 @@ def missing() -> list[str]:
 
 
 def batcher_write(lines: Lines, bucket: str, **settings: object) -> list[str]:
-    """Give `batcher write` of a file, with its settings as flags."""
+    """Return `batcher write` of a file, with its settings as flags."""
     given = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     program = [sys.executable, "-m", "batcher", "write"]
     return [*program, str(lines.file), f"s3://{bucket}/events", "--json", *given]

@@ -88,7 +88,7 @@ STREAMERS: dict[str, Callable[[Path, str, str], None]] = {
 
 
 def _compressor(codec: str) -> Callable[[bytes], bytes]:
-    """Give batcher's codec at its level."""
+    """Return batcher's codec at its level."""
     if codec == "none":
         return bytes
     if codec == "gzip":
@@ -100,7 +100,7 @@ def _compressor(codec: str) -> Callable[[bytes], bytes]:
 
 
 def _coded(raw: IO[bytes], codec: str) -> Any:  # noqa: ANN401  # whatever has `write`
-    """Give what compresses into `raw`, at level 1, as careful users of these libraries have it."""
+    """Get what compresses into `raw`, at level 1, as careful users of these libraries have it."""
     if codec == "none":
         return raw
     if codec == "gzip":

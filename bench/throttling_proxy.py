@@ -64,7 +64,7 @@ class Limiter:
             threading.Thread(target=self._converse, args=(client,), daemon=True).start()
 
     def seen(self, prefix: str) -> dict[int, list[int]]:
-        """Give what came for a prefix."""
+        """Return what came for a prefix."""
         with self._lock:
             found = self._prefixes.get(prefix)
             return {} if found is None else dict(found.seconds)

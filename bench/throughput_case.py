@@ -43,7 +43,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Say what it is; an event is full unless its records are counted."""
+        """Return what it is; an event is full unless its records are counted."""
         is_full = self.most_records == MAX_RECORDS
         return (
             f"{self.source} {size(self.record_bytes)}{'' if is_full else f' x{self.most_records}'}"
@@ -103,7 +103,7 @@ def run_case(
 
 
 def _turned(runners: list[_Runner], number: int) -> Iterator[_Runner]:
-    """Give all runners, starting with another one each round."""
+    """Return all runners, starting with another one each round."""
     start = number % len(runners)
     yield from runners[start:]
     yield from runners[:start]

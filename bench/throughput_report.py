@@ -37,7 +37,7 @@ NOTES = (
 
 
 def judge(series: Sequence[Series]) -> Result:
-    """Give all tables, ratios and charts."""
+    """Return all tables, ratios and charts."""
     result = Result("throughput", [_figures(series), _left_out(series)])
     for case in dict.fromkeys(one.case for one in series):
         own = {(s.entry.contender, s.entry.codec): s for s in series if s.case == case}
@@ -128,7 +128,7 @@ def _chart(case: Case, series: Sequence[Series]) -> Chart:
 
 
 def _about_the_sink(series: Sequence[Series]) -> str:
-    """Say whether wall times are the sink's rather than the client's."""
+    """Return whether wall times are the sink's rather than the client's."""
     busiest = max(series, key=lambda one: median(one.sink_share))
     share = median(busiest.sink_share)
     said = (

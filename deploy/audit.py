@@ -61,7 +61,7 @@ def _told(vulnerability: Mapping[str, Any]) -> str:
 
 
 def targets(folder: Path) -> list[tuple[str, list[str]]]:
-    """Give what is audited, and pip-audit's arguments for it: the locks, or else the project."""
+    """Return what is audited, and pip-audit's arguments for it: the locks, or else the project."""
     locks = sorted(folder.glob("requirements-*.txt"))
     if locks:
         flags = ["--disable-pip", "--require-hashes", "--requirement"]
@@ -89,7 +89,7 @@ def audit(arguments: Sequence[str], services: Iterable[str] = SERVICES) -> Audit
 
 
 def report(name: str, audited: Audited) -> list[str]:
-    """Say in lines what was found out of one list."""
+    """Return in lines what was found out of one list."""
     count = len(audited.looked_up)
     lines = [f"{name}: {count} distributions looked up, {len(audited.vulnerable)} vulnerable"]
     for distribution, found in audited.vulnerable.items():
@@ -103,7 +103,7 @@ def report(name: str, audited: Audited) -> list[str]:
 
 
 def exit_code(audited: Sequence[Audited], *, may_be_offline: bool) -> int:
-    """Give the exit code of all lists together."""
+    """Return the exit code of all lists together."""
     if any(one.vulnerable for one in audited):
         return FOUND
     if all(one.is_whole for one in audited) or may_be_offline:

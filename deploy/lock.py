@@ -20,7 +20,7 @@ OLDEST_PYTHON = "3.11"
 
 
 def requirements(engine: str) -> list[str]:
-    """Give what the handler needs with this engine, as `pyproject.toml` says it."""
+    """Return what the handler needs with this engine, as `pyproject.toml` says it."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
     needed: list[str] = project["dependencies"]
     if engine == "aioboto3":

@@ -79,7 +79,7 @@ def _add(path: Path, folder: Path) -> None:
 
 
 def describe(target: Target, zip_file: Path, folder: Path) -> dict[str, object]:
-    """Give what `serverless.yml` and the reader must know of a package."""
+    """Return what `serverless.yml` and the reader must know of a package."""
     sizes: Counter[str] = Counter()
     for file in folder.rglob("*"):
         if file.is_file():

@@ -21,7 +21,7 @@ SOURCES = frozenset({".c", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx",
 
 
 def is_kept(path: PurePosixPath) -> bool:
-    """Say whether a file, by its path in the package, is ever used there, or must be kept."""
+    """Return whether a file, by its path in the package, is ever used there, or must be kept."""
     top, *inner = path.parts
     if path.suffix in SOURCES or (inner and (top == "bin" or "__pycache__" in inner)):
         return False
@@ -35,6 +35,6 @@ def is_kept(path: PurePosixPath) -> bool:
 
 
 def _is_kept_of_botocore(inner: list[str]) -> bool:
-    """Say so of botocore's data: a folder a service, and files beside them that go for all."""
+    """Return so of botocore's data: a folder a service, and files beside them that go for all."""
     is_for_all = len(inner) == 1
     return is_for_all or (inner[0] in SERVICES and not inner[-1].startswith("examples-"))

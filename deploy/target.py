@@ -42,7 +42,7 @@ class Target:
         return HERE / f"requirements-{self.engine}.txt"
 
     def platforms(self) -> Iterator[str]:
-        """Give the platform tags of wheels that run there, the newest first (PEP 600)."""
+        """Return the platform tags of wheels that run there, the newest first (PEP 600)."""
         machine = ARCHITECTURES[self.architecture]
         for minor in range(GLIBC_MINOR[self.python], OLDEST_GLIBC_MINOR - 1, -1):
             yield f"manylinux_2_{minor}_{machine}"

@@ -45,7 +45,7 @@ def seaweedfs() -> Iterator[SeaweedFS]:
 
 @pytest.fixture
 def bucket() -> str:
-    """Give a bucket name that no other test has; it is not created."""
+    """Return a bucket name that no other test has; it is not created."""
     return f"batcher-{token_hex(8)}"
 
 
@@ -104,7 +104,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def handler_factory(monkeypatch: pytest.MonkeyPatch) -> Iterator[HandlerFactory]:
-    """Give what makes handlers, and close them; none of them may leave a task behind."""
+    """Return what makes handlers, and close them; none of them may leave a task behind."""
     from support.handler_harness import HandlerFactory  # noqa: PLC0415  # for tests of handlers
 
     runners: list[asyncio.Runner] = []
@@ -131,7 +131,7 @@ async def no_task_is_left() -> AsyncIterator[None]:
 
 
 def _new_threads(before: set[threading.Thread]) -> list[threading.Thread]:
-    """Give the threads that somebody must end: a loop ends its own, and servers' are daemons."""
+    """Return the threads that somebody must end: a loop ends its own, and servers' are daemons."""
     return [
         thread
         for thread in threading.enumerate()

@@ -108,7 +108,7 @@ class Batch:
             self._positions_hash.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
 
     def digest(self) -> str:
-        """Tell this set of positions from any other: 64 hex digits; see `batcher.keys.names`."""
+        """Report this set of positions from any other: 64 hex digits; see `batcher.keys.names`."""
         if not self.route.origin.is_event:
             return self._positions_hash.hexdigest()
         columns = self.positions
@@ -118,7 +118,7 @@ class Batch:
         return positions_digest(positions)
 
     def lowest_sequence_number(self) -> str | None:
-        """Give the lowest number of a FIFO queue's records, None of any other's."""
+        """Return the lowest number of a FIFO queue's records, None of any other's."""
         numbers = filter(str.isdecimal, self._sequence_numbers)
         return min(numbers, key=int, default=None)
 
@@ -170,7 +170,7 @@ class OpenBatches:
         return shares
 
     def _fitting_stop(self, batch: Batch, end_offsets: list[int], start: int) -> int:
-        """Say up to which record a run that starts at `start` fits into `batch`."""
+        """Return up to which record a run that starts at `start` fits into `batch`."""
         stop = len(end_offsets)
         if self._limits.max_bytes is not None:
             used = end_offsets[start - 1] if start else 0
@@ -204,7 +204,7 @@ class OpenBatches:
         batch.seal_reason = reason
 
     def next_due_s(self) -> float:
-        """Say when the next batch must leave; infinity if none must. The oldest is the first."""
+        """Return when the next batch must leave; infinity if none must. The oldest is the first."""
         for batch in self._open.values():
             return batch.due_s
         return float("inf")
@@ -229,7 +229,7 @@ class OpenBatches:
 
 
 def _chunk_text(chunk: Chunk, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
-    """Give the size of a run's text, and the text, as it comes after what the batch has.
+    """Return the size of a run's text, and the text, as it comes after what the batch has.
 
     An event's records are all held anyway until its end, so their text is made only as it is
     encoded. A program's are joined at once: a text takes less memory than its records.
@@ -267,12 +267,12 @@ class BatchLimits(Struct, frozen=True):
     linger_s: float | None = None
 
     def due_s(self, opened_s: float) -> float:
-        """Say when a batch opened at `opened_s` has lingered long enough."""
+        """Return when a batch opened at `opened_s` has lingered long enough."""
         return float("inf") if self.linger_s is None else opened_s + self.linger_s
 
 
 def fits(batch: Batch, size_bytes: int, records: int, limits: BatchLimits) -> bool:
-    """Say whether so much more stays within the limits."""
+    """Return whether so much more stays within the limits."""
     if limits.max_bytes is not None and batch.size_bytes + size_bytes > limits.max_bytes:
         return False
     return limits.max_records is None or batch.records + records <= limits.max_records

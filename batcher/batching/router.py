@@ -95,7 +95,7 @@ class Router:
 
 
 def _restore_payloads(bad: Sequence[BadRecord], chunk: Chunk) -> list[BadRecord]:
-    """Give bad records their own payloads back, where a transform gave them what was checked."""
+    """Return bad records their own payloads back, where a transform gave them what was checked."""
     if not bad:
         return []
     index = {position: number for number, position in enumerate(chunk.positions)}

@@ -48,7 +48,7 @@ def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
 
 
 def _describe_error(error: Exception) -> str:
-    """Say what a transform raised; the error is its user's, and may not even tell itself."""
+    """Return what a transform raised; the error is its user's, and may not even tell itself."""
     raised = f"transform raised {type(error).__name__}"
     with suppress(Exception):
         raised = f"{raised}: {error}"

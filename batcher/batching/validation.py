@@ -93,7 +93,7 @@ def validate(chunk: Chunk, *, is_json: bool, max_bytes: int) -> Validated:
 
 
 def _is_small(chunk: Chunk, max_bytes: int) -> bool:
-    """Say whether no record can be larger than allowed; a character has 4 bytes at most."""
+    """Return whether no record can be larger than allowed; a character has 4 bytes at most."""
     widest = 4 if chunk.is_str else 1
     if widest * chunk.total_length + len(chunk) <= max_bytes:
         return True
@@ -101,7 +101,7 @@ def _is_small(chunk: Chunk, max_bytes: int) -> bool:
 
 
 def _has_line_end(chunk: Chunk, *, is_json: bool) -> bool:
-    """Say whether a payload holds a newline, or, as JSON may between tokens, a carriage return."""
+    """Get whether a payload holds a newline, or, as JSON may between tokens, a carriage return."""
     if chunk.text is not None:
         return is_json and b"\r" in chunk.text  # it was cut at newlines
     newline: Any = "\n" if chunk.is_str else _NEWLINE
@@ -112,7 +112,7 @@ def _has_line_end(chunk: Chunk, *, is_json: bool) -> bool:
 
 
 def _is_json(chunk: Chunk) -> bool:
-    """Say whether every payload is one JSON value; one call over the run."""
+    """Return whether every payload is one JSON value; one call over the run."""
     if chunk.text is not None and _is_json_text(chunk.text, len(chunk)):
         return True
     try:
@@ -123,7 +123,7 @@ def _is_json(chunk: Chunk) -> bool:
 
 
 def _is_json_text(text: bytes, lines: int) -> bool:
-    """Say whether a text is one JSON value a line, and nothing besides, without cutting it.
+    """Return whether a text is one JSON value a line, and nothing besides, without cutting it.
 
     Measured: 0.9 µs a record of 1 KiB, where cutting and then skipping takes 1.3 µs.
     """
@@ -141,7 +141,7 @@ def _is_json_text(text: bytes, lines: int) -> bool:
 
 
 def _is_utf8(chunk: Chunk) -> bool:
-    """Say whether payloads of bytes are UTF-8; those of `str` have been encoded before."""
+    """Return whether payloads of bytes are UTF-8; those of `str` have been encoded before."""
     if chunk.is_str:
         return True
     texts = [chunk.text] if chunk.text is not None else cast("Sequence[bytes]", chunk.payloads)
@@ -157,7 +157,7 @@ def _is_decodable(text: bytes) -> bool:
 
 
 def _is_encodable(chunk: Chunk) -> bool:
-    """Say whether payloads of `str` have a form in UTF-8; bytes may be anything."""
+    """Return whether payloads of `str` have a form in UTF-8; bytes may be anything."""
     if not chunk.is_str:
         return True
     try:
@@ -168,13 +168,13 @@ def _is_encodable(chunk: Chunk) -> bool:
 
 
 def _may_have_deep_value(chunk: Chunk) -> bool:
-    """Say whether a value could be too deep: only long ones are looked at by themselves."""
+    """Return whether a value could be too deep: only long ones are looked at by themselves."""
     longest = max(chunk.lengths, default=0)
     return longest > 2 * MAX_DEPTH and any(map(_may_be_deep, chunk.payloads))
 
 
 def _may_be_deep(payload: bytes | str) -> bool:
-    """Say whether a value could be deeper than `MAX_DEPTH`, from its size and brackets alone."""
+    """Return whether a value could be deeper than `MAX_DEPTH`, from its size and brackets alone."""
     if len(payload) <= 2 * MAX_DEPTH:
         return False
     raw = payload.encode() if isinstance(payload, str) else payload
@@ -210,7 +210,7 @@ def _validate_each(chunk: Chunk, *, is_json: bool, max_bytes: int) -> Validated:
 
 
 def _validate_json(raw: bytes) -> bytes | tuple[BadRecordReason, str]:
-    """Give the payload as one line of JSON, or why it is none."""
+    """Return the payload as one line of JSON, or why it is none."""
     if not raw or raw.isspace():
         return BadRecordReason.EMPTY, "the payload is empty; one JSON value was expected"
     try:
@@ -227,7 +227,7 @@ def _validate_json(raw: bytes) -> bytes | tuple[BadRecordReason, str]:
 
 
 def _find_json_fault(raw: bytes) -> tuple[BadRecordReason, str] | None:
-    """Say what is wrong with a value that could be too deep, by the one that reads 1,024."""
+    """Return what is wrong with a value that could be too deep, by the one that reads 1,024."""
     try:
         try:
             orjson.loads(raw)
@@ -243,7 +243,7 @@ def _find_json_fault(raw: bytes) -> tuple[BadRecordReason, str] | None:
 
 
 def _compact(raw: bytes) -> bytes:
-    """Give valid JSON as one line; its values, and how they are written, stay as they are.
+    """Return valid JSON as one line; its values, and how they are written, stay as they are.
 
     A carriage return ends a line too for many who read text: Python's open(), Spark, Hadoop.
     """
@@ -267,7 +267,7 @@ def _describe_json_error(raw: bytes, error: Exception) -> str:
 
 
 def _validate_line(raw: bytes) -> bytes | tuple[BadRecordReason, str]:
-    """Give the payload as it is, or why it cannot be a line."""
+    """Return the payload as it is, or why it cannot be a line."""
     if _NEWLINE in raw:
         detail = "a line cannot hold a newline; use format=ndjson for JSON with newlines"
         return _detect_packed(raw) or (BadRecordReason.NEWLINE, detail)

@@ -216,7 +216,7 @@ def _format_destination(settings: Settings) -> str:
 
 
 def _arn_region(function: str) -> str | None:
-    """Give the region that a function's ARN names, as arn:aws:lambda:REGION:… does."""
+    """Return the region that a function's ARN names, as arn:aws:lambda:REGION:… does."""
     region = function.split(":")[3:4] if function.startswith("arn:") else []
     return region[0] if region else None
 
@@ -235,7 +235,7 @@ def _print_plain(finding: CheckResult, width: int) -> None:
 
 
 def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
-    """Give what prints in colours; None: no terminal, or no rich, which is an extra."""
+    """Return what prints in colours; None: no terminal, or no rich, which is an extra."""
     if not sys.stdout.isatty():
         return None
     try:

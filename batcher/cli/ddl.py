@@ -110,14 +110,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _location(settings: Settings) -> tuple[str, str]:
-    """Give the scheme and the path of the root."""
+    """Return the scheme and the path of the root."""
     if settings.bucket.startswith("file:"):
         return "file", str(parse_folder_url(settings.bucket).absolute())
     return "s3", join_location(settings.bucket, settings.root)
 
 
 def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
-    """Give the declared or the inferred columns."""
+    """Return the declared or the inferred columns."""
     if arguments.columns is not None:
         return parse_columns(arguments.columns)
     if arguments.sample is None:

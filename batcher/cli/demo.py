@@ -120,7 +120,7 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
 
 @contextmanager
 def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Give a bucket and a root where nothing is, with the environment set to reach them."""
+    """Return a bucket and a root where nothing is, with the environment set to reach them."""
     if arguments.s3 is None:
         with EmbeddedS3() as server, isolated_aws_environ(server.environ):
             name = arguments.bucket or BUCKET
@@ -143,7 +143,7 @@ class _UsageError(BatcherError):
 
 
 def _stop_message(by: list[signal.Signals]) -> tuple[str, int]:
-    """Give what is said, and the exit code."""
+    """Return what is said, and the exit code."""
     number = by[0] if by else signal.SIGINT
     return f"stopped by {number.name}", SIGNAL_EXIT_BASE + number
 

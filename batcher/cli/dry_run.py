@@ -38,7 +38,7 @@ class DryRunStore:
         return ObjectInfo("dry", size_bytes, attributes.metadata)
 
     async def head(self, key: str) -> ObjectInfo | None:
-        """Give None: nothing was stored."""
+        """Return None: nothing was stored."""
 
     async def create_upload(
         self, key: str, attributes: ObjectAttributes, *, part_bytes: int

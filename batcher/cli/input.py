@@ -63,7 +63,7 @@ def open_input(name: str) -> IO[bytes]:
 
 
 def is_stdin_closed() -> bool:
-    """Say whether there is no standard input, as after `<&-`."""
+    """Return whether there is no standard input, as after `<&-`."""
     return sys.stdin is None
 
 
@@ -113,7 +113,7 @@ class _CountingInput(io.RawIOBase):
         return self._buffered
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return that this can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
@@ -142,11 +142,11 @@ class _DecompressedInput(io.RawIOBase):
         self._pending_error: Exception | None = None
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return that this can be read."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Give at most `size` bytes; none at the end."""
+        """Return at most `size` bytes; none at the end."""
         if self._pending_error is not None:
             raise self._pending_error
         pieces: list[bytes] = []
@@ -162,7 +162,7 @@ class _DecompressedInput(io.RawIOBase):
 
 
 def not_json_reason(start: bytes, name: str) -> str | None:
-    """Say what an input is that is no JSON line by line, and what to do; None: it may be JSON.
+    """Return what an input is that is no JSON line by line, and what to do; None: it may be JSON.
 
     Args:
         start: its first four bytes, decompressed, or all if it has fewer.

@@ -83,7 +83,7 @@ class LineReader:
         self._release_room(0)
 
     async def __aiter__(self) -> AsyncIterator[LineBlock]:
-        """Give the blocks in order.
+        """Return the blocks in order.
 
         Raises:
             InputError: an input ends early, is damaged, or cannot be read; iterate again for the
@@ -204,7 +204,7 @@ class _BlockSplitter:
             self._partial_line = self._partial_line[:KEPT_LINE_BYTES]
 
     def finish(self) -> Iterator[LineBlock]:
-        """Give the last line, if it has no newline."""
+        """Return the last line, if it has no newline."""
         if self._oversized_line_bytes:
             yield self._take_oversized_line()
         elif self._partial_line:

@@ -50,7 +50,7 @@ def add_setting_options(
     only: Collection[str] | None = None,
     note: str = f"each can be given as {ENV_PREFIX}<NAME> in the environment as well",
 ) -> None:
-    """Give `parser` one flag a setting; flags beat the environment.
+    """Return `parser` one flag a setting; flags beat the environment.
 
     Args:
         parser: gets them in a group of their own.
@@ -65,7 +65,7 @@ def add_setting_options(
 
 
 def add_concurrency_option(parser: argparse.ArgumentParser, limited: str) -> None:
-    """Give `parser` this one setting of those that only read; `what` there are so many of."""
+    """Return `parser` this one setting of those that only read; `what` there are so many of."""
     _add_setting_option(parser, "concurrency", "N", f"{limited} at once (default 16)")
 
 
@@ -100,7 +100,7 @@ def settings_from(
 
 
 def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
-    """Give the settings that flags and the destination name.
+    """Return the settings that flags and the destination name.
 
     The destination beats a flag, and whoever gave both is told.
 
@@ -115,7 +115,7 @@ def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[s
 
 
 def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
-    """Give the settings that flags name."""
+    """Return the settings that flags name."""
     return {
         name.removeprefix("setting_"): value
         for name, value in vars(arguments).items()
@@ -124,7 +124,7 @@ def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the flags that choose objects."""
+    """Return `parser` the flags that choose objects."""
     parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
     which = parser.add_argument_group("which objects")
     which.add_argument(
@@ -163,7 +163,7 @@ def selection_from(arguments: argparse.Namespace) -> Selection:
 
 
 class FindingPrinter:
-    """Tells on standard error what is wrong, a bit of each kind at once and the rest counted."""
+    """Report on standard error what is wrong, a bit of each kind at once and the rest counted."""
 
     def __init__(self) -> None:
         """Start with nothing."""
@@ -175,7 +175,7 @@ class FindingPrinter:
         return not self.counts[FindingKind.FOREIGN] + self.counts[FindingKind.UNREADABLE]
 
     def print_finding(self, finding: Finding) -> None:
-        """Tell of an object; of covered ones there is only a count."""
+        """Report of an object; of covered ones there is only a count."""
         self.counts[finding.kind] += 1
         if (
             finding.kind is not FindingKind.COVERED
@@ -185,13 +185,13 @@ class FindingPrinter:
             echo(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
 
     def print_error(self, error: BatcherError) -> None:
-        """Tell of an object that could not be read; the error names it."""
+        """Report of an object that could not be read; the error names it."""
         self.counts[FindingKind.UNREADABLE] += 1
         if self.counts[FindingKind.UNREADABLE] <= MAX_SHOWN_PER_KIND:
             echo(f"error: {sanitize_line(str(error))}")
 
     def print_summary(self, place: str, objects: int) -> None:
-        """Tell how much was not told, or that there was nothing."""
+        """Report how much was not told, or that there was nothing."""
         for kind, meaning in _KIND_SUMMARIES.items():
             count = self.counts[kind]
             if count > MAX_SHOWN_PER_KIND or (kind is FindingKind.COVERED and count):

@@ -39,13 +39,13 @@ REFRESH_S = 0.2
 
 
 def echo(text: str) -> None:
-    """Tell people something, in one line or several."""
+    """Report people something, in one line or several."""
     print(f"batcher: {sanitize(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
 
 
 @contextmanager
 def echo_warnings() -> Iterator[None]:
-    """Tell in the same way what batcher logs meanwhile."""
+    """Report in the same way what batcher logs meanwhile."""
     log, ours = logging.getLogger("batcher"), _EchoHandler(logging.WARNING)
     log.addHandler(ours)
     try:
@@ -55,7 +55,7 @@ def echo_warnings() -> Iterator[None]:
 
 
 class _EchoHandler(logging.Handler):
-    """Tells one line of the log; a bar that is on the screen moves down for it."""
+    """Report one line of the log; a bar that is on the screen moves down for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
         echo(f"{record.levelname.lower()}: {record.getMessage()}")
@@ -103,7 +103,7 @@ def make_progress(
     read_bytes: Callable[[], int],
     total_bytes: Callable[[], int | None],
 ) -> Progress:
-    """Give a bar where standard error is a terminal and rich is installed; else nothing.
+    """Return a bar where standard error is a terminal and rich is installed; else nothing.
 
     Args:
         doing: one word for what is going on.
@@ -183,7 +183,7 @@ class _ProgressBar:
 
 
 def format_write_figures(counts: Stats, read_bytes: int, seconds: float) -> str:
-    """Say how much, and how fast."""
+    """Return how much, and how fast."""
     seconds = max(seconds, 1e-9)
     bad = f" · {counts.quarantined:,} quarantined" if counts.quarantined else ""
     failed = f" · {counts.failed:,} failed" if counts.failed else ""

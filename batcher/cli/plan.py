@@ -147,18 +147,19 @@ async def _read_sample(name: str) -> RecordSample:
 
 
 def plan_tables(plan: Plan) -> list[TextTable]:
-    """Give the tables in the order of reading."""
+    """Return the tables in the order of reading."""
     return [_figures_table(plan), _costs_table(plan), _sizes_table(plan)]
 
 
 def summarize_plan(plan: Plan) -> str:
-    """Say the plan in one sentence."""
+    """Return the plan in one sentence."""
     bill = plan.costs
     return (
         f"{_format_rate(plan.objects_per_s)} objects/s of {format_size(plan.object_bytes)}: "
         f"{_format_batch_end(plan)} ends a batch; {plan.function.memory_mb:,} MB for "
         f"{plan.function.duration_s * 1e3:,.0f} ms; ${bill.batcher_dollars():,.2f} a month "
-        f"(${bill.batcher_dollars(DELIVERY):,.2f} for delivery), Firehose ${bill.firehose_dollars():,.2f}"
+        f"(${bill.batcher_dollars(DELIVERY):,.2f} for delivery), "
+        f"Firehose ${bill.firehose_dollars():,.2f}"
     )
 
 

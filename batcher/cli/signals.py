@@ -24,7 +24,7 @@ RERAISE_DELAY_S = 0.01
 
 
 def can_handle_signals() -> bool:
-    """Say whether this thread may choose what signals do: the main one alone may."""
+    """Return whether this thread may choose what signals do: the main one alone may."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -80,7 +80,7 @@ class ShutdownSignals:
     """Ctrl-C and SIGTERM in an event loop: the first lets a command end, the second cancels it."""
 
     def __init__(self, message: str, on_first: Callable[[int], None]) -> None:
-        """Hear signals from now on, as long as the loop is there, for the task that calls this.
+        """Receive signals from now on, as long as the loop is there, for the task that calls this.
 
         Args:
             told: said at the first signal, after its name.

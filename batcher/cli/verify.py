@@ -124,7 +124,7 @@ def print_report(report: VerifyReport, place: str) -> None:
 
 
 def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
-    """Give the tables that have something in them."""
+    """Return the tables that have something in them."""
     totals = [
         ("objects", f"{report.objects:,}"),
         ("records", f"{report.records:,}"),
@@ -162,7 +162,7 @@ def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
 
 
 def report_notes(report: VerifyReport) -> list[str]:
-    """Give what is said line by line: each finding, and what is no finding."""
+    """Return what is said line by line: each finding, and what is no finding."""
     lines = []
     shown = dict.fromkeys(report.finding_counts, 0)
     for found in report.findings:
@@ -171,7 +171,8 @@ def report_notes(report: VerifyReport) -> list[str]:
             lines.append(f"{found.kind}: {found.key}: {found.detail}")
         elif shown[found.kind] == MAX_SHOWN_PER_KIND + 1:
             lines.append(
-                f"{found.kind}: and {report.finding_counts[found.kind] - MAX_SHOWN_PER_KIND:,} more; see --json"
+                f"{found.kind}: and {report.finding_counts[found.kind] - MAX_SHOWN_PER_KIND:,} "
+                "more; see --json"
             )
     told = [
         (

@@ -56,7 +56,7 @@ class MemberSplitter:
         return full
 
     def finish(self) -> list[memoryview]:
-        """Give the last member, which may be short, or nothing."""
+        """Return the last member, which may be short, or nothing."""
         pieces, self._pieces, self._buffered_bytes = self._pieces, [], 0
         return pieces
 
@@ -108,7 +108,7 @@ class Checksum:
 
 
 def encode_text(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
-    """Give the body of a whole text, and the checksum of the text."""
+    """Return the body of a whole text, and the checksum of the text."""
     members = MemberSplitter()
     full = members.feed(text)
     if members.buffered_bytes:
@@ -129,7 +129,7 @@ def crc32(data: bytes | memoryview) -> int:
 
 
 def _make_compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
-    """Give one call that compresses; libraries are imported only for what is used."""
+    """Return one call that compresses; libraries are imported only for what is used."""
     if compression == "none":
         return bytes
     if compression == "zstd":

@@ -39,7 +39,7 @@ class _Decompressor(Protocol):
         """What came after the member's end."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Give some text."""
+        """Return some text."""
 
 
 class Decoder:
@@ -95,7 +95,7 @@ class Decoder:
                 return
 
     def finish(self) -> None:
-        """Say that the body has ended.
+        """Return that the body has ended.
 
         Raises:
             DamagedError: it has ended too early.
@@ -109,7 +109,7 @@ class Decoder:
 
 
 def _decompressor_factory(suffix: str) -> Callable[[], _Decompressor] | None:
-    """Give what starts a member; libraries are imported only for what is used."""
+    """Return what starts a member; libraries are imported only for what is used."""
     if suffix.endswith(".gz"):
         from isal import igzip_lib  # noqa: PLC0415
 
@@ -125,5 +125,5 @@ def _decompressor_factory(suffix: str) -> Callable[[], _Decompressor] | None:
 
 
 def _is_codec_error(error: Exception) -> bool:
-    """Say whether a codec raised it; their error classes are imported only with them."""
+    """Return whether a codec raised it; their error classes are imported only with them."""
     return type(error).__name__ in {"IsalError", "ZstdError"}

@@ -61,7 +61,7 @@ class LineSplitter:
 
 
 def split_complete_lines(text: bytes) -> list[bytes]:
-    """Give the lines of complete lines, without their newlines."""
+    """Return the lines of complete lines, without their newlines."""
     return text[:-1].split(b"\n") if text else []
 
 
@@ -73,7 +73,7 @@ def encode_payloads(payloads: Payloads) -> list[bytes]:
 
 
 def join_lines(chunk: Chunk) -> list[bytes]:
-    """Give the run's payloads as newline-terminated text, in pieces of about 1 MiB."""
+    """Return the run's payloads as newline-terminated text, in pieces of about 1 MiB."""
     if chunk.text is not None:
         return [chunk.text]
     payloads = chunk.payloads
@@ -89,7 +89,7 @@ def join_lines(chunk: Chunk) -> list[bytes]:
 
 
 def iter_text(chunk: Chunk, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
-    """Give the size of the run's text, and the text itself, made only as it is taken.
+    """Return the size of the run's text, and the text itself, made only as it is taken.
 
     Its pieces end where members do, so that each is joined, encoded and compressed while warm
     (measured: 12 % less CPU for an event of 3 MB than joining all of it first).

@@ -32,7 +32,7 @@ class LambdaContext(Protocol):
     """The part of Lambda's context that is used."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the time until the function is killed."""
+        """Return the time until the function is killed."""
 
 
 class LambdaHandler(Protocol):
@@ -153,7 +153,7 @@ class Handler:
         return await self._event_writer.write(event, deadline_s)
 
     def _open_store(self, settings: Settings) -> ObjectStore:
-        """Give the store, metered where somebody reads the figures."""
+        """Return the store, metered where somebody reads the figures."""
         requests = self._telemetry.request_stats if self._telemetry else None
         if self._store is None:
             return open_store(settings, self._count_retry, requests)
@@ -209,7 +209,7 @@ def make_handler(
 
 
 def respond(event: Event, result: EventResult, *, partial_response: bool) -> dict[str, Any]:
-    """Give the answer that the source expects, or raise where only that makes it send again."""
+    """Return the answer that the source expects, or raise where only that makes it send again."""
     if len(result.ledger):
         # A stream that was cut must be halved by bisect, and only an error makes it so
         only_raising = event.direct or (event.all_or_nothing and result.timed_out)

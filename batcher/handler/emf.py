@@ -89,7 +89,7 @@ class InvocationStats(Struct):
 def metric_values(
     invocation: InvocationStats, stats: Stats, request_stats: RequestStats
 ) -> dict[str, MetricValue]:
-    """Give the event's metrics by name, those left out that have no value."""
+    """Return the event's metrics by name, those left out that have no value."""
     found: dict[str, MetricValue] = {
         "batcher_records_total": stats.records,
         "batcher_payload_bytes_total": stats.bytes_in,
@@ -119,7 +119,7 @@ def metric_values(
 
 
 def search_properties(invocation: InvocationStats, request_stats: RequestStats) -> dict[str, Any]:
-    """Give what stands in the line to be searched, and is no metric."""
+    """Return what stands in the line to be searched, and is no metric."""
     found: dict[str, Any] = {
         "source": invocation.source,
         "event_records": invocation.records,
@@ -160,7 +160,7 @@ def emf_line(
 
 
 def sample_values(durations_s: Sequence[float]) -> list[float]:
-    """Give all values or, of more than one metric may have, as many evenly over their order.
+    """Return all values or, of more than one metric may have, as many evenly over their order.
 
     The least, the greatest and the percentiles stay; how many there were is another figure's.
     """

@@ -181,7 +181,7 @@ def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> No
 
 
 def event_error(result: EventResult, records: int) -> Exception:
-    """Give the error for a handler to raise: why an event is not durable, in one line."""
+    """Return the error for a handler to raise: why an event is not durable, in one line."""
     first = result.errors[0] if result.errors else None
     severe = next((e for e in result.errors if isinstance(e, RejectedError)), first)
     open_count = len(result.ledger)
@@ -197,7 +197,7 @@ def event_error(result: EventResult, records: int) -> Exception:
 
 
 def describe_error(error: Exception) -> str:
-    """Tell an error for logs: nothing of it is a payload's, as a bug's or a user's text may be."""
+    """Return an error as text for logs, without anything that could be payload."""
     if isinstance(error, PoisonRecordError) and error.reason == BadRecordReason.TRANSFORM:
         return f"record {error.position}: {error.reason}: {error.detail.partition(':')[0]}"
     if isinstance(error, BatcherError):
@@ -210,7 +210,7 @@ def describe_error(error: Exception) -> str:
 
 
 def _may_exceed_limits(chunk: Chunk, settings: Settings) -> bool:
-    """Say whether a queue's run could be over the limits of one batch."""
+    """Return whether a queue's run could be over the limits of one batch."""
     if settings.max_records is not None and len(chunk) > settings.max_records:
         return True
     return 4 * chunk.total_length + len(chunk) > settings.max_bytes

@@ -33,7 +33,7 @@ def set_labels(labels: Mapping[str, str]) -> None:
 
 
 def configure(*, lambda_writes_json: bool) -> None:
-    """Give our lines their form, if only Lambda's runtime client has set logging up.
+    """Return our lines their form, if only Lambda's runtime client has set logging up.
 
     And keep bodies out of the log: who wants the client's own DEBUG lines sets its level.
 
@@ -96,7 +96,7 @@ def _set_fields(record: logging.LogRecord) -> bool:
 
 
 def _parse(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
-    """Give the event and the fields of a record, or all its text where it has another form."""
+    """Return the event and the fields of a record, or all its text where it has another form."""
     event, *pairs = str(record.msg).split(" ")
     arguments = record.args if isinstance(record.args, tuple) else ()
     if "%" in event or len(pairs) != len(arguments) or not all("=%" in pair for pair in pairs):

@@ -95,7 +95,7 @@ def log_outcome(event: Event, result: EventResult) -> None:
 
 
 def _make_labels(context: object, trace: str) -> dict[str, str]:
-    """Give what all lines of an event have in common, so that they can be found."""
+    """Return what all lines of an event have in common, so that they can be found."""
     labels = {}
     request_id = getattr(context, "aws_request_id", None)
     if request_id:

@@ -95,7 +95,7 @@ def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
 
 
 class Uuid7Generator:
-    """Gives a new UUIDv7 at each call; each sorts after the one before it."""
+    """Return a new UUIDv7 at each call; each sorts after the one before it."""
 
     def __init__(self, wall_clock: Callable[[], float], random_bits: Callable[[int], int]) -> None:
         """Take the time, in seconds since 1970, and random bits from outside."""
@@ -104,7 +104,7 @@ class Uuid7Generator:
         self._last = (0, 0)
 
     def __call__(self) -> str:
-        """Give the next name."""
+        """Return the next name."""
         now_ms = int(self._wall_clock() * 1000)
         last_ms, counter = self._last
         if now_ms > last_ms:
@@ -129,7 +129,7 @@ def salt(name: str, fanout: int) -> str:
 
 
 def root_prefix(root: str) -> str:
-    """Give what all keys under `root` start with; what is empty leaves no slash."""
+    """Return what all keys under `root` start with; what is empty leaves no slash."""
     return f"{root}/" if root else ""
 
 
@@ -166,5 +166,5 @@ def max_key_bytes(root: str, fanout: int, max_partition_bytes: int) -> int:
 
 
 def quarantine_date(arrival_s: float) -> str:
-    """Give the `dt=` of a quarantine key."""
+    """Return the `dt=` of a quarantine key."""
     return datetime.fromtimestamp(arrival_s, UTC).strftime("%Y-%m-%d")

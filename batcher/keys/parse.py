@@ -141,12 +141,12 @@ def split_stream_and_shard(stem: str) -> tuple[str, str]:
 
 
 def is_salt(folder: str) -> bool:
-    """Say whether a folder right under the root is a salt, whatever the fanout was."""
+    """Return whether a folder right under the root is a salt, whatever the fanout was."""
     return _SALT.fullmatch(folder) is not None
 
 
 def is_check_key(key: str, root: str) -> bool:
-    """Say whether a key is one that `batcher check` has left, which holds no record."""
+    """Return whether a key is one that `batcher check` has left, which holds no record."""
     return key.startswith("/".join(filter(None, [root, QUARANTINE_FOLDER, f"{CHECK_FOLDER}/"])))
 
 

@@ -102,7 +102,7 @@ class PartitionTemplate:
 
     @staticmethod
     def find_faults(text: str) -> list[str]:
-        """Say what is wrong with a template, in words for the user; nothing when it is fine."""
+        """Return what is wrong with a template, in words for the user; nothing when it is fine."""
         pieces = _PLACEHOLDER.split(text)
         found = [
             f"{literal!r}: outside placeholders only A-Za-z0-9._-=/ may stand"
@@ -143,7 +143,7 @@ class PartitionTemplate:
         return sum(map(len, self._literals)) + sum(formats) + fields
 
     def split(self, chunk: Chunk) -> list[tuple[str, Chunk]]:
-        """Give the run's records by partition, each in the order they had.
+        """Return the run's records by partition, each in the order they had.
 
         Without record fields no code runs once a record, but for runs that cross a border of time.
         """
@@ -165,7 +165,7 @@ class PartitionTemplate:
         return [(path, chunk.take(indices)) for path, indices in groups.items()]
 
     def _time_units(self, chunk: Chunk) -> Sequence[float] | None:
-        """Give each record's start of its unit of time, or None where all share one."""
+        """Return each record's start of its unit of time, or None where all share one."""
         unit_s = self._unit_s
         if unit_s is None or chunk.oldest_arrival_s // unit_s == chunk.newest_arrival_s // unit_s:
             return None

@@ -59,7 +59,7 @@ class _KeyPrefix:
         return -inf if start_s == -inf else start_s // DAY_S
 
     def child(self, prefix: str) -> _KeyPrefix:
-        """Give a folder in it."""
+        """Return a folder in it."""
         return _KeyPrefix(prefix, (*self.folders, prefix.removeprefix(self.prefix).rstrip("/")))
 
 
@@ -112,7 +112,7 @@ class Catalog:
         self._root_prefix = _KeyPrefix(top)
 
     async def groups(self, *, ordered: bool) -> AsyncGenerator[list[CatalogEntry], None]:
-        """Give the objects in groups, each sorted; those of one stream and partition are in one.
+        """Return the objects in groups, each sorted; those of one stream and partition are in one.
 
         All objects of a day (UTC) make a group, so the names of one day are held at a time.
         Objects whose place has no day are held all if `is_ordered`, to be sorted in; else they are
@@ -147,7 +147,7 @@ class Catalog:
     async def _list_undated(
         self, prefixes: Iterable[_KeyPrefix], by_day: dict[float, list[CatalogEntry]]
     ) -> AsyncIterator[list[CatalogEntry]]:
-        """Give objects as they are listed; a stream's are put by, for their ranges."""
+        """Return objects as they are listed; a stream's are put by, for their ranges."""
         chunk: list[CatalogEntry] = []
         for branch in prefixes:
             async for listed in self._reader.list_objects(branch.prefix):
@@ -189,7 +189,7 @@ class Catalog:
                         yield found
 
     def _next_prefixes(self, prefix: _KeyPrefix, listing: _FolderListing) -> Iterator[_KeyPrefix]:
-        """Give the folders to go on with; or the branch itself, to be listed as a whole."""
+        """Return the folders to go on with; or the branch itself, to be listed as a whole."""
         is_all = not listing.selective and not self._selection.can_exclude_below(prefix.folders)
         if listing.is_too_wide or (is_all and listing.unselective):
             listing.objects.clear()  # they are listed once more
@@ -199,7 +199,7 @@ class Catalog:
             yield from listing.unselective
 
     def _is_explored(self, prefix: _KeyPrefix) -> bool:
-        """Say whether it is worth a request to see what lies directly in a branch."""
+        """Return whether it is worth a request to see what lies directly in a branch."""
         return self._selection.can_exclude_below(prefix.folders) or not prefix.folders
 
     async def _list_folder(self, prefix: _KeyPrefix) -> _FolderListing:
@@ -227,7 +227,7 @@ class Catalog:
             (listing.selective if is_telling else listing.unselective).append(child)
 
     def _select_entry(self, listed: ListEntry) -> list[CatalogEntry]:
-        """Give an object if it is of the selection; tell of it if it is none of batcher's."""
+        """Return an object if it is of the selection; tell of it if it is none of batcher's."""
         below = listed.key.removeprefix(self._root_prefix.prefix)
         is_ours = below.startswith("_") and not self._selection.quarantine
         is_ours |= is_check_key(listed.key, self._root)

@@ -44,7 +44,7 @@ class OverlapCheck:
 
 
 class OverlapTracker:
-    """Tells which of a stream's objects are covered; they must be begun in order of their first."""
+    """Finds the covered objects of a stream; objects must be started in order of first position."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class OverlapTracker:
         self._latest_checks.clear()
 
     def register(self, parsed_key: ParsedKey) -> OverlapCheck:
-        """Give a stream's object its turn; `settle` it, whatever happens."""
+        """Return a stream's object its turn; `settle` it, whatever happens."""
         row = (parsed_key.stem, parsed_key.partition)
         after = asyncio.get_running_loop().create_future()
         turn = OverlapCheck(parsed_key, self._latest_checks.get(row), after)
@@ -152,7 +152,8 @@ class OverlapTracker:
     ) -> None:
         if parsed_key.has_shard:  # else ranges overlap by themselves
             detail = (
-                f"{own_range.first} to {own_range.last} overlaps {other_range.first} to {other_range.last} "
+                f"{own_range.first} to {own_range.last} overlaps "
+                f"{other_range.first} to {other_range.last} "
                 f"of {other_range.key}; {consequence}"
             )
             self._on_finding(
@@ -161,7 +162,7 @@ class OverlapTracker:
 
 
 def _contains_lines(outer: bytes, inner: bytes) -> bool:
-    """Say whether a text is a row of whole lines in another one."""
+    """Return whether a text is a row of whole lines in another one."""
     return inner.endswith(b"\n") and (outer.startswith(inner) or b"\n" + inner in outer)
 
 
@@ -176,7 +177,7 @@ class SequenceRange:
 
 
 def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
-    """Give the range of a stream's object; None for all others."""
+    """Return the range of a stream's object; None for all others."""
     if parsed_key.naming is not NamingScheme.SEQUENCE or parsed_key.first is None:
         return None
     said = metadata.get(METADATA_LAST, "")
@@ -195,7 +196,7 @@ class ShardRanges:
         self._by_shard.setdefault((stem, partition), []).append(sequence_range)
 
     def overlaps(self) -> Iterator[tuple[SequenceRange, SequenceRange]]:
-        """Give each object that starts before an earlier one has ended, with that earlier one."""
+        """Return each object that starts before an earlier one has ended, with that earlier one."""
         for _, ranges in sorted(self._by_shard.items()):
             furthest: SequenceRange | None = None
             for found in sorted(ranges):

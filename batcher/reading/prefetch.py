@@ -59,7 +59,7 @@ class Prefetch:
         self._task = asyncio.create_task(self._run())
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Give the text in blocks, once; errors are those of `Steady`.
+        """Return the text in blocks, once; errors are those of `Steady`.
 
         Raises:
             RuntimeError: it was stopped.
@@ -74,7 +74,8 @@ class Prefetch:
         self._task.cancel()
         while not self._blocks.empty():
             self._blocks.get_nowait()
-        msg = f"{self.entry.parsed_key.key}: its lines can be read before the next object is asked for"
+        key = self.entry.parsed_key.key
+        msg = f"{key}: its lines can be read before the next object is asked for"
         self._blocks.put_nowait(RuntimeError(msg))
         self.ready.set()
         await shielded(asyncio.wait({self._task}))

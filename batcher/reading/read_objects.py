@@ -150,7 +150,7 @@ class ReadObjects:
         return self
 
     async def __anext__(self) -> ReadObject:
-        """Give the next object, and end the one before it."""
+        """Return the next object, and end the one before it."""
         if self._feeder_task is None:
             msg = "objects are read inside of `async with read_objects(…) as objects` only"
             raise RuntimeError(msg)
@@ -256,7 +256,7 @@ class ReadObject:
     """
 
     def __init__(self, prefetch: Prefetch, max_line_bytes: int) -> None:
-        """Give what `fetch` brings."""
+        """Return what `fetch` brings."""
         self._prefetch = prefetch
         self._max_line_bytes = max_line_bytes
         self._is_read = False
@@ -299,14 +299,14 @@ class ReadObject:
         return int(said) if said.isdecimal() else None
 
     async def __aiter__(self) -> AsyncGenerator[list[bytes], None]:
-        """Give its lines, without their newlines, many at a time."""
+        """Return its lines, without their newlines, many at a time."""
         with _key_in_errors(self.key):
             async with aclosing(split_into_lines(self._blocks(), self._max_line_bytes)) as found:
                 async for some in found:
                     yield some
 
     async def texts(self) -> AsyncGenerator[bytes, None]:
-        """Give its text instead, in pieces that end where a line ends."""
+        """Return its text instead, in pieces that end where a line ends."""
         with _key_in_errors(self.key):
             async with aclosing(align_to_lines(self._blocks(), self._max_line_bytes)) as found:
                 async for text in found:
@@ -322,7 +322,7 @@ class ReadObject:
 
 @contextmanager
 def _key_in_errors(key: str) -> Iterator[None]:
-    """Say which object is damaged."""
+    """Return which object is damaged."""
     try:
         yield
     except DamagedError as error:

@@ -6,7 +6,7 @@ MAX_LINE_CHARACTERS = 300
 
 
 def sanitize_line(text: str) -> str:
-    """Give text that can be printed and written as JSON, whatever a key or a body has in it.
+    """Return text that can be printed and written as JSON, whatever a key or a body has in it.
 
     It is one line, and no longer than people read.
     """
@@ -14,7 +14,7 @@ def sanitize_line(text: str) -> str:
 
 
 def sanitize(text: str) -> str:
-    """Give text whose lines can be printed, whatever stood in them: escapes, bells, colours."""
+    """Return text whose lines can be printed, whatever stood in them: escapes, bells, colours."""
     return "\n".join(map(_escape, text.split("\n")))
 
 

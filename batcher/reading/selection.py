@@ -58,7 +58,7 @@ class PartitionPattern:
         return PartitionPattern(parts)
 
     def unmatched_parts(self, folders: Sequence[str]) -> tuple[str, ...] | None:
-        """Give the parts that are not met by a partition's first folders yet; None: it is none.
+        """Return the parts that are not met by a partition's first folders yet; None: it is none.
 
         An empty tuple says that all partitions that start so are meant.
         """
@@ -71,7 +71,7 @@ class PartitionPattern:
         return left
 
     def can_exclude_below(self, folders: Sequence[str]) -> bool:
-        """Say whether deeper folders can rule partitions out, by more than by not being there."""
+        """Get whether deeper folders can rule partitions out, by more than by not being there."""
         return any(not part.endswith("=*") for part in self.unmatched_parts(folders) or ())
 
 
@@ -99,25 +99,25 @@ class Selection:
     """Whether what was quarantined is wanted, in place of the data."""
 
     def includes(self, parsed_key: ParsedKey, list_entry: ListEntry) -> bool:
-        """Say whether an object is among them; never no where it may hold a record in time."""
+        """Return whether an object is among them; never no where it may hold a record in time."""
         folders = parsed_key.partition.split("/")[1 if self.quarantine else 0 :]
         return self.pattern.unmatched_parts(folders) == () and self.time_range.overlaps(
             object_time_range(parsed_key, list_entry)
         )
 
     def may_include_below(self, folders: Sequence[str]) -> bool:
-        """Say whether there can be one whose partition starts with these folders."""
+        """Return whether there can be one whose partition starts with these folders."""
         return self.pattern.unmatched_parts(folders) is not None and self.time_range.overlaps(
             self._time_range_below(folders)
         )
 
     def can_exclude_below(self, folders: Sequence[str]) -> bool:
-        """Say whether deeper folders can rule some out of what starts with these."""
+        """Return whether deeper folders can rule some out of what starts with these."""
         is_whole = self.time_range.contains(self._time_range_below(folders))
         return not is_whole or self.pattern.can_exclude_below(folders)
 
     def is_more_specific(self, folders: Sequence[str], deeper: Sequence[str]) -> bool:
-        """Say whether the deeper of two partitions tells more: a time, or what the pattern asks."""
+        """Get whether the deeper of two partitions tells more: a time, or what the pattern asks."""
         is_timed = folders_time_range(folders) != folders_time_range(deeper)
         return is_timed or self.pattern.unmatched_parts(folders) != self.pattern.unmatched_parts(
             deeper

@@ -27,7 +27,7 @@ class ReopenPolicy:
     attempts: int = 5
     backoff: Backoff = field(default_factory=Backoff)
     jitter: Callable[[], float] = random.random
-    """Gives random numbers from 0 to 1, which spread the waiting."""
+    """Return random numbers from 0 to 1, which spread the waiting."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -73,7 +73,7 @@ class ResumableBody:
         await self._exit_stack.aclose()
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Give the text in blocks of at most 1 MiB.
+        """Return the text in blocks of at most 1 MiB.
 
         Raises:
             DamagedError: the body cannot be decoded to its end.

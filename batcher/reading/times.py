@@ -103,11 +103,11 @@ class TimeRange:
     end_s: float = inf
 
     def overlaps(self, other: TimeRange) -> bool:
-        """Say whether some moment is in both."""
+        """Return whether some moment is in both."""
         return max(self.start_s, other.start_s) < min(self.end_s, other.end_s)
 
     def contains(self, other: TimeRange) -> bool:
-        """Say whether every moment of the other is in this one."""
+        """Return whether every moment of the other is in this one."""
         return self.start_s <= other.start_s and other.end_s <= self.end_s
 
 
@@ -137,7 +137,7 @@ def quarantine_time_range(folders: Iterable[str]) -> TimeRange:
 
 
 def object_time_range(parsed_key: ParsedKey, list_entry: ListEntry) -> TimeRange:
-    """Give the span outside of which no record of an object has arrived."""
+    """Return the span outside of which no record of an object has arrived."""
     folders = parsed_key.partition.split("/")
     placed = (
         quarantine_time_range(folders) if parsed_key.is_quarantine else folders_time_range(folders)
@@ -155,7 +155,7 @@ def object_time_range(parsed_key: ParsedKey, list_entry: ListEntry) -> TimeRange
 
 
 def object_time_s(parsed_key: ParsedKey) -> float | None:
-    """Give the one time that an object is sorted by and shown with; None: its key has none.
+    """Return the one time that an object is sorted by and shown with; None: its key has none.
 
     It is the time in its name, if that lies in its partition's span, else that span's start.
     """

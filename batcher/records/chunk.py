@@ -108,7 +108,7 @@ class Chunk(Struct, frozen=True, dict=True):
         return column.max_s if isinstance(column, MillisColumn) else max(column)
 
     def take(self, indices: Sequence[int]) -> Chunk:
-        """Give the records at `indices`, in that order, as a run of their own."""
+        """Return the records at `indices`, in that order, as a run of their own."""
         envelopes, numbers = self.envelopes, self.sequence_numbers
         return replace(
             self,
@@ -120,7 +120,7 @@ class Chunk(Struct, frozen=True, dict=True):
         )
 
     def slice(self, start: int, stop: int) -> Chunk:
-        """Give the records from `start` up to `stop` as a run of their own."""
+        """Return the records from `start` up to `stop` as a run of their own."""
         if start == 0 and stop >= len(self):
             return self
         envelopes, numbers = self.envelopes, self.sequence_numbers
@@ -135,5 +135,5 @@ class Chunk(Struct, frozen=True, dict=True):
 
 
 def positions_digest(positions: Sequence[str]) -> str:
-    """Tell one set of positions from another: SHA-256, as 64 hex digits, of them, line by line."""
+    """Return the SHA-256, as 64 hex digits, of positions joined by newlines."""
     return hashlib.sha256("\n".join(positions).encode("utf-8", "surrogatepass")).hexdigest()

@@ -24,7 +24,7 @@ class CompactColumn(Sequence[T]):
         return f"{type(self).__name__}{self._constructor_args()}"
 
     def _constructor_args(self) -> tuple[object, ...]:
-        """Give what the constructor was given."""
+        """Return what the constructor was given."""
         return tuple(getattr(self, name) for name in self.__slots__ if name != "__dict__")
 
 
@@ -46,7 +46,7 @@ class ConstantColumn(CompactColumn[T]):
     @overload
     def __getitem__(self, index: slice) -> ConstantColumn[T]: ...
     def __getitem__(self, index: int | slice) -> T | ConstantColumn[T]:
-        """Give the value, or a shorter column of it."""
+        """Return the value, or a shorter column of it."""
         if isinstance(index, slice):
             return ConstantColumn(self.value, len(range(*index.indices(self.length))))
         range(self.length)[index]  # IndexError outside, which ends an iteration
@@ -71,19 +71,19 @@ class RangeColumn(CompactColumn[str]):
     @overload
     def __getitem__(self, index: slice) -> RangeColumn: ...
     def __getitem__(self, index: int | slice) -> str | RangeColumn:
-        """Give one position as text, or a shorter column."""
+        """Return one position as text, or a shorter column."""
         if isinstance(index, slice):
             return RangeColumn(self.prefix, self.numbers[index])
         return f"{self.prefix}{self.numbers[index]}"
 
     def join(self, following: RangeColumn) -> RangeColumn | None:
-        """Give this column and the one `after` it as one, or None if they do not follow."""
+        """Return this column and the one `after` it as one, or None if they do not follow."""
         if self.prefix != following.prefix or self.numbers.stop != following.numbers.start:
             return None
         return RangeColumn(self.prefix, range(self.numbers.start, following.numbers.stop))
 
     def __str__(self) -> str:
-        """Tell the column in one line: `events.ndjson:1-5000`."""
+        """Report the column in one line: `events.ndjson:1-5000`."""
         if not self.numbers:
             return self.prefix
         return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
@@ -119,7 +119,7 @@ class MillisColumn(CompactColumn[float]):
     @overload
     def __getitem__(self, index: slice) -> MillisColumn: ...
     def __getitem__(self, index: int | slice) -> float | MillisColumn:
-        """Give one time in seconds, or a shorter column."""
+        """Return one time in seconds, or a shorter column."""
         if isinstance(index, slice):
             return MillisColumn(self.values_ms[index])
         return int(self.values_ms[index]) / 1000
@@ -143,7 +143,7 @@ class LinesColumn(CompactColumn[bytes]):
     @overload
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        """Give one line without its newline, or some."""
+        """Return one line without its newline, or some."""
         return self._lines[index]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -157,7 +157,7 @@ class LinesColumn(CompactColumn[bytes]):
 
 
 def take_values(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:
-    """Give the values of `column` at `indices`, in one call at C speed."""
+    """Return the values of `column` at `indices`, in one call at C speed."""
     if isinstance(column, ConstantColumn):
         return ConstantColumn(column.value, len(indices))
     if isinstance(column, LinesColumn):

@@ -9,7 +9,7 @@ import orjson
 
 
 def to_payload(record: object) -> bytes:
-    """Give the bytes of a record: text and bytes as they are, a dict as JSON.
+    """Return the bytes of a record: text and bytes as they are, a dict as JSON.
 
     Raises:
         TypeError: it is none of these, or holds something that JSON has no form for. NaN is none

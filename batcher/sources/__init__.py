@@ -99,7 +99,7 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
 
 
 def _describe_event(event: object) -> str:
-    """Say what was handed over, and nothing of what is in it: errors are logged."""
+    """Return what was handed over, and nothing of what is in it: errors are logged."""
     return repr(event) if not event else f"a {type(event).__name__}"
 
 

@@ -71,7 +71,7 @@ def read(records: EventRecords, now_s: float) -> Event:
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:
-    """Give what a stream's ARN says: `arn:aws:dynamodb:region:account:table/NAME/stream/LABEL`."""
+    """Get what a stream's ARN says: `arn:aws:dynamodb:region:account:table/NAME/stream/LABEL`."""
     table, _, label = arn.partition(":table/")[2].partition("/stream/")
     return table or "table", label
 

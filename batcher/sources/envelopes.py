@@ -28,7 +28,7 @@ _TIME_RANGE_ERROR = "a time outside the years 1970 to 9999"
 
 
 def require_identities(column: Sequence[object], name: str) -> list[str]:
-    """Give the column of identities, which the answer needs.
+    """Return the column of identities, which the answer needs.
 
     Raises:
         RejectedError: a record has none; it names which. Everything comes back.
@@ -74,7 +74,7 @@ def read_times(
 
 
 def distinct_arns(records: EventRecords, source: str) -> set[str]:
-    """Give the different ARNs of records that all are of one source.
+    """Return the different ARNs of records that all are of one source.
 
     Raises:
         UnknownSourceError: they are of several sources.
@@ -95,13 +95,13 @@ def distinct_arns(records: EventRecords, source: str) -> set[str]:
 
 
 def get_arn(record: object) -> str:
-    """Give a record's ARN, or nothing where it has none."""
+    """Return a record's ARN, or nothing where it has none."""
     found = get_path(record, "eventSourceARN")
     return found if isinstance(found, str) else ""
 
 
 def distinct_sources(records: Sequence[object]) -> list[str]:
-    """Give the different sources that the records name, for people."""
+    """Return the different sources that the records name, for people."""
     return sorted({_source_name(record) for record in records})
 
 
@@ -135,7 +135,7 @@ def _read_digits(texts: list[str]) -> Sequence[int] | Sequence[str]:
 
 
 def check_times(times_s: list[float]) -> list[float]:
-    """Give the times back, if all are ones that a calendar has.
+    """Return the times back, if all are ones that a calendar has.
 
     Raises:
         ValueError: one is before 1970, or after 9999.
@@ -147,7 +147,7 @@ def check_times(times_s: list[float]) -> list[float]:
 
 
 def drop_duplicates(chunk: Chunk) -> Chunk:
-    """Give the run with each position once: an identity that comes twice is written once."""
+    """Return the run with each position once: an identity that comes twice is written once."""
     if len(set(chunk.positions)) == len(chunk):
         return chunk
     first: dict[str, int] = {}
@@ -181,5 +181,5 @@ def split_non_text(chunk: Chunk, detail: str) -> tuple[Chunk, list[BadRecord]]:
 
 
 def name_in_arn(arn: object, fallback: str) -> str:
-    """Give what stands after an ARN's last colon, or `fallback`."""
+    """Return what stands after an ARN's last colon, or `fallback`."""
     return (arn.rpartition(":")[2] if isinstance(arn, str) else "") or fallback

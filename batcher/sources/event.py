@@ -44,7 +44,7 @@ class Ledger:
             raise KeyError(msg)
 
     def unsettled(self, positions: Sequence[str]) -> list[str]:
-        """Give those of `positions`, in their order, that are not durable."""
+        """Return those of `positions`, in their order, that are not durable."""
         if not len(self):
             return []
         return [position for position in positions if position in self._unsettled]

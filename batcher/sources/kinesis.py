@@ -77,7 +77,7 @@ def _arn_and_shard(record: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _distinct_shards(event_ids: list[str]) -> set[str]:
-    """Give the different shards; nearly always there is one, which is seen without cutting."""
+    """Return the different shards; nearly always there is one, which is seen without cutting."""
     first = _parse_shard(event_ids[0])
     if all(map(str.startswith, event_ids, repeat(f"{first}:"))):
         return {first}
@@ -85,12 +85,12 @@ def _distinct_shards(event_ids: list[str]) -> set[str]:
 
 
 def _parse_shard(event_id: str) -> str:
-    """Give the shard: what stands before the sequence number."""
+    """Return the shard: what stands before the sequence number."""
     return event_id.partition(":")[0]
 
 
 def _stream_name(arn: str) -> str:
-    """Give the stream's name; an enhanced consumer's ARN goes on after it."""
+    """Return the stream's name; an enhanced consumer's ARN goes on after it."""
     return arn.partition(":stream/")[2].partition("/")[0] or "stream"
 
 

@@ -74,7 +74,7 @@ def _make_chunk_of_odd_texts(
 
 
 def find_unfit(records: Sequence[object]) -> int:
-    """Give the index of the first that cannot be a payload."""
+    """Return the index of the first that cannot be a payload."""
     for index, record in enumerate(records):
         try:
             to_payload(record)

@@ -91,7 +91,7 @@ def from_first_failure(groups: Mapping[str, str]) -> FailureSelector:
 
 
 def _parse_sequence_number(value: object) -> str:
-    """Give a sequence number as text, or nothing where it is none: AWS's have 20 digits."""
+    """Return a sequence number as text, or nothing where it is none: AWS's have 20 digits."""
     if type(value) is int and 0 <= value < 10**SEQUENCE_DIGITS:
         return str(value)
     is_one = isinstance(value, str) and value.isdecimal() and len(value) <= SEQUENCE_DIGITS
@@ -99,6 +99,6 @@ def _parse_sequence_number(value: object) -> str:
 
 
 def _sort_by_number(chunk: Chunk, numbers: Sequence[str]) -> Chunk:
-    """Give the messages in the order of their sequence numbers, which only ever grow."""
+    """Return the messages in the order of their sequence numbers, which only ever grow."""
     order = sorted(range(len(chunk)), key=lambda i: int(numbers[i] or 0))
     return chunk.take(order)

@@ -42,7 +42,7 @@ def open_store(
     on_retry: Callable[[], None] | None = None,
     request_stats: RequestStats | None = None,
 ) -> ObjectStore:
-    """Give the store that the settings name; it connects at its first request.
+    """Return the store that the settings name; it connects at its first request.
 
     Args:
         settings: where to write.
@@ -95,7 +95,7 @@ def _open_obstore(settings: Settings) -> ObjectStore:
 
 
 def open_reader(settings: Settings) -> ObjectReader:
-    """Give what reads back the objects of the store that the settings name; it connects late."""
+    """Return what reads back the objects of the store that the settings name; it connects late."""
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415

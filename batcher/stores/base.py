@@ -20,7 +20,7 @@ class ObjectInfo(Struct, frozen=True):
     """An object as the store has it."""
 
     etag: str
-    """Tells this body at this key from any other; opaque."""
+    """Report this body at this key from any other; opaque."""
     size_bytes: int
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -116,10 +116,10 @@ class ObjectReader(Protocol):
     """A place whose objects are read back: what `verify`, `replay` and `cat` need."""
 
     def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Give every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
+        """Return every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
 
     def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
-        """Give what lies directly under `prefix`, in any order; errors as in `list_objects`.
+        """Return what lies directly under `prefix`, in any order; errors as in `list_objects`.
 
         These are the objects whose keys have no slash after `prefix`, and, each once, the folders
         that all other keys go on with; what is in a folder costs nothing. A folder of files may
@@ -127,7 +127,7 @@ class ObjectReader(Protocol):
         """
 
     def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Give every multipart upload that is open under `prefix`."""
+        """Return every multipart upload that is open under `prefix`."""
 
     def open_object(self, key: str) -> AbstractAsyncContextManager[ObjectBody]:
         """Open one object, to be read while this is entered.

@@ -26,7 +26,7 @@ META_FOLDER = ".meta"
 
 
 def parse_folder_url(url: str) -> Path:
-    """Give the folder of `file:///absolute` or `file://relative/folder`."""
+    """Return the folder of `file:///absolute` or `file://relative/folder`."""
     return Path(unquote(url.removeprefix("file:").removeprefix("//")))
 
 
@@ -201,7 +201,7 @@ class FileUpload:
 
 
 def meta_path(folder: Path, key: str) -> Path:
-    """Give the file that has what an object carries beside its body."""
+    """Return the file that has what an object carries beside its body."""
     return folder / META_FOLDER / f"{key}.json"
 
 

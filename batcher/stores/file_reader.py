@@ -40,7 +40,7 @@ class FileReader:
         return f"FileReader({str(self.folder)!r})"
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Give objects folder by folder; see `ObjectReader.list_objects`."""
+        """Return objects folder by folder; see `ObjectReader.list_objects`."""
         async for key, stat in self._iter_files(prefix):
             if not _is_hidden(key):
                 yield await self._make_entry(key, stat)
@@ -54,7 +54,7 @@ class FileReader:
             return str(read_meta(self.folder, key).get("etag", ""))
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
-        """Give objects and folders by name; see `ObjectReader.list_folder`."""
+        """Return objects and folders by name; see `ObjectReader.list_folder`."""
         entries = self._scan(prefix.rpartition("/")[0], prefix)
         for key, stat in await asyncio.to_thread(lambda: list(entries)):
             if stat is None:
@@ -63,7 +63,7 @@ class FileReader:
                 yield await self._make_entry(key, stat)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Give temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
+        """Get temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
         async for key, stat in self._iter_files(prefix):
             if _TEMPORARY.fullmatch(key.rpartition("/")[2]):
                 yield OpenUpload(key, stat.st_mtime)
@@ -75,7 +75,7 @@ class FileReader:
                 yield file
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Give every file whose key starts with `prefix`, and what the system says of it."""
+        """Return every file whose key starts with `prefix`, and what the system says of it."""
         waiting = [prefix.rpartition("/")[0]]
         while waiting:
             folders = []
@@ -87,7 +87,7 @@ class FileReader:
             waiting += reversed(folders)
 
     def _scan(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
-        """Give what in `folder` belongs to `prefix`: files with their figures, folders without."""
+        """Get what in `folder` belongs to `prefix`: files with their figures, folders without."""
         with _translate_errors(folder or str(self.folder)):
             try:
                 entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)

@@ -8,7 +8,7 @@ from batcher.errors import RejectedError, SettingsError
 
 
 def parse_destination(destination: str) -> dict[str, str]:
-    """Give `bucket` and `root` of `s3://bucket/root`, or of a folder as `file://folder`.
+    """Return `bucket` and `root` of `s3://bucket/root`, or of a folder as `file://folder`.
 
     Raises:
         SettingsError: it is neither.
@@ -24,18 +24,18 @@ def parse_destination(destination: str) -> dict[str, str]:
 
 
 def format_url(bucket: str, root: str) -> str:
-    """Give a destination as users write it; see `parse_destination`."""
+    """Return a destination as users write it; see `parse_destination`."""
     place = join_location(bucket, root)
     return place if bucket.startswith("file:") else f"s3://{place}"
 
 
 def join_location(bucket: str, root: str) -> str:
-    """Give what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
+    """Return what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
     return "/".join(filter(None, [bucket, root]))
 
 
 def check_endpoint(url: str, context: str) -> str:
-    """Give the URL back.
+    """Return the URL back.
 
     Args:
         url: where requests go.

@@ -71,13 +71,13 @@ class MemoryStore:
         return upload
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Give objects in the order of their keys; see `ObjectReader.list_objects`."""
+        """Return objects in the order of their keys; see `ObjectReader.list_objects`."""
         for key in sorted(self.objects):
             if key.startswith(prefix) and (there := self.objects.get(key)) is not None:
                 yield ListEntry(key, there.info.size_bytes, there.info.etag, 0.0)
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
-        """Give objects and folders by key; see `ObjectReader.list_folder`."""
+        """Return objects and folders by key; see `ObjectReader.list_folder`."""
         given = ""
         async for listed in self.list_objects(prefix):
             folder, slash, _ = listed.key.removeprefix(prefix).partition("/")
@@ -88,7 +88,7 @@ class MemoryStore:
                 given = found
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Give open uploads; see `ObjectReader.list_uploads`."""
+        """Return open uploads; see `ObjectReader.list_uploads`."""
         for key in sorted(upload.key for upload in self.uploads):
             if key.startswith(prefix):
                 yield OpenUpload(key, 0.0)

@@ -86,7 +86,7 @@ class MeteredAttempt:
     def __init__(
         self, store: MeteredStore, key: str, body: bytes | None, clock: Callable[[], float]
     ) -> None:
-        """Tell `store` of it."""
+        """Report `store` of it."""
         self._store = store
         self._key = key
         self._body = body

@@ -39,7 +39,7 @@ ABORT_TIMEOUT_IN_EVENT_S, ABORT_TIMEOUT_IN_PROGRAM_S = 0.2, 3.0
 class RetryingStore:
     """Repeats what failed with `RetryableError`, with full jitter, until a deadline.
 
-    The deadline is the event's (`batcher.concurrency`), or `Backoff.for_s` after the request was
+    The deadline is the event's (`batcher.concurrency`), or `Backoff.max_elapsed_s` after the request was
     begun, whichever comes first. An attempt whose answer does not come is cut and sent again:
     every write is conditional, so a late one meets 412 and makes no second object. While it waits
     for its turn (`PacedStore`) only the event's deadline counts. All other errors are raised at
@@ -209,7 +209,7 @@ class RetryingUpload:
 
 
 def _body_timeout_s(body: bytes) -> float:
-    """Give the longest time in which a body is sent and answered."""
+    """Return the longest time in which a body is sent and answered."""
     return RESPONSE_TIMEOUT_S + len(body) / MIN_BYTES_PER_S
 
 
@@ -234,7 +234,7 @@ class Backoff(Struct, frozen=True):
     """One request is given up this long after it was begun, whatever the deadline."""
 
     def delay_s(self, attempts: int, jitter: float, retry_after_s: float | None) -> float:
-        """Give the time to wait before the next attempt.
+        """Return the time to wait before the next attempt.
 
         Args:
             attempts: how many have failed, from 1.

@@ -14,7 +14,7 @@ class PausableTimeout:
     __slots__ = ("_clock", "_response_s", "_response_timeout", "paused_s")
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        """Tell the time by `clock`."""
+        """Report the time by `clock`."""
         self._clock = clock
         self._response_timeout: asyncio.Timeout | None = None
         self._response_s = 0.0
@@ -22,7 +22,7 @@ class PausableTimeout:
         """What the request has waited for its turns so far."""
 
     def limit_response(self, response_s: float) -> asyncio.Timeout:
-        """Give the limit of one attempt, which cuts it when its answer does not come."""
+        """Return the limit of one attempt, which cuts it when its answer does not come."""
         self._response_timeout = asyncio.timeout(response_s)
         self._response_s = response_s
         return self._response_timeout

@@ -30,7 +30,7 @@ class Budget:
         return f"<Budget {self.held_bytes} of {self.limit_bytes} bytes held>"
 
     def has_room(self, size_bytes: int) -> bool:
-        """Say whether so much fits; what is over the whole limit fits when nothing is held."""
+        """Return whether so much fits; what is over the whole limit fits when nothing is held."""
         if self.held_bytes == 0:
             return True
         is_behind = self.backlog_bytes > MAX_BACKLOG_BYTES

@@ -41,7 +41,7 @@ class Encoder:
     async def encode_stream(
         self, pending: PendingBatch, checksum: Checksum
     ) -> AsyncGenerator[bytes]:
-        """Give the batch's body piece by piece, as its text comes, until it is sealed and done."""
+        """Return batch's body piece by piece, as its text comes, until it is sealed and done."""
         codec = self._choose_codec(pending)
         members = MemberSplitter()
         is_over = False
@@ -108,7 +108,7 @@ class Encoder:
 def _count_encoded(
     encoded: list[EncodedMember], pending: PendingBatch, checksum: Checksum
 ) -> Iterator[bytes]:
-    """Give the bytes of members, counted in the checksum, and held in place of their text."""
+    """Return the bytes of members, counted in the checksum, and held in place of their text."""
     for piece, crc32, text_bytes in encoded:
         checksum.add(crc32, text_bytes)
         pending.replace_held(text_bytes, len(piece))

@@ -61,7 +61,7 @@ def _timeout_s() -> float:
 
 
 def choose_part_bytes(part_bytes: int, max_body_bytes: int) -> int:
-    """Give the size of all parts but the last: `part_bytes`, doubled until 10,000 parts suffice.
+    """Return the size of all parts but the last: `part_bytes`, doubled until 10,000 parts suffice.
 
     All parts but the last are of one size, for some S3-compatible stores take nothing else.
 

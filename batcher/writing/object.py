@@ -74,7 +74,7 @@ class Receipt(Struct, frozen=True):
 
 
 def object_content_type(batch: Batch, settings: Settings) -> str:
-    """Give the Content-Type by the format, or as the user set it."""
+    """Return the Content-Type by the format, or as the user set it."""
     if batch.route.is_quarantine:
         return _COMPRESSED_TYPES["gzip"]
     if settings.content_type:
@@ -86,7 +86,7 @@ def object_content_type(batch: Batch, settings: Settings) -> str:
 def object_metadata(
     batch: Batch, digest: str, checksum: Checksum | None, user_metadata: Mapping[str, str]
 ) -> dict[str, str]:
-    """Give the object's metadata: what is known of it now, and the user's own.
+    """Return the object's metadata: what is known of it now, and the user's own.
 
     Args:
         batch: what is in the object; of an open one only its start is known.
@@ -141,19 +141,21 @@ def object_name(batch: Batch, digest: str, uuid_name: str) -> str:
 
 
 def object_key(batch: Batch, name: str, settings: Settings) -> str:
-    """Give the full key of a batch's object; what is empty leaves no slash.
+    """Return the full key of a batch's object; what is empty leaves no slash.
 
     Quarantine has no salt, for few such objects are ever written.
     """
     if batch.route.is_quarantine:
         # What the name is made of decides the date: a stream's shorter retry must find the key
         is_by_first = batch.route.origin.naming is NamingScheme.SEQUENCE
-        date = f"dt={quarantine_date(batch.first_arrival_s if is_by_first else batch.oldest_arrival_s)}"
+        arrival_s = batch.first_arrival_s if is_by_first else batch.oldest_arrival_s
+        date = f"dt={quarantine_date(arrival_s)}"
         folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
         file = f"{name}{QUARANTINE_SUFFIX}"
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
-        file = f"{name}{FORMAT_EXTENSIONS[Format(settings.format)]}{COMPRESSION_SUFFIXES[settings.compression]}"
+        extension = FORMAT_EXTENSIONS[Format(settings.format)]
+        file = f"{name}{extension}{COMPRESSION_SUFFIXES[settings.compression]}"
     return "/".join(filter(None, [settings.root, *folders, file]))
 
 
@@ -173,10 +175,10 @@ class ObjectSpec:
         self.attributes = ObjectAttributes(object_content_type(batch, settings), beside)
 
     def is_ours(self, info: ObjectInfo) -> bool:
-        """Say whether an object under this key is the one we send."""
+        """Return whether an object under this key is the one we send."""
         return self.is_fresh or info.metadata.get(METADATA_DIGEST) == self._digest
 
     def make_receipt(self, size_bytes: int) -> Receipt:
-        """Give the receipt for an object of so many bytes that is durable."""
+        """Return the receipt for an object of so many bytes that is durable."""
         batch = self._batch
         return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)

@@ -74,7 +74,7 @@ class PendingBatch:
         self._budget.adjust(new_bytes - old_bytes)
 
     def wake(self) -> None:
-        """Tell a streaming writer that there is more text, or the seal."""
+        """Report a streaming writer that there is more text, or the seal."""
         self._update_backlog()
         self._text_added.set()
 

@@ -194,7 +194,7 @@ class Writer:
 
 
 def _is_small(pending: PendingBatch) -> bool:
-    """Say whether handing a batch to a thread would cost more than encoding it."""
+    """Return whether handing a batch to a thread would cost more than encoding it."""
     batch = pending.batch
     return (
         batch.seal_reason is not None
@@ -222,7 +222,7 @@ async def _iterate(parts: list[bytes]) -> AsyncIterator[bytes]:
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give the first error of a group: those after it are mostly its echoes."""
+    """Return the first error of a group: those after it are mostly its echoes."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -34,7 +34,7 @@ def in_burst(now_s: float) -> float:
 
 
 def groups(scale: float, *, is_short: bool) -> list[Group]:
-    """Give what is played, all so many times smaller than it says."""
+    """Return what is played, all so many times smaller than it says."""
     cold = Case("base 2, 16, paced", BASE_2, scale=scale)
     made: list[Callable[[Case], Group]] = [_layouts] if is_short else [
         _layouts, _fanouts, _loads, _midnight, _writers, _assumptions, _sizes,

@@ -31,7 +31,7 @@ class Summary:
         return self.splits[-1][0] if self.splits else 0.0
 
     def refused_share(self, since_s: float = 0.0, until_s: float = float("inf")) -> float:
-        """Give the share of the requests that were refused."""
+        """Return the share of the requests that were refused."""
         chosen = [one for one in self.minutes if since_s < one.ends_s <= until_s]
         requests = sum(one.requests for one in chosen)
         return sum(one.refused for one in chosen) / requests if requests else 0.0
@@ -60,13 +60,13 @@ class Summary:
         return had[-1]
 
     def age_s(self, share: float) -> float:
-        """Give the age that so many of the objects had at most when they were delivered."""
+        """Return the age that so many of the objects had at most when they were delivered."""
         ages = sorted(age for one in self.minutes for age in one.ages_s)
         return ages[min(len(ages) - 1, int(share * len(ages)))] if ages else float("inf")
 
     @property
     def unevenness(self) -> tuple[float, float]:
-        """Give worst salt over mean a minute: the median of the minutes, and the worst."""
+        """Return worst salt over mean a minute: the median of the minutes, and the worst."""
         found = [one.worst_over_mean for one in self.minutes if one.by_salt]
         return median(found), max(found)
 

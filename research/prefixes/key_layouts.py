@@ -38,7 +38,7 @@ class Layout:
 
 
 def base_2(fanout: int) -> Layout:
-    """Give batcher's own layout."""
+    """Return batcher's own layout."""
     return Layout(f"base 2, {fanout}" if fanout > 1 else "date first", fanout)
 
 
@@ -54,7 +54,7 @@ class Keys:
         self._hour = -1.0
         self._names = Uuid7Generator(lambda: self._now_s, random.Random(seed).getrandbits)  # noqa: S311
         self.make: Callable[[float], tuple[str, str]] = self._make
-        """Gives a key and the salt in it, for the wall clock's time."""
+        """Return a key and the salt in it, for the wall clock's time."""
 
     def _make(self, wall_s: float) -> tuple[str, str]:
         self._now_s = wall_s

@@ -50,7 +50,7 @@ COLUMNS = (
 
 
 def row(summary: Summary) -> list[Cell]:
-    """Give a case's figures under `COLUMNS`."""
+    """Return a case's figures under `COLUMNS`."""
     last_s, gone_s = summary.last_split_s, summary.gone_s
     later = 100 * summary.refused_share(HOUR_S) if summary.case.lasts_s > HOUR_S else "-"
     ended = summary.minutes[-1].backlog * summary.case.scale
@@ -146,7 +146,7 @@ def _figure(minute: Minute, name: str, scale: float) -> float:
 
 
 def midnight(summaries: Sequence[Summary]) -> Table:
-    """Give what is refused in the hours around midnight."""
+    """Return what is refused in the hours around midnight."""
     rows: list[list[Cell]] = []
     for summary in summaries:
         hours = [

@@ -40,7 +40,7 @@ class Assumptions:
     key."""
 
     def scaled(self, scale: float) -> Assumptions:
-        """Give the same for a store that is so many times smaller.
+        """Return the same for a store that is so many times smaller.
 
         What comes by chance goes up and down by more there: by the square root of the scale, and
         for so much longer unused capacity is kept, so that chance alone refuses as much as before.
@@ -160,7 +160,7 @@ class S3:
 
 
 def middle(keys: Sequence[str], off_median: float) -> str:
-    """Give the shortest leading string that parts sorted keys within `off_median` of the middle."""
+    """Return shortest leading string that parts sorted keys within `off_median` of the middle."""
     median = keys[len(keys) // 2]
     if not off_median:
         return median

@@ -56,7 +56,7 @@ async def _look(bucket: str, root: str) -> BucketContents:
 
 
 async def _lines(place: str, *, is_quarantine: bool) -> dict[str, list[str]]:
-    """Give the lines of each object; those that others cover too, for they would be doubled."""
+    """Return the lines of each object; those that others cover too, for they would be doubled."""
     found = {}
     async with read_objects(place, quarantine=is_quarantine, covered=True) as objects:
         async for there in objects:

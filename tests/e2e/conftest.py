@@ -39,7 +39,7 @@ def model(
     seaweedfs: SeaweedFS,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Modelled:
-    """Give a cloud of our own models, which models everything."""
+    """Return a cloud of our own models, which models everything."""
     folder = tmp_path_factory.mktemp("sandboxes")
     return Modelled(project, seaweedfs, folder, is_cold=request.param == "cold")
 
@@ -48,7 +48,7 @@ def model(
 def localstack(
     project: Project, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cloud]:
-    """Give a cloud of somebody else's models."""
+    """Return a cloud of somebody else's models."""
     folder = tmp_path_factory.mktemp("localstack")
     with running(tools.localstack(), folder, seaweedfs) as emulator:
         yield LocalStack(project, seaweedfs, emulator, folder / NOTED)
@@ -64,7 +64,7 @@ def cloud(
     seaweedfs: SeaweedFS,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Cloud:
-    """Give what plays the event sources."""
+    """Return what plays the event sources."""
     if request.param == "localstack":
         given: Cloud = request.getfixturevalue("localstack")
         return given

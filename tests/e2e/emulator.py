@@ -23,7 +23,7 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REG
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -87,7 +87,7 @@ class Emulator:
         self._stop()
 
     def client(self, service: str) -> Any:  # noqa: ANN401  # boto3 has no types
-        """Give a plain client of AWS's own SDK."""
+        """Return a plain client of AWS's own SDK."""
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,

@@ -102,19 +102,19 @@ class Process(runtime_executor.RuntimeExecutor):  # type: ignore[misc]  # it has
         return result
 
     def get_logs(self) -> str:
-        """Give what it printed."""
+        """Return what it printed."""
         return self._log.read_text()
 
     def get_address(self) -> str:
-        """Say where it is."""
+        """Return where it is."""
         return HOST
 
     def get_endpoint_from_executor(self) -> str:
-        """Say where LocalStack is, seen from it."""
+        """Return where LocalStack is, seen from it."""
         return HOST
 
     def get_runtime_endpoint(self) -> str:
-        """Say nothing that is used."""
+        """Return nothing that is used."""
         return f"http://{HOST}/unused"
 
     @classmethod
@@ -138,7 +138,7 @@ class _Requests(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Give the next event, whenever there is one."""
+        """Return the next event, whenever there is one."""
         process = self.server.of
         if not process.ready.done():
             process.ready.set_result(True)
@@ -187,18 +187,18 @@ class _Requests(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name above
-        """Say nothing."""
+        """Return nothing."""
 
 
 class _Executors:
     """Stands in for LocalStack's registry of executors: there is one."""
 
     def exists(self, name: str) -> bool:
-        """Say yes."""
+        """Return yes."""
         return bool(name)
 
     def load(self, name: str) -> _Executor:
-        """Give the plugin of that name."""
+        """Return the plugin of that name."""
         del name
         return _Executor()
 
@@ -207,7 +207,7 @@ class _Executor:
     """A plugin."""
 
     def load(self) -> type[Process]:
-        """Give what it brings."""
+        """Return what it brings."""
         return Process
 
 

@@ -43,7 +43,7 @@ class Deployed:
 
 
 def _value(text: str) -> str:
-    """Give JSON as Python writes it."""
+    """Return JSON as Python writes it."""
     return json.dumps(json.loads(text))
 
 

@@ -64,10 +64,10 @@ class Pipeline(Protocol):
         """Return when nothing is left to deliver."""
 
     def dead_letters(self) -> list[str]:
-        """Give the payloads that ended in a dead-letter queue or on-failure destination."""
+        """Return the payloads that ended in a dead-letter queue or on-failure destination."""
 
     def landed(self) -> BucketContents:
-        """Give what is in the bucket."""
+        """Return what is in the bucket."""
 
 
 class Cloud(Protocol):

@@ -60,7 +60,7 @@ class Project:
         return self.folder / str(self._described["artifact"])
 
     def package(self, parameters: Mapping[str, object]) -> dict[str, Spec]:
-        """Give what `osls package` makes of these parameters, by `sqs` and `kinesis`."""
+        """Return what `osls package` makes of these parameters, by `sqs` and `kinesis`."""
         known = repr(sorted(parameters.items()))
         if known not in self._specs:
             self._run("package", parameters)

@@ -82,7 +82,7 @@ class QueueMapping:
         return not self._waiting
 
     def batch(self) -> list[Message]:
-        """Give the next batch: what the window brings, up to the batch size and 6 MB."""
+        """Return the next batch: what the window brings, up to the batch size and 6 MB."""
         self._batches += 1
         now_s = max(self._now_s, self._waiting[0].sent_ms / 1000)
         until_s = now_s + self._mapping.window_s
@@ -119,7 +119,7 @@ class QueueMapping:
             self._check_order(done)
 
     def _deliverable(self) -> list[Message]:
-        """Give what is visible; a group whose messages came back rests as a whole."""
+        """Return what is visible; a group whose messages came back rests as a whole."""
         resting = {group for group, until in self._resting.items() if until >= self._batches}
         visible = [each for each in self._waiting if not each.group or each.group not in resting]
         return visible or self._waiting

@@ -30,7 +30,7 @@ class Counts:
 
 
 def table(rows: Sequence[Counts]) -> list[str]:
-    """Give the lines of a table, with a total under it."""
+    """Return the lines of a table, with a total under it."""
     names = [spec.name.replace("_", "-") for spec in fields(Counts)]
     cells = [[_shown(value) for value in astuple(row)] for row in rows]
     totals = [sum(astuple(row)[i] or 0 for row in rows) for i in range(1, len(names))]

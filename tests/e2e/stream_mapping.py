@@ -92,12 +92,12 @@ class StreamMapping:
         )
 
     def turns(self) -> Iterator[LimitedLane]:
-        """Give lanes in turn, as long as they have something left."""
+        """Return lanes in turn, as long as they have something left."""
         while left := [lane for lane in self.lanes if not lane.is_drained]:
             yield from left
 
     def batch(self, lane: LimitedLane) -> Sequence[Delivered]:
-        """Give a lane's next batch: what the window brings, up to the batch size and 6 MB."""
+        """Return a lane's next batch: what the window brings, up to the batch size and 6 MB."""
         until_s = lane.records[lane.checkpoint].arrived_s + self._mapping.window_s
         room_bytes = MAX_EVENT_BYTES - len(b'{"Records":[]}')
         size = 0

@@ -71,7 +71,7 @@ class Spec:
 
 
 def read(template: Properties) -> dict[str, Spec]:
-    """Give all functions that have an event source, by `sqs` and `kinesis`.
+    """Return all functions that have an event source, by `sqs` and `kinesis`.
 
     Raises:
         AssertionError: AWS would refuse the template.
@@ -97,7 +97,7 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> Iterator[Properties]:
 
 
 def _target(reference: Any) -> str:  # noqa: ANN401  # JSON
-    """Give the resource that a value points to; a plain text points to itself."""
+    """Return the resource that a value points to; a plain text points to itself."""
     if isinstance(reference, str):
         return reference
     if "Ref" in reference:
@@ -143,7 +143,7 @@ def _queue(properties: Properties) -> QueueSpec:
 
 
 def _text(template: Properties, value: Any) -> str:  # noqa: ANN401  # JSON
-    """Give a variable as the function would find it; a resource is its own logical name."""
+    """Return a variable as the function would find it; a resource is its own logical name."""
     if not isinstance(value, Mapping):
         return str(value)
     name = _target(value)

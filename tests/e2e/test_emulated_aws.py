@@ -90,7 +90,7 @@ def test_records_of_a_stream_arrive_once(
 
 
 def _calls(traffic: Traffic, kind: str) -> Iterator[Sequence[str]]:
-    """Give payloads, as many as one call to the source takes."""
+    """Return payloads, as many as one call to the source takes."""
     texts, size = traffic.texts, IN_A_CALL[kind]
     return (texts[start : start + size] for start in range(0, len(texts), size))
 

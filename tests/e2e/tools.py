@@ -54,14 +54,14 @@ def run(command: Sequence[str | Path], folder: Path, **environ: str) -> str:
 
 
 def osls() -> Path:
-    """Give the Serverless Framework's open continuation, which `make e2e` has installed."""
+    """Return the Serverless Framework's open continuation, which `make e2e` has installed."""
     program = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
     assert program.exists(), f"{program} is missing: `make e2e` installs it, and runs this"
     return program
 
 
 def runtime_client() -> Path:
-    """Give a folder with Lambda's runtime client alone, for the Python that runs."""
+    """Return a folder with Lambda's runtime client alone, for the Python that runs."""
     folder = CACHE / RUNTIME_CLIENT
     with exclusive_lock(CACHE):
         if not _is_ready(folder):
@@ -71,7 +71,7 @@ def runtime_client() -> Path:
 
 
 def ministack() -> Path:
-    """Give the emulator's Python, in an environment of its own: it pins a botocore."""
+    """Return the emulator's Python, in an environment of its own: it pins a botocore."""
     return _environment(CACHE / MINISTACK, sys.executable, MINISTACK)
 
 
@@ -84,7 +84,7 @@ def python_of_localstack() -> str:
 
 
 def localstack() -> Path:
-    """Give LocalStack's Python."""
+    """Return LocalStack's Python."""
     stream = LOCALSTACK_FILES / "var/lib/localstack/lib/kinesis-local" / KINESIS.partition("@")[2]
     with exclusive_lock(CACHE):
         if not _is_ready(stream):  # else it would do so itself, at the first stream
@@ -109,7 +109,7 @@ def _install(python: str | Path, *what: str | Path) -> None:
 
 
 def _is_ready(folder: Path) -> bool:
-    """Say whether a folder is whole; one that was begun is thrown away, and there, empty."""
+    """Return whether a folder is whole; one that was begun is thrown away, and there, empty."""
     if (folder / ".ready").exists():
         return True
     shutil.rmtree(folder, ignore_errors=True)

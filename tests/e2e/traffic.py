@@ -25,11 +25,11 @@ class Traffic:
 
     @property
     def texts(self) -> list[str]:
-        """Give all payloads."""
+        """Return all payloads."""
         return [webhook.text for webhook in self.sent]
 
     def poisoned(self) -> Traffic:
-        """Give the same with one record cut in half, somewhere in the middle."""
+        """Return the same with one record cut in half, somewhere in the middle."""
         index = len(self.sent) // 2
         whole = self.sent[index]
         half = Webhook(whole.text[: len(whole.text) // 2], whole.arrived_s)
@@ -38,14 +38,14 @@ class Traffic:
 
 
 def whole(records: int) -> Traffic:
-    """Give whole webhooks, of some 10 KB."""
+    """Return whole webhooks, of some 10 KB."""
     made = load_webhooks()
     assert records <= len(made)
     return Traffic(tuple(made[:records]))
 
 
 def small(records: int, span_s: float = SPAN_S) -> Traffic:
-    """Give records of 1 KiB, each a piece of a webhook; their kinds take turns."""
+    """Return records of 1 KiB, each a piece of a webhook; their kinds take turns."""
     pieces = (
         webhook.text[start : start + SMALL_CHARACTERS]
         for webhook in cycle(load_webhooks(1))

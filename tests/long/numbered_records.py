@@ -23,12 +23,12 @@ NUMBER = re.compile(rb'"n":(\d+),')
 
 
 def is_bad(number: int) -> bool:
-    """Say whether a record is no JSON, so that its place is in quarantine."""
+    """Return whether a record is no JSON, so that its place is in quarantine."""
     return number % BAD_EVERY == BAD_AT
 
 
 def payload(part: int, number: int, times: int = 1) -> bytes:
-    """Give the text of a record: its number, which round it is of, a partition, and noise.
+    """Return the text of a record: its number, which round it is of, a partition, and noise.
 
     Args:
         part: the round.
@@ -45,7 +45,7 @@ def payload(part: int, number: int, times: int = 1) -> bytes:
 
 
 def number_in(text: bytes) -> int | None:
-    """Give the number of the record that this is the text of, or None where it is of none."""
+    """Return the number of the record that this is the text of, or None where it is of none."""
     found = NUMBER.search(text)
     return None if found is None else int(found[1])
 
@@ -56,7 +56,7 @@ def kinesis_event(part: int, numbers: Iterable[int], shard: int) -> dict[str, An
 
 
 def sequence_number(part: int, number: int) -> str:
-    """Give a record's place in its shard."""
+    """Return a record's place in its shard."""
     return str(FIRST_SEQUENCE_NUMBER + part * 10**15 + number)
 
 
@@ -66,7 +66,7 @@ def sqs_event(part: int, numbers: Iterable[int]) -> dict[str, Any]:
 
 
 def message_id(part: int, number: int) -> str:
-    """Give a message's identity."""
+    """Return a message's identity."""
     return f"{part:08x}-0000-4000-8000-{number:012x}"
 
 

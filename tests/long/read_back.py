@@ -22,7 +22,7 @@ class Read:
 
 
 def is_quarantine(key: str) -> bool:
-    """Say whether an object holds bad records, by its name."""
+    """Return whether an object holds bad records, by its name."""
     return "_quarantine/" in key
 
 
@@ -46,7 +46,7 @@ def read_object(key: str, body: bytes, metadata: Mapping[str, str], part: int, t
 
 
 def _faults_of(text: bytes, metadata: Mapping[str, str]) -> list[str]:
-    """Say what the metadata, as far as there is any, says wrongly about the text."""
+    """Return what the metadata, as far as there is any, says wrongly about the text."""
     true = {
         "batcher-records": str(text.count(b"\n")),
         "batcher-bytes": str(len(text)),

@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent.parent
 
 
 def about(seed: int) -> dict[str, str]:
-    """Say what was run, when, on what; the package's folder, for it may be a copy."""
+    """Return what was run, when, on what; the package's folder, for it may be a copy."""
     found = {
         "command": shlex.join(
             ["python", "-m", f"long.{Path(sys.argv[0]).parent.name}.run", *sys.argv[1:]]
@@ -41,7 +41,7 @@ def about(seed: int) -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Give the commit, and whether the tree differs from it; `unknown` outside a checkout."""
+    """Return the commit, and whether the tree differs from it; `unknown` outside a checkout."""
 
     def git(*arguments: str) -> str:
         command = ["git", "--no-optional-locks", *arguments]
@@ -55,7 +55,7 @@ def _commit() -> str:
 
 
 def environment(server: dict[str, str]) -> dict[str, str]:
-    """Give an environment that has the server for S3, and nothing of the user's AWS or batcher."""
+    """Return environment that has the server for S3, and nothing of the user's AWS or batcher."""
     own = {
         name: value
         for name, value in os.environ.items()
@@ -71,7 +71,7 @@ def say(text: str) -> None:
 
 
 def titles(pairs: dict[str, str]) -> str:
-    """Give names and values, a line each."""
+    """Return names and values, a line each."""
     return "\n".join(f"{name + ':':<16}{value}" for name, value in pairs.items())
 
 

@@ -33,12 +33,12 @@ def planned(
 
 
 def key(batch: Batch, settings: Settings) -> str:
-    """Give the key of a batch."""
+    """Return the key of a batch."""
     return object_key(batch, object_name(batch, batch.digest(), "fresh"), settings)
 
 
 def positions_of(batch: Batch) -> list[str]:
-    """Give the positions of a batch, in its order."""
+    """Return the positions of a batch, in its order."""
     return [position for column in batch.positions for position in column]
 
 

@@ -48,7 +48,7 @@ def meaning(raw: bytes) -> object:
 
 
 def is_json(raw: bytes) -> bool:
-    """Say whether these bytes are exactly one JSON value."""
+    """Return whether these bytes are exactly one JSON value."""
     try:
         meaning(raw)
     except ValueError:

@@ -23,7 +23,7 @@ def _model(service: str) -> Any:  # noqa: ANN401  # botocore has no types
 
 
 def answer(service: str, operation: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Give `values` back, which must be an answer that the operation can have."""
+    """Return `values` back, which must be an answer that the operation can have."""
     shape = _model(service).operation_model(operation).output_shape
     report = ParamValidator().validate(values, shape)
     assert not report.has_errors(), report.generate_report()
@@ -74,7 +74,7 @@ def function(environ: dict[str, str] | None = None, **changes: Any) -> dict[str,
 
 
 def queue(**changes: str) -> dict[str, Any]:
-    """Give a queue's attributes, which are all text."""
+    """Return a queue's attributes, which are all text."""
     values = {
         "VisibilityTimeout": "365",
         "RedrivePolicy": f'{{"deadLetterTargetArn":"{QUEUE_ARN}-dead","maxReceiveCount":"10"}}',
@@ -85,13 +85,13 @@ def queue(**changes: str) -> dict[str, Any]:
 
 
 def lifecycle(*rules: dict[str, Any]) -> dict[str, Any]:
-    """Give a bucket's lifecycle rules; `Status` is Enabled unless told otherwise."""
+    """Return a bucket's lifecycle rules; `Status` is Enabled unless told otherwise."""
     whole = [{"Status": "Enabled", **rule} for rule in rules]
     return answer("s3", "GetBucketLifecycleConfiguration", {"Rules": whole})
 
 
 def decisions(**actions: str) -> list[dict[str, Any]]:
-    """Give what IAM decides, by action (`s3_PutObject`)."""
+    """Return what IAM decides, by action (`s3_PutObject`)."""
     results = [
         {
             "EvalActionName": action.replace("_", ":"),

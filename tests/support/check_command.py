@@ -51,10 +51,10 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, lis
 
 
 def marks(found: list[dict[str, str]], mark: str) -> set[str]:
-    """Give the checks that have this mark."""
+    """Return the checks that have this mark."""
     return {finding["check"] for finding in found if finding["mark"] == mark}
 
 
 def text_of(found: list[dict[str, str]], check_: str) -> str:
-    """Give all that is told of a check."""
+    """Return all that is told of a check."""
     return " ".join(f"{f['found']}: {f['do']}" for f in found if f["check"] == check_)

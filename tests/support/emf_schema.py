@@ -83,7 +83,7 @@ def metrics_of(line: str) -> dict[str, list[float]]:
 
 
 def _values(target: Any) -> list[float]:  # noqa: ANN401  # JSON
-    """Give what a metric's target member holds: a number, or a few."""
+    """Return what a metric's target member holds: a number, or a few."""
     values = target if isinstance(target, list) else [target]
     assert 1 <= len(values) <= MAX_VALUES
     assert all(type(value) in {int, float} for value in values)

@@ -144,7 +144,7 @@ def texts_of(batch: Batch) -> bytes:
 
 
 def described(text: bytes, **changes: str) -> dict[str, str]:
-    """Give the metadata of an object with this text."""
+    """Return the metadata of an object with this text."""
     known = {
         "records": str(text.count(b"\n")),
         "bytes": str(len(text)),

@@ -50,7 +50,7 @@ class HookedStore:
         self.is_closed = False
 
     def operations(self) -> list[str]:
-        """Give what was called, in order."""
+        """Return what was called, in order."""
         return [call.operation for call in self.calls]
 
     async def enter(self, call: Call) -> None:
@@ -173,7 +173,7 @@ class Gate:
 
 
 async def yielding(call: Call) -> None:
-    """Give the loop a turn, as a network would."""
+    """Return the loop a turn, as a network would."""
     del call
     await asyncio.sleep(0)
 
@@ -185,7 +185,7 @@ class FakeContext:
     left_ms: int
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the time until the function is killed."""
+        """Return the time until the function is killed."""
         return self.left_ms
 
 
@@ -196,7 +196,7 @@ class FakeClock:
     now_s: float = 1_000.0
 
     def __call__(self) -> float:
-        """Give the time."""
+        """Return the time."""
         return self.now_s
 
 
@@ -214,7 +214,7 @@ class InlineExecutor(ThreadPoolExecutor):
 
 
 def texts_in(store: MemoryStore) -> dict[str, bytes]:
-    """Give the text of every object, by key."""
+    """Return the text of every object, by key."""
     return {
         key: gzip.decompress(there.body) if key.endswith(".gz") else there.body
         for key, there in store.objects.items()
@@ -222,11 +222,11 @@ def texts_in(store: MemoryStore) -> dict[str, bytes]:
 
 
 def lines_in(store: MemoryStore, fragment: str = "") -> list[bytes]:
-    """Give the lines of all objects whose key has `fragment` in it, in the order of their keys."""
+    """Return lines of all objects whose key has `fragment` in it, in the order of their keys."""
     texts = [text for key, text in sorted(texts_in(store).items()) if fragment in key]
     return [line for text in texts for line in text.removesuffix(b"\n").split(b"\n")]
 
 
 def incompressible_bytes(size_bytes: int, seed: int = 0) -> bytes:
-    """Give a line that nothing compresses, the same for the same seed."""
+    """Return a line that nothing compresses, the same for the same seed."""
     return random.Random(seed).randbytes(size_bytes).replace(b"\n", b" ")  # noqa: S311  # no secret

@@ -75,7 +75,7 @@ class VirtualSleeps:
     """Called with the number of each wait, from 1, in its place."""
 
     def clock(self) -> float:
-        """Give the time."""
+        """Return the time."""
         return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
@@ -108,7 +108,7 @@ class FaultBench:
         self.waits = VirtualSleeps()
 
     def settings(self, **chosen: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
-        """Give settings for the bucket, under which bodies are as large as their lines."""
+        """Return settings for the bucket, under which bodies are as large as their lines."""
         values = {
             "bucket": self.bucket,
             "root": self.root,
@@ -119,7 +119,7 @@ class FaultBench:
         return Settings(**values)
 
     def store(self, settings: Settings) -> RetryingStore:
-        """Give the store that everybody writes to; its waits take no time."""
+        """Return the store that everybody writes to; its waits take no time."""
         return RetryingStore(
             ENGINES[self.engine](settings),
             BRIEF,
@@ -129,7 +129,7 @@ class FaultBench:
         )
 
     def store_in_real_time(self, settings: Settings) -> RetryingStore:
-        """Give a store that looks at the event's deadline."""
+        """Return a store that looks at the event's deadline."""
         return RetryingStore(ENGINES[self.engine](settings), QUICK)
 
     async def write(
@@ -163,17 +163,17 @@ class FaultBench:
         return make_handler(settings, store=store)
 
     def bodies(self) -> dict[str, bytes]:
-        """Give what is in the bucket, by key, as the server itself tells it."""
+        """Return what is in the bucket, by key, as the server itself tells it."""
         keys = self.keys()
         return {k: self.client.get_object(Bucket=self.bucket, Key=k)["Body"].read() for k in keys}
 
     def keys(self) -> set[str]:
-        """Give the keys of all objects."""
+        """Return the keys of all objects."""
         answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.root}/")
         return {found["Key"] for found in answer.get("Contents", [])}
 
     def open_uploads(self) -> list[str]:
-        """Give the keys of the multipart uploads that are open."""
+        """Return the keys of the multipart uploads that are open."""
         answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.root}/")
         return [found["Key"] for found in answer.get("Uploads", [])]
 
@@ -183,7 +183,7 @@ class FaultBench:
         assert self.open_uploads() == []
 
     def lines(self) -> list[bytes]:
-        """Give the lines of all objects; a half line is a line that nobody wrote."""
+        """Return the lines of all objects; a half line is a line that nobody wrote."""
         bodies = self.bodies().values()
         return [line for body in bodies for line in body.removesuffix(b"\n").split(b"\n")]
 

@@ -200,7 +200,7 @@ class FaultProxy:
 
 
 def _bound(port: int) -> socket.socket:
-    """Give a socket that is bound to a port, and does not listen yet."""
+    """Return a socket that is bound to a port, and does not listen yet."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((HOST, port))

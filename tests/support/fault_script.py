@@ -67,7 +67,7 @@ DENIED = Fault("denied", FaultKind.ANSWER, status=403, code="AccessDenied")
 
 
 def slow_down_for(retry_after: str) -> Fault:
-    """Give the 503 that asks to be left alone: for seconds, or until a date."""
+    """Return the 503 that asks to be left alone: for seconds, or until a date."""
     headers = {"Retry-After": retry_after}
     return Fault(
         "503 with Retry-After", FaultKind.ANSWER, status=503, code="SlowDown", headers=headers
@@ -110,7 +110,7 @@ class FaultScript:
         self._random = random.Random(seed)  # noqa: S311  # no secret
 
     def decide(self, operation: str, key: str) -> Fault | None:
-        """Say what goes wrong with the next request of this kind."""
+        """Return what goes wrong with the next request of this kind."""
         for number, rule in enumerate(self._rules):
             if rule.operation != operation or rule.key not in key:
                 continue
@@ -131,7 +131,7 @@ class FaultScript:
 
 
 def classify(method: str, target: str) -> tuple[str, str]:
-    """Give a request's operation and its key."""
+    """Return a request's operation and its key."""
     parts = urlsplit(target)
     query = parse_qs(parts.query, keep_blank_values=True)
     key = unquote(parts.path).lstrip("/").partition("/")[2]

@@ -20,7 +20,7 @@ GONE = object()
 
 
 def nested(depth: int, inside: object = 0) -> object:
-    """Give lists in lists."""
+    """Return lists in lists."""
     for _ in range(depth):
         inside = [inside]
     return inside
@@ -42,7 +42,7 @@ odd_values: st.SearchStrategy[Any] = st.sampled_from(ODD) | json_values | st.tex
 
 
 def places(value: object, path: Path = ()) -> Iterator[Path]:
-    """Give the path of every place in a JSON value, the value itself included."""
+    """Return the path of every place in a JSON value, the value itself included."""
     yield path
     if isinstance(value, dict):
         for name in value:
@@ -62,7 +62,7 @@ GOOD: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def spoil(record: dict[str, Any], changes: Mapping[Path, object]) -> Any:  # noqa: ANN401  # JSON
-    """Give a copy of a record with other values at some paths, or, for `GONE`, with none there."""
+    """Return copy of a record with other values at some paths, or, for `GONE`, with none there."""
     whole: list[Any] = [copy.deepcopy(record)]
     for path in sorted(changes, key=len, reverse=True):  # never into what was just put there
         parent: Any = whole

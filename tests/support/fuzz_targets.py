@@ -50,7 +50,7 @@ def at(record: object, path: tuple[str, ...]) -> object:
 
 
 def answered(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # noqa: ANN401
-    """Give what a fresh handler answers, or the error of ours that it raises, and what it wrote.
+    """Return what a fresh handler answers, or the error of ours that it raises, and what it wrote.
 
     Raises:
         Exception: any that is no `BatcherError`.
@@ -67,7 +67,7 @@ def answered(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # n
 
 
 def lines_of(store: MemoryStore, *, quarantined: bool) -> list[bytes]:
-    """Give the lines of all objects of data, or of quarantine; every key must be one of ours."""
+    """Return the lines of all objects of data, or of quarantine; every key must be one of ours."""
     found: list[bytes] = []
     for key, there in store.objects.items():
         assert len(key.encode()) <= MAX_KEY_BYTES, key
@@ -90,7 +90,7 @@ def read(line: bytes) -> object:
 
 
 def payload_of(kind: str, record: dict[str, Any]) -> object:
-    """Give what stands in the line of a good record."""
+    """Return what stands in the line of a good record."""
     if kind == "dynamodb":
         return record
     return json.loads(b64decode(record["kinesis"]["data"]) if kind == "kinesis" else record["body"])
@@ -139,7 +139,7 @@ def check_service_event(kind: str, records: list[Any], bad: set[int], **settings
 
 
 def _shown(identity: object) -> str:
-    """Give an identity as a line of quarantine shows it."""
+    """Return an identity as a line of quarantine shows it."""
     return str(identity).encode("utf-8", "backslashreplace").decode()
 
 

@@ -44,7 +44,7 @@ class HandlerFactory:
 
 
 def item_failures(*identifiers: str) -> dict[str, list[dict[str, str]]]:
-    """Give the answer that names these, and no others."""
+    """Return the answer that names these, and no others."""
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
@@ -52,29 +52,29 @@ NO_FAILURES = item_failures()
 
 
 def text_of(there: MemoryObject) -> bytes:
-    """Give an object's text."""
+    """Return an object's text."""
     return gzip.decompress(there.body)
 
 
 def lines_of(store: MemoryStore, fragment: str = "") -> list[str]:
-    """Give the lines of all objects whose key has `fragment` in it, by key."""
+    """Return the lines of all objects whose key has `fragment` in it, by key."""
     keys = [key for key in sorted(store.objects) if fragment in key]
     return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
 
 
 def data_of(store: MemoryStore) -> list[str]:
-    """Give the lines of all objects of data."""
+    """Return the lines of all objects of data."""
     keys = [key for key in sorted(store.objects) if "/_quarantine/" not in key]
     return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
 
 
 def quarantine_of(store: MemoryStore) -> list[dict[str, Any]]:
-    """Give the lines of all quarantine objects, read."""
+    """Return the lines of all quarantine objects, read."""
     return [json.loads(line) for line in lines_of(store, "/_quarantine/")]
 
 
 def snapshot(store: MemoryStore) -> dict[str, tuple[bytes, str, dict[str, str]]]:
-    """Give all there is in a store, to compare."""
+    """Return all there is in a store, to compare."""
     return {
         key: (there.body, there.attributes.content_type, dict(there.info.metadata))
         for key, there in store.objects.items()
@@ -92,6 +92,6 @@ def assert_described(metadata: Mapping[str, str], text: bytes, positions: Sequen
 
 
 def hooked() -> tuple[MemoryStore, HookedStore]:
-    """Give an empty store, and one around it that a test can step in."""
+    """Return an empty store, and one around it that a test can step in."""
     inner = MemoryStore()
     return inner, HookedStore(inner)

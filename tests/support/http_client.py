@@ -24,23 +24,23 @@ class Message:
 
     @cached_property
     def first_line(self) -> list[str]:
-        """Give the words of the first line."""
+        """Return the words of the first line."""
         return self.head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
 
     @property
     def status(self) -> int:
-        """Give an answer's status."""
+        """Return an answer's status."""
         return int(self.first_line[1])
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """Give the headers, by their names in lower case."""
+        """Return the headers, by their names in lower case."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         pairs = (line.partition(":") for line in lines if line)
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
 
     def without(self, name: str) -> Message:
-        """Give the message without one header."""
+        """Return the message without one header."""
         start = name.lower().encode() + b":"
         lines = [x for x in self.head.split(b"\r\n") if not x.lower().startswith(start)]
         return Message(b"\r\n".join(lines), self.body)
@@ -118,7 +118,7 @@ def _has_no_body(request: Message, answer: Message) -> bool:
 
 
 def answer_of(fault: Fault, request: Message) -> Message:
-    """Give the answer that a fault puts in the server's place."""
+    """Return the answer that a fault puts in the server's place."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{fault.code}</Code><Message>as the test says</Message>"

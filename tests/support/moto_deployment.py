@@ -55,13 +55,13 @@ class Deployment:
         return made
 
     def set(self, **variables: str) -> None:
-        """Give the function this environment."""
+        """Return the function this environment."""
         self.lambda_.update_function_configuration(
             FunctionName=self.name, Environment={"Variables": variables}
         )
 
     def arn_of_queue(self, url: str) -> str:
-        """Give a queue's ARN."""
+        """Return a queue's ARN."""
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return str(found["Attributes"]["QueueArn"])
 

@@ -39,5 +39,5 @@ def _bodies(kinds: Sequence[str], first: int) -> list[tuple[int, str]]:
 
 
 def numbers(lab: FaultBench) -> list[int]:
-    """Give the numbers of the records in all objects, each as often as it is there."""
+    """Return the numbers of the records in all objects, each as often as it is there."""
     return sorted(json.loads(line)["n"] for line in lab.lines())

@@ -14,7 +14,7 @@ from support.examples import make_settings
 
 @st.composite
 def workloads(draw: st.DrawFn, /, **fixed: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
-    """Give a workload whose records fit an invocation."""
+    """Return a workload whose records fit an invocation."""
     source = fixed.pop("source", None) or draw(st.sampled_from(SourceType))
     largest = 1_000_000 if source.is_queue else 4_000_000
     values: dict[str, Any] = {
@@ -32,7 +32,7 @@ def workloads(draw: st.DrawFn, /, **fixed: Any) -> Workload:  # noqa: ANN401  # 
 
 @st.composite
 def settings(draw: st.DrawFn, *, are_events_cut: bool = True) -> Settings:
-    """Give settings; whether a queue's events can be cut into more objects can be chosen."""
+    """Return settings; whether a queue's events can be cut into more objects can be chosen."""
     values: dict[str, Any] = {
         "engine": draw(st.sampled_from(["aioboto3", "obstore"])),
         "compression": draw(st.sampled_from(["gzip", "zstd", "none"])),

@@ -113,7 +113,7 @@ class Function:
         return self.answer(PATIENCE_S)
 
     def answer(self, within_s: float) -> tuple[str, Any]:
-        """Give what `invoke` does, for the event that was sent.
+        """Return what `invoke` does, for the event that was sent.
 
         Raises:
             queue.Empty: there is none yet.
@@ -138,7 +138,7 @@ class _Requests(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Give the next event, whenever there is one."""
+        """Return the next event, whenever there is one."""
         identity, event = self.server.events.get()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", identity)
@@ -172,4 +172,4 @@ class _Requests(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name above
-        """Say nothing."""
+        """Return nothing."""

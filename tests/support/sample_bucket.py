@@ -31,7 +31,7 @@ class SampleBucket(MemoryStore):
         self.asked: list[str] = []
         """Listings as `list PREFIX` and `look PREFIX`, and bodies as `read KEY`."""
         self.failing: Callable[[str, int], Exception | None] = lambda _request, _times: None
-        """Gives the error of a request that is made so many times; of a body, after its half."""
+        """Return the error of a request that is made so many times; of a body, after its half."""
         self.at_once = self.most_at_once = 0
         self.is_closed = False
         self.pieces: Counter[str] = Counter()
@@ -126,7 +126,7 @@ def fresh_name(time_s: float, number: int = 0) -> str:
 
 
 def key_of(name: str, partition: str = HOUR, fanout: int = 16) -> str:
-    """Give the key of an object under the root."""
+    """Return the key of an object under the root."""
     parts = (ROOT, salt(name, fanout), partition, f"{name}.ndjson.gz")
     return "/".join(filter(None, parts))
 

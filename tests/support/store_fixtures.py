@@ -38,10 +38,10 @@ class StoreFixture(Protocol):
         """Make a reader of the same place."""
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
-        """Give an object's body, Content-Type and metadata."""
+        """Return an object's body, Content-Type and metadata."""
 
     def keys(self) -> set[str]:
-        """Give the keys of all objects."""
+        """Return the keys of all objects."""
 
     def open_uploads(self) -> int:
         """Count the multipart uploads that are open."""
@@ -54,11 +54,11 @@ class MemoryStoreFixture:
     store: MemoryStore
 
     def open(self) -> ObjectStore:
-        """Give the one store there is."""
+        """Return the one store there is."""
         return self.store
 
     def open_reader(self) -> ObjectReader:
-        """Give the one store there is."""
+        """Return the one store there is."""
         return self.store
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
@@ -104,7 +104,7 @@ class FileStoreFixture:
         return (self.folder / key).read_bytes(), meta["content_type"], meta["metadata"]
 
     def files(self) -> set[str]:
-        """Give every file under the folder, whatever it is."""
+        """Return every file under the folder, whatever it is."""
         found = (path for path in self.folder.rglob("*") if path.is_file())
         return {str(path.relative_to(self.folder)) for path in found}
 
@@ -139,7 +139,7 @@ class S3StoreFixture:
         return answer["Body"].read(), answer["ContentType"], answer["Metadata"]
 
     def head(self, key: str) -> Any:  # noqa: ANN401  # boto3 has no types
-        """Give all that HeadObject says."""
+        """Return all that HeadObject says."""
         return self.server.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
 
     def keys(self) -> set[str]:

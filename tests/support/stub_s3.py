@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base's
-        """Say nothing."""
+        """Return nothing."""
 
     def _do(self) -> None:
         size = int(self.headers.get("Content-Length", 0))

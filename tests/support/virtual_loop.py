@@ -22,7 +22,7 @@ class Killed(BaseException):
     """The sandbox is gone; `reason` says why."""
 
     def __init__(self, reason: str) -> None:
-        """Say why."""
+        """Return why."""
         super().__init__(reason)
         self.reason = reason
 
@@ -51,7 +51,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._tasks: list[asyncio.Task[Any]] = []
 
     def time(self) -> float:
-        """Give the virtual time."""
+        """Return the virtual time."""
         return self._now_s
 
     def run_until_complete(
@@ -193,15 +193,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.unheard.append(context)
 
     def get_debug(self) -> bool:
-        """Say no: a model has checks of its own."""
+        """Return no: a model has checks of its own."""
         return False
 
     def is_closed(self) -> bool:
-        """Say no: there is nothing to close."""
+        """Return no: there is nothing to close."""
         return False
 
     def is_running(self) -> bool:
-        """Say whether it is entered."""
+        """Return whether it is entered."""
         return asyncio._get_running_loop() is self  # noqa: SLF001  # as above
 
 

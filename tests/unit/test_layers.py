@@ -82,7 +82,7 @@ def imported(source: str) -> set[str]:
 
 
 def ours(names: set[str]) -> set[str]:
-    """Give the modules of this package among imported names, as `PURE` writes them.
+    """Return the modules of this package among imported names, as `PURE` writes them.
 
     A name that is imported of a module counts for that module; a package, for its `__init__`.
     """

@@ -14,7 +14,7 @@ MIB = 1024**2
 
 
 def faults_of(**values: object) -> tuple[str, ...]:
-    """Give all faults of these settings, besides the bucket."""
+    """Return all faults of these settings, besides the bucket."""
     with pytest.raises(SettingsError) as caught:
         make_settings(**values)
     return caught.value.faults

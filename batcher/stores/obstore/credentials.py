@@ -73,7 +73,7 @@ def find_provider(operation: str, bucket: str, key: str) -> CredentialProvider:
 
 
 def has_only_environment(environ: Mapping[str, str]) -> bool:
-    """Say whether the environment decides alone: it has keys, and no file can say otherwise."""
+    """Return whether the environment decides alone: it has keys, and no file can say otherwise."""
     if not (environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY")):
         return False
     if any(environ.get(name) for name in _PROFILE_VARIABLES):

@@ -39,7 +39,7 @@ class Endpoint(Struct, frozen=True):
     dualstack: bool = False
 
     def base_url(self) -> str:
-        """Give the endpoint without the bucket.
+        """Return the endpoint without the bucket.
 
         Raises:
             RejectedError: a region whose endpoint is not known here.
@@ -53,7 +53,7 @@ class Endpoint(Struct, frozen=True):
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
 
     def bucket_url(self, bucket: str) -> tuple[str, bool]:
-        """Give the URL that keys are appended to, less the bucket where it stands in the path.
+        """Return the URL that keys are appended to, less the bucket where it stands in the path.
 
         Returns:
             The URL, and whether the bucket is in its host.
@@ -79,4 +79,4 @@ class CredentialProvider(Protocol):
         """Say, without I/O, whether `keys` would give others than before."""
 
     def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
-        """Give the credentials in force; may take files and network, so not for the event loop."""
+        """Return credentials in force; may take files and network, so not for the event loop."""

@@ -58,7 +58,7 @@ _BY_CLASS: tuple[tuple[type[Exception], type[BatcherError]], ...] = (
 def translate_error(
     error: Exception, operation: str, bucket: str, key: str, endpoint: str
 ) -> BatcherError | KeyError:
-    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    """Return the error to raise; a KeyError says that HeadObject found nothing."""
     where = f"{operation} s3://{bucket}/{key}"
     # The key is not the server's word, whatever stands in it
     text = str(error).replace(f" {key} ", " ").replace(f" {key}: ", ": ")
@@ -94,7 +94,7 @@ def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
 
 
 def _describe_failure(said: str, debug: str) -> str:
-    """Say why no answer came: the system's word for it, or what kind of failure it was."""
+    """Return why no answer came: the system's word for it, or what kind of failure it was."""
     reasons, kind = _REASON.findall(debug), _KIND.search(debug)
     if reasons:
         return str(reasons[-1])

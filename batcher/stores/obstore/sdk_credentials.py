@@ -55,7 +55,7 @@ def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no
 
 
 def _find_endpoint_url(session: Any, profile: Mapping[str, Any]) -> str:  # noqa: ANN401  # as above
-    """Give the endpoint that variables or files name, in botocore's order."""
+    """Return the endpoint that variables or files name, in botocore's order."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return ""
     services = session.full_config.get("services", {}).get(profile.get("services"), {})

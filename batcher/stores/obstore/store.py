@@ -146,7 +146,7 @@ class ObstoreStore:
         return await self._multipart_store.create_upload(key, attributes, part_bytes=part_bytes)
 
     def _open_multipart_store(self, key: str) -> ObjectStore:
-        """Give the store for uploads in parts, which a package for Lambda may go without."""
+        """Return the store for uploads in parts, which a package for Lambda may go without."""
         try:
             from batcher.stores.s3.store import S3Store as LargeStore  # noqa: PLC0415  # half a second
         except ModuleNotFoundError as error:
@@ -169,7 +169,7 @@ class ObstoreStore:
 
     @asynccontextmanager
     async def _call(self, operation: str, key: str) -> AsyncIterator[S3Store]:
-        """Give the client for one call, and translate what it raises.
+        """Return the client for one call, and translate what it raises.
 
         Raises:
             KeyError: HeadObject found nothing.
@@ -191,7 +191,7 @@ class ObstoreStore:
             raise translate_error(error, operation, self.bucket, key, endpoint) from error
 
     def _connect(self, operation: str, key: str) -> S3Store:
-        """Give a client with the credentials in force; takes files, and perhaps the network."""
+        """Return a client with the credentials in force; takes files, and perhaps the network."""
         global _obstore_pid  # noqa: PLW0603  # obstore's threads are the process's, too
         with self._connecting:
             access = self._provider or find_provider(operation, self.bucket, key)
@@ -258,7 +258,7 @@ class ObstoreStore:
 
 
 def _to_obstore_credential(credentials: Credentials) -> S3Credential:
-    """Give obstore the credentials; when they must be renewed is our business."""
+    """Return obstore the credentials; when they must be renewed is our business."""
     return {
         "access_key_id": credentials.access_key_id,
         "secret_access_key": credentials.secret_access_key,

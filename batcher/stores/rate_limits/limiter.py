@@ -32,19 +32,19 @@ class PrefixLimiter:
         """Requests that wait for their turn now."""
 
     def down_s(self, now_s: float) -> float:
-        """Give for how long the store has been away, refusing everything; 0: it is not."""
+        """Return for how long the store has been away, refusing everything; 0: it is not."""
         return self._rate.down_s(now_s)
 
     def rate_per_s(self, now_s: float) -> float:
-        """Give the requests a second that may begin now."""
+        """Return the requests a second that may begin now."""
         return self._rate.rate_per_s(now_s)
 
     def is_reduced(self, now_s: float) -> bool:
-        """Say whether refusals hold it back."""
+        """Return whether refusals hold it back."""
         return self._rate.is_reduced(now_s)
 
     def delay_s(self, now_s: float) -> float:
-        """Give the time until the next request may begin; 0: now; infinite: when one has ended."""
+        """Return time until the next request may begin; 0: now; infinite: when one has ended."""
         if self._concurrency.is_full:
             return inf
         return self._rate.delay_s(now_s)
@@ -94,7 +94,7 @@ class PrefixLimiter:
         return not self.waiters and not self._concurrency.in_flight
 
     def is_pristine(self, now_s: float) -> bool:
-        """Say whether it is as a new one would be."""
+        """Return whether it is as a new one would be."""
         return self.is_idle and self._rate.is_pristine(now_s)
 
 
@@ -132,11 +132,11 @@ class PrefixLimiters:
         return self._total_wait_s + sum(pace.total_wait_s for pace in self._limiters.values())
 
     def by_prefix(self) -> Mapping[str, PrefixLimiter]:
-        """Give the paces that are remembered; a view."""
+        """Return the paces that are remembered; a view."""
         return MappingProxyType(self._limiters)
 
     def get_prefix(self, key: str) -> str:
-        """Give the prefix that a key counts for: root and salt, root alone, or the quarantine."""
+        """Return the prefix that a key counts for: root and salt, root alone, or the quarantine."""
         return (
             self._quarantine_prefix
             if key.startswith(self._quarantine_prefix)
@@ -144,7 +144,7 @@ class PrefixLimiters:
         )
 
     def get(self, prefix: str, now_s: float) -> PrefixLimiter:
-        """Give the pace of a prefix."""
+        """Return the pace of a prefix."""
         pace = self._limiters.get(prefix)
         if pace is None:
             if len(self._limiters) >= MAX_PREFIXES:

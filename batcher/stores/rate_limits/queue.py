@@ -39,7 +39,7 @@ class WaitQueue:
             self._capacity = None
 
     def notify(self) -> None:
-        """Tell the first in line that a request has ended."""
+        """Report the first in line that a request has ended."""
         if self._capacity is not None and not self._capacity.done():
             self._capacity.set_result(None)
 
@@ -76,7 +76,7 @@ class Waiter:
         return self._decision.done()
 
     def wake(self) -> None:
-        """Tell that it is the first now."""
+        """Report that it is the first now."""
         if not self._decision.done():
             self._decision.set_result(None)
 

@@ -109,7 +109,7 @@ class CubicRateLimit:
         self._consecutive_successes = 0  # accepted with no refusal between them
 
     def rate_per_s(self, now_s: float) -> float:
-        """Give the requests a second that may begin now."""
+        """Return the requests a second that may begin now."""
         if not self._throttled_per_s:
             return self._max_per_s
         beyond = (now_s - self._reduced_at_s) / self._recovery_s - 1.0
@@ -121,19 +121,19 @@ class CubicRateLimit:
         return per_s
 
     def delay_s(self, now_s: float) -> float:
-        """Give the time until the next request may begin; 0: now."""
+        """Return the time until the next request may begin; 0: now."""
         return max(0.0, self._next_start_s - now_s)
 
     def is_reduced(self, now_s: float) -> bool:
-        """Say whether a refusal still holds it back."""
+        """Return whether a refusal still holds it back."""
         return self.rate_per_s(now_s) < self._max_per_s
 
     def is_pristine(self, now_s: float) -> bool:
-        """Say whether it is as a new one would be."""
+        """Return whether it is as a new one would be."""
         return self._next_start_s <= now_s and not self.is_reduced(now_s)
 
     def down_s(self, now_s: float) -> float:
-        """Give for how long the store has been away, refusing everything; 0: it is not."""
+        """Return for how long the store has been away, refusing everything; 0: it is not."""
         refused_s = now_s - self._throttled_since_s
         return (
             refused_s
@@ -247,7 +247,7 @@ class RateMeter:
             self._responses = self._accepted = 0
 
     def measure_per_s(self, now_s: float) -> tuple[float, float]:
-        """Give the requests a second that were answered, and those that were accepted.
+        """Return the requests a second that were answered, and those that were accepted.
 
         What a store accepts in the first part of a second may be all that it accepts in it.
         """

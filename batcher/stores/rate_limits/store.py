@@ -192,7 +192,7 @@ class RateLimitedStore:
         now_s: float,
         retry_after_s: float | None,
     ) -> None:
-        """Tell the pace of a refusal, and hand back who cannot make it in time any more."""
+        """Report the pace of a refusal, and hand back who cannot make it in time any more."""
         was_slow = limiter.is_reduced(now_s)
         if not limiter.on_throttle(began_s, now_s, retry_after_s):
             return
@@ -240,7 +240,7 @@ def _raise_if_late(
 def _late_error(
     limiter: PrefixLimiter, prefix: str, now_s: float, waiter: Waiter, ahead: int
 ) -> TooLateError | None:
-    """Give the error for a request that would wait beyond its deadline, or for nothing."""
+    """Return the error for a request that would wait beyond its deadline, or for nothing."""
     wait_s = limiter.estimate_wait_s(now_s, ahead)
     away_s = limiter.down_s(now_s)
     if waiter.deadline_s is not None and now_s + wait_s > waiter.deadline_s:
@@ -252,8 +252,9 @@ def _late_error(
         return None
     text = (
         f"{waiter.operation} {waiter.key}: not sent: its turn would come {why}. "
-        f"{prefix!r} goes at {limiter.rate_per_s(now_s):.3g} requests/s in this process now, {ahead} wait "
-        f"before this one, {limiter.throttles} were refused so far: raise `fanout`, send less at once, "
+        f"{prefix!r} goes at {limiter.rate_per_s(now_s):.3g} requests/s in this process now, "
+        f"{ahead} wait before this one, {limiter.throttles} were refused so far: raise `fanout`, "
+        "send less at once, "
         "or give the event more time"
     )
     return TooLateError(text)

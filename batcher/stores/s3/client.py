@@ -53,7 +53,7 @@ class S3Client:
 
     @asynccontextmanager
     async def call(self, operation: str, key: str) -> AsyncIterator[Any]:
-        """Give the client for one call, and translate what it raises.
+        """Return the client for one call, and translate what it raises.
 
         Raises:
             KeyError: HeadObject found nothing.

@@ -48,7 +48,7 @@ def translate_error(
     key: str,
     endpoint: str,
 ) -> BatcherError | KeyError:
-    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    """Return the error to raise; a KeyError says that HeadObject found nothing."""
     where = f"{operation} s3://{bucket}/{key}"
     if isinstance(error, ClientError):
         return error_from_response(_parse_response(error, operation), where, endpoint)
@@ -64,7 +64,7 @@ def translate_error(
 
 
 def first_line(error: Exception) -> str:
-    """Give the first line of what an error says, without its full stop."""
+    """Return the first line of what an error says, without its full stop."""
     cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
     return str(cause or error).partition("\n")[0].rstrip(".")
 

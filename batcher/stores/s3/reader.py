@@ -38,13 +38,13 @@ class S3Reader:
         return f"S3Reader({self.bucket!r})"
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Give objects in the order of the server; see `ObjectReader.list_objects`."""
+        """Return objects in the order of the server; see `ObjectReader.list_objects`."""
         async for page in self._pages(prefix):
             for listed in _iter_entries(page):
                 yield listed
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
-        """Give objects and folders, page by page; see `ObjectReader.list_folder`."""
+        """Return objects and folders, page by page; see `ObjectReader.list_folder`."""
         async for page in self._pages(prefix, Delimiter="/"):
             for folder in page.get("CommonPrefixes", ()):
                 yield CommonPrefix(folder["Prefix"])
@@ -67,7 +67,7 @@ class S3Reader:
             asked["ContinuationToken"] = answer["NextContinuationToken"]
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Give open uploads; see `ObjectReader.list_uploads`."""
+        """Return open uploads; see `ObjectReader.list_uploads`."""
         asked: dict[str, Any] = {
             "Bucket": self.bucket,
             "Prefix": prefix,
@@ -98,7 +98,7 @@ class S3Reader:
             yield ObjectBody(stored, answer.get("ContentType", ""), pieces)
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types
-        """Give the body as it comes, and see to it that it comes whole."""
+        """Return the body as it comes, and see to it that it comes whole."""
         read_bytes = 0
         try:
             async with self._client.call("GetObject", key):

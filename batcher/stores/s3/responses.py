@@ -101,7 +101,7 @@ class S3ErrorResponse(Struct, frozen=True):
 def error_from_response(
     response: S3ErrorResponse, context: str, endpoint: str
 ) -> BatcherError | KeyError:
-    """Give the error to raise; a KeyError says that HeadObject found nothing."""
+    """Return the error to raise; a KeyError says that HeadObject found nothing."""
     operation, status, code = response.operation, response.status, response.code
     if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
         return KeyError(context)
@@ -119,7 +119,7 @@ def error_from_response(
 
 
 def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
-    """Give the error of an answer after which the same bytes may succeed; None: they won't."""
+    """Return the error of an answer after which the same bytes may succeed; None: they won't."""
     operation, status, code = response.operation, response.status, response.code
     if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
         return UploadLostError  # Source: Amazon S3 user guide, conditional requests
@@ -132,6 +132,6 @@ def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
 
 
 def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
-    """Give the error for a request that got no answer at all."""
+    """Return the error for a request that got no answer at all."""
     text = f"{context}: cannot reach {endpoint}: {reason}"
     return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")

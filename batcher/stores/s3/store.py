@@ -174,12 +174,12 @@ class S3Upload:
 
 
 def checksum_header(body: bytes) -> str:
-    """Give the CRC-32 of a body as S3's headers have it."""
+    """Return the CRC-32 of a body as S3's headers have it."""
     return b64encode(crc32(body).to_bytes(4, "big")).decode()
 
 
 def _to_request_body(body: bytes) -> bytes | BytesIO:
-    """Give what aiohttp sends best: bytes at once, and large ones piece by piece."""
+    """Return what aiohttp sends best: bytes at once, and large ones piece by piece."""
     return body if len(body) <= MAX_PLAIN_BODY_BYTES else BytesIO(body)
 
 

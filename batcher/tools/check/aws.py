@@ -113,12 +113,12 @@ class AwsClient:
         return answer
 
     def endpoint(self, service: str) -> str:
-        """Say where the questions to a service go, as far as that is known yet."""
+        """Return where the questions to a service go, as far as that is known yet."""
         client = self._clients.get(service)
         return service if client is None else str(client.meta.endpoint_url)
 
     def region(self, service: str) -> str:
-        """Say in which region a service is asked; empty before its first question."""
+        """Return in which region a service is asked; empty before its first question."""
         client = self._clients.get(service)
         return "" if client is None else str(client.meta.region_name)
 
@@ -169,7 +169,7 @@ class CallFailure:
     """Whether nothing else will be answered either: no credentials, no network."""
 
     def to_result(self, check: str, *, subject: str = "") -> CheckResult:
-        """Tell of it: what may not be read is no fault of what is checked."""
+        """Report of it: what may not be read is no fault of what is checked."""
         if self.fatal:
             return error(check, self.reason, self.fix, subject=subject)
         return not_checked(check, self.reason, subject=subject)

@@ -140,7 +140,7 @@ def evaluate_region(
 
 
 def evaluate_versioning(response: Mapping[str, Any] | None) -> list[CheckResult]:
-    """Say what becomes of replaced objects; whether old versions expire is the lifecycle's."""
+    """Return what becomes of replaced objects; whether old versions expire is the lifecycle's."""
     if (response or {}).get("Status") == "Enabled":
         text = "on: an object that a retry replaces, and one that is deleted, stays as old version"
         return [ok(VERSIONING.check, text)]
@@ -241,7 +241,7 @@ def _evaluate_expiry(rule: LifecycleRule) -> CheckResult:
 
 
 def _removes_data(rule: LifecycleRule, root: str) -> bool:
-    """Say whether a rule removes objects of data under the root, perhaps not all of them."""
+    """Return whether a rule removes objects of data under the root, perhaps not all of them."""
     expiration = rule.get("Expiration", {})
     if not ("Days" in expiration or "Date" in expiration):
         return False
@@ -251,14 +251,14 @@ def _removes_data(rule: LifecycleRule, root: str) -> bool:
 
 
 def _covers_root(rule: LifecycleRule, root: str) -> bool:
-    """Say whether a rule reaches every object under the root: no tag, no size, no longer prefix."""
+    """Get whether a rule reaches every object under the root: no tag, no size, no longer prefix."""
     conditions = _conditions(rule)
     is_limited = any(name != "Prefix" and value for name, value in conditions.items())
     return not is_limited and root_prefix(root).startswith(_prefix(rule))
 
 
 def _conditions(rule: LifecycleRule) -> Mapping[str, Any]:
-    """Give the conditions of a rule's filter; in old rules the prefix stands beside it."""
+    """Return the conditions of a rule's filter; in old rules the prefix stands beside it."""
     found: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
     both: Mapping[str, Any] = found.get("And", found)
     return both

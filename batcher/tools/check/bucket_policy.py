@@ -48,7 +48,7 @@ def evaluate_policy(
 
 
 def _denies_plain_http(statement: PolicyStatement, bucket: str, root: str) -> bool:
-    """Say whether one statement denies reading and writing objects to all who come without TLS."""
+    """Get whether one statement denies reading and writing objects to all who come without TLS."""
     if statement.get("Effect") != "Deny" or not _applies_to_anyone(statement):
         return False
     conditions = [
@@ -80,5 +80,5 @@ def _iam_matches(pattern: str, text: str) -> bool:
 
 
 def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401  # JSON
-    """Give what may stand alone or in a list as a list."""
+    """Return what may stand alone or in a list as a list."""
     return value if isinstance(value, list) else [value]

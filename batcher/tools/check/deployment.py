@@ -117,7 +117,7 @@ async def _read_mapping(aws: AwsClient, deployment: Deployment, mapping_id: str)
 
 
 def _is_same_function(arn: str, name: str) -> bool:
-    """Say whether a name, a name with its alias, or an ARN is that of a function's ARN."""
+    """Return whether a name, a name with its alias, or an ARN is that of a function's ARN."""
     short = arn.partition(":function:")[2]
     return name in {arn, short, short.partition(":")[0], arn.removesuffix(f":{short}")} or (
         name.partition(":function:")[2].partition(":")[0] == short.partition(":")[0] != ""

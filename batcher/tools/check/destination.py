@@ -26,7 +26,7 @@ LOW_SPACE_BYTES = 10**9
 
 
 async def check_caller(aws: AwsClient) -> list[CheckResult]:
-    """Say who asks, where Amazon's own services do; other endpoints have nobody to ask."""
+    """Return who asks, where Amazon's own services do; other endpoints have nobody to ask."""
     has_endpoint = any(os.environ.get(f"AWS_ENDPOINT_URL{name}") for name in ("", "_STS"))
     if "amazonaws.com" not in aws.endpoint("s3") and not has_endpoint:
         return []

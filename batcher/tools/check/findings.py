@@ -53,22 +53,22 @@ class CheckResult:
 
 
 def ok(check: str, detail: str, *, subject: str = "") -> CheckResult:
-    """Give a finding that all is well."""
+    """Return a finding that all is well."""
     return CheckResult(CheckStatus.OK, check, detail, "", subject)
 
 
 def warning(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
-    """Give a finding of what should be changed."""
+    """Return a finding of what should be changed."""
     return CheckResult(CheckStatus.WARNING, check, detail, fix, subject)
 
 
 def error(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
-    """Give a finding of what must be changed."""
+    """Return a finding of what must be changed."""
     return CheckResult(CheckStatus.ERROR, check, detail, fix, subject)
 
 
 def not_checked(check: str, reason: str, *, subject: str = "") -> CheckResult:
-    """Give a finding that nothing is known."""
+    """Return a finding that nothing is known."""
     return CheckResult(CheckStatus.NOT_CHECKED, check, reason, "", subject)
 
 
@@ -97,7 +97,7 @@ class CheckReport:
         return ", ".join(f"{self.counts[mark]} {mark}" for mark in CheckStatus if self.counts[mark])
 
     def as_dict(self, location: str) -> dict[str, object]:
-        """Give the document for programs."""
+        """Return the document for programs."""
         return {
             "place": location,
             "fine": self.has_no_error,

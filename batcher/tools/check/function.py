@@ -41,7 +41,7 @@ FunctionConfiguration = Mapping[str, Any]
 
 
 def function_environ(configuration: FunctionConfiguration) -> dict[str, str]:
-    """Give the environment that the function sees, as far as batcher reads it."""
+    """Return the environment that the function sees, as far as batcher reads it."""
     variables = configuration.get("Environment", {}).get("Variables", {})
     return {**variables, _MEMORY_VARIABLE: str(configuration.get("MemorySize", ""))}
 
@@ -66,7 +66,7 @@ def usable_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def settings_faults(environ: Mapping[str, str]) -> Sequence[str]:
-    """Give every fault of the settings in an environment."""
+    """Return every fault of the settings in an environment."""
     try:
         Settings.from_env(environ)
     except SettingsError as found:

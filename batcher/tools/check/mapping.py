@@ -63,7 +63,7 @@ def mapping_label(mapping: MappingConfiguration) -> str:
 
 
 def source_name(mapping: MappingConfiguration) -> str:
-    """Give the name of the queue, of the stream, or of the table whose stream it is."""
+    """Return the name of the queue, of the stream, or of the table whose stream it is."""
     last = str(mapping.get("EventSourceArn", "")).split(":", 5)[-1]
     return last.split("/")[1] if "/" in last else last
 
@@ -103,7 +103,10 @@ def _evaluate_responses(
     is_reported = REPORT_BATCH_ITEM_FAILURES in (mapping.get("FunctionResponseTypes") or ())
     check = "mapping.responses"
     if function.partial_response and not is_reported:
-        found = f"partial_response is on, and the mapping has no {REPORT_BATCH_ITEM_FAILURES}: records are lost"
+        found = (
+            f"partial_response is on, and the mapping has no {REPORT_BATCH_ITEM_FAILURES}: "
+            "records are lost"
+        )
         do = (
             "Lambda ignores the answer and takes what it names as done: add it to "
             "FunctionResponseTypes, or set partial_response=false"
@@ -113,7 +116,10 @@ def _evaluate_responses(
         back = "all of a batch comes back"
         if not is_stream:
             back = "all messages of an event come back, and those that were written are doubled"
-        found = f"the mapping has {REPORT_BATCH_ITEM_FAILURES}, and partial_response is off: after a failure {back}"
+        found = (
+            f"the mapping has {REPORT_BATCH_ITEM_FAILURES}, and partial_response is off: "
+            f"after a failure {back}"
+        )
         return warning(check, found, "set partial_response=true", subject=subject)
     told = "what is not durable is named" if is_reported else "a failure raises: all comes back"
     return ok(check, told, subject=subject)
@@ -167,7 +173,7 @@ def _evaluate_stream(
 
 
 def _evaluate_retries(mapping: MappingConfiguration, subject: str) -> list[CheckResult]:
-    """Say when Lambda stops trying; docs/guarantees.md assumes that it never does."""
+    """Return when Lambda stops trying; docs/guarantees.md assumes that it never does."""
     limits = {
         "MaximumRetryAttempts": mapping.get("MaximumRetryAttempts"),
         "MaximumRecordAgeInSeconds": mapping.get("MaximumRecordAgeInSeconds"),
@@ -208,7 +214,7 @@ def evaluate_shared_root(mappings: Sequence[MappingConfiguration]) -> list[Check
 
 
 def _object_stem(mapping: MappingConfiguration) -> str:
-    """Give what the names of a stream's objects start with: its name, not its account."""
+    """Return what the names of a stream's objects start with: its name, not its account."""
     arn = str(mapping.get("EventSourceArn", ""))
     label = (
         arn.partition("/stream/")[2] if source_service(mapping) is SourceService.DYNAMODB else ""

@@ -36,7 +36,7 @@ REQUEST_TIMEOUT_S = 10.0
 
 
 def probe_key(root: str, name: str) -> str:
-    """Give the key of a dry write."""
+    """Return the key of a dry write."""
     return "/".join(filter(None, [root, QUARANTINE_FOLDER, CHECK_FOLDER, name]))
 
 
@@ -87,7 +87,7 @@ async def _probe_upload(
 
 
 async def _run_request(request: Awaitable[T], *, cleanup: bool = False) -> T | BatcherError:
-    """Give what a request gives, or its error; it ends in time, whatever the endpoint does.
+    """Return what a request gives, or its error; it ends in time, whatever the endpoint does.
 
     An abort is not told of the deadline: in an event it would have a fifth of a second.
     """
@@ -113,7 +113,7 @@ async def _head_existing(store: ObjectStore, key: str) -> ObjectInfo:
 
 
 def _probe_body(number: int) -> bytes:
-    """Give bodies that differ, so that their ETags do."""
+    """Return bodies that differ, so that their ETags do."""
     return b'{"batcher":"check","number":%d}\n' % number
 
 

@@ -121,7 +121,7 @@ def _create_table(table: TableDefinition, layout: PathLayout, name: str) -> str:
 
 
 def _table_properties(table: TableDefinition, layout: PathLayout) -> dict[str, str]:
-    """Give the table's properties: where each partition lies, and all there can be."""
+    """Return the table's properties: where each partition lies, and all there can be."""
     properties = {"projection.enabled": "true"}
     folders = []
     if layout.salt_bits:
@@ -143,7 +143,7 @@ def _prefix_properties(column: str, properties: Mapping[str, str]) -> dict[str, 
 
 
 def _format_columns(table: TableDefinition) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Give columns and types, and the properties for those whose field Athena could not name."""
+    """Return columns and types, and the properties for those whose field Athena could not name."""
     if not table.columns:
         return [(RECORD_COLUMN, "string")], {}
     taken = {table.salt, *(partition.name for partition in table.partition_columns)}
@@ -181,16 +181,15 @@ def _create_view(table: TableDefinition, names: list[str]) -> str:
             if layout.salt_bits
             else f"'' AS {_quote_view_name(table.salt)}"
         )
-        selects.append(
-            f"SELECT {', '.join([*columns, salt, *partitions])} FROM {_quote_view_name(name)}"
-        )  # noqa: S608  # all are quoted
+        selected = ", ".join([*columns, salt, *partitions])
+        selects.append(f"SELECT {selected} FROM {_quote_view_name(name)}")  # noqa: S608  # quoted
     return f"CREATE OR REPLACE VIEW {_quote_view_name(table.name)} AS\n" + "\nUNION ALL\n".join(
         selects
     )
 
 
 def _make_notes(table: TableDefinition) -> Iterator[str]:
-    """Say what these tables cannot do by themselves."""
+    """Return what these tables cannot do by themselves."""
     if len(table.layouts) > 1:
         yield "Athena takes one statement at a time: run each of these by itself."
     projected = {p.name: partition_projection(p, table.since) for p in table.partition_columns}
@@ -236,7 +235,7 @@ def _quote_view_name(name: str) -> str:
 
 
 def partition_projection(partition: PartitionColumn, since: date | None) -> dict[str, str]:
-    """Give the properties for one partition, without `projection.{column}.`.
+    """Return the properties for one partition, without `projection.{column}.`.
 
     Args:
         partition: one that is a column.
@@ -257,7 +256,7 @@ def partition_projection(partition: PartitionColumn, since: date | None) -> dict
 
 
 def enum_projection(values: Sequence[str]) -> dict[str, str]:
-    """Give the properties of a column with these values, or, of too many, of one that is asked."""
+    """Return properties of a column with these values, or, of too many, of one that is asked."""
     text = ",".join(values)
     if len(text) > MAX_ENUM_BYTES:
         return {"type": "injected"}
@@ -265,7 +264,7 @@ def enum_projection(values: Sequence[str]) -> dict[str, str]:
 
 
 def _date_unit(folder: PartitionFolder) -> str:
-    """Give the step of a folder that is a date, or nothing: a date has all units above its least.
+    """Return the step of a folder that is a date, or nothing: a date has all units above its least.
 
     Every part of it is written once.
     """
@@ -277,7 +276,7 @@ def _date_unit(folder: PartitionFolder) -> str:
 
 
 def _date_projection(folder: PartitionFolder, unit: str, since: date | None) -> dict[str, str]:
-    """Give the properties of a date, in the form that it has in keys."""
+    """Return the properties of a date, in the form that it has in keys."""
     first = (
         "NOW-1YEARS"
         if since is None

@@ -86,7 +86,7 @@ def parse_columns(text: str) -> tuple[TableColumn, ...]:
 
 
 def require_distinct(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
-    """Give the columns as they are.
+    """Return the columns as they are.
 
     Raises:
         SettingsError: two have one name; the engines take no notice of upper and lower case.
@@ -111,7 +111,7 @@ class _ColumnParser:
         return self._text[self._offset :].strip()
 
     def fail(self, expected: str) -> NoReturn:
-        """Say what should stand here."""
+        """Return what should stand here."""
         found = repr(self.rest[:30]) if self.rest else "the end"
         msg = f"columns: expected {expected}, found {found} in {self._text!r:.200}"
         raise SettingsError([msg])
@@ -207,7 +207,7 @@ def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
 
 
 def _infer_type(value: object, depth: int = 1) -> ColumnType:
-    """Give the type of one value."""
+    """Return the type of one value."""
     match value:
         case None | bool() | float():
             return _SCALAR_TYPES[type(value)]
@@ -225,7 +225,7 @@ def _infer_type(value: object, depth: int = 1) -> ColumnType:
 
 
 def _can_be_struct(value: Mapping[str, object]) -> bool:
-    """Say whether every engine can name each field, and tell it from the others."""
+    """Return whether every engine can name each field, and tell it from the others."""
     names = {name.lower() for name in value}
     return 0 < len(names) == len(value) <= _MAX_STRUCT_FIELDS and all(
         map(FIELD_NAME.fullmatch, value)
@@ -233,7 +233,7 @@ def _can_be_struct(value: Mapping[str, object]) -> bool:
 
 
 def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
-    """Give a type that holds both."""
+    """Return a type that holds both."""
     if other in (one, _NULL):
         return one
     match one, other:

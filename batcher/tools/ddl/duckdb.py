@@ -101,7 +101,7 @@ def _read_expression(table: TableDefinition, layout: PathLayout) -> str:
 
 
 def _format_type(column_type: ColumnType) -> object:
-    """Give a type as `json_transform` has it."""
+    """Return a type as `json_transform` has it."""
     match column_type:
         case ArrayType(item):
             return [_format_type(item)]

@@ -57,7 +57,7 @@ def objects(under=""):
 
 
 def value_of(name, text):
-    """Give a partition's value; of a record's field as the record had it, if it was not cut."""
+    """Return a partition's value; of a record's field as the record had it, if it was not cut."""
     return unquote(text) if name in ENCODED and "~" not in text else text
 
 

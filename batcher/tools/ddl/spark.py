@@ -81,7 +81,8 @@ def _format_type(column_type: ColumnType) -> str:
         case ArrayType(item):
             return f"ARRAY<{_format_type(item)}>"
         case StructType(fields):
-            return f"STRUCT<{', '.join(f'{_quote_name(name)}: {_format_type(t)}' for name, t in fields)}>"
+            parts = (f"{_quote_name(name)}: {_format_type(t)}" for name, t in fields)
+            return f"STRUCT<{', '.join(parts)}>"
     return column_type.name.upper()
 
 

@@ -92,7 +92,7 @@ class TableDefinition:
         return [salt for layout in self.layouts for salt in layout.salts]
 
     def globs(self, layout: PathLayout, root: str) -> list[str]:
-        """Give a glob for each length of salt: of this layout's objects, and of nothing else.
+        """Return a glob for each length of salt: of this layout's objects, and of nothing else.
 
         Args:
             layout: one of the table's.
@@ -110,7 +110,7 @@ class TableDefinition:
         ]
 
     def path_pattern(self, layout: PathLayout) -> str:
-        """Give a regular expression for the end of a path: the salt, then each value, as groups."""
+        """Return regular expression for the end of a path: the salt, then each value, as groups."""
         salt = "|".join(f"{_BIT_PATTERN}{{{bits}}}" for bits in layout.salt_bits)
         folders = [partition.folder.pattern for partition in self.partitions]
         return "/".join([*([f"({salt})"] if salt else []), *folders, "[^/]+"]) + "$"
@@ -183,7 +183,7 @@ def define_table(
 
 
 def _salt_bits(fanouts: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Give how long the salts of these fanouts are, and what is wrong with them."""
+    """Return how long the salts of these fanouts are, and what is wrong with them."""
     wrong = sorted({n for n in fanouts if not 1 <= n <= MAX_FANOUT or n & (n - 1)})
     faults = [f"fanouts: {n} is no power of two from 1 to {MAX_FANOUT}" for n in wrong]
     return sorted({n.bit_length() - 1 for n in fanouts if n not in wrong}), faults
@@ -208,7 +208,7 @@ def _partitions(
 
 
 def _unused_name(name: str, taken: set[str]) -> str:
-    """Give the name, or one like it that is free yet; it is taken then."""
+    """Return the name, or one like it that is free yet; it is taken then."""
     candidates = [name, f"partition_{name}", *(f"partition_{name}_{n}" for n in range(2, 1_000))]
     free = next(candidate for candidate in candidates if candidate not in taken)
     taken.add(free)

@@ -64,26 +64,26 @@ class DemoSource:
 
     name: str
     make_invocations: Callable[[Sequence[Webhook]], list[list[EventRecord]]]
-    """Gives the records of each invocation."""
+    """Return the records of each invocation."""
     position: Callable[[EventRecord], str]
-    """Gives what the answer names a record by."""
+    """Return what the answer names a record by."""
     text: Callable[[EventRecord], str]
     arrived_s: Callable[[EventRecord], float]
     with_text: Callable[[EventRecord, str], EventRecord]
-    """Gives the record with another payload."""
+    """Return the record with another payload."""
     redeliver: Callable[[Sequence[EventRecord], Sequence[str]], list[EventRecord]]
-    """Gives what AWS sends again of an invocation's records for the identifiers handed back."""
+    """Return what AWS sends again of an invocation's records for the identifiers handed back."""
     is_stream: bool
     """Whether a failure brings all later records back too."""
 
     def partition(self, record: EventRecord) -> str:
-        """Give the default partition that the record belongs to."""
+        """Return the default partition that the record belongs to."""
         arrived = datetime.fromtimestamp(self.arrived_s(record), UTC)
         return f"dt={arrived:%Y-%m-%d}/hour={arrived:%H}"
 
 
 def load_webhooks(copies: int = WEBHOOK_COPIES) -> list[Webhook]:
-    """Give each webhook `copies` times, each delivery with an id of its own, over some hours."""
+    """Return each webhook `copies` times, each delivery with an id of its own, over some hours."""
     lines = (
         gzip.decompress((files("batcher.tools.demo") / WEBHOOKS_FILE).read_bytes())
         .decode()
@@ -139,7 +139,7 @@ def _uuid(kind: str, index: int) -> UUID:
 
 
 def _sqs_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
-    """Give messages as a standard queue does: roughly, but not quite, in their order."""
+    """Return messages as a standard queue does: roughly, but not quite, in their order."""
     invocations = pack_invocations(
         _sqs_record(index, webhook) for index, webhook in enumerate(sent)
     )
@@ -194,7 +194,7 @@ def _sqs_redelivery(
 
 
 def _kinesis_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
-    """Give the records of each shard in their order; an invocation has those of one shard."""
+    """Return the records of each shard in their order; an invocation has those of one shard."""
     shards: list[list[EventRecord]] = [[] for _ in range(SHARDS)]
     for index, webhook in enumerate(sent):
         key = _md5(str(index // 7))  # producers send a few records under one partition key

@@ -195,7 +195,7 @@ class _LambdaContext:
     """What Lambda tells the function about its time."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give all of it: the invocation is new."""
+        """Return all of it: the invocation is new."""
         return TIMEOUT_MS
 
 

@@ -260,7 +260,7 @@ def find_binary() -> Path:
 
 
 def find_free_ports() -> dict[str, int]:
-    """Give a free port to each listener, all distinct; they are free until somebody takes them."""
+    """Return free port to each listener, all distinct; they are free until somebody takes them."""
     with ExitStack() as held:
 
         def hold(port: int) -> int:
@@ -281,7 +281,7 @@ def find_free_ports() -> dict[str, int]:
 def server_flags(
     folder: Path, ports: Mapping[str, int], access_key: str, secret_key: str
 ) -> list[str]:
-    """Give the flags of `weed mini`, and write what they name into `folder`.
+    """Return the flags of `weed mini`, and write what they name into `folder`.
 
     No listener is at its default port, nothing is sent to SeaweedFS's makers, and nobody gets in
     without the keys.
@@ -319,7 +319,7 @@ def server_flags(
 
 
 def socket_paths(ports: Mapping[str, int]) -> list[Path]:
-    """Give the sockets that a killed server leaves; their place is fixed in its source."""
+    """Return the sockets that a killed server leaves; their place is fixed in its source."""
     names = (
         f"seaweedfs-{service}-grpc-{ports[f'{service}.grpc']}.sock" for service in ALL_SERVICES
     )

@@ -20,7 +20,7 @@ EXAMPLE_KEYS = 2
 
 @contextmanager
 def status_updates(console: Console) -> Iterator[Callable[[str], None]]:
-    """Give what tells people on a terminal what is being done; silent elsewhere."""
+    """Return what tells people on a terminal what is being done; silent elsewhere."""
     if not console.is_terminal:
         yield _ignore
         return
@@ -136,5 +136,5 @@ def _print_result(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
 
 
 def _ignore(doing: str) -> None:
-    """Say nothing: nobody watches."""
+    """Return nothing: nobody watches."""
     del doing

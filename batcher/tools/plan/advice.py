@@ -65,7 +65,7 @@ class Advice:
 
 
 def collect_advice(plan: Plan) -> list[Advice]:
-    """Give everything that should be changed."""
+    """Return everything that should be changed."""
     return [
         *_advise_on_objects(plan),
         *_advise_on_prefixes(plan),
@@ -79,7 +79,8 @@ def _advise_on_objects(plan: Plan) -> Iterator[Advice]:
     if size_bytes < SMALL_OBJECT_BYTES:
         yield Advice(
             "small_objects",
-            f"objects of {format_size(size_bytes)} are small (below {format_size(SMALL_OBJECT_BYTES)}): "
+            f"objects of {format_size(size_bytes)} are small (below "
+            f"{format_size(SMALL_OBJECT_BYTES)}): "
             f"{_how_to_grow(plan)}",
         )
     if not plan.compression.is_measured and objects.text_bytes < MIN_RATIO_TEXT_BYTES:
@@ -91,7 +92,7 @@ def _advise_on_objects(plan: Plan) -> Iterator[Advice]:
 
 
 def _how_to_grow(plan: Plan) -> str:
-    """Say what makes objects larger, the first thing that does."""
+    """Return what makes objects larger, the first thing that does."""
     workload, wanted = plan.workload, plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
     if workload.source is SourceType.FIFO:
         return (
@@ -122,7 +123,8 @@ def _advise_on_prefixes(plan: Plan) -> Iterator[Advice]:
     if prefixes.fanout < prefixes.fanout_needed:
         yield Advice(
             "fanout",
-            f"fanout={prefixes.fanout} sends {prefixes.puts_per_s_per_prefix:,.0f} PUT/s to one prefix "
+            f"fanout={prefixes.fanout} sends {prefixes.puts_per_s_per_prefix:,.0f} "
+            "PUT/s to one prefix "
             f"at the peak, over half of {rate:,}: set BATCHER_FANOUT={prefixes.fanout_needed}",
         )
     if prefixes.puts_per_s > rate:
@@ -150,7 +152,8 @@ def _advise_on_source(plan: Plan) -> Iterator[Advice]:
         if plan.utilization > MAX_UTILIZATION:
             yield Advice(
                 "busy_shards",
-                f"the peak takes {plan.utilization:.0%} of what invocations of these shards can do, and "
+                f"the peak takes {plan.utilization:.0%} of what invocations of these "
+                "shards can do, and "
                 "they would not catch up after a failure: more shards, a lower compression level, "
                 "or engine=obstore",
             )
@@ -178,7 +181,8 @@ def _advise_on_source(plan: Plan) -> Iterator[Advice]:
         lower = f"lower the window to {window_s} s, " * (0 < window_s < workload.window_s)
         yield Advice(
             "in_flight",
-            f"{flying:,.0f} messages would be in flight at the peak, over the {MAX_MESSAGES_IN_FLIGHT:,} of "
+            f"{flying:,.0f} messages would be in flight at the peak, over the "
+            f"{MAX_MESSAGES_IN_FLIGHT:,} of "
             f"a queue, which then gives no more: {lower}take several queues or a Kinesis stream, "
             "or ask for a higher quota",
         )
@@ -202,13 +206,14 @@ def _advise_on_function(plan: Plan) -> Iterator[Advice]:
         what = "cut into more objects" if plan.workload.source.is_queue else "refused whole"
         yield Advice(
             "budget",
-            f"a full invocation's {format_size(plan.full_load.text_bytes)} of text are over budget_bytes "
+            f"a full invocation's {format_size(plan.full_load.text_bytes)} of text "
+            "are over budget_bytes "
             f"({format_size(plan.settings.budget_bytes)}) and would be {what}: raise it",
         )
 
 
 def collect_notes(plan: Plan) -> list[str]:
-    """Give what has to be said beside the figures."""
+    """Return what has to be said beside the figures."""
     return [*_note_assumptions(plan), *_note_source(plan), *_note_costs(plan)]
 
 
@@ -224,7 +229,8 @@ def _note_assumptions(plan: Plan) -> Iterator[str]:
             f"{plan.objects.records:,.0f}: a whole one may compress a little better"
         )
     yield (
-        f"durations: CPU measured on the bench machine x {LAMBDA_CPU_FACTOR[plan.workload.arch]}, and "
+        "durations: CPU measured on the bench machine x "
+        f"{LAMBDA_CPU_FACTOR[plan.workload.arch]}, and "
         f"{S3_WAIT_S * 1e3:.0f} ms for S3; neither of Lambda's processors was measured. The first "
         "day's billed duration tells"
     )
@@ -234,7 +240,8 @@ def _note_source(plan: Plan) -> Iterator[str]:
     workload = plan.workload
     if workload.source.is_queue and workload.pollers is None:
         yield (
-            f"{plan.event.concurrent_batches:,} batches side by side are taken: Lambda gathers at least 5 of a "
+            f"{plan.event.concurrent_batches:,} batches side by side are taken: "
+            "Lambda gathers at least 5 of a "
             "busy queue, and more by load; how many is not documented. Records an invocation "
             "(NumberOfMessagesReceived / Invocations) tell; give --pollers then"
         )
@@ -265,6 +272,7 @@ def _note_costs(plan: Plan) -> Iterator[str]:
     if workload.record_bytes > FIREHOSE_MAX_RECORD_BYTES:
         yield f"Firehose takes records of {FIREHOSE_MAX_RECORD_BYTES:,} bytes at most: not these"
     yield (
-        f"dollars: {PRICES_REGION}, list prices as known on {PRICES_DATE}, 730 hours a month, no free tier. "
+        f"dollars: {PRICES_REGION}, list prices as known on {PRICES_DATE}, 730 "
+        "hours a month, no free tier. "
         "Left out: logs, KMS, retries, readers, and data between regions or through NAT"
     )

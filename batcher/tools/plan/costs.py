@@ -47,11 +47,11 @@ class MonthlyCost:
     items: tuple[CostItem, ...]
 
     def batcher_dollars(self, part: str | None = None) -> float:
-        """Give what batcher costs, in all or in one part."""
+        """Return what batcher costs, in all or in one part."""
         return sum(item.batcher for item in self.items if part in {None, item.part})
 
     def firehose_dollars(self, part: str | None = None) -> float:
-        """Give what Firehose costs, in all or in one part."""
+        """Return what Firehose costs, in all or in one part."""
         return sum(item.firehose for item in self.items if part in {None, item.part})
 
 
@@ -62,7 +62,7 @@ def estimate_costs(
     requests_per_event: float,
     compression: CompressionEstimate,
 ) -> MonthlyCost:
-    """Give a month at the average rate.
+    """Return a month at the average rate.
 
     Args:
         workload: what comes in.
@@ -99,7 +99,7 @@ def estimate_costs(
 
 
 def messages_per_receive(workload: Workload, event: InvocationEstimate) -> float:
-    """Give the messages that one receive brings: what came since the poller's last one."""
+    """Return the messages that one receive brings: what came since the poller's last one."""
     since = workload.records_per_s / (event.concurrent_batches * POLLER_RECEIVES_PER_S)
     return min(prices.sqs_batch_records(workload.record_bytes), max(1.0, since))
 

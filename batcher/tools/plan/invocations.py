@@ -80,7 +80,7 @@ class InvocationEstimate:
 
 
 def record_json_bytes(workload: Workload) -> float:
-    """Give the bytes that one record takes of an event's JSON."""
+    """Return the bytes that one record takes of an event's JSON."""
     size_bytes = workload.record_bytes
     if workload.source.is_queue:
         size_bytes = size_bytes * workload.json_growth
@@ -90,18 +90,18 @@ def record_json_bytes(workload: Workload) -> float:
 
 
 def event_json_bytes(workload: Workload, records: float) -> float:
-    """Give the JSON of an event of so many records."""
+    """Return the JSON of an event of so many records."""
     return EMPTY_EVENT_BYTES + records * record_json_bytes(workload)
 
 
 def max_event_records(workload: Workload) -> int:
-    """Give how many records fit an invocation; 0 where not even one does."""
+    """Return how many records fit an invocation; 0 where not even one does."""
     fitting = (MAX_EVENT_BYTES - EMPTY_EVENT_BYTES) // record_json_bytes(workload)
     return int(min(workload.batch_size, fitting))
 
 
 def shard_count(workload: Workload) -> int:
-    """Give the shards of a stream: those it has, or the fewest that take its peak."""
+    """Return the shards of a stream: those it has, or the fewest that take its peak."""
     if workload.shards is not None:
         return workload.shards
     rate = workload.peak_records_per_s
@@ -110,7 +110,7 @@ def shard_count(workload: Workload) -> int:
 
 
 def poller_count(workload: Workload, records_per_s: float) -> int:
-    """Give the batches of a queue gathered side by side at a rate; not over Lambda's most."""
+    """Return the batches of a queue gathered side by side at a rate; not over Lambda's most."""
     if workload.pollers is not None:
         return workload.pollers
     by_receives = records_per_s / (POLLER_RECEIVES_PER_S * SQS_BATCH_MESSAGES)
@@ -121,7 +121,7 @@ def poller_count(workload: Workload, records_per_s: float) -> int:
 def estimate_invocations(
     workload: Workload, records_per_s: float, parallelization: int = 1
 ) -> InvocationEstimate:
-    """Give what Lambda hands over at a rate.
+    """Return what Lambda hands over at a rate.
 
     Args:
         workload: one whose records fit an invocation.
@@ -153,6 +153,6 @@ def estimate_invocations(
 
 
 def window_for_records(workload: Workload, records: float) -> int:
-    """Give the window, in whole seconds, in which a lane gathers so many records; over 300 too."""
+    """Return window, in whole seconds, in which a lane gathers so many records; over 300 too."""
     lanes = estimate_invocations(workload, workload.records_per_s).concurrent_batches
     return math.ceil(records * lanes / workload.records_per_s)

@@ -49,7 +49,7 @@ class MappingPlan:
 def plan_mapping(
     workload: Workload, timeout_s: int, peak_concurrency: float, parallelization: int
 ) -> MappingPlan:
-    """Give the mapping.
+    """Return the mapping.
 
     Args:
         workload: what is planned for.
@@ -81,5 +81,5 @@ def plan_mapping(
 
 
 def messages_in_flight(records_per_s: float, event: InvocationEstimate, duration_s: float) -> float:
-    """Give the messages that are received and not yet deleted: gathered, or being written."""
+    """Return the messages that are received and not yet deleted: gathered, or being written."""
     return records_per_s * (event.batching_s + duration_s)

@@ -85,7 +85,7 @@ class PrefixEstimate:
 def estimate_objects(
     workload: Workload, settings: Settings, event_records: float
 ) -> ObjectEstimate:
-    """Give what an invocation of so many records writes.
+    """Return what an invocation of so many records writes.
 
     That is one object a partition, and more where a queue's event is cut.
     """
@@ -101,7 +101,7 @@ def estimate_objects(
 def requests_per_object(
     objects: ObjectEstimate, settings: Settings, compression: CompressionEstimate
 ) -> int:
-    """Give the billed requests that one object takes: a PUT, or an upload in parts."""
+    """Return the billed requests that one object takes: a PUT, or an upload in parts."""
     body_bytes = objects.text_bytes / compression.ratio
     if body_bytes < settings.multipart_threshold:
         return 1
@@ -134,7 +134,7 @@ class CompressionEstimate:
 
 
 def assume_compression(settings: Settings) -> CompressionEstimate:
-    """Give what the table says of a level, or of the next one that is in it."""
+    """Return what the table says of a level, or of the next one that is in it."""
     levels = MEASURED_LEVELS[settings.compression]
     known = sorted(levels)
     wanted = settings.compression_level if settings.compression != "none" else 0
@@ -182,7 +182,7 @@ class RecordSample:
 
 
 def compressed_bytes(codec: Codec, text: bytes) -> int:
-    """Give the bytes of the body that an object of this text has."""
+    """Return the bytes of the body that an object of this text has."""
     members = MemberSplitter()
     full = members.feed(text)
     rest = members.finish()

@@ -34,7 +34,7 @@ SIGNIFICANT_DIGITS = 6
 
 
 def make_document(plan: Plan) -> dict[str, Any]:
-    """Give the whole plan."""
+    """Return the whole plan."""
     made = {
         "workload": asdict(plan.workload),
         "event": _event(plan.event),
@@ -131,7 +131,7 @@ def _round_floats(value: Any) -> Any:  # noqa: ANN401  # JSON
 
 
 def make_environment(plan: Plan) -> dict[str, str]:
-    """Give the function's variables: what is not a default, and what the plan needs."""
+    """Return the function's variables: what is not a default, and what the plan needs."""
     settings = plan.settings
     kept = {"bucket", "root", "partial_response", "fanout"}
     base = {name: getattr(settings, name) for name in ("compression", "budget_bytes")}
@@ -152,7 +152,7 @@ def make_environment(plan: Plan) -> dict[str, str]:
 
 
 def make_serverless_yaml(plan: Plan) -> str:
-    """Give YAML; what stands in capitals is to be filled in."""
+    """Return YAML; what stands in capitals is to be filled in."""
     return "\n".join(
         [*_function_lines(plan), *_mapping_lines(plan.mapping), *_queue_lines(plan.mapping)]
     )

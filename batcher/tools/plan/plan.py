@@ -110,11 +110,12 @@ def make_plan(workload: Workload, settings: Settings, sample: RecordSample | Non
 
 
 def size_faults(workload: Workload, settings: Settings) -> list[str]:
-    """Say what makes every record of this size impossible."""
+    """Return what makes every record of this size impossible."""
     faults = []
     if not max_event_records(workload):
         faults.append(
-            f"record_bytes: {workload.record_bytes:,.0f} take {record_json_bytes(workload):,.0f} of "
+            f"record_bytes: {workload.record_bytes:,.0f} take "
+            f"{record_json_bytes(workload):,.0f} of "
             f"JSON from {workload.source}; an invocation carries {MAX_EVENT_BYTES:,}"
         )
     if workload.record_bytes + 1 > settings.max_bytes:

@@ -89,23 +89,23 @@ KINESIS_UNIT_BYTES = 25 * 1024
 
 
 def lambda_dollars(seconds: float, memory_mb: int, arch: str) -> float:
-    """Give what one invocation of so many seconds costs."""
+    """Return what one invocation of so many seconds costs."""
     billed_s = -(-seconds // LAMBDA_ROUND_S) * LAMBDA_ROUND_S
     return LAMBDA_DOLLARS_PER_REQUEST + billed_s * memory_mb / 1024 * LAMBDA_DOLLARS_PER_GB_S[arch]
 
 
 def firehose_billed_bytes(record_bytes: float) -> float:
-    """Give the bytes that Firehose bills for one record."""
+    """Return the bytes that Firehose bills for one record."""
     return -(-record_bytes // FIREHOSE_ROUND_BYTES) * FIREHOSE_ROUND_BYTES
 
 
 def firehose_dollars(record_bytes: float) -> float:
-    """Give what Firehose asks for one record in its first tier; PUTs to S3 not included."""
+    """Return what Firehose asks for one record in its first tier; PUTs to S3 not included."""
     return firehose_billed_bytes(record_bytes) / GIB * FIREHOSE_DOLLARS_PER_GB
 
 
 def firehose_month_dollars(billed_bytes: float) -> float:
-    """Give what Firehose asks for a month's billed bytes, tier by tier."""
+    """Return what Firehose asks for a month's billed bytes, tier by tier."""
     dollars, rest_gb = 0.0, billed_bytes / GIB
     for tier_gb, price in FIREHOSE_TIERS_GB:
         taken_gb = min(rest_gb, tier_gb)
@@ -114,27 +114,27 @@ def firehose_month_dollars(billed_bytes: float) -> float:
 
 
 def sqs_batch_records(record_bytes: float) -> float:
-    """Give the most records of one send or receive."""
+    """Return the most records of one send or receive."""
     return max(1.0, min(SQS_BATCH_MESSAGES, SQS_MAX_REQUEST_BYTES // record_bytes))
 
 
 def sqs_request_dollars(size_bytes: float, price: float = SQS_DOLLARS_PER_REQUEST) -> float:
-    """Give what one request with so many bytes costs; one without costs as much as the first."""
+    """Return what one request with so many bytes costs; one without costs as much as the first."""
     return max(1.0, -(-size_bytes // SQS_REQUEST_BYTES)) * price
 
 
 def sqs_dollars(record_bytes: float) -> float:
-    """Give what SQS asks for one record: sent, received and deleted in full batches."""
+    """Return what SQS asks for one record: sent, received and deleted in full batches."""
     batch = sqs_batch_records(record_bytes)
     return (2 * sqs_request_dollars(batch * record_bytes) + SQS_DOLLARS_PER_REQUEST) / batch
 
 
 def kinesis_unit_dollars(record_bytes: float) -> float:
-    """Give what it costs to put one record, alone."""
+    """Return what it costs to put one record, alone."""
     return -(-record_bytes // KINESIS_UNIT_BYTES) * KINESIS_DOLLARS_PER_UNIT
 
 
 def kinesis_dollars(record_bytes: float) -> float:
-    """Give what Kinesis asks for one record, put alone, on shards that are always full."""
+    """Return what Kinesis asks for one record, put alone, on shards that are always full."""
     shard_s = max(1 / SHARD_RECORDS_PER_S, record_bytes / SHARD_BYTES_PER_S)
     return kinesis_unit_dollars(record_bytes) + shard_s / 3600 * KINESIS_DOLLARS_PER_SHARD_HOUR

@@ -140,7 +140,7 @@ class InvocationLoad:
     text_bytes: float
 
     def duration_s(self, memory_mb: int, arch: str, extra_cpu_s: float = 0.0) -> float:
-        """Give its time in a function with so much memory."""
+        """Return its time in a function with so much memory."""
         slower = LAMBDA_CPU_FACTOR[arch] / min(1.0, memory_mb / MB_PER_VCPU)
         return (self.cpu_s + extra_cpu_s) * slower + self.wait_s
 
@@ -167,7 +167,7 @@ class FunctionSize:
 def estimate_load(
     workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
 ) -> InvocationLoad:
-    """Give what an invocation of so many records takes."""
+    """Return what an invocation of so many records takes."""
     objects = estimate_objects(workload, settings, records)
     cpu_s = parse_cpu_s(workload, records) + handler_cpu_s(workload, settings, records, compression)
     return InvocationLoad(
@@ -180,7 +180,7 @@ def estimate_load(
 
 
 def parse_cpu_s(workload: Workload, records: float) -> float:
-    """Give what the runtime client takes to parse an event."""
+    """Return what the runtime client takes to parse an event."""
     source = workload.source
     escapes = (workload.json_growth - 1) * workload.record_bytes * source.is_queue
     record_us = PARSE_RECORD_US[source] + escapes * PARSE_ESCAPE_US
@@ -191,7 +191,7 @@ def parse_cpu_s(workload: Workload, records: float) -> float:
 def handler_cpu_s(
     workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
 ) -> float:
-    """Give what the handler takes for a parsed event."""
+    """Return what the handler takes for a parsed event."""
     text_mb = records * (workload.record_bytes + 1) / 1e6
     source, engine = workload.source, settings.engine
     milliseconds = (
@@ -207,7 +207,7 @@ def handler_cpu_s(
 def list_function_sizes(
     workload: Workload, settings: Settings, average: InvocationLoad, full: InvocationLoad
 ) -> tuple[FunctionSize, ...]:
-    """Give the functions that are considered, the smallest first.
+    """Return the functions that are considered, the smallest first.
 
     Args:
         workload: what is planned for.
@@ -241,6 +241,6 @@ def list_function_sizes(
 
 
 def choose_cheapest(sizes: tuple[FunctionSize, ...]) -> FunctionSize:
-    """Give the cheapest that is fit; the largest where none is."""
+    """Return the cheapest that is fit; the largest where none is."""
     fit = [function for function in sizes if function.fits]
     return min(fit, key=lambda function: function.invocation_dollars, default=sizes[-1])

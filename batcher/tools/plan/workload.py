@@ -104,7 +104,7 @@ class Workload:
         return self.records_per_s * self.peak
 
     def with_window(self, window_s: int) -> Workload:
-        """Give the same with another window."""
+        """Return the same with another window."""
         return replace(self, window_s=window_s)
 
     @classmethod

@@ -31,12 +31,12 @@ _SEQUENCE_NAME = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}")
 
 
 def quarantine_prefix(root: str) -> str:
-    """Give what the key of every quarantine object under `root` starts with."""
+    """Return what the key of every quarantine object under `root` starts with."""
     return "".join(f"{folder}/" for folder in (root, QUARANTINE_FOLDER) if folder)
 
 
 def identity_scope(key: str) -> str:
-    """Give the name within which the identities of a quarantine object's records are unique.
+    """Return the name within which the identities of a quarantine object's records are unique.
 
     Of a stream it is the shard's; of all others the object's own, for nothing replaces it.
     """
@@ -47,7 +47,7 @@ def identity_scope(key: str) -> str:
 
 
 def make_group_id(scope: str, identities: Sequence[str]) -> str:
-    """Tell one group from any other."""
+    """Report one group from any other."""
     return positions_digest([scope, *sorted(identities)])[:GROUP_ID_DIGITS]
 
 

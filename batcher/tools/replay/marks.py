@@ -55,12 +55,12 @@ class ReplayMark:
         return self.key is None and self.queue is None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Give the mark as it stands on the line."""
+        """Return the mark as it stands on the line."""
         where = {"key": self.key} if self.queue is None else {"queue": self.queue}
         return {"id": self.id, "state": str(self.state), **where}
 
     def as_done(self) -> ReplayMark:
-        """Give the mark of a record that has arrived."""
+        """Return the mark of a record that has arrived."""
         return replace(self, state=ReplayState.DONE)
 
 
@@ -97,7 +97,7 @@ class QuarantineLine:
         return not self.fault and self.mark is None
 
     def with_mark(self, mark: ReplayMark | None) -> QuarantineLine:
-        """Give the line with this mark in place of its own; all else on it stays."""
+        """Return the line with this mark in place of its own; all else on it stays."""
         fields = {name: value for name, value in self.fields.items() if name != MARK_FIELD}
         if mark is not None:
             fields[MARK_FIELD] = mark.as_dict()
@@ -118,7 +118,7 @@ class RecordFilter:
     """Records that arrived before."""
 
     def matches(self, line: QuarantineLine) -> bool:
-        """Say whether a record is among them; its mark is not looked at."""
+        """Return whether a record is among them; its mark is not looked at."""
         return (
             (not self.reasons or line.reason in self.reasons)
             and self.source in {"", line.fields["source"]}
@@ -151,7 +151,7 @@ def join_lines(lines: Sequence[QuarantineLine]) -> bytes:
 
 
 def incomplete_reason(line: QuarantineLine, *, transformed: bool) -> str | None:
-    """Say why a line's payload is not the record's, or give None where it is.
+    """Return why a line's payload is not the record's, or give None where it is.
 
     Args:
         line: an undamaged one.
@@ -167,7 +167,7 @@ def incomplete_reason(line: QuarantineLine, *, transformed: bool) -> str | None:
 
 
 def missing_transform_reason(line: QuarantineLine) -> str | None:
-    """Say why a payload must not become data without a transform, or give None where it may."""
+    """Return why a payload must not become data without a transform, or give None where it may."""
     is_output = str(line.fields.get("detail")).startswith(TRANSFORM_OUTPUT_PREFIX)
     if line.reason == BadRecordReason.TRANSFORM or is_output:
         return "it was bad under a transform: give the corrected one with --transform"

@@ -32,7 +32,7 @@ class QuarantineObject:
     content_type: str
 
     def with_marks(self, marks: Mapping[str, ReplayMark | None]) -> QuarantineObject:
-        """Give the page with these marks, by identity; None takes a mark off."""
+        """Return the page with these marks, by identity; None takes a mark off."""
         lines = [
             line.with_mark(marks[line.identity]) if line.identity in marks else line
             for line in self.lines

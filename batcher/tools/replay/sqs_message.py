@@ -50,7 +50,7 @@ class SqsMessage:
     size_bytes: int
 
     def to_entry(self, number: int) -> dict[str, Any]:
-        """Give the entry of a batch whose answer will name it by `number`."""
+        """Return the entry of a batch whose answer will name it by `number`."""
         entry: dict[str, Any] = {
             "Id": str(number),
             "MessageBody": self.body,
@@ -62,7 +62,7 @@ class SqsMessage:
 
 
 def is_fifo(url: str) -> bool:
-    """Say whether a queue keeps the order; its name must then end so."""
+    """Return whether a queue keeps the order; its name must then end so."""
     return url.rstrip("/").endswith(".fifo")
 
 
@@ -132,7 +132,7 @@ def _decode_body(payload: bytes) -> str:
 
 
 def _convert_attributes(line: QuarantineLine) -> dict[str, dict[str, Any]]:
-    """Give the message's own attributes, in the form in which they are sent."""
+    """Return the message's own attributes, in the form in which they are sent."""
     envelope = line.fields.get("envelope")
     if line.fields["source"] == "sqs" and not isinstance(envelope, Mapping):
         msg = "its envelope is kept as text, so its message attributes would be lost"
@@ -170,7 +170,7 @@ def _get_nested(value: object, *path: str) -> object:
 
 
 def queue_url_fault(url: str) -> str | None:
-    """Say why this is not the URL of a queue; None: it may be one."""
+    """Return why this is not the URL of a queue; None: it may be one."""
     if _QUEUE_URL.fullmatch(url):
         return None
     return f"{url!r} is no queue's URL, which is as {EXAMPLE_QUEUE_URL}"

@@ -65,7 +65,7 @@ class ReplayTarget(Protocol):
         """Bring the records of a plan there."""
 
     async def has_arrived(self, mark: ReplayMark, lines: Sequence[QuarantineLine]) -> bool:
-        """Say whether these records, all that have this mark's place, are known to be there."""
+        """Return whether these records, all that have this mark's place, are known to be there."""
 
     async def aclose(self) -> None:
         """Let go of connections and threads."""

@@ -86,7 +86,7 @@ class ObjectTarget:
         return SendPlan(marks, left, (event, left_out))
 
     def _plan_keys(self, event: Event) -> dict[str, str]:
-        """Give the key of the object that each record will be in."""
+        """Return the key of the object that each record will be in."""
         batches, _ = plan_batches(event, self._router_without_transform, self._settings)
         keys: dict[str, str] = {}
         for batch in batches:

@@ -119,7 +119,7 @@ class QueueTarget:
     def _transform_lines(
         self, lines: Mapping[str, QuarantineLine], scope: str
     ) -> tuple[dict[str, bytes], list[str], list[Skipped]]:
-        """Give what is to be sent, by identity; what the transform left out; what it raised on."""
+        """Get what is to be sent, by identity; what the transform left out; what it raised on."""
         if self._transform is None or not lines:
             return {identity: line.payload for identity, line in lines.items()}, [], []
         changed = apply_transform(make_chunk(list(lines.values()), scope), self._transform)

@@ -190,7 +190,7 @@ class Inspection:
         return is_number and int(first) == self._parsed_key.first
 
     def _report_bad_lines(self) -> None:
-        """Tell of bad lines once, by the first one."""
+        """Report of bad lines once, by the first one."""
         if self._bad_lines:
             many = f" (and {self._bad_lines - 1:,} more)" if self._bad_lines > 1 else ""
             self._add_finding(FindingKind.BAD_LINE, f"{self._first_bad}{many}")

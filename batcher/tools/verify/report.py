@@ -145,7 +145,7 @@ class VerifyReport:
             self.add_finding(Finding(FindingKind.OVERLAP, sanitize_line(later.key), detail))
 
     def as_dict(self) -> dict[str, Any]:
-        """Give everything, as JSON has it."""
+        """Return everything, as JSON has it."""
         return {
             "clean": self.is_clean,
             "objects": self.objects,

@@ -92,7 +92,7 @@ SCENES: dict[str, tuple[Callable[[], Event], Callable[[HookedStore], None], dict
 
 @pytest.fixture
 def budgets(monkeypatch: pytest.MonkeyPatch) -> list[Budget]:
-    """Give the budgets of all events."""
+    """Return the budgets of all events."""
     made: list[Budget] = []
 
     def make(limit_bytes: int) -> Budget:
@@ -123,7 +123,7 @@ async def cut(delivery: EventWriter, event: Event, turn: int) -> bool:
 
 
 async def clean_delivery(event: Event, settings: Settings) -> tuple[dict[str, bytes], int]:
-    """Give what the event becomes where nothing goes wrong, and the requests that it takes."""
+    """Return what the event becomes where nothing goes wrong, and the requests that it takes."""
     store = HookedStore(inner := MemoryStore())
     await delivery_to(store, settings).write(event, None)
     return texts_in(inner), len(store.calls)

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def written(folder: Path, tmp_path: Path) -> Path:
-    """Give a folder that `batcher write` has filled."""
+    """Return a folder that `batcher write` has filled."""
     source = tmp_path / "in.ndjson"
     source.write_text("".join(f'{{"n":{n}}}\n' for n in range(1_000)) + "not json\n\n")
     assert main(["write", str(source), f"file://{folder}", "--max-records", "300"]) == 0

@@ -56,13 +56,13 @@ def run_with_closed_pipe(arguments: list[str], stream: str) -> subprocess.Comple
 
 
 def command(arguments: list[str]) -> list[str]:
-    """Give the words that start a command."""
+    """Return the words that start a command."""
     return [sys.executable, "-m", "batcher", *arguments]
 
 
 def environ_of(
     more: Mapping[str, str] | None = None, paths: tuple[Path, ...] = ()
 ) -> dict[str, str]:
-    """Give an environment in which this tree is what is imported."""
+    """Return an environment in which this tree is what is imported."""
     path = os.pathsep.join(map(str, (*paths, REPOSITORY)))
     return {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": path, **(more or {})}

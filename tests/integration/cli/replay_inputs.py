@@ -38,13 +38,13 @@ def write(destination: str) -> None:
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
-    """Give the JSON line and the messages that were printed."""
+    """Return the JSON line and the messages that were printed."""
     printed = capsys.readouterr()
     return json.loads(printed.out), printed.err
 
 
 def lines_in(folder: Path, pattern: str) -> list[Any]:
-    """Give the lines of files, by name."""
+    """Return the lines of files, by name."""
     files = sorted(folder.rglob(pattern), key=lambda path: path.name)
     texts = (gzip.decompress(path.read_bytes()) for path in files)
     return [json.loads(line) for text in texts for line in text.splitlines()]

@@ -72,7 +72,7 @@ async def write_day(settings: Settings) -> list[bytes]:
 def place(
     request: pytest.FixtureRequest, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Give a place, empty."""
+    """Return a place, empty."""
     if request.param == "folder":
         return f"file://{tmp_path}/out"
     server: SeaweedFS = request.getfixturevalue("seaweedfs")
@@ -83,7 +83,7 @@ def place(
 
 
 def settings_of(place: str, **chosen: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
-    """Give the settings that write there."""
+    """Return the settings that write there."""
     scheme, _, rest = place.partition("://")
     bucket, _, root = rest.partition("/")
     if scheme == "file":
@@ -278,7 +278,7 @@ class Catting:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """Give a folder with more than any pipe holds."""
+    """Return a folder with more than any pipe holds."""
     line = random.Random(0).randbytes(50).hex().encode()  # noqa: S311  # no secret
     for number in range(20):
         plant(tmp_path, number, (line + b"\n") * 20_000)

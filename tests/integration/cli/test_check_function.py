@@ -62,7 +62,7 @@ def check(
 
 
 def of(found: Findings, check_: str) -> list[str]:
-    """Give mark and words of each finding of a check."""
+    """Return mark and words of each finding of a check."""
     return [f"{f['mark']}: {f['found']}" for f in found if f["check"] == check_]
 
 

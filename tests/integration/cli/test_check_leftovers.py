@@ -16,7 +16,7 @@ from batcher.tools.check.probe import probe_key
 
 @pytest.fixture
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> str:
-    """Give a place with good and bad records, and what checks have left there."""
+    """Return a place with good and bad records, and what checks have left there."""
     source = tmp_path / "in.ndjson"
     source.write_text('{"n":1}\nnot json\n')
     folder = tmp_path / "out"

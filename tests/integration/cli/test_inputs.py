@@ -20,7 +20,7 @@ MARK = b"\xef\xbb\xbf"
 
 
 def landed(folder: Path) -> list[str]:
-    """Give the texts of all objects."""
+    """Return the texts of all objects."""
     return [gzip.decompress(path.read_bytes()).decode() for path in sorted(folder.rglob("*.gz"))]
 
 

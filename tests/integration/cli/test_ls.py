@@ -36,7 +36,7 @@ async def fill(store: ObjectStore, root: str = "") -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> str:
-    """Give a folder with an object of each kind, written two days after."""
+    """Return a folder with an object of each kind, written two days after."""
     found = f"file://{tmp_path}"
     asyncio.run(fill(open_store(Settings(bucket=found))))
     for key in KEYS:

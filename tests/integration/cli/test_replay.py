@@ -178,7 +178,7 @@ def test_a_signal_ends_after_the_object_in_work_a_second_one_at_once_and_the_nex
 
 @pytest.fixture
 def s3(moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Give a destination in a bucket of its own."""
+    """Return a destination in a bucket of its own."""
     for name, value in moto.environ.items():
         monkeypatch.setenv(name, value)
     moto.create_bucket(bucket)

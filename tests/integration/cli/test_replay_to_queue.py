@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("module")
 
 @pytest.fixture
 def sqs(moto: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Give a client of moto's SQS."""
+    """Return a client of moto's SQS."""
     for name, value in moto.environ.items():
         monkeypatch.setenv(name, value)
     url = moto.environ["AWS_ENDPOINT_URL_S3"]
@@ -62,7 +62,7 @@ def test_bad_lines_go_to_a_queue_once(
 
 
 def etags(folder: Path) -> list[str]:
-    """Give what tells each version of the quarantine objects from any other."""
+    """Return what tells each version of the quarantine objects from any other."""
     files = sorted((folder / ".meta" / "_quarantine").rglob("*.json"))
     return [json.loads(path.read_text())["etag"] for path in files]
 
@@ -115,7 +115,7 @@ class OneAction(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Return nothing."""
 
 
 def test_who_may_only_send_sends(

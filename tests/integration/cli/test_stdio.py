@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /d
 
 @pytest.fixture
 def places(tmp_path: Path) -> dict[str, Path]:
-    """Give a file of lines, and a folder that they were written into."""
+    """Return a file of lines, and a folder that they were written into."""
     source, out = tmp_path / "in", tmp_path / "out"
     source.write_text(LINES)
     assert main(["write", str(source), f"file://{out}"]) == 0

@@ -23,14 +23,14 @@ TEXT = "".join(f"{line}\n" for line in LINES)
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Give the objects of data, without what stands beside them."""
+    """Return the objects of data, without what stands beside them."""
     files = (path for path in folder.rglob("*") if path.is_file())
     data = (p for p in files if not {".meta", "_quarantine"} & set(p.relative_to(folder).parts))
     return sorted(data, key=lambda path: path.name)
 
 
 def landed(folder: Path) -> list[str]:
-    """Give the lines of all objects."""
+    """Return the lines of all objects."""
     return [
         line
         for path in data_files(folder)
@@ -39,7 +39,7 @@ def landed(folder: Path) -> list[str]:
 
 
 def quarantined(folder: Path) -> list[dict[str, object]]:
-    """Give the lines of all quarantine objects."""
+    """Return the lines of all quarantine objects."""
     files = sorted((folder / "_quarantine").rglob("*.gz"))
     return [
         json.loads(line)
@@ -62,7 +62,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def summary(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
-    """Give the JSON line that was printed."""
+    """Return the JSON line that was printed."""
     return dict(json.loads(capsys.readouterr().out))
 
 

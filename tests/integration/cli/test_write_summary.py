@@ -13,7 +13,7 @@ from batcher.cli.options import FaultCollector
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Give a file with two good lines and 25 bad ones."""
+    """Return a file with two good lines and 25 bad ones."""
     file = tmp_path / "in"
     file.write_text('{"a":1}\n' + "bad\n" * 25 + '{"b":2}\n')
     return file

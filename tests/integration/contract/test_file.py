@@ -23,13 +23,13 @@ WHOLE = {KEY, f".meta/{KEY}.json"}
 
 @pytest.fixture
 def kit(tmp_path: Path) -> FileStoreFixture:
-    """Give a folder that is not there yet."""
+    """Return a folder that is not there yet."""
     return FileStoreFixture(tmp_path / "objects")
 
 
 @pytest.fixture
 def store(kit: FileStoreFixture) -> FileStore:
-    """Give a store in that folder."""
+    """Return a store in that folder."""
     return FileStore(kit.folder)
 
 

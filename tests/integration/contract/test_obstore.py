@@ -27,7 +27,7 @@ AWS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_REGI
 
 @pytest.fixture
 def sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordingServer]:
-    """Give a server that takes everything, over TLS, and is trusted."""
+    """Return a server that takes everything, over TLS, and is trusted."""
     with RecordingServer(tmp_path) as server:
         environ = {**AWS, "AWS_ENDPOINT_URL_S3": server.url, "AWS_CA_BUNDLE": server.certificate}
         for name, value in environ.items():

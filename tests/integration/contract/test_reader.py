@@ -35,7 +35,7 @@ DAY_S = 86_400
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
-    """Give each kind of store, empty."""
+    """Return each kind of store, empty."""
     if request.param == "memory":
         return MemoryStoreFixture(MemoryStore())
     if request.param == "file":
@@ -49,7 +49,7 @@ def kit(
 
 @pytest.fixture
 async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
-    """Give a store, and close it."""
+    """Return a store, and close it."""
     opened = kit.open()
     yield opened
     await opened.aclose()
@@ -57,14 +57,14 @@ async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
 
 @pytest.fixture
 async def reader(kit: StoreFixture) -> AsyncIterator[ObjectReader]:
-    """Give a reader of the same place, and close it."""
+    """Return a reader of the same place, and close it."""
     opened = kit.open_reader()
     yield opened
     await opened.aclose()
 
 
 async def listed(reader: ObjectReader, prefix: str) -> list[str]:
-    """Give the keys under a prefix; in what order is each server's own affair."""
+    """Return the keys under a prefix; in what order is each server's own affair."""
     return sorted([found.key async for found in reader.list_objects(prefix)])
 
 
@@ -95,7 +95,7 @@ async def test_a_prefix_is_the_start_of_a_key(store: ObjectStore, reader: Object
 
 
 async def in_folder(reader: ObjectReader, prefix: str) -> list[str]:
-    """Give what lies directly under a prefix: keys, and folders by the slash at their ends."""
+    """Return what lies directly under a prefix: keys, and folders by the slash at their ends."""
     found = [entry async for entry in reader.list_folder(prefix)]
     return sorted(entry.prefix if isinstance(entry, CommonPrefix) else entry.key for entry in found)
 

@@ -26,7 +26,7 @@ UNREACHABLE = "http://127.0.0.1:1"
 
 @asynccontextmanager
 async def opened(engine: str, bucket: str, **settings: Any) -> AsyncIterator[ObjectStore]:  # noqa: ANN401
-    """Give an engine's store, and close it."""
+    """Return an engine's store, and close it."""
     store = ENGINES[engine](make_settings(bucket=bucket, **settings))
     try:
         yield store
@@ -53,7 +53,7 @@ Write = Callable[[ObjectStore], Any]
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
-    """Give each engine."""
+    """Return each engine."""
     return str(request.param)
 
 
@@ -61,7 +61,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 def on_moto(
     moto: Moto, bucket: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> S3StoreFixture:
-    """Give a bucket on moto."""
+    """Return a bucket on moto."""
     return _on(moto, bucket, engine, monkeypatch)
 
 
@@ -69,7 +69,7 @@ def on_moto(
 def on_seaweedfs(
     seaweedfs: SeaweedFS, bucket: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> S3StoreFixture:
-    """Give a bucket on SeaweedFS."""
+    """Return a bucket on SeaweedFS."""
     return _on(seaweedfs, bucket, engine, monkeypatch)
 
 

@@ -25,7 +25,7 @@ LISTING = (
 async def served(
     monkeypatch: pytest.MonkeyPatch, *answers: bytes
 ) -> AsyncIterator[tuple[S3Reader, list[bytes]]]:
-    """Give a reader of a server that gives these answers in turn, and what it was asked."""
+    """Return a reader of a server that gives these answers in turn, and what it was asked."""
     asked: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

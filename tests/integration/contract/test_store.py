@@ -46,7 +46,7 @@ SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
-    """Give each kind of store, empty."""
+    """Return each kind of store, empty."""
     if request.param == "memory":
         return MemoryStoreFixture(MemoryStore())
     if request.param == "paced":
@@ -63,14 +63,14 @@ def kit(
 
 @pytest.fixture
 async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
-    """Give a store, and close it."""
+    """Return a store, and close it."""
     opened = kit.open()
     yield opened
     await opened.aclose()
 
 
 def noise(size_bytes: int, seed: int = 0) -> bytes:
-    """Give bytes that nothing compresses, the same for the same seed."""
+    """Return bytes that nothing compresses, the same for the same seed."""
     return random.Random(seed).randbytes(size_bytes)  # noqa: S311  # no secret
 
 

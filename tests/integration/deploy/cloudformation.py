@@ -32,33 +32,33 @@ class Template:
 
     @property
     def document(self) -> Any:  # noqa: ANN401  # JSON
-        """Give it as it is."""
+        """Return it as it is."""
         return json.loads(self.path.read_text())
 
     @property
     def resources(self) -> dict[str, Any]:
-        """Give every resource's type, properties and policies, resolved."""
+        """Return every resource's type, properties and policies, resolved."""
         resolved: dict[str, Any] = self.resolve(self.document["Resources"])
         return resolved
 
     def of_type(self, kind: str) -> dict[str, Any]:
-        """Give the properties of the resources of one type, by logical ID."""
+        """Return the properties of the resources of one type, by logical ID."""
         return {
             name: one["Properties"] for name, one in self.resources.items() if one["Type"] == kind
         }
 
     def statements(self, role: str) -> dict[str, dict[str, Any]]:
-        """Give the statements of a role's only policy, by `Sid`."""
+        """Return the statements of a role's only policy, by `Sid`."""
         (policy,) = self.resources[role]["Properties"]["Policies"]
         return {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
 
     def policy(self, role: str) -> str:
-        """Give the document of a role's only policy, as IAM takes it."""
+        """Return the document of a role's only policy, as IAM takes it."""
         (policy,) = self.resources[role]["Properties"]["Policies"]
         return json.dumps(policy["PolicyDocument"])
 
     def resolve(self, value: Any) -> Any:  # noqa: ANN401  # JSON
-        """Give a value with every function called; AWS::NoValue leaves nothing behind."""
+        """Return a value with every function called; AWS::NoValue leaves nothing behind."""
         if isinstance(value, list):
             items = [self.resolve(item) for item in value]
             return [item for item in items if item is not NOTHING]

@@ -42,7 +42,7 @@ class Package:
 
     @cached_property
     def folder(self) -> Path:
-        """Give the folder that it is unpacked into."""
+        """Return the folder that it is unpacked into."""
         folder = self.zip_file.parent / "task"
         with zipfile.ZipFile(self.zip_file) as packed:
             packed.extractall(folder)
@@ -50,7 +50,7 @@ class Package:
 
     @cached_property
     def names(self) -> list[str]:
-        """Give the names of its files, in their order."""
+        """Return the names of its files, in their order."""
         with zipfile.ZipFile(self.zip_file) as packed:
             return packed.namelist()
 

@@ -24,7 +24,7 @@ TEMPLATE = "cloudformation-template-update-stack.json"
 
 @functools.cache
 def find_osls() -> Path:
-    """Give osls, installed as `make deploy` does it; skip the test where it cannot be had."""
+    """Return osls, installed as `make deploy` does it; skip the test where it cannot be had."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("osls needs node and npm, which are not on the PATH")
     with exclusive_lock(DEPLOY):
@@ -68,7 +68,7 @@ class Packager:
         self._made: dict[str, Path] = {}
 
     def template(self, **parameters: str) -> Template:
-        """Give the template with these parameters, and a bucket."""
+        """Return the template with these parameters, and a bucket."""
         name = json.dumps(parameters, sort_keys=True)
         if name not in self._made:
             to = self._folder / f"made-{len(self._made)}"
@@ -78,7 +78,7 @@ class Packager:
         return Template(self._made[name])
 
     def refusal(self, **parameters: str) -> str:
-        """Give what osls says where it makes no template."""
+        """Return what osls says where it makes no template."""
         ran = self.run(self._folder / "refused", **parameters)
         assert ran.returncode != 0
         return ran.stdout + ran.stderr

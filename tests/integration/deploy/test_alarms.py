@@ -64,12 +64,12 @@ WINDOW_S = 20
 
 
 def alarms(packager: Packager, **parameters: str) -> dict[str, Any]:
-    """Give every alarm's properties."""
+    """Return every alarm's properties."""
     return packager.template(**parameters).of_type("AWS::CloudWatch::Alarm")
 
 
 def widgets(packager: Packager, name: str, **parameters: str) -> list[dict[str, Any]]:
-    """Give what a dashboard shows; its body is JSON in a string."""
+    """Return what a dashboard shows; its body is JSON in a string."""
     dashboard = packager.template(**parameters).resources[f"{name}Dashboard"]["Properties"]
     found: list[dict[str, Any]] = json.loads(dashboard["DashboardBody"])["widgets"]
     return found

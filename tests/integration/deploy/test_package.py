@@ -103,7 +103,7 @@ def test_each_distribution_says_what_it_is(package: Package) -> None:
 
 
 def imported_by(source: Path) -> set[str]:
-    """Give what a file of ours imports of ours when it runs; types are only for checkers."""
+    """Return what a file of ours imports of ours when it runs; types are only for checkers."""
     tree = ast.parse(source.read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
@@ -141,7 +141,7 @@ def test_no_part_of_batcher_stays_that_no_handler_reaches(obstore_package: Packa
 
 
 def events_environ(server: SeaweedFS, bucket: str, engine: str) -> dict[str, str]:
-    """Give what Lambda has in the environment."""
+    """Return what Lambda has in the environment."""
     ours = {"BATCHER_BUCKET": bucket, "BATCHER_ROOT": "events", "BATCHER_ENGINE": engine}
     return {**server.environ, **ours}
 
@@ -234,7 +234,7 @@ def test_wheels_are_no_newer_than_the_c_library_under_them() -> None:
 
 
 def read_zip(zip_file: Path) -> list[zipfile.ZipInfo]:
-    """Give the entries of a zip."""
+    """Return the entries of a zip."""
     with zipfile.ZipFile(zip_file) as packed:
         return packed.infolist()
 

@@ -44,14 +44,14 @@ WRONG = {
 
 
 def written() -> dict[str, Any]:
-    """Give the parameters as `serverless.yml` has them."""
+    """Return the parameters as `serverless.yml` has them."""
     text = re.sub(r"!\w+ ", "", Path(ROOT, "serverless.yml").read_text())
     found: dict[str, Any] = yaml.safe_load(text)["params"]["default"]
     return found
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401  # JSON
-    """Give what CloudFormation takes alike: a number, and its text."""
+    """Return what CloudFormation takes alike: a number, and its text."""
     if isinstance(value, dict):
         return {name: plain(one) for name, one in value.items() if name != "S3Key"}
     if isinstance(value, list):

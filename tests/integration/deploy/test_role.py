@@ -43,12 +43,12 @@ MIB = 1024**2
 
 
 def allow(actions: list[str], resource: str, via: str = "") -> tuple[list[str], str, str]:
-    """Give what a statement allows; `via`: only to this service, on the function's behalf."""
+    """Return what a statement allows; `via`: only to this service, on the function's behalf."""
     return actions, resource, via
 
 
 def granted(statements: dict[str, dict[str, Any]]) -> dict[str, tuple[list[str], str, str]]:
-    """Give what statements allow, by `Sid`; none of them may say anything else."""
+    """Return what statements allow, by `Sid`; none of them may say anything else."""
     found = {}
     for sid, statement in statements.items():
         said = dict(statement)
@@ -116,12 +116,12 @@ class Guarded:
     """A client with the function's credentials."""
 
     def settings(self, engine: str, **others: object) -> Settings:
-        """Give the settings that the template gives a function."""
+        """Return the settings that the template gives a function."""
         given = {"root": "sqs", "partial_response": False, "engine": engine, **others}
         return Settings(bucket=self.bucket, **given)  # type: ignore[arg-type]
 
     def objects(self) -> dict[str, bytes]:
-        """Give the text of every object, by key."""
+        """Return the text of every object, by key."""
         listed = self.owner.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         bodies = {
             one["Key"]: self.owner.get_object(Bucket=self.bucket, Key=one["Key"])["Body"].read()
@@ -134,7 +134,7 @@ class Guarded:
 def guarded(
     packager: Packager, moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Guarded]:
-    """Give an S3 that lets through what the queue's role allows, to whoever has its credentials."""
+    """Return S3 that lets through what the queue's role allows, to whoever has its credentials."""
     url = moto.environ["AWS_ENDPOINT_URL_S3"]
     template = packager.template()
     known = {

@@ -49,24 +49,24 @@ EXISTING = {
 
 
 def only(template: Template, kind: str) -> Any:  # noqa: ANN401  # JSON
-    """Give the properties of the only resource of a type."""
+    """Return the properties of the only resource of a type."""
     (properties,) = template.of_type(kind).values()
     return properties
 
 
 def function(template: Template, name: str) -> Any:  # noqa: ANN401  # JSON
-    """Give a function's properties."""
+    """Return a function's properties."""
     return template.resources[f"{name}LambdaFunction"]["Properties"]
 
 
 def environment(template: Template, name: str) -> dict[str, str]:
-    """Give a function's variables."""
+    """Return a function's variables."""
     variables: dict[str, str] = function(template, name)["Environment"]["Variables"]
     return variables
 
 
 def mapping(template: Template, arn: str) -> Any:  # noqa: ANN401  # JSON
-    """Give the event source mapping of a source."""
+    """Return the event source mapping of a source."""
     every = template.of_type("AWS::Lambda::EventSourceMapping").values()
     (found,) = [one for one in every if one["EventSourceArn"].endswith(arn)]
     return found

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def fault_bucket(seaweedfs: SeaweedFS) -> str:
-    """Give the one bucket: making one takes as long as all of a test."""
+    """Return the one bucket: making one takes as long as all of a test."""
     name = f"batcher-{token_hex(8)}"
     seaweedfs.create_bucket(name)
     return name
@@ -44,7 +44,7 @@ def fault_bench(
     one_loader: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[FaultBench]:
-    """Give a laboratory on SeaweedFS; every planned fault must have happened by its end."""
+    """Return a laboratory on SeaweedFS; every planned fault must have happened by its end."""
     del one_loader
     with FaultProxy(seaweedfs.url) as proxy:
         for name, value in {**seaweedfs.environ, "AWS_ENDPOINT_URL_S3": proxy.url}.items():

@@ -37,7 +37,7 @@ ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 
 
 def etags(lab: FaultBench) -> dict[str, Any]:
-    """Give when each object was written, and what it is: a second write would show."""
+    """Return when each object was written, and what it is: a second write would show."""
     keys = lab.keys()
     heads = {key: lab.client.head_object(Bucket=lab.bucket, Key=key) for key in keys}
     return {key: (head["ETag"], head["LastModified"]) for key, head in heads.items()}

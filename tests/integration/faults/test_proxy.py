@@ -36,7 +36,7 @@ Direct = tuple[FaultProxy, Moto, str]
 
 @pytest.fixture
 def direct(moto: Moto, bucket: str) -> Iterator[Direct]:
-    """Give a proxy before moto, whose requests need no signature, and a bucket there."""
+    """Return a proxy before moto, whose requests need no signature, and a bucket there."""
     moto.create_bucket(bucket)
     with FaultProxy(moto.environ["AWS_ENDPOINT_URL_S3"]) as proxy:
         yield proxy, moto, bucket

@@ -28,7 +28,7 @@ from support.store_fixtures import ENGINES
 
 
 def answering(status: int, code: str) -> Fault:
-    """Give the fault of this answer."""
+    """Return the fault of this answer."""
     return Fault(f"{status} {code}", FaultKind.ANSWER, status=status, code=code)
 
 

@@ -47,12 +47,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read 
 
 
 def gzipped(piece: bytes, times: int) -> Iterator[bytes]:
-    """Give `piece` again and again, a gzip member each."""
+    """Return `piece` again and again, a gzip member each."""
     return repeat(gzip.compress(piece, mtime=0), times)
 
 
 def zstandard(piece: bytes, times: int, window_log: int = 20) -> Iterator[bytes]:
-    """Give `piece` again and again, in one zstd frame."""
+    """Return `piece` again and again, in one zstd frame."""
     pack = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: window_log})
     for _ in range(times):
         yield pack.compress(piece)

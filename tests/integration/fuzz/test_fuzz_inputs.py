@@ -41,7 +41,7 @@ def read_input(path: str, max_line_bytes: int = 2**30) -> tuple[list[LineBlock],
 
 
 def unpacked(data: bytes) -> tuple[bytes, bool]:
-    """Give a file's text as the standard library reads it, and whether that is all of it."""
+    """Return a file's text as the standard library reads it, and whether that is all of it."""
     if not data.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
         return data, True
     text = b""
@@ -107,7 +107,7 @@ def test_every_line_before_the_end_or_the_damage_is_read_once(
 
 
 def landed(folder: Path) -> list[bytes]:
-    """Give the lines of all objects of data."""
+    """Return the lines of all objects of data."""
     files = [p for p in folder.rglob("*.ndjson.gz") if not {".meta", "_quarantine"} & set(p.parts)]
     return [line for path in files for line in gzip.decompress(path.read_bytes()).splitlines()]
 

@@ -58,12 +58,12 @@ def _check_faults(
 
 
 def is_setting(variable: str) -> bool:
-    """Say whether a variable is a setting's, letter for letter."""
+    """Return whether a variable is a setting's, letter for letter."""
     return variable in {f"{ENV_PREFIX}{f.name.upper()}" for f in fields(Settings)}
 
 
 def alone_faulty(values: Mapping[str, Any]) -> list[str]:
-    """Give the settings that are a fault even if all others are as they are by default."""
+    """Return the settings that are a fault even if all others are as they are by default."""
     found = []
     for name, value in values.items():
         try:

@@ -19,7 +19,7 @@ def recording_s3() -> Iterator[RecordingS3]:
 
 @pytest.fixture
 def s3(recording_s3: RecordingS3, monkeypatch: pytest.MonkeyPatch) -> RecordingS3:
-    """Give an empty server, to which this process's environment leads."""
+    """Return an empty server, to which this process's environment leads."""
     recording_s3.reset()
     for name in list(os.environ):
         if name.upper().startswith(("AWS_", "BATCHER_")):

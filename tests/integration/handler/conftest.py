@@ -9,5 +9,5 @@ from batcher.stores.memory import MemoryStore
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryStore()

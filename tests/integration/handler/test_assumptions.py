@@ -40,12 +40,12 @@ def event_of(*numbers: int) -> dict[str, object]:
 
 
 def numbers_in(store: MemoryStore) -> list[int]:
-    """Give the numbers of all records in the store, sorted."""
+    """Return the numbers of all records in the store, sorted."""
     return sorted(json.loads(line)["n"] for line in data_of(store))
 
 
 def findings_in(store: MemoryStore) -> list[FindingKind]:
-    """Give what `batcher verify` finds there."""
+    """Return what `batcher verify` finds there."""
     report = VerifyReport()
     asyncio.run(Verifier(store, "events", report, 2).run(lambda: 0.0, lambda: None))
     return [finding.kind for finding in report.findings]

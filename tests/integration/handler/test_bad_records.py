@@ -44,7 +44,7 @@ REASONS = {"blank": "empty", "nan": "not_json", "two_values": "not_json", "cut":
 
 
 def kept_payload(line: dict[str, Any]) -> bytes:
-    """Give the payload that a line of quarantine has kept."""
+    """Return the payload that a line of quarantine has kept."""
     if "payload_b64" in line:
         return base64.b64decode(line["payload_b64"])
     payload: str = line["payload"]

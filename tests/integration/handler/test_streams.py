@@ -33,7 +33,7 @@ def event_of(*numbers: int) -> dict[str, Any]:
 
 
 def numbers_in(store: MemoryStore) -> list[int]:
-    """Give the numbers of all records in the store, sorted."""
+    """Return the numbers of all records in the store, sorted."""
     return sorted(json.loads(line)["n"] for line in data_of(store))
 
 

@@ -36,7 +36,7 @@ class Named:
     left_ms: int = 60_000
 
     def get_remaining_time_in_millis(self) -> int:
-        """Give the time until the function is killed."""
+        """Return the time until the function is killed."""
         return self.left_ms
 
 
@@ -57,7 +57,7 @@ class Watched:
         self.handle = environments.keep(made)
 
     def metrics(self) -> dict[str, float]:
-        """Give the figures of the one line since the last look; latency, which has many, is out."""
+        """Return figures of the one line since the last look; latency, which has many, is out."""
         (line,) = self.lines
         self.lines.clear()
         found = metrics_of(line)
@@ -65,7 +65,7 @@ class Watched:
         return {name.removeprefix("batcher_"): value for name, (value,) in found.items()}
 
     def line(self) -> dict[str, Any]:
-        """Give all of the one line since the last look."""
+        """Return all of the one line since the last look."""
         (line,) = self.lines
         self.lines.clear()
         document: dict[str, Any] = json.loads(line)
@@ -77,7 +77,7 @@ Watch = Callable[..., Watched]
 
 @pytest.fixture(autouse=True)
 def clients(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
-    """Give the logger of a client, as if nobody had set its level; it is so again afterwards."""
+    """Return the logger of a client, as if nobody had set its level; it is so again afterwards."""
     for name in ("aiobotocore", "botocore"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
     return logging.getLogger("botocore")
@@ -85,7 +85,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
 
 @pytest.fixture
 def watch(environments: HandlerFactory) -> Watch:
-    """Give what makes watched handlers."""
+    """Return what makes watched handlers."""
 
     def make(
         store: ObjectStore | None = None,

@@ -62,15 +62,15 @@ class Log:
         return Function(self._environ, self._folder, handler)
 
     def text(self) -> str:
-        """Give all there is."""
+        """Return all there is."""
         return (self._folder / "function.log").read_text()
 
     def lines(self) -> list[dict[str, Any]]:
-        """Give the lines that are JSON objects."""
+        """Return the lines that are JSON objects."""
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
     def told(self, event: str) -> list[dict[str, Any]]:
-        """Give the lines of one event of ours."""
+        """Return the lines of one event of ours."""
         return [line for line in self.lines() if line.get("message") == event]
 
 

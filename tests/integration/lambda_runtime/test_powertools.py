@@ -65,11 +65,11 @@ class Daemon:
         self.socket.settimeout(0)
 
     def environ(self) -> dict[str, str]:
-        """Give what leads there."""
+        """Return what leads there."""
         return {"AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{self.socket.getsockname()[1]}"}
 
     def segments(self) -> list[dict[str, Any]]:
-        """Give what has come."""
+        """Return what has come."""
         found = []
         while True:
             try:

@@ -62,7 +62,7 @@ class Deployment:
 
 @pytest.fixture
 def tap(seaweedfs: SeaweedFS) -> Iterator[ThrottleProxy]:
-    """Give a wire to the server."""
+    """Return a wire to the server."""
     with ThrottleProxy(seaweedfs.url) as tap:
         yield tap
 

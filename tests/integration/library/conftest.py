@@ -10,11 +10,11 @@ from support.fakes import HookedStore, yielding
 
 @pytest.fixture
 def inner() -> MemoryStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryStore()
 
 
 @pytest.fixture
 def store(inner: MemoryStore) -> HookedStore:
-    """Give a store that a test can step in."""
+    """Return a store that a test can step in."""
     return HookedStore(inner, yielding, yielding)

@@ -21,7 +21,7 @@ MIB = 1024**2
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Give an empty store."""
+    """Return an empty store."""
     return MemoryStore()
 
 

@@ -10,6 +10,6 @@ import pytest
 
 @pytest.fixture
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Say nothing of the thousands of failures that are meant."""
+    """Return nothing of the thousands of failures that are meant."""
     with caplog.at_level(logging.CRITICAL, logger="batcher"):
         yield

@@ -55,7 +55,7 @@ class Shard:
 
 @pytest.fixture
 def shard() -> Shard:
-    """Give a shard."""
+    """Return a shard."""
     return Shard()
 
 

@@ -35,7 +35,7 @@ def played(program: Coroutine[Any, Any, T]) -> T:
 
 
 def now() -> float:
-    """Give the virtual time."""
+    """Return the virtual time."""
     return asyncio.get_running_loop().time()
 
 
@@ -106,7 +106,7 @@ def paced(
     concurrency: int = 16,
     fanout: int = 16,
 ) -> RateLimitedStore:
-    """Give a paced store around a memory that a hook stands before."""
+    """Return a paced store around a memory that a hook stands before."""
     hooked = HookedStore(MemoryStore(), before)
     return RateLimitedStore(
         hooked, PrefixLimiters(most_per_s, concurrency, ROOT, fanout), concurrency
@@ -114,7 +114,7 @@ def paced(
 
 
 def memory_of(store: ObjectStore) -> MemoryStore:
-    """Give the memory at the bottom of a stack of stores."""
+    """Return the memory at the bottom of a stack of stores."""
     while not isinstance(store, MemoryStore):
         store = store.inner  # type: ignore[attr-defined]  # all of them have one
     return store

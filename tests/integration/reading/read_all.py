@@ -56,10 +56,10 @@ class Reading:
         return self
 
     def told(self, kind: FindingKind) -> list[str]:
-        """Give the keys of findings of a kind, sorted."""
+        """Return the keys of findings of a kind, sorted."""
         return sorted(finding.key for finding in self.findings if finding.kind is kind)
 
 
 def numbers(*ranges: range) -> list[bytes]:
-    """Give the lines of these ranges, sorted as text is."""
+    """Return the lines of these ranges, sorted as text is."""
     return sorted(b"%d" % number for numbers in ranges for number in numbers)

@@ -36,7 +36,7 @@ async def grouped(  # noqa: PLR0913  # what users choose
     is_ordered: bool = True,
     findings: list[Finding] | None = None,
 ) -> list[list[str]]:
-    """Give the keys that are found, in their groups."""
+    """Return the keys that are found, in their groups."""
     told: list[Finding] = [] if findings is None else findings
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=HOUR_S)
     catalog = Catalog(shelf, ROOT, selection, 4, told.append)
@@ -55,13 +55,13 @@ async def found(
     *,
     quarantine: bool = False,
 ) -> list[str]:
-    """Give the keys that are found, in order."""
+    """Return the keys that are found, in order."""
     groups = await grouped(shelf, since, until, partition, quarantine=quarantine)
     return [key for group in groups for key in group]
 
 
 def partition_of(time_s: float) -> str:
-    """Give the default partition of a time."""
+    """Return the default partition of a time."""
     return datetime.fromtimestamp(time_s, UTC).strftime("dt=%Y-%m-%d/hour=%H")
 
 

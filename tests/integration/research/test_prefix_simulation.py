@@ -16,7 +16,7 @@ MINUTE_S = 60.0
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401  # scripts of the bench
-    """Give the modules of the model, by name."""
+    """Return the modules of the model, by name."""
     monkeypatch.setattr(sys, "path", [str(RESEARCH), str(RESEARCH.parents[1] / "bench"), *sys.path])
     import fleet_cases as model_cases  # noqa: PLC0415
     import fleet_model as model_fleet  # noqa: PLC0415

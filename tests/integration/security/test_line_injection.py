@@ -20,7 +20,7 @@ SEPARATORS = ["\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1e"]
 
 
 def text_of(*bodies: str, **settings: str) -> bytes:
-    """Give the text of the data that these messages become."""
+    """Return the text of the data that these messages become."""
     store = MemoryStore()
     handle = make_handler(make_settings(root="events", **settings), store=store)
     try:

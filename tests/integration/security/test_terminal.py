@@ -21,7 +21,7 @@ NASTY = "\x1b]0;pwned\x07\x1b[2J\nbatcher: all is well\r\x9b31m\u202e"
 
 
 def is_quiet(text: str) -> bool:
-    """Say whether a text moves no cursor and forges no line."""
+    """Return whether a text moves no cursor and forges no line."""
     return "batcher: all is well\n" not in text and all(
         line.isprintable() for line in text.split("\n")
     )
@@ -29,7 +29,7 @@ def is_quiet(text: str) -> bool:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with objects that somebody else has named, one of them like batcher's."""
+    """Return a folder with objects that somebody else has named, one of them like batcher's."""
     name = "q-1795417200000-" + "ab" * 16
     for key in (
         f"{NASTY}.ndjson.gz",

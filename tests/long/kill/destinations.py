@@ -27,7 +27,7 @@ class Place(Protocol):
     destination: str
 
     def objects(self) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
-        """Give the key, body and metadata of each object that a reader can see."""
+        """Return the key, body and metadata of each object that a reader can see."""
 
     def left(self) -> Leftovers:
         """Count what else is there."""

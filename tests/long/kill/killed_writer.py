@@ -46,14 +46,14 @@ class Case:
 
     @classmethod
     def draw(cls, number: int, chance: random.Random) -> Case:
-        """Give the case of a run: targets and programs take turns."""
+        """Return the case of a run: targets and programs take turns."""
         program = LIBRARY if number % 3 == 2 else CLI
         packing = chance.choice(["plain", "gzip"]) if program == CLI else "plain"
         return cls("s3" if number % 2 else "file", program, packing, chance.random() < 0.5)
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Give the settings, as flags and the environment have them."""
+        """Return the settings, as flags and the environment have them."""
         return {"compression": "none", **(IN_PARTS if self.is_large else ONE_REQUEST)}
 
 

@@ -105,7 +105,7 @@ def _look(killed: Killed, number: int, place: Place, case: Case, ended: WriterEx
 
 
 def tables(killed: Killed) -> str:
-    """Give the table of what was counted."""
+    """Return the table of what was counted."""
     names = (
         "runs", "killed before writing", "killed while writing", "finished before the kill",
         "measured", "objects whole", "objects without metadata", "objects partial",

@@ -80,7 +80,7 @@ class Audit:
         return self._found
 
     def _keys(self) -> Iterator[tuple[str, int]]:
-        """Give all objects; those that were given are deleted, a page at a time."""
+        """Return all objects; those that were given are deleted, a page at a time."""
         while True:
             page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=self._kind)
             there = page.get("Contents", [])
@@ -94,7 +94,7 @@ class Audit:
             )
 
     def _read(self, key: str) -> list[int]:
-        """Give the numbers of an object's records; what is wrong with it is a violation."""
+        """Return the numbers of an object's records; what is wrong with it is a violation."""
         answer = self._client.get_object(Bucket=self._bucket, Key=key)
         times = PROGRAM if self._kind == "library" else 1
         read = read_object(key, answer["Body"].read(), answer["Metadata"], self._part, times)

@@ -53,7 +53,7 @@ class Soak:
         ]
 
     def figures(self) -> dict[str, Any]:
-        """Give every figure, for a program."""
+        """Return every figure, for a program."""
         return {
             "seconds": round(self.seconds, 1),
             "rounds": self.rounds,
@@ -73,19 +73,19 @@ class Soak:
 
 
 def thirds(samples: Sequence[int]) -> list[int]:
-    """Give the maximum of each third."""
+    """Return the maximum of each third."""
     step = max(1, len(samples) // 3)
     return [max(samples[i * step : (i + 1) * step] or samples) for i in range(3)]
 
 
 def growth(samples: Sequence[int]) -> float:
-    """Give the last third's maximum over the first third's."""
+    """Return the last third's maximum over the first third's."""
     first, _, last = thirds(samples)
     return last / first
 
 
 def tables(soak: Soak) -> str:
-    """Give the tables: what was asked and found of each writer, and what went wrong for them."""
+    """Return the tables: what was asked and found of each writer, and what went wrong for them."""
     found, counted, kinds = soak.found, soak.counted, soak.kinds
     rows: list[tuple[str, Mapping[str, object]]] = [
         ("records in", {k: found[k].sent for k in kinds}),
@@ -115,7 +115,7 @@ def tables(soak: Soak) -> str:
 
 
 def _faults_table(soak: Soak) -> str:
-    """Give how many requests of each operation there were, and how many went wrong in which way."""
+    """Get how many requests of each operation there were, and how many went wrong in which way."""
     operations = sorted({name.partition(": ")[0] for name in soak.faults})
     kinds = sorted({name.partition(": ")[2] for name in soak.faults})
     rows: list[list[object]] = [["requests", *(soak.requests[one] for one in operations)]]
@@ -133,7 +133,7 @@ def _summary(soak: Soak) -> str:
 
 
 def outcome(violations: Sequence[str]) -> str:
-    """Give the last line."""
+    """Return the last line."""
     if violations:
         return f"{len(violations)} VIOLATIONS"
     return "all is as promised"

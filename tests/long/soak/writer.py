@@ -64,7 +64,7 @@ class Functions:
             self._handlers.append(Handler(settings, store=counting_store(settings, counted)))
 
     def invocations(self, part: int, chance: random.Random) -> Invocations:
-        """Give the function whose turn it is."""
+        """Return the function whose turn it is."""
         handler = self._handlers[part % len(self._handlers)]
         return Invocations(handler, chance, self._counted)
 

@@ -56,7 +56,7 @@ FORTUNES = digits(len(LEFT_MS), len(KILLS), *[len(FATES)] * 4).map(_fortune)
 
 
 def profile(examples: int, steps: int = 50) -> settings:
-    """Give the settings for so many scenarios: the same each time, unless more are asked for."""
+    """Return the settings for so many scenarios: the same each time, unless more are asked for."""
     return settings(
         max_examples=max(1, round(examples * MULTIPLE)),
         stateful_step_count=steps,

@@ -53,7 +53,7 @@ class Lane(Generic[R]):
         return self.checkpoint >= len(self.records)
 
     def batch(self, size: int, *, as_before: bool) -> Sequence[R]:
-        """Give the next batch: all of them start at the checkpoint.
+        """Return the next batch: all of them start at the checkpoint.
 
         Args:
             size: how many records, where the end is free to choose.
@@ -89,7 +89,7 @@ class Lane(Generic[R]):
             self._ends.pop()
 
     def _first_failed(self, batch: Sequence[R], answer: Responded) -> int:
-        """Give the index of the first record that comes back; the length where none does."""
+        """Return the index of the first record that comes back; the length where none does."""
         index = {record.number: i for i, record in enumerate(batch)}
         if any(identifier not in index for identifier in answer.identifiers):
             return 0

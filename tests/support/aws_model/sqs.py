@@ -36,7 +36,7 @@ class QueueMessage:
         return hashlib.md5(str(self.number).encode(), usedforsecurity=False).hexdigest()
 
     def envelope(self) -> dict[str, Any]:
-        """Give it as SQS sends it."""
+        """Return it as SQS sends it."""
         body = json.dumps({"kind": self.kind, "id": self.identity})
         body = f"no json {self.number}" if self.kind == "bad" else body
         if self.group:
@@ -62,7 +62,7 @@ class Queue:
     """All batches so far, as they were delivered."""
 
     def visible(self) -> list[QueueMessage]:
-        """Give what can be delivered."""
+        """Return what can be delivered."""
         return [each for each in self.messages if each not in self.deleted]
 
     def settle(self, batch: Sequence[QueueMessage], outcome: Outcome) -> list[QueueMessage]:
@@ -93,7 +93,7 @@ class QueueAudit:
         self._read: dict[str, list[QueueMessage]] = {}
 
     def contents(self, bucket: Bucket) -> dict[str, list[QueueMessage]]:
-        """Give the messages of each object, by key; a key is written once, so it is read once."""
+        """Return the messages of each object, by key; a key is written once, so it is read once."""
         for key, there in bucket.objects.items():
             if key not in self._read:
                 self._read[key] = self._look(key, there)

@@ -42,7 +42,7 @@ class StreamRecord:
         return self.kind == "leave"
 
     def envelope(self) -> dict[str, Any]:
-        """Give it as its source sends it."""
+        """Return it as its source sends it."""
         payload = json.dumps({"kind": self.kind, "n": self.number})
         if self.source == "dynamodb":
             text = "\ud800" if self.kind in {"bad", "odd"} else self.kind

@@ -13,7 +13,7 @@ OTHER = Route(LIBRARY, "a=2")
 
 
 def sizes(shares: list[tuple[Batch, int]]) -> list[tuple[int, int]]:
-    """Tell of each share the batch's records and the bytes it took."""
+    """Report of each share the batch's records and the bytes it took."""
     return [(batch.records, took) for batch, took in shares]
 
 

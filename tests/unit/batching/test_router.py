@@ -18,7 +18,7 @@ BY_FIELD = "a={field:a}"
 
 
 def routed(admitted: Routed) -> list[tuple[Route, list[str]]]:
-    """Tell which positions go where."""
+    """Report which positions go where."""
     return [(route, list(run.positions)) for route, run in admitted.chunks]
 
 

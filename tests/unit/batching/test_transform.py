@@ -11,7 +11,7 @@ from support.examples import make_chunk
 
 
 def good(checked: Validated) -> list[bytes | str]:
-    """Give the payloads that the transform made."""
+    """Return the payloads that the transform made."""
     return list(checked.good.payloads)
 
 

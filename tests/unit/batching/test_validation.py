@@ -28,12 +28,12 @@ def check_lines(*payloads: bytes | str, max_bytes: int = LARGE) -> Validated:
 
 
 def good(checked: Validated) -> list[bytes | str]:
-    """Give the payloads that can be written."""
+    """Return the payloads that can be written."""
     return list(checked.good.payloads)
 
 
 def only_bad(checked: Validated) -> BadRecord:
-    """Give the one bad record, for which there is no good one."""
+    """Return the one bad record, for which there is no good one."""
     assert good(checked) == []
     (bad,) = checked.bad
     return bad

@@ -18,7 +18,7 @@ SKIPPED = {"name": "isal", "skip_reason": "Dependency not found on PyPI"}
 
 
 def audited(*answers: list[dict[str, Any]]) -> Audited:
-    """Give what comes of these answers, one a service."""
+    """Return what comes of these answers, one a service."""
     made = Audited()
     for dependencies in answers:
         made.add({"dependencies": dependencies, "fixes": []})

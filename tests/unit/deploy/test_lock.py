@@ -16,12 +16,12 @@ SDK = {"aioboto3", "aiobotocore", "boto3", "botocore"}
 
 
 def lock_of(engine: str) -> Path:
-    """Give the lock's file."""
+    """Return the lock's file."""
     return Target(engine, "arm64", "3.13").lock
 
 
 def pinned(engine: str) -> dict[str, str]:
-    """Give the version of each distribution that a lock names."""
+    """Return the version of each distribution that a lock names."""
     found: dict[str, str] = {}
     for line in lock_of(engine).read_text().splitlines():
         if match := PINNED.match(line):

@@ -33,10 +33,10 @@ INVOCATIONS = st.builds(
     source=st.sampled_from(["sqs", "kinesis", "dynamodb", "direct", "unknown"]),
     records=SOME,
     failed=SOME,
-    was_cut=st.booleans(),
-    is_cold=st.booleans(),
-    seconds=SECONDS,
-    error=st.sampled_from(["", "RetryableError"]),
+    timed_out=st.booleans(),
+    cold_start=st.booleans(),
+    duration_s=SECONDS,
+    error_type=st.sampled_from(["", "RetryableError"]),
 )
 COUNTS = st.builds(
     Stats,
@@ -46,20 +46,20 @@ COUNTS = st.builds(
     bytes_out=SOME,
     quarantined=SOME,
     dropped=SOME,
-    left_out=SOME,
-    refused=SOME,
+    filtered=SOME,
+    rejected=SOME,
     retries=SOME,
-    oldest_age_s=SECONDS,
+    oldest_record_age_s=SECONDS,
     flushes=st.dictionaries(
         st.sampled_from(["event", "bytes", "records", "failure"]), st.integers(0, 10**4)
     ).map(Counter),
 )
 REQUESTS = st.builds(
     RequestStats,
-    sent=SOME,
+    attempts=SOME,
     sent_bytes=SOME,
-    puts_s=st.lists(SECONDS, max_size=300),
-    throttles=st.dictionaries(st.text(max_size=1000), st.integers(1, 10**6)).map(Counter),
+    put_durations_s=st.lists(SECONDS, max_size=300),
+    throttles_by_prefix=st.dictionaries(st.text(max_size=1000), st.integers(1, 10**6)).map(Counter),
 )
 
 

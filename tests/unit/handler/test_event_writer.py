@@ -27,7 +27,7 @@ def planned(records: Sequence[object], **values: object) -> tuple[list[Batch], S
 
 
 def keys(batches: Sequence[Batch], settings: Settings) -> list[str]:
-    """Give the keys of batches."""
+    """Return the keys of batches."""
     return [object_key(b, object_name(b, b.digest(), "fresh"), settings) for b in batches]
 
 
@@ -123,9 +123,9 @@ def test_a_direct_invoke_is_kept_within_the_limits() -> None:
     assert object_name(batches[0], batches[0].digest(), "fresh") == "fresh"
 
 
-def delivered_with(*errors: Exception, was_cut: bool = False) -> EventResult:
-    """Tell of a delivery of which two records are not durable."""
-    return EventResult(Ledger(["a", "b"]), errors=list(errors), timed_out=was_cut)
+def delivered_with(*errors: Exception, timed_out: bool = False) -> EventResult:
+    """Report of a delivery of which two records are not durable."""
+    return EventResult(Ledger(["a", "b"]), errors=list(errors), timed_out=timed_out)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_failure_says_how_many_records_and_why(
 
 def test_a_delivery_that_was_cut_says_what_helps() -> None:
     """Also where nothing had failed yet."""
-    error = event_error(delivered_with(was_cut=True), 2)
+    error = event_error(delivered_with(timed_out=True), 2)
     assert isinstance(error, RetryableError)
     assert "raise the function's timeout" in str(error)
     assert error.__cause__ is None

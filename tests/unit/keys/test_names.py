@@ -25,7 +25,7 @@ from support.examples import LIBRARY, QUEUE, SEQUENCE, SHARD, make_batch, make_c
 
 
 def key(batch: Batch, settings: Settings, fresh: str = "fresh") -> str:
-    """Give the key of a batch, as the writer does."""
+    """Return the key of a batch, as the writer does."""
     return object_key(batch, object_name(batch, batch.digest(), fresh), settings)
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def given(items: Iterable[bytes]) -> AsyncIterator[bytes]:
-    """Give these, as a store gives pieces."""
+    """Return these, as a store gives pieces."""
     for item in items:
         yield item
 

@@ -9,7 +9,7 @@ from batcher.reading.overlap import SequenceRange, ShardRanges, read_sequence_ra
 
 
 def found(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
-    """Give which overlap, of one shard; each is called by its bounds."""
+    """Return which overlap, of one shard; each is called by its bounds."""
     all_of_them = ShardRanges()
     for first, last in ranges:
         all_of_them.add("s", "p", SequenceRange(first, last, f"{first}-{last}"))

@@ -12,7 +12,7 @@ PARTITION = "dt=2026-11-23/hour=07/customer=acme"
 
 
 def is_met(pattern: str, partition: str = PARTITION) -> bool:
-    """Say whether a pattern matches a partition."""
+    """Return whether a pattern matches a partition."""
     return (
         PartitionPattern.parse(pattern).unmatched_parts(partition.split("/") if partition else [])
         == ()

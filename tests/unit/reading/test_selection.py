@@ -29,7 +29,7 @@ def chosen(
 
 
 def is_taken(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
-    """Say whether the object at this key is taken."""
+    """Return whether the object at this key is taken."""
     return selection.includes(parse_key(key, "r"), ListEntry(key, 1, "", modified_s))
 
 

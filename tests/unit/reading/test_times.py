@@ -26,7 +26,7 @@ LONG_AFTER_S = HOUR_S + 10 * DAY_S
 
 
 def told(key: str, modified_s: float = LONG_AFTER_S, etag: str = '"0123"') -> TimeRange:
-    """Give the span of the object at a key under the root `r`."""
+    """Return the span of the object at a key under the root `r`."""
     return object_time_range(parse_key(key, "r"), ListEntry(key, 1, etag, modified_s))
 
 

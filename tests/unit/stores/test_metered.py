@@ -39,7 +39,7 @@ class Meter:
 
 @pytest.fixture
 def meter() -> Meter:
-    """Give one."""
+    """Return one."""
     return Meter()
 
 

@@ -45,13 +45,13 @@ class Sleeps:
 
 @pytest.fixture
 def inner() -> HookedStore:
-    """Give a store that a test can make fail."""
+    """Return a store that a test can make fail."""
     return HookedStore(MemoryStore())
 
 
 @pytest.fixture
 def sleeps() -> Sleeps:
-    """Give the sleeping."""
+    """Return the sleeping."""
     return Sleeps()
 
 
@@ -188,7 +188,7 @@ async def test_a_request_is_given_up_after_its_time(inner: HookedStore, sleeps: 
     """The last error says what happened, how often it was tried, and for how long."""
     inner.before = failing(BUSY, "put")
     with pytest.raises(RetryableError, match=r"503 SlowDown \(attempt 4, after 0\.7 s") as raised:
-        await retrying(inner, sleeps, for_s=1.0).put("key", b"", ABOUT)
+        await retrying(inner, sleeps, max_elapsed_s=1.0).put("key", b"", ABOUT)
     assert raised.value.__cause__ is BUSY
     assert inner.operations() == ["put"] * 4
 

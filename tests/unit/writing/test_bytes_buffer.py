@@ -8,7 +8,7 @@ from batcher.writing.encoder import BytesBuffer
 
 
 def body_of(*pieces: bytes) -> BytesBuffer:
-    """Give a body of these pieces."""
+    """Return a body of these pieces."""
     body = BytesBuffer()
     for piece in pieces:
         body.append(piece)

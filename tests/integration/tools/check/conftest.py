@@ -25,7 +25,7 @@ def one_loader() -> Iterator[None]:
 def deployment(
     moto: Moto, bucket: str, one_loader: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployment]:
-    """Give a function on moto; the environment asks there for every service."""
+    """Return a function on moto; the environment asks there for every service."""
     from support.moto_deployment import Deployment  # noqa: PLC0415  # boto3, for few tests
 
     del one_loader

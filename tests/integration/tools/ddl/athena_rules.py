@@ -59,7 +59,7 @@ class Statement:
         return self.properties["storage.location.template"]
 
     def projection(self, column: str) -> dict[str, str]:
-        """Give the properties of one partition's column."""
+        """Return the properties of one partition's column."""
         start = f"projection.{column}."
         return {
             name.removeprefix(start): value
@@ -68,7 +68,7 @@ class Statement:
         }
 
     def folders(self, since: datetime, now: datetime, given: Mapping[str, str]) -> Iterator[str]:
-        """Give every folder that a query looks into which has these values for injected columns."""
+        """Get every folder that a query looks into which has these values for injected columns."""
         values = [
             [given[column]] if column in given else list(self.values(column, since, now))
             for column in self.partitions
@@ -80,7 +80,7 @@ class Statement:
             yield folder
 
     def values(self, column: str, since: datetime, now: datetime) -> set[str]:
-        """Give all values that Athena makes for a column."""
+        """Return all values that Athena makes for a column."""
         told = self.projection(column)
         match told["type"]:
             case "enum":
@@ -188,7 +188,7 @@ def hold_values(kind: str, told: Mapping[str, str]) -> None:
 
 
 def _columns(definitions: list[exp.Expr]) -> dict[str, str]:
-    """Give names and types; a name that is there twice is a fault."""
+    """Return names and types; a name that is there twice is a fault."""
     pairs = [(found.name, found.args["kind"].sql(dialect="hive")) for found in definitions]
     assert len(dict(pairs)) == len(pairs), pairs
     return dict(pairs)

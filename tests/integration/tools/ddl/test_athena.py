@@ -71,7 +71,7 @@ async def keys_of(settings: Settings, records: list[bytes]) -> list[str]:
 
 
 def folder_of(key: str) -> str:
-    """Give where an object lies, as a location."""
+    """Return where an object lies, as a location."""
     return f"s3://bucket/{key.rpartition('/')[0]}/"
 
 

@@ -52,7 +52,7 @@ def run_demo(*words: str) -> int:
 
 
 def shape(value: object) -> object:
-    """Give names and types, without the values."""
+    """Return names and types, without the values."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items() if name != "messageAttributes"}
     return type(value)
@@ -177,7 +177,7 @@ def test_the_audit_counts_what_is_missing_there_twice_or_changed(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedS3]:
-    """Give a server with a bucket, for all tests of this file."""
+    """Return a server with a bucket, for all tests of this file."""
     with EmbeddedS3() as server:
         server.create_bucket(BUCKET)
         yield server

@@ -26,7 +26,7 @@ from batcher.tools.demo.seaweedfs import (
 
 @contextmanager
 def client_of(environ: Mapping[str, str]) -> Iterator[Any]:
-    """Give a client that sees these AWS variables alone."""
+    """Return a client that sees these AWS variables alone."""
     with isolated_aws_environ(environ):
         client = get_session().create_client("s3")
         try:
@@ -36,7 +36,7 @@ def client_of(environ: Mapping[str, str]) -> Iterator[Any]:
 
 
 def listens(url: str) -> bool:
-    """Say whether somebody listens there."""
+    """Return whether somebody listens there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
 
@@ -109,7 +109,7 @@ def test_when_somebody_takes_a_port_first_it_starts_on_others(
     with socket.socket() as somebody:
 
         def free_ports() -> dict[str, int]:
-            """Give free ports, of which one is taken at once."""
+            """Return free ports, of which one is taken at once."""
             given.append(find_free_ports())
             if len(given) == 1:
                 somebody.bind(("127.0.0.1", given[0]["master"]))
@@ -141,7 +141,7 @@ def test_where_it_is_not_installed_the_error_says_how_to_install_it(
     """By pip's own records and on the path."""
 
     def missing(name: str) -> None:
-        """Say that the package is not installed."""
+        """Return that the package is not installed."""
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "files", missing)

@@ -59,7 +59,7 @@ def handle(
 
 
 def quarantined() -> MemoryStore:
-    """Give a store with two quarantine objects, and good records beside them."""
+    """Return a store with two quarantine objects, and good records beside them."""
     store = MemoryStore()
     handle(store, STREAM, MESSAGES)
     return store
@@ -190,30 +190,30 @@ def replay(
 
 
 def text_of(there: MemoryObject) -> str:
-    """Give an object's text."""
+    """Return an object's text."""
     return gzip.decompress(there.body).decode()
 
 
 def landed(store: MemoryStore) -> list[str]:
-    """Give what was replayed: the payloads that `fix` has made records of."""
+    """Return what was replayed: the payloads that `fix` has made records of."""
     keys = [key for key in sorted(store.objects) if "/replay-" in key]
     found = [json.loads(line) for key in keys for line in text_of(store.objects[key]).splitlines()]
     return sorted(line["was"] for line in found)
 
 
 def quarantine_keys(store: MemoryStore) -> list[str]:
-    """Give the keys of the quarantine objects."""
+    """Return the keys of the quarantine objects."""
     return [key for key in sorted(store.objects) if "/_quarantine/" in key]
 
 
 def lines(store: MemoryStore) -> list[dict[str, Any]]:
-    """Give all lines of quarantine."""
+    """Return all lines of quarantine."""
     texts = (text_of(store.objects[key]) for key in quarantine_keys(store))
     return [json.loads(line) for text in texts for line in text.splitlines()]
 
 
 def states(store: MemoryStore) -> dict[str, str | None]:
-    """Give how far each record's replay has come, by position."""
+    """Return how far each record's replay has come, by position."""
     return {line["position"]: line.get("replay", {}).get("state") for line in lines(store)}
 
 

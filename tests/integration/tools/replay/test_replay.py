@@ -39,7 +39,7 @@ DONE = dict.fromkeys("234ac", "done")
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Give a store with two quarantine objects."""
+    """Return a store with two quarantine objects."""
     return quarantined()
 
 

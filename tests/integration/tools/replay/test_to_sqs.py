@@ -72,7 +72,7 @@ class Fake:
         """Do nothing."""
 
     def bodies(self) -> list[str]:
-        """Give the bodies of all that was taken."""
+        """Return the bodies of all that was taken."""
         return sorted(entry["MessageBody"] for entry in self.entries)
 
 
@@ -83,7 +83,7 @@ def to(client: Fake, url: str = URL, transform: Transform | None = None) -> Queu
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Give a store with two quarantine objects; record 3 is empty, which no queue takes."""
+    """Return a store with two quarantine objects; record 3 is empty, which no queue takes."""
     return quarantined()
 
 

@@ -70,7 +70,7 @@ async def _broken(pieces: AsyncIterator[bytes], error: Exception) -> AsyncIterat
 
 
 def key_of(first: int, partition: str = "dt=2026-11-23") -> str:
-    """Give the key of a stream's object."""
+    """Return the key of a stream's object."""
     name = f"orders-shardId-000000000003-{first:064d}"
     return f"r/{salt(name, 16)}/{partition}/{name}.ndjson.gz"
 

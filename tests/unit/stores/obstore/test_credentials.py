@@ -39,7 +39,7 @@ s3 =
 
 
 def url_of(place: Endpoint, bucket: str) -> str:
-    """Give the URL of the bucket's objects, as obstore puts it together."""
+    """Return the URL of the bucket's objects, as obstore puts it together."""
     url, is_in_host = place.bucket_url(bucket)
     return url if is_in_host else f"{url}/{bucket}"
 
@@ -48,12 +48,12 @@ class Nothing:
     """An empty body."""
 
     def stream(self) -> Iterator[bytes]:
-        """Give no piece."""
+        """Return no piece."""
         return iter(())
 
 
 def botocore_url(bucket: str) -> str:
-    """Give the URL of the bucket's objects, as botocore has it in this environment."""
+    """Return the URL of the bucket's objects, as botocore has it in this environment."""
     urls: list[str] = []
 
     def answer(request: AWSPreparedRequest, **_: object) -> AWSResponse:
@@ -199,11 +199,11 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
         """Credentials of a role that are due."""
 
         def refresh_needed(self) -> bool:
-            """Say so."""
+            """Return so."""
             return True
 
         def get_frozen_credentials(self) -> object:
-            """Give new ones."""
+            """Return new ones."""
             return botocore.credentials.ReadOnlyCredentials("NEW", "NEWER", None)
 
     monkeypatch.setattr(access, "_sdk_credentials", Role())

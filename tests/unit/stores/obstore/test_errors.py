@@ -28,7 +28,7 @@ SENDING = "Generic S3 error: Error performing PUT https://x/y in 3ms - "
 
 
 def answered(status: str, code: str = "", key: str = KEY, message: str = "said") -> str:
-    """Give the text that obstore makes of an answer, without what it puts before it."""
+    """Return the text that obstore makes of an answer, without what it puts before it."""
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>" if code else ""
     return (
         f"Error performing PUT https://b.s3.example/{key.replace(' ', '%20')} in 1.2ms - Server "

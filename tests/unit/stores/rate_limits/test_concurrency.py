@@ -41,7 +41,7 @@ def test_all_places_are_there_from_the_beginning() -> None:
 
 
 def test_answers_that_take_as_long_as_ever_leave_the_places() -> None:
-    """Give or take what they always do."""
+    """Return or take what they always do."""
     places = ConcurrencyLimit(16)
     now_s = 0.0
     for number in range(500):

@@ -38,13 +38,13 @@ DENY = {
 
 
 def mark_of(found: list[CheckResult]) -> CheckStatus:
-    """Give the mark of the one finding."""
+    """Return the mark of the one finding."""
     (one,) = found
     return one.status
 
 
 def has_abort(rule: dict[str, Any], root: str = "events") -> bool:
-    """Say whether a rule is found to remove incomplete uploads under the root."""
+    """Return whether a rule is found to remove incomplete uploads under the root."""
     found = evaluate_lifecycle(lifecycle({**ABORT, **rule}), root, versioned=False)
     assert found[0].status in {CheckStatus.OK, CheckStatus.WARNING}
     return found[0].status is CheckStatus.OK
@@ -125,7 +125,7 @@ def test_markers_that_expire_are_no_records() -> None:
 
 
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
-    """Give a bucket's policy."""
+    """Return a bucket's policy."""
     text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     return answer("s3", "GetBucketPolicy", {"Policy": text})
 
@@ -193,7 +193,7 @@ def test_no_policy_and_one_that_cannot_be_read() -> None:
 
 
 def blocked(**changes: bool) -> dict[str, Any]:
-    """Give a public access block with all four set, but for these."""
+    """Return a public access block with all four set, but for these."""
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     values = dict.fromkeys(names, True) | changes
     return answer("s3", "GetPublicAccessBlock", {"PublicAccessBlockConfiguration": values})
@@ -209,7 +209,7 @@ def test_public_access_must_be_blocked_in_all_four_ways() -> None:
 
 
 def encryption(algorithm: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # as the API
-    """Give a bucket's default encryption."""
+    """Return a bucket's default encryption."""
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}, **changes}
     values = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
     return answer("s3", "GetBucketEncryption", values)

@@ -29,7 +29,7 @@ from support.examples import make_settings
 
 
 def marks(found: list[CheckResult]) -> dict[str, CheckStatus]:
-    """Give what is not well, by check."""
+    """Return what is not well, by check."""
     return {
         finding.check: finding.status for finding in found if finding.status is not CheckStatus.OK
     }

@@ -24,13 +24,13 @@ OFF = MappedFunction(partial_response=False, budget_bytes=10**8, timeout_s=60)
 
 
 def only(found: list[CheckResult], check: str) -> CheckResult:
-    """Give the one finding of a check."""
+    """Return the one finding of a check."""
     (one,) = [finding for finding in found if finding.check == check]
     return one
 
 
 def marks(found: list[CheckResult]) -> dict[str, CheckStatus]:
-    """Give what is not well, by check."""
+    """Return what is not well, by check."""
     return {
         finding.check: finding.status for finding in found if finding.status is not CheckStatus.OK
     }

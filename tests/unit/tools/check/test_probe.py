@@ -19,22 +19,22 @@ TAKEN = PreconditionFailedError("412")
 FAILURES = [RejectedError("403 AccessDenied"), RetryableError("no answer within 10 s")]
 WELL: dict[str, Any] = {
     "created": STORED,
-    "again": TAKEN,
-    "seen": STORED,
+    "created_again": TAKEN,
+    "head": STORED,
     "replaced": STORED,
-    "stale": TAKEN,
-    "completed": TAKEN,
-    "aborted": True,
+    "replaced_stale": TAKEN,
+    "upload_completed": TAKEN,
+    "upload_aborted": True,
 }
 CHECKS = {
     "created": "write.create",
-    "again": "write.if_none_match",
-    "seen": "write.head",
+    "created_again": "write.if_none_match",
+    "head": "write.head",
     "replaced": "write.replace",
-    "stale": "write.if_match",
-    "opened": "write.parts",
-    "completed": "write.parts",
-    "aborted": "write.abort",
+    "replaced_stale": "write.if_match",
+    "upload_error": "write.parts",
+    "upload_completed": "write.parts",
+    "upload_aborted": "write.abort",
 }
 
 
@@ -44,7 +44,7 @@ def judged(**changes: object) -> list[CheckResult]:
 
 
 def errors(found: list[CheckResult]) -> set[str]:
-    """Give the checks that are errors."""
+    """Return the checks that are errors."""
     return {finding.check for finding in found if finding.status is CheckStatus.ERROR}
 
 
@@ -64,7 +64,7 @@ def test_a_request_that_fails_is_an_error_of_its_own(step: str, failure: Excepti
     assert any(str(failure) in finding.detail for finding in found)
 
 
-@pytest.mark.parametrize("step", ["again", "stale", "completed"])
+@pytest.mark.parametrize("step", ["created_again", "replaced_stale", "upload_completed"])
 def test_a_condition_that_is_ignored_is_an_error(step: str) -> None:
     """What had to be refused was written."""
     found = judged(**{step: STORED})
@@ -74,7 +74,7 @@ def test_a_condition_that_is_ignored_is_an_error(step: str) -> None:
 
 def test_metadata_that_does_not_come_back_is_an_error() -> None:
     """A retry knows its own object by it."""
-    assert errors(judged(seen=ObjectInfo("etag", 1))) == {"write.head"}
+    assert errors(judged(head=ObjectInfo("etag", 1))) == {"write.head"}
 
 
 def test_after_a_refused_creation_nothing_else_is_told() -> None:

@@ -22,12 +22,12 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min
 
 
 def unique(names: st.SearchStrategy[str]) -> st.SearchStrategy[list[str]]:
-    """Give lists of names that no engine takes for one another."""
+    """Return lists of names that no engine takes for one another."""
     return st.lists(names, min_size=1, max_size=4, unique_by=str.lower)
 
 
 def structs(types: st.SearchStrategy[ColumnType]) -> st.SearchStrategy[ColumnType]:
-    """Give structs of these types."""
+    """Return structs of these types."""
     return unique(WORDS).flatmap(
         lambda names: st.tuples(*(st.tuples(st.just(name), types) for name in names)).map(
             StructType

@@ -22,7 +22,7 @@ from batcher.tools.ddl.columns import (
 
 
 def inferred(*records: object) -> dict[str, ColumnType]:
-    """Give each column's type."""
+    """Return each column's type."""
     return {column.name: column.type for column in infer_columns(map(orjson.dumps, records))}
 
 
@@ -89,7 +89,7 @@ VALUES = st.recursive(
 
 
 def fits(value: Any, kind: ColumnType) -> bool:  # noqa: ANN401
-    """Say whether a column of this type can hold the value."""
+    """Return whether a column of this type can hold the value."""
     match kind:
         case ScalarType("string"):
             return True

@@ -20,7 +20,7 @@ from support.plan_strategies import settings as any_settings
 
 
 def texts(plan: Plan) -> dict[str, str]:
-    """Give what is advised by its kind."""
+    """Return what is advised by its kind."""
     return {one.kind: one.text for one in collect_advice(plan)}
 
 

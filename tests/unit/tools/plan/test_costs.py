@@ -16,7 +16,7 @@ RECORDS = 1_000 * HOURS * 3_600
 
 
 def items_of(**values: object) -> dict[str, Any]:
-    """Give the items of a plan by name."""
+    """Return the items of a plan by name."""
     bill = plan_of({"engine": "obstore"}, **values).costs
     return {item.name: (item.part, item.batcher, item.firehose) for item in bill.items}
 

@@ -51,7 +51,7 @@ def test_a_line_is_read_as_it_was_written() -> None:
         (raw_of(payload=None, payload_b64="*"), "payload_b64"),
         (raw_of(arrival="soon"), "Invalid isoformat"),
         (raw_of(replay="yes"), "a mark that replay did not write"),
-        (raw_of(replay={"id": "1", "state": "half"}), "'half' is not a valid State"),
+        (raw_of(replay={"id": "1", "state": "half"}), "'half' is not a valid ReplayState"),
         (raw_of(replay={"id": "1", "state": "done", "key": 7}), "a mark that replay did not"),
     ],
 )

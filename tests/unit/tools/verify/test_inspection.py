@@ -35,7 +35,7 @@ def inspect(
 
 
 def kinds(looked: Inspection) -> list[FindingKind]:
-    """Give the kinds of what was found."""
+    """Return the kinds of what was found."""
     return [found.kind for found in looked.findings]
 
 

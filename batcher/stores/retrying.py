@@ -39,11 +39,11 @@ ABORT_TIMEOUT_IN_EVENT_S, ABORT_TIMEOUT_IN_PROGRAM_S = 0.2, 3.0
 class RetryingStore:
     """Repeats what failed with `RetryableError`, with full jitter, until a deadline.
 
-    The deadline is the event's (`batcher.concurrency`), or `Backoff.max_elapsed_s` after the request was
-    begun, whichever comes first. An attempt whose answer does not come is cut and sent again:
-    every write is conditional, so a late one meets 412 and makes no second object. While it waits
-    for its turn (`PacedStore`) only the event's deadline counts. All other errors are raised at
-    once. The store inside must not retry by itself, or attempts multiply.
+    The deadline is the event's (`batcher.concurrency`), or `Backoff.max_elapsed_s` after the
+    request was begun, whichever comes first. An attempt whose answer does not come is cut and sent
+    again: every write is conditional, so a late one meets 412 and makes no second object. While it
+    waits for its turn (`RateLimitedStore`) only the event's deadline counts. All other errors are
+    raised at once. The store inside must not retry by itself, or attempts multiply.
     """
 
     def __init__(  # noqa: PLR0913  # time and chance come from outside

@@ -38,6 +38,6 @@ def _bodies(kinds: Sequence[str], first: int) -> list[tuple[int, str]]:
     ]
 
 
-def numbers(lab: FaultBench) -> list[int]:
+def numbers(fault_bench: FaultBench) -> list[int]:
     """Return the numbers of the records in all objects, each as often as it is there."""
-    return sorted(json.loads(line)["n"] for line in lab.lines())
+    return sorted(json.loads(line)["n"] for line in fault_bench.lines())

@@ -159,7 +159,7 @@ def test_ctrl_c_ends_it_without_a_verdict(
         raise KeyboardInterrupt
 
     plant(folder, KEY, gzip.compress(TEXT, mtime=0), described(TEXT))
-    monkeypatch.setattr("batcher.cli.verify.Verify.run", interrupted)
+    monkeypatch.setattr("batcher.cli.verify.Verifier.run", interrupted)
     assert main(["verify", f"file://{folder}"]) == 130
     printed = capsys.readouterr()
     assert "stopped" in printed.err

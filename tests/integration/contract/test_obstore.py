@@ -237,10 +237,10 @@ async def test_renewed_credentials_sign_the_next_request(sink: RecordingServer) 
         due = False
         issue = 0
 
-        def is_due(self) -> bool:
+        def is_refresh_due(self) -> bool:
             return self.due
 
-        def keys(self, operation: str, bucket: str, key: str) -> Credentials:
+        def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
             del operation, bucket, key
             self.issue += 1
             return Credentials(f"AKID{self.issue}", "SECRET", f"TOKEN{self.issue}")
@@ -292,11 +292,11 @@ def test_a_forked_process_is_told_that_it_cannot_write(sink: RecordingServer) ->
 import asyncio, os
 from batcher.errors import RejectedError
 from batcher.settings import Settings
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.obstore.store import ObstoreStore
 
 async def put():
-    await ObstoreStore(Settings(bucket="my-bucket")).put("key", b"body", About())
+    await ObstoreStore(Settings(bucket="my-bucket")).put("key", b"body", ObjectAttributes())
 
 asyncio.run(put())
 child = os.fork()
@@ -318,13 +318,13 @@ def test_requests_that_are_cancelled_leave_no_word_behind(sink: RecordingServer)
     script = """
 import asyncio
 from batcher.settings import Settings
-from batcher.stores import About
+from batcher.stores import ObjectAttributes
 from batcher.stores.obstore.store import ObstoreStore
 
 store = ObstoreStore(Settings(bucket="my-bucket"))
 
 async def cut(turns):
-    sending = asyncio.ensure_future(store.put(f"key{turns}", b"body", About()))
+    sending = asyncio.ensure_future(store.put(f"key{turns}", b"body", ObjectAttributes()))
     for _ in range(turns):
         await asyncio.sleep(0)
     sending.cancel()
@@ -333,7 +333,7 @@ async def cut(turns):
 
 for turns in [*range(60)] * 3:
     asyncio.run(cut(turns), debug=turns % 2 == 0)
-asyncio.run(store.put("last", b"body", About()))
+asyncio.run(store.put("last", b"body", ObjectAttributes()))
 print("done")
 """
     assert run(script, sink) == "done"

@@ -175,7 +175,7 @@ def test_a_dashboard_shows_all_that_the_function_tells(packager: Packager, name:
 
 
 def test_alarms_hear_what_the_handler_writes(
-    packager: Packager, environments: HandlerFactory, monkeypatch: pytest.MonkeyPatch
+    packager: Packager, handler_factory: HandlerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Namespace, metric and function are those of the line itself, which CloudWatch reads."""
     found = alarms(packager)
@@ -184,7 +184,7 @@ def test_alarms_hear_what_the_handler_writes(
     lines: list[str] = []
     _, store = hooked()
     store.before = failing(ThrottledError("SlowDown"), "put", key="hour=")
-    handler = environments.keep(make_handler(make_settings(), store=store, metrics=lines.append))
+    handler = handler_factory.keep(make_handler(make_settings(), store=store, metrics=lines.append))
     with pytest.raises(RetryableError):
         handler({"Records": [message("a", '{"n":1}'), message("b", "no JSON")]}, None)
     written = json.loads(lines[0])

@@ -184,10 +184,10 @@ def guarded(
 
 @pytest.mark.parametrize("engine", ["aioboto3", "obstore"])
 def test_the_handler_lives_within_its_role(
-    guarded: Guarded, environments: HandlerFactory, engine: str
+    guarded: Guarded, handler_factory: HandlerFactory, engine: str
 ) -> None:
     """It writes, finds its own object after a 412, replaces another's, sets bad records aside."""
-    handler = environments.keep(make_handler(guarded.settings(engine)))
+    handler = handler_factory.keep(make_handler(guarded.settings(engine)))
     handler({"Records": [message("a", '{"n":1}'), message("b", "no JSON")]}, None)
     stream = [kinesis_record(str(number), b'{"n":%d}' % number) for number in range(2, 5)]
     handler({"Records": stream[:2]}, None)
@@ -228,10 +228,10 @@ async def test_uploads_in_parts_live_within_it_and_are_aborted_too(
 
 @pytest.mark.parametrize("engine", ["aioboto3", "obstore"])
 def test_another_root_is_refused(
-    guarded: Guarded, environments: HandlerFactory, engine: str
+    guarded: Guarded, handler_factory: HandlerFactory, engine: str
 ) -> None:
     """A mistyped root does not write into somebody else's; the error names what is missing."""
-    handler = environments.keep(make_handler(guarded.settings(engine, root="sqs-other")))
+    handler = handler_factory.keep(make_handler(guarded.settings(engine, root="sqs-other")))
     with pytest.raises(Exception, match="AccessDenied") as refused:
         handler({"Records": [message("a", '{"n":1}')]}, None)
     assert "s3:PutObject" in str(refused.value)

@@ -24,106 +24,116 @@ ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 @HANGING
 @pytest.mark.parametrize("concurrency", [1, 16])
 def test_the_answer_names_exactly_what_is_not_known_to_be_durable(
-    lab: FaultBench,
-    environments: HandlerFactory,
+    fault_bench: FaultBench,
+    handler_factory: HandlerFactory,
     caplog: pytest.LogCaptureFixture,
     fault: Fault,
     concurrency: int,
 ) -> None:
     """Hanging messages, and those whose turn never came; delivered again, all are there once."""
-    handle = environments.keep(lab.handler(is_in_real_time=True, concurrency=concurrency, **JSON))
+    handle = handler_factory.keep(
+        fault_bench.handler(is_in_real_time=True, concurrency=concurrency, **JSON)
+    )
     assert handle(sqs("warm", first=9), LONG) == NO_FAILURES
-    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
     event = sqs("a", "b", "a", "c")
     answer = handle(event, SHORT)
     assert "deadline_cut source=sqs" in caplog.text  # not the end of an attempt, which is later
-    there = set(numbers(lab)) - ({1} if fault.after_success else set())
+    there = set(numbers(fault_bench)) - ({1} if fault.after_success else set())
     assert answer == item_failures(*(f"m{n}" for n in range(4) if n not in there))
     assert item_failures("m1")["batchItemFailures"][0] in answer["batchItemFailures"]
-    assert lab.proxy.unfired() == []
-    lab.proxy.use_rules()
+    assert fault_bench.proxy.unfired() == []
+    fault_bench.proxy.use_rules()
     back = {one["itemIdentifier"] for one in answer["batchItemFailures"]}
     again = [record for record in event["Records"] if record["messageId"] in back]
     assert handle({"Records": again}, LONG) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 3, 9]
+    assert numbers(fault_bench) == [0, 1, 2, 3, 9]
 
 
 @HANGING
 @pytest.mark.parametrize("partial_response", [True, False])
 def test_a_stream_that_hangs_is_raised_and_written_once_by_its_retry(
-    lab: FaultBench, environments: HandlerFactory, fault: Fault, *, partial_response: bool
+    fault_bench: FaultBench,
+    handler_factory: HandlerFactory,
+    fault: Fault,
+    *,
+    partial_response: bool,
 ) -> None:
     """Only an error lets AWS halve the batch; its retry finds what was written before."""
-    handle = environments.keep(
-        lab.handler(is_in_real_time=True, partial_response=partial_response, **JSON)
+    handle = handler_factory.keep(
+        fault_bench.handler(is_in_real_time=True, partial_response=partial_response, **JSON)
     )
     assert handle(kinesis("warm", first=9), LONG) == NO_FAILURES
-    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
     with pytest.raises(RetryableError, match=r"records are not durable.* deadline"):
         handle(kinesis("a", "b", "c"), SHORT)
-    assert lab.proxy.unfired() == []
-    lab.proxy.use_rules()
+    assert fault_bench.proxy.unfired() == []
+    fault_bench.proxy.use_rules()
     assert handle(kinesis("a", "b", "c"), LONG) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 9]
+    assert numbers(fault_bench) == [0, 1, 2, 9]
 
 
 @pytest.mark.parametrize(("make", "fault"), [(sqs, STALL), (kinesis, LATE_STALL)])
 @pytest.mark.parametrize("operation", ["create", "part", "complete"])
 def test_an_upload_that_hangs_is_gone_when_the_handler_answers(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault, operation: str
+    fault_bench: FaultBench,
+    handler_factory: HandlerFactory,
+    make: MakeEvent,
+    fault: Fault,
+    operation: str,
 ) -> None:
     """Whatever the server has done of it: no upload is open, and the next event is written."""
-    handle = environments.keep(
-        lab.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+    handle = handler_factory.keep(
+        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
     )
     assert handle(make("warm", first=9), LONG) == NO_FAILURES
-    lab.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
     with pytest.raises(RetryableError, match=r"3 of 3 records are not durable.* deadline"):
         handle(large(make), SHORT)
-    assert lab.proxy.unfired() == []
-    assert lab.open_uploads() == []
-    lab.proxy.use_rules()
+    assert fault_bench.proxy.unfired() == []
+    assert fault_bench.open_uploads() == []
+    fault_bench.proxy.use_rules()
     assert handle(large(make), LONG) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 9]
+    assert numbers(fault_bench) == [0, 1, 2, 9]
 
 
 def test_a_store_where_everything_hangs_lets_the_handler_answer(
-    lab: FaultBench, environments: HandlerFactory
+    fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """Aborts and looks hang as well; they end with the margin, and the next event is written."""
-    handle = environments.keep(
-        lab.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+    handle = handler_factory.keep(
+        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
     )
     everything = ("put", "head", "part", "complete", "abort", "list")
-    lab.proxy.use_rules(*(Rule(operation, STALL, times=ALWAYS) for operation in everything))
+    fault_bench.proxy.use_rules(*(Rule(operation, STALL, times=ALWAYS) for operation in everything))
     with pytest.raises(RetryableError, match="deadline"):
         handle(large(sqs), SHORT)
-    assert lab.keys() == set()
-    lab.proxy.use_rules()
+    assert fault_bench.keys() == set()
+    fault_bench.proxy.use_rules()
     assert handle(large(sqs), LONG) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2]
+    assert numbers(fault_bench) == [0, 1, 2]
 
 
 @SOURCES
 def test_a_storm_that_outlasts_the_event_ends_with_it(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent
+    fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent
 ) -> None:
     """Attempts stop at the deadline, all comes back, and no task goes on behind the answer."""
-    handle = environments.keep(
-        lab.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+    handle = handler_factory.keep(
+        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
     )
-    lab.proxy.use_rules(Rule("put", SLOW_DOWN, times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("put", SLOW_DOWN, times=ALWAYS))
     with pytest.raises(RetryableError, match="2 of 2 records are not durable"):
         handle(make("a", "b"), SHORT)
-    assert lab.proxy.count("put") > 1
-    lab.assert_empty()
+    assert fault_bench.proxy.count("put") > 1
+    fault_bench.assert_empty()
 
 
 def test_an_abort_that_hangs_once_is_tried_again(
-    lab: FaultBench, environments: HandlerFactory
+    fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """One answer that does not come is not the end of aborting: the parts would be paid for."""
-    handle = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    lab.proxy.use_rules(Rule("part", DENIED, times=ALWAYS), Rule("abort", STALL))
+    handle = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule("part", DENIED, times=ALWAYS), Rule("abort", STALL))
     assert handle(large(sqs), LONG) == item_failures("m0", "m1", "m2")
-    lab.assert_empty()
+    fault_bench.assert_empty()

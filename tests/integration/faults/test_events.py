@@ -36,10 +36,12 @@ SHORT = FakeContext(left_ms=2_500)
 ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 
 
-def etags(lab: FaultBench) -> dict[str, Any]:
+def etags(fault_bench: FaultBench) -> dict[str, Any]:
     """Return when each object was written, and what it is: a second write would show."""
-    keys = lab.keys()
-    heads = {key: lab.client.head_object(Bucket=lab.bucket, Key=key) for key in keys}
+    keys = fault_bench.keys()
+    heads = {
+        key: fault_bench.client.head_object(Bucket=fault_bench.bucket, Key=key) for key in keys
+    }
     return {key: (head["ETag"], head["LastModified"]) for key, head in heads.items()}
 
 
@@ -59,112 +61,114 @@ def etags(lab: FaultBench) -> dict[str, Any]:
     ids=str,
 )
 def test_an_event_is_written_once_whatever_passes(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
+    fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """The answer is full success; so it is when redelivered, which writes nothing."""
-    handle = environments.keep(lab.handler(**JSON))
-    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=3))
+    handle = handler_factory.keep(fault_bench.handler(**JSON))
+    fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=3))
     assert handle(make("a", "b", "b", "c"), None) == NO_FAILURES
-    assert lab.proxy.unfired() == []
-    assert numbers(lab) == [0, 1, 2, 3]
-    assert len(lab.keys()) == 3
-    before = etags(lab)
-    lab.proxy.use_rules()
+    assert fault_bench.proxy.unfired() == []
+    assert numbers(fault_bench) == [0, 1, 2, 3]
+    assert len(fault_bench.keys()) == 3
+    before = etags(fault_bench)
+    fault_bench.proxy.use_rules()
     assert handle(make("a", "b", "b", "c"), None) == NO_FAILURES
-    assert etags(lab) == before
+    assert etags(fault_bench) == before
 
 
 @SOURCES
 @pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 def test_a_put_whose_answer_was_lost_is_success_and_no_second_object(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
+    fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """The repeated PUT meets 412, the look shows our digest, and nothing is replaced."""
-    handle = environments.keep(lab.handler(**ONE_OBJECT))
-    lab.proxy.use_rules(Rule("put", fault))
+    handle = handler_factory.keep(fault_bench.handler(**ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule("put", fault))
     assert handle(make("a", "b"), None) == NO_FAILURES
-    assert numbers(lab) == [0, 1]
-    assert lab.proxy.count("put") == 2
-    assert lab.proxy.count("head") == 1
+    assert numbers(fault_bench) == [0, 1]
+    assert fault_bench.proxy.count("put") == 2
+    assert fault_bench.proxy.count("head") == 1
 
 
 @pytest.mark.parametrize("times", [1, 3], ids=["once", "three times"])
 @pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 def test_a_replacing_put_whose_answer_was_lost_is_success(
-    lab: FaultBench, environments: HandlerFactory, fault: Fault, times: int
+    fault_bench: FaultBench, handler_factory: HandlerFactory, fault: Fault, times: int
 ) -> None:
     """Its repetition names an ETag that is gone: the object there is ours, so all is durable."""
-    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    handle = handler_factory.keep(fault_bench.handler(**ONE_OBJECT))
     assert handle(kinesis("a"), None) == NO_FAILURES
-    lab.proxy.use_rules(Rule("put", fault, first=2, times=times))
+    fault_bench.proxy.use_rules(Rule("put", fault, first=2, times=times))
     assert handle(kinesis("a", "b", "c"), None) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2]
-    assert len(lab.keys()) == 1
+    assert numbers(fault_bench) == [0, 1, 2]
+    assert len(fault_bench.keys()) == 1
 
 
 @SOURCES
 @pytest.mark.parametrize("fault", [SERVER_ERROR, RESET, CUT_BODY, DENIED], ids=str)
 def test_what_does_not_pass_comes_back_and_can_be_delivered_again(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, fault: Fault
+    fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
     """Of a queue the messages of that object, of a stream all; after it all is there once."""
-    handle = environments.keep(lab.handler(**JSON))
-    lab.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
+    handle = handler_factory.keep(fault_bench.handler(**JSON))
+    fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
     event = make("a", "b", "c", "b")
     back = item_failures("m1", "m3") if make is sqs else item_failures("100")
     assert handle(event, None) == back
-    assert numbers(lab) == [0, 2]
-    assert lab.proxy.unfired() == []
-    lab.proxy.use_rules()
+    assert numbers(fault_bench) == [0, 2]
+    assert fault_bench.proxy.unfired() == []
+    fault_bench.proxy.use_rules()
     returned = event if make is kinesis else {"Records": event["Records"][1::2]}
     assert handle(returned, None) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 3]
+    assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
 def test_a_late_put_of_a_killed_invocation_is_refused(
-    lab: FaultBench, environments: HandlerFactory
+    fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """Its batch was halved meanwhile: an old whole over a new half would double records."""
-    killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    lab.proxy.use_rules(Rule("put", HOLD))
+    killed = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
-    assert lab.keys() == set()
-    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    assert fault_bench.keys() == set()
+    handle = handler_factory.keep(fault_bench.handler(**ONE_OBJECT))
     assert handle(kinesis("a", "b"), None) == NO_FAILURES
     assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
-    before = etags(lab)
-    assert lab.proxy.release() == [412]
-    assert numbers(lab) == [0, 1, 2, 3]
-    assert etags(lab) == before
+    before = etags(fault_bench)
+    assert fault_bench.proxy.release() == [412]
+    assert numbers(fault_bench) == [0, 1, 2, 3]
+    assert etags(fault_bench) == before
 
 
 def test_a_late_put_that_came_before_its_retry_is_replaced(
-    lab: FaultBench, environments: HandlerFactory
+    fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """The half that starts at the same record takes its key, so nothing is there twice."""
-    killed = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
-    lab.proxy.use_rules(Rule("put", HOLD))
+    killed = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
-    assert lab.proxy.release() == [200]
-    handle = environments.keep(lab.handler(**ONE_OBJECT))
+    assert fault_bench.proxy.release() == [200]
+    handle = handler_factory.keep(fault_bench.handler(**ONE_OBJECT))
     assert handle(kinesis("a", "b"), None) == NO_FAILURES
     assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 3]
+    assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
-def test_a_late_replacing_put_is_refused(lab: FaultBench, environments: HandlerFactory) -> None:
+def test_a_late_replacing_put_is_refused(
+    fault_bench: FaultBench, handler_factory: HandlerFactory
+) -> None:
     """It names the object that it saw, and another one is there by now."""
-    handle = environments.keep(lab.handler(is_in_real_time=True, **ONE_OBJECT))
+    handle = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
     assert handle(kinesis("a"), None) == NO_FAILURES
-    lab.proxy.use_rules(Rule("put", HOLD, first=2))
+    fault_bench.proxy.use_rules(Rule("put", HOLD, first=2))
     with pytest.raises(RetryableError, match="deadline"):
         handle(kinesis(*"abcd"), SHORT)
     assert handle(kinesis("a", "b"), None) == NO_FAILURES
     assert handle(kinesis("c", "d", first=2), None) == NO_FAILURES
-    assert lab.proxy.release() == [412]
-    assert numbers(lab) == [0, 1, 2, 3]
+    assert fault_bench.proxy.release() == [412]
+    assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
 @SOURCES
@@ -186,16 +190,20 @@ def test_a_late_replacing_put_is_refused(lab: FaultBench, environments: HandlerF
     ids=str,
 )
 def test_a_large_event_is_written_once_whatever_passes(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, operation: str, fault: Fault
+    fault_bench: FaultBench,
+    handler_factory: HandlerFactory,
+    make: MakeEvent,
+    operation: str,
+    fault: Fault,
 ) -> None:
     """An upload that was lost is made anew, for all of it is still held; none stays open."""
-    handle = environments.keep(lab.handler(**ONE_OBJECT))
-    lab.proxy.use_rules(Rule(operation, fault))
+    handle = handler_factory.keep(fault_bench.handler(**ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule(operation, fault))
     assert handle(large(make), None) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2]
-    assert len(lab.keys()) == 1
-    assert lab.open_uploads() == []
-    assert lab.proxy.count("put") == 0
+    assert numbers(fault_bench) == [0, 1, 2]
+    assert len(fault_bench.keys()) == 1
+    assert fault_bench.open_uploads() == []
+    assert fault_bench.proxy.count("put") == 0
 
 
 @SOURCES
@@ -205,12 +213,16 @@ def test_a_large_event_is_written_once_whatever_passes(
     ids=str,
 )
 def test_a_large_event_that_cannot_be_written_leaves_nothing(
-    lab: FaultBench, environments: HandlerFactory, make: MakeEvent, operation: str, fault: Fault
+    fault_bench: FaultBench,
+    handler_factory: HandlerFactory,
+    make: MakeEvent,
+    operation: str,
+    fault: Fault,
 ) -> None:
     """All of it comes back, and no upload is open."""
-    handle = environments.keep(lab.handler(partial_response=False, **ONE_OBJECT))
-    lab.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
+    handle = handler_factory.keep(fault_bench.handler(partial_response=False, **ONE_OBJECT))
+    fault_bench.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
     expected = RejectedError if fault is DENIED else RetryableError
     with pytest.raises(expected, match="3 of 3 records are not durable"):
         handle(large(make), None)
-    lab.assert_empty()
+    fault_bench.assert_empty()

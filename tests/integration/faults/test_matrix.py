@@ -64,16 +64,16 @@ HANGS: list[tuple[str, Fault, UploadShape]] = [
 
 @pytest.mark.parametrize(("operation", "fault", "shape"), PASSING, ids=str)
 async def test_what_passes_costs_only_time(
-    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
+    fault_bench: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """Everything is durable, once, whole, by one object; no upload stays open."""
     lines = shape.make()
     # aiohttp itself sends a PUT once more on a broken connection: the third one reaches us
     rule = Rule(operation, fault, times=3)
-    written = await lab.write(lines, rule, **shape.settings)
-    lab.assert_durable(written, lines)
+    written = await fault_bench.write(lines, rule, **shape.settings)
+    fault_bench.assert_durable(written, lines)
     assert len(written.receipts) == 1
-    assert lab.waits.delays_s
+    assert fault_bench.waits.delays_s
 
 
 @pytest.mark.parametrize("fault", [*BROKEN], ids=str)
@@ -81,18 +81,18 @@ async def test_what_passes_costs_only_time(
     ("operation", "shape"), [("put", SMALL_PUT), ("put", LARGE_PUT), ("part", ONE_PART)], ids=str
 )
 async def test_a_connection_that_breaks_once_is_no_failure(
-    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
+    fault_bench: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """The transport may send the request again by itself: a 412 is then our own success."""
     lines = shape.make()
-    written = await lab.write(lines, Rule(operation, fault), **shape.settings)
-    lab.assert_durable(written, lines)
+    written = await fault_bench.write(lines, Rule(operation, fault), **shape.settings)
+    fault_bench.assert_durable(written, lines)
     assert len(written.receipts) == 1
 
 
 @pytest.mark.parametrize(("operation", "fault", "shape"), HANGS, ids=str)
 async def test_an_answer_that_never_comes_is_not_waited_for(
-    lab: FaultBench,
+    fault_bench: FaultBench,
     monkeypatch: pytest.MonkeyPatch,
     operation: str,
     fault: Fault,
@@ -101,9 +101,9 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     """The request is cut and sent again; that the server may have acted makes no second object."""
     shorten_response_timeouts(monkeypatch)
     lines = shape.make()
-    written = await lab.write(lines, Rule(operation, fault), **shape.settings)
-    lab.assert_durable(written, lines)
-    assert lab.proxy.count(operation) > 1
+    written = await fault_bench.write(lines, Rule(operation, fault), **shape.settings)
+    fault_bench.assert_durable(written, lines)
+    assert fault_bench.proxy.count(operation) > 1
 
 
 @pytest.mark.parametrize(
@@ -117,85 +117,87 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     ids=str,
 )
 async def test_what_does_not_pass_is_handed_back(
-    lab: FaultBench, operation: str, fault: Fault, shape: UploadShape
+    fault_bench: FaultBench, operation: str, fault: Fault, shape: UploadShape
 ) -> None:
     """The error is retryable and names bucket and operation; no object and no upload is there."""
     lines = shape.make()
     rule = Rule(operation, fault, times=ALWAYS)
-    written = await lab.write(lines, rule, **shape.settings)
+    written = await fault_bench.write(lines, rule, **shape.settings)
     assert isinstance(written.error, RetryableError)
-    assert f"s3://{lab.bucket}/{lab.root}/" in str(written.error)
-    lab.assert_empty()
-    assert lab.proxy.count(operation, fault=fault) > 1
+    assert f"s3://{fault_bench.bucket}/{fault_bench.root}/" in str(written.error)
+    fault_bench.assert_empty()
+    assert fault_bench.proxy.count(operation, fault=fault) > 1
 
 
 @pytest.mark.parametrize("fault", [*UNDONE, CUT_BODY], ids=str)
-async def test_one_part_that_cannot_be_sent_is_enough(lab: FaultBench, fault: Fault) -> None:
+async def test_one_part_that_cannot_be_sent_is_enough(
+    fault_bench: FaultBench, fault: Fault
+) -> None:
     """The other part is there, and an object of it alone would be half of ours."""
     rule = Rule("part", fault, first=2, times=ALWAYS)
-    written = await lab.write(TWO_PARTS.make(), rule)
+    written = await fault_bench.write(TWO_PARTS.make(), rule)
     assert isinstance(written.error, RetryableError)
-    lab.assert_empty()
+    fault_bench.assert_empty()
 
 
 @pytest.mark.parametrize("shape", PUTS, ids=str)
 @pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
 async def test_a_put_whose_every_answer_is_lost_leaves_one_whole_object_at_most(
-    lab: FaultBench, fault: Fault, shape: UploadShape
+    fault_bench: FaultBench, fault: Fault, shape: UploadShape
 ) -> None:
     """Nobody can know that it is durable, so it may be raised; half of it is never there."""
     lines = shape.make()
     rule = Rule("put", fault, times=ALWAYS)
-    written = await lab.write(lines, rule, **shape.settings)
+    written = await fault_bench.write(lines, rule, **shape.settings)
     assert written.error is None or isinstance(written.error, RetryableError)
-    lab.assert_nothing_partial(lines)
-    assert len(lab.keys()) == 1
+    fault_bench.assert_nothing_partial(lines)
+    assert len(fault_bench.keys()) == 1
 
 
 @pytest.mark.parametrize(
     "fault", [RESPONSE_LOST, CUT_ANSWER, LATE_ERROR_IN_200, LATE_SERVER_ERROR], ids=str
 )
 async def test_a_complete_whose_every_answer_is_lost_is_found_out_by_looking(
-    lab: FaultBench, fault: Fault
+    fault_bench: FaultBench, fault: Fault
 ) -> None:
     """The object is there, and HEAD says so: that is durable, not an error."""
     lines = TWO_PARTS.make()
-    written = await lab.write(lines, Rule("complete", fault, times=ALWAYS))
-    lab.assert_durable(written, lines)
+    written = await fault_bench.write(lines, Rule("complete", fault, times=ALWAYS))
+    fault_bench.assert_durable(written, lines)
 
 
-async def test_a_streamed_upload_that_lost_a_race_is_handed_back(lab: FaultBench) -> None:
+async def test_a_streamed_upload_that_lost_a_race_is_handed_back(fault_bench: FaultBench) -> None:
     """After 409 on Complete its parts are of no use, and a stream has them no more."""
-    written = await lab.write(TWO_PARTS.make(), Rule("complete", CONFLICT, times=ALWAYS))
+    written = await fault_bench.write(TWO_PARTS.make(), Rule("complete", CONFLICT, times=ALWAYS))
     assert isinstance(written.error, RetryableError)
-    lab.assert_empty()
+    fault_bench.assert_empty()
 
 
 @pytest.mark.parametrize("fault", [*ANSWERED, *BROKEN], ids=str)
 async def test_an_upload_that_failed_is_gone_though_its_abort_goes_wrong(
-    lab: FaultBench, fault: Fault
+    fault_bench: FaultBench, fault: Fault
 ) -> None:
     """Aborting is tried again; what is told is why the upload failed."""
     rules = [Rule("part", DENIED, first=2, times=ALWAYS), Rule("abort", fault)]
-    written = await lab.write(TWO_PARTS.make(), *rules)
+    written = await fault_bench.write(TWO_PARTS.make(), *rules)
     assert isinstance(written.error, RejectedError)
     assert "AccessDenied" in str(written.error)
-    lab.assert_empty()
+    fault_bench.assert_empty()
 
 
 @pytest.mark.parametrize("fault", [SERVER_ERROR, RESET, STALL], ids=str)
 async def test_an_abort_that_never_succeeds_holds_nothing_up(
-    lab: FaultBench, monkeypatch: pytest.MonkeyPatch, fault: Fault
+    fault_bench: FaultBench, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     """The first error is raised all the same; the bucket's lifecycle rule is the last net."""
     monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.5)
     rules = [Rule("part", DENIED, times=ALWAYS), Rule("abort", fault, times=ALWAYS)]
-    written = await lab.write(TWO_PARTS.make(), *rules)
+    written = await fault_bench.write(TWO_PARTS.make(), *rules)
     assert "AccessDenied" in str(written.error)
-    assert lab.keys() == set()
+    assert fault_bench.keys() == set()
 
 
-async def test_many_objects_survive_any_mixture_of_faults(lab: FaultBench) -> None:
+async def test_many_objects_survive_any_mixture_of_faults(fault_bench: FaultBench) -> None:
     """Each record is durable in exactly one object, whatever hits its requests."""
     lines = SMALL_PUT.make()[:1] + [f"line {n}".encode() for n in range(60)]
     mixture = (
@@ -208,8 +210,8 @@ async def test_many_objects_survive_any_mixture_of_faults(lab: FaultBench) -> No
         LATE_SERVER_ERROR,
     )
     rules = [Rule("put", fault, times=ALWAYS, chance=0.07) for fault in mixture]
-    written = await lab.write(lines, *rules, seed=7, is_in_real_time=True, max_records=1)
+    written = await fault_bench.write(lines, *rules, seed=7, is_in_real_time=True, max_records=1)
     assert written.error is None
-    assert sorted(lab.lines()) == sorted(lines)
-    assert {receipt.key for receipt in written.receipts} == lab.keys()
+    assert sorted(fault_bench.lines()) == sorted(lines)
+    assert {receipt.key for receipt in written.receipts} == fault_bench.keys()
     assert len(written.receipts) == len(lines)

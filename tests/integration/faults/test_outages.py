@@ -22,30 +22,32 @@ SHAPES = pytest.mark.parametrize("shape", [SMALL_PUT, TWO_PARTS], ids=str)
 
 @pytest.mark.parametrize("concurrency", [2, 16])
 def test_a_busy_prefix_holds_no_other_up(
-    lab: FaultBench, environments: HandlerFactory, concurrency: int
+    fault_bench: FaultBench, handler_factory: HandlerFactory, concurrency: int
 ) -> None:
     """Only its own messages come back, and when the storm is over they are written too."""
-    handle = environments.keep(lab.handler(concurrency=concurrency, **JSON))
-    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
+    handle = handler_factory.keep(fault_bench.handler(concurrency=concurrency, **JSON))
+    fault_bench.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
     assert handle(sqs(*"babcb"), None) == item_failures("m0", "m2", "m4")
-    assert numbers(lab) == [1, 3]
-    assert lab.proxy.count("put", "kind=b") > 2
-    assert lab.proxy.unfired() == []
-    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=3))
+    assert numbers(fault_bench) == [1, 3]
+    assert fault_bench.proxy.count("put", "kind=b") > 2
+    assert fault_bench.proxy.unfired() == []
+    fault_bench.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=3))
     assert handle(sqs(*"babcb"), None) == NO_FAILURES
-    assert numbers(lab) == [0, 1, 2, 3, 4]
+    assert numbers(fault_bench) == [0, 1, 2, 3, 4]
 
 
 def test_a_busy_prefix_takes_no_slot_while_it_waits(
-    lab: FaultBench, environments: HandlerFactory
+    fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """More busy objects than requests may be in flight; the one that could go must go."""
-    settings = lab.settings(partial_response=True, deadline_margin_s=0, concurrency=2, **JSON)
-    handle = environments.keep(make_handler(settings))  # with the waits that users have
+    settings = fault_bench.settings(
+        partial_response=True, deadline_margin_s=0, concurrency=2, **JSON
+    )
+    handle = handler_factory.keep(make_handler(settings))  # with the waits that users have
     assert handle(sqs("warm", first=9), None) == NO_FAILURES
-    lab.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("put", SLOW_DOWN, key="kind=b", times=ALWAYS))
     answer = handle(sqs("b0", "b1", "b2", "b3", "good"), FakeContext(left_ms=4_000))
-    assert numbers(lab) == [4, 9]
+    assert numbers(fault_bench) == [4, 9]
     assert answer == item_failures("m0", "m1", "m2", "m3")
 
 
@@ -57,61 +59,65 @@ HEARS_HEADERS = pytest.mark.parametrize("lab", ["aioboto3"], indirect=True)
 @pytest.mark.parametrize(
     "fault", [slow_down_for("2"), slow_down_for("Mon, 23 Nov 2026 07:00:02 GMT")], ids=["s", "date"]
 )
-async def test_what_the_store_asks_for_is_waited_in_full(lab: FaultBench, fault: Fault) -> None:
+async def test_what_the_store_asks_for_is_waited_in_full(
+    fault_bench: FaultBench, fault: Fault
+) -> None:
     """Retry-After counts beside our own delay, in seconds and as a date beside the answer's."""
     headers = {"Date": "Mon, 23 Nov 2026 07:00:00 GMT", **fault.headers}
     fault = Fault(fault.name, fault.kind, status=503, code="SlowDown", headers=headers)
     lines = SMALL_PUT.make()
-    written = await lab.write(lines, Rule("put", fault))
-    lab.assert_durable(written, lines)
-    (delay_s,) = lab.waits.delays_s
+    written = await fault_bench.write(lines, Rule("put", fault))
+    fault_bench.assert_durable(written, lines)
+    (delay_s,) = fault_bench.waits.delays_s
     assert 2.0 <= delay_s <= 2.1  # half of the first ceiling beside it
 
 
 @pytest.mark.parametrize("lab", ["obstore"], indirect=True)
-async def test_an_engine_that_hears_no_headers_waits_by_itself(lab: FaultBench) -> None:
+async def test_an_engine_that_hears_no_headers_waits_by_itself(fault_bench: FaultBench) -> None:
     """What S3 asks for is then our own delay, which grows; nothing is given up for it."""
     lines = SMALL_PUT.make()
-    written = await lab.write(lines, Rule("put", slow_down_for("3600"), times=3))
-    lab.assert_durable(written, lines)
-    assert lab.waits.delays_s == sorted(lab.waits.delays_s)
-    assert len(lab.waits.delays_s) == 3
+    written = await fault_bench.write(lines, Rule("put", slow_down_for("3600"), times=3))
+    fault_bench.assert_durable(written, lines)
+    assert fault_bench.waits.delays_s == sorted(fault_bench.waits.delays_s)
+    assert len(fault_bench.waits.delays_s) == 3
 
 
 @HEARS_HEADERS
-async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(lab: FaultBench) -> None:
+async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(
+    fault_bench: FaultBench,
+) -> None:
     """Waiting would end after the last attempt; the error is told at once."""
-    written = await lab.write(SMALL_PUT.make(), Rule("put", slow_down_for("3600"), times=1))
+    written = await fault_bench.write(SMALL_PUT.make(), Rule("put", slow_down_for("3600"), times=1))
     assert isinstance(written.error, RetryableError)
     assert written.error.retry_after_s == 3600
-    assert lab.waits.delays_s == []
-    assert lab.proxy.count("put") == 1
-    lab.assert_empty()
+    assert fault_bench.waits.delays_s == []
+    assert fault_bench.proxy.count("put") == 1
+    fault_bench.assert_empty()
 
 
-def away(lab: FaultBench, first: int, last: int) -> Callable[[int], Awaitable[None]]:
+def away(fault_bench: FaultBench, first: int, last: int) -> Callable[[int], Awaitable[None]]:
     """Let the store be away from one wait to another, counted from 1."""
 
     async def follow(number: int) -> None:
         if number == first:
-            await asyncio.to_thread(lab.proxy.disconnect)
+            await asyncio.to_thread(fault_bench.proxy.disconnect)
         if number == last:
-            await asyncio.to_thread(lab.proxy.reconnect)
+            await asyncio.to_thread(fault_bench.proxy.reconnect)
 
     return follow
 
 
 @SHAPES
 async def test_a_store_that_is_away_for_a_while_is_waited_for(
-    lab: FaultBench, shape: UploadShape
+    fault_bench: FaultBench, shape: UploadShape
 ) -> None:
     """From the first request on nobody answers, and then all is durable, once."""
-    lab.proxy.disconnect()
-    lab.waits.before = away(lab, 0, 4)
+    fault_bench.proxy.disconnect()
+    fault_bench.waits.before = away(fault_bench, 0, 4)
     lines = shape.make()
-    written = await lab.write(lines, **shape.settings)
-    lab.assert_durable(written, lines)
-    assert len(lab.waits.delays_s) >= 4
+    written = await fault_bench.write(lines, **shape.settings)
+    fault_bench.assert_durable(written, lines)
+    assert len(fault_bench.waits.delays_s) >= 4
 
 
 @pytest.mark.parametrize(
@@ -120,65 +126,76 @@ async def test_a_store_that_is_away_for_a_while_is_waited_for(
     ids=str,
 )
 async def test_a_store_that_goes_away_in_the_middle_is_waited_for(
-    lab: FaultBench, operation: str, shape: UploadShape
+    fault_bench: FaultBench, operation: str, shape: UploadShape
 ) -> None:
     """Connections break, new ones are refused, and the upload goes on where it was."""
-    lab.waits.before = away(lab, 1, 5)
+    fault_bench.waits.before = away(fault_bench, 1, 5)
     lines = shape.make()
-    written = await lab.write(lines, Rule(operation, SLOW_DOWN), **shape.settings)
-    lab.assert_durable(written, lines)
-    assert len(lab.waits.delays_s) >= 5
-    assert lab.proxy.count("create") <= 2
+    written = await fault_bench.write(lines, Rule(operation, SLOW_DOWN), **shape.settings)
+    fault_bench.assert_durable(written, lines)
+    assert len(fault_bench.waits.delays_s) >= 5
+    assert fault_bench.proxy.count("create") <= 2
 
 
 @SHAPES
-async def test_a_store_that_is_away_for_good_is_told(lab: FaultBench, shape: UploadShape) -> None:
+async def test_a_store_that_is_away_for_good_is_told(
+    fault_bench: FaultBench, shape: UploadShape
+) -> None:
     """Everything is handed back; the error names the endpoint and what to look at."""
-    lab.proxy.disconnect()
-    written = await lab.write(shape.make(), **shape.settings)
+    fault_bench.proxy.disconnect()
+    written = await fault_bench.write(shape.make(), **shape.settings)
     assert isinstance(written.error, RetryableError)
-    for word in (lab.proxy.url, "check the network", "AWS_ENDPOINT_URL_S3", f"s3://{lab.bucket}/"):
+    for word in (
+        fault_bench.proxy.url,
+        "check the network",
+        "AWS_ENDPOINT_URL_S3",
+        f"s3://{fault_bench.bucket}/",
+    ):
         assert word in str(written.error)
     assert "\n" not in str(written.error)
-    lab.assert_empty()
+    fault_bench.assert_empty()
 
 
 async def test_a_store_that_goes_away_under_an_upload_for_good_is_told(
-    lab: FaultBench, monkeypatch: pytest.MonkeyPatch
+    fault_bench: FaultBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No object is there; the upload, which nobody can reach, is the lifecycle rule's."""
     monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.3)
-    lab.waits.before = away(lab, 1, 0)
-    written = await lab.write(TWO_PARTS.make(), Rule("part", SLOW_DOWN))
+    fault_bench.waits.before = away(fault_bench, 1, 0)
+    written = await fault_bench.write(TWO_PARTS.make(), Rule("part", SLOW_DOWN))
     assert isinstance(written.error, RetryableError)
-    assert lab.keys() == set()
+    assert fault_bench.keys() == set()
 
 
-async def test_connections_that_were_closed_while_idle_cost_nothing(lab: FaultBench) -> None:
+async def test_connections_that_were_closed_while_idle_cost_nothing(
+    fault_bench: FaultBench,
+) -> None:
     """S3 closes them after some seconds; the next write just takes new ones."""
-    await write_one_by_one(lab, lab.proxy.close_idle_connections)
-    assert lab.waits.delays_s == []
-    assert lab.proxy.count("put") == 3
+    await write_one_by_one(fault_bench, fault_bench.proxy.close_idle_connections)
+    assert fault_bench.waits.delays_s == []
+    assert fault_bench.proxy.count("put") == 3
 
 
-async def test_connections_that_died_unnoticed_cost_one_wait_each_at_most(lab: FaultBench) -> None:
+async def test_connections_that_died_unnoticed_cost_one_wait_each_at_most(
+    fault_bench: FaultBench,
+) -> None:
     """Lambda freezes a function between events; whether it notices in time is left to chance."""
 
     def reset() -> None:
-        lab.proxy.disconnect()
-        lab.proxy.reconnect()
+        fault_bench.proxy.disconnect()
+        fault_bench.proxy.reconnect()
 
-    await write_one_by_one(lab, reset)
-    assert len(lab.waits.delays_s) <= 2
+    await write_one_by_one(fault_bench, reset)
+    assert len(fault_bench.waits.delays_s) <= 2
 
 
-async def write_one_by_one(lab: FaultBench, meanwhile: Callable[[], None]) -> None:
+async def write_one_by_one(fault_bench: FaultBench, meanwhile: Callable[[], None]) -> None:
     """Write three objects, with something between them."""
-    settings = lab.settings(linger_s=0)
+    settings = fault_bench.settings(linger_s=0)
     lines = SMALL_PUT.make()
-    async with Batcher(settings, store=lab.store(settings)) as batcher:
+    async with Batcher(settings, store=fault_bench.store(settings)) as batcher:
         for line in lines:
             await (await batcher.submit(line))
             await asyncio.to_thread(meanwhile)
-    assert sorted(lab.lines()) == sorted(lines)
-    assert len(lab.keys()) == 3
+    assert sorted(fault_bench.lines()) == sorted(lines)
+    assert len(fault_bench.keys()) == 3

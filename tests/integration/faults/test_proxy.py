@@ -81,17 +81,17 @@ def _dice(*seeds: int) -> list[FaultScript]:
     return [FaultScript([Rule("put", RESET, times=ALWAYS, chance=0.5)], seed) for seed in seeds]
 
 
-def test_what_a_real_server_verifies_goes_through(lab: FaultBench) -> None:
+def test_what_a_real_server_verifies_goes_through(fault_bench: FaultBench) -> None:
     """Signature, `100 Continue`, checksums in trailers, chunks, keep-alive: all by boto3."""
     client = make_s3_client(dict(os.environ))
-    names = {"Bucket": lab.bucket, "Key": f"{lab.root}/x"}
+    names = {"Bucket": fault_bench.bucket, "Key": f"{fault_bench.root}/x"}
     body = incompressible_bytes(300_000)
     client.put_object(**names, Body=body)
     assert client.get_object(**names)["Body"].read() == body
     assert client.head_object(**names)["ContentLength"] == len(body)
     client.delete_object(**names)
-    assert lab.keys() == set()
-    operations = [one.operation for one in lab.proxy.seen]
+    assert fault_bench.keys() == set()
+    operations = [one.operation for one in fault_bench.proxy.seen]
     assert operations == ["put", "get", "head", "delete"]
     client.close()
 

@@ -33,43 +33,43 @@ REFUSALS = pytest.mark.parametrize("fault", HINTS, ids=str)
     ids=str,
 )
 async def test_what_no_retry_mends_is_raised_at_once(
-    lab: FaultBench, operation: str, shape: UploadShape, fault: Fault
+    fault_bench: FaultBench, operation: str, shape: UploadShape, fault: Fault
 ) -> None:
     """One request, no wait, one line that names bucket and remedy; nothing is left."""
     rule = Rule(operation, fault, times=ALWAYS)
-    written = await lab.write(shape.make(), rule, **shape.settings)
+    written = await fault_bench.write(shape.make(), rule, **shape.settings)
     assert isinstance(written.error, RejectedError)
     text = str(written.error)
     assert HINTS[fault] in text
-    assert f"s3://{lab.bucket}/{lab.root}/" in text
+    assert f"s3://{fault_bench.bucket}/{fault_bench.root}/" in text
     assert "\n" not in text
-    assert lab.waits.delays_s == []
-    assert lab.proxy.count(operation) <= 2  # two parts go side by side
-    lab.assert_empty()
+    assert fault_bench.waits.delays_s == []
+    assert fault_bench.proxy.count(operation) <= 2  # two parts go side by side
+    fault_bench.assert_empty()
 
 
 @REFUSALS
 def test_an_event_that_is_refused_says_why(
-    lab: FaultBench, environments: HandlerFactory, fault: Fault
+    fault_bench: FaultBench, handler_factory: HandlerFactory, fault: Fault
 ) -> None:
     """The error is the one that somebody must do something about, with how many are not durable."""
-    handle = environments.keep(lab.handler(partial_response=False, **JSON))
-    lab.proxy.use_rules(Rule("put", fault, times=ALWAYS))
+    handle = handler_factory.keep(fault_bench.handler(partial_response=False, **JSON))
+    fault_bench.proxy.use_rules(Rule("put", fault, times=ALWAYS))
     with pytest.raises(RejectedError, match="2 of 2 records are not durable") as caught:
         handle(sqs("a", "b"), None)
     assert HINTS[fault] in str(caught.value)
-    assert lab.proxy.count("put") == 2
-    lab.assert_empty()
+    assert fault_bench.proxy.count("put") == 2
+    fault_bench.assert_empty()
 
 
 @REFUSALS
 def test_a_look_that_is_refused_is_no_success(
-    lab: FaultBench, environments: HandlerFactory, fault: Fault
+    fault_bench: FaultBench, handler_factory: HandlerFactory, fault: Fault
 ) -> None:
     """HEAD after a 412 has no body to tell the code by; the message comes back all the same."""
-    handle = environments.keep(lab.handler(partial_response=False, **JSON))
+    handle = handler_factory.keep(fault_bench.handler(partial_response=False, **JSON))
     handle(sqs("a"), None)
-    lab.proxy.use_rules(Rule("head", fault, times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("head", fault, times=ALWAYS))
     with pytest.raises(RejectedError, match="HeadObject"):
         handle(sqs("a"), None)
-    assert lab.waits.delays_s == []
+    assert fault_bench.waits.delays_s == []

@@ -57,11 +57,13 @@ OPERATIONS = pytest.mark.parametrize("operation", ["put", "replace", "head"])
 """How a store is asked: each goes its own way through an engine."""
 
 
-async def told(lab: FaultBench, engine: str, operation: str, fault: Fault) -> BatcherError | None:
+async def told(
+    fault_bench: FaultBench, engine: str, operation: str, fault: Fault
+) -> BatcherError | None:
     """Ask a store that nothing wraps once, under a fault; give what it raises."""
-    lab.proxy.use_rules(Rule("head" if operation == "head" else "put", fault, times=ALWAYS))
-    key = f"{lab.root}/{fault.status}"
-    store = ENGINES[engine](lab.settings())
+    fault_bench.proxy.use_rules(Rule("head" if operation == "head" else "put", fault, times=ALWAYS))
+    key = f"{fault_bench.root}/{fault.status}"
+    store = ENGINES[engine](fault_bench.settings())
     try:
         if operation == "head":
             assert await store.head(key) is None
@@ -72,7 +74,7 @@ async def told(lab: FaultBench, engine: str, operation: str, fault: Fault) -> Ba
         return error
     finally:
         await store.aclose()
-        assert lab.proxy.unfired() == []
+        assert fault_bench.proxy.unfired() == []
     return None
 
 
@@ -80,12 +82,14 @@ async def told(lab: FaultBench, engine: str, operation: str, fault: Fault) -> Ba
 @OPERATIONS
 @pytest.mark.parametrize("fault", ANSWERS, ids=str)
 async def test_an_answer_is_told_in_the_same_words(
-    lab: FaultBench, operation: str, fault: Fault
+    fault_bench: FaultBench, operation: str, fault: Fault
 ) -> None:
     """The same class, and the same text to the letter; `None` where nothing is there."""
     if operation == "replace" and fault.after_success:
         pytest.skip("nothing is there to be replaced")
-    ours, theirs = [await told(lab, engine, operation, fault) for engine in ("obstore", "aioboto3")]
+    ours, theirs = [
+        await told(fault_bench, engine, operation, fault) for engine in ("obstore", "aioboto3")
+    ]
     assert type(ours) is type(theirs)
     assert str(ours) == str(theirs)
 
@@ -94,15 +98,15 @@ async def test_an_answer_is_told_in_the_same_words(
 @OPERATIONS
 @pytest.mark.parametrize("fault", [RESET, RESPONSE_LOST, CUT_BODY, CUT_ANSWER], ids=str)
 async def test_a_broken_connection_may_hold_next_time(
-    lab: FaultBench, operation: str, fault: Fault
+    fault_bench: FaultBench, operation: str, fault: Fault
 ) -> None:
     """One line that names operation, object and endpoint; aiohttp may have sent it twice."""
-    error = await told(lab, "obstore", operation, fault)
+    error = await told(fault_bench, "obstore", operation, fault)
     if operation != "put" and fault is CUT_ANSWER:
         return  # the head of the answer may have come whole, and says enough
     assert type(error) is RetryableError
     name = "HeadObject" if operation == "head" else "PutObject"
-    assert str(error).startswith(f"{name} s3://{lab.bucket}/{lab.root}/")
-    assert lab.proxy.url in str(error)
+    assert str(error).startswith(f"{name} s3://{fault_bench.bucket}/{fault_bench.root}/")
+    assert fault_bench.proxy.url in str(error)
     assert "\n" not in str(error)
-    assert len(lab.proxy.seen) == 1
+    assert len(fault_bench.proxy.seen) == 1

@@ -51,10 +51,10 @@ def findings_in(store: MemoryStore) -> list[FindingKind]:
     return [finding.kind for finding in report.findings]
 
 
-def test_what_holds_is_found_clean(environments: HandlerFactory) -> None:
+def test_what_holds_is_found_clean(handler_factory: HandlerFactory) -> None:
     """Or the findings below would say nothing."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     store.after = failing(LOST, "put", times=1)
     assert handle(event_of(1, 2, 3), None) == item_failures("1")
     assert handle(event_of(1, 2), None) == NO_FAILURES
@@ -63,20 +63,22 @@ def test_what_holds_is_found_clean(environments: HandlerFactory) -> None:
     assert findings_in(inner) == []
 
 
-def test_a_checkpoint_that_falls_back_is_seen_as_an_overlap(environments: HandlerFactory) -> None:
+def test_a_checkpoint_that_falls_back_is_seen_as_an_overlap(
+    handler_factory: HandlerFactory,
+) -> None:
     """Records that come again from a start that no delivery had are there twice."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     for numbers in ((1, 2, 3), (4, 5, 6), (2, 3, 4)):
         assert handle(event_of(*numbers), None) == NO_FAILURES
     assert numbers_in(inner) == [1, 2, 2, 3, 3, 4, 4, 5, 6]
     assert set(findings_in(inner)) == {FindingKind.OVERLAP}
 
 
-def test_two_mappings_on_one_root_are_seen_as_overlaps(environments: HandlerFactory) -> None:
+def test_two_mappings_on_one_root_are_seen_as_overlaps(handler_factory: HandlerFactory) -> None:
     """Each cuts the stream as it likes, and so names other objects."""
     inner, store = hooked()
-    one, other = environments.make(store), environments.make(store)
+    one, other = handler_factory.make(store), handler_factory.make(store)
     for numbers in ((1, 2), (3, 4)):
         assert one(event_of(*numbers), None) == NO_FAILURES
     for others in ((1,), (2, 3), (4,)):
@@ -87,20 +89,22 @@ def test_two_mappings_on_one_root_are_seen_as_overlaps(environments: HandlerFact
 
 @pytest.mark.parametrize("change", [{"fanout": 32}, {"compression": "none"}])
 def test_another_name_for_the_same_object_is_seen_as_an_overlap(
-    environments: HandlerFactory, change: dict[str, object]
+    handler_factory: HandlerFactory, change: dict[str, object]
 ) -> None:
     """A deployment between a failure and its retry; salts and suffixes do not hide it."""
     inner, store = hooked()
     store.after = failing(LOST, "put", times=1)
-    assert environments.make(store, compression="gzip")(event_of(1, 2), None) == item_failures("1")
-    changed = environments.make(store, **{"compression": "gzip", **change})
+    assert handler_factory.make(store, compression="gzip")(event_of(1, 2), None) == item_failures(
+        "1"
+    )
+    changed = handler_factory.make(store, **{"compression": "gzip", **change})
     assert changed(event_of(1, 2), None) == NO_FAILURES
     assert len(inner.objects) == 2
     assert set(findings_in(inner)) == {FindingKind.OVERLAP}
 
 
 def test_a_transform_by_chance_writes_twice_and_nothing_shows_it(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """The record has another partition at its retry; the first one's object has no successor."""
     inner, store = hooked()
@@ -109,7 +113,7 @@ def test_a_transform_by_chance_writes_twice_and_nothing_shows_it(
     def by_chance(payload: bytes) -> dict[str, object]:
         return {**json.loads(payload), "kind": str(next(kinds))}
 
-    handle = environments.make(store, transform=by_chance, partition_by=KIND)
+    handle = handler_factory.make(store, transform=by_chance, partition_by=KIND)
     store.after = failing(LOST, "put", times=1)
     assert handle(event_of(1), None) == item_failures("1")
     assert handle(event_of(1), None) == NO_FAILURES
@@ -117,12 +121,12 @@ def test_a_transform_by_chance_writes_twice_and_nothing_shows_it(
     assert findings_in(inner) == []
 
 
-def test_an_answer_that_nobody_reads_loses_what_it_names(environments: HandlerFactory) -> None:
+def test_an_answer_that_nobody_reads_loses_what_it_names(handler_factory: HandlerFactory) -> None:
     """`partial_response` without ReportBatchItemFailures; as it is by default, it is raised."""
     inner, store = hooked()
     store.before = failing(LOST, "put")
     event = {"Records": [message("1", "1")]}
-    assert environments.make(store)(event, None) == item_failures("1")
+    assert handler_factory.make(store)(event, None) == item_failures("1")
     with pytest.raises(RetryableError):
-        environments.make(store, partial_response=False)(event, None)
+        handler_factory.make(store, partial_response=False)(event, None)
     assert inner.objects == {}

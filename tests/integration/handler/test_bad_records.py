@@ -53,11 +53,11 @@ def kept_payload(line: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("kind", [*BYTES, *BINARY])
 def test_records_of_a_stream_beside_a_bad_one_are_written(
-    environments: HandlerFactory, store: MemoryStore, kind: str
+    handler_factory: HandlerFactory, store: MemoryStore, kind: str
 ) -> None:
     """The bad one is in quarantine, with its reason and its payload as it came."""
     payload = (BYTES | BINARY)[kind]
-    handle = environments.make(store, max_bytes=4_096)
+    handle = handler_factory.make(store, max_bytes=4_096)
     records = [kinesis_record("1", b"1"), kinesis_record("2", payload), kinesis_record("3", b"3")]
     assert handle({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ["1", "3"]
@@ -75,11 +75,11 @@ def test_records_of_a_stream_beside_a_bad_one_are_written(
 
 @pytest.mark.parametrize("kind", BYTES)
 def test_messages_beside_a_bad_one_are_written(
-    environments: HandlerFactory, store: MemoryStore, kind: str
+    handler_factory: HandlerFactory, store: MemoryStore, kind: str
 ) -> None:
     """As above."""
     payload = BYTES[kind]
-    handle = environments.make(store, max_bytes=4_096)
+    handle = handler_factory.make(store, max_bytes=4_096)
     records = [message("a", "1"), message("b", payload.decode()), message("c", "3")]
     assert handle({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ["1", "3"]
@@ -93,10 +93,10 @@ def test_messages_beside_a_bad_one_are_written(
 
 @pytest.mark.parametrize("format_", ["ndjson", "lines"])
 def test_messages_beside_one_with_half_a_character_are_written(
-    environments: HandlerFactory, store: MemoryStore, format_: str
+    handler_factory: HandlerFactory, store: MemoryStore, format_: str
 ) -> None:
     """One lone surrogate makes the joined encoding of all its neighbours fail."""
-    handle = environments.make(store, format=format_)
+    handle = handler_factory.make(store, format=format_)
     records = [message("a", '"ü"'), message("b", '"\ud800"'), message("c", '"\U0001f600"')]
     assert handle({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ['"ü"', '"\U0001f600"']
@@ -106,11 +106,11 @@ def test_messages_beside_one_with_half_a_character_are_written(
 
 
 def test_an_envelope_that_json_has_no_form_for_is_kept_as_text(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """A lone surrogate in an attribute must not lose the record."""
     odd = {**message("b", "no json"), "messageAttributes": {"a": {"stringValue": "\ud800"}}}
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     assert handle({"Records": [message("a", "1"), odd]}, None) == NO_FAILURES
     (line,) = quarantine_of(store)
     assert "stringValue" in line["envelope"]
@@ -118,13 +118,13 @@ def test_an_envelope_that_json_has_no_form_for_is_kept_as_text(
 
 @pytest.mark.parametrize("data", ["*", "YQ", "YQ==YQ==", "\u00fc", None, 7, {}])
 def test_records_beside_one_whose_data_cannot_be_decoded_are_written(
-    environments: HandlerFactory, store: MemoryStore, data: object
+    handler_factory: HandlerFactory, store: MemoryStore, data: object
 ) -> None:
     """The line says what was there instead."""
     odd = kinesis_record("2")
     odd["kinesis"]["data"] = data
     records = [kinesis_record("1", b"1"), odd, kinesis_record("3", b"3")]
-    assert environments.make(store)({"Records": records}, None) == NO_FAILURES
+    assert handler_factory.make(store)({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ["1", "3"]
     (line,) = quarantine_of(store)
     assert line["reason"] == ("bad_base64" if isinstance(data, str) else "malformed")
@@ -133,43 +133,45 @@ def test_records_beside_one_whose_data_cannot_be_decoded_are_written(
 
 @pytest.mark.parametrize("body", [None, 7, {"a": 1}])
 def test_messages_beside_one_whose_body_is_no_text_are_written(
-    environments: HandlerFactory, store: MemoryStore, body: object
+    handler_factory: HandlerFactory, store: MemoryStore, body: object
 ) -> None:
     """As above."""
     records = [message("a", "1"), message("b", body), message("c", "3")]
-    assert environments.make(store)({"Records": records}, None) == NO_FAILURES
+    assert handler_factory.make(store)({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ["1", "3"]
     (line,) = quarantine_of(store)
     assert (line["reason"], line["position"]) == ("malformed", "b")
 
 
 def test_a_message_with_half_an_envelope_is_written(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """Only the identity is needed: without attributes, the time is when it came in."""
     bare = {"messageId": "a", "body": "1", "eventSource": "aws:sqs"}
-    assert environments.make(store)({"Records": [bare, message("b", "2")]}, None) == NO_FAILURES
+    assert handler_factory.make(store)({"Records": [bare, message("b", "2")]}, None) == NO_FAILURES
     assert sorted(data_of(store)) == ["1", "2"]
 
 
-def test_json_with_newlines_is_one_line(environments: HandlerFactory, store: MemoryStore) -> None:
+def test_json_with_newlines_is_one_line(
+    handler_factory: HandlerFactory, store: MemoryStore
+) -> None:
     """And its neighbours keep every byte."""
     records = [message("a", '{\n "a": [1,\r\n 2]\n}'), message("b", '{"b":  1.50}')]
-    assert environments.make(store)({"Records": records}, None) == NO_FAILURES
+    assert handler_factory.make(store)({"Records": records}, None) == NO_FAILURES
     assert data_of(store)[1] == '{"b":  1.50}'
     assert data_of(store)[0] == '{"a":[1,2]}'
 
 
-def test_lines_with_newlines_are_bad(environments: HandlerFactory, store: MemoryStore) -> None:
+def test_lines_with_newlines_are_bad(handler_factory: HandlerFactory, store: MemoryStore) -> None:
     """What is written as lines stays what it was, or is not written."""
     records = [message("a", "one"), message("b", "two\nlines"), message("c", "")]
-    assert environments.make(store, format="lines")({"Records": records}, None) == NO_FAILURES
+    assert handler_factory.make(store, format="lines")({"Records": records}, None) == NO_FAILURES
     assert data_of(store) == ["one", ""]
     assert [line["reason"] for line in quarantine_of(store)] == ["newline"]
 
 
 def test_a_shorter_retry_around_midnight_finds_the_quarantine_of_the_longer_try(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """Quarantine keys: the date came from the oldest bad record, which bisect may take away.
 
@@ -178,7 +180,7 @@ def test_a_shorter_retry_around_midnight_finds_the_quarantine_of_the_longer_try(
     twice.
     """
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     records = [kinesis_record(str(n), b"bad") for n in (1, 2)]
     records[0]["kinesis"]["approximateArrivalTimestamp"] = DAY_S + 0.5
     records[1]["kinesis"]["approximateArrivalTimestamp"] = DAY_S - 0.5
@@ -189,7 +191,7 @@ def test_a_shorter_retry_around_midnight_finds_the_quarantine_of_the_longer_try(
     assert sorted(line["position"] for line in quarantine_of(inner)) == ["1", "2"]
 
 
-def test_bad_records_of_every_kind_are_named_by_the_first(environments: HandlerFactory) -> None:
+def test_bad_records_of_every_kind_are_named_by_the_first(handler_factory: HandlerFactory) -> None:
     """Design, section 4: a quarantine object is named by its first bad record.
 
     A delivery of [1, 2] that failed comes again as [1, 2, 3]. Record 1 is no JSON, and record 3 no
@@ -197,7 +199,7 @@ def test_bad_records_of_every_kind_are_named_by_the_first(environments: HandlerF
     second delivery would stand beside that of the first, with record 1 in both.
     """
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     bad_json, good = kinesis_record("1", b"no json"), kinesis_record("2")
     bad_base64 = kinesis_record("3")
     bad_base64["kinesis"]["data"] = "*"

@@ -51,10 +51,10 @@ REAL = [
 @pytest.mark.parametrize("name", REAL)
 @pytest.mark.parametrize("format_", ["ndjson", "lines"])
 def test_a_real_event_twice_leaves_the_bucket_as_once(
-    environments: HandlerFactory, store: MemoryStore, name: str, format_: str
+    handler_factory: HandlerFactory, store: MemoryStore, name: str, format_: str
 ) -> None:
     """Every record is in it once, as data or in quarantine."""
-    handle = environments.make(store, format=format_)
+    handle = handler_factory.make(store, format=format_)
     event = event_from(name)
     assert handle(event, None) == NO_FAILURES
     once = snapshot(store)
@@ -66,17 +66,17 @@ def test_a_real_event_twice_leaves_the_bucket_as_once(
 
 @pytest.mark.parametrize("name", REAL)
 def test_another_environment_writes_the_same_keys_and_bytes(
-    environments: HandlerFactory, name: str
+    handler_factory: HandlerFactory, name: str
 ) -> None:
     """There is no clock in them, and nothing random."""
     one, two = MemoryStore(), MemoryStore()
-    assert environments.make(one)(event_from(name), None) == NO_FAILURES
-    assert environments.make(two)(event_from(name), None) == NO_FAILURES
+    assert handler_factory.make(one)(event_from(name), None) == NO_FAILURES
+    assert handler_factory.make(two)(event_from(name), None) == NO_FAILURES
     assert snapshot(one) == snapshot(two)
 
 
 def test_a_real_event_twice_leaves_a_real_bucket_as_once(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
     seaweedfs: SeaweedFS,
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -85,7 +85,7 @@ def test_a_real_event_twice_leaves_a_real_bucket_as_once(
     seaweedfs.create_bucket(bucket)
     for variable, value in seaweedfs.environ.items():
         monkeypatch.setenv(variable, value)
-    handle = environments.make(S3Store(make_settings(bucket=bucket)), format="lines")
+    handle = handler_factory.make(S3Store(make_settings(bucket=bucket)), format="lines")
 
     def listed() -> list[tuple[str, str, str]]:
         answer = seaweedfs.client.list_objects_v2(Bucket=bucket)
@@ -102,10 +102,10 @@ def test_a_real_event_twice_leaves_a_real_bucket_as_once(
 
 
 def test_limits_split_a_queue_event_the_same_way_each_time(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """The same set of messages makes the same objects, whatever order it comes in."""
-    handle = environments.make(store, max_records=7, max_bytes=100)
+    handle = handler_factory.make(store, max_records=7, max_bytes=100)
     records = [message(f"m{n:02}", f'{{"n":{n}}}') for n in range(40)]
     assert handle({"Records": records}, None) == NO_FAILURES
     once = snapshot(store)
@@ -119,11 +119,11 @@ def test_limits_split_a_queue_event_the_same_way_each_time(
 
 
 def test_the_same_messages_in_another_order_are_the_same_object(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """No order of a queue lasts: the second delivery is found to be written already."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     records = [message(f"m{n}", f'{{"n":{n}}}') for n in (3, 1, 2)]
     assert handle({"Records": records}, None) == NO_FAILURES
     once = snapshot(inner)
@@ -132,9 +132,9 @@ def test_the_same_messages_in_another_order_are_the_same_object(
     assert snapshot(inner) == once
 
 
-def test_a_key_is_what_the_design_says(environments: HandlerFactory, store: MemoryStore) -> None:
+def test_a_key_is_what_the_design_says(handler_factory: HandlerFactory, store: MemoryStore) -> None:
     """The example of the design, section 4."""
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     assert handle({"Records": [kinesis_record(SEQUENCE)]}, None) == NO_FAILURES
     (key,) = store.objects
     assert key == (
@@ -144,10 +144,10 @@ def test_a_key_is_what_the_design_says(environments: HandlerFactory, store: Memo
 
 
 def test_an_event_of_no_records_is_answered(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """Nothing is written, and nothing comes back."""
-    assert environments.make(store)({"Records": []}, None) == NO_FAILURES
+    assert handler_factory.make(store)({"Records": []}, None) == NO_FAILURES
     assert store.objects == {}
 
 
@@ -172,35 +172,37 @@ def test_an_event_of_no_records_is_answered(
     ],
 )
 def test_what_is_no_event_of_ours_is_named_and_raised(
-    environments: HandlerFactory, store: MemoryStore, event: object, named: str
+    handler_factory: HandlerFactory, store: MemoryStore, event: object, named: str
 ) -> None:
     """Nothing is written, whatever `partial_response` says."""
     with pytest.raises(UnknownSourceError, match=named):
-        environments.make(store)(event, None)
+        handler_factory.make(store)(event, None)
     assert store.objects == {}
 
 
-def test_a_real_event_of_kafka_is_refused(environments: HandlerFactory, store: MemoryStore) -> None:
+def test_a_real_event_of_kafka_is_refused(
+    handler_factory: HandlerFactory, store: MemoryStore
+) -> None:
     """Its records stand in a mapping by topic, not in a list."""
     with pytest.raises(UnknownSourceError, match="kafka"):
-        environments.make(store)(event_from("kafkaEventMsk"), None)
+        handler_factory.make(store)(event_from("kafkaEventMsk"), None)
 
 
 def test_a_record_without_an_identity_fails_the_event(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """Nobody could acknowledge it; the message says which it is."""
     event = {"Records": [message("a"), {**message("b"), "messageId": None}]}
     with pytest.raises(RejectedError, match=r"Records\[1\] of 2 has no messageId"):
-        environments.make(store)(event, None)
+        handler_factory.make(store)(event, None)
     assert store.objects == {}
 
 
 def test_a_direct_invoke_gets_its_receipts(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """One dict is one record; the receipt names the object."""
-    answer = environments.make(store)({"user": 7}, None)
+    answer = handler_factory.make(store)({"user": 7}, None)
     ((key, there),) = store.objects.items()
     size_bytes = len(there.body)
     assert answer == {
@@ -210,9 +212,9 @@ def test_a_direct_invoke_gets_its_receipts(
     assert text_of(there) == b'{"user":7}\n'
 
 
-def test_a_direct_invoke_takes_a_list(environments: HandlerFactory, store: MemoryStore) -> None:
+def test_a_direct_invoke_takes_a_list(handler_factory: HandlerFactory, store: MemoryStore) -> None:
     """Many records are one object a partition, in their order; a second call writes others."""
-    handle = environments.make(store, partition_by="kind={field:kind}")
+    handle = handler_factory.make(store, partition_by="kind={field:kind}")
     records = [{"kind": "ab"[n % 2], "n": n} for n in range(10)]
     answer = handle(records, None)
     assert [receipt["records"] for receipt in answer["receipts"]] == [5, 5]
@@ -223,38 +225,38 @@ def test_a_direct_invoke_takes_a_list(environments: HandlerFactory, store: Memor
 
 
 def test_a_direct_invoke_of_no_records_is_answered(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """It is a list of no records, not no event."""
-    assert environments.make(store)([], None) == {"receipts": [], "quarantined": 0}
+    assert handler_factory.make(store)([], None) == {"receipts": [], "quarantined": 0}
     assert store.objects == {}
 
 
 def test_a_direct_invoke_counts_what_went_to_quarantine(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """Receipts are those of data alone."""
-    handle = environments.make(store, max_bytes=50)
+    handle = handler_factory.make(store, max_bytes=50)
     answer = handle([{"n": 1}, {"n": "x" * 100}, {"n": 2}, {"n": "y" * 100}], None)
     assert answer["quarantined"] == 2
     assert [receipt["records"] for receipt in answer["receipts"]] == [2]
     assert [line["reason"] for line in quarantine_of(store)] == ["too_large", "too_large"]
 
 
-def test_a_direct_invoke_raises_on_any_failure(environments: HandlerFactory) -> None:
+def test_a_direct_invoke_raises_on_any_failure(handler_factory: HandlerFactory) -> None:
     """There is no partial answer to a program."""
     _, store = hooked()
     store.before = failing(RetryableError("busy"), "put", key="kind=b")
-    handle = environments.make(store, partition_by="kind={field:kind}")
+    handle = handler_factory.make(store, partition_by="kind={field:kind}")
     with pytest.raises(RetryableError, match="1 of 2 records are not durable"):
         handle([{"kind": "a"}, {"kind": "b"}], None)
 
 
 def test_a_direct_invoke_hands_bad_records_back(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """With `on_bad_record=fail` it raises, and says which; the others are written."""
-    handle = environments.make(store, on_bad_record="fail", max_bytes=50)
+    handle = handler_factory.make(store, on_bad_record="fail", max_bytes=50)
     with pytest.raises(RetryableError, match="record 1: too_large") as caught:
         handle([{"n": 1}, {"n": "x" * 100}], None)
     assert isinstance(caught.value.__cause__, PoisonRecordError)
@@ -262,10 +264,10 @@ def test_a_direct_invoke_hands_bad_records_back(
 
 
 def test_a_direct_invoke_leaves_bad_records_out(
-    environments: HandlerFactory, store: MemoryStore
+    handler_factory: HandlerFactory, store: MemoryStore
 ) -> None:
     """With `on_bad_record=drop` they are nowhere."""
-    handle = environments.make(store, on_bad_record="drop", max_bytes=50)
+    handle = handler_factory.make(store, on_bad_record="drop", max_bytes=50)
     answer = handle([{"n": 1}, {"n": "x" * 100}], None)
     assert [receipt["records"] for receipt in answer["receipts"]] == [1]
     assert answer["quarantined"] == 0
@@ -273,10 +275,10 @@ def test_a_direct_invoke_leaves_bad_records_out(
     assert len(store.objects) == 1
 
 
-def test_a_handler_serves_event_after_event(environments: HandlerFactory) -> None:
+def test_a_handler_serves_event_after_event(handler_factory: HandlerFactory) -> None:
     """Of every kind, in one environment; a failed one and a raised one between change nothing."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     for n in range(20):
         sqs = {"Records": [message(f"id-{n}", f'{{"n":{n}}}')]}
         assert handle(sqs, None) == NO_FAILURES
@@ -291,10 +293,10 @@ def test_a_handler_serves_event_after_event(environments: HandlerFactory) -> Non
 
 
 def test_a_handler_is_set_up_by_the_environment_alone(
-    environments: HandlerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    handler_factory: HandlerFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read at the first event, when a cold start has its environment."""
-    handle = environments.keep(make_handler())
+    handle = handler_factory.keep(make_handler())
     monkeypatch.setenv("BATCHER_BUCKET", f"file://{tmp_path}")
     monkeypatch.setenv("BATCHER_ROOT", "events")
     monkeypatch.setenv("BATCHER_COMPRESSION", "none")

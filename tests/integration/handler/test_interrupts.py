@@ -30,10 +30,12 @@ class Interrupted(MemoryStore):
     calls = 0
 
 
-def test_what_was_interrupted_does_not_run_in_the_next_event(environments: HandlerFactory) -> None:
+def test_what_was_interrupted_does_not_run_in_the_next_event(
+    handler_factory: HandlerFactory,
+) -> None:
     """Its caller was told that nothing is durable, and will send it again."""
     store = Interrupted()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     with pytest.raises(KeyboardInterrupt):
         handle({"Records": [message("a", "1")]}, None)
     assert handle({"Records": [message("b", "2")]}, None) == NO_FAILURES

@@ -117,10 +117,10 @@ def sqs(*bodies: str) -> dict[str, Any]:
 
 
 def test_refused_records_are_a_line_a_reason(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Not one a record: there may be thousands."""
-    handle = environments.make(MemoryStore(), on_bad_record="fail")
+    handle = handler_factory.make(MemoryStore(), on_bad_record="fail")
     handle(sqs("1", "bad", "", "worse", "2", "  "), None)
     assert caplog.messages == [
         "refused source=sqs reason=not_json records=2 first=m1",
@@ -129,12 +129,12 @@ def test_refused_records_are_a_line_a_reason(
 
 
 def test_failed_objects_are_a_line_each_up_to_a_number(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """When S3 is away, each says the same."""
     _, store = hooked()
     store.before = failing(RetryableError("busy"), "put")
-    handle = environments.make(store, partition_by=KIND)
+    handle = handler_factory.make(store, partition_by=KIND)
     handle(sqs(*(f'{{"kind":{n}}}' for n in range(3))), None)
     assert caplog.messages == ["not_durable source=sqs error=busy"] * 3
     caplog.clear()
@@ -144,10 +144,10 @@ def test_failed_objects_are_a_line_each_up_to_a_number(
 
 
 def test_a_cut_and_a_quarantine_are_told(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With what is not durable, and where the bad records are."""
-    handle = environments.make(MemoryStore(), partial_response=True, deadline_margin_s=1)
+    handle = handler_factory.make(MemoryStore(), partial_response=True, deadline_margin_s=1)
     handle(sqs("1", "bad"), FakeContext(0))
     assert "deadline_cut source=sqs unsettled=2" in caplog.messages
     caplog.clear()
@@ -159,10 +159,10 @@ def test_a_cut_and_a_quarantine_are_told(
 
 
 def test_an_object_is_a_line_where_debug_is_asked_for(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And only there."""
-    handle = environments.make(MemoryStore(), compression="none")
+    handle = handler_factory.make(MemoryStore(), compression="none")
     with caplog.at_level(logging.INFO, "batcher"):
         handle(sqs("1"), None)
     assert caplog.messages == []
@@ -179,12 +179,12 @@ def leaking(payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("bug", [ValueError(SECRET), KeyError(SECRET), AssertionError(SECRET)])
 def test_an_error_that_is_none_of_ours_is_told_by_its_kind_and_place(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture, bug: Exception
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture, bug: Exception
 ) -> None:
     """Its text may be a record's; and what is raised is logged by Lambda."""
     _, store = hooked()
     store.before = failing(bug, "put")
-    handle = environments.make(store, partial_response=False)
+    handle = handler_factory.make(store, partial_response=False)
     with pytest.raises(RetryableError) as caught:
         handle(sqs(f'"{SECRET}"'), None)
     kind = type(bug).__name__
@@ -194,10 +194,10 @@ def test_an_error_that_is_none_of_ours_is_told_by_its_kind_and_place(
 
 
 def test_what_a_transform_raises_is_told_without_its_text(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Which record and which kind of error is enough to find it."""
-    handle = environments.make(
+    handle = handler_factory.make(
         MemoryStore(), partial_response=False, on_bad_record="fail", transform=leaking
     )
     with pytest.raises(RetryableError) as caught:
@@ -206,8 +206,10 @@ def test_what_a_transform_raises_is_told_without_its_text(
     assert SECRET not in "".join(caplog.messages)
 
 
-def test_why_a_record_is_refused_is_told_where_it_is_raised(environments: HandlerFactory) -> None:
+def test_why_a_record_is_refused_is_told_where_it_is_raised(
+    handler_factory: HandlerFactory,
+) -> None:
     """With the detail, which has nothing of the payload in it."""
-    handle = environments.make(MemoryStore(), partial_response=False, on_bad_record="fail")
+    handle = handler_factory.make(MemoryStore(), partial_response=False, on_bad_record="fail")
     with pytest.raises(RetryableError, match=r"record m0: not_json: not one JSON value: .*"):
         handle(sqs(SECRET), None)

@@ -44,11 +44,11 @@ def big_event(*numbers: int) -> dict[str, Any]:
 
 
 def test_a_large_stream_event_goes_up_in_parts_with_all_its_metadata(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """It is encoded before it is sent, so that nothing about it is unknown when it starts."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     assert handle(big_event(1, 2, 3, 4), None) == NO_FAILURES
     operations = store.operations()
     assert operations[0] == "create"
@@ -66,10 +66,10 @@ def test_a_large_stream_event_goes_up_in_parts_with_all_its_metadata(
     assert inner.uploads == set()
 
 
-def test_a_larger_retry_in_parts_replaces_the_object(environments: HandlerFactory) -> None:
+def test_a_larger_retry_in_parts_replaces_the_object(handler_factory: HandlerFactory) -> None:
     """Complete names what HEAD saw."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert handle(big_event(1, 2, 3), None) == NO_FAILURES
     assert store.operations()[-3:] == ["complete", "head", "complete"]
@@ -79,10 +79,10 @@ def test_a_larger_retry_in_parts_replaces_the_object(environments: HandlerFactor
 
 
 @pytest.mark.parametrize("operation", ["create", "part", "complete"])
-def test_a_failed_upload_leaves_nothing(environments: HandlerFactory, operation: str) -> None:
+def test_a_failed_upload_leaves_nothing(handler_factory: HandlerFactory, operation: str) -> None:
     """No object, no open upload; the event comes back, and the next try succeeds."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.before = failing(RetryableError("busy"), operation, times=2)
     assert handle(big_event(1, 2, 3), None) == item_failures("1")
     assert inner.objects == {}
@@ -92,20 +92,20 @@ def test_a_failed_upload_leaves_nothing(environments: HandlerFactory, operation:
     assert len(inner.objects) == 1
 
 
-def test_failed_parts_do_not_stop_later_events(environments: HandlerFactory) -> None:
+def test_failed_parts_do_not_stop_later_events(handler_factory: HandlerFactory) -> None:
     """The writer lives as long as the environment, and so does what it loses."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS, concurrency=1, deadline_margin_s=0)
+    handle = handler_factory.make(store, **IN_PARTS, concurrency=1, deadline_margin_s=0)
     store.before = failing(RetryableError("busy"), "part", times=1)
     assert handle(big_event(1, 2, 3), None) == item_failures("1")
     assert handle(big_event(1, 2, 3), FakeContext(left_ms=30_000)) == NO_FAILURES  # it hangs, else
     assert len(inner.objects) == 1
 
 
-def test_a_complete_whose_answer_was_lost_is_looked_for(environments: HandlerFactory) -> None:
+def test_a_complete_whose_answer_was_lost_is_looked_for(handler_factory: HandlerFactory) -> None:
     """It is there, so nothing is sent again."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.after = failing(LOST, "complete", times=1)
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert store.operations()[-2:] == ["complete", "head"]
@@ -114,11 +114,11 @@ def test_a_complete_whose_answer_was_lost_is_looked_for(environments: HandlerFac
 
 
 def test_a_complete_that_never_got_there_brings_the_event_back(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """We look for the object, abort what is open, and the next try makes it."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.before = failing(LOST, "complete", times=1)
     assert handle(big_event(1, 2), None) == item_failures("1")
     assert store.operations()[-3:] == ["complete", "head", "abort"]
@@ -127,10 +127,10 @@ def test_a_complete_that_never_got_there_brings_the_event_back(
     assert len(inner.objects) == 1
 
 
-def test_an_upload_that_the_store_has_lost_is_made_anew(environments: HandlerFactory) -> None:
+def test_an_upload_that_the_store_has_lost_is_made_anew(handler_factory: HandlerFactory) -> None:
     """Its parts are still held; what is left of the first one is aborted."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.before = failing(UploadLostError("gone"), "complete", times=1)
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert store.operations().count("create") == 2
@@ -140,7 +140,7 @@ def test_an_upload_that_the_store_has_lost_is_made_anew(environments: HandlerFac
 
 
 def test_parts_that_may_be_sent_again_stay_in_the_budget(
-    environments: HandlerFactory, monkeypatch: pytest.MonkeyPatch
+    handler_factory: HandlerFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They are held until the object is there, so the budget has them until then."""
     budgets: list[Budget] = []
@@ -156,7 +156,7 @@ def test_parts_that_may_be_sent_again_stay_in_the_budget(
 
     monkeypatch.setattr("batcher.handler.event_writer.Budget", make)
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.before = look
     assert handle(big_event(1, 2), None) == NO_FAILURES
     (there,) = inner.objects.values()
@@ -165,11 +165,11 @@ def test_parts_that_may_be_sent_again_stay_in_the_budget(
 
 
 def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """Whatever loses them, it is not going to stop; the deadline is not spent on it."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     store.before = failing(UploadLostError("gone"), "complete")
     assert handle(big_event(1, 2), None) == item_failures("1")
     assert store.operations().count("create") == MAX_UPLOADS
@@ -178,11 +178,11 @@ def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(
 
 
 def test_a_replacing_complete_whose_answer_was_lost_is_looked_for(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """The ETag has changed by our own success: that is not somebody else's write."""
     inner, store = hooked()
-    handle = environments.make(store, **IN_PARTS)
+    handle = handler_factory.make(store, **IN_PARTS)
     assert handle(big_event(1, 2), None) == NO_FAILURES
 
     async def lose(call: Call) -> None:
@@ -198,7 +198,10 @@ def test_a_replacing_complete_whose_answer_was_lost_is_looked_for(
 
 
 def test_parts_of_a_stream_event_reach_a_real_bucket(
-    environments: HandlerFactory, seaweedfs: SeaweedFS, bucket: str, monkeypatch: pytest.MonkeyPatch
+    handler_factory: HandlerFactory,
+    seaweedfs: SeaweedFS,
+    bucket: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """First [a, b, c], then [a, b]: the second replaces the first, then [c] follows by itself."""
     from batcher.stores.s3.store import S3Store  # noqa: PLC0415  # half a second to import
@@ -206,7 +209,7 @@ def test_parts_of_a_stream_event_reach_a_real_bucket(
     seaweedfs.create_bucket(bucket)
     for variable, value in seaweedfs.environ.items():
         monkeypatch.setenv(variable, value)
-    handle = environments.make(S3Store(make_settings(bucket=bucket)), **IN_PARTS)
+    handle = handler_factory.make(S3Store(make_settings(bucket=bucket)), **IN_PARTS)
 
     def objects() -> dict[str, Any]:
         found = seaweedfs.client.list_objects_v2(Bucket=bucket).get("Contents", [])

@@ -37,10 +37,10 @@ def numbers_in(store: MemoryStore) -> list[int]:
     return sorted(json.loads(line)["n"] for line in data_of(store))
 
 
-def test_a_lost_answer_is_found_to_be_our_own_success(environments: HandlerFactory) -> None:
+def test_a_lost_answer_is_found_to_be_our_own_success(handler_factory: HandlerFactory) -> None:
     """The retry meets its own object, looks, and writes nothing."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     store.after = failing(LOST, "put", times=1)
     assert handle(event_of(1, 2), None) == item_failures("1")
     ((key, there),) = inner.objects.items()
@@ -50,20 +50,20 @@ def test_a_lost_answer_is_found_to_be_our_own_success(environments: HandlerFacto
     assert inner.objects[key] is there
 
 
-def test_a_clean_write_is_one_request(environments: HandlerFactory) -> None:
+def test_a_clean_write_is_one_request(handler_factory: HandlerFactory) -> None:
     """Exactly once costs nothing where nothing goes wrong."""
     _, store = hooked()
-    assert environments.make(store)(event_of(1, 2), None) == NO_FAILURES
+    assert handler_factory.make(store)(event_of(1, 2), None) == NO_FAILURES
     assert store.operations() == ["put"]
 
 
 @pytest.mark.parametrize("first", [(1, 2), (1, 2, 3, 4)])
 def test_another_batch_from_the_same_record_replaces_its_object(
-    environments: HandlerFactory, first: tuple[int, ...]
+    handler_factory: HandlerFactory, first: tuple[int, ...]
 ) -> None:
     """The retry may be longer, by new records, or shorter, by bisect; the rest follows it."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     store.after = failing(LOST, "put", times=1)
     assert handle(event_of(*first), None) == item_failures("1")
     etag = next(iter(inner.objects.values())).info.etag
@@ -77,10 +77,10 @@ def test_another_batch_from_the_same_record_replaces_its_object(
     assert numbers_in(inner) == sorted({1, 2, 3, *first})
 
 
-def test_a_race_that_is_lost_brings_the_event_back(environments: HandlerFactory) -> None:
+def test_a_race_that_is_lost_brings_the_event_back(handler_factory: HandlerFactory) -> None:
     """Somebody replaced the object after our look: what they wrote stays, ours comes again."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     assert handle(event_of(1, 2), None) == NO_FAILURES
     ((key, there),) = inner.objects.items()
 
@@ -97,10 +97,12 @@ def test_a_race_that_is_lost_brings_the_event_back(environments: HandlerFactory)
     assert numbers_in(inner) == [1, 2, 3]
 
 
-def test_a_replacing_put_whose_answer_was_lost_is_looked_for(environments: HandlerFactory) -> None:
+def test_a_replacing_put_whose_answer_was_lost_is_looked_for(
+    handler_factory: HandlerFactory,
+) -> None:
     """It is sent again, and refused, for the ETag has changed: by our own success."""
     inner, store = hooked()
-    handle = environments.make(RetryingStore(store, Backoff(base_s=0.0)))
+    handle = handler_factory.make(RetryingStore(store, Backoff(base_s=0.0)))
     assert handle(event_of(1, 2), None) == NO_FAILURES
     losing = failing(LOST, "put", times=1)
 
@@ -116,11 +118,11 @@ def test_a_replacing_put_whose_answer_was_lost_is_looked_for(environments: Handl
 
 
 def test_an_object_that_is_gone_after_it_was_in_the_way_brings_the_event_back(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """Nobody knows what happens there; the next try creates it."""
     inner, store = hooked()
-    handle = environments.make(store)
+    handle = handler_factory.make(store)
     assert handle(event_of(1), None) == NO_FAILURES
 
     async def remove(call: Call) -> None:
@@ -133,10 +135,10 @@ def test_an_object_that_is_gone_after_it_was_in_the_way_brings_the_event_back(
     assert numbers_in(inner) == [1, 2]
 
 
-def test_no_limit_splits_a_stream_event(environments: HandlerFactory) -> None:
+def test_no_limit_splits_a_stream_event(handler_factory: HandlerFactory) -> None:
     """One object a partition, or a retry could not find what it has written."""
     inner, store = hooked()
-    handle = environments.make(store, max_records=1, max_bytes=40, linger_s=0, partition_by=KIND)
+    handle = handler_factory.make(store, max_records=1, max_bytes=40, linger_s=0, partition_by=KIND)
     records = [
         kinesis_record(str(n), json.dumps({"kind": "ab"[n % 2], "n": n}).encode())
         for n in range(100, 120)

@@ -45,7 +45,7 @@ class Watched:
 
     def __init__(
         self,
-        environments: HandlerFactory,
+        handler_factory: HandlerFactory,
         store: ObjectStore | None,
         **settings: Any,  # noqa: ANN401
     ) -> None:
@@ -54,7 +54,7 @@ class Watched:
         transform = settings.pop("transform", None)
         chosen = make_settings(**{"partial_response": True, "root": "events", **settings})
         made = make_handler(chosen, transform=transform, store=store, metrics=self.lines.append)
-        self.handle = environments.keep(made)
+        self.handle = handler_factory.keep(made)
 
     def metrics(self) -> dict[str, float]:
         """Return figures of the one line since the last look; latency, which has many, is out."""
@@ -84,7 +84,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
 
 
 @pytest.fixture
-def watch(environments: HandlerFactory) -> Watch:
+def watch(handler_factory: HandlerFactory) -> Watch:
     """Return what makes watched handlers."""
 
     def make(
@@ -94,7 +94,7 @@ def watch(environments: HandlerFactory) -> Watch:
         **settings: Any,  # noqa: ANN401
     ) -> Watched:
         chosen = None if of_settings else store or MemoryStore()
-        return Watched(environments, chosen, **settings)
+        return Watched(handler_factory, chosen, **settings)
 
     return make
 
@@ -258,10 +258,10 @@ def test_an_event_with_nothing_to_deliver_has_a_line_too(
     assert found.get("error") == (error.__name__ if error else None)
 
 
-def test_settings_that_cannot_work_have_no_line(environments: HandlerFactory) -> None:
+def test_settings_that_cannot_work_have_no_line(handler_factory: HandlerFactory) -> None:
     """Nothing was measured, and Lambda's own count of errors tells it."""
     lines: list[str] = []
-    handle = environments.keep(make_handler(metrics=lines.append))
+    handle = handler_factory.keep(make_handler(metrics=lines.append))
     with pytest.raises(SettingsError):
         handle(sqs("1"), None)
     assert lines == []
@@ -300,16 +300,16 @@ def test_a_line_can_be_found_by_its_request_and_its_trace(
 
 
 def test_in_lambda_lines_go_to_standard_output(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By the function's name in the environment; elsewhere nothing is printed."""
     event = sqs("1", "2")
-    environments.make(MemoryStore())(event, None)
+    handler_factory.make(MemoryStore())(event, None)
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
-    handle = environments.make(MemoryStore())
+    handle = handler_factory.make(MemoryStore())
     handle(event, None)
     handle(event, None)
     first, second = capsys.readouterr().out.splitlines()
@@ -319,7 +319,7 @@ def test_in_lambda_lines_go_to_standard_output(
 
 @pytest.mark.parametrize("is_lambda", [True, False])
 def test_clients_are_kept_from_telling_bodies_in_lambda_alone(
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
     monkeypatch: pytest.MonkeyPatch,
     clients: logging.Logger,
     *,
@@ -330,23 +330,23 @@ def test_clients_are_kept_from_telling_bodies_in_lambda_alone(
         monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
     lines: list[str] = []
     made = make_handler(make_settings(), store=MemoryStore(), metrics=lines.append)
-    environments.keep(made)(sqs("1"), None)
+    handler_factory.keep(made)(sqs("1"), None)
     assert len(lines) == 1
     assert clients.level == (logging.INFO if is_lambda else logging.NOTSET)
 
 
 def test_a_level_that_somebody_has_set_stays(
-    environments: HandlerFactory, monkeypatch: pytest.MonkeyPatch, clients: logging.Logger
+    handler_factory: HandlerFactory, monkeypatch: pytest.MonkeyPatch, clients: logging.Logger
 ) -> None:
     """Who asks for a client's own lines gets them."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
     monkeypatch.setattr(clients, "level", logging.DEBUG)
-    environments.make(MemoryStore())(sqs("1"), None)
+    handler_factory.make(MemoryStore())(sqs("1"), None)
     assert clients.level == logging.DEBUG
 
 
 def test_a_line_that_cannot_be_written_fails_no_event(
-    environments: HandlerFactory, caplog: pytest.LogCaptureFixture
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its records are durable: an error would bring them again, for ever."""
 
@@ -355,7 +355,7 @@ def test_a_line_that_cannot_be_written_fails_no_event(
 
     chosen = make_settings(partial_response=True)
     made = make_handler(chosen, store=MemoryStore(), metrics=broken)
-    assert environments.keep(made)(sqs("1"), None) == NO_FAILURES
+    assert handler_factory.keep(made)(sqs("1"), None) == NO_FAILURES
     assert caplog.messages == ["metrics_failed error=BrokenPipeError"]
 
 

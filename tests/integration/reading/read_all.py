@@ -16,9 +16,9 @@ from support.sample_bucket import HOUR_S, SETTINGS, SampleBucket
 class Reading:
     """What was read of a shelf, and what was told."""
 
-    def __init__(self, shelf: SampleBucket) -> None:
+    def __init__(self, sample_bucket: SampleBucket) -> None:
         """Read this shelf; a store that fails is asked again at once."""
-        self.shelf = shelf
+        self.shelf = sample_bucket
         self.findings: list[Finding] = []
         self.delays_s: list[float] = []
         self.keys: list[str] = []

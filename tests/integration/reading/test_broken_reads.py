@@ -14,31 +14,31 @@ from integration.reading.read_all import Reading, numbers
 from support.sample_bucket import HOUR_S, SampleBucket, key_of, put, put_range, queue_name
 
 
-@pytest.mark.parametrize("is_ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
 async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
-    shelf: SampleBucket,
-    is_ordered: bool,  # noqa: FBT001  # a case
+    sample_bucket: SampleBucket,
+    ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """No line is given twice, and none is missing."""
     text = b"".join(b"%d\n" % number for number in range(1_500_000))
     key = key_of(queue_name(HOUR_S))
-    await shelf.put(
+    await sample_bucket.put(
         f"{key[:-3]}", text, ObjectAttributes()
     )  # not compressed, so that halves are given
-    shelf.failing = lambda asked, times: (
+    sample_bucket.failing = lambda asked, times: (
         RetryableError("reset") if asked.startswith("read") and times <= 2 else None
     )
-    reading = Reading(shelf)
-    await reading.run(is_ordered=is_ordered)
+    reading = Reading(sample_bucket)
+    await reading.run(ordered=ordered)
     assert reading.lines == text.split(b"\n")[:-1]
     assert reading.delays_s == [0.1, 0.2]
-    assert shelf.count("read") == 3
+    assert sample_bucket.count("read") == 3
 
 
-async def test_who_gets_on_is_not_given_up(shelf: SampleBucket) -> None:
+async def test_who_gets_on_is_not_given_up(sample_bucket: SampleBucket) -> None:
     """A connection that breaks every few bytes, as where output waits for people, is no outage."""
     key = key_of(queue_name(HOUR_S))[:-3]
-    await shelf.put(key, b"123456789\n", ObjectAttributes())
+    await sample_bucket.put(key, b"123456789\n", ObjectAttributes())
 
     class Short(SampleBucket):
         @asynccontextmanager
@@ -54,17 +54,19 @@ async def test_who_gets_on_is_not_given_up(shelf: SampleBucket) -> None:
             raise RetryableError(msg)
 
     short = Short()
-    short.objects = shelf.objects
+    short.objects = sample_bucket.objects
     reading = await Reading(short).run()
     assert reading.lines == [b"123456789"]
     assert short.count("read") == 10
     assert set(reading.delays_s) == {0.1}
 
 
-async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: SampleBucket) -> None:
+async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(
+    sample_bucket: SampleBucket,
+) -> None:
     """At the start, or where its body broke off; the store says how long it wants to be left."""
     key = key_of(queue_name(HOUR_S))[:-3]
-    await shelf.put(key, b"12345\n", ObjectAttributes())
+    await sample_bucket.put(key, b"12345\n", ObjectAttributes())
 
     class Busy(SampleBucket):
         @asynccontextmanager
@@ -78,7 +80,7 @@ async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: Sa
                 yield opened
 
     busy = Busy()
-    busy.objects = shelf.objects
+    busy.objects = sample_bucket.objects
     busy.failing = lambda asked, times: (
         RetryableError("reset") if asked == f"read {key}" and times == 1 else None
     )
@@ -88,12 +90,14 @@ async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(shelf: Sa
 
 
 async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_are_read(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """After some attempts that got nowhere."""
-    bad, good = await put_range(shelf, 1, 9), await put_range(shelf, 10, 19)
-    shelf.failing = lambda asked, _: RetryableError("busy") if asked == f"read {bad}" else None
-    reading = await Reading(shelf).run()
+    bad, good = await put_range(sample_bucket, 1, 9), await put_range(sample_bucket, 10, 19)
+    sample_bucket.failing = lambda asked, _: (
+        RetryableError("busy") if asked == f"read {bad}" else None
+    )
+    reading = await Reading(sample_bucket).run()
     assert sorted(set(reading.lines) - set(numbers(range(1, 10)))) == numbers(range(10, 20))
     assert set(reading.errors) == {bad}
     assert str(reading.errors[bad]) == "busy (attempt 3)"
@@ -101,23 +105,23 @@ async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_
 
 
 async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """What was given is of the old one."""
-    key = (await put(shelf, key_of(queue_name(HOUR_S))))[:-3]
-    shelf.objects.clear()
-    await shelf.put(key, b"old\n" * 10, ObjectAttributes())
+    key = (await put(sample_bucket, key_of(queue_name(HOUR_S))))[:-3]
+    sample_bucket.objects.clear()
+    await sample_bucket.put(key, b"old\n" * 10, ObjectAttributes())
 
     def fail(asked: str, times: int) -> Exception | None:
         if asked.startswith("read") and times == 1:
             return RetryableError("reset")
         if asked.startswith("read"):
-            shelf.objects[key] = new.objects[key]
+            sample_bucket.objects[key] = new.objects[key]
         return None
 
     new = SampleBucket()
     await new.put(key, b"new\n" * 10, ObjectAttributes())
-    shelf.failing = fail
-    reading = await Reading(shelf).run()
+    sample_bucket.failing = fail
+    reading = await Reading(sample_bucket).run()
     assert set(reading.lines) == {b"old"}
     assert "replaced while it was read" in str(reading.errors[key])

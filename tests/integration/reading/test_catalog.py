@@ -27,20 +27,20 @@ DAY_S = 86_400
 
 
 async def grouped(  # noqa: PLR0913  # what users choose
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
     since: TimeInput = None,
     until: TimeInput = None,
     partition: str | None = None,
     *,
     quarantine: bool = False,
-    is_ordered: bool = True,
+    ordered: bool = True,
     findings: list[Finding] | None = None,
 ) -> list[list[str]]:
     """Return the keys that are found, in their groups."""
     told: list[Finding] = [] if findings is None else findings
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=HOUR_S)
-    catalog = Catalog(shelf, ROOT, selection, 4, told.append)
-    groups = [group async for group in catalog.groups(ordered=is_ordered)]
+    catalog = Catalog(sample_bucket, ROOT, selection, 4, told.append)
+    groups = [group async for group in catalog.groups(ordered=ordered)]
     assert all(groups)
     if findings is None:
         assert not told
@@ -48,7 +48,7 @@ async def grouped(  # noqa: PLR0913  # what users choose
 
 
 async def found(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
     since: TimeInput = None,
     until: TimeInput = None,
     partition: str | None = None,
@@ -56,7 +56,7 @@ async def found(
     quarantine: bool = False,
 ) -> list[str]:
     """Return the keys that are found, in order."""
-    groups = await grouped(shelf, since, until, partition, quarantine=quarantine)
+    groups = await grouped(sample_bucket, since, until, partition, quarantine=quarantine)
     return [key for group in groups for key in group]
 
 
@@ -65,225 +65,244 @@ def partition_of(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).strftime("dt=%Y-%m-%d/hour=%H")
 
 
-async def put_at(shelf: SampleBucket, time_s: float, number: int = 0, fanout: int = 16) -> str:
+async def put_at(
+    sample_bucket: SampleBucket, time_s: float, number: int = 0, fanout: int = 16
+) -> str:
     """Write a queue's object of this time in its default partition; give its key."""
     name = queue_name(time_s, number)
-    return await put(shelf, key_of(name, partition_of(time_s), fanout))
+    return await put(sample_bucket, key_of(name, partition_of(time_s), fanout))
 
 
-async def put_year(shelf: SampleBucket) -> None:
+async def put_year(sample_bucket: SampleBucket) -> None:
     """Write an object for each sixth hour of a year."""
     for hour in range(0, 24 * 365, 6):
-        await put_at(shelf, HOUR_S - 7 * 3_600 - hour * 3_600, hour)
+        await put_at(sample_bucket, HOUR_S - 7 * 3_600 - hour * 3_600, hour)
 
 
-async def test_nothing_is_found_where_nothing_is(shelf: SampleBucket) -> None:
+async def test_nothing_is_found_where_nothing_is(sample_bucket: SampleBucket) -> None:
     """And that is no error."""
-    assert await grouped(shelf) == []
-    assert await grouped(shelf, is_ordered=False) == []
-    assert await found(shelf, quarantine=True) == []
+    assert await grouped(sample_bucket) == []
+    assert await grouped(sample_bucket, ordered=False) == []
+    assert await found(sample_bucket, quarantine=True) == []
 
 
-@pytest.mark.parametrize("is_ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
 async def test_a_fanout_that_was_changed_hides_nothing(
-    shelf: SampleBucket,
-    is_ordered: bool,  # noqa: FBT001  # a case
+    sample_bucket: SampleBucket,
+    ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """Salts are found by looking; fanout 1 writes none."""
     keys = []
     for number, fanout in enumerate([1, 16, 64, 1, 2, 65_536] * 4):
-        keys.append(await put_at(shelf, HOUR_S + number * 1_800, number, fanout))
-    groups = await grouped(shelf, is_ordered=is_ordered)
+        keys.append(await put_at(sample_bucket, HOUR_S + number * 1_800, number, fanout))
+    groups = await grouped(sample_bucket, ordered=ordered)
     assert [key for group in groups for key in group] == keys
 
 
 @pytest.mark.parametrize("partition", ["", "customer=acme", "a/b", "0101x=1"])
 @pytest.mark.parametrize("fanout", [1, 16])
-async def test_any_layout_is_read(shelf: SampleBucket, partition: str, fanout: int) -> None:
+async def test_any_layout_is_read(sample_bucket: SampleBucket, partition: str, fanout: int) -> None:
     """In the order of the times in the names."""
     times_s = [HOUR_S + 50_000 * number for number in range(9)]
-    keys = [await put(shelf, key_of(queue_name(time_s), partition, fanout)) for time_s in times_s]
-    assert await found(shelf) == keys
-    unordered = await grouped(shelf, is_ordered=False)
+    keys = [
+        await put(sample_bucket, key_of(queue_name(time_s), partition, fanout))
+        for time_s in times_s
+    ]
+    assert await found(sample_bucket) == keys
+    unordered = await grouped(sample_bucket, ordered=False)
     assert sorted(key for group in unordered for key in group) == sorted(keys)
 
 
-async def test_groups_are_days_in_the_order_of_time(shelf: SampleBucket) -> None:
+async def test_groups_are_days_in_the_order_of_time(sample_bucket: SampleBucket) -> None:
     """So the names of one day are held at a time."""
     for hour in (30, 2, 1, 20, 50):
-        await put_at(shelf, HOUR_S + hour * 3_600)
-    await put_at(shelf, HOUR_S + 3_600, 1)
-    groups = await grouped(shelf)
+        await put_at(sample_bucket, HOUR_S + hour * 3_600)
+    await put_at(sample_bucket, HOUR_S + 3_600, 1)
+    groups = await grouped(sample_bucket)
     assert [len(group) for group in groups] == [3, 2, 1]
     keys = [key.partition("/dt=")[2] for group in groups for key in group]
     assert keys == sorted(keys)
 
 
-async def test_objects_without_a_day_are_sorted_in_among_the_others(shelf: SampleBucket) -> None:
+async def test_objects_without_a_day_are_sorted_in_among_the_others(
+    sample_bucket: SampleBucket,
+) -> None:
     """`partition_by` has changed; a stream's whose key tells no time at all come first."""
-    first = [await put(shelf, key_of(stream_name(n), "customer=a")) for n in (5, 7)]
+    first = [await put(sample_bucket, key_of(stream_name(n), "customer=a")) for n in (5, 7)]
     keys = [
-        await put_at(shelf, HOUR_S),
-        await put(shelf, key_of(queue_name(HOUR_S + 60), "customer=a")),
-        await put_at(shelf, HOUR_S + 120),
-        await put(shelf, key_of(fresh_name(HOUR_S + DAY_S), "")),
-        await put_at(shelf, HOUR_S + DAY_S + 60),
+        await put_at(sample_bucket, HOUR_S),
+        await put(sample_bucket, key_of(queue_name(HOUR_S + 60), "customer=a")),
+        await put_at(sample_bucket, HOUR_S + 120),
+        await put(sample_bucket, key_of(fresh_name(HOUR_S + DAY_S), "")),
+        await put_at(sample_bucket, HOUR_S + DAY_S + 60),
     ]
-    assert await found(shelf) == [*first, *keys]
+    assert await found(sample_bucket) == [*first, *keys]
 
 
-async def test_within_an_hour_shards_follow_each_other_by_number(shelf: SampleBucket) -> None:
+async def test_within_an_hour_shards_follow_each_other_by_number(
+    sample_bucket: SampleBucket,
+) -> None:
     """Salts don't count; a queue's and a program's objects come by their times."""
     streams = [
-        await put(shelf, key_of(stream_name(number, shard)))
+        await put(sample_bucket, key_of(stream_name(number, shard)))
         for shard, number in [(1, 9), (1, 10), (1, 300), (2, 8), (2, 11)]
     ]
     timed = [
-        await put(shelf, key_of(queue_name(HOUR_S + 1))),
-        await put(shelf, key_of(fresh_name(HOUR_S + 2, 1))),
-        await put(shelf, key_of(fresh_name(HOUR_S + 2, 2))),
-        await put(shelf, key_of(fresh_name(HOUR_S + 2, 3))),
-        await put(shelf, key_of(queue_name(HOUR_S + 3))),
+        await put(sample_bucket, key_of(queue_name(HOUR_S + 1))),
+        await put(sample_bucket, key_of(fresh_name(HOUR_S + 2, 1))),
+        await put(sample_bucket, key_of(fresh_name(HOUR_S + 2, 2))),
+        await put(sample_bucket, key_of(fresh_name(HOUR_S + 2, 3))),
+        await put(sample_bucket, key_of(queue_name(HOUR_S + 3))),
     ]
-    assert await found(shelf) == [*streams, *timed]
+    assert await found(sample_bucket) == [*streams, *timed]
 
 
-async def test_an_hour_is_read_without_listing_a_year(shelf: SampleBucket) -> None:
+async def test_an_hour_is_read_without_listing_a_year(sample_bucket: SampleBucket) -> None:
     """Looks at the root, each salt and the day in it, and one listing where the hour is there."""
-    await put_year(shelf)
-    key = await put_at(shelf, HOUR_S + 60)
-    shelf.asked.clear()
-    assert await found(shelf, "2026-11-23T07:00", "2026-11-23T08:00") == [key]
-    assert shelf.count("look r/") <= 1 + 16 + 16
-    lists = [request for request in shelf.asked if request.startswith("list ")]
+    await put_year(sample_bucket)
+    key = await put_at(sample_bucket, HOUR_S + 60)
+    sample_bucket.asked.clear()
+    assert await found(sample_bucket, "2026-11-23T07:00", "2026-11-23T08:00") == [key]
+    assert sample_bucket.count("look r/") <= 1 + 16 + 16
+    lists = [request for request in sample_bucket.asked if request.startswith("list ")]
     assert lists == [f"list {key[: key.index('/jobs')]}/"]
 
 
-async def test_whole_days_are_listed_at_once(shelf: SampleBucket) -> None:
+async def test_whole_days_are_listed_at_once(sample_bucket: SampleBucket) -> None:
     """Only the day at an edge is looked into."""
-    await put_year(shelf)
-    shelf.asked.clear()
-    keys = await found(shelf, "2026-11-10", "2026-11-12T12:00")
+    await put_year(sample_bucket)
+    sample_bucket.asked.clear()
+    keys = await found(sample_bucket, "2026-11-10", "2026-11-12T12:00")
     assert len(keys) == 4 + 4 + 2
-    assert not any("2026-11-09" in request for request in shelf.asked)
+    assert not any("2026-11-09" in request for request in sample_bucket.asked)
     assert not any(
-        request.endswith("dt=2026-11-12/") for request in shelf.asked if "list" in request
+        request.endswith("dt=2026-11-12/") for request in sample_bucket.asked if "list" in request
     )
-    assert shelf.count("look r/") <= 1 + 16 + 16
-    assert shelf.count("list r/") <= len(keys)
+    assert sample_bucket.count("look r/") <= 1 + 16 + 16
+    assert sample_bucket.count("list r/") <= len(keys)
 
 
-async def test_all_there_is_takes_a_listing_a_salt_and_day(shelf: SampleBucket) -> None:
+async def test_all_there_is_takes_a_listing_a_salt_and_day(sample_bucket: SampleBucket) -> None:
     """No folder of an hour is looked into."""
-    await put_year(shelf)
-    shelf.asked.clear()
-    assert len(await found(shelf)) == 4 * 365
-    assert shelf.count("look r/") == 1 + 16
-    assert shelf.count("list r/") <= 16 * 365
+    await put_year(sample_bucket)
+    sample_bucket.asked.clear()
+    assert len(await found(sample_bucket)) == 4 * 365
+    assert sample_bucket.count("look r/") == 1 + 16
+    assert sample_bucket.count("list r/") <= 16 * 365
 
 
-async def test_a_pattern_is_followed_down(shelf: SampleBucket) -> None:
+async def test_a_pattern_is_followed_down(sample_bucket: SampleBucket) -> None:
     """Nothing else is listed."""
-    await put_year(shelf)
-    shelf.asked.clear()
-    assert len(await found(shelf, partition="dt=2026-11-10/hour=*")) == 4
-    assert shelf.count("look r/") == 1 + 16
-    assert {request[-14:-1] for request in shelf.asked if "list" in request} == {"dt=2026-11-10"}
-    assert len(await found(shelf, partition="hour=06")) == 365
-    assert len(await found(shelf, "2026-11-01", "2026-11-03", "hour=06")) == 2
+    await put_year(sample_bucket)
+    sample_bucket.asked.clear()
+    assert len(await found(sample_bucket, partition="dt=2026-11-10/hour=*")) == 4
+    assert sample_bucket.count("look r/") == 1 + 16
+    assert {request[-14:-1] for request in sample_bucket.asked if "list" in request} == {
+        "dt=2026-11-10"
+    }
+    assert len(await found(sample_bucket, partition="hour=06")) == 365
+    assert len(await found(sample_bucket, "2026-11-01", "2026-11-03", "hour=06")) == 2
 
 
-async def test_days_below_a_few_other_folders_are_found(shelf: SampleBucket) -> None:
+async def test_days_below_a_few_other_folders_are_found(sample_bucket: SampleBucket) -> None:
     """They are looked into, for a day may stand there."""
     for customer in ("a", "b"):
         for day in range(1, 29):
-            await put(shelf, key_of(stream_name(day), f"customer={customer}/dt=2026-11-{day:02d}"))
-    shelf.asked.clear()
-    keys = await found(shelf, "2026-11-10", "2026-11-11")
+            await put(
+                sample_bucket, key_of(stream_name(day), f"customer={customer}/dt=2026-11-{day:02d}")
+            )
+    sample_bucket.asked.clear()
+    keys = await found(sample_bucket, "2026-11-10", "2026-11-11")
     assert [key.partition("customer=")[2][:15] for key in keys] == [
         "a/dt=2026-11-10",
         "b/dt=2026-11-10",
     ]
-    assert all("dt=2026-11-10" in request for request in shelf.asked if "list" in request)
+    assert all("dt=2026-11-10" in request for request in sample_bucket.asked if "list" in request)
 
 
 @pytest.mark.parametrize("fanout", [1, 2])
 async def test_below_many_other_folders_everything_is_listed(
-    shelf: SampleBucket, fanout: int
+    sample_bucket: SampleBucket, fanout: int
 ) -> None:
     """And chosen by key: a request for each of a million customers would take longer."""
     for number in range(2 * MAX_EXPLORED_FOLDERS + 50):
         day = "dt=2026-11-10" if number % 7 else "dt=2026-11-11"
-        await put(shelf, key_of(stream_name(number), f"customer={number}/{day}", fanout))
-    await put(shelf, f"r/_quarantine/sqs/dt=2026-11-11/{queue_name(HOUR_S)}.ndjson.gz")
+        await put(sample_bucket, key_of(stream_name(number), f"customer={number}/{day}", fanout))
+    await put(sample_bucket, f"r/_quarantine/sqs/dt=2026-11-11/{queue_name(HOUR_S)}.ndjson.gz")
     salted = "" if fanout == 1 else "0/"
-    await put(shelf, f"r/{salted}customer=1/dt=2026-11-10/not-ours-but-not-chosen.csv")
-    shelf.asked.clear()
-    keys = await found(shelf, "2026-11-11", "2026-11-12")
+    await put(sample_bucket, f"r/{salted}customer=1/dt=2026-11-10/not-ours-but-not-chosen.csv")
+    sample_bucket.asked.clear()
+    keys = await found(sample_bucket, "2026-11-11", "2026-11-12")
     assert len(keys) == (2 * MAX_EXPLORED_FOLDERS + 50 + 6) // 7
-    assert len(shelf.asked) == (5 if fanout == 2 else 2)
+    assert len(sample_bucket.asked) == (5 if fanout == 2 else 2)
 
 
-async def test_many_objects_right_in_a_folder_are_listed_once(shelf: SampleBucket) -> None:
+async def test_many_objects_right_in_a_folder_are_listed_once(sample_bucket: SampleBucket) -> None:
     """Not held while folders are looked for."""
     keys = [
-        await put(shelf, key_of(queue_name(HOUR_S + n), "", fanout=1))
+        await put(sample_bucket, key_of(queue_name(HOUR_S + n), "", fanout=1))
         for n in range(UNDATED_GROUP_OBJECTS + 9)
     ]
-    assert await found(shelf) == keys
-    unordered = await grouped(shelf, is_ordered=False)
+    assert await found(sample_bucket) == keys
+    unordered = await grouped(sample_bucket, ordered=False)
     assert max(map(len, unordered)) <= UNDATED_GROUP_OBJECTS
     assert sorted(key for group in unordered for key in group) == sorted(keys)
 
 
-async def test_a_streams_objects_of_a_partition_are_in_one_group(shelf: SampleBucket) -> None:
+async def test_a_streams_objects_of_a_partition_are_in_one_group(
+    sample_bucket: SampleBucket,
+) -> None:
     """Or their ranges could not be compared; in order of their first, though none is asked for."""
-    keys = [await put(shelf, key_of(stream_name(n), "customer=a")) for n in range(50)]
-    await put(shelf, key_of(queue_name(HOUR_S), "customer=a"))
-    groups = await grouped(shelf, is_ordered=False)
+    keys = [await put(sample_bucket, key_of(stream_name(n), "customer=a")) for n in range(50)]
+    await put(sample_bucket, key_of(queue_name(HOUR_S), "customer=a"))
+    groups = await grouped(sample_bucket, ordered=False)
     assert keys in groups
 
 
-async def test_what_starts_with_an_underscore_is_no_data(shelf: SampleBucket) -> None:
+async def test_what_starts_with_an_underscore_is_no_data(sample_bucket: SampleBucket) -> None:
     """Nor is what consoles leave for a folder; both without a word."""
-    key = await put_at(shelf, HOUR_S)
-    await put(shelf, f"r/_quarantine/sqs/dt=2026-11-23/{queue_name(HOUR_S)}.ndjson.gz")
-    await put(shelf, "r/_SUCCESS")
-    await put(shelf, "r/_other/x.csv")
+    key = await put_at(sample_bucket, HOUR_S)
+    await put(sample_bucket, f"r/_quarantine/sqs/dt=2026-11-23/{queue_name(HOUR_S)}.ndjson.gz")
+    await put(sample_bucket, "r/_SUCCESS")
+    await put(sample_bucket, "r/_other/x.csv")
     for folder in ("r/", "r/0101/", "r/0101/dt=2026-11-23/"):
-        await shelf.put(folder, b"", ObjectAttributes())
-    assert await found(shelf) == [key]
+        await sample_bucket.put(folder, b"", ObjectAttributes())
+    assert await found(sample_bucket) == [key]
 
 
-async def test_quarantine_is_found_by_source_and_date(shelf: SampleBucket) -> None:
+async def test_quarantine_is_found_by_source_and_date(sample_bucket: SampleBucket) -> None:
     """It may hold later records than its date says, so `since` rules out by when it was written."""
-    await put_at(shelf, HOUR_S)
+    await put_at(sample_bucket, HOUR_S)
     keys = {}
     for source in ("kinesis", "sqs"):
         for day in (21, 22, 23):
             name = stream_name(day)
             key = f"r/_quarantine/{source}/dt=2026-11-{day}/{name}.ndjson.gz"
-            keys[source, day] = await put(shelf, key)
-            shelf.modified[key] = HOUR_S + (day - 23) * DAY_S
-    assert sorted(await found(shelf, quarantine=True)) == sorted(keys.values())
-    assert await found(shelf, partition="sqs/dt=2026-11-22", quarantine=True) == [keys["sqs", 22]]
-    assert sorted(await found(shelf, "2026-11-22", quarantine=True)) == sorted(
+            keys[source, day] = await put(sample_bucket, key)
+            sample_bucket.modified[key] = HOUR_S + (day - 23) * DAY_S
+    assert sorted(await found(sample_bucket, quarantine=True)) == sorted(keys.values())
+    assert await found(sample_bucket, partition="sqs/dt=2026-11-22", quarantine=True) == [
+        keys["sqs", 22]
+    ]
+    assert sorted(await found(sample_bucket, "2026-11-22", quarantine=True)) == sorted(
         key for (_, day), key in keys.items() if day >= 22
     )
-    shelf.asked.clear()
-    assert sorted(await found(shelf, None, "2026-11-21T23:00", quarantine=True)) == sorted(
+    sample_bucket.asked.clear()
+    assert sorted(await found(sample_bucket, None, "2026-11-21T23:00", quarantine=True)) == sorted(
         key for (_, day), key in keys.items() if day == 21
     )
-    assert not any("dt=2026-11-22" in request for request in shelf.asked)
+    assert not any("dt=2026-11-22" in request for request in sample_bucket.asked)
 
 
-async def test_what_batcher_has_not_written_is_told_and_left_out(shelf: SampleBucket) -> None:
+async def test_what_batcher_has_not_written_is_told_and_left_out(
+    sample_bucket: SampleBucket,
+) -> None:
     """If it lies where we look."""
-    key = await put_at(shelf, HOUR_S)
+    key = await put_at(sample_bucket, HOUR_S)
     for foreign in ("r/report.csv", "r/0000/dt=2026-11-23/x.ndjson", "r/0000/dt=2026-11-22/y"):
-        await put(shelf, foreign)
+        await put(sample_bucket, foreign)
     told: list[Finding] = []
-    assert await grouped(shelf, findings=told) == [[key]]
+    assert await grouped(sample_bucket, findings=told) == [[key]]
     assert {finding.kind for finding in told} == {FindingKind.FOREIGN}
     assert sorted(finding.key for finding in told) == [
         "r/0000/dt=2026-11-22/y",
@@ -291,33 +310,37 @@ async def test_what_batcher_has_not_written_is_told_and_left_out(shelf: SampleBu
         "r/report.csv",
     ]
     told.clear()
-    assert await grouped(shelf, partition="dt=2026-11-23", findings=told) == [[key]]
+    assert await grouped(sample_bucket, partition="dt=2026-11-23", findings=told) == [[key]]
     assert "r/0000/dt=2026-11-22/y" not in [finding.key for finding in told]
 
 
-async def test_what_is_foreign_is_told_once(shelf: SampleBucket) -> None:
+async def test_what_is_foreign_is_told_once(sample_bucket: SampleBucket) -> None:
     """Though a folder was looked into first, and then listed as a whole."""
     for number in range(UNDATED_GROUP_OBJECTS + 1):
-        await put(shelf, key_of(queue_name(HOUR_S + number), "", fanout=1))
-    await put(shelf, "r/a.csv")
-    await put(shelf, "r/customer=a/b.csv")
+        await put(sample_bucket, key_of(queue_name(HOUR_S + number), "", fanout=1))
+    await put(sample_bucket, "r/a.csv")
+    await put(sample_bucket, "r/customer=a/b.csv")
     told: list[Finding] = []
-    await grouped(shelf, findings=told)
+    await grouped(sample_bucket, findings=told)
     assert [finding.key for finding in told] == ["r/a.csv", "r/customer=a/b.csv"]
 
 
-async def test_a_root_is_not_its_neighbour(shelf: SampleBucket) -> None:
+async def test_a_root_is_not_its_neighbour(sample_bucket: SampleBucket) -> None:
     """Whose name goes on."""
-    key = await put_at(shelf, HOUR_S)
-    await put(shelf, key.replace("r/", "r2/", 1))
-    assert await found(shelf) == [key]
+    key = await put_at(sample_bucket, HOUR_S)
+    await put(sample_bucket, key.replace("r/", "r2/", 1))
+    assert await found(sample_bucket) == [key]
 
 
 @pytest.mark.parametrize("request_", ["look r/", "look r/1", "list r/1"])
-async def test_what_cannot_be_listed_is_an_error(shelf: SampleBucket, request_: str) -> None:
+async def test_what_cannot_be_listed_is_an_error(
+    sample_bucket: SampleBucket, request_: str
+) -> None:
     """Whatever the request; nothing is left running, or a warning would fail us."""
     for number in range(40):
-        await put_at(shelf, HOUR_S, number)
-    shelf.failing = lambda asked, _: RejectedError("no") if asked.startswith(request_) else None
+        await put_at(sample_bucket, HOUR_S, number)
+    sample_bucket.failing = lambda asked, _: (
+        RejectedError("no") if asked.startswith(request_) else None
+    )
     with pytest.raises(RejectedError, match="no"):
-        await found(shelf)
+        await found(sample_bucket)

@@ -10,14 +10,16 @@ from integration.reading.read_all import Reading, numbers
 from support.sample_bucket import HOUR, SampleBucket, key_of, put, put_range, stream_name
 
 
-async def test_what_lies_within_anothers_range_and_text_is_left_out(shelf: SampleBucket) -> None:
+async def test_what_lies_within_anothers_range_and_text_is_left_out(
+    sample_bucket: SampleBucket,
+) -> None:
     """Wherever it begins there; a checkpoint fell back over all of them."""
-    outer = await put_range(shelf, 100, 199)
+    outer = await put_range(sample_bucket, 100, 199)
     for first, last in [(100, 149), (120, 130), (150, 199), (199, 199)]:
-        await put_range(shelf, first, last, fanout=64 if first == 100 else 16)
-    after = await put_range(shelf, 200, 210)
-    for is_ordered in (True, False):
-        reading = await Reading(shelf).run(is_ordered=is_ordered)
+        await put_range(sample_bucket, first, last, fanout=64 if first == 100 else 16)
+    after = await put_range(sample_bucket, 200, 210)
+    for ordered in (True, False):
+        reading = await Reading(sample_bucket).run(ordered=ordered)
         assert sorted(reading.keys) == sorted([outer, after])
         assert sorted(reading.lines) == numbers(range(100, 211))
         assert len(reading.told(FindingKind.COVERED)) == 4
@@ -25,32 +27,32 @@ async def test_what_lies_within_anothers_range_and_text_is_left_out(shelf: Sampl
         assert f"its records are all in {outer}" in reading.findings[0].detail
 
 
-async def test_all_are_given_where_that_is_wanted(shelf: SampleBucket) -> None:
+async def test_all_are_given_where_that_is_wanted(sample_bucket: SampleBucket) -> None:
     """Then nothing is compared: each object is opened once."""
-    await put_range(shelf, 1, 9)
-    await put_range(shelf, 2, 8)
-    shelf.asked.clear()
-    reading = await Reading(shelf).run(with_covered=True)
+    await put_range(sample_bucket, 1, 9)
+    await put_range(sample_bucket, 2, 8)
+    sample_bucket.asked.clear()
+    reading = await Reading(sample_bucket).run(with_covered=True)
     assert sorted(reading.lines) == numbers(range(1, 10), range(2, 9))
     assert not reading.findings
-    assert shelf.count("read") == 2
+    assert sample_bucket.count("read") == 2
 
 
 async def test_ranges_that_follow_each_other_cost_no_request_of_their_own(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """The end of a range stands on the object that is opened anyway."""
     for first in range(0, 200, 10):
-        await put_range(shelf, first, first + 9)
-    await Reading(shelf).run()
-    assert shelf.count("read") == 20
+        await put_range(sample_bucket, first, first + 9)
+    await Reading(sample_bucket).run()
+    assert sample_bucket.count("read") == 20
 
 
-async def test_a_partial_overlap_is_given_and_told(shelf: SampleBucket) -> None:
+async def test_a_partial_overlap_is_given_and_told(sample_bucket: SampleBucket) -> None:
     """Else records would be lost."""
-    first = await put_range(shelf, 1, 10)
-    later = await put_range(shelf, 6, 15)
-    reading = await Reading(shelf).run(is_ordered=True)
+    first = await put_range(sample_bucket, 1, 10)
+    later = await put_range(sample_bucket, 6, 15)
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"%d" % n for n in (*range(1, 11), *range(6, 16))]
     (told,) = reading.findings
     assert (told.kind, told.key) == (FindingKind.OVERLAP, later)
@@ -58,15 +60,15 @@ async def test_a_partial_overlap_is_given_and_told(shelf: SampleBucket) -> None:
 
 
 async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within_anothers(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """Batches that are taken side by side, by a parallelization factor: odd and even numbers."""
     for start in (0, 1):
         text = b"".join(b"%d\n" % number for number in range(start, 100 - 10 * start, 2))
         last = 98 if start == 0 else 89
         key = key_of(stream_name(start))
-        await put(shelf, key, text, first=str(start), last=str(last))
-    reading = await Reading(shelf).run()
+        await put(sample_bucket, key, text, first=str(start), last=str(last))
+    reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(0, 100, 2), range(1, 90, 2))
     (told,) = reading.findings
     assert told.kind is FindingKind.OVERLAP
@@ -74,7 +76,7 @@ async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within
 
 
 async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """The names of DynamoDB's objects have no shard; what is covered there is left out as well."""
     for first, last, text in [
@@ -84,106 +86,110 @@ async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(
         (5, 12, b"y\n"),
     ]:
         name = f"Orders-2026-11-23T06%3A48%3A05.899-{first:064d}"
-        await put(shelf, key_of(name), text, first=str(first), last=str(last))
-    reading = await Reading(shelf).run(is_ordered=True)
+        await put(sample_bucket, key_of(name), text, first=str(first), last=str(last))
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"a", b"b", b"c", b"x", b"y"]
     assert [finding.kind for finding in reading.findings] == [FindingKind.COVERED]
 
 
-async def test_other_shards_and_partitions_are_no_overlap(shelf: SampleBucket) -> None:
+async def test_other_shards_and_partitions_are_no_overlap(sample_bucket: SampleBucket) -> None:
     """They hold other records of the same range."""
-    await put_range(shelf, 1, 9)
-    await put_range(shelf, 2, 8, "dt=2026-11-23/hour=08")
-    await put_range(shelf, 3, 7, f"{HOUR}/customer=a")
-    await put(shelf, key_of(stream_name(2, shard=4)), b"2\n3\n", first="2", last="3")
-    reading = await Reading(shelf).run()
+    await put_range(sample_bucket, 1, 9)
+    await put_range(sample_bucket, 2, 8, "dt=2026-11-23/hour=08")
+    await put_range(sample_bucket, 3, 7, f"{HOUR}/customer=a")
+    await put(sample_bucket, key_of(stream_name(2, shard=4)), b"2\n3\n", first="2", last="3")
+    reading = await Reading(sample_bucket).run()
     assert len(reading.keys) == 4
     assert not reading.findings
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "gone", "long"])
 async def test_what_covers_an_object_must_be_there_to_be_read(
-    shelf: SampleBucket, wrong: str, monkeypatch: pytest.MonkeyPatch
+    sample_bucket: SampleBucket, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else what it covers is all there is of these records."""
-    outer = await put_range(shelf, 1, 9)
-    inner = await put_range(shelf, 2, 8)
+    outer = await put_range(sample_bucket, 1, 9)
+    inner = await put_range(sample_bucket, 2, 8)
     if wrong == "damaged":
-        there = shelf.objects[outer]
-        await shelf.put(outer, there.body[:-3], there.attributes, if_match=there.info.etag)
+        there = sample_bucket.objects[outer]
+        await sample_bucket.put(outer, there.body[:-3], there.attributes, if_match=there.info.etag)
     elif wrong == "long":
         monkeypatch.setattr("batcher.reading.overlap.MAX_COMPARED_BYTES", 16)
     else:
-        shelf.failing = lambda asked, times: (
+        sample_bucket.failing = lambda asked, times: (
             NotFoundError("gone") if asked == f"read {outer}" and times > 1 else None
         )
-    reading = await Reading(shelf).run(is_ordered=True)
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.keys == [outer, inner]
     assert reading.lines[-7:] == [b"%d" % n for n in range(2, 9)]
     (told,) = reading.findings
     assert "cannot be compared" in told.detail
 
 
-async def test_the_longest_of_those_that_begin_together_is_given(shelf: SampleBucket) -> None:
+async def test_the_longest_of_those_that_begin_together_is_given(
+    sample_bucket: SampleBucket,
+) -> None:
     """The fanout was changed between a failure and its retry, so the shorter was not replaced."""
     for fanout, last in [(1, 4), (16, 12), (64, 7), (4, 12)]:
-        await put_range(shelf, 1, last, fanout=fanout)
-    reading = await Reading(shelf).run()
+        await put_range(sample_bucket, 1, last, fanout=fanout)
+    reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(1, 13))
     assert len(reading.told(FindingKind.COVERED)) == 3
 
 
-async def test_metadata_that_tells_no_end_covers_nothing(shelf: SampleBucket) -> None:
+async def test_metadata_that_tells_no_end_covers_nothing(sample_bucket: SampleBucket) -> None:
     """A copy without it, or a number that is none."""
     for first, last in [(1, "x"), (2, "3"), (5, "")]:
-        await put(shelf, key_of(stream_name(first)), b"%d\n" % first, last=last)
-    reading = await Reading(shelf).run()
+        await put(sample_bucket, key_of(stream_name(first)), b"%d\n" % first, last=last)
+    reading = await Reading(sample_bucket).run()
     assert len(reading.keys) == 3
     assert not reading.findings
 
 
 async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """It was deleted between listing and reading, as a lifecycle rule does."""
-    gone = await put_range(shelf, 1, 9)
-    await put_range(shelf, 2, 8)
-    await put_range(shelf, 3, 7)
+    gone = await put_range(sample_bucket, 1, 9)
+    await put_range(sample_bucket, 2, 8)
+    await put_range(sample_bucket, 3, 7)
 
     def delete(asked: str, _: int) -> None:
         if asked == f"read {gone}":
-            shelf.objects.pop(gone, None)
+            sample_bucket.objects.pop(gone, None)
 
-    shelf.failing = delete
-    reading = await Reading(shelf).run()
+    sample_bucket.failing = delete
+    reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(2, 9))
     assert isinstance(reading.errors[gone], NotFoundError)
     assert len(reading.told(FindingKind.COVERED)) == 1
 
 
 async def test_what_cannot_be_opened_does_not_hide_what_comes_before_it(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """The object after it still lies within the one before it."""
-    outer = await put_range(shelf, 1, 9)
-    gone = await put_range(shelf, 2, 20)
-    await put_range(shelf, 3, 7)
+    outer = await put_range(sample_bucket, 1, 9)
+    gone = await put_range(sample_bucket, 2, 20)
+    await put_range(sample_bucket, 3, 7)
 
     def delete(asked: str, _: int) -> None:
         if asked == f"read {gone}":
-            shelf.objects.pop(gone, None)
+            sample_bucket.objects.pop(gone, None)
 
-    shelf.failing = delete
-    reading = await Reading(shelf).run(is_ordered=True)
+    sample_bucket.failing = delete
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.keys == [outer, gone]
     assert reading.lines == [b"%d" % number for number in range(1, 10)]
 
 
-async def test_a_text_that_begins_within_anothers_line_is_not_in_it(shelf: SampleBucket) -> None:
+async def test_a_text_that_begins_within_anothers_line_is_not_in_it(
+    sample_bucket: SampleBucket,
+) -> None:
     """Whole lines count: `2` is not in `12`; nor is a text that was cut off."""
-    await put(shelf, key_of(stream_name(1)), b"12\n34\n", first="1", last="9")
-    await put(shelf, key_of(stream_name(2)), b"2\n34\n", first="2", last="3")
-    await put(shelf, key_of(stream_name(4)), b"34", first="4", last="4")
-    reading = await Reading(shelf).run(is_ordered=True)
+    await put(sample_bucket, key_of(stream_name(1)), b"12\n34\n", first="1", last="9")
+    await put(sample_bucket, key_of(stream_name(2)), b"2\n34\n", first="2", last="3")
+    await put(sample_bucket, key_of(stream_name(4)), b"34", first="4", last="4")
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"12", b"34", b"2", b"34"]
     assert len(reading.told(FindingKind.OVERLAP)) == 2

@@ -34,45 +34,45 @@ from support.sample_bucket import (
 MIB = 1024**2
 
 
-async def put_large(shelf: SampleBucket) -> None:
+async def put_large(sample_bucket: SampleBucket) -> None:
     """Write objects that are not read ahead to their ends."""
     text = (b"x" * 1023 + b"\n") * 10_000
     for number in range(8):
-        await shelf.put(key_of(queue_name(HOUR_S + number))[:-3], text, ObjectAttributes())
+        await sample_bucket.put(key_of(queue_name(HOUR_S + number))[:-3], text, ObjectAttributes())
 
 
-@pytest.mark.parametrize("is_ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
 async def test_every_record_is_given_once(
-    shelf: SampleBucket,
-    is_ordered: bool,  # noqa: FBT001  # a case
+    sample_bucket: SampleBucket,
+    ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """Whatever wrote it."""
     for number in range(30):
         name = queue_name(HOUR_S + number, number)
-        await put(shelf, key_of(name), b"q%d\n" % number)
-        await put_range(shelf, number * 10, number * 10 + 9)
-    reading = await Reading(shelf).run(is_ordered=is_ordered)
+        await put(sample_bucket, key_of(name), b"q%d\n" % number)
+        await put_range(sample_bucket, number * 10, number * 10 + 9)
+    reading = await Reading(sample_bucket).run(ordered=ordered)
     assert sorted(reading.lines) == sorted(numbers(range(300)) + [b"q%d" % n for n in range(30)])
     assert not reading.findings
     assert len(set(reading.keys)) == len(reading.keys) == 60
 
 
-async def test_order_is_that_of_time_and_of_numbers(shelf: SampleBucket) -> None:
+async def test_order_is_that_of_time_and_of_numbers(sample_bucket: SampleBucket) -> None:
     """Though an early object may take longest to read."""
     for first in range(0, 600, 10):
         hour = first // 300
-        await put_range(shelf, first, first + 9, f"dt=2026-11-23/hour=0{hour}")
+        await put_range(sample_bucket, first, first + 9, f"dt=2026-11-23/hour=0{hour}")
     big = key_of(queue_name(HOUR_S))
-    await put(shelf, big, b"".join(b"%d\n" % n for n in range(600, 400_000)))
-    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"400000\n")
-    reading = await Reading(shelf).run(is_ordered=True)
+    await put(sample_bucket, big, b"".join(b"%d\n" % n for n in range(600, 400_000)))
+    await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"400000\n")
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"%d" % n for n in range(400_001)]
 
 
-async def test_without_order_a_slow_object_holds_nobody_up(shelf: SampleBucket) -> None:
+async def test_without_order_a_slow_object_holds_nobody_up(sample_bucket: SampleBucket) -> None:
     """The others come first."""
-    slow = await put_range(shelf, 0, 9)
-    rest = [await put_range(shelf, first, first + 9) for first in range(10, 100, 10)]
+    slow = await put_range(sample_bucket, 0, 9)
+    rest = [await put_range(sample_bucket, first, first + 9) for first in range(10, 100, 10)]
     is_last = asyncio.Event()
 
     class Slow(SampleBucket):
@@ -84,7 +84,7 @@ async def test_without_order_a_slow_object_holds_nobody_up(shelf: SampleBucket) 
                 yield opened
 
     slow_shelf = Slow()
-    slow_shelf.objects = shelf.objects
+    slow_shelf.objects = sample_bucket.objects
     keys = []
     async with Reading(slow_shelf).objects(with_covered=True) as objects:
         async for found in objects:
@@ -95,53 +95,55 @@ async def test_without_order_a_slow_object_holds_nobody_up(shelf: SampleBucket) 
     assert keys[-1] == slow
 
 
-async def test_an_object_tells_what_it_is(shelf: SampleBucket) -> None:
+async def test_an_object_tells_what_it_is(sample_bucket: SampleBucket) -> None:
     """As far as its key, the listing and its metadata do."""
-    key = await put(shelf, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
-    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"1\n")
-    shelf.modified[key] = HOUR_S + 5.0
+    key = await put(sample_bucket, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
+    await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"1\n")
+    sample_bucket.modified[key] = HOUR_S + 5.0
     told = []
-    async with Reading(shelf).objects(is_ordered=True) as objects:
+    async with Reading(sample_bucket).objects(ordered=True) as objects:
         async for found in objects:
             told.append((found.key, found.partition, found.records, found.modified_s))
-            assert found.size_bytes == len(shelf.objects[found.key].body)
-            assert found.metadata == shelf.objects[found.key].attributes.metadata
+            assert found.size_bytes == len(sample_bucket.objects[found.key].body)
+            assert found.metadata == sample_bucket.objects[found.key].attributes.metadata
             assert found.key in repr(found)
     assert told[0] == (key, HOUR, 2, HOUR_S + 5.0)
     assert told[1][2] is None
 
 
-@pytest.mark.parametrize("is_ordered", [True, False])
+@pytest.mark.parametrize("ordered", [True, False])
 async def test_no_more_objects_are_open_than_allowed(
-    shelf: SampleBucket,
-    is_ordered: bool,  # noqa: FBT001  # a case
+    sample_bucket: SampleBucket,
+    ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
     """And no fewer, where there are enough that are not read to their ends."""
-    await put_large(shelf)
+    await put_large(sample_bucket)
     count = 0
-    async with Reading(shelf).objects(is_ordered=is_ordered) as objects:
+    async with Reading(sample_bucket).objects(ordered=ordered) as objects:
         async for found in objects:
             async for lines in found:
                 count += len(lines)
     assert count == 8 * 10_000
-    assert shelf.most_at_once == SETTINGS.concurrency
+    assert sample_bucket.most_at_once == SETTINGS.concurrency
 
 
 async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(
-    shelf: SampleBucket,
+    sample_bucket: SampleBucket,
 ) -> None:
     """While one of 10 MB is read, no other one gets far."""
-    await put_large(shelf)
-    async with Reading(shelf).objects(is_ordered=True) as objects:
+    await put_large(sample_bucket)
+    async with Reading(sample_bucket).objects(ordered=True) as objects:
         async for found in objects:
             async for _ in found:
-                ahead = {key: n for key, n in shelf.pieces.items() if key != found.key}
+                ahead = {key: n for key, n in sample_bucket.pieces.items() if key != found.key}
                 assert max(ahead.values(), default=0) <= MAX_PREFETCHED_BLOCKS + 2
             break
-    assert len(shelf.pieces) == SETTINGS.concurrency
+    assert len(sample_bucket.pieces) == SETTINGS.concurrency
 
 
-async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: SampleBucket) -> None:
+async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(
+    sample_bucket: SampleBucket,
+) -> None:
     """By the name that tells what to do; all lines before are given, and all other objects."""
     keys = [key_of(queue_name(HOUR_S + n)) for n in range(4)]
     bodies = [
@@ -151,10 +153,10 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Sample
         gzip.compress(b"6\n", mtime=0),
     ]
     for key, body in zip(keys, bodies, strict=True):
-        await shelf.put(key, body, ObjectAttributes())
+        await sample_bucket.put(key, body, ObjectAttributes())
     errors = {f"read {keys[2]}": NotFoundError("gone"), f"read {keys[3]}": RejectedError("denied")}
-    shelf.failing = lambda asked, _: errors.get(asked)
-    reading = await Reading(shelf).run(is_ordered=True)
+    sample_bucket.failing = lambda asked, _: errors.get(asked)
+    reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"1", b"2", b"3"]
     kinds = [DamagedError, DamagedError, NotFoundError, RejectedError]
     assert [type(reading.errors[key]) for key in keys] == kinds
@@ -162,21 +164,23 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(shelf: Sample
     assert str(reading.errors[keys[1]]) == f"{keys[1]}: the text ends within line 2"
 
 
-async def test_a_line_that_is_too_long_damages_its_object_alone(shelf: SampleBucket) -> None:
+async def test_a_line_that_is_too_long_damages_its_object_alone(
+    sample_bucket: SampleBucket,
+) -> None:
     """However long it is, no more of it is held."""
-    key = await put(shelf, key_of(queue_name(HOUR_S)), b"ok\n" + b"x" * 8 * MIB + b"\n")
-    await put(shelf, key_of(queue_name(HOUR_S + 1)), b"next\n")
-    reading = await Reading(shelf).run(is_ordered=True, max_line_bytes=2 * MIB)
+    key = await put(sample_bucket, key_of(queue_name(HOUR_S)), b"ok\n" + b"x" * 8 * MIB + b"\n")
+    await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"next\n")
+    reading = await Reading(sample_bucket).run(ordered=True, max_line_bytes=2 * MIB)
     assert reading.lines == [b"ok", b"next"]
     assert f"line 2 is longer than {2 * MIB} bytes" in str(reading.errors[key])
 
 
-async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: SampleBucket) -> None:
+async def test_text_is_given_in_pieces_that_end_where_lines_do(sample_bucket: SampleBucket) -> None:
     """For whoever writes it on."""
     text = b"".join(b"%d\n" % number for number in range(700_000))
-    await put(shelf, key_of(queue_name(HOUR_S)), text)
+    await put(sample_bucket, key_of(queue_name(HOUR_S)), text)
     pieces = []
-    async with Reading(shelf).objects() as objects:
+    async with Reading(sample_bucket).objects() as objects:
         async for found in objects:
             pieces += [piece async for piece in found.texts()]
     assert len(pieces) > 3
@@ -184,15 +188,15 @@ async def test_text_is_given_in_pieces_that_end_where_lines_do(shelf: SampleBuck
     assert b"".join(pieces) == text
 
 
-async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: SampleBucket) -> None:
+async def test_a_listing_that_fails_is_raised_by_the_iteration(sample_bucket: SampleBucket) -> None:
     """What is known before it is given first, in order; then it is over."""
-    await put_range(shelf, 1, 9)
-    await put_range(shelf, 10, 19, "dt=2026-11-24")
-    shelf.failing = lambda asked, _: (
+    await put_range(sample_bucket, 1, 9)
+    await put_range(sample_bucket, 10, 19, "dt=2026-11-24")
+    sample_bucket.failing = lambda asked, _: (
         RejectedError("denied") if asked.endswith("dt=2026-11-24/") else None
     )
-    reading = Reading(shelf)
-    async with reading.objects(is_ordered=True) as objects:
+    reading = Reading(sample_bucket)
+    async with reading.objects(ordered=True) as objects:
         found = await anext(objects)
         reading.lines += [line async for lines in found for line in lines]
         with pytest.raises(RejectedError, match="denied"):
@@ -201,32 +205,32 @@ async def test_a_listing_that_fails_is_raised_by_the_iteration(shelf: SampleBuck
     assert sorted(reading.lines) == numbers(range(1, 10))
 
 
-async def test_a_bug_is_heard(shelf: SampleBucket) -> None:
+async def test_a_bug_is_heard(sample_bucket: SampleBucket) -> None:
     """By whoever reads these lines; nobody waits for ever."""
-    bad = await put_range(shelf, 1, 9)
-    await put_range(shelf, 10, 19)
-    shelf.failing = lambda asked, _: ZeroDivisionError() if asked == f"read {bad}" else None
+    bad = await put_range(sample_bucket, 1, 9)
+    await put_range(sample_bucket, 10, 19)
+    sample_bucket.failing = lambda asked, _: ZeroDivisionError() if asked == f"read {bad}" else None
     with pytest.raises(ZeroDivisionError):
-        await Reading(shelf).run()
-    assert shelf.is_closed
+        await Reading(sample_bucket).run()
+    assert sample_bucket.is_closed
 
 
-async def test_leaving_early_lets_go_of_everything(shelf: SampleBucket) -> None:
+async def test_leaving_early_lets_go_of_everything(sample_bucket: SampleBucket) -> None:
     """Within an object, between two, before the first, and when cancelled."""
-    await put_large(shelf)
+    await put_large(sample_bucket)
 
     async def within() -> None:
-        async with Reading(shelf).objects() as objects:
+        async with Reading(sample_bucket).objects() as objects:
             async for found in objects:
                 async for _ in found:
                     return
 
     async def at_once() -> None:
-        async with Reading(shelf).objects():
+        async with Reading(sample_bucket).objects():
             pass
 
     async def cancelled() -> None:
-        async with Reading(shelf).objects() as objects:
+        async with Reading(sample_bucket).objects() as objects:
             async for _ in objects:
                 me = asyncio.current_task()
                 assert me is not None
@@ -234,11 +238,11 @@ async def test_leaving_early_lets_go_of_everything(shelf: SampleBucket) -> None:
 
     for leave in (within, at_once):
         await leave()
-        assert shelf.at_once == 0
+        assert sample_bucket.at_once == 0
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(cancelled())
-    assert shelf.at_once == 0
-    assert shelf.is_closed
+    assert sample_bucket.at_once == 0
+    assert sample_bucket.is_closed
 
 
 class Held(SampleBucket):
@@ -263,7 +267,7 @@ async def test_waiting_that_is_cancelled_loses_no_object() -> None:
     """A program that waits for a while only asks again."""
     held = Held()
     keys = [await put_range(held, 1, 9), await put_range(held, 10, 19)]
-    async with Reading(held).objects(is_ordered=True) as objects:
+    async with Reading(held).objects(ordered=True) as objects:
         for _ in range(3):
             waiting = asyncio.ensure_future(anext(objects))
             await held.tried.wait()
@@ -275,12 +279,12 @@ async def test_waiting_that_is_cancelled_loses_no_object() -> None:
         assert [found.key async for found in objects] == keys
 
 
-@pytest.mark.parametrize("is_ordered", [True, False])
-async def test_closing_wakes_whoever_waits(is_ordered: bool) -> None:  # noqa: FBT001  # a case
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_closing_wakes_whoever_waits(ordered: bool) -> None:  # noqa: FBT001  # a case
     """In another task."""
     held = Held()
     await put_range(held, 1, 9)
-    async with Reading(held).objects(is_ordered=is_ordered) as objects:
+    async with Reading(held).objects(ordered=ordered) as objects:
         waiting = asyncio.ensure_future(_all_lines(objects))
         await held.tried.wait()
         await asyncio.sleep(0)
@@ -293,12 +297,12 @@ async def _all_lines(objects: ReadObjects) -> list[bytes]:
     return [line async for found in objects async for lines in found for line in lines]
 
 
-async def test_lines_are_read_once_and_in_their_turn(shelf: SampleBucket) -> None:
+async def test_lines_are_read_once_and_in_their_turn(sample_bucket: SampleBucket) -> None:
     """A program that keeps an object hears of it, and does not wait for ever."""
     for first in (1, 11, 21):
-        await put_range(shelf, first, first + 9)
+        await put_range(sample_bucket, first, first + 9)
     kept: list[ReadObject] = []
-    async with Reading(shelf).objects() as objects:
+    async with Reading(sample_bucket).objects() as objects:
         async for found in objects:
             for earlier in kept:
                 with pytest.raises(RuntimeError, match="before the next object is asked for"):
@@ -306,7 +310,7 @@ async def test_lines_are_read_once_and_in_their_turn(shelf: SampleBucket) -> Non
             kept = [found]
         (last,) = kept
     kept.clear()
-    async with Reading(shelf).objects() as objects:
+    async with Reading(sample_bucket).objects() as objects:
         async for found in objects:
             assert [lines async for lines in found]
             with pytest.raises(RuntimeError, match="can be read once"):
@@ -315,10 +319,10 @@ async def test_lines_are_read_once_and_in_their_turn(shelf: SampleBucket) -> Non
         assert [lines async for lines in last]
 
 
-async def test_it_is_used_within_async_with(shelf: SampleBucket) -> None:
+async def test_it_is_used_within_async_with(sample_bucket: SampleBucket) -> None:
     """Or nobody would let go of what it holds."""
     with pytest.raises(RuntimeError, match="async with"):
-        assert [found async for found in Reading(shelf).objects()]
+        assert [found async for found in Reading(sample_bucket).objects()]
 
 
 async def test_a_program_reads_a_folder_in_five_lines(

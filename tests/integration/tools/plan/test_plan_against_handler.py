@@ -107,7 +107,7 @@ def test_the_handler_writes_the_objects_that_were_planned(
     settings: dict[str, Any],
     values: dict[str, Any],
     limit: BatchEnd,
-    environments: HandlerFactory,
+    handler_factory: HandlerFactory,
 ) -> None:
     """An event of the planned records is within 6 MB; its objects are as many and as large."""
     payloads = orders(8_000)
@@ -123,7 +123,7 @@ def test_the_handler_writes_the_objects_that_were_planned(
         assert json_bytes > 0.9 * MAX_EVENT_BYTES
 
     store = MemoryStore()
-    assert environments.make(store, **settings)(event, None) == {"batchItemFailures": []}
+    assert handler_factory.make(store, **settings)(event, None) == {"batchItemFailures": []}
 
     written = list(store.objects.values())
     assert len(written) == plan.objects.per_event
@@ -133,7 +133,7 @@ def test_the_handler_writes_the_objects_that_were_planned(
     assert text_bytes / len(written) == pytest.approx(plan.objects.text_bytes, rel=0.03)
 
 
-def test_partitions_divide_an_event_as_planned(environments: HandlerFactory) -> None:
+def test_partitions_divide_an_event_as_planned(handler_factory: HandlerFactory) -> None:
     """One object each, and each compresses worse than the whole would."""
     payloads = [b'{"shop":"%d",%s' % (i % 5, line[1:]) for i, line in enumerate(orders(2_000))]
     settings = {"partition_by": "shop={field:shop}", "compression": "zstd"}
@@ -142,7 +142,7 @@ def test_partitions_divide_an_event_as_planned(environments: HandlerFactory) -> 
     assert (plan.event.records, plan.objects.per_event, plan.objects.records) == (2_000, 5, 400)
     store = MemoryStore()
     event = {"Records": [sqs_record(i, payload) for i, payload in enumerate(payloads)]}
-    environments.make(store, **settings)(event, None)
+    handler_factory.make(store, **settings)(event, None)
     assert len(store.objects) == 5
     size_bytes = sum(len(one.body) for one in store.objects.values()) / 5
     assert size_bytes == pytest.approx(plan.object_bytes, rel=0.03)

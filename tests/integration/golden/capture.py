@@ -17,7 +17,7 @@ from typing import Any
 
 import batcher
 
-from . import zstandard
+from . import isal_level_1, zstandard
 from .server import RecordingS3
 
 SMALL_BYTES = 700
@@ -210,31 +210,49 @@ def _object(found: Found, names: Names, clock: Clock) -> dict[str, Any]:
         assert metadata["batcher-crc32"] == f"{zlib.crc32(text):08x}"
     if "batcher-bytes" in metadata:
         assert metadata["batcher-bytes"] == str(len(text))
+    digest = f"{len(text)} bytes, sha256 {_sha256(text)}"
+    body = f"{codec}, {_body(found.body, codec)}"
     facts: dict[str, Any] = {"key": names[found.key], "content_type": found.content_type}
     if found.headers:
         facts["headers"] = dict(sorted(found.headers.items()))
     if found.requests:
         facts["requests"] = list(found.requests)
     if found.part_sizes is not None:
-        facts["part_sizes"] = found.part_sizes
-    whole = {
-        "text": f"{len(text)} bytes, sha256 {_sha256(text)}",
-        "body": f"{codec}, {len(found.body)} bytes, sha256 {_sha256(found.body)}",
-    }
+        # The last one is as long as the codec makes it, which has no fixed size; see isal_level_1
+        rest = "{rest}" if "ISA-L" in body else found.part_sizes[-1]
+        facts["part_sizes"] = [*found.part_sizes[:-1], rest]
     if is_quarantine:
         metadata |= {n: AS_TEXT for n in ("batcher-bytes", "batcher-crc32") if n in metadata}
-        lines, details = _quarantined(text, clock)
+        lines, details, is_now = _quarantined(text, clock)
         facts["quarantined"] = lines
-        facts["wording"] = {"details": details}
-        if clock.fixed_s is not None:
-            facts["wording"] |= whole
+        facts["wording"] = {"details": details, "body": body}
+        if not is_now:
+            facts["wording"]["text"] = digest
     else:
-        facts |= whole
+        facts |= {"text": digest, "body": body}
         if len(text) <= SMALL_BYTES:
             facts["lines"] = text.decode("utf-8", "backslashreplace").split("\n")[:-1]
             assert text.endswith(b"\n")
     facts["metadata"] = dict(sorted(metadata.items()))
     return facts
+
+
+def has_unusual_body(facts: Mapping[str, Any]) -> bool:
+    """Return whether there is a gzip body that is not what ISA-L makes at level 1 elsewhere."""
+    parts = [part for one in facts["objects"] for part in (one, one.get("wording", {}))]
+    bodies = [part.get("body", "") for part in parts]
+    return any(body.startswith("gzip") and "sha256" in body for body in bodies)
+
+
+def _body(body: bytes, codec: str) -> str:
+    """Return what a body is, as exactly as it is the same in every process."""
+    if codec != "gzip":
+        return f"{len(body)} bytes, sha256 {_sha256(body)}"
+    members = list(isal_level_1.members_of(body))
+    sizes = f"members of {', '.join(str(len(member)) for member in members)} bytes"
+    if isal_level_1.is_made_by_it(body, members):
+        return f"ISA-L level 1, {sizes}"
+    return f"{sizes}, in {len(body)} bytes, sha256 {_sha256(body)}"
 
 
 def _decompressed(found: Found) -> tuple[bytes, str]:
@@ -245,17 +263,19 @@ def _decompressed(found: Found) -> tuple[bytes, str]:
     return found.body, "none"
 
 
-def _quarantined(text: bytes, clock: Clock) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the lines of a quarantine object, and apart from them the details."""
-    lines, details = [], []
+def _quarantined(text: bytes, clock: Clock) -> tuple[list[dict[str, Any]], list[str], bool]:
+    """Return a quarantine object's lines, their details, and whether the time of the run is in."""
+    lines, details, is_now = [], [], False
     for raw in text.splitlines():
         line = json.loads(raw)
         details.append(line.pop("detail"))
         if line["source"] in {"cli", "direct", "library"}:
             clock.check(datetime.fromisoformat(line["arrival"]).timestamp())
-            line["arrival"] = "{now}"
+            if clock.fixed_s is None:
+                line["arrival"] = "{now}"
+                is_now = True
         lines.append({name: _shortened(value) for name, value in line.items()})
-    return lines, details
+    return lines, details, is_now
 
 
 def _shortened(value: object) -> object:

@@ -70,8 +70,9 @@ def _comparable(facts: dict[str, Any], same_codecs: set[str]) -> dict[str, Any]:
     compared = copy.deepcopy(facts)
     for found in compared.get("objects", ()):
         for part in (found, found.get("wording", {})):
-            codec = part.get("body", "").partition(",")[0]
-            if "body" in part and codec not in same_codecs:
+            body = part.get("body", "")
+            codec = body.partition(",")[0]
+            if "sha256" in body and codec not in same_codecs:
                 part["body"] = codec
     return compared
 

@@ -135,9 +135,8 @@ ALL = [
     Case("wrong_variable", [IN, FOLDER], _file, environ={"BATCHER_FANUOT": "2"}),
     Case("wrong_destination", [IN, "out"], _file),
     Case("wrong_input", ["missing.ndjson", FOLDER]),
-    Case("s3_file", [IN, S3], _file),
     Case("s3_stdin_lines", ["-", S3, "--format", "lines"], stdin=lambda: [b"a\n\nb"]),
-    Case("s3_bad_quarantined", [IN, S3], lambda: {IN: lines(["{}", "bad", inputs.GZIPPED])}),
+    Case("s3_file", [IN, S3], lambda: {IN: lines([*texts(5), "bad", inputs.GZIPPED])}),
     Case("s3_every_setting", [IN, S3, *EVERYTHING], _file),
     Case("s3_in_parts", [IN, S3, "--multipart-threshold", "300"], _file),
     Case(

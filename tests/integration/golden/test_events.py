@@ -159,6 +159,20 @@ def _bisected() -> list[Any]:
     return [kinesis(data), kinesis(data[:3]), kinesis(data[3:], 3), kinesis(data[3:], 3)]
 
 
+MIDNIGHT_S = inputs.NOW_S - 7 * 3_600
+
+
+def _bad_sqs_at_midnight() -> list[Any]:
+    after_ms, before_ms = str(int(MIDNIGHT_S * 1000)), str(int(MIDNIGHT_S * 1000) - 1)
+    times = [after_ms, before_ms, after_ms]
+    return [event(inputs.message(i, "bad", times[i]) for i in range(3))]
+
+
+def _bad_kinesis_at_midnight() -> list[Any]:
+    offsets = [0.0, -0.5, 0.5]
+    return [event(inputs.kinesis_record(i, b"bad", at_s=MIDNIGHT_S + offsets[i]) for i in range(3))]
+
+
 def _bad_bisected() -> list[Any]:
     data = [b"bad", b"{}", b"[", b"{}", b"", b"7"]
     return [kinesis(data), kinesis(data), kinesis(data[:2]), kinesis(data[2:], 2)]
@@ -255,6 +269,7 @@ def _sqs_cases() -> list[Case]:
             BAD | {"on_bad_record": "fail", "partial_response": True},
         ),
         Case("sqs_bad_failed_whole", _bad_sqs, BAD | {"on_bad_record": "fail"}),
+        Case("sqs_bad_at_midnight", _bad_sqs_at_midnight),
         Case("sqs_all_bad", lambda: [sqs(["bad", "too"])]),
         Case("sqs_max_records", lambda: [sqs(texts(8))], {"max_records": 3}),
         Case("sqs_max_bytes", lambda: [sqs(texts(8))], {"max_bytes": 600}),
@@ -329,10 +344,8 @@ def _kinesis_cases() -> list[Case]:
             lambda: [kinesis([text.encode() for text in inputs.UNUSUAL_TEXTS])],
         ),
         Case("kinesis_bad_quarantined", _bad_kinesis, BAD),
-        Case(
-            "kinesis_first_bad",
-            lambda: [kinesis([b"bad", *five, b"bad"], at_s=inputs.NOW_S - 25_200.0035)],
-        ),
+        Case("kinesis_first_bad", lambda: [kinesis([b"bad", *five])]),
+        Case("kinesis_bad_at_midnight", _bad_kinesis_at_midnight),
         Case("kinesis_bad_dropped", _bad_kinesis, BAD | {"on_bad_record": "drop"}),
         Case(
             "kinesis_bad_failed_partial",

@@ -13,6 +13,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import botocore.session
+import hypothesis
 import pytest
 from blockbuster import BlockBuster
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from support.s3_servers import Moto, SeaweedFS
 
 PREFIXES = ("AWS_", "BATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+hypothesis.settings.register_profile("batcher", deadline=None, max_examples=100)
+hypothesis.settings.load_profile("batcher")  # no deadline: tests never assert on time
+
 JOIN_S = 5.0
 """The most that a pool's thread may take to end after its last work; none takes it."""
 

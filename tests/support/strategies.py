@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from batcher.batching.batch import BatchLimits
@@ -18,9 +17,6 @@ from support.examples import (
     kinesis_record,
     message,
 )
-
-settings.register_profile("batcher", deadline=None, max_examples=100)
-settings.load_profile("batcher")
 
 HOUR_S = 3600
 FIELDS = ["a", "b", "c"]

@@ -42,7 +42,7 @@ async def test_who_gets_on_is_not_given_up(sample_bucket: SampleBucket) -> None:
 
     class Short(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
+        async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
             async with super().open_object(key) as opened:
                 upto = self.count("read")
                 yield ObjectBody(opened.info, "", first_bytes(upto))
@@ -70,7 +70,7 @@ async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(
 
     class Busy(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
+        async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
             opens = self.count("read") + 1
             if opens in {1, 2, 4}:
                 self.asked.append("read")

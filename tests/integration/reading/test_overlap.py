@@ -32,7 +32,7 @@ async def test_all_are_given_where_that_is_wanted(sample_bucket: SampleBucket) -
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 2, 8)
     sample_bucket.asked.clear()
-    reading = await Reading(sample_bucket).run(with_covered=True)
+    reading = await Reading(sample_bucket).run(covered=True)
     assert sorted(reading.lines) == numbers(range(1, 10), range(2, 9))
     assert not reading.findings
     assert sample_bucket.count("read") == 2

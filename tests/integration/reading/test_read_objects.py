@@ -77,16 +77,16 @@ async def test_without_order_a_slow_object_holds_nobody_up(sample_bucket: Sample
 
     class Slow(SampleBucket):
         @asynccontextmanager
-        async def reading(self, key: str) -> AsyncIterator[ObjectBody]:
+        async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
             if key == slow:
                 await is_last.wait()
             async with super().open_object(key) as opened:
                 yield opened
 
-    slow_shelf = Slow()
-    slow_shelf.objects = sample_bucket.objects
+    slow_bucket = Slow()
+    slow_bucket.objects = sample_bucket.objects
     keys = []
-    async with Reading(slow_shelf).objects(with_covered=True) as objects:
+    async with Reading(slow_bucket).objects(covered=True) as objects:
         async for found in objects:
             keys.append(found.key)
             if len(keys) == len(rest):

@@ -18,24 +18,35 @@ import orjson
 
 from peak_memory import peak_bytes
 
+SHARED_DIGITS = 16
+"""Sequence numbers of one Kinesis event begin with these digits in common."""
+
 
 class FreshEvents:
     """The event again and again, parsed anew: no `str` has its hash computed yet."""
 
     def __init__(self, event_json: bytes) -> None:
-        """Vary this event: the id of its first SQS message, so that its object's key is new."""
+        """Vary this event so that its object's key is new each time.
+
+        Of SQS the first message id varies; of Kinesis the start of all sequence numbers.
+        """
         self._json = event_json
         event = orjson.loads(event_json)
-        self._first = event["Records"][0]["messageId"] if isinstance(event, dict) else ""
+        self._varied = ""
+        if isinstance(event, dict):
+            first = event["Records"][0]
+            is_sqs = "messageId" in first
+            number = "" if is_sqs else first["kinesis"]["sequenceNumber"]
+            self._varied = first["messageId"] if is_sqs else number[:SHARED_DIGITS]
         self._given = 0
 
     def __next__(self) -> Any:  # noqa: ANN401  # JSON
         """Return the next event."""
         self._given += 1
-        if not self._first:
+        if not self._varied:
             return orjson.loads(self._json)
-        identity = f"{self._given:08x}{self._first[8:]}"
-        return orjson.loads(self._json.replace(self._first.encode(), identity.encode()))
+        identity = f"{self._given:08}{self._varied[8:]}"
+        return orjson.loads(self._json.replace(self._varied.encode(), identity.encode()))
 
 
 def parse_s(event_json: bytes) -> float:

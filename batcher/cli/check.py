@@ -139,7 +139,7 @@ class _CheckCommand:
                 return
             from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # half a second to import
 
-            self._report.add([ok("settings", "they fit together")])
+            self._report.add([ok("settings", "valid")])
             if settings.partial_response:
                 self._report.add([not_checked("mapping.responses", _NO_FUNCTION)])
             async with AwsClient() as aws:
@@ -203,7 +203,7 @@ class _CheckCommand:
         from batcher.tools.check.destination import check_file_destination, probe_destination  # noqa: PLC0415  # lazy
 
         self.location = settings.bucket
-        self._report.add([ok("settings", "they fit together")])
+        self._report.add([ok("settings", "valid")])
         self._report.add(await check_file_destination(settings))
         if self._arguments.no_write:
             self._report.add([not_checked("write", "--no-write: nothing was written")])

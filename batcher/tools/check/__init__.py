@@ -1,5 +1,6 @@
-"""Checking a deployment: bucket, permissions, function and mapping, before records are lost.
+"""Checks of a deployment before records are lost: bucket, permissions, function and mapping.
 
-Pure functions judge what AWS says of them, given as its API gives it; `asking` asks, `dry_write`
-writes and takes away again, and `look` brings them together.
+The modules `bucket`, `bucket_policy`, `findings`, `function` and `mapping` are pure: they evaluate
+AWS responses. `destination`, `deployment`, `role` and `package` fetch those responses, and `probe`
+sends each request of the writer once.
 """

@@ -1,4 +1,4 @@
-"""Bucket: what its configuration means for what batcher writes into it."""
+"""Bucket: what its configuration means for the objects that batcher writes into it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from batcher.keys.names import QUARANTINE_FOLDER, root_prefix
 from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket_policy import evaluate_policy
 from batcher.tools.check.findings import CheckResult, error, ok, warning
+from batcher.tools.formatting import format_count
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-_CHECK = "bucket.lifecycle"
-
-
 LifecycleRule = Mapping[str, Any]
-
 
 _PUBLIC_BLOCKS = (
     "BlockPublicAcls",
@@ -26,140 +23,126 @@ _PUBLIC_BLOCKS = (
     "BlockPublicPolicy",
     "RestrictPublicBuckets",
 )
-
-
 _LOOPBACK = ("http://127.", "http://localhost", "http://[::1]")
 
 
 @dataclass(frozen=True, slots=True)
 class BucketCall:
-    """One thing that is asked of a bucket."""
+    """One API call that reads a part of a bucket's configuration."""
 
     check: str
     operation: str
     permission: str
     absent_codes: Collection[str]
-    """Codes that say that nothing of the kind is configured."""
+    """Error codes that mean that nothing is configured."""
 
 
 VERSIONING = BucketCall(
     "bucket.versioning", "get_bucket_versioning", "s3:GetBucketVersioning", frozenset()
 )
-
-
 LIFECYCLE = BucketCall(
     "bucket.lifecycle",
     "get_bucket_lifecycle_configuration",
     "s3:GetLifecycleConfiguration",
     {"NoSuchLifecycleConfiguration"},
 )
-
-
 PUBLIC_ACCESS = BucketCall(
     "bucket.public_access",
     "get_public_access_block",
     "s3:GetBucketPublicAccessBlock",
     {"NoSuchPublicAccessBlockConfiguration"},
 )
-
-
 POLICY = BucketCall(
     "bucket.policy", "get_bucket_policy", "s3:GetBucketPolicy", {"NoSuchBucketPolicy"}
 )
-
-
 ENCRYPTION = BucketCall(
     "bucket.encryption",
     "get_bucket_encryption",
     "s3:GetEncryptionConfiguration",
     {"ServerSideEncryptionConfigurationNotFoundError"},
 )
-
-
 OBJECT_LOCK = BucketCall(
     "bucket.object_lock",
     "get_object_lock_configuration",
     "s3:GetBucketObjectLockConfiguration",
     {"ObjectLockConfigurationNotFoundError", "ObjectLockConfigurationNotFound"},
 )
-
-
 BUCKET_CALLS = (VERSIONING, LIFECYCLE, PUBLIC_ACCESS, POLICY, ENCRYPTION, OBJECT_LOCK)
 
 
 def evaluate_bucket(responses: Mapping[str, AwsResponse], settings: Settings) -> list[CheckResult]:
-    """Judge all answers to `QUESTIONS`, by the name of the check.
+    """Evaluate the responses to all `BUCKET_CALLS`, given by the id of their check.
 
-    What could not be asked is told as such, and is no fault.
+    A call that was denied gives a `not checked` result, never an error.
     """
     versioning = responses[VERSIONING.check]
-    is_versioned = isinstance(versioning, Mapping) and versioning.get("Status") == "Enabled"
-    judges: Mapping[str, Callable[[Mapping[str, Any] | None], list[CheckResult]]] = {
+    versioned = isinstance(versioning, Mapping) and versioning.get("Status") == "Enabled"
+    evaluators: Mapping[str, Callable[[Mapping[str, Any] | None], list[CheckResult]]] = {
         VERSIONING.check: evaluate_versioning,
-        LIFECYCLE.check: lambda found: evaluate_lifecycle(
-            found, settings.root, versioned=is_versioned
+        LIFECYCLE.check: lambda response: evaluate_lifecycle(
+            response, settings.root, versioned=versioned
         ),
         PUBLIC_ACCESS.check: evaluate_public_access,
-        POLICY.check: lambda found: evaluate_policy(found, settings.bucket, settings.root),
-        ENCRYPTION.check: lambda found: evaluate_encryption(found, settings.sse),
+        POLICY.check: lambda response: evaluate_policy(response, settings.bucket, settings.root),
+        ENCRYPTION.check: lambda response: evaluate_encryption(response, settings.sse),
         OBJECT_LOCK.check: evaluate_object_lock,
     }
-    findings: list[CheckResult] = []
-    for check, judge in judges.items():
-        answer = responses[check]
-        findings += [answer.to_result(check)] if isinstance(answer, CallFailure) else judge(answer)
-    return findings
+    results: list[CheckResult] = []
+    for check, evaluate in evaluators.items():
+        response = responses[check]
+        if isinstance(response, CallFailure):
+            results.append(response.to_result(check))
+        else:
+            results += evaluate(response)
+    return results
 
 
 def evaluate_region(
     head: Mapping[str, Any], region: str, endpoint: str, *, follows_region: bool
 ) -> list[CheckResult]:
-    """Judge where a bucket is.
+    """Compare a bucket's region with the region and endpoint that requests go to.
 
     Args:
-        head: what HeadBucket answers.
-        region: the one that requests go to.
-        endpoint: the URL that they go to.
-        follows: whether the engine follows a bucket into its region.
+        head: the response of HeadBucket.
+        region: the region of the requests; may be empty.
+        endpoint: the URL of the requests.
+        follows_region: whether the engine redirects its requests to the bucket's region.
     """
     headers = head.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    there = head.get("BucketRegion") or headers.get("x-amz-bucket-region") or ""
-    if there and region and there != region:
-        found = f"it is in {there}, and requests go to {region}"
+    actual = head.get("BucketRegion") or headers.get("x-amz-bucket-region") or ""
+    if actual and region and actual != region:
+        detail = f"the bucket is in {actual}, but requests go to {region}"
         if follows_region:
-            do = "every byte crosses regions, which costs time and money: run the writer there"
-            return [warning("bucket.region", found, do)]
-        do = f"set AWS_REGION={there}: engine=obstore does not follow it"
-        return [error("bucket.region", found, do)]
+            fix = "run the writer in the bucket's region: traffic across regions is slow and costly"
+            return [warning("bucket.region", detail, fix)]
+        fix = f"set AWS_REGION={actual}: engine=obstore does not follow a bucket to its region"
+        return [error("bucket.region", detail, fix)]
     if endpoint.startswith("http://") and not endpoint.startswith(_LOOPBACK):
-        do = "anybody on the way reads the records: use an https:// endpoint"
-        return [warning("bucket.region", f"{endpoint} is not encrypted", do)]
-    return [
-        ok("bucket.region", f"it is there, in {there or region or 'a region it does not tell'}")
-    ]
+        fix = "use an https:// endpoint: records can be read in transit"
+        return [warning("bucket.region", f"{endpoint} is not encrypted", fix)]
+    return [ok("bucket.region", f"the bucket exists, in {actual or region or 'an unknown region'}")]
 
 
 def evaluate_versioning(response: Mapping[str, Any] | None) -> list[CheckResult]:
-    """Return what becomes of replaced objects; whether old versions expire is the lifecycle's."""
+    """Report what happens to replaced objects; `evaluate_lifecycle` checks their expiry."""
     if (response or {}).get("Status") == "Enabled":
-        text = "on: an object that a retry replaces, and one that is deleted, stays as old version"
-        return [ok(VERSIONING.check, text)]
-    return [ok(VERSIONING.check, "off: a replaced object is gone, and costs nothing")]
+        return [ok(VERSIONING.check, "on: replaced and deleted objects remain as old versions")]
+    return [ok(VERSIONING.check, "off: replaced and deleted objects leave nothing behind")]
 
 
 def evaluate_public_access(response: Mapping[str, Any] | None) -> list[CheckResult]:
-    """See that nothing can make the bucket public."""
+    """Check that Block Public Access is fully on."""
     blocks = (response or {}).get("PublicAccessBlockConfiguration", {})
     missing = [name for name in _PUBLIC_BLOCKS if blocks.get(name) is not True]
     if not missing:
         return [ok(PUBLIC_ACCESS.check, "blocked")]
-    what = "not blocked" if len(missing) == len(_PUBLIC_BLOCKS) else f"off: {', '.join(missing)}"
-    do = "one wrong policy or ACL would show it to everybody: turn Block Public Access on"
-    return [warning(PUBLIC_ACCESS.check, what, do)]
+    detail = "not blocked" if len(missing) == len(_PUBLIC_BLOCKS) else f"off: {', '.join(missing)}"
+    fix = "turn on Block Public Access: without it one wrong policy or ACL makes the bucket public"
+    return [warning(PUBLIC_ACCESS.check, detail, fix)]
 
 
 def evaluate_encryption(response: Mapping[str, Any] | None, sse: str) -> list[CheckResult]:
-    """See how objects are encrypted where they lie."""
+    """Check that objects are encrypted at rest, at a reasonable cost."""
     if sse:
         return [ok(ENCRYPTION.check, f"each object is sent with sse={sse}")]
     rules = (response or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", [])
@@ -167,45 +150,45 @@ def evaluate_encryption(response: Mapping[str, Any] | None, sse: str) -> list[Ch
     by_default = rule.get("ApplyServerSideEncryptionByDefault", {})
     algorithm = by_default.get("SSEAlgorithm")
     if not algorithm:
-        do = "set the bucket's default encryption, or sse"
-        return [warning(ENCRYPTION.check, "the bucket encrypts nothing by default", do)]
+        fix = "set a default encryption of the bucket, or the setting sse"
+        return [warning(ENCRYPTION.check, "the bucket has no default encryption", fix)]
     key = by_default.get("KMSMasterKeyID", "")
-    shown = f"{algorithm} by default{f', with {key}' if key else ''}"
+    detail = f"{algorithm} by default{f', with {key}' if key else ''}"
     if algorithm.startswith("aws:kms") and rule.get("BucketKeyEnabled") is not True:
-        do = "each object costs a call to KMS, and shares its quota: turn the bucket key on"
-        return [warning(ENCRYPTION.check, f"{shown}, without a bucket key", do)]
-    return [ok(ENCRYPTION.check, shown)]
+        fix = "turn on the bucket key: without it each object costs a KMS call and KMS quota"
+        return [warning(ENCRYPTION.check, f"{detail}, without a bucket key", fix)]
+    return [ok(ENCRYPTION.check, detail)]
 
 
 def evaluate_object_lock(response: Mapping[str, Any] | None) -> list[CheckResult]:
-    """See whether versions are kept by force."""
+    """Check whether a default retention keeps versions from being deleted."""
     lock = (response or {}).get("ObjectLockConfiguration", {})
     retention = lock.get("Rule", {}).get("DefaultRetention")
     if lock.get("ObjectLockEnabled") != "Enabled" or not retention:
-        return [ok(OBJECT_LOCK.check, "nothing is kept by force")]
+        return [ok(OBJECT_LOCK.check, "no default retention")]
     days, years = retention.get("Days"), retention.get("Years")
-    span = f"{days} days" if days else f"{years} years"
-    do = "quarantine, replaced objects and the object of this check stay, and cost, as long"
-    found_text = f"{retention.get('Mode')}: no version can be removed for {span}"
-    return [warning(OBJECT_LOCK.check, found_text, do)]
+    period = format_count(days, "day") if days else format_count(years, "year")
+    detail = f"{retention.get('Mode')}: no version can be deleted for {period}"
+    fix = "expect quarantined and replaced objects, and the one of this check, to stay that long"
+    return [warning(OBJECT_LOCK.check, detail, fix)]
 
 
 def evaluate_lifecycle(
     response: Mapping[str, Any] | None, root: str, *, versioned: bool
 ) -> list[CheckResult]:
-    """Judge the rules that reach `root`.
+    """Evaluate the rules that apply to `root`.
 
     Args:
-        found: what GetBucketLifecycleConfiguration answers; None: there is no rule at all.
+        response: the response of GetBucketLifecycleConfiguration; None: there are no rules.
         root: the fixed start of every key.
-        is_versioned: whether replaced objects stay as old versions.
+        versioned: whether replaced objects stay as old versions.
     """
     rules = [rule for rule in (response or {}).get("Rules", []) if rule.get("Status") == "Enabled"]
-    whole = [rule for rule in rules if _covers_root(rule, root)]
-    findings = [_evaluate_upload_cleanup(whole, root)]
+    covering = [rule for rule in rules if _covers_root(rule, root)]
+    results = [_evaluate_upload_cleanup(covering, root)]
     if versioned:
-        findings.append(_evaluate_old_versions(whole, root))
-    return findings + [_evaluate_expiry(rule) for rule in rules if _removes_data(rule, root)]
+        results.append(_evaluate_old_versions(covering, root))
+    return results + [_evaluate_expiry(rule) for rule in rules if _removes_data(rule, root)]
 
 
 def _evaluate_upload_cleanup(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
@@ -215,33 +198,41 @@ def _evaluate_upload_cleanup(rules: Sequence[LifecycleRule], root: str) -> Check
         if "AbortIncompleteMultipartUpload" in rule
     ]
     if days:
-        return ok(_CHECK, f"uploads that were never completed are removed after {min(days)} days")
-    do = (
-        "the parts of a killed upload cost money for ever, and nobody sees them: add a rule with "
-        "AbortIncompleteMultipartUpload, DaysAfterInitiation: 1"
+        period = format_count(min(days), "day")
+        return ok(LIFECYCLE.check, f"incomplete multipart uploads are removed after {period}")
+    fix = (
+        "add a rule with AbortIncompleteMultipartUpload, DaysAfterInitiation: 1: the parts of "
+        "killed uploads cost money for ever, and no listing of objects shows them"
     )
-    return warning(_CHECK, f"no rule removes incomplete uploads under {_format_root(root)}", do)
+    detail = f"no rule removes incomplete multipart uploads under {_format_root(root)}"
+    return warning(LIFECYCLE.check, detail, fix)
 
 
 def _evaluate_old_versions(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
     expirations = [rule.get("NoncurrentVersionExpiration", {}) for rule in rules]
-    days = [found["NoncurrentDays"] for found in expirations if "NoncurrentDays" in found]
+    days = [each["NoncurrentDays"] for each in expirations if "NoncurrentDays" in each]
     if days:
-        return ok(_CHECK, f"old versions are removed after {min(days)} days")
-    do = "they pile up where retries replace objects: add NoncurrentVersionExpiration"
-    return warning(
-        _CHECK, f"versioning is on, and no rule removes old versions of {_format_root(root)}", do
-    )
+        return ok(
+            LIFECYCLE.check, f"old versions are removed after {format_count(min(days), 'day')}"
+        )
+    detail = f"versioning is on, but no rule removes old versions under {_format_root(root)}"
+    fix = "add NoncurrentVersionExpiration: each object that a retry replaces leaves an old version"
+    return warning(LIFECYCLE.check, detail, fix)
 
 
 def _evaluate_expiry(rule: LifecycleRule) -> CheckResult:
     expiration = rule["Expiration"]
-    when = f"after {expiration['Days']} days" if "Days" in expiration else f"{expiration['Date']}"
-    return ok(_CHECK, f"the rule {rule.get('ID', '')!r} removes the records themselves {when}")
+    when = (
+        f"after {format_count(expiration['Days'], 'day')}"
+        if "Days" in expiration
+        else f"on {expiration['Date']}"
+    )
+    name = rule.get("ID", "")
+    return ok(LIFECYCLE.check, f"the rule {name!r} removes the records themselves {when}")
 
 
 def _removes_data(rule: LifecycleRule, root: str) -> bool:
-    """Return whether a rule removes objects of data under the root, perhaps not all of them."""
+    """Return whether a rule deletes some or all data objects under the root."""
     expiration = rule.get("Expiration", {})
     if not ("Days" in expiration or "Date" in expiration):
         return False
@@ -251,17 +242,20 @@ def _removes_data(rule: LifecycleRule, root: str) -> bool:
 
 
 def _covers_root(rule: LifecycleRule, root: str) -> bool:
-    """Get whether a rule reaches every object under the root: no tag, no size, no longer prefix."""
+    """Return whether a rule applies to every object under the root.
+
+    A condition on tags or size, or a prefix that is longer than the root, excludes some.
+    """
     conditions = _conditions(rule)
     is_limited = any(name != "Prefix" and value for name, value in conditions.items())
     return not is_limited and root_prefix(root).startswith(_prefix(rule))
 
 
 def _conditions(rule: LifecycleRule) -> Mapping[str, Any]:
-    """Return the conditions of a rule's filter; in old rules the prefix stands beside it."""
-    found: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
-    both: Mapping[str, Any] = found.get("And", found)
-    return both
+    """Return the conditions of a rule; rules in the old format have a prefix but no filter."""
+    rule_filter: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
+    conditions: Mapping[str, Any] = rule_filter.get("And", rule_filter)
+    return conditions
 
 
 def _prefix(rule: LifecycleRule) -> str:

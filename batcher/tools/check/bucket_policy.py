@@ -1,4 +1,4 @@
-"""Bucket policy: whether it refuses plain HTTP, and lets nobody in who is not named."""
+"""Bucket policy: it should deny requests without TLS, and must not be open to everyone."""
 
 from __future__ import annotations
 
@@ -10,45 +10,44 @@ import orjson
 
 from batcher.tools.check.findings import CheckResult, error, not_checked, ok, warning
 
-_CHECK = "bucket.policy"
-
-
-_ACTIONS = ("s3:PutObject", "s3:GetObject")
-
-
 PolicyStatement = Mapping[str, Any]
+
+_CHECK = "bucket.policy"
+_OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject")
 
 
 def evaluate_policy(
     response: Mapping[str, Any] | None, bucket: str, root: str
 ) -> list[CheckResult]:
-    """Judge what GetBucketPolicy answers; None: there is no policy."""
+    """Evaluate the response of GetBucketPolicy; None means that there is no policy."""
     try:
         policy = orjson.loads((response or {}).get("Policy") or "{}")
     except orjson.JSONDecodeError as problem:
         return [not_checked(_CHECK, f"the policy cannot be read: {problem}")]
     statements = _as_list(policy.get("Statement", []))
-    findings = []
-    if any(_denies_plain_http(one, bucket, root) for one in statements):
-        findings.append(ok(_CHECK, "requests without TLS are refused"))
+    results = []
+    if any(_denies_plain_http(statement, bucket, root) for statement in statements):
+        results.append(ok(_CHECK, "requests without TLS are denied"))
     else:
-        do = "deny s3:* where aws:SecureTransport is false"
-        findings.append(warning(_CHECK, "requests without TLS are not refused", do))
-    findings += [
+        fix = "deny s3:* where aws:SecureTransport is false"
+        results.append(warning(_CHECK, "requests without TLS are not denied", fix))
+    results += [
         error(
             _CHECK,
-            f"anybody may {', '.join(map(str, _as_list(one.get('Action', []))))} "
-            f"(statement {one.get('Sid') or number!r})",
-            "name who may, or add a condition",
+            f"anybody may {', '.join(map(str, _as_list(statement.get('Action', []))))} "
+            f"(statement {statement.get('Sid') or number!r})",
+            "name the allowed principals, or add a condition",
         )
-        for number, one in enumerate(statements, 1)
-        if one.get("Effect") == "Allow" and _applies_to_anyone(one) and not one.get("Condition")
+        for number, statement in enumerate(statements, 1)
+        if statement.get("Effect") == "Allow"
+        and _applies_to_anyone(statement)
+        and not statement.get("Condition")
     ]
-    return findings
+    return results
 
 
 def _denies_plain_http(statement: PolicyStatement, bucket: str, root: str) -> bool:
-    """Get whether one statement denies reading and writing objects to all who come without TLS."""
+    """Return whether a statement denies everyone to read and write objects without TLS."""
     if statement.get("Effect") != "Deny" or not _applies_to_anyone(statement):
         return False
     conditions = [
@@ -59,11 +58,14 @@ def _denies_plain_http(statement: PolicyStatement, bucket: str, root: str) -> bo
     if conditions != [("bool", "aws:securetransport", ["false"])]:
         return False
     resources = _as_list(statement.get("Resource", []))
-    key = f"{bucket}/{root}/x" if root else f"{bucket}/x"
-    has_objects = any(_iam_matches(str(one).rpartition(":")[2], key) for one in resources)
-    actions = [str(one).lower() for one in _as_list(statement.get("Action", []))]
-    return has_objects and all(
-        any(_iam_matches(pattern, action.lower()) for pattern in actions) for action in _ACTIONS
+    sample_key = f"{bucket}/{root}/x" if root else f"{bucket}/x"
+    covers_objects = any(
+        _iam_matches(str(resource).rpartition(":")[2], sample_key) for resource in resources
+    )
+    patterns = [str(action).lower() for action in _as_list(statement.get("Action", []))]
+    return covers_objects and all(
+        any(_iam_matches(pattern, action.lower()) for pattern in patterns)
+        for action in _OBJECT_ACTIONS
     )
 
 
@@ -75,10 +77,10 @@ def _applies_to_anyone(statement: PolicyStatement) -> bool:
 
 
 def _iam_matches(pattern: str, text: str) -> bool:
-    """Match as IAM does, where only * and ? are special."""
+    """Return whether an IAM pattern matches; only * and ? are special in it."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401  # JSON
-    """Return what may stand alone or in a list as a list."""
+    """Return a list; policies may write a single value without one."""
     return value if isinstance(value, list) else [value]

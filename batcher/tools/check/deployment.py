@@ -1,4 +1,4 @@
-"""Look at a function: its configuration, its mappings, their queues, and what belongs to it."""
+"""Deployment: checks of a Lambda function, its mappings, their queues, its role and package."""
 
 from __future__ import annotations
 
@@ -33,23 +33,24 @@ if TYPE_CHECKING:
     from batcher.tools.check.aws import AwsClient
 
 _ABSENT_CODES = ("ResourceNotFoundException",)
+_ABSENT_QUEUE_CODES = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 
 
 @dataclass(slots=True)
 class Deployment:
-    """What is known of a function and its mappings before its settings are parsed."""
+    """A function and its mappings as AWS describes them, before its settings are parsed."""
 
     name: str
     results: list[CheckResult] = field(default_factory=list)
     configuration: Mapping[str, Any] | None = None
     mappings: Sequence[MappingConfiguration] | None = None
-    """All of the function's; None: they may not be listed."""
+    """All mappings of the function; None if they may not be listed."""
     checked_mappings: Sequence[MappingConfiguration] = ()
-    """Those that are judged."""
+    """The mappings to check."""
 
     @property
     def environ(self) -> dict[str, str] | None:
-        """What of the function's environment can be used; None: it may not be looked at."""
+        """The usable part of the function's environment; None if it may not be read."""
         return (
             None
             if self.configuration is None
@@ -61,63 +62,65 @@ async def read_deployment(aws: AwsClient, name: str, mapping_id: str) -> Deploym
     """Read a function's configuration and its mappings.
 
     Args:
-        aws: asks.
-        name: the function's name or ARN; empty: the one of the mapping.
-        mapping_id: the UUID of the one mapping that is judged; empty: all of the function's.
+        aws: makes the calls.
+        name: the function's name or ARN; empty: the function of the mapping.
+        mapping_id: the UUID of the only mapping to check; empty: all of the function's.
     """
-    looked = Deployment(name)
+    deployment = Deployment(name)
     if mapping_id:
-        await _read_mapping(aws, looked, mapping_id)
-    if not looked.name:
-        return looked
-    found = await aws.call(
+        await _read_mapping(aws, deployment, mapping_id)
+    if not deployment.name:
+        return deployment
+    configuration = await aws.call(
         "lambda",
         "get_function_configuration",
         "lambda:GetFunctionConfiguration",
         _ABSENT_CODES,
-        FunctionName=looked.name,
+        FunctionName=deployment.name,
     )
-    if isinstance(found, CallFailure):
-        looked.results.append(found.to_result("function", subject=looked.name))
-        if found.fatal:
-            return looked
-    elif found is None:
-        told = f"there is no function {looked.name!r} in {aws.region('lambda')}"
-        looked.results.append(error("function", told, "correct the name, or AWS_REGION"))
-        return looked
+    if isinstance(configuration, CallFailure):
+        deployment.results.append(configuration.to_result("function", subject=deployment.name))
+        if configuration.fatal:
+            return deployment
+    elif configuration is None:
+        detail = f"the function {deployment.name!r} does not exist in {aws.region('lambda')}"
+        deployment.results.append(error("function", detail, "correct the name, or AWS_REGION"))
+        return deployment
     else:
-        looked.configuration = found
-        looked.results += evaluate_function(found)
-        looked.results += evaluate_settings(function_environ(found), found["FunctionName"])
-    await _list_mappings(aws, looked, single=bool(mapping_id))
-    return looked
+        deployment.configuration = configuration
+        deployment.results += evaluate_function(configuration)
+        environ = function_environ(configuration)
+        deployment.results += evaluate_settings(environ, configuration["FunctionName"])
+    await _list_mappings(aws, deployment, single=bool(mapping_id))
+    return deployment
 
 
 async def _read_mapping(aws: AwsClient, deployment: Deployment, mapping_id: str) -> None:
-    found = await aws.call(
+    mapping = await aws.call(
         "lambda",
         "get_event_source_mapping",
         "lambda:GetEventSourceMapping",
         _ABSENT_CODES,
         UUID=mapping_id,
     )
-    if isinstance(found, CallFailure):
-        deployment.results.append(found.to_result("mapping", subject=mapping_id))
-    elif found is None:
-        told = f"there is no mapping {mapping_id!r} in {aws.region('lambda')}"
-        deployment.results.append(error("mapping", told, "correct the UUID, or AWS_REGION"))
+    if isinstance(mapping, CallFailure):
+        deployment.results.append(mapping.to_result("mapping", subject=mapping_id))
+    elif mapping is None:
+        detail = f"the mapping {mapping_id!r} does not exist in {aws.region('lambda')}"
+        deployment.results.append(error("mapping", detail, "correct the UUID, or AWS_REGION"))
     else:
-        deployment.checked_mappings = [found]
-        its_function = str(found.get("FunctionArn", ""))
-        if deployment.name and not _is_same_function(its_function, deployment.name):
-            told = f"it is of {its_function}, not of {deployment.name}"
-            do = "give the function that it belongs to"
-            deployment.results.append(error("mapping", told, do, subject=mapping_label(found)))
-        deployment.name = deployment.name or its_function
+        deployment.checked_mappings = [mapping]
+        function_arn = str(mapping.get("FunctionArn", ""))
+        if deployment.name and not _is_same_function(function_arn, deployment.name):
+            detail = f"it belongs to {function_arn}, not to {deployment.name}"
+            fix = "pass the function that the mapping belongs to"
+            label = mapping_label(mapping)
+            deployment.results.append(error("mapping", detail, fix, subject=label))
+        deployment.name = deployment.name or function_arn
 
 
 def _is_same_function(arn: str, name: str) -> bool:
-    """Return whether a name, a name with its alias, or an ARN is that of a function's ARN."""
+    """Return whether `name` (a name, a name with an alias, or an ARN) is the function of `arn`."""
     short = arn.partition(":function:")[2]
     return name in {arn, short, short.partition(":")[0], arn.removesuffix(f":{short}")} or (
         name.partition(":function:")[2].partition(":")[0] == short.partition(":")[0] != ""
@@ -126,53 +129,54 @@ def _is_same_function(arn: str, name: str) -> bool:
 
 async def _list_mappings(aws: AwsClient, deployment: Deployment, *, single: bool) -> None:
     mappings: list[MappingConfiguration] = []
-    more: dict[str, str] = {}
+    page: dict[str, str] = {}
     while True:
-        found = await aws.call(
+        response = await aws.call(
             "lambda",
             "list_event_source_mappings",
             "lambda:ListEventSourceMappings",
             _ABSENT_CODES,
             FunctionName=deployment.name,
-            **more,
+            **page,
         )
-        if isinstance(found, CallFailure):
-            deployment.results.append(found.to_result("mapping"))
+        if isinstance(response, CallFailure):
+            deployment.results.append(response.to_result("mapping"))
             return
-        mappings += (found or {}).get("EventSourceMappings", ())
-        marker = (found or {}).get("NextMarker")
+        mappings += (response or {}).get("EventSourceMappings", ())
+        marker = (response or {}).get("NextMarker")
         if not marker:
             break
-        more = {"Marker": marker}
+        page = {"Marker": marker}
     deployment.mappings = mappings
     if not single:
         deployment.checked_mappings = mappings
         if not mappings:
-            do = "create an event source mapping, or give its alias: NAME:ALIAS"
-            told = "the function has no event source mapping"
-            deployment.results.append(warning("mapping", told, do))
+            detail = "the function has no event source mapping"
+            fix = "create one, or pass the alias that has it: NAME:ALIAS"
+            deployment.results.append(warning("mapping", detail, fix))
 
 
 async def check_deployment(
     aws: AwsClient, deployment: Deployment, settings: Settings
 ) -> list[CheckResult]:
-    """Judge function and mappings against the settings, and ask what belongs to them."""
+    """Check function and mappings against the settings, then queues, role and package."""
     configuration = deployment.configuration
-    findings = [] if configuration is None else evaluate_limits(configuration, settings)
+    results = [] if configuration is None else evaluate_limits(configuration, settings)
     timeout_s = None if configuration is None else float(configuration.get("Timeout", 3))
-    reader = MappedFunction(settings.partial_response, settings.budget_bytes, timeout_s)
+    function = MappedFunction(settings.partial_response, settings.budget_bytes, timeout_s)
     for mapping in deployment.checked_mappings:
         if configuration is None:
-            why = "the function's settings are not known: partial_response is taken as given here"
-            findings.append(not_checked("mapping.responses", why, subject=mapping_label(mapping)))
-        findings += evaluate_mapping(mapping, reader)
+            reason = "the function's settings are unknown: partial_response is assumed as set here"
+            label = mapping_label(mapping)
+            results.append(not_checked("mapping.responses", reason, subject=label))
+        results += evaluate_mapping(mapping, function)
         if source_service(mapping) is SourceService.SQS:
-            findings += await _check_queue(aws, mapping, timeout_s)
-    findings += evaluate_shared_root(deployment.mappings or ())
+            results += await _check_queue(aws, mapping, timeout_s)
+    results += evaluate_shared_root(deployment.mappings or ())
     if configuration is not None:
-        findings += await check_role(aws, configuration, settings)
-        findings += await check_package(aws, configuration, settings)
-    return findings
+        results += await check_role(aws, configuration, settings)
+        results += await check_package(aws, configuration, settings)
+    return results
 
 
 async def _check_queue(
@@ -180,30 +184,26 @@ async def _check_queue(
 ) -> Sequence[CheckResult]:
     subject = mapping_label(mapping)
     _, _, _, _, account, name = str(mapping["EventSourceArn"]).split(":", 5)
-    codes = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-    place = await aws.call(
+    located = await aws.call(
         "sqs",
         "get_queue_url",
         "sqs:GetQueueUrl",
-        codes,
+        _ABSENT_QUEUE_CODES,
         QueueName=name,
         QueueOwnerAWSAccountId=account,
     )
-    if isinstance(place, CallFailure):
-        return [place.to_result("queue", subject=subject)]
-    if place is None:
-        return [
-            error(
-                "queue", "there is no such queue", "create it, or the mapping anew", subject=subject
-            )
-        ]
-    found = await aws.call(
+    if isinstance(located, CallFailure):
+        return [located.to_result("queue", subject=subject)]
+    if located is None:
+        detail, fix = "the queue does not exist", "create it, then create the mapping again"
+        return [error("queue", detail, fix, subject=subject)]
+    response = await aws.call(
         "sqs",
         "get_queue_attributes",
         "sqs:GetQueueAttributes",
-        QueueUrl=place["QueueUrl"],
+        QueueUrl=located["QueueUrl"],
         AttributeNames=["All"],
     )
-    if not isinstance(found, Mapping):
-        return [found.to_result("queue", subject=subject)] if found is not None else []
-    return evaluate_queue(found.get("Attributes", {}), mapping, timeout_s)
+    if not isinstance(response, Mapping):
+        return [response.to_result("queue", subject=subject)] if response is not None else []
+    return evaluate_queue(response.get("Attributes", {}), mapping, timeout_s)

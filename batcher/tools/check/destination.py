@@ -1,4 +1,4 @@
-"""Look: the questions about one destination, asked and judged in their order."""
+"""Destination: checks of the bucket or folder that objects are written to."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ LOW_SPACE_BYTES = 10**9
 
 
 async def check_caller(aws: AwsClient) -> list[CheckResult]:
-    """Return who asks, where Amazon's own services do; other endpoints have nobody to ask."""
+    """Report the identity of the credentials; endpoints other than Amazon's may have no STS."""
     has_endpoint = any(os.environ.get(f"AWS_ENDPOINT_URL{name}") for name in ("", "_STS"))
     if "amazonaws.com" not in aws.endpoint("s3") and not has_endpoint:
         return []
-    found = await aws.call("sts", "get_caller_identity", "sts:GetCallerIdentity")
-    if not isinstance(found, Mapping):
-        return []  # what matters to anybody fails by itself, and says so
-    return [ok("caller", f"asks and writes as {found.get('Arn')}")]
+    identity = await aws.call("sts", "get_caller_identity", "sts:GetCallerIdentity")
+    if not isinstance(identity, Mapping):
+        return []  # a failure that matters shows in the other checks
+    return [ok("caller", f"requests are made as {identity.get('Arn')}")]
 
 
 async def check_bucket(aws: AwsClient, settings: Settings) -> tuple[list[CheckResult], bool]:
-    """Judge the bucket; and say whether writing to it makes sense."""
+    """Return the results for the bucket, and whether a probe of it makes sense."""
     check = "bucket"
     head = await aws.call(
         "s3", "head_bucket", "s3:ListBucket", ("404", "NoSuchBucket"), Bucket=settings.bucket
     )
     if head is None:
-        found = f"there is no bucket {settings.bucket!r}"
-        return [error(check, found, "create it, or correct `bucket`")], False
+        detail = f"the bucket {settings.bucket!r} does not exist"
+        return [error(check, detail, "create it, or correct the setting bucket")], False
     if isinstance(head, CallFailure):
-        findings = [head.to_result(check)]
+        results = [head.to_result(check)]
         if head.fatal:
-            return findings, False
+            return results, False
     else:
         endpoint, region = aws.endpoint("s3"), aws.region("s3")
-        follows = settings.engine == "aioboto3"
-        findings = evaluate_region(head, region, endpoint, follows_region=follows)
-    answers: Mapping[str, AwsResponse] = dict(
+        follows_region = settings.engine == "aioboto3"
+        results = evaluate_region(head, region, endpoint, follows_region=follows_region)
+    responses: Mapping[str, AwsResponse] = dict(
         zip(
-            [question.check for question in BUCKET_CALLS],
-            await asyncio.gather(*(_call(aws, one, settings.bucket) for one in BUCKET_CALLS)),
+            [bucket_call.check for bucket_call in BUCKET_CALLS],
+            await asyncio.gather(*(_call(aws, each, settings.bucket) for each in BUCKET_CALLS)),
             strict=True,
         )
     )
-    return findings + evaluate_bucket(answers, settings), True
+    return results + evaluate_bucket(responses, settings), True
 
 
 async def _call(aws: AwsClient, bucket_call: BucketCall, bucket: str) -> AwsResponse:
@@ -69,41 +69,83 @@ async def _call(aws: AwsClient, bucket_call: BucketCall, bucket: str) -> AwsResp
     )
 
 
+async def check_file_destination(settings: Settings) -> list[CheckResult]:
+    """Check the folder of a `file://` destination."""
+    from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy, as stores are
+
+    folder = parse_folder_url(settings.bucket)
+    return await asyncio.to_thread(check_folder, folder, settings.max_bytes)
+
+
+def check_folder(folder: Path, max_bytes: int) -> list[CheckResult]:
+    """Check a folder without writing to it.
+
+    Args:
+        folder: the destination; the first object creates it.
+        max_bytes: the size limit of a batch.
+    """
+    nearest_existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    results = [_evaluate_writable(folder, nearest_existing)]
+    free_bytes = shutil.disk_usage(nearest_existing).free
+    detail = f"{format_size(free_bytes)} free"
+    if free_bytes < max_bytes:
+        fix = f"free some space: a batch may have {format_size(max_bytes)}"
+        results.append(error("folder.space", detail, fix))
+    elif free_bytes < LOW_SPACE_BYTES:
+        fix = f"free some space: less than {format_size(LOW_SPACE_BYTES)} is left"
+        results.append(warning("folder.space", detail, fix))
+    else:
+        results.append(ok("folder.space", detail))
+    return results
+
+
+def _evaluate_writable(folder: Path, nearest_existing: Path) -> CheckResult:
+    if not nearest_existing.is_dir():
+        return error("folder", f"{nearest_existing} is not a folder", "choose another destination")
+    if not os.access(nearest_existing, os.W_OK | os.X_OK):
+        return error("folder", f"{nearest_existing} is not writable", "change its permissions")
+    if nearest_existing == folder:
+        return ok("folder", f"{folder} exists")
+    return ok("folder", f"{folder} does not exist yet, and can be created")
+
+
 async def probe_destination(
     settings: Settings, aws: AwsClient | None
 ) -> AsyncIterator[CheckResult]:
-    """Make the dry write, and take it away again; `aws` None: a folder."""
+    """Run the probe, yield its results, and delete its object; `aws` is None for a folder."""
     try:
         store = open_store(settings)
-    except SettingsError as found:
-        for fault in found.faults:
-            yield error("settings", fault, "it is not tried")
+    except SettingsError as problem:
+        for fault in problem.faults:
+            yield error("settings", fault, "correct it: no request was tried")
         return
     key = probe_key(settings.root, str(uuid.uuid4()))
     try:
         outcomes = await run_probe(store, key, settings)
     finally:
         await store.aclose()
-    for finding in evaluate_probe(outcomes):
-        yield finding
+    for result in evaluate_probe(outcomes):
+        yield result
     if not isinstance(outcomes.created, BatcherError):
         yield await _remove_probe_object(settings, key, aws)
 
 
 async def _remove_probe_object(settings: Settings, key: str, aws: AwsClient | None) -> CheckResult:
-    """Remove the object of the check, where that is allowed."""
+    """Delete the object of the probe, if that is allowed; the writer needs no such permission."""
     check = "write.cleanup"
     if aws is None:
         await asyncio.to_thread(_remove_file, settings, key)
-        return ok(check, "the object of this check is removed")
-    answer = await aws.call(
+        return ok(check, "the object of this check was deleted")
+    response = await aws.call(
         "s3", "delete_object", "s3:DeleteObject", Bucket=settings.bucket, Key=key
     )
-    if isinstance(answer, CallFailure):
-        place = f"s3://{settings.bucket}/{key}"
-        note = f"stays there ({answer.reason}, which the writer does without); readers skip it"
-        return ok(check, note, subject=place)
-    return ok(check, "the object of this check is removed")
+    if isinstance(response, CallFailure):
+        detail = (
+            f"the object of this check remains ({response.reason}, which the writer does not "
+            "need); readers skip it"
+        )
+        return ok(check, detail, subject=f"s3://{settings.bucket}/{key}")
+    return ok(check, "the object of this check was deleted")
 
 
 def _remove_file(settings: Settings, key: str) -> None:
@@ -112,44 +154,3 @@ def _remove_file(settings: Settings, key: str) -> None:
     folder = parse_folder_url(settings.bucket)
     for path in (folder / key, meta_path(folder, key)):
         path.unlink(missing_ok=True)
-
-
-async def check_file_destination(settings: Settings) -> list[CheckResult]:
-    """Judge a `file://` destination."""
-    from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy, as stores are
-
-    folder = parse_folder_url(settings.bucket)
-    return await asyncio.to_thread(check_folder, folder, settings.max_bytes)
-
-
-def check_folder(folder: Path, max_bytes: int) -> list[CheckResult]:
-    """Look at a folder, and write nothing.
-
-    Args:
-        folder: where objects would go; it is made by the first of them.
-        max_bytes: the most that a batch has.
-    """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    findings = [_evaluate_writable(folder, there)]
-    free_bytes = shutil.disk_usage(there).free
-    shown = f"{format_size(free_bytes)} are free"
-    if free_bytes < max_bytes:
-        do = f"a batch of {format_size(max_bytes)} has no room: make some"
-        findings.append(error("folder.space", shown, do))
-    elif free_bytes < LOW_SPACE_BYTES:
-        findings.append(warning("folder.space", shown, "that is little: watch it"))
-    else:
-        findings.append(ok("folder.space", shown))
-    return findings
-
-
-def _evaluate_writable(folder: Path, nearest_existing: Path) -> CheckResult:
-    if not nearest_existing.is_dir():
-        return error("folder", f"{nearest_existing} is no folder", "choose another destination")
-    if not os.access(nearest_existing, os.W_OK | os.X_OK):
-        return error(
-            "folder", f"{nearest_existing} may not be written to", "change who may write there"
-        )
-    if nearest_existing == folder:
-        return ok("folder", f"{folder} is there")
-    return ok("folder", f"{folder} is not there yet, and can be made")

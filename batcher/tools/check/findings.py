@@ -1,4 +1,4 @@
-"""Findings: what a check has found, how bad it is, and what to do."""
+"""Results of checks: the status, what was found, and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,37 @@ from batcher.reading.sanitize import sanitize_line
 
 
 class CheckStatus(StrEnum):
-    """How bad it is."""
+    """The severity of a result."""
 
     OK = "ok"
     WARNING = "warning"
-    """It works, and costs money, safety or sleep."""
+    """It works, but costs money, safety or sleep."""
     ERROR = "error"
-    """Records are lost, doubled or never written."""
+    """Records are lost, duplicated or never written."""
     NOT_CHECKED = "not checked"
-    """Nobody knows; the finding says what would be needed to know."""
+    """Unknown; the result names the missing permission or the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     status: CheckStatus
     check: str
-    """What was looked at; stable, for programs: `mapping.responses`."""
+    """The check's id, stable for programs: `mapping.responses`."""
     detail: str
     fix: str = ""
-    """What to do about it; empty where nothing is to be done."""
+    """How to fix it; empty if there is nothing to fix."""
     subject: str = ""
-    """Which one of several: a mapping, a queue."""
+    """Which one of several mappings or queues was checked; empty if there is only one."""
 
     def as_line(self) -> str:
-        """Write it for people, less the mark; it is one line, whatever stood in a name."""
-        return ": ".join(
-            sanitize_line(part) for part in (self.subject, self.detail, self.fix) if part
-        )
+        """Return `subject: detail; fix` in one line, safe for a terminal, without the status."""
+        problem = ": ".join(sanitize_line(part) for part in (self.subject, self.detail) if part)
+        return f"{problem}; {sanitize_line(self.fix)}" if self.fix else problem
 
     def as_dict(self) -> dict[str, str]:
-        """Write it for programs."""
+        """Return the result as an entry of the JSON document."""
         return {
             "mark": str(self.status),
             "check": self.check,
@@ -53,54 +52,57 @@ class CheckResult:
 
 
 def ok(check: str, detail: str, *, subject: str = "") -> CheckResult:
-    """Return a finding that all is well."""
+    """Return a result without a problem."""
     return CheckResult(CheckStatus.OK, check, detail, "", subject)
 
 
 def warning(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
-    """Return a finding of what should be changed."""
+    """Return a result that should be fixed."""
     return CheckResult(CheckStatus.WARNING, check, detail, fix, subject)
 
 
 def error(check: str, detail: str, fix: str, *, subject: str = "") -> CheckResult:
-    """Return a finding of what must be changed."""
+    """Return a result that must be fixed."""
     return CheckResult(CheckStatus.ERROR, check, detail, fix, subject)
 
 
 def not_checked(check: str, reason: str, *, subject: str = "") -> CheckResult:
-    """Return a finding that nothing is known."""
+    """Return a result for a check that could not be made, with the reason."""
     return CheckResult(CheckStatus.NOT_CHECKED, check, reason, "", subject)
 
 
 @dataclass(slots=True)
 class CheckReport:
-    """All findings of one run, in the order of the looking."""
+    """All results of one run, in the order of the checks."""
 
     results: list[CheckResult] = field(default_factory=list)
 
     def add(self, results: Iterable[CheckResult]) -> None:
-        """Add what was found."""
+        """Append `results`."""
         self.results += results
 
     @property
     def counts(self) -> Counter[CheckStatus]:
-        """How many findings there are of each mark."""
-        return Counter(finding.status for finding in self.results)
+        """Number of results per status."""
+        return Counter(result.status for result in self.results)
 
     @property
     def has_no_error(self) -> bool:
-        """Whether there is no error; warnings are allowed."""
+        """Whether no result is an error; warnings do not count."""
         return not self.counts[CheckStatus.ERROR]
 
     def summary(self) -> str:
-        """Count in one line."""
-        return ", ".join(f"{self.counts[mark]} {mark}" for mark in CheckStatus if self.counts[mark])
+        """Return the counts in one line: `21 ok, 5 warning`."""
+        counts = self.counts
+        return ", ".join(f"{counts[status]} {status}" for status in CheckStatus if counts[status])
 
     def as_dict(self, location: str) -> dict[str, object]:
-        """Return the document for programs."""
+        """Return the JSON document of the run."""
         return {
             "place": location,
             "fine": self.has_no_error,
-            "counts": {str(mark).replace(" ", "_"): self.counts[mark] for mark in CheckStatus},
-            "findings": [finding.as_dict() for finding in self.results],
+            "counts": {
+                str(status).replace(" ", "_"): self.counts[status] for status in CheckStatus
+            },
+            "findings": [result.as_dict() for result in self.results],
         }

@@ -1,4 +1,4 @@
-"""Package: what a function's zip file has in it, from its last bytes alone."""
+"""Package: checks the contents of a function's zip file, from its last bytes alone."""
 
 from __future__ import annotations
 
@@ -17,25 +17,76 @@ if TYPE_CHECKING:
 
 FETCH_TIMEOUT_S = 10.0
 
-
-_ABSENT_CODES = ("ResourceNotFoundException",)
-
-
-_PARTIAL_CONTENT = 206
-
-
 ZIP_TAIL_BYTES = 4 * 1024**2
-"""A zip file's list of names stands at its end, some 100 bytes a file."""
-
+"""Bytes to fetch: a zip file's directory is at its end, about 100 bytes per file."""
 
 _CHECK = "function.package"
-
-
+_ABSENT_CODES = ("ResourceNotFoundException",)
+_PARTIAL_CONTENT = 206
 _REQUIREMENTS_ZIP = ".requirements.zip"
 
 
+async def check_package(
+    aws: AwsClient, configuration: Mapping[str, Any], settings: Settings
+) -> list[CheckResult]:
+    """Check that the package is complete, and that the function's concurrency is not 0.
+
+    One response of GetFunction has both. Container images are skipped.
+    """
+    if configuration.get("PackageType") == "Image":
+        return []
+    response = await aws.call(
+        "lambda",
+        "get_function",
+        "lambda:GetFunction",
+        _ABSENT_CODES,
+        FunctionName=configuration["FunctionArn"],
+    )
+    if not isinstance(response, Mapping):
+        return [response.to_result(_CHECK)] if response is not None else []
+    results = []
+    if response.get("Concurrency", {}).get("ReservedConcurrentExecutions") == 0:
+        detail, fix = "reserved concurrency is 0: the function never runs", "raise or remove it"
+        results.append(error("function.concurrency", detail, fix))
+    tail = await _fetch_tail(str(response.get("Code", {}).get("Location", "")))
+    names = None if tail is None else read_zip_names(tail)
+    if names is None:
+        reason = "the zip file cannot be fetched, or its directory is larger than 4 MiB"
+        return [*results, not_checked(_CHECK, reason)]
+    handler, layers = str(configuration.get("Handler", "")), configuration.get("Layers")
+    return results + evaluate_package(names, settings, handler, has_layers=bool(layers))
+
+
+def evaluate_package(
+    names: Collection[str], settings: Settings, handler: str, *, has_layers: bool
+) -> list[CheckResult]:
+    """Check that the package has batcher and the engine of the settings, compiled.
+
+    Args:
+        names: the names of all files in the package.
+        settings: the function's settings.
+        handler: the function's handler, as `module.function`.
+        has_layers: whether the function has layers, whose contents are unknown.
+    """
+    if any(name.endswith(_REQUIREMENTS_ZIP) for name in names):
+        return [not_checked(_CHECK, f"the libraries are in a nested zip file, {_REQUIREMENTS_ZIP}")]
+    folders = {name.partition("/")[0] for name in names}
+    wanted = {"batcher", settings.engine} if handler.startswith("batcher.") else {settings.engine}
+    missing = sorted(wanted - folders)
+    if missing and has_layers:
+        return [not_checked(_CHECK, f"{' and '.join(missing)} may be in a layer")]
+    if missing:
+        detail = f"the package lacks {' and '.join(missing)} (engine={settings.engine})"
+        fix = "package batcher with its engine: each event fails at the import"
+        return [error(_CHECK, detail, fix)]
+    if not any(name.startswith(f"{settings.engine}/") and name.endswith(".pyc") for name in names):
+        fix = "package .pyc files: compiling takes about a second of each cold start"
+        return [warning(_CHECK, f"{settings.engine} is included, without .pyc files", fix)]
+    return [ok(_CHECK, f"{settings.engine} is included, with .pyc files")]
+
+
 def read_zip_names(tail: bytes) -> list[str] | None:
-    """Read the names in a zip file from its end; None: the list does not lie whole in there."""
+    """Return the file names in a zip file, or None if `tail` does not hold its whole directory."""
     try:
         with zipfile.ZipFile(io.BytesIO(tail)) as file:
             return file.namelist()
@@ -43,78 +94,21 @@ def read_zip_names(tail: bytes) -> list[str] | None:
         return None
 
 
-def evaluate_package(
-    names: Collection[str], settings: Settings, handler: str, *, has_layers: bool
-) -> list[CheckResult]:
-    """See that batcher, and the engine that the settings choose, are in the package.
-
-    Args:
-        names: of all files in it.
-        settings: choose the engine.
-        handler: `module.function`, as the function is configured.
-        has_layers: whether more may lie in layers, which are not looked into.
-    """
-    if any(name.endswith(_REQUIREMENTS_ZIP) for name in names):
-        return [
-            not_checked(
-                _CHECK, f"its libraries are in a zip file of their own, {_REQUIREMENTS_ZIP}"
-            )
-        ]
-    folders = {name.partition("/")[0] for name in names}
-    wanted = {"batcher", settings.engine} if handler.startswith("batcher.") else {settings.engine}
-    missing = sorted(wanted - folders)
-    if missing and has_layers:
-        return [not_checked(_CHECK, f"{' and '.join(missing)} may be in a layer")]
-    if missing:
-        found = f"{' and '.join(missing)} not in the package (engine={settings.engine})"
-        return [error(_CHECK, found, "each event fails at its import: package it, with its engine")]
-    if not any(name.startswith(f"{settings.engine}/") and name.endswith(".pyc") for name in names):
-        do = "a cold start compiles everything, a second of it: package .pyc files"
-        return [warning(_CHECK, f"{settings.engine} is there, without .pyc files", do)]
-    return [ok(_CHECK, f"{settings.engine} is there, with .pyc files")]
-
-
-async def check_package(
-    aws: AwsClient, configuration: Mapping[str, Any], settings: Settings
-) -> list[CheckResult]:
-    """See that package has what it needs; that it can run stands in the same answer."""
-    check = "function.package"
-    if configuration.get("PackageType") == "Image":
-        return []
-    found = await aws.call(
-        "lambda",
-        "get_function",
-        "lambda:GetFunction",
-        _ABSENT_CODES,
-        FunctionName=configuration["FunctionArn"],
-    )
-    if not isinstance(found, Mapping):
-        return [found.to_result(check)] if found is not None else []
-    findings = []
-    if found.get("Concurrency", {}).get("ReservedConcurrentExecutions") == 0:
-        told, do = "its reserved concurrency is 0: it never runs", "raise it, or remove it"
-        findings.append(error("function.concurrency", told, do))
-    tail = await _fetch_tail(str(found.get("Code", {}).get("Location", "")))
-    names = None if tail is None else read_zip_names(tail)
-    if names is None:
-        why = "its zip file cannot be fetched, or its list of names is very long"
-        return [*findings, not_checked(check, why)]
-    handler, layers = str(configuration.get("Handler", "")), configuration.get("Layers")
-    return findings + evaluate_package(names, settings, handler, has_layers=bool(layers))
-
-
 async def _fetch_tail(url: str) -> bytes | None:
-    """Fetch the last bytes of a file; None: it cannot be had, or is sent whole and is large."""
+    """Return the last bytes of a file, or None if they cannot be fetched.
+
+    A server that ignores the range is accepted only if the whole file is that small.
+    """
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
     headers = {"Range": f"bytes=-{ZIP_TAIL_BYTES}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, headers=headers) as answer,
+            session.get(url, headers=headers) as response,
         ):
-            is_short = (answer.content_length or ZIP_TAIL_BYTES + 1) <= ZIP_TAIL_BYTES
-            if answer.status != _PARTIAL_CONTENT and not (answer.ok and is_short):
+            is_small = (response.content_length or ZIP_TAIL_BYTES + 1) <= ZIP_TAIL_BYTES
+            if response.status != _PARTIAL_CONTENT and not (response.ok and is_small):
                 return None
-            return await answer.read()
+            return await response.read()
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""Role: what IAM says a function's role may do, beside what the writer needs."""
+"""Role: compares the permissions of a function's role with what the writer needs."""
 
 from __future__ import annotations
 
@@ -12,93 +12,45 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.tools.check.aws import AwsClient
 
-_ARN_REGION_INDEX = 3
-"""Where an ARN has it."""
-
-
-NEEDED_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
-
-
-UNNEEDED_ACTIONS = ("s3:DeleteObject", "s3:PutObjectAcl")
-"""What the writer never does; there are many more, and these do the most harm."""
-
-
-OUTSIDE_KEY = "batcher-check-outside-of-the-root"
-
-
-_CHECK = "role"
-
-
 EvaluationResults = Sequence[Mapping[str, Any]]
 """The `EvaluationResults` of SimulatePrincipalPolicy."""
 
+NEEDED_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
 
-def needed_s3_actions(settings: Settings) -> tuple[str, ...]:
-    """Name what the writer calls in S3 under these settings."""
-    return (*NEEDED_ACTIONS, "s3:PutObjectTagging") if settings.tags else NEEDED_ACTIONS
+UNNEEDED_ACTIONS = ("s3:DeleteObject", "s3:PutObjectAcl")
+"""The two most harmful of the many actions that the writer never uses."""
 
+OUTSIDE_KEY = "batcher-check-outside-of-the-root"
 
-def needed_kms_actions(settings: Settings) -> tuple[str, ...]:
-    """Name what it needs of its KMS key."""
-    return ("kms:GenerateDataKey", "kms:Decrypt") if settings.kms_key_id else ()
+_ARN_REGION_INDEX = 3
+"""Index of the region in an ARN that is split at its colons."""
 
-
-def evaluate_needed(results: EvaluationResults, role: str) -> list[CheckResult]:
-    """Name each action that is missing."""
-    name = role.rpartition("/")[2]
-    findings = []
-    for result in results:
-        decision = result.get("EvalDecision")
-        if decision == "allowed":
-            continue
-        action, resource = result.get("EvalActionName"), result.get("EvalResourceName", "*")
-        if decision == "explicitDeny":
-            do = "remove the statement that denies it"
-        else:
-            do = "allow it there; only if the bucket's or the key's own policy does, all is well"
-        findings.append(error(_CHECK, f"{name} may not {action} on {resource}", do))
-    if findings:
-        return findings
-    actions = ", ".join(str(result.get("EvalActionName")) for result in results)
-    return [ok(_CHECK, f"{name} may {actions}")]
-
-
-def evaluate_unneeded(results: EvaluationResults, role: str) -> list[CheckResult]:
-    """Name each action that the role may do and the writer never does."""
-    name = role.rpartition("/")[2]
-    return [
-        warning(
-            _CHECK,
-            f"{name} may {result.get('EvalActionName')} on {result.get('EvalResourceName', '*')}",
-            "the writer never does that: take it away, so that a stolen role can do less",
-        )
-        for result in results
-        if result.get("EvalDecision") == "allowed"
-    ]
+_CHECK = "role"
 
 
 async def check_role(
     aws: AwsClient, configuration: Mapping[str, Any], settings: Settings
 ) -> list[CheckResult]:
-    """Ask IAM what the role may do on the root, beside it, and with the key."""
+    """Simulate the role's permissions under the root, outside of it, and for the KMS key."""
     role = str(configuration.get("Role", ""))
     if settings.bucket.startswith(("file:", "arn:")):
         return []
     partition = role.partition(":")[2].partition(":")[0] or "aws"
     bucket = f"arn:{partition}:s3:::{settings.bucket}"
     inside = "/".join(filter(None, [bucket, settings.root, "x"]))
-    questions = [
+    simulations = [
         (needed_s3_actions(settings), inside, evaluate_needed),
         (UNNEEDED_ACTIONS, inside, evaluate_unneeded),
     ]
     if settings.root:
-        questions.append((("s3:PutObject",), f"{bucket}/{OUTSIDE_KEY}", evaluate_unneeded))
+        simulations.append((("s3:PutObject",), f"{bucket}/{OUTSIDE_KEY}", evaluate_unneeded))
     key = settings.kms_key_id
     context: list[Mapping[str, Any]] = []
     if key.startswith("arn:"):
-        questions.append((needed_kms_actions(settings), key, evaluate_needed))
+        simulations.append((needed_kms_actions(settings), key, evaluate_needed))
         region = key.split(":")[_ARN_REGION_INDEX]
-        # A role may allow the key to S3 alone, which is who asks for it; the others don't look
+        # S3 calls KMS on the role's behalf, so a role may allow the key only via S3. The other
+        # simulations do not use this context.
         context.append(
             {
                 "ContextKeyName": "kms:ViaService",
@@ -106,9 +58,9 @@ async def check_role(
                 "ContextKeyValues": [f"s3.{region}.amazonaws.com"],
             }
         )
-    findings: list[CheckResult] = []
-    for actions, resource, judged in questions:
-        found = await aws.call(
+    results: list[CheckResult] = []
+    for actions, resource, evaluate in simulations:
+        response = await aws.call(
             "iam",
             "simulate_principal_policy",
             "iam:SimulatePrincipalPolicy",
@@ -118,10 +70,54 @@ async def check_role(
             ResourceArns=[resource],
             ContextEntries=context,
         )
-        if found is None:
-            do = "give the function a role that exists"
-            return [error("role", f"there is no role {role}", do)]
-        if isinstance(found, CallFailure):
-            return [found.to_result("role")]
-        findings += judged(found.get("EvaluationResults", ()), role)
-    return findings
+        if response is None:
+            fix = "give the function a role that exists"
+            return [error(_CHECK, f"the role {role} does not exist", fix)]
+        if isinstance(response, CallFailure):
+            return [response.to_result(_CHECK)]
+        results += evaluate(response.get("EvaluationResults", ()), role)
+    return results
+
+
+def needed_s3_actions(settings: Settings) -> tuple[str, ...]:
+    """Return the S3 actions that the writer uses with these settings."""
+    return (*NEEDED_ACTIONS, "s3:PutObjectTagging") if settings.tags else NEEDED_ACTIONS
+
+
+def needed_kms_actions(settings: Settings) -> tuple[str, ...]:
+    """Return the KMS actions that the writer needs for its key; none without a key."""
+    return ("kms:GenerateDataKey", "kms:Decrypt") if settings.kms_key_id else ()
+
+
+def evaluate_needed(simulated: EvaluationResults, role: str) -> list[CheckResult]:
+    """Return an error per needed action that the role lacks, or one result that all is allowed."""
+    name = role.rpartition("/")[2]
+    results = []
+    for entry in simulated:
+        decision = entry.get("EvalDecision")
+        if decision == "allowed":
+            continue
+        action, resource = entry.get("EvalActionName"), entry.get("EvalResourceName", "*")
+        if decision == "explicitDeny":
+            fix = "remove the statement that denies it"
+        else:
+            fix = "allow it in the role, unless the policy of the bucket or key itself allows it"
+        results.append(error(_CHECK, f"{name} may not {action} on {resource}", fix))
+    if results:
+        return results
+    actions = ", ".join(str(entry.get("EvalActionName")) for entry in simulated)
+    return [ok(_CHECK, f"{name} may {actions}")]
+
+
+def evaluate_unneeded(simulated: EvaluationResults, role: str) -> list[CheckResult]:
+    """Return a warning per action that the role allows and the writer never uses."""
+    name = role.rpartition("/")[2]
+    return [
+        warning(
+            _CHECK,
+            f"{name} may {entry.get('EvalActionName')} on {entry.get('EvalResourceName', '*')}",
+            "remove this permission: the writer never uses it, but a stolen role could",
+        )
+        for entry in simulated
+        if entry.get("EvalDecision") == "allowed"
+    ]

@@ -147,7 +147,7 @@ def test_a_bucket_that_is_not_there_is_all_that_is_told_of_it(
     use(monkeypatch, seaweedfs.environ)
     code, found = check(capsys, f"s3://{bucket}")
     assert (code, marks(found, "error")) == (1, {"bucket"})
-    assert "there is no bucket" in text_of(found, "bucket")
+    assert "does not exist" in text_of(found, "bucket")
     assert len(found) == 2
 
 
@@ -239,7 +239,7 @@ def test_lines_have_a_mark_what_was_found_and_what_to_do(
     (tmp_path / "out").write_text("x")
     assert main(["check", f"file://{tmp_path}/out"]) == 1
     *lines, summary = capsys.readouterr().out.splitlines()
-    words = f"{tmp_path}/out is no folder: choose another destination"
+    words = f"{tmp_path}/out is not a folder; choose another destination"
     assert any(line.split(maxsplit=2) == ["error", "folder", words] for line in lines)
     assert summary == f"file://{tmp_path}/out: 2 ok, 2 error"
 
@@ -262,4 +262,4 @@ def test_a_terminal_gets_the_same_lines(
     monkeypatch.setattr(builtins, "__import__", without_rich)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert main(["check", f"file://{tmp_path}", "--no-write"]) == 0
-    assert "they fit together" in capsys.readouterr().out
+    assert "settings      valid" in capsys.readouterr().out

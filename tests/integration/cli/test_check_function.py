@@ -75,7 +75,7 @@ def test_a_role_and_a_package_as_they_should_be(
     assert code == 0
     (role,) = of(found, "role")
     assert role.startswith("ok: events-writer may s3:PutObject")
-    assert of(found, "function.package") == ["ok: aioboto3 is there, with .pyc files"]
+    assert of(found, "function.package") == ["ok: aioboto3 is included, with .pyc files"]
     assert of(found, "mapping.alone") == ["ok: one mapping of this function writes to this root"]
 
 
@@ -142,11 +142,11 @@ def test_a_role_may_leave_the_key_to_s3_alone(
 @pytest.mark.parametrize(
     ("names", "engine", "told"),
     [
-        (("batcher/x.py",), "aioboto3", "error: aioboto3 not in the package (engine=aioboto3)"),
+        (("batcher/x.py",), "aioboto3", "error: the package lacks aioboto3 (engine=aioboto3)"),
         (
             ("batcher/x.py", "aioboto3/x.py"),
             "obstore",
-            "error: obstore not in the package (engine=obstore)",
+            "error: the package lacks obstore (engine=obstore)",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_function_that_never_runs_is_an_error(
     account = Account(function(ENVIRON), [[mapping()]], FULL, allowed=NEEDED, reserved=0)
     code, found = check(account, monkeypatch, capsys)
     assert code == 1
-    assert of(found, "function.concurrency")[0].startswith("error: its reserved concurrency is 0")
+    assert of(found, "function.concurrency")[0].startswith("error: reserved concurrency is 0")
     account.reserved = 5
     assert of(check(account, monkeypatch, capsys)[1], "function.concurrency") == []
 

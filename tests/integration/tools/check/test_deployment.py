@@ -162,4 +162,4 @@ def test_a_mapping_of_another_function_is_said(
     flags = ["--mapping", uuid, "--function", "other", "--no-write"]
     code, found = check(capsys, f"s3://{deployment.bucket}", *flags)
     assert code == 1
-    assert "not of other" in text_of(found, "mapping")
+    assert "not to other" in text_of(found, "mapping")

@@ -1,4 +1,4 @@
-"""Mappings and queues: what loses, doubles or blocks records is named, and nothing else."""
+"""Mappings and queues: each fault that loses, duplicates or blocks records is named."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_without_both_a_failure_raises_which_is_well(types: list[str] | None) ->
     assert found.status is CheckStatus.OK
 
 
-@pytest.mark.parametrize(("arn", "told"), [(QUEUE_ARN, "doubled"), (STREAM_ARN, "comes back")])
+@pytest.mark.parametrize(("arn", "told"), [(QUEUE_ARN, "duplicates"), (STREAM_ARN, "whole batch")])
 def test_a_mapping_that_would_take_an_answer_and_gets_none_is_a_warning(
     arn: str, told: str
 ) -> None:
-    """Nothing is lost; of a queue what was written comes again."""
+    """Nothing is lost, but a queue redelivers records that were written."""
     found = only(evaluate_mapping(mapping(arn), OFF), "mapping.responses")
     assert found.status is CheckStatus.WARNING
     assert told in found.detail

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from batcher.batching.validation import Transform
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
+    from batcher.tools.replay.sqs_client import SqsClient
     from batcher.tools.replay.target import ReplayTarget
-    from batcher.tools.replay.to_sqs import SqsClient
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -255,10 +255,8 @@ class _ReplayCommand:
     def _open_target(self, store: ObjectStore) -> ReplayTarget:
         if self.arguments.to_queue is None:
             return ObjectTarget(store, self.settings, self.transform)
-        from batcher.tools.replay.to_sqs import (  # noqa: PLC0415  # half a second to import
-            QueueTarget,
-            SqsClient,
-        )
+        from batcher.tools.replay.sqs_client import SqsClient  # noqa: PLC0415  # half a second
+        from batcher.tools.replay.to_sqs import QueueTarget  # noqa: PLC0415  # as above
 
         url = self.arguments.to_queue
         self._sqs_client = SqsClient(url)

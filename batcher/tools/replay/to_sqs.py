@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol, cast
-
-import aioboto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004  # botocore's own
-    HTTPClientError,
-)
 
 from batcher.batching.transform import apply_transform
 from batcher.errors import RejectedError, RetryableError
@@ -38,19 +26,6 @@ from batcher.writing.stats import Stats
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
 
-CLIENT_ATTEMPTS = 4
-"""Of botocore's own: a call that got no answer, or was throttled."""
-
-
-_REGION_IN_URL = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com")
-
-
-_SERVER_ERROR, _TOO_MANY_REQUESTS = 500, 429
-
-
-_THROTTLING_CODES = {"Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeout"}
-
-
 MAX_CONCURRENT_SENDS = 8
 """Calls side by side; a FIFO queue gets one at a time, to keep its order."""
 
@@ -60,7 +35,7 @@ MAX_SENDS = 5
 
 
 class SqsSender(Protocol):
-    """See `batcher.tools.replay.to_sqs.SqsClient`."""
+    """See `batcher.tools.replay.sqs_client.SqsClient`."""
 
     async def send(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
         """Send up to ten messages; give the entries of `Failed`."""
@@ -199,86 +174,3 @@ class QueueTarget:
 
 def _rejection_text(entry: Mapping[str, Any]) -> str:
     return f"the queue refused it: {entry.get('Code', '')}: {entry.get('Message', '')}"
-
-
-class SqsClient:
-    """Connects at its first call, to the region that the queue's URL names."""
-
-    def __init__(self, url: str) -> None:
-        """Send to the queue at `url`."""
-        self._url = url
-        self._exit_stack = AsyncExitStack()
-        self._client: Any = None
-        self._connect_lock = asyncio.Lock()
-
-    async def check_queue(self) -> None:
-        """Make sure that the queue is there, if we may ask; the answer itself is nothing to us.
-
-        Raises:
-            RetryableError: nothing answers at this URL, or it is busy.
-            RejectedError: there is no such queue, or the credentials are no good.
-        """
-        try:
-            await (await self._get_client()).get_queue_attributes(QueueUrl=self._url)
-        except ClientError as error:
-            if "AccessDenied" not in str(error.response.get("Error", {}).get("Code", "")):
-                raise self._response_error(error) from error
-        except BotoCoreError as error:
-            raise self._no_response_error(error) from error
-
-    async def send(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Send up to ten messages; give the entries of `Failed`: those that were not taken.
-
-        Raises:
-            RetryableError: nobody knows what was taken.
-            RejectedError: the queue refuses all of them.
-        """
-        try:
-            client = await self._get_client()
-            answer = await client.send_message_batch(QueueUrl=self._url, Entries=entries)
-        except ClientError as error:
-            raise self._response_error(error) from error
-        except BotoCoreError as error:
-            raise self._no_response_error(error) from error
-        failed: Sequence[Mapping[str, Any]] = answer.get("Failed") or ()
-        return failed
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._exit_stack.aclose()
-
-    async def _get_client(self) -> Any:  # noqa: ANN401  # aioboto3 has no types
-        async with self._connect_lock:
-            if self._client is None:
-                self._client = await self._connect()
-        return self._client
-
-    async def _connect(self) -> Any:  # noqa: ANN401  # aioboto3 has no types
-        found = _REGION_IN_URL.match(self._url)
-        region = os.environ.get("AWS_REGION") if found is None else found[1]
-        named = {} if region is None else {"region_name": region}
-        retries = {"mode": "standard", "total_max_attempts": CLIENT_ATTEMPTS}
-        client = aioboto3.Session().client("sqs", config=Config(retries=retries), **named)
-        return await self._exit_stack.enter_async_context(client)
-
-    def _no_response_error(self, error: BotoCoreError) -> RetryableError | RejectedError:
-        if isinstance(error, (ConnectionError, HTTPClientError)):
-            return RetryableError(f"{self._url}: cannot be reached: {_first_line(error)}")
-        return RejectedError(f"{self._url}: {_first_line(error)}")
-
-    def _response_error(self, error: ClientError) -> RetryableError | RejectedError:
-        said = error.response.get("Error", {})
-        code, status = str(said.get("Code", "")), _http_status(error)
-        text = f"{self._url}: answered {status} {code}: {said.get('Message', '')}".rstrip(": ")
-        if status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or code in _THROTTLING_CODES:
-            return RetryableError(text)
-        hint = "allow sqs:SendMessage on the queue" if "AccessDenied" in code else ""
-        return RejectedError(f"{text}: {hint}" if hint else text)
-
-
-def _http_status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")

@@ -162,7 +162,7 @@ def test_an_endpoint_that_never_answers_ends_in_one_line(
         use(monkeypatch, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
         code, found = check(capsys, "s3://my-bucket")
     assert (code, marks(found, "error")) == (1, {"bucket"})
-    assert f"{url}: no answer within 0.2 s" in text_of(found, "bucket")
+    assert f"{url}: no response within 0.2 s" in text_of(found, "bucket")
 
 
 def test_nobody_listens(
@@ -173,7 +173,7 @@ def test_nobody_listens(
     use(monkeypatch, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
     code, found = check(capsys, "s3://my-bucket")
     assert (code, marks(found, "error")) == (1, {"bucket"})
-    assert "cannot be reached" in text_of(found, "bucket")
+    assert "cannot reach" in text_of(found, "bucket")
 
 
 def test_without_credentials_it_is_said_what_to_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from batcher.cli import main
+from batcher.tools.aws import CallLimits
 from integration.cli.replay_inputs import lines_in, told, write
 from support.http_stub import Stub
 from support.s3_servers import Moto
@@ -140,11 +141,11 @@ def test_a_queue_that_does_not_answer_is_told_before_any_mark_unless_nothing_is_
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "stand-in")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
-    monkeypatch.setattr("batcher.tools.replay.to_sqs.CLIENT_ATTEMPTS", 1)
+    monkeypatch.setattr("batcher.tools.replay.sqs_client.CALL_LIMITS", CallLimits(attempts=1))
     write("file://out")
     before = etags(tmp_path / "out")
     flags = ["replay", "file://out", "--to-queue", "http://127.0.0.1:9/123456789012/queue"]
     assert main([*flags, "--dry-run"]) == 0
     assert main(flags) == 1
-    assert "cannot be reached" in capsys.readouterr().err
+    assert "cannot reach" in capsys.readouterr().err
     assert etags(tmp_path / "out") == before

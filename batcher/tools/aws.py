@@ -1,0 +1,231 @@
+"""Calls to AWS services for the operator tools, and their errors in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import aioboto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004  # botocore's own
+    HTTPClientError,
+)
+from botocore.parsers import ResponseParserError
+
+from batcher import __version__
+from batcher.errors import BatcherError
+from batcher.stores.s3.errors import LOCAL_HINTS, first_line
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How long a call may take, and how often its request is sent. A tool narrows the defaults."""
+
+    timeout_s: float = 60.0
+    """For connecting, and for each wait for bytes of the response."""
+    attempts: int = 4
+    """Requests per call. botocore retries throttling, 5xx and lost connections."""
+    total_s: float | None = None
+    """For the whole call: connecting, retries and the response. None: no limit of its own."""
+
+
+class AwsErrorKind(Enum):
+    """Why a call failed."""
+
+    CONFIGURATION = auto()
+    """Nothing was sent: no credentials, no region, a bad endpoint URL."""
+    UNREACHABLE = auto()
+    """No response: no network, a wrong endpoint, or too slow."""
+    CREDENTIALS = auto()
+    """AWS does not accept the credentials."""
+    DENIED = auto()
+    """The credentials lack the permission."""
+    UNSUPPORTED = auto()
+    """The endpoint does not support the operation. Only services that imitate AWS respond so."""
+    OTHER = auto()
+    """Any other error response."""
+
+
+class AwsCallError(BatcherError):
+    """A call to an AWS service failed."""
+
+    def __init__(
+        self,
+        kind: AwsErrorKind,
+        reason: str,
+        hint: str = "",
+        *,
+        code: str = "",
+        retryable: bool = False,
+    ) -> None:
+        """Describe the failure.
+
+        Args:
+            kind: why the call failed.
+            reason: the problem in one line.
+            hint: what to do about it; empty if unknown.
+            code: the error code of the response; empty if there was no response.
+            retryable: whether the same call may succeed later. It may have taken effect already.
+        """
+        super().__init__(f"{reason}: {hint}" if hint else reason)
+        self.kind = kind
+        self.reason = reason
+        self.hint = hint
+        self.code = code
+        self.retryable = retryable
+
+
+class AwsSession:
+    """AWS clients of one region, one per service. Each is made at its first call.
+
+    Credentials, region and endpoints come from the environment, as for every AWS SDK.
+    """
+
+    def __init__(self, region: str | None = None, limits: CallLimits | None = None) -> None:
+        """Connect to `region`, or to that of the environment if it is None or empty."""
+        self._region = region or os.environ.get("AWS_REGION")
+        self._limits = CallLimits() if limits is None else limits
+        self._session: Any = None  # one for all clients, because it caches the services' models
+        self._clients: dict[str, Any] = {}
+        self._connect_lock = asyncio.Lock()
+        self._exit_stack = AsyncExitStack()
+
+    async def call(
+        self, service: str, operation: str, permission: str, **parameters: object
+    ) -> Mapping[str, Any]:
+        """Return the response to one call.
+
+        Args:
+            service: botocore's name of the service, such as `s3` or `lambda`.
+            operation: botocore's method, such as `get_bucket_versioning`.
+            permission: the IAM action that the call needs, for the hint if it is denied.
+            parameters: those of the operation.
+
+        Raises:
+            AwsCallError: there is no response, or it is an error.
+        """
+        try:
+            async with asyncio.timeout(self._limits.total_s):
+                client = await self._connect(service)
+                response: Mapping[str, Any] = await getattr(client, operation)(**parameters)
+        except ClientError as error:
+            endpoint = self.endpoint(service)
+            raise _error_from_response(error, operation, endpoint, permission) from error
+        except (TimeoutError, BotoCoreError, ResponseParserError, ValueError) as error:
+            raise self._error_without_response(error, service, operation) from error
+        return response
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._exit_stack.aclose()
+
+    def endpoint(self, service: str) -> str:
+        """Return the URL that a service is called at, or its name before its first call."""
+        client = self._clients.get(service)
+        return service if client is None else str(client.meta.endpoint_url)
+
+    def region(self, service: str) -> str:
+        """Return the region that a service is called in; empty before its first call."""
+        client = self._clients.get(service)
+        return "" if client is None else str(client.meta.region_name)
+
+    async def _connect(self, service: str) -> Any:  # noqa: ANN401  # aioboto3 has no types
+        async with self._connect_lock:
+            if service not in self._clients:
+                config = Config(
+                    connect_timeout=self._limits.timeout_s,
+                    read_timeout=self._limits.timeout_s,
+                    retries={"mode": "standard", "total_max_attempts": self._limits.attempts},
+                    user_agent=f"batcher/{__version__}",
+                )
+                self._session = self._session or aioboto3.Session(region_name=self._region)
+                client = self._session.client(service, config=config)
+                self._clients[service] = await self._exit_stack.enter_async_context(client)
+        return self._clients[service]
+
+    def _error_without_response(
+        self,
+        error: TimeoutError | BotoCoreError | ResponseParserError | ValueError,
+        service: str,
+        operation: str,
+    ) -> AwsCallError:
+        endpoint, kind = self.endpoint(service), AwsErrorKind.UNREACHABLE
+        check_network = "check the network and AWS_ENDPOINT_URL"
+        if isinstance(error, TimeoutError):
+            reason = f"{endpoint}: no response within {self._limits.total_s:g} s"
+            return AwsCallError(kind, reason, check_network, retryable=True)
+        if isinstance(error, ConnectionError | HTTPClientError):
+            reason = f"cannot reach {endpoint}: {first_line(error)}"
+            return AwsCallError(kind, reason, check_network, retryable=True)
+        if isinstance(error, ResponseParserError):
+            reason = f"{operation}: {endpoint} sent a response that is not of AWS's API"
+            hint = "check AWS_ENDPOINT_URL"
+            return AwsCallError(AwsErrorKind.OTHER, reason, hint, retryable=True)
+        if isinstance(error, ValueError):  # botocore's, for an endpoint URL that it cannot parse
+            hint = "set AWS_ENDPOINT_URL to http(s)://host[:port]"
+            return AwsCallError(AwsErrorKind.CONFIGURATION, str(error), hint)
+        hints = (hint for error_class, hint in LOCAL_HINTS if isinstance(error, error_class))
+        return AwsCallError(AwsErrorKind.CONFIGURATION, next(hints, first_line(error)))
+
+
+_RENEW = "check the credentials in force, and renew them"
+
+
+# Every error code that has a meaning of its own here, with what to do about it. `{permission}` is
+# the IAM action of the call. HEAD responses have no body: their code is the status.
+# Source: the "common errors" of the services' API references
+_ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {
+    "403": (AwsErrorKind.DENIED, "allow {permission}"),
+    "AccessDenied": (AwsErrorKind.DENIED, "allow {permission}"),
+    "AccessDeniedException": (AwsErrorKind.DENIED, "allow {permission}"),
+    "AuthorizationError": (AwsErrorKind.DENIED, "allow {permission}"),
+    "Forbidden": (AwsErrorKind.DENIED, "allow {permission}"),
+    "ExpiredToken": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "ExpiredTokenException": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "InvalidAccessKeyId": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "InvalidClientTokenId": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "InvalidToken": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "SignatureDoesNotMatch": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "UnrecognizedClientException": (AwsErrorKind.CREDENTIALS, _RENEW),
+    "405": (AwsErrorKind.UNSUPPORTED, ""),
+    "501": (AwsErrorKind.UNSUPPORTED, ""),
+    "InvalidAction": (AwsErrorKind.UNSUPPORTED, ""),
+    "MethodNotAllowed": (AwsErrorKind.UNSUPPORTED, ""),
+    "NotImplemented": (AwsErrorKind.UNSUPPORTED, ""),
+}
+
+_UNSUPPORTED_STATUSES = {405, 501}
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
+_THROTTLING_CODES = {"Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeout"}
+
+
+def _error_from_response(
+    error: ClientError, operation: str, endpoint: str, permission: str
+) -> AwsCallError:
+    details = error.response.get("Error", {})
+    code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind, hint = _ERROR_CODES.get(code, (AwsErrorKind.OTHER, ""))
+    if kind is AwsErrorKind.OTHER and status in _UNSUPPORTED_STATUSES:
+        kind = AwsErrorKind.UNSUPPORTED
+    if kind is AwsErrorKind.UNSUPPORTED:
+        reason = f"{endpoint} does not support {operation}"
+    else:
+        reason = f"{operation}: answered {status} {code}: {message}".rstrip(": ")
+    return AwsCallError(
+        kind,
+        reason,
+        hint.format(permission=permission),
+        code=code,
+        retryable=status >= _SERVER_ERROR
+        or status == _TOO_MANY_REQUESTS
+        or code in _THROTTLING_CODES,
+    )

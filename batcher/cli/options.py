@@ -1,4 +1,4 @@
-"""Flags: every setting as an option of a command, and the destination, into `Settings`."""
+"""Options that commands share: one per setting, selection of objects, findings, transform."""
 
 from __future__ import annotations
 
@@ -8,86 +8,112 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from batcher.cli.output import echo
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.reading.selection import Selection, parse_selection
-from batcher.settings import ENV_PREFIX, Settings
+from batcher.settings import ENV_PREFIX, Derived, OneOf, Settings
 from batcher.stores.location import parse_destination
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
 
 MAX_SHOWN_PER_KIND = 20
-"""Findings of one kind that are told one by one."""
+"""So many findings of each kind are printed; the rest are only counted."""
 
 
 _KIND_SUMMARIES = {
-    FindingKind.FOREIGN: "objects are not batcher's",
-    FindingKind.OVERLAP: "objects overlap others",
-    FindingKind.COVERED: "objects have nothing that others do not give, and were left out",
-    FindingKind.UNREADABLE: "objects could not be read to their end",
+    FindingKind.FOREIGN: "not written by batcher",
+    FindingKind.OVERLAP: "overlapping another object",
+    FindingKind.COVERED: "left out, because other objects hold all their records",
+    FindingKind.UNREADABLE: "not readable to the end",
 }
 
 
 PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
-"""A destination for judging all else, where the one that is given cannot be read."""
+"""Used to check all other settings if the given destination cannot be parsed."""
 
 
 TIME_FORMATS = (
-    "a date or time of ISO 8601 (UTC where it names no zone), or how long ago: 30s, 15m, 2h, 3d, 1w"
+    "an ISO 8601 date or time (UTC unless it has a zone), or an age: 30s, 15m, 2h, 3d, 1w"
 )
 
 
 def add_setting_options(
     parser: argparse.ArgumentParser,
     only: Collection[str] | None = None,
-    note: str = f"each can be given as {ENV_PREFIX}<NAME> in the environment as well",
+    note: str = f"each can also be set as {ENV_PREFIX}<NAME> in the environment",
 ) -> None:
-    """Return `parser` one flag a setting; flags beat the environment.
+    """Add one option per setting to `parser`. Options take precedence over the environment.
 
     Args:
-        parser: gets them in a group of their own.
-        only: these settings; None: all.
-        note: what is said of the group.
+        parser: gets the options in a group of their own.
+        only: names of the settings to add; None adds all.
+        note: description of the group.
     """
     group = parser.add_argument_group("settings", note)
     for spec in fields(Settings):
         if only is None or spec.name in only:
-            metavar = spec.name.rpartition("_")[2].upper()
-            _add_setting_option(group, spec.name, metavar, spec.metadata["help"].replace("%", "%%"))
+            _add_setting_option(group, spec, describe_setting(spec))
 
 
 def add_concurrency_option(parser: argparse.ArgumentParser, limited: str) -> None:
-    """Return `parser` this one setting of those that only read; `what` there are so many of."""
-    _add_setting_option(parser, "concurrency", "N", f"{limited} at once (default 16)")
+    """Add the option `--concurrency`, for commands that need no other setting.
+
+    Args:
+        limited: what it limits, in the plural.
+    """
+    (spec,) = (spec for spec in fields(Settings) if spec.name == "concurrency")
+    default = describe_default(spec)
+    _add_setting_option(parser, spec, f"maximum {limited} at the same time (default {default})")
+
+
+def describe_setting(spec: Field[Any]) -> str:
+    """Return the help text of a setting, with its default."""
+    default = describe_default(spec)
+    return f"{spec.metadata['help']} (default {default})" if default else str(spec.metadata["help"])
+
+
+def describe_default(spec: Field[Any]) -> str:
+    """Return the default of a setting as a user would write it; empty if it is empty text."""
+    default: object = spec.metadata["default"]
+    if isinstance(default, Derived):
+        return default.text
+    if isinstance(default, float):
+        return f"{default:g}"
+    return str(default).lower() if default is None or default is False else str(default)
 
 
 def _add_setting_option(
-    parser: argparse._ActionsContainer, name: str, metavar: str, text: str
+    parser: argparse._ActionsContainer, spec: Field[Any], help_text: str
 ) -> None:
+    check = spec.metadata["check"]
+    if isinstance(check, OneOf):
+        metavar = f"{{{','.join(choice for choice in check.choices if choice)}}}"
+    else:
+        metavar = spec.name.rpartition("_")[2].upper()
     parser.add_argument(
-        f"--{name.replace('_', '-')}",
-        dest=f"setting_{name}",
+        f"--{spec.name.replace('_', '-')}",
+        dest=f"setting_{spec.name}",
         default=argparse.SUPPRESS,
         metavar=metavar,
-        help=text,
+        help=help_text.replace("%", "%%"),
     )
 
 
 def settings_from(
     arguments: argparse.Namespace, destination: str, environ: Mapping[str, str]
 ) -> Settings:
-    """Read the settings: the destination beats the flags, which beat the environment.
+    """Return the settings. The destination takes precedence over options, these over `environ`.
 
     Raises:
-        SettingsError: with every fault, that of the destination included.
+        SettingsError: with every fault, including that of the destination.
     """
     faults = FaultCollector()
     given = settings_from_options(arguments) | PLACEHOLDER_DESTINATION
@@ -100,22 +126,22 @@ def settings_from(
 
 
 def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
-    """Return the settings that flags and the destination name.
+    """Return the settings given by options and the destination.
 
-    The destination beats a flag, and whoever gave both is told.
+    The destination takes precedence. A warning is printed for each option that it overrides.
 
     Raises:
-        SettingsError: it is no destination.
+        SettingsError: the destination cannot be parsed.
     """
-    flags, place = settings_from_options(arguments), parse_destination(destination)
-    for name in place:
-        if flags.get(name, place[name]) != place[name]:
-            echo(f"warning: --{name} {flags[name]} is not used: the destination is {destination}")
-    return flags | place
+    options, location = settings_from_options(arguments), parse_destination(destination)
+    for name in location:
+        if options.get(name, location[name]) != location[name]:
+            echo(f"warning: --{name} {options[name]} is not used: the destination is {destination}")
+    return options | location
 
 
 def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
-    """Return the settings that flags name."""
+    """Return the settings given by options, by name."""
     return {
         name.removeprefix("setting_"): value
         for name, value in vars(arguments).items()
@@ -124,31 +150,35 @@ def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def add_selection_options(parser: argparse.ArgumentParser) -> None:
-    """Return `parser` the flags that choose objects."""
-    parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
+    """Add the options that select objects to `parser`."""
+    parser.add_argument(
+        "place", metavar="PLACE", help="root to read: s3://bucket/root or file://folder"
+    )
     which = parser.add_argument_group("which objects")
     which.add_argument(
         "--since",
         metavar="TIME",
-        help=f"that may hold records that arrived then or later: {TIME_FORMATS}",
+        help=f"objects that may hold records which arrived at this time or later: {TIME_FORMATS}",
     )
     which.add_argument(
-        "--until", metavar="TIME", help="that may hold records that arrived before; as --since"
+        "--until",
+        metavar="TIME",
+        help="objects that may hold records which arrived before this time; format as --since",
     )
     which.add_argument(
         "--partition",
         metavar="PATTERN",
-        help="whose partition has these folders, in this order: dt=2026-11-23/hour=*, "
-        "customer=acme; * and ? as in a shell, all else as keys have it",
+        help="objects whose partition has these folders in this order, such as "
+        "dt=2026-11-23/hour=* or customer=acme; * and ? are wildcards",
     )
     which.add_argument(
-        "--quarantine", action="store_true", help="of quarantine, in place of the data"
+        "--quarantine", action="store_true", help="quarantine objects instead of data objects"
     )
-    add_concurrency_option(parser, "requests, and objects,")
+    add_concurrency_option(parser, "requests and objects")
 
 
 def selection_from(arguments: argparse.Namespace) -> Selection:
-    """Read these flags.
+    """Return the selection given by the options of `add_selection_options`.
 
     Raises:
         SettingsError: with every fault.
@@ -163,19 +193,18 @@ def selection_from(arguments: argparse.Namespace) -> Selection:
 
 
 class FindingPrinter:
-    """Report on standard error what is wrong, a bit of each kind at once and the rest counted."""
+    """Prints findings on standard error: the first of each kind at once, the rest as a count."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
         self.counts: Counter[FindingKind] = Counter()
 
     @property
     def is_complete(self) -> bool:
-        """Whether all that was chosen was given: overlaps are, and covered objects twice."""
+        """Whether all selected records were read. Overlapping and covered objects lose none."""
         return not self.counts[FindingKind.FOREIGN] + self.counts[FindingKind.UNREADABLE]
 
     def print_finding(self, finding: Finding) -> None:
-        """Report of an object; of covered ones there is only a count."""
+        """Count a finding, and print it unless its kind is covered or was printed often enough."""
         self.counts[finding.kind] += 1
         if (
             finding.kind is not FindingKind.COVERED
@@ -185,30 +214,33 @@ class FindingPrinter:
             echo(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
 
     def print_error(self, error: BatcherError) -> None:
-        """Report of an object that could not be read; the error names it."""
+        """Count and print an object that could not be read; the error names it."""
         self.counts[FindingKind.UNREADABLE] += 1
         if self.counts[FindingKind.UNREADABLE] <= MAX_SHOWN_PER_KIND:
             echo(f"error: {sanitize_line(str(error))}")
 
-    def print_summary(self, place: str, objects: int) -> None:
-        """Report how much was not told, or that there was nothing."""
+    def print_summary(self, location: str, objects: int) -> None:
+        """Print counts of findings that were not all printed, or a warning if nothing was found."""
         for kind, meaning in _KIND_SUMMARIES.items():
             count = self.counts[kind]
             if count > MAX_SHOWN_PER_KIND or (kind is FindingKind.COVERED and count):
-                echo(f"{count:,} {meaning}")
+                echo(f"{count:,} {'object' if count == 1 else 'objects'} {meaning}")
         if not objects and self.is_complete:
-            echo(f"warning: nothing is under {place}, or nothing of it was chosen")
+            echo(f"warning: no objects found under {location}")
 
 
 class FaultCollector:
-    """Gathers the faults of what is done within it, again and again; `tell` when all is read."""
+    """Collects faults, so that one message can report them all.
+
+    Use it as a context manager, several times. Each `with` block ends at its first `SettingsError`.
+    Call `raise_if_any` before using values that the blocks set.
+    """
 
     def __init__(self) -> None:
-        """Start with none."""
         self._faults: list[str] = []
 
     def __enter__(self) -> None:
-        """Gather."""
+        """Start collecting."""
 
     def __exit__(
         self,
@@ -216,14 +248,14 @@ class FaultCollector:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
-        """Go on after a `SettingsError`: what it was raised from has no value then."""
+        """Keep the faults of a `SettingsError` and suppress it. Other exceptions pass."""
         if not isinstance(error, SettingsError):
             return False
         self._faults += error.faults
         return True
 
     def raise_if_any(self) -> None:
-        """Do nothing if there was no fault: everything has a value.
+        """Raise if any block failed.
 
         Raises:
             SettingsError: with every fault.
@@ -233,20 +265,25 @@ class FaultCollector:
 
 
 def load_transform(name: str) -> Transform:
-    """Import a transform; modules of the present folder are found, as with `python -m`.
+    """Import a transform. Modules in the working directory are found, as with `python -m`.
+
+    Args:
+        name: `package.module:function`.
 
     Raises:
-        SettingsError: there is none of that name, or its module cannot be imported.
+        SettingsError: the function does not exist, or its module cannot be imported.
     """
     module_name, _, function_name = name.partition(":")
     if not module_name or not function_name:
-        raise SettingsError([f"transform: {name!r} is not package.module:function"])
-    if os.getcwd() not in sys.path:  # noqa: PTH109  # `sys.path` has text
+        raise SettingsError(
+            [f"transform: {name!r} names no function; write package.module:function"]
+        )
+    if os.getcwd() not in sys.path:  # noqa: PTH109  # `sys.path` holds strings
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
     try:
         found = getattr(import_module(module_name), function_name)
-    except Exception as error:  # the user's module may raise whatever it likes
+    except Exception as error:  # a user's module may raise anything
         raise SettingsError([f"transform: {name}: {type(error).__name__}: {error}"]) from error
     if not callable(found):
-        raise SettingsError([f"transform: {name} is {type(found).__name__}, not a function"])
+        raise SettingsError([f"transform: {name} is {type(found).__name__}; name a function"])
     return cast("Transform", found)

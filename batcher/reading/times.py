@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from batcher.errors import SettingsError
 from batcher.records.chunk import NamingScheme
-from batcher.settings import BOUNDS
+from batcher.settings import MAX_LINGER_S
 
 if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
@@ -23,9 +23,6 @@ HOUR_S, DAY_S = 3_600, 86_400
 MAX_CLOCK_SKEW_S = 900.0
 """By how much clocks may differ: S3 refuses who is off by more. Source: Amazon S3 API reference,
 RequestTimeTooSkewed. And the longest that a program's record may wait for room."""
-
-
-MAX_LINGER_S = BOUNDS["linger_s"][1]
 
 
 _DATE = re.compile(r"dt=(\d{4})-(\d\d)-(\d\d)")

@@ -31,7 +31,7 @@ def test_a_size_is_read_as_people_write_it(text: object, size_bytes: int) -> Non
 @pytest.mark.parametrize("text", ["", "MiB", "1XB", "-1", "1iB", "1e3", None, True, 1.5, b"1", []])
 def test_what_is_no_size_is_refused_with_an_example(text: object) -> None:
     """The message shows what was meant."""
-    with pytest.raises(ValueError, match="expected a size such as 64MiB"):
+    with pytest.raises(ValueError, match="is not a size; write one such as 64MiB"):
         parse_size(text)
 
 

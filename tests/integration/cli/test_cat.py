@@ -146,7 +146,7 @@ def test_covered_objects_are_left_out_and_counted(tmp_path: Path, capfdbinary: O
     printed = capfdbinary.readouterr()
     assert printed.out == b"".join(b"%d\n" % n for n in numbers)
     assert f"warning: {later}: 9 to 12 overlaps 1 to 9 of".encode() in printed.err
-    assert b"1 objects have nothing that others do not give, and were left out" in printed.err
+    assert b"1 object left out, because other objects hold all their records" in printed.err
     assert main(["cat", f"file://{tmp_path}", "--all"]) == 0
     printed = capfdbinary.readouterr()
     assert len(printed.out.splitlines()) == len(numbers) + 7
@@ -222,7 +222,7 @@ def test_nothing_is_a_warning(tmp_path: Path, capfdbinary: Output) -> None:
     assert main(["cat", f"file://{tmp_path}/typo"]) == 0
     printed = capfdbinary.readouterr()
     assert printed.out == b""
-    assert b"warning: nothing is under file://" in printed.err
+    assert b"warning: no objects found under file://" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_nothing_is_a_warning(place: str, capsys: pytest.CaptureFixture[str]) ->
     assert main(["ls", place, "--partition", "customer=b"]) == 0
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert f"warning: nothing is under {place}, or nothing of it was chosen" in printed.err
+    assert f"warning: no objects found under {place}" in printed.err
 
 
 def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
@@ -129,7 +129,7 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
     assert len(printed.out.splitlines()) == len(KEYS)
     assert "batcher: error: 0.csv: no object of batcher's ends so" in printed.err
     assert printed.err.count("error:") == 20
-    assert "25 objects are not batcher's" in printed.err
+    assert "25 objects not written by batcher" in printed.err
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,10 @@ def test_a_damaged_object_is_named_and_the_command_fails(
     ("flags", "message"),
     [
         (["--since", "soon"], "since: 'soon' is no date"),
-        (["--transform", "fixes"], "is not package.module:function"),
+        (["--transform", "fixes"], "names no function; write package.module:function"),
         (["--transform", "no_such_module:fix"], "ModuleNotFoundError"),
         (["--transform", "{module}:none"], "AttributeError"),
-        (["--transform", "{module}:nothing"], "NoneType, not a function"),
+        (["--transform", "{module}:nothing"], "is NoneType; name a function"),
         (["--fanout", "3"], "not a power of two"),
         (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is no queue's URL"),
         (["--to-queue", ""], "to_queue: '' is no queue's URL"),

@@ -178,7 +178,7 @@ def test_flags_beat_the_environment_and_the_destination_beats_both(
         (["{source}", "s4://bucket"], "neither s3://bucket/root nor file://folder"),
         (["{source}", "s3://bucket", "--fanout", "3"], "fanout: 3 is not a power of two"),
         (["{source}.gone", "s3://bucket"], "No such file"),
-        (["{source}", "s3://bucket", "--max-bytes", "much"], "expected a size"),
+        (["{source}", "s3://bucket", "--max-bytes", "much"], "is not a size"),
     ],
 )
 def test_wrong_usage_exits_2_before_anything_is_written(

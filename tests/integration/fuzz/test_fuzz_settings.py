@@ -52,7 +52,7 @@ def _check_faults(
         assert fault in str(error)
     assert SECRET not in str(error)
     unknown = [name for name in environ if name.startswith(ENV_PREFIX) and not is_setting(name)]
-    assert len([f for f in error.faults if "is no setting of batcher" in f]) == len(unknown)
+    assert len([f for f in error.faults if ": unknown setting" in f]) == len(unknown)
     for name in alone_faulty(values):
         assert any(fault.startswith(name) for fault in error.faults), (name, error.faults)
 

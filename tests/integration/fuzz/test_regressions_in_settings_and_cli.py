@@ -96,7 +96,7 @@ def test_a_memory_size_that_is_no_size_is_left_alone() -> None:
 
 def test_a_name_with_a_kelvin_sign_is_no_setting() -> None:
     """It is `k` in lower case and itself in upper case, and so was read as BATCHER_BUCKET."""
-    with pytest.raises(SettingsError, match="is no setting of batcher"):
+    with pytest.raises(SettingsError, match="unknown setting"):
         Settings.from_env({"BATCHER_BUC\u212aET": "b-1"})
 
 

@@ -11,13 +11,13 @@ from batcher.reading.times import (
     ALL_TIME,
     DAY_S,
     MAX_CLOCK_SKEW_S,
-    MAX_LINGER_S,
     TimeRange,
     folders_time_range,
     object_time_range,
     object_time_s,
     quarantine_time_range,
 )
+from batcher.settings import MAX_LINGER_S
 from batcher.stores.base import ListEntry
 from support.sample_bucket import HOUR, HOUR_S, fresh_name, key_of, queue_name, stream_name
 

@@ -24,7 +24,7 @@ from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
 from batcher.stores import ObjectStore, limit_concurrency, open_store
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
-from batcher.writing.pending import PendingBatch
+from batcher.writing.pending import PendingBatch, PendingState
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
 from batcher.writing.writer import Writer
@@ -79,7 +79,7 @@ class Batcher:
             BatchLimits(settings.max_bytes, settings.max_records, settings.linger_s)
         )
         self._pending: dict[Batch, PendingBatch] = {}
-        self._unobserved: dict[PendingBatch, None] = {}
+        self._failed: list[PendingBatch] = []
         self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
         writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
         self._dispatcher = Dispatcher(writer, self.counts, settings.concurrency, self._on_failure)
@@ -230,15 +230,15 @@ class Batcher:
     async def _wait_for_outcomes(self) -> None:
         """Wait for all flights; raise a failure that nobody has heard of."""
         await self._dispatcher.wait(list(self._pending.values()))
-        self._unobserved = {flight: None for flight in self._unobserved if not flight.is_observed}
-        unheard = [flight for flight in self._unobserved if not flight.waiters]
-        for flight in unheard:
-            del self._unobserved[flight]
-        if unheard:
-            error = unheard[0].outcome.exception()
-            records = sum(flight.batch.records for flight in unheard)
+        self._failed = [each for each in self._failed if each.state is PendingState.FAILED]
+        unreported = [each for each in self._failed if not each.waiters]
+        for pending in unreported:
+            pending.mark_reported()
+        if unreported:
+            error = unreported[0].outcome.exception()
+            records = sum(pending.batch.records for pending in unreported)
             if error is not None:
-                error.add_note(f"{records} records in {len(unheard)} batches are not durable")
+                error.add_note(f"{records} records in {len(unreported)} batches are not durable")
                 raise error
 
     def _make_chunk(self, records: Sequence[Record]) -> tuple[Chunk, list[BadRecord]]:
@@ -323,7 +323,7 @@ class Batcher:
 
     def _on_failure(self, pending: PendingBatch) -> None:
         """Note a failure until somebody hears of it; a failed batch takes no more records."""
-        self._unobserved[pending] = None
+        self._failed.append(pending)
         if pending.batch.seal_reason is None:
             self._open_batches.seal(pending.batch, FlushReason.FAILURE)
             self.counts.flushes[FlushReason.FAILURE] += 1

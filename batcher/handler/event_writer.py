@@ -158,7 +158,6 @@ class EventWriter:
             flight.add_held(batch.size_bytes)
             pending.append(flight)
             if len(batches) == 1:  # most events: a task and its waiting would be 5 % of a small one
-                flight.is_sole_batch = True
                 await dispatch.run(flight)
             else:
                 dispatch.submit(flight)

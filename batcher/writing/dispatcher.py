@@ -1,4 +1,4 @@
-"""Dispatch: the flights that are under way, and the tasks that carry them; it owns both."""
+"""Dispatcher: writes pending batches in tasks that it owns, a limited number at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """Carries flights to the store: a few workers for sealed batches, a task each for streams."""
+    """Writes pending batches: sealed ones by a few workers, streamed ones in a task each."""
 
     def __init__(
         self,
@@ -31,14 +31,14 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Carry at most `workers` sealed batches at a time, those that only wait not counted.
+        """Write at most `workers` sealed batches at a time, without those that wait for a retry.
 
         Args:
-            writer: writes one flight.
-            counts: told of every outcome.
-            workers: batches carried side by side; the store bounds the requests.
-            on_failure: called when a flight has failed, before its outcome is known.
-            clock: seconds since 1970, as arrivals are told.
+            writer: writes one pending batch.
+            stats: counts every outcome.
+            workers: sealed batches that are written at the same time. The store limits requests.
+            on_failure: called when a batch has failed, before its outcome is set.
+            clock: seconds since 1970, the clock of arrival times.
         """
         self._writer = writer
         self._stats = stats
@@ -50,7 +50,7 @@ class Dispatcher:
         self._in_progress: set[PendingBatch] = set()
 
     def submit(self, pending: PendingBatch) -> None:
-        """Send a sealed flight off, or tell its writer, if it is streaming, that no more comes."""
+        """Queue a sealed batch for a worker, or let its streaming writer send the rest."""
         self._mark_submitted(pending)
         if pending.is_streaming:
             pending.wake()
@@ -60,36 +60,39 @@ class Dispatcher:
         self._start_worker()
 
     async def run(self, pending: PendingBatch) -> None:
-        """Write a sealed flight in the caller's own task: nothing else is there to be done."""
+        """Write a sealed batch in the caller's own task, encoding included.
+
+        For a batch that is alone: no other work is kept waiting.
+        """
         self._mark_submitted(pending)
         self._in_progress.add(pending)
-        await self._write(pending)
+        await self._write(pending, inline=True)
 
     def stream(self, pending: PendingBatch) -> None:
-        """Let a writer begin with, or go on with, a flight that is still open."""
+        """Start writing an open batch, or wake its writer because text was added."""
         if not pending.is_streaming:
-            pending.is_streaming = True
+            pending.start_streaming()
             self._in_progress.add(pending)
             self._start_task(self._write(pending))
         pending.wake()
 
     def _mark_submitted(self, pending: PendingBatch) -> None:
-        """Count a sealed flight, once."""
-        pending.is_submitted = True
+        """Count the flush of a sealed batch, once per batch."""
+        pending.mark_submitted()
         self._stats.flushes[str(pending.batch.seal_reason)] += 1
 
     async def wait(self, pending: Collection[PendingBatch]) -> None:
-        """Wait until the outcomes of all these flights are known."""
-        outcomes = [flight.outcome for flight in pending if not flight.outcome.done()]
+        """Wait until the outcomes of all these batches are set."""
+        outcomes = [each.outcome for each in pending if not each.outcome.done()]
         if outcomes:
             await asyncio.wait(outcomes)
 
     async def abort(self) -> None:
-        """Cancel all flights, and wait until nothing of them is left, even when cancelled."""
+        """Cancel all writes and wait until none is left, even if cancelled meanwhile."""
         await shielded(self._abort())
 
     def cancel(self) -> None:
-        """Cancel all flights; those whose tasks have not begun never do."""
+        """Cancel all writes. Batches that no worker has started are never written."""
         self._ready.clear()
         for task in self._tasks:
             task.cancel()
@@ -98,8 +101,8 @@ class Dispatcher:
         self.cancel()
         while self._tasks:
             await asyncio.wait(set(self._tasks))
-        for flight in list(self._in_progress):  # their tasks had not begun
-            self._fail(flight, RetryableError("not written: stopped before it was sent"))
+        for pending in list(self._in_progress):  # their tasks had not started
+            self._fail(pending, RetryableError("not written: stopped before it was sent"))
 
     def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -109,15 +112,15 @@ class Dispatcher:
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # an interrupt, which the loop has raised already; no flight is lost
+            task.exception()  # an interrupt, which the loop has raised: every outcome is set
 
     def _start_worker(self) -> None:
-        """Let a worker begin, if there is a flight for it and a seat."""
+        """Start a worker if a batch is ready and a slot is free."""
         if self._ready and self._slots.acquire_nowait():
             self._start_task(self._run_worker())
 
     async def _run_worker(self) -> None:
-        """Carry ready flights, one after another, until none is left, or others work enough."""
+        """Write ready batches until none is left, or until too many workers hold a slot."""
         current_slots.set(self._slots)
         try:
             while self._ready and not self._slots.is_oversubscribed:
@@ -125,15 +128,15 @@ class Dispatcher:
         finally:
             self._slots.release()
 
-    async def _write(self, pending: PendingBatch) -> None:
-        """Write one flight and make its outcome known, whatever it is."""
+    async def _write(self, pending: PendingBatch, *, inline: bool = False) -> None:
+        """Write one batch and set its outcome, whatever it is."""
         try:
-            receipt = await self._writer.write(pending)
+            receipt = await self._writer.write(pending, inline=inline)
         except BatcherError as error:
             self._fail(pending, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must reach the tickets as well
             self._fail(pending, error)
-        except BaseException:  # cancelled, or interrupted: whoever waits must not wait for ever
+        except BaseException:  # cancelled or interrupted: its tickets must not wait forever
             msg = "not written: stopped while it was being sent"
             self._fail(pending, RetryableError(msg))
             raise

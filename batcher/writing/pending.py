@@ -1,8 +1,9 @@
-"""Flight: one batch on its way to the store, from its first byte held to its outcome."""
+"""A pending batch: one batch from its first held byte until its outcome is known."""
 
 from __future__ import annotations
 
 import asyncio
+from enum import Enum
 
 from batcher.batching.batch import Batch
 from batcher.encoding.codec import MEMBER_BYTES
@@ -10,102 +11,148 @@ from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
 
 ENCODE_SLICE_BYTES = 8 * MEMBER_BYTES
-"""Text that is handed to the encoder at once: enough for two cores, little to hold twice."""
+"""Text handed to the encoder at once: enough for two cores, and little to hold twice."""
+
+
+class PendingState(Enum):
+    """Where a pending batch is between its first record and its outcome."""
+
+    OPEN = "open"
+    """It takes records. Nothing of it is being written."""
+    STREAMING = "streaming"
+    """It takes records while a writer encodes and sends them."""
+    STARVED = "starved"
+    """As `STREAMING`, but the writer waits because too little text is left to encode."""
+    SUBMITTED = "submitted"
+    """It is sealed. It waits for a worker slot, or a worker writes it."""
+    FINISHING = "finishing"
+    """It was sealed while it was streaming. Its writer sends the rest."""
+    DURABLE = "durable"
+    """Its object is durable."""
+    FAILED = "failed"
+    """Nothing of it is durable, and no caller has received the error yet."""
+    REPORTED = "reported"
+    """Nothing of it is durable, and a caller has received the error."""
+
+
+_UNSUBMITTED = (PendingState.OPEN, PendingState.STREAMING, PendingState.STARVED)
+
+
+_STREAMED = (PendingState.STREAMING, PendingState.STARVED, PendingState.FINISHING)
 
 
 class PendingBatch:
-    """A batch, the bytes it holds of the budget, and the outcome that tickets wait for."""
+    """A batch, the bytes that it holds of the budget, and the outcome that tickets wait for."""
 
     def __init__(self, batch: Batch, budget: Budget, uuid_name: str) -> None:
-        """Follow `batch`, which holds nothing yet.
+        """Track `batch`, which holds nothing yet.
 
         Args:
             batch: open or sealed.
-            budget: what its bytes are taken of.
-            fresh_name: a new UUIDv7, for an object that has no name of its own: made here, so that
-                names follow the order in which batches were opened.
+            budget: where its bytes are counted.
+            uuid_name: a new UUIDv7, for an object that is not named after its records. It is made
+                here, so that names follow the order in which batches were opened.
         """
         self.batch = batch
         self.uuid_name = uuid_name
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self.is_observed = False
-        """Whether somebody has waited for the outcome, and so heard of a failure."""
+        self.state = PendingState.OPEN
         self.waiters = 0
-        """How many are waiting for the outcome now, and so will hear of a failure."""
-        self.is_sole_batch = False
-        """Whether nothing else is under way or will come, so that encoding holds nothing up."""
-        self.is_submitted = False
-        """Whether it was sent off, sealed."""
-        self.is_streaming = False
-        """Whether a writer has started on it while it was open."""
+        """Tickets that wait for the outcome now. They receive the error if it fails.
+
+        A count and no state: a waiter may come and go, by cancellation, in any state.
+        """
         self.in_flight_bytes = 0
-        """Bytes of the parts that are in flight."""
-        self._is_waiting = False
+        """Bytes of the parts that are being sent."""
         self._budget = budget
         self._held_bytes = 0
         self._backlog_bytes = 0
         self._text_added = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Flight {self.batch!r} held={self._held_bytes}>"
+        return f"<PendingBatch {self.batch!r} {self.state.value} held={self._held_bytes}>"
+
+    @property
+    def is_submitted(self) -> bool:
+        """Whether it was submitted after its seal, or has failed before."""
+        return self.state not in _UNSUBMITTED
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether a writer took it while it was open, and has not ended yet."""
+        return self.state in _STREAMED
 
     @property
     def idle_bytes(self) -> int:
-        """Held bytes that nothing but a seal would set in motion."""
-        if self.batch.seal_reason is not None:
-            return 0
-        if self.is_streaming and not self._is_waiting:
-            return 0
-        return self._held_bytes - self.in_flight_bytes
+        """Held bytes that leave only if the batch is sealed."""
+        if self.state in (PendingState.OPEN, PendingState.STARVED):
+            return self._held_bytes - self.in_flight_bytes
+        return 0
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether no text is left, and none will come."""
+        """Whether no text is left and none will be added."""
         return self.batch.seal_reason is not None and not self.batch.unencoded_bytes
 
+    def start_streaming(self) -> None:
+        """Note that a writer takes the open batch."""
+        self.state = PendingState.STREAMING
+
+    def mark_submitted(self) -> None:
+        """Note that the batch is sealed and that its writing must end."""
+        self.state = PendingState.FINISHING if self.is_streaming else PendingState.SUBMITTED
+
+    def mark_reported(self) -> None:
+        """Note that a caller receives the outcome."""
+        if self.state is PendingState.FAILED:
+            self.state = PendingState.REPORTED
+
     def add_held(self, size_bytes: int) -> None:
-        """Note that the batch holds so much more, which was taken of the budget before."""
+        """Count bytes that were added to the batch and already taken from the budget."""
         self._held_bytes += size_bytes
         self._update_backlog()
 
     def replace_held(self, old_bytes: int, new_bytes: int) -> None:
-        """Hold `new_bytes` in place of `old_bytes`: text that was encoded, parts acknowledged."""
+        """Hold `new_bytes` instead of `old_bytes`: text was encoded, or a part acknowledged."""
         self._held_bytes += new_bytes - old_bytes
         self._budget.adjust(new_bytes - old_bytes)
 
     def wake(self) -> None:
-        """Report a streaming writer that there is more text, or the seal."""
+        """Wake the streaming writer: text was added, or the batch was sealed."""
         self._update_backlog()
         self._text_added.set()
 
     async def next_texts(self) -> list[bytes | memoryview]:
-        """Wait for the next text worth encoding, or for what is left at the seal."""
+        """Wait for at least one member of text, or for the seal, and return the next text."""
         while self.batch.seal_reason is None and self.batch.unencoded_bytes < MEMBER_BYTES:
             self._text_added.clear()
-            self._is_waiting = True
+            self.state = PendingState.STARVED
             self._budget.notify()
             await self._text_added.wait()
-        self._is_waiting = False
+        if self.state is PendingState.STARVED:
+            self.state = PendingState.STREAMING
         texts = self.batch.take_texts(ENCODE_SLICE_BYTES)
         self._update_backlog()
         return texts
 
     def _update_backlog(self) -> None:
-        """Keep the budget's count of text that a streaming writer has not come to."""
+        """Update the budget's count of text that a streaming writer has yet to encode."""
         is_ready = self.is_streaming and self.batch.unencoded_bytes >= MEMBER_BYTES
         backlog_bytes = self.batch.unencoded_bytes if is_ready else 0
         self._budget.backlog_bytes += backlog_bytes - self._backlog_bytes
         self._backlog_bytes = backlog_bytes
 
     def succeed(self, receipt: Receipt) -> None:
-        """End the flight: the object is durable."""
+        """Set the outcome: the object is durable."""
+        self.state = PendingState.DURABLE
         self.replace_held(self._held_bytes, 0)
         self.outcome.set_result(receipt)
 
     def fail(self, error: BaseException) -> None:
-        """End the flight: nothing of it is durable."""
+        """Set the outcome: nothing of the batch is durable."""
+        self.state = PendingState.FAILED
         self.batch.drop_texts()
         self._update_backlog()
         self.replace_held(self._held_bytes, 0)
         self.outcome.set_exception(error)
-        self.outcome.exception()  # heard: whoever owns the flight reports it, never the loop
+        self.outcome.exception()  # the owner of the batch reports it: asyncio need not warn

@@ -1,4 +1,4 @@
-"""Ticket: what `submit` gives: wait for it to know that records are durable, or why not."""
+"""Tickets: what `submit` returns. Awaiting one tells whether its records are durable."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ R = TypeVar("R")
 
 
 class Ticket(Generic[R]):
-    """Waiting for it gives the receipt, or the receipts; any number may wait, any number of times.
+    """Awaiting it returns the receipts. Several tasks may await it, and each several times.
 
-    Raises, when waited for:
-        RetryableError: not durable; the same records may be submitted again.
-        RejectedError: not durable; the store will refuse them until something is changed.
-        PoisonRecordError: a record is bad, and `on_bad_record` is `fail`; its neighbours are fine.
+    Raises, when awaited:
+        RetryableError: the records are not durable. Submit the same records again.
+        RejectedError: the records are not durable. Change what the store refuses first.
+        PoisonRecordError: a record is bad, and `on_bad_record` is `fail`. The other records of
+            the ticket are durable.
     """
 
     def __init__(
@@ -31,9 +32,15 @@ class Ticket(Generic[R]):
         bad: Sequence[BadRecord],
         rejected: Sequence[BadRecord],
     ) -> None:
-        """Wait for `flights`; of the `bad` records, those in `refused` are handed back."""
+        """Cover the records in the `pending` batches.
+
+        Args:
+            pending: the batches that the records were added to.
+            bad: all records that were found bad.
+            rejected: those of `bad` that awaiting raises an error for.
+        """
         self.bad = bad
-        """Records that were found bad, whatever becomes of them."""
+        """Records that were found bad, whether they are quarantined, dropped or rejected."""
         self._pending = list(dict.fromkeys(pending))
         self._rejected = rejected
 
@@ -42,26 +49,26 @@ class Ticket(Generic[R]):
 
     @property
     def is_settled(self) -> bool:
-        """Whether waiting would not take any time."""
-        return all(flight.outcome.done() for flight in self._pending)
+        """Whether the outcome is known, so that awaiting returns or raises at once."""
+        return all(pending.outcome.done() for pending in self._pending)
 
     async def _wait(self) -> R:
         raise NotImplementedError
 
     async def _receipts(self) -> list[Receipt]:
-        """Wait for all outcomes; a failure is raised before a bad record, which is so for ever."""
-        for flight in self._pending:
-            flight.waiters += 1
+        """Wait for all outcomes. A failure is raised before a bad record: a retry may fix it."""
+        for pending in self._pending:
+            pending.waiters += 1
         try:
-            open_outcomes = [f.outcome for f in self._pending if not f.outcome.done()]
-            if open_outcomes:
-                await asyncio.wait(open_outcomes)  # a cancelled waiter cancels no outcome
-            for flight in self._pending:
-                flight.is_observed = True  # only now: who gave up waiting has not heard
+            outcomes = [p.outcome for p in self._pending if not p.outcome.done()]
+            if outcomes:
+                await asyncio.wait(outcomes)  # a cancelled waiter cancels no outcome
+            for pending in self._pending:
+                pending.mark_reported()  # only now: a cancelled waiter received no error
         finally:
-            for flight in self._pending:
-                flight.waiters -= 1
-        receipts = [flight.outcome.result() for flight in self._pending]
+            for pending in self._pending:
+                pending.waiters -= 1
+        receipts = [pending.outcome.result() for pending in self._pending]
         if self._rejected:
             first = self._rejected[0]
             raise PoisonRecordError(first.reason, first.detail, first.position)
@@ -69,7 +76,7 @@ class Ticket(Generic[R]):
 
 
 class OneTicket(Ticket[Receipt]):
-    """The ticket of one record: gives its receipt."""
+    """The ticket of one record. Awaiting it returns the receipt of its object."""
 
     async def _wait(self) -> Receipt:
         receipts = await self._receipts()
@@ -77,7 +84,7 @@ class OneTicket(Ticket[Receipt]):
 
 
 class ManyTicket(Ticket[list[Receipt]]):
-    """The ticket of many records: gives the receipts of their objects, one each."""
+    """The ticket of many records. Awaiting it returns one receipt per object."""
 
     async def _wait(self) -> list[Receipt]:
         return await self._receipts()

@@ -52,10 +52,14 @@ class Writer:
         self._settings = settings
         self._encoder = Encoder(settings, executor, threads)
 
-    async def write(self, pending: PendingBatch) -> Receipt:
+    async def write(self, pending: PendingBatch, *, inline: bool = False) -> Receipt:
         """Write the flight's batch, and give the receipt when the object is durable.
 
         Leaving by an error or a cancellation leaves no object, no open upload and no part.
+
+        Args:
+            pending: the batch, open or sealed.
+            inline: encode a sealed batch in the event loop's own thread, whatever its size.
 
         Raises:
             RetryableError: the same batch may succeed later.
@@ -66,7 +70,7 @@ class Writer:
         # What a source can send again has its whole metadata, so all of it is encoded first
         is_streamed = not pending.batch.route.origin.is_redeliverable
         threshold_bytes = self._settings.multipart_threshold
-        if pending.is_sole_batch or _is_small(pending):
+        if inline or _is_small(pending):
             await self._encoder.encode_inline(pending, checksum, body)
             return await self._write_encoded(pending, body, checksum)
         async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:

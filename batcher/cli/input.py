@@ -6,14 +6,15 @@ import codecs
 import fcntl
 import io
 import os
-import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from errno import EBADF
 from pathlib import Path
 from typing import IO, Any, cast
+
+from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
 
 UTF8_BOM = codecs.BOM_UTF8
 """What Windows puts before a text; JSON has no place for it. Source: RFC 8259, 8.1."""
@@ -42,11 +43,12 @@ PIPE_BUFFER_BYTES = 1024**2
 """What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
 
 
-GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+COMPRESSED_READ_BYTES = 512 * 1024
+"""Compressed bytes per read."""
 
 
-_ZSTD_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
-"""What pzstd and seekable files start with: a frame to be skipped. Source: RFC 8878, 3.1.2."""
+MAGIC_BYTES = 4
+"""Bytes that tell the compression."""
 
 
 def open_input(name: str) -> IO[bytes]:
@@ -74,19 +76,9 @@ def decompress(raw: IO[bytes], on_read: Callable[[int], None]) -> IO[bytes]:
         raw: as `open_input` gives it; whoever opened it closes it.
         count: is told how many bytes are read of it, each time.
     """
-    counted = _CountingInput(raw, on_read)
-    magic = counted.peek(len(ZSTD_MAGIC))
-    file = cast("IO[bytes]", counted)
-    if magic.startswith(GZIP_MAGIC):
-        from isal import igzip  # noqa: PLC0415  # only where it is needed
-
-        open_gzip: Any = igzip.IGzipFile  # it has no types
-        return cast("IO[bytes]", _DecompressedInput(open_gzip(fileobj=file, mode="rb")))
-    if magic == ZSTD_MAGIC or _ZSTD_SKIPPABLE_FRAME.fullmatch(magic):
-        from batcher.encoding.zstd import zstd  # noqa: PLC0415  # as above
-
-        return cast("IO[bytes]", _DecompressedInput(zstd.ZstdFile(file, "rb")))
-    return file
+    file = _CountingInput(raw, on_read)
+    suffix = detect_compression(file.peek(MAGIC_BYTES))
+    return cast("IO[bytes]", _DecompressedInput(file, suffix) if suffix else file)
 
 
 def _open_unbuffered(name: str) -> IO[bytes]:
@@ -137,8 +129,15 @@ class _CountingInput(io.RawIOBase):
 class _DecompressedInput(io.RawIOBase):
     """A file that is decompressed; what stands before damage is given before it is raised."""
 
-    def __init__(self, file: Any) -> None:  # noqa: ANN401  # isal's has no types
+    def __init__(self, file: _CountingInput, suffix: str) -> None:
         self._file = file
+        self._decoder = Decoder(
+            suffix,
+            max_output_bytes=DECOMPRESSED_STEP_BYTES,
+            max_window_log=LONG_WINDOW_LOG,
+            padded=True,
+        )
+        self._blocks = self._decode()
         self._pending_error: Exception | None = None
 
     def readable(self) -> bool:
@@ -146,12 +145,12 @@ class _DecompressedInput(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes; none at the end."""
+        """Return at most `size` bytes, which must be one step or more; none at the end."""
         if self._pending_error is not None:
             raise self._pending_error
         pieces: list[bytes] = []
         try:
-            while size > 0 and (piece := self._file.read1(min(size, DECOMPRESSED_STEP_BYTES))):
+            while size >= DECOMPRESSED_STEP_BYTES and (piece := next(self._blocks, b"")):
                 pieces.append(piece)
                 size -= len(piece)
         except Exception as error:
@@ -159,6 +158,11 @@ class _DecompressedInput(io.RawIOBase):
                 raise
             self._pending_error = error
         return b"".join(pieces)
+
+    def _decode(self) -> Iterator[bytes]:
+        while piece := self._file.read(COMPRESSED_READ_BYTES):
+            yield from self._decoder.feed(piece)
+        self._decoder.finish()
 
 
 def not_json_reason(start: bytes, name: str) -> str | None:

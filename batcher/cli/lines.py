@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from batcher.cli.input import UTF8_BOM, decompress, not_json_reason, open_input
-from batcher.errors import BatcherError
+from batcher.encoding.text import LineSplitter
+from batcher.errors import BatcherError, DamagedError
 
 BLOCK_BYTES = 2 * 1024**2
 
@@ -152,11 +153,7 @@ class LineReader:
                 yield from cutter.split(data)
                 while data := file.read(BLOCK_BYTES):
                     yield from cutter.split(data)
-        except (OSError, EOFError, ValueError) as error:
-            raise _unreadable_error(name, cutter.next_line, error) from error
-        except Exception as error:
-            if type(error).__name__ not in {"ZstdError", "error", "IsalError"}:
-                raise
+        except (OSError, DamagedError, ValueError) as error:
             raise _unreadable_error(name, cutter.next_line, error) from error
         yield from cutter.finish()
 
@@ -180,35 +177,26 @@ class _BlockSplitter:
         """The number of the next line."""
         self._name = name
         self._max_line_bytes = max_line_bytes
-        self._partial_line = bytearray()
-        self._oversized_line_bytes = 0
-        """Of a line that is too long to be held, as far as it was read."""
+        self._splitter = LineSplitter()
+        self._oversized_start: bytes | None = None
+        """The start of a line that is too long to be held."""
 
     def split(self, data: bytes) -> Iterator[LineBlock]:
-        """Append text; give the lines that are complete now."""
-        if self._oversized_line_bytes:
-            end = data.find(b"\n")
-            self._oversized_line_bytes += len(data) if end < 0 else end
-            if end < 0:
-                return
-            yield self._take_oversized_line()
-            data = data[end + 1 :]
-        end = data.rfind(b"\n") + 1
-        if end:
-            text = b"".join((self._partial_line, memoryview(data)[:end]))  # the one copy there is
-            self._partial_line = bytearray()
+        """Append text and return the lines that are complete now."""
+        text = self._splitter.split(data)
+        if self._oversized_start is not None and not self._splitter.is_skipping:
+            yield self._take_oversized_line(self._oversized_start)
+        if text:
             yield from self._split_block(text, count_lines(text))
-        self._partial_line += data[end:]
-        if len(self._partial_line) > self._max_line_bytes:
-            self._oversized_line_bytes = len(self._partial_line)
-            self._partial_line = self._partial_line[:KEPT_LINE_BYTES]
+        if self._splitter.partial_line_bytes > self._max_line_bytes:
+            self._oversized_start = self._splitter.skip_line(KEPT_LINE_BYTES)
 
     def finish(self) -> Iterator[LineBlock]:
         """Return the last line, if it has no newline."""
-        if self._oversized_line_bytes:
-            yield self._take_oversized_line()
-        elif self._partial_line:
-            yield from self._split_block(bytes(self._partial_line + b"\n"), 1)
+        if self._oversized_start is not None:
+            yield self._take_oversized_line(self._oversized_start)
+        elif last_line := self._splitter.take_partial_line():
+            yield from self._split_block(last_line + b"\n", 1)
 
     def _split_block(self, text: bytes, lines: int) -> Iterator[LineBlock]:
         """Halve complete lines until no block has too many of them."""
@@ -223,16 +211,12 @@ class _BlockSplitter:
         yield LineBlock(self._name, self.next_line, lines, text)
         self.next_line += lines
 
-    def _take_oversized_line(self) -> LineBlock:
+    def _take_oversized_line(self, start: bytes) -> LineBlock:
         block = LineBlock(
-            self._name,
-            self.next_line,
-            1,
-            bytes(self._partial_line) + b"\n",
-            self._oversized_line_bytes,
+            self._name, self.next_line, 1, start + b"\n", self._splitter.skipped_bytes
         )
         self.next_line += 1
-        self._partial_line, self._oversized_line_bytes = bytearray(), 0
+        self._oversized_start = None
         return block
 
 

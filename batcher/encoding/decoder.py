@@ -1,26 +1,42 @@
-"""Decoder: an object's body to its text, piece by piece; no body can make it hold more than a bit.
+"""Bounded decompression: compressed bytes in, blocks of text out.
 
-A thousandfold expansion, as a bomb has it, comes out in blocks of at most `BLOCK_BYTES`, one at a
-time, whatever went in.
+Used for the input of the command line and for objects that are read back. A decompression bomb
+expands a thousandfold, but its text comes out in blocks of a fixed size, one at a time.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from batcher.errors import DamagedError
 
 MAX_OUTPUT_BYTES = 1024**2
-"""The most text that is given at once."""
-
+"""The largest block of text."""
 
 MAX_INPUT_BYTES = 64 * 1024
-"""Bytes of body that a decompressor is handed at once: it copies what it has not used."""
-
+"""Compressed bytes per call of a decompressor, which copies what it has not used."""
 
 MAX_WINDOW_LOG = 23
 """Largest zstd window, 8 MiB: as far as level 19 looks back. Our frames need half a MiB."""
+
+LONG_WINDOW_LOG = 27
+"""Largest zstd window that readers accept by default, 128 MiB: what `zstd --long` writes."""
+
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+_ZSTD_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+"""What the output of pzstd and seekable zstd files start with. Source: RFC 8878, 3.1.2."""
+
+
+def detect_compression(start: bytes) -> str:
+    """Return the suffix for `Decoder` by the first four bytes: `.gz`, `.zst`, or nothing."""
+    if start.startswith(GZIP_MAGIC):
+        return ".gz"
+    if start.startswith(ZSTD_MAGIC) or _ZSTD_SKIPPABLE_FRAME.match(start):
+        return ".zst"
+    return ""
 
 
 class _Decompressor(Protocol):
@@ -43,25 +59,43 @@ class _Decompressor(Protocol):
 
 
 class Decoder:
-    """Decodes one body: a row of members that each stand alone, or text as it is."""
+    """Decodes one body: gzip members or zstd frames, one after another, or text as it is."""
 
-    def __init__(self, suffix: str) -> None:
-        """Choose by what the object's name ends with: `.gz`, `.zst`, or anything else."""
-        self._new_decompressor = _decompressor_factory(suffix)
+    def __init__(
+        self,
+        suffix: str,
+        *,
+        max_output_bytes: int = MAX_OUTPUT_BYTES,
+        max_window_log: int = MAX_WINDOW_LOG,
+        padded: bool = False,
+    ) -> None:
+        """Choose the codec by a suffix or a name that ends with it: `.gz`, `.zst`, or any other.
+
+        The defaults are for objects that batcher wrote. Input of the command line comes from other
+        programs, so it may look back further, may be padded, and more of it is worth saving.
+
+        Args:
+            max_output_bytes: size of the largest block; up to this much text before damage is lost.
+            max_window_log: base 2 logarithm of the largest window that a zstd frame may ask for.
+            padded: whether zero bytes may follow a gzip member, as gzip(1) allows.
+        """
+        self._new_decompressor = _decompressor_factory(suffix, max_window_log)
+        self._max_output_bytes = max_output_bytes
+        self._skips_zeros = padded and suffix.endswith(".gz")
         self._member: _Decompressor | None = None
         self._members = 0
         self._read_bytes = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Decode the next piece of the body: blocks of text, none of them empty.
+        """Decode the next piece of the body into blocks of text, none of them empty.
 
-        All of them must be taken before the next piece is fed.
+        Take all of them before feeding the next piece.
 
         Raises:
-            DamagedError: this is not what the suffix promises, or its checksum is wrong.
+            DamagedError: the data is not of the codec, or its checksum is wrong.
         """
         self._read_bytes += len(piece)
-        step = MAX_OUTPUT_BYTES if self._new_decompressor is None else MAX_INPUT_BYTES
+        step = self._max_output_bytes if self._new_decompressor is None else MAX_INPUT_BYTES
         for start in range(0, len(piece), step):
             part = piece[start : start + step]
             if self._new_decompressor is None:
@@ -73,10 +107,12 @@ class Decoder:
         assert self._new_decompressor is not None  # noqa: S101  # its caller has looked
         while data or self._member is not None:
             if self._member is None:
+                if self._skips_zeros and not (data := data.lstrip(b"\0")):
+                    return
                 self._member = self._new_decompressor()
                 self._members += 1
             try:
-                text = self._member.decompress(data, MAX_OUTPUT_BYTES)
+                text = self._member.decompress(data, self._max_output_bytes)
             except Exception as error:
                 if not _is_codec_error(error):
                     raise
@@ -95,10 +131,10 @@ class Decoder:
                 return
 
     def finish(self) -> None:
-        """Return that the body has ended.
+        """Check that the body is complete.
 
         Raises:
-            DamagedError: it has ended too early.
+            DamagedError: it ends within a member, or is empty in spite of its suffix.
         """
         if self._member is not None:
             msg = f"the body ends within member {self._members}, after {self._read_bytes} bytes"
@@ -108,8 +144,11 @@ class Decoder:
             raise DamagedError(msg)
 
 
-def _decompressor_factory(suffix: str) -> Callable[[], _Decompressor] | None:
-    """Return what starts a member; libraries are imported only for what is used."""
+def _decompressor_factory(suffix: str, max_window_log: int) -> Callable[[], _Decompressor] | None:
+    """Return a function that creates the decompressor of one member, or None for plain text.
+
+    Libraries are imported only where they are used.
+    """
     if suffix.endswith(".gz"):
         from isal import igzip_lib  # noqa: PLC0415
 
@@ -119,7 +158,7 @@ def _decompressor_factory(suffix: str) -> Callable[[], _Decompressor] | None:
     if suffix.endswith(".zst"):
         from batcher.encoding.zstd import zstd  # noqa: PLC0415
 
-        options = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
+        options = {zstd.DecompressionParameter.window_log_max: max_window_log}
         return lambda: zstd.ZstdDecompressor(options=options)
     return None
 

@@ -22,42 +22,65 @@ TEXT_PIECE_BYTES = 1024**2
 
 
 class LineSplitter:
-    """Cuts text where its lines end; whoever feeds it says how long a line may get."""
+    """Cuts blocks of text where lines end, and holds only the line that has not ended yet.
+
+    Used for the input of the command line and for objects that are read back. The caller compares
+    `partial_line_bytes` with its own limit after each block and calls `skip_line` or raises.
+    """
 
     def __init__(self) -> None:
         """Start with no text."""
-        self._partial_line: list[bytes] = []
-        self._is_skipping = False
-        self.partial_line_bytes = 0
-        """Bytes of the line that has not ended yet."""
+        self._partial_line = bytearray()
+        self.is_skipping = False
+        """Whether the rest of a skipped line is still to come."""
+        self.skipped_bytes = 0
+        """Size of the line that was skipped last, as far as it was read, without its newline."""
+
+    @property
+    def partial_line_bytes(self) -> int:
+        """Bytes held of the line that has not ended yet."""
+        return len(self._partial_line)
 
     @property
     def is_within_line(self) -> bool:
         """Whether the text so far does not end with a newline."""
-        return self._is_skipping or self.partial_line_bytes > 0
+        return self.is_skipping or bool(self._partial_line)
 
     def split(self, block: bytes) -> bytes:
-        """Append a block; give all lines that are complete now, each with its newline."""
-        if self._is_skipping:
-            start = block.find(b"\n") + 1
-            if not start:
+        """Append a block and return all lines that are complete now, each with its newline."""
+        if self.is_skipping:
+            newline = block.find(b"\n")
+            self.skipped_bytes += len(block) if newline < 0 else newline
+            if newline < 0:
                 return b""
-            self._is_skipping = False
-            block = block[start:]
+            self.is_skipping = False
+            block = block[newline + 1 :]
         end = block.rfind(b"\n") + 1
         text = b""
-        if end:
-            text = b"".join((*self._partial_line, block[:end]))
-            self._partial_line, self.partial_line_bytes = [], 0
-        if end < len(block):
-            self._partial_line.append(block[end:])
-            self.partial_line_bytes += len(block) - end
+        if end and self._partial_line:
+            text = b"".join((self._partial_line, memoryview(block)[:end]))  # the only copy
+            self._partial_line = bytearray()
+        elif end:
+            text = block[:end]
+        self._partial_line += memoryview(block)[end:]
         return text
 
-    def skip_line(self) -> None:
-        """Forget the line that has not ended yet, and what is still to come of it."""
-        self._partial_line, self.partial_line_bytes = [], 0
-        self._is_skipping = True
+    def skip_line(self, kept_bytes: int = 0) -> bytes:
+        """Drop the line that has not ended yet, and the rest of it when it comes.
+
+        Returns:
+            The first `kept_bytes` of the line.
+        """
+        kept = bytes(self._partial_line[:kept_bytes])
+        self.skipped_bytes = len(self._partial_line)
+        self._partial_line = bytearray()
+        self.is_skipping = True
+        return kept
+
+    def take_partial_line(self) -> bytes:
+        """Return the last line, if the text ended without a newline, and forget it."""
+        partial_line, self._partial_line = bytes(self._partial_line), bytearray()
+        return partial_line
 
 
 def split_complete_lines(text: bytes) -> list[bytes]:

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.input import DECOMPRESSED_STEP_BYTES, GZIP_MAGIC, ZSTD_MAGIC
+from batcher.cli.input import DECOMPRESSED_STEP_BYTES
 from batcher.cli.lines import BLOCK_LINES, InputError, LineBlock, LineReader
+from batcher.encoding.decoder import GZIP_MAGIC, ZSTD_MAGIC
 from support.fuzz_strategies import files
 
 FLAGS, KNOWN_FLAGS = 3, 0b11111

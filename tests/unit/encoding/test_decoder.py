@@ -9,7 +9,12 @@ from collections.abc import Callable
 import pytest
 from backports import zstd
 
-from batcher.encoding.decoder import MAX_OUTPUT_BYTES, Decoder
+from batcher.encoding.decoder import (
+    LONG_WINDOW_LOG,
+    MAX_OUTPUT_BYTES,
+    Decoder,
+    detect_compression,
+)
 from batcher.errors import DamagedError
 
 TEXT = b"".join(b'{"n":%d,"square":%d}\n' % (n, n * n) for n in range(30_000))
@@ -112,3 +117,42 @@ def test_a_zstd_frame_that_wants_a_huge_window_is_refused() -> None:
     body = compressor.compress(b"x" * 100) + compressor.flush()
     with pytest.raises(DamagedError):
         decode(body, ".zst")
+    decoder = Decoder(".zst", max_window_log=LONG_WINDOW_LOG)
+    assert b"".join(decoder.feed(body)) == b"x" * 100
+    decoder.finish()
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1_000])
+def test_zeros_after_a_gzip_member_are_damage_unless_they_are_expected(piece_bytes: int) -> None:
+    """gzip(1) skips them between and after members; objects of batcher have none."""
+    member = gzip.compress(b"{}\n")
+    body = member + bytes(100) + member + bytes(100)
+    with pytest.raises(DamagedError, match="member 2"):
+        decode(body, ".gz")
+    decoder = Decoder(".gz", padded=True)
+    pieces = [body[start : start + piece_bytes] for start in range(0, len(body), piece_bytes)]
+    assert b"".join(block for piece in pieces for block in decoder.feed(piece)) == b"{}\n" * 2
+    decoder.finish()
+    with pytest.raises(DamagedError, match="member 2"):
+        list(Decoder(".zst", padded=True).feed(zstd.compress(b"{}\n") + bytes(100)))
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_no_block_is_larger_than_the_caller_allows(suffix: str) -> None:
+    """At most one block is lost before damage, so a caller that saves text asks for small ones."""
+    body = PACKERS[suffix](TEXT)
+    decoder = Decoder(suffix, max_output_bytes=1_000)
+    blocks = list(decoder.feed(body[:-1]))
+    assert max(map(len, blocks)) <= 1_000
+    assert TEXT.startswith(b"".join(blocks))
+    if suffix == ".gz":
+        assert len(TEXT) - len(b"".join(blocks)) <= 1_000
+
+
+def test_compression_is_detected_by_the_first_bytes() -> None:
+    """A zstd file may start with a frame that is skipped."""
+    assert detect_compression(gzip.compress(b"")[:4]) == ".gz"
+    assert detect_compression(zstd.compress(b"")[:4]) == ".zst"
+    assert detect_compression(b"\x5e\x2a\x4d\x18") == ".zst"
+    for start in (b"", b"\x1f", b"\x28\xb5\x2f", b"\x5e\x2a\x4d", b'{"a"', b"PK\x03\x04"):
+        assert detect_compression(start) == ""

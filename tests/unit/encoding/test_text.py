@@ -35,6 +35,28 @@ def test_a_line_that_is_skipped_takes_nothing_of_the_next_one() -> None:
     assert not cutter.is_within_line
 
 
+def test_the_start_and_the_size_of_a_skipped_line_can_be_had() -> None:
+    """The size counts what came of it before and after it was skipped."""
+    cutter = LineSplitter()
+    cutter.split(b"long")
+    assert cutter.skip_line(kept_bytes=2) == b"lo"
+    assert cutter.skipped_bytes == 4
+    assert cutter.split(b"er") == b""
+    assert cutter.is_skipping
+    assert cutter.split(b"st\nb\nc") == b"b\n"
+    assert not cutter.is_skipping
+    assert cutter.skipped_bytes == len(b"longerst")
+
+
+def test_a_last_line_without_a_newline_can_be_taken() -> None:
+    """Once."""
+    cutter = LineSplitter()
+    cutter.split(b"a\nb")
+    assert cutter.take_partial_line() == b"b"
+    assert cutter.take_partial_line() == b""
+    assert not cutter.is_within_line
+
+
 def test_text_is_divided_into_its_lines() -> None:
     """Empty ones are lines too."""
     assert split_complete_lines(b"") == []

@@ -1,1 +1,1 @@
-"""Records in columns: chunks, payloads and bad records."""
+"""Records: many at a time, in columns. The lowest layer: pure, and imported by all others."""

@@ -1,4 +1,7 @@
-"""Bad_record."""
+"""A record that cannot be written, and the reason for it.
+
+Add a reason here; `batcher.batching.validation` and the sources decide which records have it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BadRecordReason(StrEnum):
-    """Why a record is bad; the `reason` of its line in quarantine."""
+    """Why a record is bad: the `reason` field of its line in quarantine."""
 
     EMPTY = "empty"
     NOT_JSON = "not_json"
@@ -31,11 +34,12 @@ class BadRecord(Struct, frozen=True):
     """One record that cannot be written, and why."""
 
     chunk: Chunk
-    """A run of this record alone, with the payload as it came."""
+    """The record alone, with the payload that the source sent."""
     reason: BadRecordReason
     detail: str
+    """What is wrong with this record, for people."""
 
     @property
     def position(self) -> str:
-        """Its identity at the source."""
+        """The identity of the record at its source."""
         return self.chunk.positions[0]

@@ -1,4 +1,7 @@
-"""Columns."""
+"""Columns: values of many records, in a shorter form than a list where there is one.
+
+Every column is a `Sequence`. Add a form here if a source gives values that need not be expanded.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ T = TypeVar("T")
 
 
 class CompactColumn(Sequence[T]):
-    """Values of many records, kept in a shorter form than a list; equal if made of the same."""
+    """Base of the short forms. Columns are equal if their type and constructor arguments are."""
 
     __slots__: tuple[str, ...] = ()
 
@@ -24,17 +27,17 @@ class CompactColumn(Sequence[T]):
         return f"{type(self).__name__}{self._constructor_args()}"
 
     def _constructor_args(self) -> tuple[object, ...]:
-        """Return what the constructor was given."""
+        """Return the arguments of the constructor, in order."""
         return tuple(getattr(self, name) for name in self.__slots__ if name != "__dict__")
 
 
 class ConstantColumn(CompactColumn[T]):
-    """A column in which every record has the same value: its length costs nothing."""
+    """A column in which every record has the same value. Its length costs no memory."""
 
     __slots__ = ("value", "length")  # noqa: RUF023  # in the order of the constructor
 
     def __init__(self, value: T, length: int) -> None:
-        """Repeat `value` so often."""
+        """Repeat `value` for `length` records."""
         self.value = value
         self.length = length
 
@@ -46,20 +49,20 @@ class ConstantColumn(CompactColumn[T]):
     @overload
     def __getitem__(self, index: slice) -> ConstantColumn[T]: ...
     def __getitem__(self, index: int | slice) -> T | ConstantColumn[T]:
-        """Return the value, or a shorter column of it."""
+        """Return the value, or a shorter column."""
         if isinstance(index, slice):
             return ConstantColumn(self.value, len(range(*index.indices(self.length))))
-        range(self.length)[index]  # IndexError outside, which ends an iteration
+        range(self.length)[index]  # raises IndexError, which ends an iteration
         return self.value
 
 
 class RangeColumn(CompactColumn[str]):
-    """Positions that count up, as `prefix` and number: lines of a file, records of a program."""
+    """Positions made of a prefix and a rising number: lines of a file, records of a program."""
 
     __slots__ = ("prefix", "numbers")  # noqa: RUF023  # as above
 
     def __init__(self, prefix: str, numbers: range) -> None:
-        """Put `prefix` before each number."""
+        """Make positions of `prefix` followed by each number."""
         self.prefix = prefix
         self.numbers = numbers
 
@@ -77,38 +80,38 @@ class RangeColumn(CompactColumn[str]):
         return f"{self.prefix}{self.numbers[index]}"
 
     def join(self, following: RangeColumn) -> RangeColumn | None:
-        """Return this column and the one `after` it as one, or None if they do not follow."""
+        """Return one column of this and `following`, or None if the numbers do not continue."""
         if self.prefix != following.prefix or self.numbers.stop != following.numbers.start:
             return None
         return RangeColumn(self.prefix, range(self.numbers.start, following.numbers.stop))
 
     def __str__(self) -> str:
-        """Report the column in one line: `events.ndjson:1-5000`."""
+        """Return the column in short: `events.ndjson:1-5000`."""
         if not self.numbers:
             return self.prefix
         return f"{self.prefix}{self.numbers[0]}-{self.numbers[-1]}"
 
 
 class MillisColumn(CompactColumn[float]):
-    """Times that their source gives in whole milliseconds; seconds are made of those looked at.
+    """Times in whole milliseconds. They are converted to seconds only when they are read.
 
-    Digits of one width may stay text: their order is that of the numbers.
+    Digits of one width may stay `str`: they sort as the numbers do.
     """
 
     __slots__ = ("values_ms", "__dict__")  # noqa: RUF023  # as above
 
     def __init__(self, values_ms: Sequence[int] | Sequence[str]) -> None:
-        """Take times in milliseconds since 1970."""
+        """Hold times in milliseconds since 1970."""
         self.values_ms = values_ms
 
     @cached_property
     def min_s(self) -> float:
-        """The earliest time."""
+        """The earliest time, in seconds since 1970."""
         return int(min(self.values_ms)) / 1000
 
     @cached_property
     def max_s(self) -> float:
-        """The latest time."""
+        """The latest time, in seconds since 1970."""
         return int(max(self.values_ms)) / 1000
 
     def __len__(self) -> int:
@@ -126,12 +129,12 @@ class MillisColumn(CompactColumn[float]):
 
 
 class LinesColumn(CompactColumn[bytes]):
-    """Payloads that are lines of one text, cut apart only where somebody looks at one of them."""
+    """Payloads that are the lines of one text, which is split only when a payload is read."""
 
     __slots__ = ("text", "length", "__dict__")  # noqa: RUF023  # as above
 
     def __init__(self, text: bytes, length: int) -> None:
-        """Take a text of `length` lines, each with its newline."""
+        """Hold a text of `length` lines, each with its newline."""
         self.text = text
         self.length = length
 
@@ -143,7 +146,7 @@ class LinesColumn(CompactColumn[bytes]):
     @overload
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
-        """Return one line without its newline, or some."""
+        """Return one line or several, without their newlines."""
         return self._lines[index]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -151,9 +154,9 @@ class LinesColumn(CompactColumn[bytes]):
 
     @cached_property
     def _lines(self) -> list[bytes]:
-        each = self.text.split(b"\n")
-        del each[-1]  # what comes after the last newline
-        return each
+        lines = self.text.split(b"\n")
+        del lines[-1]  # the empty rest after the last newline
+        return lines
 
 
 def take_values(column: Sequence[T], indices: Sequence[int]) -> Sequence[T]:

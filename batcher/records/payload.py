@@ -1,4 +1,4 @@
-"""Payload: the bytes of one record, as a program or its transform gives it."""
+"""Payload: the bytes of one record that a program, or its transform, handed over."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import orjson
 
 
 def to_payload(record: object) -> bytes:
-    """Return the bytes of a record: text and bytes as they are, a dict as JSON.
+    """Return the bytes of a record: bytes unchanged, text in UTF-8, a dict as JSON.
+
+    A dict with NaN or infinity becomes a payload that `validate` finds bad.
 
     Raises:
-        TypeError: it is none of these, or holds something that JSON has no form for. NaN is none
-            such: it becomes a payload that `check` finds bad.
+        TypeError: the record has another type, or holds a value that JSON cannot express.
         UnicodeEncodeError: the text has a lone surrogate.
     """
     if isinstance(record, bytes):
@@ -27,19 +28,19 @@ def to_payload(record: object) -> bytes:
 
 
 def _dict_to_json(record: dict[str, Any]) -> bytes:
-    """Write a dict as JSON; one with NaN in it as what checking will refuse."""
+    """Write a dict as JSON. NaN is written as `NaN`, which validation finds bad."""
     try:
         text = orjson.dumps(record)
         if b"null" not in text or not _has_nan(record):  # orjson writes NaN as null
             return text
-    except orjson.JSONEncodeError:  # deeper than 254, or whole numbers over 64 bits, perhaps
+    except orjson.JSONEncodeError:  # perhaps deeper than 254, or an integer over 64 bits
         pass
     try:
         return json.dumps(record, separators=(",", ":"), default=_to_json_value).encode()
     except RecursionError:
         msg = "a record is nested too deep to be written as JSON"
         raise TypeError(msg) from None
-    except ValueError as error:  # it holds itself
+    except ValueError as error:  # a circular reference
         msg = f"a record cannot be written as JSON: {error}"
         raise TypeError(msg) from None
 
@@ -53,5 +54,5 @@ def _has_nan(record: object) -> bool:
 
 
 def _to_json_value(value: object) -> object:
-    """Write what only orjson knows, dates and the like, as orjson does."""
+    """Convert a value that only orjson supports, such as a date, as orjson does."""
     return orjson.loads(orjson.dumps(value))

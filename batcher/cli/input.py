@@ -131,6 +131,7 @@ class _DecompressedInput(io.RawIOBase):
 
     def __init__(self, file: _CountingInput, suffix: str) -> None:
         self._file = file
+        self._suffix = suffix
         self._decoder = Decoder(
             suffix,
             max_output_bytes=DECOMPRESSED_STEP_BYTES,
@@ -154,6 +155,9 @@ class _DecompressedInput(io.RawIOBase):
                 pieces.append(piece)
                 size -= len(piece)
         except Exception as error:
+            # Of gzip, only whole steps before the damage have ever been written
+            if self._suffix == ".gz" and pieces and len(pieces[-1]) < DECOMPRESSED_STEP_BYTES:
+                del pieces[-1]
             if not pieces:
                 raise
             self._pending_error = error

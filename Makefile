@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TESTS ?= tests/unit tests/property tests/integration
-PYTEST ?= -n 3 --dist loadfile  # much of it waits for servers
+# Files or folders of tests; empty: all that pyproject.toml lists
+TESTS ?=
+# More than the cores of a small machine: many tests wait for servers
+WORKERS ?= 3
 
-.PHONY: test demo bench bench-full fuzz soak kill fix lint clean package deploy remove lock check-deploy
+.PHONY: test test-slow test-all demo bench bench-full fuzz soak kill scenarios fix lint clean package deploy remove lock check-deploy
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -20,8 +22,13 @@ $(VENV)/.demo: pyproject.toml batcher/__init__.py
 demo: $(VENV)/.demo  ## real events through the Lambda handler into an embedded S3, and back
 	$(BIN)/batcher demo
 
-test: lint  ## lint, types and tests
-	$(BIN)/python -m pytest $(PYTEST) $(TESTS)
+test: lint  ## lint, types, unit and property tests, fast integration tests; three minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(TESTS)
+
+test-slow: $(VENV)/.ready  ## the slow integration tests; five minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow $(TESTS)
+
+test-all: test test-slow  ## both; full runs of tests/long have targets of their own: soak, kill, fuzz, scenarios
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check --quiet
@@ -49,6 +56,13 @@ soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the req
 
 kill: $(VENV)/.ready  ## kill -9 at 200 random moments of a write
 	PYTHONPATH=tests $(BIN)/python -m long.kill.run $(KILL)
+
+# Times as many as in `make test-slow`, where the four state machines run 1,000 scenarios together
+SCENARIOS ?= 100
+
+scenarios: $(VENV)/.ready  ## 100,000 random scenarios of queues and streams, kills and late writes; an hour
+	BATCHER_MODEL_EXAMPLES=$(SCENARIOS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow \
+		tests/integration/model/test_queues.py tests/integration/model/test_streams_exactly_once.py
 
 FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60

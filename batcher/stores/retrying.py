@@ -268,7 +268,7 @@ class RetryLog:
         self._retries += 1
 
     def write(self) -> None:
-        """Tell, if there is something to be told."""
+        """Log the first error and the number of retries, if there were any."""
         if self._retries:
             log.warning(
                 "request_repeated operation=%s key=%s times=%s error=%s",

@@ -76,7 +76,7 @@ class CredentialProvider(Protocol):
     endpoint: Endpoint
 
     def is_refresh_due(self) -> bool:
-        """Say, without I/O, whether `keys` would give others than before."""
+        """Return, without I/O, whether `keys` would give others than before."""
 
     def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
         """Return credentials in force; may take files and network, so not for the event loop."""

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("cryptography", reason="the sink's certificate")
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[3] / "bench"
 KEYS = {"question", "about", "tables", "ratios", "charts", "notes"}
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 BENCH = Path(__file__).parents[3] / "bench"
 PREFIXES = BENCH.parent / "research" / "prefixes"
 LONGEST_S = 220

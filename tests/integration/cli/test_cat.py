@@ -91,6 +91,7 @@ def settings_of(place: str, **chosen: Any) -> Settings:  # noqa: ANN401  # as Se
     return Settings(bucket=bucket, root=root, **chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_a_day_that_was_written_comes_back(
     place: str, compression: str, capfdbinary: Output

@@ -71,6 +71,7 @@ def test_the_dry_write_can_be_left_out(
     assert not {finding["check"] for finding in found} & WRITTEN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("stub", "wrong"),

@@ -15,6 +15,8 @@ from support.aws_shapes import MAPPING_ID, STREAM_ARN, function, mapping
 from support.check_command import models_read_once
 from support.stub_aws import Account, StubAws
 
+pytestmark = pytest.mark.slow
+
 NEEDED = {"s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"}
 ENVIRON = {"BATCHER_BUCKET": "my-bucket", "BATCHER_ROOT": "events", "BATCHER_PARTIAL_RESPONSE": "1"}
 Findings = list[dict[str, str]]

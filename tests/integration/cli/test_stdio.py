@@ -58,6 +58,7 @@ def test_a_pipe_that_nobody_reads_ends_a_command_as_sigpipe_would(
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("line", COMMANDS)
 def test_output_that_is_full_or_closed_is_told_in_one_line(

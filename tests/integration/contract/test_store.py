@@ -211,6 +211,7 @@ def _skip_moto(kit: StoreFixture) -> None:
         pytest.skip("moto looks and writes in two steps: now and then two writers win")
 
 
+@pytest.mark.slow
 async def test_of_puts_at_once_one_wins(kit: StoreFixture, store: ObjectStore) -> None:
     """The object is the winner's, and everybody else hears so."""
     _skip_moto(kit)

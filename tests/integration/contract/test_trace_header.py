@@ -12,6 +12,8 @@ from batcher.stores.s3.store import S3Store
 from integration.contract.recording_server import RecordingServer
 from support.examples import make_settings
 
+pytestmark = pytest.mark.slow
+
 ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "3"})
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled=1"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
     from support.handler_harness import HandlerFactory
 
+pytestmark = pytest.mark.slow
+
 OURS = metrics.REQUIRED_UNITS.keys() | metrics.NONZERO_UNITS.keys()
 AMAZONS = {
     "AWS/Lambda": {

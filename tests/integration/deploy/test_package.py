@@ -23,6 +23,8 @@ from support.examples import message
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
 
+pytestmark = pytest.mark.slow
+
 OURS_UNUSED = UNUSED["batcher"]
 LIMITS_MB = {"obstore": 25, "aioboto3": 60}
 MAGIC_BYTES = 4

@@ -15,6 +15,8 @@ from integration.deploy.test_template import EXISTING, QUEUE, STREAM, function
 if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
 
+pytestmark = pytest.mark.slow
+
 WRONG = {
     "bucket": "My_Bucket",
     "bucket_is": "old",

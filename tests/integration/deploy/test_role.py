@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from support.handler_harness import HandlerFactory
     from support.s3_servers import Moto
 
+pytestmark = pytest.mark.slow
+
 LOG_GROUPS = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/batcher-dev-"
 QUEUES = "arn:aws:sqs:us-east-1:123456789012:"
 WRITE = ["s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload"]

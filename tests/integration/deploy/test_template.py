@@ -19,6 +19,8 @@ from integration.deploy.serverless import ROOT
 if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
 
+pytestmark = pytest.mark.slow
+
 KEY = "arn:aws:kms:us-east-1:123456789012:key/6e0f9f0e"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:on-call"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"

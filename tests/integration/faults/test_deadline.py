@@ -21,6 +21,7 @@ HANGING = pytest.mark.parametrize("fault", [STALL, LATE_STALL], ids=str)
 ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
 
 
+@pytest.mark.slow
 @HANGING
 @pytest.mark.parametrize("concurrency", [1, 16])
 def test_the_answer_names_exactly_what_is_not_known_to_be_durable(
@@ -50,6 +51,7 @@ def test_the_answer_names_exactly_what_is_not_known_to_be_durable(
     assert numbers(fault_bench) == [0, 1, 2, 3, 9]
 
 
+@pytest.mark.slow
 @HANGING
 @pytest.mark.parametrize("partial_response", [True, False])
 def test_a_stream_that_hangs_is_raised_and_written_once_by_its_retry(
@@ -73,6 +75,7 @@ def test_a_stream_that_hangs_is_raised_and_written_once_by_its_retry(
     assert numbers(fault_bench) == [0, 1, 2, 9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("make", "fault"), [(sqs, STALL), (kinesis, LATE_STALL)])
 @pytest.mark.parametrize("operation", ["create", "part", "complete"])
 def test_an_upload_that_hangs_is_gone_when_the_handler_answers(
@@ -114,6 +117,7 @@ def test_a_store_where_everything_hangs_lets_the_handler_answer(
     assert numbers(fault_bench) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @SOURCES
 def test_a_storm_that_outlasts_the_event_ends_with_it(
     fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent

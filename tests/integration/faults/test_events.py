@@ -123,6 +123,7 @@ def test_what_does_not_pass_comes_back_and_can_be_delivered_again(
     assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_late_put_of_a_killed_invocation_is_refused(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_late_put_of_a_killed_invocation_is_refused(
     assert etags(fault_bench) == before
 
 
+@pytest.mark.slow
 def test_a_late_put_that_came_before_its_retry_is_replaced(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_late_put_that_came_before_its_retry_is_replaced(
     assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_late_replacing_put_is_refused(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
@@ -171,6 +174,7 @@ def test_a_late_replacing_put_is_refused(
     assert numbers(fault_bench) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 @SOURCES
 @pytest.mark.parametrize(
     ("operation", "fault"),
@@ -206,6 +210,7 @@ def test_a_large_event_is_written_once_whatever_passes(
     assert fault_bench.proxy.count("put") == 0
 
 
+@pytest.mark.slow
 @SOURCES
 @pytest.mark.parametrize(
     ("operation", "fault"),

@@ -62,6 +62,7 @@ HANGS: list[tuple[str, Fault, UploadShape]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operation", "fault", "shape"), PASSING, ids=str)
 async def test_what_passes_costs_only_time(
     fault_bench: FaultBench, operation: str, fault: Fault, shape: UploadShape
@@ -90,6 +91,7 @@ async def test_a_connection_that_breaks_once_is_no_failure(
     assert len(written.receipts) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operation", "fault", "shape"), HANGS, ids=str)
 async def test_an_answer_that_never_comes_is_not_waited_for(
     fault_bench: FaultBench,
@@ -106,6 +108,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     assert fault_bench.proxy.count(operation) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operation", "fault", "shape"),
     [
@@ -129,6 +132,7 @@ async def test_what_does_not_pass_is_handed_back(
     assert fault_bench.proxy.count(operation, fault=fault) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [*UNDONE, CUT_BODY], ids=str)
 async def test_one_part_that_cannot_be_sent_is_enough(
     fault_bench: FaultBench, fault: Fault
@@ -173,6 +177,7 @@ async def test_a_streamed_upload_that_lost_a_race_is_handed_back(fault_bench: Fa
     fault_bench.assert_empty()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [*ANSWERED, *BROKEN], ids=str)
 async def test_an_upload_that_failed_is_gone_though_its_abort_goes_wrong(
     fault_bench: FaultBench, fault: Fault

@@ -52,7 +52,7 @@ ANSWERS = [
     answering(429, "TooManyRequests"),
     answering(501, "NotImplemented"),
 ]
-OBSTORE = pytest.mark.parametrize("lab", ["obstore"], indirect=True)
+OBSTORE = pytest.mark.parametrize("fault_bench", ["obstore"], indirect=True)
 OPERATIONS = pytest.mark.parametrize("operation", ["put", "replace", "head"])
 """How a store is asked: each goes its own way through an engine."""
 

@@ -43,7 +43,10 @@ with open("/proc/self/status") as status:
 sys.exit(code)
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc"),
+]
 
 
 def gzipped(piece: bytes, times: int) -> Iterator[bytes]:

@@ -17,6 +17,8 @@ from support.runtime_api import TRACE, Function
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
 
+pytestmark = pytest.mark.slow
+
 FORMATS = ["Text", "JSON"]
 TRACE_ID = TRACE.split(";")[0].removeprefix("Root=")
 SECRET = "thepayloadssecret"

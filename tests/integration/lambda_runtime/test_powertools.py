@@ -16,6 +16,8 @@ from support.examples import kinesis_record, message
 from support.handler_harness import NO_FAILURES
 from support.runtime_api import TRACE, Function
 
+pytestmark = pytest.mark.slow
+
 DECORATED = """
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.middleware_factory import lambda_handler_decorator

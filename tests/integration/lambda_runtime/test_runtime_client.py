@@ -20,6 +20,8 @@ from support.throttle_proxy import Direction, ThrottleProxy
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
 
+pytestmark = pytest.mark.slow
+
 RECORDS = records_of("kinesis", ["a", "a", "b", "bad", "a", "b"], [1, 2, 3, -1, 4, 5])
 
 

@@ -125,6 +125,7 @@ async def test_a_long_input_of_many_producers_stays_within_the_budget(
     assert batcher.budget.peak_bytes <= 4 * MIB + SLICE_BYTES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
 async def test_parts_leave_while_a_batch_is_open(
     store: HookedStore, inner: MemoryStore, compression: str

@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from long.run_info import environment
+
+pytestmark = pytest.mark.slow
 
 TESTS = Path(__file__).parents[2]
 TIMES = 8

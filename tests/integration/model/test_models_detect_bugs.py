@@ -15,6 +15,8 @@ from integration.model.test_streams_exactly_once import StreamMachine
 from support.aws_model.s3 import Bucket
 from support.aws_model.scenarios import TIMEOUT_S, profile
 
+pytestmark = pytest.mark.slow
+
 QUICKLY = settings(profile(500, steps=20), phases=[Phase.generate], report_multiple_bugs=False)
 
 

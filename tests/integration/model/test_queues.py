@@ -20,7 +20,14 @@ from hypothesis.stateful import (
 
 from support.aws_model.s3 import Bucket
 from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
-from support.aws_model.scenarios import FORTUNES, TIMEOUT_S, assert_reached, digits, profile
+from support.aws_model.scenarios import (
+    FEW_SCENARIOS,
+    FORTUNES,
+    TIMEOUT_S,
+    assert_reached,
+    digits,
+    profile,
+)
 from support.aws_model.sqs import BORDER_MS, Queue, QueueAudit, QueueMessage, event_of
 from support.aws_model.streams import transform
 from support.examples import make_settings
@@ -172,6 +179,7 @@ class FifoMachine(QueueMachine):
         self.audit.check(self.bucket, self.queue.deleted)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(("machine", "examples"), [(QueueMachine, 200), (FifoMachine, 200)])
@@ -193,3 +201,12 @@ def test_no_message_is_lost_and_no_set_is_written_twice(
         "late write refused",
         "refused by a condition",
     )
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("machine", [QueueMachine, FifoMachine])
+def test_no_message_is_lost_and_no_set_is_written_twice_in_a_few_scenarios(
+    machine: type[QueueMachine],
+) -> None:
+    """The same with fewer scenarios, for every run of the tests."""
+    run_state_machine_as_test(machine, settings=profile(FEW_SCENARIOS, steps=20))

@@ -19,7 +19,14 @@ from hypothesis.stateful import (
 
 from support.aws_model.s3 import Bucket
 from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
-from support.aws_model.scenarios import FORTUNES, TIMEOUT_S, assert_reached, digits, profile
+from support.aws_model.scenarios import (
+    FEW_SCENARIOS,
+    FORTUNES,
+    TIMEOUT_S,
+    assert_reached,
+    digits,
+    profile,
+)
 from support.aws_model.shard_mapping import Lane
 from support.aws_model.streams import (
     PARTITIONS,
@@ -158,6 +165,7 @@ class TableMachine(StreamMachine):
     reached: ClassVar[Counter[str]] = Counter()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(TIMEOUT_S)
 @pytest.mark.parametrize(("machine", "examples"), [(StreamMachine, 400), (TableMachine, 200)])
@@ -182,3 +190,12 @@ def test_each_record_is_in_exactly_one_object(machine: type[StreamMachine], exam
         "object replaced",
         "complete acts",
     )
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("machine", [StreamMachine, TableMachine])
+def test_each_record_is_in_exactly_one_object_in_a_few_scenarios(
+    machine: type[StreamMachine],
+) -> None:
+    """The same with fewer scenarios, for every run of the tests."""
+    run_state_machine_as_test(machine, settings=profile(FEW_SCENARIOS, steps=20))

@@ -18,6 +18,8 @@ from integration.rate_limits.virtual_stores import Limited, key, now, paced, pla
 from support import virtual_loop as virtual
 from support.fakes import Call
 
+pytestmark = pytest.mark.slow
+
 PER_S = 50
 MINUTE_S = 60.0
 NUMBERS = count()

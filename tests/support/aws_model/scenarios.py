@@ -23,6 +23,8 @@ LEFT_MS = [60_000, None, 8_000, 1_900]
 """The last is less than `deadline_margin_s`."""
 ENOUGH = 5
 """So often at least a run must reach each case."""
+FEW_SCENARIOS = 30
+"""Enough for `make test`; the slow tests run each state machine hundreds of times."""
 MOST_DRAWN = 2**24
 """Above this, Hypothesis prefers small numbers, and so the first of what they stand for."""
 

@@ -10,6 +10,8 @@ import pytest
 from support.check_command import WRITTEN, check, marks, text_of
 from support.moto_deployment import Deployment
 
+pytestmark = pytest.mark.slow
+
 REPORTED = ["ReportBatchItemFailures"]
 
 

@@ -208,6 +208,7 @@ def test_the_demo_accounts_for_every_record_without_any_aws_configuration(
     assert dict(os.environ) == before
 
 
+@pytest.mark.slow
 def test_in_the_users_bucket_it_writes_under_a_fresh_root_and_deletes_nothing(
     users_s3: tuple[str, ...],
 ) -> None:
@@ -323,6 +324,7 @@ def test_where_an_extra_is_missing_one_line_says_what_to_install(package: str) -
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
 )
@@ -372,6 +374,7 @@ sys.exit(main(["demo", "--s3", "not-a-url", "--bucket", "bucket"]))
 """A demo that ends at once, for it is given no endpoint, and hears Ctrl-C as it cleans up."""
 
 
+@pytest.mark.slow
 def test_a_signal_during_the_clean_up_leaves_no_files(tmp_path: Path) -> None:
     """What is the demo's answer stays it."""
     done = subprocess.run(  # noqa: S603  # our own interpreter

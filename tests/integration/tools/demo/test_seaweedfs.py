@@ -23,6 +23,8 @@ from batcher.tools.demo.seaweedfs import (
     isolated_aws_environ,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def client_of(environ: Mapping[str, str]) -> Iterator[Any]:

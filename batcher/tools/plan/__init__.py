@@ -1,4 +1,4 @@
-"""Planning: from a rate and a record's size to objects, Lambda settings and dollars a month.
+"""Planning: from a rate and a record size to objects, Lambda settings and dollars per month.
 
-Pure, and imported by nothing that writes: `batcher plan` and the bench use it.
+Pure functions, not imported by the writing path. `batcher plan` and the bench use them.
 """

@@ -1,4 +1,4 @@
-"""Advice: what a plan does not do well, and what to change; each with a kind that stays."""
+"""Advice: the weak points of a plan and how to fix them, and notes on its assumptions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batcher.tools.formatting import format_size
+from batcher.tools.formatting import format_count, format_size
 from batcher.tools.plan.costs import messages_per_receive
 from batcher.tools.plan.invocations import (
     BatchEnd,
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
     from batcher.tools.plan.plan import Plan
 
 LOW_TRAFFIC_S = 20
-"""Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
-
+"""Time that Lambda may wait with little traffic. Source:
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html."""
 
 SMALL_OBJECT_BYTES = 128 * 1024
-"""Smaller objects are dear to write, list and read; S3's infrequent access bills them as this."""
-
+"""Smaller objects are expensive to write, list and read. S3's infrequent access bills them as if
+they had this size."""
 
 MIN_RATIO_TEXT_BYTES = 16 * 1024
 """Less text compresses worse than the table of ratios says."""
@@ -60,7 +60,7 @@ class Advice:
     """One thing to change."""
 
     kind: str
-    """Stays from version to version: `small_objects`, `fanout`, …"""
+    """Stable from version to version: `small_objects`, `fanout`, …"""
     text: str
 
 
@@ -80,42 +80,46 @@ def _advise_on_objects(plan: Plan) -> Iterator[Advice]:
         yield Advice(
             "small_objects",
             f"objects of {format_size(size_bytes)} are small (below "
-            f"{format_size(SMALL_OBJECT_BYTES)}): "
-            f"{_how_to_grow(plan)}",
+            f"{format_size(SMALL_OBJECT_BYTES)}); {_how_to_grow(plan)}",
         )
     if not plan.compression.is_measured and objects.text_bytes < MIN_RATIO_TEXT_BYTES:
         yield Advice(
             "assumed_ratio",
-            f"so little text ({format_size(objects.text_bytes)} an object) compresses worse than "
-            f"the {plan.compression.ratio} taken: measure it with --sample",
+            f"objects with {format_size(objects.text_bytes)} of text compress worse than the "
+            f"assumed ratio {plan.compression.ratio}; measure it with --sample",
         )
 
 
 def _how_to_grow(plan: Plan) -> str:
-    """Return what makes objects larger, the first thing that does."""
-    workload, wanted = plan.workload, plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
+    """Return the first change that makes objects larger."""
+    workload, event = plan.workload, plan.event
     if workload.source is SourceType.FIFO:
         return (
-            "Lambda hands over 10 messages of a FIFO queue at most; where order is not needed, "
-            "take a standard queue or a stream"
+            "an invocation gets at most 10 messages of a FIFO queue: use a standard queue or a "
+            "stream if order does not matter"
         )
-    is_short = plan.event.batch_end in {BatchEnd.WINDOW, BatchEnd.LOW_RATE}
-    if not is_short and workload.batch_size > NO_WINDOW_BATCH_SIZE:
+    ends_early = event.batch_end in {BatchEnd.WINDOW, BatchEnd.LOW_RATE}
+    if not ends_early and workload.batch_size > NO_WINDOW_BATCH_SIZE:
         if plan.objects.per_event > 1:
             return (
-                f"{plan.objects.per_event:,.0f} objects come of one invocation; partition by fewer "
+                f"an invocation writes {plan.objects.per_event:,.0f} objects: partition by fewer "
                 "values, or raise max_records and max_bytes"
             )
-        return "an invocation carries 6 MB of JSON at most; compact them later where it matters"
-    most = max_event_records(workload.with_window(MAX_WINDOW_S))
-    window_s = window_for_records(workload, min(most, wanted * plan.objects.per_event))
+        return "an invocation carries at most 6 MB of JSON: compact the objects later if needed"
+    wanted_records = plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
+    max_records = max_event_records(workload.with_window(MAX_WINDOW_S))
+    window_s = window_for_records(
+        workload, min(max_records, wanted_records * plan.objects.per_event)
+    )
     if window_s <= MAX_WINDOW_S:
         return f"raise the window from {workload.window_s} to {window_s} s"
-    more = f"raise the window to {MAX_WINDOW_S} s, the most, " * (workload.window_s < MAX_WINDOW_S)
-    lanes = (
+    source = (
         "a stream with fewer shards" if not workload.source.is_queue else "a stream of one shard"
     )
-    return f"{more or 'the rate is low: '}and compact them later, or take {lanes}"
+    if workload.window_s < MAX_WINDOW_S:
+        window = f"raise the window to the maximum of {MAX_WINDOW_S} s"
+        return f"{window}, and compact the objects later, or use {source}"
+    return f"the rate is low: compact the objects later, or use {source}"
 
 
 def _advise_on_prefixes(plan: Plan) -> Iterator[Advice]:
@@ -123,68 +127,77 @@ def _advise_on_prefixes(plan: Plan) -> Iterator[Advice]:
     if prefixes.fanout < prefixes.fanout_needed:
         yield Advice(
             "fanout",
-            f"fanout={prefixes.fanout} sends {prefixes.puts_per_s_per_prefix:,.0f} "
-            "PUT/s to one prefix "
-            f"at the peak, over half of {rate:,}: set BATCHER_FANOUT={prefixes.fanout_needed}",
+            f"fanout={prefixes.fanout} gives {prefixes.puts_per_s_per_prefix:,.0f} PUT/s per "
+            f"prefix at the peak, over half of {rate:,}; set "
+            f"BATCHER_FANOUT={prefixes.fanout_needed}",
         )
     if prefixes.puts_per_s > rate:
         yield Advice(
             "cold_prefix",
-            f"{prefixes.puts_per_s:,.0f} PUT/s at the peak: a new root is one S3 partition, whose "
-            f"{rate:,} PUT/s all salts share until S3 splits it (30 to 60 minutes of load); "
-            "raise the load step by step, or expect 503 SlowDown and redeliveries at first",
+            f"{prefixes.puts_per_s:,.0f} PUT/s at the peak exceed the {rate:,} PUT/s of a new "
+            "root: it is one S3 partition, shared by all salts until S3 splits it (30 to 60 "
+            "minutes of load); raise the load step by step, or expect 503 SlowDown and "
+            "redeliveries at first",
         )
 
 
 def _advise_on_source(plan: Plan) -> Iterator[Advice]:
+    if plan.workload.source.is_queue:
+        yield from _advise_on_queue(plan)
+    else:
+        yield from _advise_on_stream(plan)
+
+
+def _advise_on_stream(plan: Plan) -> Iterator[Advice]:
     workload, peak = plan.workload, plan.workload.peak_records_per_s
     peak_bytes_per_s = peak * workload.record_bytes
-    if not workload.source.is_queue:
-        needed = max(
-            math.ceil(peak / SHARD_RECORDS_PER_S), math.ceil(peak_bytes_per_s / SHARD_BYTES_PER_S)
+    shards = shard_count(workload)
+    needed = max(
+        math.ceil(peak / SHARD_RECORDS_PER_S), math.ceil(peak_bytes_per_s / SHARD_BYTES_PER_S)
+    )
+    if shards < needed:
+        yield Advice(
+            "shards",
+            f"{format_count(shards, 'shard')} cannot take {peak:,.0f} records/s and "
+            f"{format_size(peak_bytes_per_s)}/s at the peak; use {needed:,}",
         )
-        if shard_count(workload) < needed:
-            yield Advice(
-                "shards",
-                f"{shard_count(workload):,} shards do not take {peak:,.0f} records/s and "
-                f"{format_size(peak_bytes_per_s)}/s at the peak: {needed:,} do",
-            )
-        if plan.utilization > MAX_UTILIZATION:
-            yield Advice(
-                "busy_shards",
-                f"the peak takes {plan.utilization:.0%} of what invocations of these "
-                "shards can do, and "
-                "they would not catch up after a failure: more shards, a lower compression level, "
-                "or engine=obstore",
-            )
-        return
+    if plan.utilization > MAX_UTILIZATION:
+        yield Advice(
+            "busy_shards",
+            f"the peak needs {plan.utilization:.0%} of the invocation capacity of these shards, "
+            "so they would not catch up after a failure; use more shards, a lower compression "
+            "level, or engine=obstore",
+        )
+
+
+def _advise_on_queue(plan: Plan) -> Iterator[Advice]:
+    workload, peak = plan.workload, plan.workload.peak_records_per_s
     if workload.source is SourceType.FIFO and peak > FIFO_RECORDS_PER_S:
         yield Advice(
             "fifo_rate",
             f"a FIFO queue takes {FIFO_RECORDS_PER_S:,} messages/s in batches of ten, the peak is "
-            f"{peak:,.0f}: turn on high throughput, with many message groups",
+            f"{peak:,.0f}; turn on high throughput, and use many message groups",
         )
-    lanes = plan.peak_event.concurrent_batches
-    taken = min(
+    pollers = plan.peak_event.concurrent_batches
+    poller_records_per_s = min(
         POLLER_RECEIVES_PER_S * SQS_BATCH_MESSAGES, POLLER_BYTES_PER_S / workload.record_bytes
     )
-    if peak > lanes * taken and lanes == poller_count(workload, peak):
+    if peak > pollers * poller_records_per_s and pollers == poller_count(workload, peak):
         yield Advice(
             "pollers",
-            f"{lanes:,} pollers may not take {peak:,.0f} messages/s from the queue (some "
-            f"{lanes * taken:,.0f}; Lambda has {MAX_POLLERS:,} at most): take provisioned mode, or "
-            "several queues",
+            f"{format_count(pollers, 'poller')} may not keep up with {peak:,.0f} messages/s (they "
+            f"take about {pollers * poller_records_per_s:,.0f}, and Lambda has at most "
+            f"{MAX_POLLERS:,}); use provisioned mode, or several queues",
         )
-    flying = messages_in_flight(peak, plan.peak_event, plan.peak_duration_s)
-    if flying > MAX_MESSAGES_IN_FLIGHT:
+    in_flight = messages_in_flight(peak, plan.peak_event, plan.peak_duration_s)
+    if in_flight > MAX_MESSAGES_IN_FLIGHT:
         window_s = math.floor(MAX_MESSAGES_IN_FLIGHT / peak - plan.peak_duration_s)
         lower = f"lower the window to {window_s} s, " * (0 < window_s < workload.window_s)
         yield Advice(
             "in_flight",
-            f"{flying:,.0f} messages would be in flight at the peak, over the "
-            f"{MAX_MESSAGES_IN_FLIGHT:,} of "
-            f"a queue, which then gives no more: {lower}take several queues or a Kinesis stream, "
-            "or ask for a higher quota",
+            f"{in_flight:,.0f} messages would be in flight at the peak, over the limit of "
+            f"{MAX_MESSAGES_IN_FLIGHT:,} per queue, above which receives return none; {lower}use "
+            "several queues or a Kinesis stream, or request a higher quota",
         )
 
 
@@ -192,47 +205,46 @@ def _advise_on_function(plan: Plan) -> Iterator[Advice]:
     if plan.peak_concurrency > DEFAULT_ACCOUNT_CONCURRENCY:
         yield Advice(
             "concurrency",
-            f"{plan.peak_concurrency:,.0f} invocations at once at the peak: an account has "
-            f"{DEFAULT_ACCOUNT_CONCURRENCY:,} until a higher quota is granted",
+            f"{plan.peak_concurrency:,.0f} concurrent invocations at the peak exceed the default "
+            f"quota of an account, {DEFAULT_ACCOUNT_CONCURRENCY:,}; request a higher quota",
         )
     function = plan.function
     if function.cold_start_s > MAX_COLD_START_S:
         yield Advice(
             "cold_start",
             f"the first invocation of an environment takes {function.cold_start_s:.1f} s even with "
-            f"{function.memory_mb:,} MB: a lower compression level, or engine=obstore",
+            f"{function.memory_mb:,} MB; use a lower compression level, or engine=obstore",
         )
     if plan.full_load.text_bytes > plan.settings.budget_bytes:
-        what = "cut into more objects" if plan.workload.source.is_queue else "refused whole"
+        effect = "cut into more objects" if plan.workload.source.is_queue else "rejected as a whole"
         yield Advice(
             "budget",
-            f"a full invocation's {format_size(plan.full_load.text_bytes)} of text "
-            "are over budget_bytes "
-            f"({format_size(plan.settings.budget_bytes)}) and would be {what}: raise it",
+            f"the text of a full invocation ({format_size(plan.full_load.text_bytes)}) exceeds "
+            f"budget_bytes ({format_size(plan.settings.budget_bytes)}) and would be {effect}; "
+            "raise it",
         )
 
 
 def collect_notes(plan: Plan) -> list[str]:
-    """Return what has to be said beside the figures."""
+    """Return the assumptions and limits of the figures."""
     return [*_note_assumptions(plan), *_note_source(plan), *_note_costs(plan)]
 
 
 def _note_assumptions(plan: Plan) -> Iterator[str]:
     if not plan.compression.is_measured:
         yield (
-            f"ratio {plan.compression.ratio} is what orders and log lines came to; give --sample "
-            "to measure yours"
+            f"the ratio {plan.compression.ratio} was measured with orders and log lines; measure "
+            "your own records with --sample"
         )
     elif plan.compression.measured_records < plan.objects.records - 0.5:
         yield (
             f"the sample has {plan.compression.measured_records:,} records, an object "
-            f"{plan.objects.records:,.0f}: a whole one may compress a little better"
+            f"{plan.objects.records:,.0f}; a full object may compress a little better"
         )
     yield (
-        "durations: CPU measured on the bench machine x "
-        f"{LAMBDA_CPU_FACTOR[plan.workload.arch]}, and "
-        f"{S3_WAIT_S * 1e3:.0f} ms for S3; neither of Lambda's processors was measured. The first "
-        "day's billed duration tells"
+        "durations are CPU time on the bench machine x "
+        f"{LAMBDA_CPU_FACTOR[plan.workload.arch]}, plus {S3_WAIT_S * 1e3:.0f} ms for S3; neither "
+        "of Lambda's processors was measured, so compare the first day's billed duration"
     )
 
 
@@ -240,15 +252,15 @@ def _note_source(plan: Plan) -> Iterator[str]:
     workload = plan.workload
     if workload.source.is_queue and workload.pollers is None:
         yield (
-            f"{plan.event.concurrent_batches:,} batches side by side are taken: "
-            "Lambda gathers at least 5 of a "
-            "busy queue, and more by load; how many is not documented. Records an invocation "
-            "(NumberOfMessagesReceived / Invocations) tell; give --pollers then"
+            f"{plan.event.concurrent_batches:,} concurrent batches are assumed: Lambda fills at "
+            "least 5 for a busy queue, and more with the load, but how many is not documented; "
+            "compute records per invocation (NumberOfMessagesReceived / Invocations), and set "
+            "--pollers accordingly"
         )
     if workload.source is SourceType.FIFO:
         yield (
-            "messages of one group wait for the batch before them: no more invocations run at once "
-            "than there are active groups"
+            "messages of one group wait for the batch before them, so there are at most as many "
+            "concurrent invocations as active groups"
         )
     if workload.source is SourceType.SQS and 0 < workload.window_s < LOW_TRAFFIC_S:
         yield f"with little traffic Lambda may wait {LOW_TRAFFIC_S} s, whatever the window"
@@ -258,21 +270,24 @@ def _note_costs(plan: Plan) -> Iterator[str]:
     workload = plan.workload
     if workload.source.is_queue:
         yield (
-            "SQS: sends and deletes of ten messages each; a receive is taken to bring "
-            f"{messages_per_receive(workload, plan.event):.3g}, for Lambda polls up to ten times a "
-            "second. Firehose by Direct PUT needs no queue"
+            "SQS: sends and deletes of ten messages each; a receive is assumed to return "
+            f"{messages_per_receive(workload, plan.event):.3g}, because Lambda polls up to ten "
+            "times per second. Firehose with Direct PUT needs no queue"
         )
     if workload.source is SourceType.KINESIS:
         yield "Kinesis: provisioned shards, 24 hours of retention; the same stream for both"
     if workload.source is SourceType.DYNAMODB:
         yield (
-            "Lambda reads a table's stream free of charge. Firehose cannot read it: it would take "
-            "a Kinesis stream of the table's changes, whose price is not in its column"
+            "Lambda reads a table's stream free of charge. Firehose cannot read it: it needs a "
+            "Kinesis stream of the table's changes, whose price is not included"
         )
     if workload.record_bytes > FIREHOSE_MAX_RECORD_BYTES:
-        yield f"Firehose takes records of {FIREHOSE_MAX_RECORD_BYTES:,} bytes at most: not these"
+        yield (
+            f"Firehose takes records of at most {FIREHOSE_MAX_RECORD_BYTES:,} bytes, so it cannot "
+            "take these"
+        )
     yield (
-        f"dollars: {PRICES_REGION}, list prices as known on {PRICES_DATE}, 730 "
-        "hours a month, no free tier. "
-        "Left out: logs, KMS, retries, readers, and data between regions or through NAT"
+        f"dollars: list prices in {PRICES_REGION} as of {PRICES_DATE}, 730 hours per month, no "
+        "free tier. Not included: logs, KMS, retries, readers, and data between regions or "
+        "through NAT"
     )

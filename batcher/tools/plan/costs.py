@@ -1,7 +1,7 @@
-"""Dollars: a month of batcher beside Amazon Data Firehose, item by item.
+"""Costs: the monthly cost of batcher compared with Amazon Data Firehose, item by item.
 
-Delivery is what moves records into S3; the source is what holds them before, and is the same for
-both where both read it. Firehose by Direct PUT needs no queue.
+Delivery moves records into S3. The source holds them before, and costs the same for both if both
+read it. Firehose with Direct PUT needs no queue.
 """
 
 from __future__ import annotations
@@ -20,18 +20,16 @@ from batcher.tools.plan.quotas import (
 from batcher.tools.plan.workload import SourceType, Workload
 
 MONTH_S = 730 * 3600
-"""As Amazon's pricing calculator has it."""
-
+"""A month as in Amazon's pricing calculator."""
 
 DAY_S = 86_400
-
 
 DELIVERY, SOURCE, STORAGE = "delivery", "source", "storage"
 
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the bill, in dollars a month."""
+    """One item, in dollars per month."""
 
     part: str
     """`delivery`, `source` or `storage`."""
@@ -42,16 +40,16 @@ class CostItem:
 
 @dataclass(frozen=True, slots=True)
 class MonthlyCost:
-    """A month."""
+    """The cost of one month."""
 
     items: tuple[CostItem, ...]
 
     def batcher_dollars(self, part: str | None = None) -> float:
-        """Return what batcher costs, in all or in one part."""
+        """Return the dollars for batcher, in total or for one part."""
         return sum(item.batcher for item in self.items if part in {None, item.part})
 
     def firehose_dollars(self, part: str | None = None) -> float:
-        """Return what Firehose costs, in all or in one part."""
+        """Return the dollars for Firehose, in total or for one part."""
         return sum(item.firehose for item in self.items if part in {None, item.part})
 
 
@@ -62,14 +60,14 @@ def estimate_costs(
     requests_per_event: float,
     compression: CompressionEstimate,
 ) -> MonthlyCost:
-    """Return a month at the average rate.
+    """Return the cost of a month at the average rate.
 
     Args:
-        workload: what comes in.
-        event: one invocation at that rate.
-        event_dollars: what Lambda asks for it.
-        requests_per_event: to S3.
-        compression: of both; Firehose has gzip too.
+        workload: the records to plan for.
+        event: one invocation at the average rate.
+        event_dollars: the price of that invocation.
+        requests_per_event: billed S3 requests of that invocation.
+        compression: assumed for both, because Firehose offers gzip too.
     """
     records = workload.records_per_s * MONTH_S
     events = event.per_s * MONTH_S
@@ -99,9 +97,9 @@ def estimate_costs(
 
 
 def messages_per_receive(workload: Workload, event: InvocationEstimate) -> float:
-    """Return the messages that one receive brings: what came since the poller's last one."""
-    since = workload.records_per_s / (event.concurrent_batches * POLLER_RECEIVES_PER_S)
-    return min(prices.sqs_batch_records(workload.record_bytes), max(1.0, since))
+    """Return the messages per receive: those that arrived since the poller's last receive."""
+    arrived = workload.records_per_s / (event.concurrent_batches * POLLER_RECEIVES_PER_S)
+    return min(prices.sqs_batch_records(workload.record_bytes), max(1.0, arrived))
 
 
 def _source_items(workload: Workload, event: InvocationEstimate, records: float) -> list[CostItem]:
@@ -125,13 +123,13 @@ def _queue_items(workload: Workload, event: InvocationEstimate, records: float) 
         else prices.SQS_DOLLARS_PER_REQUEST
     )
     batch = prices.sqs_batch_records(workload.record_bytes)
-    together = messages_per_receive(workload, event)
+    received = messages_per_receive(workload, event)
     sends = records / batch * prices.sqs_request_dollars(batch * workload.record_bytes, price)
-    receives = max(records / together, event.concurrent_batches * MONTH_S / LONG_POLL_S)
-    received = receives * prices.sqs_request_dollars(together * workload.record_bytes, price)
-    deleted = records / min(batch, event.records) * price
+    receives = max(records / received, event.concurrent_batches * MONTH_S / LONG_POLL_S)
+    receive_dollars = receives * prices.sqs_request_dollars(received * workload.record_bytes, price)
+    deletes = records / min(batch, event.records) * price
     return [
         CostItem(SOURCE, "SQS sends", sends, 0.0),
-        CostItem(SOURCE, "SQS receives", received, 0.0),
-        CostItem(SOURCE, "SQS deletes", deleted, 0.0),
+        CostItem(SOURCE, "SQS receives", receive_dollars, 0.0),
+        CostItem(SOURCE, "SQS deletes", deletes, 0.0),
     ]

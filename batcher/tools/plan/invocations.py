@@ -1,9 +1,9 @@
-"""Gathering: how many records Lambda hands over at once, and how often.
+"""Invocations: how many records Lambda passes to one invocation, and how often it invokes.
 
-A mapping gathers batches in lanes, side by side: the pollers of a queue, the shards of a stream
-times its parallelization factor. A lane hands over when its batch is full (6 MB of JSON, or the
-batch size) or when its window ends, whichever is first. So with little traffic it is not rate x
-window that is in a batch, but rate x window / lanes.
+A mapping fills several batches concurrently: one per poller of a queue, or one per shard of a
+stream times the parallelization factor. It invokes the function when a batch is full (6 MB of JSON,
+or the batch size) or when its window ends, whichever is first. With little traffic a batch
+therefore has rate x window / concurrent batches, not rate x window.
 """
 
 from __future__ import annotations
@@ -28,17 +28,15 @@ from batcher.tools.plan.workload import SourceType, Workload
 
 EMPTY_EVENT_BYTES = len('{"Records":[]}')
 
-
 ENVELOPE_BYTES = {
     SourceType.SQS: 890,
     SourceType.FIFO: 1_090,
     SourceType.KINESIS: 600,
     SourceType.DYNAMODB: 1,
 }
-"""JSON around a payload, its comma included. Events as AWS's (bench/events.py, batcher/demo) have
-822 to 841 of SQS and 531 to 573 of Kinesis; message attributes and long names come on top. FIFO has
-four attributes more. The whole record of a DynamoDB stream is the payload."""
-
+"""Bytes of JSON around a payload, comma included. Events like AWS's (bench/events.py, demo) have
+822 to 841 for SQS and 531 to 573 for Kinesis. Message attributes and long names come on top. FIFO
+has four more attributes. For DynamoDB the whole stream record is the payload."""
 
 POLL_INTERVAL_S = {
     SourceType.SQS: 1 / POLLER_RECEIVES_PER_S,
@@ -46,41 +44,41 @@ POLL_INTERVAL_S = {
     SourceType.KINESIS: KINESIS_POLL_S,
     SourceType.DYNAMODB: DYNAMODB_POLL_S,
 }
-"""The least time that a lane gathers, without a window."""
+"""Shortest time that a batch is filled, without a window."""
 
 
 class BatchEnd(StrEnum):
-    """What ends a batch."""
+    """What completes a batch."""
 
     WINDOW = "window"
     PAYLOAD = "payload"
     """6 MB of JSON."""
     BATCH_SIZE = "batch_size"
     LOW_RATE = "rate"
-    """So few records come that each is handed over alone."""
+    """The rate is so low that each record is a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationEstimate:
-    """What Lambda hands over at one rate of records, on average."""
+    """An average invocation at one rate of records."""
 
     concurrent_batches: int
-    """Batches gathered side by side."""
+    """Batches that are filled concurrently."""
     records: float
-    """Of one invocation."""
+    """Records per invocation."""
     max_records: int
-    """That an invocation can have."""
+    """Most records that fit an invocation."""
     per_s: float
-    """Invocations a second."""
+    """Invocations per second."""
     json_bytes: float
-    """Of one invocation's event."""
+    """Size of the event's JSON."""
     batching_s: float
-    """How long the oldest record of a batch waits for the others."""
+    """How long the oldest record of a batch waits for the last one."""
     batch_end: BatchEnd
 
 
 def record_json_bytes(workload: Workload) -> float:
-    """Return the bytes that one record takes of an event's JSON."""
+    """Return the bytes that one record takes in an event's JSON."""
     size_bytes = workload.record_bytes
     if workload.source.is_queue:
         size_bytes = size_bytes * workload.json_growth
@@ -90,18 +88,18 @@ def record_json_bytes(workload: Workload) -> float:
 
 
 def event_json_bytes(workload: Workload, records: float) -> float:
-    """Return the JSON of an event of so many records."""
+    """Return the size of the JSON of an event with `records` records."""
     return EMPTY_EVENT_BYTES + records * record_json_bytes(workload)
 
 
 def max_event_records(workload: Workload) -> int:
-    """Return how many records fit an invocation; 0 where not even one does."""
+    """Return how many records fit an invocation; 0 if not even one fits."""
     fitting = (MAX_EVENT_BYTES - EMPTY_EVENT_BYTES) // record_json_bytes(workload)
     return int(min(workload.batch_size, fitting))
 
 
 def shard_count(workload: Workload) -> int:
-    """Return the shards of a stream: those it has, or the fewest that take its peak."""
+    """Return the number of shards: the given one, or the fewest that can take the peak."""
     if workload.shards is not None:
         return workload.shards
     rate = workload.peak_records_per_s
@@ -110,7 +108,7 @@ def shard_count(workload: Workload) -> int:
 
 
 def poller_count(workload: Workload, records_per_s: float) -> int:
-    """Return the batches of a queue gathered side by side at a rate; not over Lambda's most."""
+    """Return how many batches of a queue Lambda fills concurrently at a rate."""
     if workload.pollers is not None:
         return workload.pollers
     by_receives = records_per_s / (POLLER_RECEIVES_PER_S * SQS_BATCH_MESSAGES)
@@ -121,38 +119,38 @@ def poller_count(workload: Workload, records_per_s: float) -> int:
 def estimate_invocations(
     workload: Workload, records_per_s: float, parallelization: int = 1
 ) -> InvocationEstimate:
-    """Return what Lambda hands over at a rate.
+    """Return the average invocation at a rate.
 
     Args:
-        workload: one whose records fit an invocation.
-        records_per_s: its average, or its peak.
-        parallelization: batches of one shard side by side; queues have none.
+        workload: the workload; one record must fit an invocation.
+        records_per_s: its average or its peak rate.
+        parallelization: concurrent batches per shard; ignored for queues.
     """
     if workload.source.is_queue:
-        lanes = poller_count(workload, records_per_s)
+        concurrent_batches = poller_count(workload, records_per_s)
     else:
-        lanes = shard_count(workload) * parallelization
-    most = max_event_records(workload)
+        concurrent_batches = shard_count(workload) * parallelization
+    max_records = max_event_records(workload)
     wait_s = max(float(workload.window_s), POLL_INTERVAL_S[workload.source])
-    when_full, when_due = records_per_s / most, lanes / wait_s
-    per_s = min(records_per_s, max(when_full, when_due))
-    if when_full >= when_due:
-        limit = BatchEnd.BATCH_SIZE if most == workload.batch_size else BatchEnd.PAYLOAD
+    full_per_s, due_per_s = records_per_s / max_records, concurrent_batches / wait_s
+    per_s = min(records_per_s, max(full_per_s, due_per_s))
+    if full_per_s >= due_per_s:
+        end = BatchEnd.BATCH_SIZE if max_records == workload.batch_size else BatchEnd.PAYLOAD
     else:
-        limit = BatchEnd.LOW_RATE if when_due >= records_per_s else BatchEnd.WINDOW
+        end = BatchEnd.LOW_RATE if due_per_s >= records_per_s else BatchEnd.WINDOW
     records = records_per_s / per_s
     return InvocationEstimate(
-        concurrent_batches=lanes,
+        concurrent_batches=concurrent_batches,
         records=records,
-        max_records=most,
+        max_records=max_records,
         per_s=per_s,
         json_bytes=event_json_bytes(workload, records),
-        batching_s=min(wait_s, lanes / per_s),
-        batch_end=limit,
+        batching_s=min(wait_s, concurrent_batches / per_s),
+        batch_end=end,
     )
 
 
 def window_for_records(workload: Workload, records: float) -> int:
-    """Return window, in whole seconds, in which a lane gathers so many records; over 300 too."""
-    lanes = estimate_invocations(workload, workload.records_per_s).concurrent_batches
-    return math.ceil(records * lanes / workload.records_per_s)
+    """Return the window in whole seconds in which a batch reaches `records`; may exceed 300."""
+    estimate = estimate_invocations(workload, workload.records_per_s)
+    return math.ceil(records * estimate.concurrent_batches / workload.records_per_s)

@@ -1,4 +1,4 @@
-"""Event source: the settings of the mapping, and of the queue before it, that a plan stands on."""
+"""Mapping: the settings that a plan needs of the event source mapping and of its queue."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from batcher.tools.plan.quotas import (
 from batcher.tools.plan.workload import SourceType, Workload
 
 CONCURRENCY_HEADROOM = 2
-"""How far the cap stands over what the peak needs: a backlog is to drain, not to flood."""
-
+"""Maximum concurrency as a multiple of the peak's, so that a backlog drains without a flood."""
 
 TOLERATED_OUTAGE_S = 3_600
-"""No message should reach the dead-letter queue in a shorter outage of S3."""
-
+"""Outage of S3 during which no message may reach the dead-letter queue."""
 
 UNLIMITED = -1
+"""Lambda's value for retries and record age without a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappingPlan:
-    """What to set; None is what this source does not have."""
+    """Settings of mapping and queue; None if this kind of source does not have the setting."""
 
     source: SourceType
     batch_size: int
@@ -43,19 +42,19 @@ class MappingPlan:
     starting_position: str | None = None
     report_batch_item_failures: bool = True
     has_on_failure_destination: bool = True
-    """A queue's is its dead-letter queue; a stream's is the mapping's destination."""
+    """The dead-letter queue of a queue, or the on-failure destination of a stream's mapping."""
 
 
 def plan_mapping(
     workload: Workload, timeout_s: int, peak_concurrency: float, parallelization: int
 ) -> MappingPlan:
-    """Return the mapping.
+    """Return the settings of the mapping, and of the queue if there is one.
 
     Args:
-        workload: what is planned for.
-        timeout_s: the function's.
-        peak_concurrency: invocations at once, at the peak.
-        parallelization: batches of one shard side by side.
+        workload: the records to plan for.
+        timeout_s: the function's timeout.
+        peak_concurrency: concurrent invocations at the peak.
+        parallelization: concurrent batches per shard.
     """
     if not workload.source.is_queue:
         return MappingPlan(
@@ -64,7 +63,7 @@ def plan_mapping(
             workload.window_s,
             parallelization_factor=parallelization,
             bisect_on_error=True,
-            maximum_retry_attempts=UNLIMITED,  # docs/guarantees.md: retries do not run out
+            maximum_retry_attempts=UNLIMITED,  # docs/guarantees.md assumes unlimited retries
             maximum_record_age_s=UNLIMITED,
             starting_position="TRIM_HORIZON",
         )
@@ -81,5 +80,5 @@ def plan_mapping(
 
 
 def messages_in_flight(records_per_s: float, event: InvocationEstimate, duration_s: float) -> float:
-    """Return the messages that are received and not yet deleted: gathered, or being written."""
+    """Return the messages received and not yet deleted: in open batches, or being written."""
     return records_per_s * (event.batching_s + duration_s)

@@ -1,4 +1,4 @@
-"""Objects: how many an invocation writes and how large they are, and the prefixes they need."""
+"""Objects: number and size per invocation, their compression, and the prefixes they need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from batcher.encoding.codec import Codec, MemberSplitter
 from batcher.settings import MAX_FANOUT, Settings
 from batcher.tools.plan.workload import Workload
 
-Level = int
+CompressionLevel = int
 
-
-MEASURED_LEVELS: Mapping[str, Mapping[Level, tuple[float, float]]] = {
+MEASURED_LEVELS: Mapping[str, Mapping[CompressionLevel, tuple[float, float]]] = {
     "none": {0: (0.0, 1.0)},
     "gzip": {
         0: (2.0, 3.3),
@@ -50,34 +49,55 @@ MEASURED_LEVELS: Mapping[str, Mapping[Level, tuple[float, float]]] = {
         19: (380.0, 5.8),
     },
 }
-"""CPU milliseconds a MB (10^6 bytes) of text, and the ratio, by level; zstd 0 is its default, 3."""
+"""CPU milliseconds per MB (10^6 bytes) of text, and the ratio, by level; zstd 0 is its default, 3.
 
+The ratios are those of orders and log lines; real data differs by a factor of ten."""
 
 MAX_PREFIX_UTILIZATION = 0.5
-"""How much of `prefix_rate` the peak may take of a prefix: records do not come evenly."""
+"""Highest share of `prefix_rate` that the peak may use of a prefix: records arrive unevenly."""
+
+_ROUNDING = 1e-9
+"""Relative excess over a prefix's rate that is a rounding error, not a need for another prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectEstimate:
-    """What one invocation writes."""
+    """The objects of one invocation."""
 
     per_event: float
+    """Objects per invocation."""
     records: float
-    """Of one object."""
+    """Records per object."""
     text_bytes: float
-    """Of one object, before compression; newlines counted."""
+    """Size of one object before compression, newlines included."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionEstimate:
+    """The compression of a text."""
+
+    ratio: float
+    """Size of the text divided by the size of the body."""
+    cpu_ms_per_mb: float
+    measured_records: int = 0
+    """Number of sample records that the ratio was measured with; 0: taken from the table."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the ratio was measured with a sample."""
+        return self.measured_records > 0
 
 
 @dataclass(frozen=True, slots=True)
 class PrefixEstimate:
-    """How the writes are spread."""
+    """The rate of PUTs per prefix at the peak."""
 
     puts_per_s: float
-    """At the peak, over all prefixes."""
+    """PUTs per second over all prefixes."""
     puts_per_s_per_prefix: float
-    """At the peak, of one of `fanout` prefixes."""
+    """PUTs per second to one of `fanout` prefixes."""
     fanout: int
-    """As the settings have it."""
+    """The fanout of the settings."""
     fanout_needed: int
     """The smallest power of two that keeps the peak under half of `prefix_rate`."""
 
@@ -85,23 +105,24 @@ class PrefixEstimate:
 def estimate_objects(
     workload: Workload, settings: Settings, event_records: float
 ) -> ObjectEstimate:
-    """Return what an invocation of so many records writes.
+    """Return the objects of an invocation with `event_records` records.
 
-    That is one object a partition, and more where a queue's event is cut.
+    That is one object per partition, and more if the event of a queue is cut by the limits of a
+    batch. The event of a stream is never cut.
     """
     partitions = min(float(workload.partitions), event_records)
     records = event_records / partitions
-    if workload.source.is_queue:  # a stream's event is never cut
-        cut = settings.max_bytes // (workload.record_bytes + 1)
-        most = min(cut, settings.max_records or math.inf)
-        records /= math.ceil(records / most)
+    if workload.source.is_queue:
+        max_by_bytes = settings.max_bytes // (workload.record_bytes + 1)
+        max_records = min(max_by_bytes, settings.max_records or math.inf)
+        records /= math.ceil(records / max_records)
     return ObjectEstimate(event_records / records, records, records * (workload.record_bytes + 1))
 
 
 def requests_per_object(
     objects: ObjectEstimate, settings: Settings, compression: CompressionEstimate
 ) -> int:
-    """Return the billed requests that one object takes: a PUT, or an upload in parts."""
+    """Return the billed requests per object: one PUT, or those of a multipart upload."""
     body_bytes = objects.text_bytes / compression.ratio
     if body_bytes < settings.multipart_threshold:
         return 1
@@ -109,81 +130,69 @@ def requests_per_object(
 
 
 def estimate_prefixes(settings: Settings, puts_per_s: float) -> PrefixEstimate:
-    """Spread so many PUTs a second, at the peak."""
-    wanted = max(1, math.ceil(puts_per_s / (settings.prefix_rate * MAX_PREFIX_UTILIZATION)))
-    needed = 1 << (wanted - 1).bit_length()
+    """Return the fanout that `puts_per_s` PUTs per second need at the peak.
+
+    `puts_per_s` is a product of quotients: an excess within rounding does not double the fanout.
+    """
+    prefix_puts_per_s = settings.prefix_rate * MAX_PREFIX_UTILIZATION
+    prefixes = max(1, math.ceil(puts_per_s / prefix_puts_per_s * (1 - _ROUNDING)))
+    power_of_two = 1 << (prefixes - 1).bit_length()
     return PrefixEstimate(
-        puts_per_s, puts_per_s / settings.fanout, settings.fanout, min(MAX_FANOUT, needed)
+        puts_per_s, puts_per_s / settings.fanout, settings.fanout, min(MAX_FANOUT, power_of_two)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class CompressionEstimate:
-    """What becomes of a text."""
-
-    ratio: float
-    """Bytes of text over bytes of body."""
-    cpu_ms_per_mb: float
-    measured_records: int = 0
-    """Of the sample that the ratio is of; 0 where it is the table's."""
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether the ratio is of a sample."""
-        return self.measured_records > 0
-
-
 def assume_compression(settings: Settings) -> CompressionEstimate:
-    """Return what the table says of a level, or of the next one that is in it."""
-    levels = MEASURED_LEVELS[settings.compression]
-    known = sorted(levels)
-    wanted = settings.compression_level if settings.compression != "none" else 0
-    cpu_ms_per_mb, ratio = levels[known[min(bisect_left(known, wanted), len(known) - 1)]]
+    """Return the measured values of the settings' level, or of the next higher measured level."""
+    measured = MEASURED_LEVELS[settings.compression]
+    levels = sorted(measured)
+    level = settings.compression_level if settings.compression != "none" else 0
+    cpu_ms_per_mb, ratio = measured[levels[min(bisect_left(levels, level), len(levels) - 1)]]
     return CompressionEstimate(ratio, cpu_ms_per_mb)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSample:
-    """Records of the kind that is to be planned for."""
+    """Sample records of the workload."""
 
     records: Sequence[bytes]
-    """One at least, without their newlines."""
+    """At least one record, without newlines."""
 
     @property
     def record_bytes(self) -> float:
-        """Of a record, on average."""
+        """Average size of a record."""
         return sum(map(len, self.records)) / len(self.records)
 
     @property
     def json_growth(self) -> float:
-        """Bytes of the records as JSON strings, without their quotes, over their own."""
-        import orjson  # noqa: PLC0415  # only where there is a sample
+        """Size of the records as JSON strings, without their quotes, divided by their own size."""
+        import orjson  # noqa: PLC0415  # only needed with a sample
 
         texts = (record.decode("utf-8", "replace") for record in self.records)
-        grown = sum(len(orjson.dumps(text)) - len('""') for text in texts)
-        return max(1.0, grown / max(1, sum(map(len, self.records))))
+        json_bytes = sum(len(orjson.dumps(text)) - len('""') for text in texts)
+        return max(1.0, json_bytes / max(1, sum(map(len, self.records))))
 
     def measure_compression(self, settings: Settings, object_records: float) -> CompressionEstimate:
-        """Compress the sample as objects of so many records, or as one where it has fewer.
+        """Compress the sample as objects of `object_records` records, and return the ratio.
 
-        Only whole objects count, where there is one.
+        Only full objects count. A sample that is smaller than one object is compressed as one.
         """
         step = max(1, min(len(self.records), round(object_records)))
-        whole = len(self.records) // step * step
+        measured_records = len(self.records) // step * step
         codec = Codec(settings.compression, settings.compression_level)
         text_bytes = body_bytes = 0
-        for start in range(0, whole, step):
+        for start in range(0, measured_records, step):
             text = b"".join([record + b"\n" for record in self.records[start : start + step]])
             text_bytes += len(text)
             body_bytes += compressed_bytes(codec, text)
         return CompressionEstimate(
-            text_bytes / body_bytes, assume_compression(settings).cpu_ms_per_mb, whole
+            text_bytes / body_bytes, assume_compression(settings).cpu_ms_per_mb, measured_records
         )
 
 
 def compressed_bytes(codec: Codec, text: bytes) -> int:
-    """Return the bytes of the body that an object of this text has."""
-    members = MemberSplitter()
-    full = members.feed(text)
-    rest = members.finish()
+    """Return the size of the body of an object with this text."""
+    splitter = MemberSplitter()
+    full = splitter.feed(text)
+    rest = splitter.finish()
     return sum(len(body) for body, _, _ in codec.encode([*full, rest] if rest else full))

@@ -1,4 +1,4 @@
-"""Document: a plan as JSON; names carry their units, and stay from version to version."""
+"""Output: a plan as a JSON document with stable names, as variables, and as Serverless YAML."""
 
 from __future__ import annotations
 
@@ -25,17 +25,15 @@ PLACEHOLDER_ARNS = {
     SourceType.DYNAMODB: "arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL",
 }
 
-
 PLACEHOLDER_FAILURE_ARN = "arn:aws:sqs:REGION:ACCOUNT:FAILED"
 
-
 SIGNIFICANT_DIGITS = 6
-"""Significant digits of what was computed; more would only be noise."""
+"""Significant digits of computed figures; more would be noise."""
 
 
 def make_document(plan: Plan) -> dict[str, Any]:
-    """Return the whole plan."""
-    made = {
+    """Return the JSON document of a plan."""
+    document = {
         "workload": asdict(plan.workload),
         "event": _event(plan.event),
         "peak_event": _event(plan.peak_event),
@@ -61,10 +59,10 @@ def make_document(plan: Plan) -> dict[str, Any]:
         "event_source": asdict(plan.mapping),
         "environment": make_environment(plan),
         "dollars_a_month": _dollars(plan),
-        "warnings": [asdict(one) for one in collect_advice(plan)],
+        "warnings": [asdict(advice) for advice in collect_advice(plan)],
         "notes": collect_notes(plan),
     }
-    return {name: _round_floats(value) for name, value in made.items()}
+    return {name: _round_floats(value) for name, value in document.items()}
 
 
 def _event(event: InvocationEstimate) -> dict[str, Any]:
@@ -105,15 +103,15 @@ def _lambda(plan: Plan) -> dict[str, Any]:
 
 
 def _dollars(plan: Plan) -> dict[str, Any]:
-    bill = plan.costs
+    costs = plan.costs
     return {
-        "batcher": bill.batcher_dollars(),
-        "firehose": bill.firehose_dollars(),
+        "batcher": costs.batcher_dollars(),
+        "firehose": costs.firehose_dollars(),
         "by_part": {
-            part: {"batcher": bill.batcher_dollars(part), "firehose": bill.firehose_dollars(part)}
+            part: {"batcher": costs.batcher_dollars(part), "firehose": costs.firehose_dollars(part)}
             for part in (DELIVERY, SOURCE, STORAGE)
         },
-        "items": [asdict(item) for item in bill.items],
+        "items": [asdict(item) for item in costs.items],
         "region": PRICES_REGION,
         "dated": PRICES_DATE,
         "prices": dict(PRICE_PAGES),
@@ -124,35 +122,36 @@ def _round_floats(value: Any) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, float):
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     if isinstance(value, dict):
-        return {name: _round_floats(one) for name, one in value.items()}
+        return {name: _round_floats(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_round_floats(one) for one in value]
+        return [_round_floats(item) for item in value]
     return value
 
 
 def make_environment(plan: Plan) -> dict[str, str]:
-    """Return the function's variables: what is not a default, and what the plan needs."""
+    """Return the function's environment: settings other than defaults, and the fanout needed."""
     settings = plan.settings
-    kept = {"bucket", "root", "partial_response", "fanout"}
+    handled = {"bucket", "root", "partial_response", "fanout"}
     base = {name: getattr(settings, name) for name in ("compression", "budget_bytes")}
-    usual, derived = Settings(bucket=settings.bucket), Settings(bucket=settings.bucket, **base)
+    defaults = Settings(bucket=settings.bucket)
+    derived = Settings(bucket=settings.bucket, **base)  # other defaults follow from these two
     variables = {"bucket": settings.bucket}
     if settings.root:
         variables["root"] = settings.root
     variables["partial_response"] = "true"
     fanout = max(settings.fanout, plan.prefixes.fanout_needed)
-    if fanout != usual.fanout:
+    if fanout != defaults.fanout:
         variables["fanout"] = str(fanout)
     for spec in fields(Settings):
         value = getattr(settings, spec.name)
-        expected = getattr(usual if spec.name in base else derived, spec.name)
-        if spec.name not in kept and value != expected:
+        expected = getattr(defaults if spec.name in base else derived, spec.name)
+        if spec.name not in handled and value != expected:
             variables[spec.name] = json.dumps(value) if isinstance(value, Mapping) else str(value)
     return {ENV_PREFIX + name.upper(): value for name, value in variables.items()}
 
 
 def make_serverless_yaml(plan: Plan) -> str:
-    """Return YAML; what stands in capitals is to be filled in."""
+    """Return the configuration as YAML; values in capitals must be filled in."""
     return "\n".join(
         [*_function_lines(plan), *_mapping_lines(plan.mapping), *_queue_lines(plan.mapping)]
     )
@@ -171,43 +170,43 @@ def _function_lines(plan: Plan) -> Iterator[str]:
     yield "    events:"
 
 
-def _mapping_lines(source: MappingPlan) -> Iterator[str]:
-    is_queue = source.source.is_queue
+def _mapping_lines(mapping: MappingPlan) -> Iterator[str]:
+    is_queue = mapping.source.is_queue
     yield f"      - {'sqs' if is_queue else 'stream'}:"
     if not is_queue:
-        yield f"          type: {source.source}"
+        yield f"          type: {mapping.source}"
     lines: dict[str, object] = {
-        "arn": PLACEHOLDER_ARNS[source.source],
-        "batchSize": source.batch_size,
-        ("maximumBatchingWindow" if is_queue else "batchWindow"): source.window_s,
-        "maximumConcurrency": source.maximum_concurrency,
-        "parallelizationFactor": source.parallelization_factor,
-        "bisectBatchOnFunctionError": source.bisect_on_error,
-        "maximumRetryAttempts": source.maximum_retry_attempts,
-        "maximumRecordAgeInSeconds": source.maximum_record_age_s,
-        "startingPosition": source.starting_position,
+        "arn": PLACEHOLDER_ARNS[mapping.source],
+        "batchSize": mapping.batch_size,
+        ("maximumBatchingWindow" if is_queue else "batchWindow"): mapping.window_s,
+        "maximumConcurrency": mapping.maximum_concurrency,
+        "parallelizationFactor": mapping.parallelization_factor,
+        "bisectBatchOnFunctionError": mapping.bisect_on_error,
+        "maximumRetryAttempts": mapping.maximum_retry_attempts,
+        "maximumRecordAgeInSeconds": mapping.maximum_record_age_s,
+        "startingPosition": mapping.starting_position,
         "functionResponseType": "ReportBatchItemFailures",
     }
     for name, value in lines.items():
         if value is not None:
-            shown = str(value).lower() if isinstance(value, bool) else value
-            yield f"          {name}: {shown}"
+            text = str(value).lower() if isinstance(value, bool) else value
+            yield f"          {name}: {text}"
     if not is_queue:
         yield "          destinations:"
         yield f"            onFailure: {PLACEHOLDER_FAILURE_ARN}"
 
 
-def _queue_lines(source: MappingPlan) -> Iterator[str]:
-    if not source.source.is_queue:
+def _queue_lines(mapping: MappingPlan) -> Iterator[str]:
+    if not mapping.source.is_queue:
         return
     yield "resources:"
     yield "  Resources:"
     yield "    Queue:"
     yield "      Type: AWS::SQS::Queue"
     yield "      Properties:"
-    if source.source is SourceType.FIFO:
+    if mapping.source is SourceType.FIFO:
         yield "        FifoQueue: true"
-    yield f"        VisibilityTimeout: {source.visibility_timeout_s}"
+    yield f"        VisibilityTimeout: {mapping.visibility_timeout_s}"
     yield "        RedrivePolicy:"
     yield f"          deadLetterTargetArn: {PLACEHOLDER_FAILURE_ARN}"
-    yield f"          maxReceiveCount: {source.max_receive_count}"
+    yield f"          maxReceiveCount: {mapping.max_receive_count}"

@@ -1,4 +1,4 @@
-"""Plan: a workload and settings to objects, prefixes, a function, a mapping and dollars."""
+"""Plan: what a workload and settings need: objects, prefixes, a function, a mapping, dollars."""
 
 from __future__ import annotations
 
@@ -38,22 +38,26 @@ from batcher.tools.plan.workload import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What follows of a workload: sizes and dollars of its average, capacity of its peak."""
+    """The plan for a workload.
+
+    Sizes and dollars follow from its average rate, capacity follows from its peak rate.
+    """
 
     workload: Workload
     settings: Settings
     event: InvocationEstimate
-    """An invocation at the average rate."""
+    """One invocation at the average rate."""
     peak_event: InvocationEstimate
+    """One invocation at the peak rate."""
     objects: ObjectEstimate
-    """Of an invocation at the average rate."""
+    """Objects of one invocation at the average rate."""
     compression: CompressionEstimate
     full_load: InvocationLoad
-    """What the largest invocation takes, as a backlog brings it."""
+    """The load of the largest invocation, as a backlog causes it."""
     function: FunctionSize
-    """The cheapest that is fit."""
+    """The cheapest size that fits."""
     function_sizes: tuple[FunctionSize, ...]
-    """Those that were considered."""
+    """All sizes that were considered, smallest first."""
     peak_duration_s: float
     prefixes: PrefixEstimate
     costs: MonthlyCost
@@ -61,44 +65,44 @@ class Plan:
 
     @property
     def object_bytes(self) -> float:
-        """Bytes of one object's body."""
+        """Size of one object's body."""
         return self.objects.text_bytes / self.compression.ratio
 
     @property
     def objects_per_s(self) -> float:
-        """On average."""
+        """Objects per second at the average rate."""
         return self.event.per_s * self.objects.per_event
 
     @property
     def concurrency(self) -> float:
-        """Invocations at once, on average."""
+        """Concurrent invocations at the average rate."""
         return self.event.per_s * self.function.duration_s
 
     @property
     def peak_concurrency(self) -> float:
-        """Invocations at once, at the peak."""
+        """Concurrent invocations at the peak rate."""
         return self.peak_event.per_s * self.peak_duration_s
 
     @property
     def utilization(self) -> float:
-        """What the peak takes of what the lanes can do with full invocations, back to back."""
+        """Peak rate divided by the rate of full invocations, back to back, in all batch slots."""
         duration_s = self.full_load.duration_s(self.function.memory_mb, self.function.arch)
-        most_per_s = self.peak_event.concurrent_batches * self.full_load.records / duration_s
-        return self.workload.peak_records_per_s / most_per_s
+        max_per_s = self.peak_event.concurrent_batches * self.full_load.records / duration_s
+        return self.workload.peak_records_per_s / max_per_s
 
 
 def make_plan(workload: Workload, settings: Settings, sample: RecordSample | None = None) -> Plan:
-    """Plan for a workload.
+    """Return the plan for a workload.
 
-    A stream's shards get as few batches side by side as keep up at the peak.
+    A stream gets the smallest parallelization factor that keeps up with the peak.
 
     Args:
-        workload: what comes in.
-        settings: the handler's.
-        sample: records to measure the compression ratio on; the table's is taken without.
+        workload: the records to plan for.
+        settings: the settings of the handler.
+        sample: records to measure the compression ratio with; None: use the measured table.
 
     Raises:
-        SettingsError: not even one record fits an invocation, or an object.
+        SettingsError: one record is too large for an invocation, or for an object.
     """
     if faults := size_faults(workload, settings):
         raise SettingsError(faults)
@@ -110,18 +114,19 @@ def make_plan(workload: Workload, settings: Settings, sample: RecordSample | Non
 
 
 def size_faults(workload: Workload, settings: Settings) -> list[str]:
-    """Return what makes every record of this size impossible."""
+    """Return the reasons why a record of this size cannot be delivered."""
     faults = []
     if not max_event_records(workload):
         faults.append(
-            f"record_bytes: {workload.record_bytes:,.0f} take "
-            f"{record_json_bytes(workload):,.0f} of "
-            f"JSON from {workload.source}; an invocation carries {MAX_EVENT_BYTES:,}"
+            f"record_bytes: a record of {workload.record_bytes:,.0f} bytes takes "
+            f"{record_json_bytes(workload):,.0f} bytes of JSON from {workload.source}, but an "
+            f"invocation carries {MAX_EVENT_BYTES:,}; send smaller records"
         )
     if workload.record_bytes + 1 > settings.max_bytes:
         faults.append(
             f"max_bytes: {settings.max_bytes:,} is less than a record of "
-            f"{workload.record_bytes:,.0f} with its newline: all would be bad records"
+            f"{workload.record_bytes:,.0f} bytes with its newline, so that every record would be "
+            "a bad record; raise it"
         )
     return faults
 
@@ -139,10 +144,10 @@ def _plan_with(
     )
     average = estimate_load(workload, settings, event.records, compression)
     full = estimate_load(workload, settings, max_event_records(workload), compression)
-    considered = list_function_sizes(workload, settings, average, full)
-    function = choose_cheapest(considered)
-    peak_work = estimate_load(workload, settings, peak.records, compression)
-    peak_duration_s = peak_work.duration_s(function.memory_mb, function.arch)
+    sizes = list_function_sizes(workload, settings, average, full)
+    function = choose_cheapest(sizes)
+    peak_load = estimate_load(workload, settings, peak.records, compression)
+    peak_duration_s = peak_load.duration_s(function.memory_mb, function.arch)
     peak_objects = estimate_objects(workload, settings, peak.records)
     puts_per_s = peak.per_s * peak_objects.per_event
     requests = objects.per_event * requests_per_object(objects, settings, compression)
@@ -155,7 +160,7 @@ def _plan_with(
         compression=compression,
         full_load=full,
         function=function,
-        function_sizes=considered,
+        function_sizes=sizes,
         peak_duration_s=peak_duration_s,
         prefixes=estimate_prefixes(settings, puts_per_s),
         costs=estimate_costs(workload, event, function.invocation_dollars, requests, compression),

@@ -1,8 +1,8 @@
-"""Prices: what Amazon asks for, in US East (N. Virginia), us-east-1; list prices.
+"""Prices: Amazon's list prices in US East (N. Virginia), us-east-1.
 
-Taken in November 2026 from public guides and stored copies that agree with each other; the pages
-named are Amazon's own, which show their figures by script: look there before you quote one. No
-free tier, no savings plan. Data to S3 in the region is free.
+Taken in November 2026 from public guides and stored copies that agree with each other. Amazon's own
+pages, named in `PRICE_PAGES`, render their figures by script: check them before you quote a price.
+No free tier and no savings plan are included. Data to S3 in the same region is free.
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ from batcher.tools.plan.quotas import SHARD_BYTES_PER_S, SHARD_RECORDS_PER_S, SQ
 
 GIB = 1024**3
 
-
 PRICES_REGION = "us-east-1"
 
-
 PRICES_DATE = "2026-11-23"
-
 
 PRICE_PAGES = {
     "lambda": "https://aws.amazon.com/lambda/pricing/",
@@ -27,69 +24,59 @@ PRICE_PAGES = {
     "sqs": "https://aws.amazon.com/sqs/pricing/",
     "kinesis": "https://aws.amazon.com/kinesis/data-streams/pricing/",
 }
-"""Where each of the prices below is to be looked up."""
-
+"""Amazon's page for the prices of each service."""
 
 LAMBDA_DOLLARS_PER_GB_S = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-"""Dollars a GB-second, the first 6 billion (7.5 for arm64) a month."""
-
+"""Dollars per GB-second, for the first 6 billion (arm64: 7.5 billion) per month."""
 
 LAMBDA_DOLLARS_PER_REQUEST = 0.20 / 1e6
-"""Dollars an invocation."""
-
+"""Dollars per invocation."""
 
 LAMBDA_ROUND_S = 0.001
-"""Durations are rounded up to this."""
+"""Durations are rounded up to a multiple of this."""
 
 
 S3_DOLLARS_PER_PUT = 0.005 / 1_000
-"""Dollars a PUT, S3 Standard."""
+"""Dollars per PUT, S3 Standard."""
 
 
 S3_DOLLARS_PER_GB_MONTH = 0.023
-"""Dollars a GB (2^30 bytes) stored for a month, S3 Standard, the first 50 TB."""
-
+"""Dollars per GB (2^30 bytes) and month, S3 Standard, for the first 50 TB."""
 
 FIREHOSE_DOLLARS_PER_GB = 0.029
-"""Dollars a GB (2^30 bytes) taken in, Direct PUT or from a stream, the first 500 TB a month."""
-
+"""Dollars per GB (2^30 bytes) ingested by Direct PUT or from a stream, for the first 500 TB per
+month."""
 
 FIREHOSE_TIERS_GB: Sequence[tuple[float, float]] = (
     (500 * 1024, FIREHOSE_DOLLARS_PER_GB),
     (1_500 * 1024, 0.025),
     (float("inf"), 0.020),
 )
-"""How many GB a month at which price, in turn. The second and third are from secondary sources."""
-
+"""Size of each tier in GB per month, and its price. The second and third are from secondary
+sources."""
 
 FIREHOSE_ROUND_BYTES = 5 * 1024
 """Each record is rounded up to a multiple of 5 KB."""
 
-
 SQS_DOLLARS_PER_REQUEST, SQS_FIFO_DOLLARS_PER_REQUEST = 0.40 / 1e6, 0.50 / 1e6
-"""Dollars a request of a standard queue, and of a FIFO queue."""
-
+"""Dollars per request of a standard queue, and of a FIFO queue."""
 
 SQS_REQUEST_BYTES = 64 * 1024
-"""Each begun 64 KB of a request is one more."""
-
+"""Each started 64 KB of a request is billed as one request."""
 
 SQS_MAX_REQUEST_BYTES = 1024**2
 
-
 KINESIS_DOLLARS_PER_SHARD_HOUR = 0.015
-"""Dollars a provisioned shard's hour."""
-
+"""Dollars per provisioned shard and hour."""
 
 KINESIS_DOLLARS_PER_UNIT = 0.014 / 1e6
-"""Dollars a PUT payload unit, of 25 KB, begun ones too."""
-
+"""Dollars per started PUT payload unit of 25 KB."""
 
 KINESIS_UNIT_BYTES = 25 * 1024
 
 
 def lambda_dollars(seconds: float, memory_mb: int, arch: str) -> float:
-    """Return what one invocation of so many seconds costs."""
+    """Return the price of one invocation."""
     billed_s = -(-seconds // LAMBDA_ROUND_S) * LAMBDA_ROUND_S
     return LAMBDA_DOLLARS_PER_REQUEST + billed_s * memory_mb / 1024 * LAMBDA_DOLLARS_PER_GB_S[arch]
 
@@ -100,41 +87,41 @@ def firehose_billed_bytes(record_bytes: float) -> float:
 
 
 def firehose_dollars(record_bytes: float) -> float:
-    """Return what Firehose asks for one record in its first tier; PUTs to S3 not included."""
+    """Return the price of one record in Firehose's first tier, without its PUTs to S3."""
     return firehose_billed_bytes(record_bytes) / GIB * FIREHOSE_DOLLARS_PER_GB
 
 
 def firehose_month_dollars(billed_bytes: float) -> float:
-    """Return what Firehose asks for a month's billed bytes, tier by tier."""
-    dollars, rest_gb = 0.0, billed_bytes / GIB
+    """Return the price of a month's billed bytes in Firehose, tier by tier."""
+    dollars, remaining_gb = 0.0, billed_bytes / GIB
     for tier_gb, price in FIREHOSE_TIERS_GB:
-        taken_gb = min(rest_gb, tier_gb)
-        dollars, rest_gb = dollars + taken_gb * price, rest_gb - taken_gb
+        used_gb = min(remaining_gb, tier_gb)
+        dollars, remaining_gb = dollars + used_gb * price, remaining_gb - used_gb
     return dollars
 
 
 def sqs_batch_records(record_bytes: float) -> float:
-    """Return the most records of one send or receive."""
+    """Return the most records that fit one send or receive."""
     return max(1.0, min(SQS_BATCH_MESSAGES, SQS_MAX_REQUEST_BYTES // record_bytes))
 
 
 def sqs_request_dollars(size_bytes: float, price: float = SQS_DOLLARS_PER_REQUEST) -> float:
-    """Return what one request with so many bytes costs; one without costs as much as the first."""
+    """Return the price of one request; an empty one costs as much as one of 64 KB."""
     return max(1.0, -(-size_bytes // SQS_REQUEST_BYTES)) * price
 
 
 def sqs_dollars(record_bytes: float) -> float:
-    """Return what SQS asks for one record: sent, received and deleted in full batches."""
+    """Return the price of sending, receiving and deleting one record in full batches."""
     batch = sqs_batch_records(record_bytes)
     return (2 * sqs_request_dollars(batch * record_bytes) + SQS_DOLLARS_PER_REQUEST) / batch
 
 
 def kinesis_unit_dollars(record_bytes: float) -> float:
-    """Return what it costs to put one record, alone."""
+    """Return the PUT unit price of one record that is put by itself."""
     return -(-record_bytes // KINESIS_UNIT_BYTES) * KINESIS_DOLLARS_PER_UNIT
 
 
 def kinesis_dollars(record_bytes: float) -> float:
-    """Return what Kinesis asks for one record, put alone, on shards that are always full."""
+    """Return the price of one record, put by itself, on shards that are always full."""
     shard_s = max(1 / SHARD_RECORDS_PER_S, record_bytes / SHARD_BYTES_PER_S)
     return kinesis_unit_dollars(record_bytes) + shard_s / 3600 * KINESIS_DOLLARS_PER_SHARD_HOUR

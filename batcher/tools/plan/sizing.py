@@ -1,9 +1,9 @@
-"""Compute: what one invocation costs in CPU, time and memory, and which memory is the cheapest.
+"""Sizing: CPU, duration and memory of one invocation, and the cheapest memory size that fits.
 
-The model: `parse + call + records x record + text x (text + source + codec) + body x wire +
-objects x object`. Its constants come from `make bench` of commit c20f2ed (2 cores of an AMD EPYC,
-CPython 3.11), as each says. Against that run it is within 6 % for the handler, and within 30 %
-where parsing is in it (tests/unit/tools/plan/test_sizing.py).
+CPU time is modelled as a constant per invocation, plus a constant per record, per MB of text, per
+MB of body and per object, plus parsing. The constants come from `make bench` of commit c20f2ed (2
+cores of an AMD EPYC, CPython 3.11); each names its benchmark. The model is within 6 % of that run
+for the handler, and within 30 % with parsing (tests/unit/tools/plan/test_sizing.py).
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ from batcher.tools.plan.quotas import MAX_TIMEOUT_S, MB_PER_VCPU
 from batcher.tools.plan.workload import SourceType, Workload
 
 INVOCATION_MS = 0.35
-"""An invocation, whatever is in it. Source: bench/fanout.py, 1 and 64 objects an event."""
-
+"""CPU per invocation. Source: bench/fanout.py, 1 and 64 objects per event."""
 
 RECORD_US = 1.1
-"""A record, whatever its size. Source: bench/throughput.py, events of 200 B against 1 KiB."""
-
+"""CPU per record of any size. Source: bench/throughput.py, events of 200 B against 1 KiB."""
 
 TEXT_MS_PER_MB = 1.0
-"""Joining, checking and measuring text. Source: bench/throughput.py less the codec alone."""
-
+"""CPU to validate and join text. Source: bench/throughput.py minus the codec alone."""
 
 SOURCE_MS_PER_MB = {
     SourceType.SQS: 0.0,
@@ -37,16 +34,14 @@ SOURCE_MS_PER_MB = {
     SourceType.KINESIS: 0.3,
     SourceType.DYNAMODB: 2.2,
 }
-"""Text out of base64, or out of the stream's record. Source: bench/throughput.py for Kinesis;
-the handler on 5,000 records of 1.1 KB for DynamoDB."""
-
+"""CPU to extract the text from base64 or from a stream record. Source: bench/throughput.py for
+Kinesis; for DynamoDB the handler with 5,000 records of 1.1 KB."""
 
 UPLOAD_MS_PER_MB = {"obstore": 0.45, "aioboto3": 1.3}
-
+"""CPU to send a body. Source: bench/throughput.py."""
 
 OBJECT_MS = {"obstore": 0.5, "aioboto3": 1.25}
-"""A body's bytes, and an object whatever its size. Source: bench/fanout.py, bench/throughput.py."""
-
+"""CPU per object of any size. Source: bench/fanout.py."""
 
 PARSE_RECORD_US = {
     SourceType.SQS: 3.7,
@@ -55,9 +50,7 @@ PARSE_RECORD_US = {
     SourceType.DYNAMODB: 0.0,
 }
 
-
 PARSE_ESCAPE_US = 0.035
-
 
 PARSE_MS_PER_MB = {
     SourceType.SQS: 0.9,
@@ -65,30 +58,26 @@ PARSE_MS_PER_MB = {
     SourceType.KINESIS: 0.9,
     SourceType.DYNAMODB: 12.7,
 }
-"""Parsing the event with simplejson, as Lambda's runtime client does: a record, an escaped
-character, a MB of JSON. Source: simplejson 4.3 on the events of bench/events.py; FIFO is taken."""
-
+"""CPU to parse the event with simplejson, as Lambda's runtime client does: per record, per escaped
+character, and per MB of JSON. Source: simplejson 4.3 with the events of bench/events.py; the values
+for FIFO are assumed."""
 
 COLD_START_CPU_S = {"obstore": 0.138, "aioboto3": 0.447}
-"""Import to the first durable object. Source: bench/coldstart.py."""
-
+"""CPU from import to the first durable object. Source: bench/coldstart.py."""
 
 LAMBDA_CPU_FACTOR = {"x86_64": 1.25, "arm64": 1.25}
-"""Lambda's CPU time over the bench machine's. Taken, so that a plan errs on the dear side: neither
-of Lambda's processors was measured. The first day's billed duration tells."""
+"""CPU time on Lambda divided by CPU time on the bench machine. It is assumed, and rather too high:
+neither of Lambda's processors was measured. Compare the first day's billed duration."""
 
 
 S3_WAIT_S = 0.050
-"""Taken for the wait for one PUT of about a MB to S3 in the region, as bench/cost.py does."""
-
+"""Assumed wait for one PUT of about 1 MB to S3 in the same region, as in bench/cost.py."""
 
 RESIDENT_BYTES = {"obstore": 39e6, "aioboto3": 67e6}
 """Peak memory with a small event. Source: bench/coldstart.py."""
 
-
 RUNTIME_BYTES = 10e6
-"""Taken for the runtime client; importing awslambdaric 4.2 takes 5 MB."""
-
+"""Assumed memory of the runtime client; importing awslambdaric 4.2 takes 5 MB."""
 
 EVENT_COPIES = {
     SourceType.SQS: 6.0,
@@ -96,78 +85,74 @@ EVENT_COPIES = {
     SourceType.KINESIS: 6.0,
     SourceType.DYNAMODB: 14.0,
 }
-"""Peak memory over an event's JSON: itself, its objects, text and body. Source: bench/throughput.py
-(`peak MB`); DynamoDB's maps become many objects (5,400 records of 1.1 KB measured)."""
-
+"""Peak memory divided by the event's JSON: the JSON itself, Python objects, text and body. Source:
+bench/throughput.py (`peak MB`). DynamoDB's maps become many Python objects (measured with 5,400
+records of 1.1 KB)."""
 
 MEMORY_HEADROOM = 1.5
-
+"""Memory to plan for, as a multiple of the peak."""
 
 MEMORY_PER_BUDGET = 3
-"""In Lambda `budget_bytes` is a third of the memory."""
-
+"""By default `budget_bytes` is a third of the function's memory."""
 
 MEMORY_OPTIONS_MB = (256, 512, 1_024, MB_PER_VCPU)
-"""What is considered: more than one core gives a handler nothing, for an event's only object is
-encoded by one thread; 128 MB leave no room."""
-
+"""Sizes to choose from. More than one core does not help, because one thread encodes an object, and
+most events have only one. 128 MB are too small."""
 
 MAX_COLD_START_S = 3.0
-"""An invocation in a new environment should not take longer."""
-
+"""Longest acceptable duration of an invocation in a new environment."""
 
 MAX_RETRY_S = Backoff().max_elapsed_s
-"""How long a request is repeated."""
-
+"""Time for which a request is retried."""
 
 MIN_TIMEOUT_S = 60
 
-
 MAX_UTILIZATION = 0.7
-"""What the peak may take of what a stream's invocations can do: the rest is for catching up."""
+"""Highest share of a stream's invocation capacity that the peak may use; the rest is for catching
+up after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvocationLoad:
-    """What an invocation of so many records takes, whatever function it runs in."""
+    """CPU, wait and bytes of one invocation, independent of the function's size."""
 
     records: float
     cpu_s: float
-    """Of one core of the bench machine: parsing and handler."""
+    """Parsing and handler, on one core of the bench machine."""
     wait_s: float
-    """For S3, while nothing is computed."""
+    """Time spent waiting for S3."""
     json_bytes: float
     text_bytes: float
 
     def duration_s(self, memory_mb: int, arch: str, extra_cpu_s: float = 0.0) -> float:
-        """Return its time in a function with so much memory."""
-        slower = LAMBDA_CPU_FACTOR[arch] / min(1.0, memory_mb / MB_PER_VCPU)
-        return (self.cpu_s + extra_cpu_s) * slower + self.wait_s
+        """Return the duration in a function with `memory_mb` of memory."""
+        slowdown = LAMBDA_CPU_FACTOR[arch] / min(1.0, memory_mb / MB_PER_VCPU)
+        return (self.cpu_s + extra_cpu_s) * slowdown + self.wait_s
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionSize:
-    """A Lambda function of one size."""
+    """Figures of a function with one memory size."""
 
     memory_mb: int
     arch: str
     duration_s: float
-    """Billed, of an average invocation in a warm environment."""
+    """Billed duration of an average invocation in a warm environment."""
     cold_start_s: float
-    """Of a full invocation in a new environment, its import included."""
+    """Duration of a full invocation in a new environment, import included."""
     peak_memory_bytes: float
-    """Memory in use during a full invocation, without headroom."""
+    """Memory used by a full invocation, without headroom."""
     timeout_s: int
     invocation_dollars: float
-    """For an average invocation."""
+    """Cost of an average invocation."""
     fits: bool
-    """Whether it holds a full invocation with headroom, and answers its first one in time."""
+    """Whether a full invocation fits with headroom, and a cold start ends in time."""
 
 
 def estimate_load(
     workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
 ) -> InvocationLoad:
-    """Return what an invocation of so many records takes."""
+    """Return the load of an invocation with `records` records."""
     objects = estimate_objects(workload, settings, records)
     cpu_s = parse_cpu_s(workload, records) + handler_cpu_s(workload, settings, records, compression)
     return InvocationLoad(
@@ -180,7 +165,7 @@ def estimate_load(
 
 
 def parse_cpu_s(workload: Workload, records: float) -> float:
-    """Return what the runtime client takes to parse an event."""
+    """Return the CPU time of the runtime client to parse an event."""
     source = workload.source
     escapes = (workload.json_growth - 1) * workload.record_bytes * source.is_queue
     record_us = PARSE_RECORD_US[source] + escapes * PARSE_ESCAPE_US
@@ -191,7 +176,7 @@ def parse_cpu_s(workload: Workload, records: float) -> float:
 def handler_cpu_s(
     workload: Workload, settings: Settings, records: float, compression: CompressionEstimate
 ) -> float:
-    """Return what the handler takes for a parsed event."""
+    """Return the CPU time of the handler for a parsed event."""
     text_mb = records * (workload.record_bytes + 1) / 1e6
     source, engine = workload.source, settings.engine
     milliseconds = (
@@ -207,25 +192,25 @@ def handler_cpu_s(
 def list_function_sizes(
     workload: Workload, settings: Settings, average: InvocationLoad, full: InvocationLoad
 ) -> tuple[FunctionSize, ...]:
-    """Return the functions that are considered, the smallest first.
+    """Return a function per memory size, smallest first.
 
     Args:
-        workload: what is planned for.
-        settings: the handler's.
-        average: an invocation as most are; dollars go by it.
-        full: one as a backlog brings; memory, cold start and time-out go by it.
+        workload: the records to plan for.
+        settings: the settings of the handler.
+        average: an average invocation; dollars follow from it.
+        full: the largest invocation; memory, cold start and timeout follow from it.
     """
     engine, arch = settings.engine, workload.arch
     peak_bytes = (
         RESIDENT_BYTES[engine] + RUNTIME_BYTES + EVENT_COPIES[workload.source] * full.json_bytes
     )
     needed_bytes = max(MEMORY_HEADROOM * peak_bytes, MEMORY_PER_BUDGET * full.text_bytes)
-    made = []
+    sizes = []
     for memory_mb in MEMORY_OPTIONS_MB:
         duration_s = average.duration_s(memory_mb, arch)
         cold_s = full.duration_s(memory_mb, arch, COLD_START_CPU_S[engine])
         timeout_s = math.ceil(2 * cold_s + MAX_RETRY_S + settings.deadline_margin_s)
-        made.append(
+        sizes.append(
             FunctionSize(
                 memory_mb,
                 arch,
@@ -237,10 +222,10 @@ def list_function_sizes(
                 memory_mb * MIB >= needed_bytes and cold_s <= MAX_COLD_START_S,
             )
         )
-    return tuple(made)
+    return tuple(sizes)
 
 
 def choose_cheapest(sizes: tuple[FunctionSize, ...]) -> FunctionSize:
-    """Return the cheapest that is fit; the largest where none is."""
-    fit = [function for function in sizes if function.fits]
-    return min(fit, key=lambda function: function.invocation_dollars, default=sizes[-1])
+    """Return the cheapest size that fits, or the largest size if none does."""
+    fitting = [function for function in sizes if function.fits]
+    return min(fitting, key=lambda function: function.invocation_dollars, default=sizes[-1])

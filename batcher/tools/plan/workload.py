@@ -1,4 +1,4 @@
-"""Workload: what is to be planned for, as a user says it; every fault in one message."""
+"""Workload: the records to plan for, as the user describes them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,9 @@ from batcher.tools.plan.quotas import (
 
 DEFAULT_WINDOW_S = 20
 
-
 DEFAULT_JSON_GROWTH = 1.08
-"""Bytes of a JSON record as a JSON string over its own: every quote and backslash becomes two.
-Measured: orders of 1 KiB 1.08, log lines of 200 B 1.14, real webhooks of 10 KB 1.07."""
-
+"""Size of a JSON record as a JSON string, divided by its own size: every quote and backslash is
+escaped. Measured: orders of 1 KiB 1.08, log lines of 200 B 1.14, real webhooks of 10 KB 1.07."""
 
 WORKLOAD_BOUNDS: Mapping[str, tuple[float, float]] = {
     "records_per_s": (1e-6, 1e9),
@@ -42,7 +40,7 @@ WORKLOAD_BOUNDS: Mapping[str, tuple[float, float]] = {
 
 
 class SourceType(StrEnum):
-    """Where the records come from."""
+    """The kind of event source."""
 
     SQS = "sqs"
     FIFO = "fifo"
@@ -51,47 +49,47 @@ class SourceType(StrEnum):
 
     @property
     def is_queue(self) -> bool:
-        """Whether it is a queue, and no stream with shards."""
+        """Whether it is a queue; otherwise it is a stream with shards."""
         return self in {SourceType.SQS, SourceType.FIFO}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What comes in, and how long it may wait; every fault is reported at once.
+    """The records to plan for, and how Lambda batches them.
 
     Raises:
-        SettingsError: with every fault.
+        SettingsError: values are out of range or contradict each other; names all of them.
     """
 
     records_per_s: float
-    """On average; dollars and the sizes of objects go by it."""
+    """Average rate; dollars and object sizes follow from it."""
     record_bytes: float
-    """Of a payload, on average, without its newline. Of a DynamoDB stream, of the whole record."""
+    """Average size of a payload without its newline; for DynamoDB of the whole stream record."""
     json_growth: float = DEFAULT_JSON_GROWTH
-    """Bytes of a payload as a JSON string, without its quotes, over its own; for queues."""
+    """Size of a payload as a JSON string, without its quotes, divided by its own; for queues."""
     source: SourceType = SourceType.SQS
     window_s: int = DEFAULT_WINDOW_S
-    """MaximumBatchingWindowInSeconds; none for FIFO queues."""
+    """MaximumBatchingWindowInSeconds; 0 for FIFO queues."""
     peak: float = 2.0
-    """The highest rate over the average; concurrency, fanout and shards go by it."""
+    """Highest rate divided by the average; concurrency, fanout and shards follow from it."""
     partitions: int = 1
-    """Partitions that the records of one invocation fall into."""
+    """Number of partitions that the records of one invocation belong to."""
     shards: int | None = None
-    """Of a stream; as few as take the peak where None."""
+    """Shards of a stream; None: the fewest that can take the peak."""
     pollers: int | None = None
-    """Batches of a queue gathered side by side; by the rate where None."""
+    """Batches of a queue that are filled concurrently; None: estimated from the rate."""
     retention_days: float = 0.0
-    """How long objects are kept; 0 leaves storage out of the dollars."""
+    """How long objects are kept; 0 leaves storage out of the costs."""
     arch: str = "arm64"
 
     def __post_init__(self) -> None:
-        """Report what cannot be."""
+        """Raise SettingsError with all faults."""
         if faults := [*_range_faults(self), *_source_faults(self)]:
             raise SettingsError(faults)
 
     @property
     def batch_size(self) -> int:
-        """The largest batch that the mapping can have."""
+        """The largest batch size that the mapping allows."""
         if self.source is SourceType.FIFO:
             return FIFO_BATCH_SIZE
         if self.source is SourceType.SQS and self.window_s == 0:
@@ -100,19 +98,19 @@ class Workload:
 
     @property
     def peak_records_per_s(self) -> float:
-        """The highest rate."""
+        """Records per second at the peak."""
         return self.records_per_s * self.peak
 
     def with_window(self, window_s: int) -> Workload:
-        """Return the same with another window."""
+        """Return this workload with another window."""
         return replace(self, window_s=window_s)
 
     @classmethod
     def from_text(cls, values: Mapping[str, object]) -> Workload:
-        """Read what a command line gives; names that are missing, or None, have their defaults.
+        """Parse the values of a command line; missing ones, and None, get their defaults.
 
         Raises:
-            SettingsError: with every fault.
+            SettingsError: names all faults.
         """
         faults: list[str] = []
         parsed: dict[str, Any] = {}
@@ -127,9 +125,9 @@ class Workload:
             parsed.setdefault("window_s", 0)
         required = ("records_per_s", "record_bytes")
         faults += [f"{name}: required" for name in required if values.get(name) is None]
-        stand_ins: dict[str, Any] = dict.fromkeys(required, 1)
+        placeholders: dict[str, Any] = dict.fromkeys(required, 1)
         try:
-            workload = cls(**stand_ins | parsed)
+            workload = cls(**placeholders | parsed)
         except SettingsError as error:
             raise SettingsError([*faults, *error.faults]) from None
         if faults:
@@ -160,7 +158,7 @@ def _parse_source(text: str) -> SourceType:
     try:
         return SourceType(text)
     except ValueError:
-        msg = f"{text!r} is none of {', '.join(SourceType)}"
+        msg = f"unknown value {text!r}; choose one of: {', '.join(SourceType)}"
         raise ValueError(msg) from None
 
 
@@ -185,24 +183,25 @@ def _range_faults(workload: Workload) -> list[str]:
         if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
             faults.append(f"{spec.name}: {value:,} is outside {bounds[0]:,} to {bounds[1]:,}")
     if workload.arch not in LAMBDA_DOLLARS_PER_GB_S:
-        faults.append(f"arch: {workload.arch!r} is none of {', '.join(LAMBDA_DOLLARS_PER_GB_S)}")
+        choices = ", ".join(LAMBDA_DOLLARS_PER_GB_S)
+        faults.append(f"arch: unknown value {workload.arch!r}; choose one of: {choices}")
     return faults
 
 
 def _source_faults(workload: Workload) -> list[str]:
     source, faults = workload.source, []
     if source is SourceType.FIFO and workload.window_s:
-        faults.append("window_s: Lambda has no batching window for FIFO queues; leave it out, or 0")
+        faults.append("window_s: FIFO queues have no batching window; leave it out, or set it to 0")
     if source.is_queue and workload.shards is not None:
-        faults.append(f"shards: a queue ({source}) has none; leave it out")
+        faults.append(f"shards: a queue ({source}) has no shards; leave it out")
     if not source.is_queue and workload.pollers is not None:
-        faults.append(f"pollers: only queues have them; a {source} stream has shards")
+        faults.append(f"pollers: a {source} stream has no pollers; leave it out, or set shards")
     if (
         source.is_queue
         and MAX_MESSAGE_BYTES < workload.record_bytes <= WORKLOAD_BOUNDS["record_bytes"][1]
     ):
         faults.append(
-            f"record_bytes: {workload.record_bytes:,.0f}; a message takes {MAX_MESSAGE_BYTES:,} at "
-            "most: put large payloads into S3 themselves, and send their keys"
+            f"record_bytes: {workload.record_bytes:,.0f} is more than a message can have "
+            f"({MAX_MESSAGE_BYTES:,}); put large payloads into S3, and send their keys"
         )
     return faults

@@ -55,7 +55,7 @@ def test_a_plan_is_printed_with_dollars_mapping_and_conclusion(
     assert "memorySize: 256" in lines
     assert "maximumBatchingWindow: 20" in lines
     assert any(line.startswith("warning: small_objects: objects of 15.4 kB") for line in lines)
-    assert any(line.startswith("note: dollars: us-east-1") for line in lines)
+    assert any(line.startswith("note: dollars: list prices in us-east-1") for line in lines)
     assert lines[-1].startswith(
         "0.25 objects/s of 15.4 kB: the window of 20 s ends a batch; 256 MB"
     )
@@ -185,7 +185,7 @@ def test_every_fault_comes_in_one_message(
     for fault in (
         "records_per_s: expected a number, got 'lots'",
         "window_s: 900 is outside 0 to 300",
-        "source: 'kafka' is none of",
+        "source: unknown value 'kafka'; choose one of",
         "none: cannot be read",
         "fanout: 3 is not a power of two",
         "compression: unknown value 'lzma'; choose one of",
@@ -199,9 +199,9 @@ def test_every_fault_comes_in_one_message(
     [
         ((), "records_per_s: required"),
         (RATE, "record_bytes: required"),
-        ((*USUAL, "--source", "fifo", "--window-s", "5"), "no batching window for FIFO"),
+        ((*USUAL, "--source", "fifo", "--window-s", "5"), "FIFO queues have no batching window"),
         ((*RATE, "--record-bytes", "4.5MB", "--source", "kinesis"), "carries 6,000,000"),
-        ((*RATE, "--record-bytes", "2MB"), "a message takes 1,048,576"),
+        ((*RATE, "--record-bytes", "2MB"), "more than a message can have (1,048,576)"),
         ((*USUAL, "--shards", "2"), "shards: a queue"),
     ],
 )

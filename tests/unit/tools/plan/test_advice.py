@@ -1,4 +1,4 @@
-"""Advice: each thing that is not well is named once, with what to change; and changing it helps."""
+"""Advice: each weak point is named once, with a change that fixes it."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
 @pytest.mark.parametrize(
     ("settings", "values", "told"),
     [
-        ({}, {"records_per_s": 0.5}, "raise the window to 300 s, the most, and compact"),
-        ({}, {"records_per_s": 0.5, "window_s": 300}, "the rate is low: and compact"),
+        ({}, {"records_per_s": 0.5}, "raise the window to the maximum of 300 s, and compact"),
+        ({}, {"records_per_s": 0.5, "window_s": 300}, "the rate is low: compact"),
         ({}, {"source": SourceType.FIFO}, "10 messages of a FIFO queue"),
         ({}, {"window_s": 0}, "raise the window from 0 to "),
-        ({"max_records": 100}, {"pollers": 2}, "31 objects come of one invocation"),
+        ({"max_records": 100}, {"pollers": 2}, "an invocation writes 31 objects"),
         (
             {"compression": "zstd"},
             {"record_bytes": 20, "source": SourceType.KINESIS, "records_per_s": 9_000},
-            "an invocation carries 6 MB",
+            "an invocation carries at most 6 MB",
         ),
     ],
 )
@@ -103,17 +103,17 @@ def test_a_new_root_cannot_take_more_than_one_partition_takes() -> None:
     """However many salts there are."""
     plan = plan_of(records_per_s=100_000, source=SourceType.FIFO, pollers=1_250)
     assert plan.prefixes.fanout_needed <= plan.prefixes.fanout
-    assert "3,500 PUT/s all salts share" in texts(plan)["cold_prefix"]
+    assert "exceed the 3,500 PUT/s of a new root" in texts(plan)["cold_prefix"]
     assert "cold_prefix" not in texts(plan_of())
 
 
 def test_too_few_shards_are_told_how_many_do() -> None:
     """By records, or by bytes."""
     by_records: dict[str, Any] = {"source": SourceType.KINESIS, "records_per_s": 4_000, "peak": 1.0}
-    assert "4 do" in texts(plan_of(shards=3, **by_records))["shards"]
+    assert "use 4" in texts(plan_of(shards=3, **by_records))["shards"]
     assert "shards" not in texts(plan_of(shards=4, **by_records))
     by_bytes = by_records | {"records_per_s": 100, "record_bytes": 100_000}
-    assert "10 do" in texts(plan_of(shards=9, **by_bytes))["shards"]
+    assert "use 10" in texts(plan_of(shards=9, **by_bytes))["shards"]
 
 
 def test_shards_whose_invocations_cannot_catch_up_are_named() -> None:
@@ -157,7 +157,7 @@ def test_a_known_number_of_pollers_is_not_doubted_where_it_is_enough() -> None:
 def test_more_invocations_at_once_than_an_account_has_are_named() -> None:
     """A thousand, until more is granted."""
     told = texts(plan_of(records_per_s=10_000_000, source=SourceType.KINESIS))
-    assert "an account has 1,000" in told["concurrency"]
+    assert "quota of an account, 1,000" in told["concurrency"]
 
 
 def test_a_function_that_starts_too_late_is_named() -> None:
@@ -171,7 +171,7 @@ def test_a_function_that_starts_too_late_is_named() -> None:
 def test_a_budget_below_an_events_text_is_named() -> None:
     """A stream's event would be refused, a queue's cut."""
     small = {"budget_bytes": 1_000_000}
-    assert "refused whole" in texts(plan_of(small, source=SourceType.KINESIS))["budget"]
+    assert "rejected as a whole" in texts(plan_of(small, source=SourceType.KINESIS))["budget"]
     assert "cut into more objects" in texts(plan_of(small))["budget"]
 
 
@@ -189,14 +189,14 @@ def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: S
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"records_per_s": 200}, "a receive is taken to bring 4,"),
-        ({}, "10 batches side by side are taken"),
+        ({"records_per_s": 200}, "a receive is assumed to return 4,"),
+        ({}, "10 concurrent batches are assumed"),
         ({"window_s": 5}, "may wait 20 s"),
-        ({"source": SourceType.FIFO}, "than there are active groups"),
+        ({"source": SourceType.FIFO}, "as active groups"),
         ({"source": SourceType.KINESIS}, "the same stream for both"),
         ({"source": SourceType.DYNAMODB}, "Firehose cannot read it"),
-        ({"record_bytes": 1_030_000}, "Firehose takes records of 1,024,000"),
-        ({}, "us-east-1, list prices as known on 2026-11-23"),
+        ({"record_bytes": 1_030_000}, "Firehose takes records of at most 1,024,000"),
+        ({}, "list prices in us-east-1 as of 2026-11-23"),
     ],
 )
 def test_what_is_taken_for_granted_is_said(values: dict[str, Any], told: str) -> None:
@@ -215,4 +215,4 @@ def test_a_sample_of_fewer_records_than_an_object_is_said_to_be_one() -> None:
 
 def test_known_pollers_are_no_assumption() -> None:
     """So nothing is said of them."""
-    assert not any("side by side" in note for note in collect_notes(plan_of(pollers=7)))
+    assert not any("concurrent batches" in note for note in collect_notes(plan_of(pollers=7)))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import batcher.tools.plan
@@ -48,7 +48,16 @@ def test_a_queues_event_is_cut_by_max_records_and_max_bytes_but_a_streams_is_not
 
 @pytest.mark.parametrize(
     ("puts_per_s", "needed"),
-    [(0.1, 1), (1_750, 1), (1_751, 2), (3_500, 2), (3_501, 4), (28_000, 16), (1e12, 65_536)],
+    [
+        (0.1, 1),
+        (1_750, 1),
+        (1_750.0000000000002, 1),
+        (1_751, 2),
+        (3_500, 2),
+        (3_501, 4),
+        (28_000, 16),
+        (1e12, 65_536),
+    ],
 )
 def test_the_fanout_needed_keeps_the_peak_under_half_of_a_prefix(
     puts_per_s: float, needed: int
@@ -133,7 +142,7 @@ def test_every_plan_is_within_lambdas_and_s3s_limits(workload: Workload, chosen:
     plan = make_plan(workload, chosen)
     needed, rate = plan.prefixes.fanout_needed, chosen.prefix_rate
     assert needed & (needed - 1) == 0
-    assert needed == 65_536 or plan.prefixes.puts_per_s / needed <= rate / 2
+    assert needed == 65_536 or plan.prefixes.puts_per_s / needed <= rate / 2 * (1 + 1e-8)
     assert needed == 1 or plan.prefixes.puts_per_s / (needed / 2) > rate / 2
     assert math.isclose(plan.objects_per_s * plan.objects.records, workload.records_per_s)
     assert plan.objects.records <= plan.event.records * (1 + 1e-9)
@@ -152,6 +161,9 @@ def test_every_plan_is_within_lambdas_and_s3s_limits(workload: Workload, chosen:
 
 
 @given(workloads(), FIRST_CUT_FREE, st.floats(1, 50))
+@example(
+    workload_of(records_per_s=6, window_s=7, partitions=7), make_settings(prefix_rate=10), 3.0
+)  # 5.000000000000001 PUT/s, then 5.0: half of the rate, but for rounding
 @settings(max_examples=200)
 def test_more_records_are_not_fewer_objects_nor_dollars(
     workload: Workload, chosen: Settings, more: float
@@ -204,7 +216,7 @@ def test_planning_is_pure(name: str) -> None:
 @pytest.mark.parametrize("module", ["batcher", "batcher.handler", "batcher.cli.write"])
 def test_nothing_that_writes_imports_planning(module: str) -> None:
     """A cold start pays for none of it."""
-    script = f"import sys, {module}; print(*[n for n in sys.modules if 'planning' in n])"
+    script = f"import sys, {module}; print(*[n for n in sys.modules if 'tools.plan' in n])"
     done = subprocess.run(  # noqa: S603  # our own interpreter and script
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -48,12 +48,12 @@ def test_every_fault_comes_in_one_message() -> None:
         )
     assert caught.value.faults == (
         "records_per_s: expected a number, got 'many'",
-        "source: 'kafka' is none of sqs, fifo, kinesis, dynamodb",
+        "source: unknown value 'kafka'; choose one of: sqs, fifo, kinesis, dynamodb",
         "window_s: expected a whole number, got '2.5'",
         "peak: expected a number, got 'nan'",
         "record_bytes: required",
         "partitions: 0 is outside 1 to 10,000",
-        "arch: 'mips' is none of x86_64, arm64",
+        "arch: unknown value 'mips'; choose one of: x86_64, arm64",
     )
 
 
@@ -65,9 +65,9 @@ def test_every_fault_comes_in_one_message() -> None:
         ({"window_s": 301}, "window_s"),
         ({"window_s": -1}, "window_s"),
         ({"peak": 0.5}, "peak"),
-        ({"source": SourceType.FIFO, "window_s": 20}, "no batching window for FIFO"),
+        ({"source": SourceType.FIFO, "window_s": 20}, "FIFO queues have no batching window"),
         ({"shards": 2}, "shards: a queue"),
-        ({"source": SourceType.KINESIS, "pollers": 2}, "pollers: only queues"),
+        ({"source": SourceType.KINESIS, "pollers": 2}, "pollers: a kinesis stream has no pollers"),
         ({"record_bytes": 1_048_577}, "put large payloads into S3"),
         ({"retention_days": -1}, "retention_days"),
     ],

@@ -1,1 +1,1 @@
-"""Reading: what lies in the store, decoded, named and judged; `verify` and `replay` build on it."""
+"""Reading objects back: list, select, decode, detect duplicates. `verify` and `replay` use it."""

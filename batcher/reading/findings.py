@@ -1,4 +1,4 @@
-"""Findings: what can be wrong with what lies under a root, and what a reader of them is told."""
+"""Findings: what can be wrong with the objects under a root, as readers report it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class FindingKind(StrEnum):
-    """What is wrong."""
-
-    DAMAGED = "damaged"
-    """The body cannot be decoded to its end, or ends within a line."""
-    MISMATCH = "mismatch"
-    """The body is not the one that its metadata or its name describes."""
-    BAD_LINE = "bad_line"
-    """A line is not exactly one JSON value, or no line of quarantine."""
-    NO_METADATA = "no_metadata"
-    """Nothing of batcher's stands on the object: somebody copied it without."""
-    FOREIGN = "foreign"
-    """A name or a place that batcher does not give."""
-    OVERLAP = "overlap"
-    """Two objects of one shard and partition whose ranges overlap: duplicates, perhaps."""
-    COVERED = "covered"
-    """A stream's object whose records are all in another one: readers leave it out."""
-    OPEN_UPLOAD = "open_upload"
-    """A multipart upload that was never completed, or is not yet: its parts cost money."""
-    UNREADABLE = "unreadable"
-    """The store would not give it, so nothing is known of it."""
-
-
-KIND_DESCRIPTIONS = {
-    FindingKind.DAMAGED: "cannot be decoded to the end",
-    FindingKind.MISMATCH: "not what its metadata says",
-    FindingKind.BAD_LINE: "a line is not one JSON value",
-    FindingKind.NO_METADATA: "no metadata of batcher's",
-    FindingKind.FOREIGN: "no name or place of batcher's",
-    FindingKind.OVERLAP: "sequence numbers overlap: possible duplicates",
-    FindingKind.COVERED: "all in another object",
-    FindingKind.OPEN_UPLOAD: "multipart upload not completed",
-    FindingKind.UNREADABLE: "the store would not give it",
-}
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing that is wrong."""
+    """One problem of one object."""
 
     kind: FindingKind
     key: str
     detail: str
+
+
+class FindingKind(StrEnum):
+    """The kind of a problem."""
+
+    DAMAGED = "damaged"
+    """The body cannot be decoded to its end, or ends within a line."""
+    MISMATCH = "mismatch"
+    """The body does not match the metadata or the name."""
+    BAD_LINE = "bad_line"
+    """A line is not exactly one JSON value, or is not a quarantine record."""
+    NO_METADATA = "no_metadata"
+    """The object has no metadata of batcher, for example after a copy without metadata."""
+    FOREIGN = "foreign"
+    """The key is not one that batcher makes."""
+    OVERLAP = "overlap"
+    """The sequence ranges of two objects of one shard and partition overlap: maybe duplicates."""
+    COVERED = "covered"
+    """All records of a stream's object are in another object, too. Readers leave it out."""
+    OPEN_UPLOAD = "open_upload"
+    """A multipart upload is not completed. Its parts cost money."""
+    UNREADABLE = "unreadable"
+    """The object could not be read, so it was not checked."""
+
+
+KIND_DESCRIPTIONS = {
+    FindingKind.DAMAGED: "cannot be decoded to the end",
+    FindingKind.MISMATCH: "does not match its metadata",
+    FindingKind.BAD_LINE: "a line is not one JSON value",
+    FindingKind.NO_METADATA: "no metadata of batcher",
+    FindingKind.FOREIGN: "not a key of batcher",
+    FindingKind.OVERLAP: "sequence numbers overlap: possible duplicates",
+    FindingKind.COVERED: "all records are in another object",
+    FindingKind.OPEN_UPLOAD: "multipart upload not completed",
+    FindingKind.UNREADABLE: "could not be read",
+}

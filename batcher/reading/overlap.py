@@ -1,12 +1,14 @@
-"""Covering: whether a stream's object has nothing that another one does not give.
+"""Overlap: find objects of a stream whose records are all in another object.
 
-A checkpoint that fell back leaves an object within the range of another. Its range alone proves
-nothing, though: batches that are taken side by side (a parallelization factor over 1, shards of a
-DynamoDB stream) lie within each other as well, with records of their own. So an object is covered
-only if its text stands in the other's, as a row of whole lines; the same records make the same.
+When a checkpoint falls back, a stream delivers records again, in other batches. That leaves an
+object whose sequence range is within the range of another. The range alone proves nothing, though:
+concurrent batches of one shard (a parallelization factor above 1, shards of a DynamoDB stream) have
+such ranges as well, with different records. So an object is covered only if its text is in the text
+of the other one, as consecutive whole lines. The same records always make the same text.
 
-The range is known once an object is open, for its end stands in its metadata. It costs no request
-of its own then; comparing texts costs a GET of either object, where one lies within the other.
+The metadata of an open object has the end of its range, so finding it costs no extra request.
+Comparing costs one GET for each of the two objects, and happens only if one range is within the
+other.
 """
 
 from __future__ import annotations
@@ -29,22 +31,14 @@ if TYPE_CHECKING:
     from batcher.stores.base import ObjectReader
 
 MAX_COMPARED_BYTES = 32 * 1024**2
-"""Of text; longer objects are not compared. An event has 6 MB."""
+"""Objects with more text are not compared. An event has at most 6 MB."""
 
 
-@dataclass(slots=True, eq=False)
-class OverlapCheck:
-    """An object's place in the row of those that share its stream, shard and partition."""
-
-    parsed_key: ParsedKey
-    furthest_before: asyncio.Future[SequenceRange | None] | None
-    """What reaches furthest of those that begin before it."""
-    furthest_after: asyncio.Future[SequenceRange | None]
-    """The same for the next one; set once this one is open, or cannot be opened."""
+_BOTH_KEPT = "both are read"
 
 
 class OverlapTracker:
-    """Finds the covered objects of a stream; objects must be started in order of first position."""
+    """Finds the covered objects of streams. Register objects in the order of their first record."""
 
     def __init__(
         self,
@@ -52,70 +46,75 @@ class OverlapTracker:
         reopen_policy: ReopenPolicy,
         on_finding: Callable[[Finding], None],
     ) -> None:
-        """Compare what `reader` gives, and tell of all overlaps."""
+        """Read through `reader`, and report all overlaps to `on_finding`."""
         self._reader = reader
         self._reopen_policy = reopen_policy
         self._on_finding = on_finding
         self._latest_checks: dict[tuple[str, str], asyncio.Future[SequenceRange | None]] = {}
-        self._comparison_lock = asyncio.Lock()  # two texts are held at a time
+        self._comparison_lock = asyncio.Lock()  # bounds memory: two texts at a time
 
     def reset(self) -> None:
-        """Begin a new group: its objects share no partition with those before it."""
+        """Start a new group. Its objects share no partition with those before it."""
         self._latest_checks.clear()
 
     def register(self, parsed_key: ParsedKey) -> OverlapCheck:
-        """Return a stream's object its turn; `settle` it, whatever happens."""
-        row = (parsed_key.stem, parsed_key.partition)
-        after = asyncio.get_running_loop().create_future()
-        turn = OverlapCheck(parsed_key, self._latest_checks.get(row), after)
-        self._latest_checks[row] = after
-        return turn
+        """Return the check of a stream's object. The caller must `resolve` it in any case."""
+        sequence = (parsed_key.stem, parsed_key.partition)
+        furthest_after = asyncio.get_running_loop().create_future()
+        check = OverlapCheck(parsed_key, self._latest_checks.get(sequence), furthest_after)
+        self._latest_checks[sequence] = furthest_after
+        return check
 
     async def resolve(
         self, overlap_check: OverlapCheck, metadata: Mapping[str, str] | None
     ) -> SequenceRange | None:
-        """Take an object's metadata, or None where there is none to be had.
+        """Return the range of an object that contains this one's range, or None.
 
-        Gives the range of an object that this one lies within. Those that begin before it must
-        have been settled, or be about to; nothing else is waited for.
+        Waits until the checks that were registered before it, for the same shard and partition,
+        are resolved.
+
+        Args:
+            overlap_check: the check of this object.
+            metadata: the object's metadata, or None if it could not be opened.
         """
         furthest = (
             None
             if overlap_check.furthest_before is None
             else await asyncio.shield(overlap_check.furthest_before)
         )
-        found = (
+        own_range = (
             None if metadata is None else read_sequence_range(overlap_check.parsed_key, metadata)
         )
-        if found is None or furthest is None:
-            overlap_check.furthest_after.set_result(found or furthest)
+        if own_range is None or furthest is None:
+            overlap_check.furthest_after.set_result(own_range or furthest)
             return None
-        is_within = found.last <= furthest.last
-        overlap_check.furthest_after.set_result(furthest if is_within else found)
+        is_within = own_range.last <= furthest.last
+        overlap_check.furthest_after.set_result(furthest if is_within else own_range)
         if is_within:
             return furthest
-        if found.first <= furthest.last:
-            self._report_overlap(overlap_check.parsed_key, found, furthest, "both are given")
+        if own_range.first <= furthest.last:
+            self._report_overlap(overlap_check.parsed_key, own_range, furthest, _BOTH_KEPT)
         return None
 
     async def is_covered(
         self, parsed_key: ParsedKey, outer: SequenceRange, metadata: Mapping[str, str]
     ) -> bool:
-        """Compare the text of an object with that of one which it lies within."""
-        found = read_sequence_range(parsed_key, metadata)
-        assert found is not None  # noqa: S101  # or it would lie within nothing
+        """Return whether the text of an object is in the text of `outer`. Report the result."""
+        own_range = read_sequence_range(parsed_key, metadata)
+        assert own_range is not None  # noqa: S101  # `resolve` found it within `outer`
         async with self._comparison_lock:
-            why = await self._not_covered_reason(parsed_key.key, outer.key)
-        if why:
-            self._report_overlap(parsed_key, found, outer, f"{why}: both are given")
+            reason = await self._not_covered_reason(parsed_key.key, outer.key)
+        if reason:
+            self._report_overlap(parsed_key, own_range, outer, f"{reason}; {_BOTH_KEPT}")
         else:
-            detail = f"its records are all in {outer.key}: left out"
+            detail = f"all of its records are in {outer.key}; left out"
             self._on_finding(
                 Finding(FindingKind.COVERED, sanitize_line(parsed_key.key), sanitize_line(detail))
             )
-        return not why
+        return not reason
 
     async def _not_covered_reason(self, key: str, outer_key: str) -> str:
+        """Compare two objects. Return an empty string if the first is covered."""
         try:
             inner = await self._read_text(key)
             outer = None if inner is None else await self._read_text(outer_key)
@@ -123,20 +122,18 @@ class OverlapTracker:
             return f"they cannot be compared ({error})"
         if inner is None or outer is None:
             return f"they cannot be compared (more than {MAX_COMPARED_BYTES} bytes)"
-        return (
-            ""
-            if await asyncio.to_thread(_contains_lines, outer, inner)
-            else "its records are others"
-        )
+        is_inside = await asyncio.to_thread(_contains_lines, outer, inner)
+        return "" if is_inside else "its records differ"
 
     async def _read_text(self, key: str) -> bytes | None:
+        """Return the text of an object, or None if it is too long to compare."""
         blocks: list[bytes] = []
         size_bytes = 0
         async with (
             ResumableBody(self._reader, key, self._reopen_policy) as body,
-            aclosing(body.blocks()) as texts,
+            aclosing(body.blocks()) as stream,
         ):
-            async for block in texts:
+            async for block in stream:
                 blocks.append(block)
                 size_bytes += len(block)
                 if size_bytes > MAX_COMPARED_BYTES:
@@ -150,7 +147,7 @@ class OverlapTracker:
         other_range: SequenceRange,
         consequence: str,
     ) -> None:
-        if parsed_key.has_shard:  # else ranges overlap by themselves
+        if parsed_key.has_shard:  # without shards, ranges overlap normally
             detail = (
                 f"{own_range.first} to {own_range.last} overlaps "
                 f"{other_range.first} to {other_range.last} "
@@ -162,32 +159,43 @@ class OverlapTracker:
 
 
 def _contains_lines(outer: bytes, inner: bytes) -> bool:
-    """Return whether a text is a row of whole lines in another one."""
+    """Return whether `inner` is in `outer` as consecutive whole lines."""
     return inner.endswith(b"\n") and (outer.startswith(inner) or b"\n" + inner in outer)
+
+
+@dataclass(slots=True, eq=False)
+class OverlapCheck:
+    """The check of one object. Checks of one stream, shard and partition form a chain."""
+
+    parsed_key: ParsedKey
+    furthest_before: asyncio.Future[SequenceRange | None] | None
+    """Of the objects registered before this one, the range with the highest end."""
+    furthest_after: asyncio.Future[SequenceRange | None]
+    """The same including this object. Set when it was opened, or could not be."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class SequenceRange:
-    """What one object holds."""
+    """The sequence numbers of one object of a stream."""
 
     first: int
     last: int
-    """As its metadata says; its first, where nobody has said it."""
+    """From its metadata; equal to `first` if that does not have it."""
     key: str
 
 
 def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
-    """Return the range of a stream's object; None for all others."""
+    """Return the range of a stream's object, or None for any other object."""
     if parsed_key.naming is not NamingScheme.SEQUENCE or parsed_key.first is None:
         return None
-    said = metadata.get(METADATA_LAST, "")
-    last = int(said) if said.isdecimal() else parsed_key.first
+    last_text = metadata.get(METADATA_LAST, "")
+    last = int(last_text) if last_text.isdecimal() else parsed_key.first
     return SequenceRange(parsed_key.first, max(parsed_key.first, last), parsed_key.key)
 
 
 @dataclass(slots=True)
 class ShardRanges:
-    """All ranges of all shards; some 300 bytes an object are held."""
+    """The ranges of all shards. Takes about 300 bytes of memory per object."""
 
     _by_shard: dict[tuple[str, str], list[SequenceRange]] = field(default_factory=dict)
 
@@ -196,11 +204,11 @@ class ShardRanges:
         self._by_shard.setdefault((stem, partition), []).append(sequence_range)
 
     def overlaps(self) -> Iterator[tuple[SequenceRange, SequenceRange]]:
-        """Return each object that starts before an earlier one has ended, with that earlier one."""
+        """Yield each pair of an earlier range and a later one that starts before its end."""
         for _, ranges in sorted(self._by_shard.items()):
             furthest: SequenceRange | None = None
-            for found in sorted(ranges):
-                if furthest is not None and found.first <= furthest.last:
-                    yield furthest, found
-                if furthest is None or found.last > furthest.last:
-                    furthest = found
+            for current in sorted(ranges):
+                if furthest is not None and current.first <= furthest.last:
+                    yield furthest, current
+                if furthest is None or current.last > furthest.last:
+                    furthest = current

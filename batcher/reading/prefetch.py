@@ -1,4 +1,4 @@
-"""Fetch: one object on its way to a reader, opened and decoded a little ahead of it."""
+"""Prefetch: one object, opened and decoded a few blocks ahead of its reader."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from batcher.stores.base import ObjectInfo, ObjectReader
 
 MAX_PREFETCHED_BLOCKS = 4
-"""Blocks of text, of 1 MiB at most, that are decoded before they are asked for."""
+"""Blocks of at most 1 MiB of text that are decoded ahead."""
 
 
 class Prefetch:
-    """Reads one object in a task of its own, which whoever began it ends with `stop`."""
+    """Reads one object in a task of its own, which the caller ends with `stop`."""
 
     def __init__(
         self,
@@ -31,27 +31,27 @@ class Prefetch:
         reopen_policy: ReopenPolicy,
         on_ready: Callable[[Prefetch], None],
     ) -> None:
-        """Begin.
+        """Start reading.
 
         Args:
-            reader: where it lies.
-            found: the object.
-            covering: tells whether it is covered; None: it is given in any case.
-            reopening: how often it may be opened again.
-            on_ready: called once, when there is something to give, or nothing to come.
+            reader: opens the object.
+            entry: the object.
+            overlap_tracker: decides whether it is covered; None: it is read in any case.
+            reopen_policy: how often it may be opened again.
+            on_ready: called once, when the first block or the end is known.
         """
         self.entry = entry
         self.info: ObjectInfo | None = None
-        """What stands on the object, where it could be opened."""
+        """Size, ETag and metadata; None if it is not open yet or could not be opened."""
         self.is_covered = False
-        """Whether it is left out."""
+        """Whether the object is left out. Known once `ready` is set."""
         self.ready = asyncio.Event()
         self._reader = reader
         self._overlap_tracker = overlap_tracker
         self._reopen_policy = reopen_policy
         self._on_ready = on_ready
         self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(MAX_PREFETCHED_BLOCKS)
-        # In this order for all: a turn is given when the fetch is begun
+        # Here and not in the task: the tracker needs the objects in the order of their first record
         is_stream = entry.parsed_key.naming is NamingScheme.SEQUENCE
         self._overlap_check = (
             overlap_tracker.register(entry.parsed_key) if overlap_tracker and is_stream else None
@@ -59,10 +59,10 @@ class Prefetch:
         self._task = asyncio.create_task(self._run())
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Return the text in blocks, once; errors are those of `Steady`.
+        """Yield the text in blocks, once. Raises what `ResumableBody` raises, too.
 
         Raises:
-            RuntimeError: it was stopped.
+            RuntimeError: `stop` was called.
         """
         while (block := await self._blocks.get()) is not None:
             if isinstance(block, Exception):
@@ -70,12 +70,12 @@ class Prefetch:
             yield block
 
     async def stop(self) -> None:
-        """End it, and let go of its connection."""
+        """End the task, and return its connection."""
         self._task.cancel()
         while not self._blocks.empty():
             self._blocks.get_nowait()
         key = self.entry.parsed_key.key
-        msg = f"{key}: its lines can be read before the next object is asked for"
+        msg = f"{key}: lines can be read only before the next object is requested"
         self._blocks.put_nowait(RuntimeError(msg))
         self.ready.set()
         await shielded(asyncio.wait({self._task}))
@@ -84,7 +84,7 @@ class Prefetch:
         end: Exception | None = None
         try:
             await self._read()
-        except Exception as error:  # noqa: BLE001  # for whoever reads the lines
+        except Exception as error:  # noqa: BLE001  # raised by `blocks`
             end = error
         self._signal_ready()
         await self._blocks.put(end)
@@ -102,8 +102,8 @@ class Prefetch:
             if self.info is None:
                 await self._find_outer_range(None)
             raise
-        # Its connection has been given back: comparing needs one
-        assert self._overlap_tracker is not None  # noqa: S101  # it gave the outer one
+        # The connection is closed by now, because comparing needs one
+        assert self._overlap_tracker is not None  # noqa: S101  # `outer` comes from it
         self.is_covered = await self._overlap_tracker.is_covered(
             self.entry.parsed_key, outer, self.info.metadata
         )
@@ -118,8 +118,8 @@ class Prefetch:
         return await self._overlap_tracker.resolve(self._overlap_check, metadata)
 
     async def _queue_blocks(self, body: ResumableBody) -> None:
-        async with aclosing(body.blocks()) as texts:
-            async for block in texts:
+        async with aclosing(body.blocks()) as blocks:
+            async for block in blocks:
                 await self._blocks.put(block)
                 self._signal_ready()
 

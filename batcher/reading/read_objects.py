@@ -1,8 +1,8 @@
-"""Read objects: what lies under a root, across all salts, a few objects ahead of who reads it.
+"""Read objects: the objects under a root, across all salts, read a few objects ahead.
 
-A feeder goes through the catalog and begins a `Fetch` for each object, `concurrency` at a time at
-most; an object is counted until the next one is asked for. So memory is bounded however many and
-large the objects are: some blocks of text for each that was begun, and the names of one day.
+A feeder task goes through the catalog and starts a `Prefetch` for each object, at most
+`concurrency` at a time. An object counts until the next one is requested. So memory is bounded for
+any number and size of objects: a few blocks of text per started object, and the keys of one day.
 """
 
 from __future__ import annotations
@@ -34,12 +34,11 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 64 * MIB
 
-
 log = logging.getLogger("batcher")
 
 
 def log_finding(finding: Finding) -> None:
-    """Log what was left out, or overlaps."""
+    """Log an object that was left out, or an overlap, as a warning."""
     log.warning("object_%s key=%s detail=%s", finding.kind, finding.key, finding.detail)
 
 
@@ -56,30 +55,32 @@ def read_objects(  # noqa: PLR0913  # what users choose
     max_line_bytes: int = MAX_LINE_BYTES,
     on_finding: Callable[[Finding], None] = log_finding,
 ) -> ReadObjects:
-    """Read objects back, decoded, across all salts; use it as `async with … as objects`.
+    """Read objects back, decoded, across all salts. Use it as `async with … as objects`.
 
-    Nothing is requested before the `async with`; leaving it lets go of everything.
+    No request is sent before the `async with`. Leaving it closes all connections.
 
     Args:
         place: `s3://bucket/root` or `file://folder`.
-        since: objects that may hold records that arrived then or later: a `datetime`, a date-time
-            or date of ISO 8601 (UTC where there is no zone), or how long ago, as `2h`.
-        until: objects that may hold records that arrived before.
+        since: only objects that may have records that arrived at this time or later. A `datetime`,
+            an ISO 8601 date or date-time (UTC if without a time zone), or an age such as `2h`.
+        until: only objects that may have records that arrived before this time.
         partition: folders that a partition must have: `dt=2026-11-23/hour=*`, `customer=acme`.
-        ordered: give objects in the order of time, as far as keys tell it; else as they come.
-        quarantine: give what was quarantined, in place of the data.
-        covered: give a stream's objects also where all of their records stand in another one.
-        concurrency: objects that are opened at once; each takes 8 MB at most, 2 MB as a rule.
-        max_line_bytes: what has a longer line is damaged. Only the object that is being read can
-            take so much memory.
-        on_finding: told of objects that are left out (foreign or covered), and of ranges that
-            overlap, in place of the log.
+        ordered: return objects by time, as far as their keys have it; otherwise as they arrive.
+        quarantine: read quarantined records instead of the data.
+        covered: include objects of a stream whose records are all in another object.
+        concurrency: objects open at the same time. Each takes up to 8 MB of memory, typically 2 MB.
+        max_line_bytes: an object with a longer line counts as damaged. Only the object that is
+            being read can take this much memory.
+        on_finding: called, instead of logging, for each object that is left out (foreign or
+            covered), and for each overlap of ranges.
 
     Raises:
-        SettingsError: an argument cannot be used; every fault is in the one message.
+        SettingsError: an argument is invalid. The message has every fault.
     """
-    where = parse_destination(place)
-    settings = Settings(bucket=where["bucket"], root=where["root"], concurrency=concurrency)
+    destination = parse_destination(place)
+    settings = Settings(
+        bucket=destination["bucket"], root=destination["root"], concurrency=concurrency
+    )
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=time.time())
     return ReadObjects(
         open_reader(settings),
@@ -93,10 +94,10 @@ def read_objects(  # noqa: PLR0913  # what users choose
 
 
 class ReadObjects:
-    """Objects one after the other, as `ReadObject`; what is wrong with one is raised by its lines.
+    """Async iterator over the objects. Reading the lines of an object raises its errors.
 
-    Raises, when the next one is asked for:
-        BatcherError: objects cannot be listed.
+    Raises, when the next object is requested:
+        BatcherError: the objects cannot be listed.
     """
 
     def __init__(  # noqa: PLR0913  # what users choose
@@ -111,7 +112,7 @@ class ReadObjects:
         on_finding: Callable[[Finding], None] = log_finding,
         reopen_policy: ReopenPolicy | None = None,
     ) -> None:
-        """Read what `reader` gives under the root of `settings`, and close it at the end."""
+        """Read the objects under the root of `settings`. Takes ownership of `reader`."""
         self._reader = reader
         self._catalog = Catalog(reader, settings.root, selection, settings.concurrency, on_finding)
         self._reopen_policy = ReopenPolicy() if reopen_policy is None else reopen_policy
@@ -130,7 +131,7 @@ class ReadObjects:
         self._feeder_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Begin to look."""
+        """Start listing and reading ahead."""
         self._feeder_task = asyncio.create_task(self._start_all())
         return self
 
@@ -143,120 +144,124 @@ class ReadObjects:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop everything, and let go of connections; also when cancelled meanwhile."""
+        """Stop all tasks and close all connections, even if the caller is cancelled meanwhile."""
         await shielded(self._release_all())
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> ReadObject:
-        """Return the next object, and end the one before it."""
+        """Return the next object, and close the one before it."""
         if self._feeder_task is None:
-            msg = "objects are read inside of `async with read_objects(…) as objects` only"
+            msg = (
+                "read_objects: not entered; iterate inside `async with read_objects(…) as objects`"
+            )
             raise RuntimeError(msg)
         await self._release_current()
         while not self._is_done:
-            fetch = self._awaited or await self._ready_queue.get()
-            if not isinstance(fetch, Prefetch):
+            prefetch = self._awaited or await self._ready_queue.get()
+            if not isinstance(prefetch, Prefetch):
                 self._is_done = True
-                if fetch is not None:
-                    raise fetch
+                if prefetch is not None:
+                    raise prefetch
                 break
-            self._awaited = fetch  # it stays so if the waiting is cancelled
-            await fetch.ready.wait()
-            self._awaited, self._current = None, fetch
-            if not fetch.is_covered:
-                return ReadObject(fetch, self._max_line_bytes)
+            self._awaited = prefetch  # kept for the next call if this one is cancelled
+            await prefetch.ready.wait()
+            self._awaited, self._current = None, prefetch
+            if not prefetch.is_covered:
+                return ReadObject(prefetch, self._max_line_bytes)
             await self._release_current()
         raise StopAsyncIteration
 
     async def _release_current(self) -> None:
-        """Let go of the object that was given last, and so of its room."""
-        fetch, self._current = self._current, None
-        if fetch is not None:
-            self._active.discard(fetch)
+        """Close the object that was returned last, and free its slot."""
+        prefetch, self._current = self._current, None
+        if prefetch is not None:
+            self._active.discard(prefetch)
             self._open_slots.release()
-            await fetch.stop()
+            await prefetch.stop()
 
     async def _release_all(self) -> None:
         self._is_done = True
-        self._ready_queue.put_nowait(None)  # for whoever waits for it
+        self._ready_queue.put_nowait(None)  # ends a waiting `__anext__`
         if self._feeder_task is not None:
             self._feeder_task.cancel()
             await asyncio.wait({self._feeder_task})
-        for fetch in self._active:
-            await fetch.stop()
+        for prefetch in self._active:
+            await prefetch.stop()
         self._active.clear()
         await self._reader.aclose()
 
     async def _start_all(self) -> None:
-        """Begin fetches as there is room, in the order of the catalog."""
+        """Start a prefetch per object, in the order of the catalog, as slots become free."""
         end: Exception | None = None
         try:
             async with aclosing(self._catalog.groups(ordered=self._ordered)) as groups:
                 async for group in groups:
                     if self._overlap_tracker is not None:
                         self._overlap_tracker.reset()
-                    for same in group_by_first_record(group):
-                        for found in await self._longest_first(same):
+                    for entries in group_by_first_record(group):
+                        for entry in await self._longest_first(entries):
                             await self._open_slots.acquire()
-                            self._start_prefetch(found)
+                            self._start_prefetch(entry)
             for _ in range(self._concurrency):
-                await self._open_slots.acquire()  # all have been given, and ended
-        except Exception as error:  # noqa: BLE001  # for whoever asks for the next object
+                await self._open_slots.acquire()  # waits until the last object is closed
+        except Exception as error:  # noqa: BLE001  # raised by `__anext__`
             end = error
         self._ready_queue.put_nowait(end)
 
     def _start_prefetch(self, entry: CatalogEntry) -> None:
-        is_ordered = self._ordered
-        on_ready = _ignore if is_ordered else self._ready_queue.put_nowait
-        fetch = Prefetch(self._reader, entry, self._overlap_tracker, self._reopen_policy, on_ready)
-        self._active.add(fetch)
-        if is_ordered:
-            self._ready_queue.put_nowait(fetch)
+        on_ready = _ignore if self._ordered else self._ready_queue.put_nowait
+        prefetch = Prefetch(
+            self._reader, entry, self._overlap_tracker, self._reopen_policy, on_ready
+        )
+        self._active.add(prefetch)
+        if self._ordered:
+            self._ready_queue.put_nowait(prefetch)
 
     async def _longest_first(self, entries: list[CatalogEntry]) -> list[CatalogEntry]:
-        """Sort objects that begin with the same record: what lies within another comes after it.
+        """Sort objects that begin with the same record so that a covered one follows its cover.
 
-        Only where the fanout or the suffix has changed between a failure and its retry are there
-        several; then each is opened once more.
+        There are several only if the fanout or the suffix was changed between a failure and its
+        retry. In that case each object is opened one more time.
         """
         if len(entries) == 1 or self._overlap_tracker is None:
             return entries
         lasts = await map_concurrently(self._read_last, entries, self._concurrency)
-        in_order = sorted(zip(lasts, entries, strict=True), key=lambda pair: -pair[0])
-        return [found for _, found in in_order]
+        longest_first = sorted(zip(lasts, entries, strict=True), key=lambda pair: -pair[0])
+        return [entry for _, entry in longest_first]
 
     async def _read_last(self, entry: CatalogEntry) -> int:
+        """Return the last sequence number of an object, or 0 if it cannot be read."""
         metadata: Mapping[str, str] = {}
-        with suppress(BatcherError):  # it is told when the object is read
+        with suppress(BatcherError):  # reading the object's lines raises it again
             async with ResumableBody(
                 self._reader, entry.parsed_key.key, self._reopen_policy
             ) as body:
                 metadata = body.info.metadata
-        known = read_sequence_range(entry.parsed_key, metadata)
-        return 0 if known is None else known.last
+        sequence_range = read_sequence_range(entry.parsed_key, metadata)
+        return 0 if sequence_range is None else sequence_range.last
 
 
-def _ignore(fetch: Prefetch) -> None:
-    """Do nothing: it is waited for in its order."""
-    del fetch
+def _ignore(prefetch: Prefetch) -> None:
+    """Do nothing: an ordered read puts its prefetches into the queue when it starts them."""
+    del prefetch
 
 
 class ReadObject:
-    """One object; its lines can be read, once, until the next object is asked for.
+    """One object. Its lines can be read once, and only until the next object is requested.
 
-    Reading them raises what is wrong with this object; the next one can be asked for after it:
+    Reading the lines raises the errors of this object. The next object can be requested after one.
 
-    - `RetryableError`: the store gave up on it repeatedly, or it was replaced meanwhile: read it
-      again, later.
-    - `RejectedError`: the store refuses it; the message says what to do.
-    - `NotFoundError`: it was deleted since it was listed.
-    - `DamagedError`: it cannot be read to its end; all lines before have been given.
+    - `RetryableError`: the store failed repeatedly, or the object was replaced while it was read.
+      Read it again later.
+    - `RejectedError`: the store refuses the request. The message says what to do.
+    - `NotFoundError`: the object was deleted after it was listed.
+    - `DamagedError`: it cannot be read to its end. All lines before the damage were returned.
     """
 
     def __init__(self, prefetch: Prefetch, max_line_bytes: int) -> None:
-        """Return what `fetch` brings."""
+        """Return the lines that `prefetch` reads."""
         self._prefetch = prefetch
         self._max_line_bytes = max_line_bytes
         self._is_read = False
@@ -266,55 +271,55 @@ class ReadObject:
 
     @property
     def key(self) -> str:
-        """Its full name."""
+        """The key, including the root."""
         return self._prefetch.entry.parsed_key.key
 
     @property
     def partition(self) -> str:
-        """The folders between salt and name; of quarantine those from `_quarantine` on."""
+        """The folders between salt and name. In quarantine, those from `_quarantine` on."""
         return self._prefetch.entry.parsed_key.partition
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the object, as it lies in the store."""
+        """The stored size, which is usually compressed."""
         return self._prefetch.entry.list_entry.size_bytes
 
     @property
     def modified_s(self) -> float:
-        """When it was written, in seconds since 1970."""
+        """The time when it was written, in seconds since 1970."""
         return self._prefetch.entry.list_entry.modified_s
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What stands on it: `batcher-records`, `batcher-first` and so on.
+        """The metadata: `batcher-records`, `batcher-first` and so on.
 
-        Empty where it could not be opened; reading its lines says why.
+        Empty if the object could not be opened. Reading its lines raises the reason.
         """
         return {} if self._prefetch.info is None else self._prefetch.info.metadata
 
     @property
     def records(self) -> int | None:
-        """How many records are in it, if its metadata tells; that of a streamed upload does not."""
-        said = self.metadata.get(METADATA_RECORDS, "")
-        return int(said) if said.isdecimal() else None
+        """The number of records from the metadata. None for example after a streamed upload."""
+        text = self.metadata.get(METADATA_RECORDS, "")
+        return int(text) if text.isdecimal() else None
 
     async def __aiter__(self) -> AsyncGenerator[list[bytes], None]:
-        """Return its lines, without their newlines, many at a time."""
+        """Yield lists of lines, without their newlines."""
         with _key_in_errors(self.key):
-            async with aclosing(split_into_lines(self._blocks(), self._max_line_bytes)) as found:
-                async for some in found:
-                    yield some
+            async with aclosing(split_into_lines(self._blocks(), self._max_line_bytes)) as lists:
+                async for lines in lists:
+                    yield lines
 
     async def texts(self) -> AsyncGenerator[bytes, None]:
-        """Return its text instead, in pieces that end where a line ends."""
+        """Yield the text instead, in pieces of whole lines."""
         with _key_in_errors(self.key):
-            async with aclosing(align_to_lines(self._blocks(), self._max_line_bytes)) as found:
-                async for text in found:
+            async with aclosing(align_to_lines(self._blocks(), self._max_line_bytes)) as texts:
+                async for text in texts:
                     yield text
 
     def _blocks(self) -> AsyncGenerator[bytes, None]:
         if self._is_read:
-            msg = f"{self.key}: its lines can be read once"
+            msg = f"{self.key}: lines can be read only once; read the object again"
             raise RuntimeError(msg)
         self._is_read = True
         return self._prefetch.blocks()
@@ -322,7 +327,7 @@ class ReadObject:
 
 @contextmanager
 def _key_in_errors(key: str) -> Iterator[None]:
-    """Return which object is damaged."""
+    """Add the key to the message of a `DamagedError`."""
     try:
         yield
     except DamagedError as error:

@@ -1,4 +1,4 @@
-"""Printable: text from anywhere, escaped where it could steer a terminal or break a line."""
+"""Escape text from keys and bodies, so that it can neither control a terminal nor break a line."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ MAX_LINE_CHARACTERS = 300
 
 
 def sanitize_line(text: str) -> str:
-    """Return text that can be printed and written as JSON, whatever a key or a body has in it.
-
-    It is one line, and no longer than people read.
-    """
+    """Return `text` as one printable line of at most 300 characters, valid in JSON, too."""
     return _escape(text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:MAX_LINE_CHARACTERS]}…")
 
 
 def sanitize(text: str) -> str:
-    """Return text whose lines can be printed, whatever stood in them: escapes, bells, colours."""
+    """Return `text` with every line printable: control characters and such are escaped."""
     return "\n".join(map(_escape, text.split("\n")))
 
 

@@ -1,4 +1,4 @@
-"""Steady: an object's text, opened again where the store gives up, and nothing given twice."""
+"""Stream: an object's text, block by block. Reopens the object after an error, without repeats."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReopenPolicy:
-    """How often an object is opened without getting on, and how long to wait between."""
+    """How often an object is opened without progress, and how long to wait between."""
 
     attempts: int = 5
     backoff: Backoff = field(default_factory=Backoff)
     jitter: Callable[[], float] = random.random
-    """Return random numbers from 0 to 1, which spread the waiting."""
+    """Returns random numbers from 0 to 1, which spread the delays."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class ResumableBody:
-    """One object that is being read; use it as `async with Steady(…) as body`."""
+    """The body of one object while it is read. Use it as `async with ResumableBody(…) as body`."""
 
     def __init__(self, reader: ObjectReader, key: str, reopen_policy: ReopenPolicy) -> None:
-        """Read the object at `key`; what its name ends with tells how it is decoded."""
+        """Read the object at `key`, whose suffix selects the decoder."""
         self._reader = reader
         self._key = key
         self._reopen_policy = reopen_policy
@@ -45,16 +45,16 @@ class ResumableBody:
 
     @property
     def info(self) -> ObjectInfo:
-        """What stands on the object."""
+        """Size, ETag and metadata of the object."""
         return self._opened.info
 
     async def __aenter__(self) -> Self:
-        """Open it.
+        """Open the object.
 
         Raises:
             NotFoundError: there is no such object.
-            RetryableError: the store stayed busy.
-            RejectedError: the store refuses.
+            RetryableError: every attempt failed. Try again later.
+            RejectedError: the store refuses the request. The message says what to do.
         """
         while True:
             try:
@@ -73,22 +73,22 @@ class ResumableBody:
         await self._exit_stack.aclose()
 
     async def blocks(self) -> AsyncGenerator[bytes, None]:
-        """Return the text in blocks of at most 1 MiB.
+        """Yield the text in blocks of at most 1 MiB.
 
         Raises:
             DamagedError: the body cannot be decoded to its end.
-            RetryableError: also where the object was replaced while it was read.
+            RetryableError: every attempt failed, or the object was replaced while it was read.
         """
-        given_bytes = 0
+        yielded_bytes = 0
         while True:
-            known_bytes = given_bytes
+            skip_bytes = yielded_bytes
             try:
-                async with aclosing(decode_body(self._opened.pieces, self._key)) as texts:
-                    async for text in texts:
-                        fresh = text[known_bytes:]
-                        known_bytes -= len(text) - len(fresh)
+                async with aclosing(decode_body(self._opened.pieces, self._key)) as blocks:
+                    async for block in blocks:
+                        fresh = block[skip_bytes:]
+                        skip_bytes -= len(block) - len(fresh)
                         if fresh:
-                            given_bytes += len(fresh)
+                            yielded_bytes += len(fresh)
                             self._failures = 0
                             yield fresh
             except RetryableError as error:
@@ -113,30 +113,31 @@ class ResumableBody:
                 failure = error
                 continue
             if self.info.etag != etag:
-                msg = f"{self._key}: it was replaced while it was read: read it again"
+                msg = f"{self._key}: replaced while it was read; read it again"
                 raise RetryableError(msg)
             return
 
     async def _wait_before_reopening(self, failure: RetryableError) -> None:
-        """Wait before it is opened again; raise where there is enough of it."""
+        """Wait before the next attempt to open, or raise after the last one."""
         self._failures += 1
         if self._failures >= self._reopen_policy.attempts:
             msg = f"{failure} (attempt {self._failures})"
             raise RetryableError(msg, failure.retry_after_s) from failure
-        share = self._reopen_policy.jitter()
-        delay_s = self._reopen_policy.backoff.delay_s(self._failures, share, failure.retry_after_s)
+        jitter = self._reopen_policy.jitter()
+        delay_s = self._reopen_policy.backoff.delay_s(self._failures, jitter, failure.retry_after_s)
         await self._reopen_policy.sleep(delay_s)
 
 
 async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[bytes, None]:
-    """Decode a body to blocks of text of at most 1 MiB, off the event loop.
+    """Decode a body into blocks of at most 1 MiB of text, in threads.
 
     Args:
-        pieces: the body in order, some bytes at a time.
-        suffix: what the object's name ends with, or the whole name: `.gz`, `.zst`, or neither.
+        pieces: the body in order, in pieces of any size.
+        suffix: the end of the object's key, or the whole key: `.gz`, `.zst`, or anything else for
+            text that is not compressed.
 
     Raises:
-        DamagedError: it cannot be decoded to its end; what was given before is what came first.
+        DamagedError: it cannot be decoded to its end. The text before the damage was yielded.
     """
     decoder = Decoder(suffix)
     try:
@@ -146,51 +147,51 @@ async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerat
                 yield block
         decoder.finish()
     finally:
-        if isinstance(pieces, AsyncGenerator):  # as readers give them; else the loop would do it
+        if isinstance(pieces, AsyncGenerator):  # closes it now, not when the loop finalizes it
             await pieces.aclose()
 
 
 async def align_to_lines(
     texts: AsyncIterator[bytes], max_line_bytes: int
 ) -> AsyncGenerator[bytes, None]:
-    """Cut blocks of text where lines end: each that is given ends with a newline.
+    """Regroup blocks of text so that each ends with a newline.
 
     Raises:
-        DamagedError: a line goes on for more than `max_line_bytes`, or the text ends within one.
-            All lines before it have been given.
+        DamagedError: a line is longer than `max_line_bytes`, or the text ends within one. All lines
+            before it were yielded.
     """
-    cutter = LineSplitter()
-    count = 0
+    splitter = LineSplitter()
+    line_count = 0
     async for text in texts:
-        if found := cutter.split(text):
-            yield found
-        count += found.count(b"\n")
-        if cutter.partial_line_bytes > max_line_bytes:
-            raise _line_too_long_error(count + 1, max_line_bytes)
-    if cutter.is_within_line:
-        msg = f"the text ends within line {count + 1}"
+        if whole := splitter.split(text):
+            yield whole
+        line_count += whole.count(b"\n")
+        if splitter.partial_line_bytes > max_line_bytes:
+            raise _line_too_long_error(line_count + 1, max_line_bytes)
+    if splitter.is_within_line:
+        msg = f"the text ends within line {line_count + 1}"
         raise DamagedError(msg)
 
 
 async def split_into_lines(
     texts: AsyncIterator[bytes], max_line_bytes: int
 ) -> AsyncGenerator[list[bytes], None]:
-    """Cut blocks of text into complete lines, without their newlines; no list is empty.
+    """Split blocks of text into complete lines, without their newlines. No list is empty.
 
     Raises:
-        DamagedError: as `whole_lines`, or a line has more than `max_line_bytes`.
+        DamagedError: see `align_to_lines`.
     """
-    count = 0
-    async with aclosing(align_to_lines(texts, max_line_bytes)) as wholes:
-        async for text in wholes:
-            found = split_complete_lines(text)
-            if len(text) > max_line_bytes and max(map(len, found)) > max_line_bytes:
-                short = list(takewhile(lambda line: len(line) <= max_line_bytes, found))
-                if short:
-                    yield short
-                raise _line_too_long_error(count + len(short) + 1, max_line_bytes)
-            yield found
-            count += len(found)
+    line_count = 0
+    async with aclosing(align_to_lines(texts, max_line_bytes)) as aligned:
+        async for text in aligned:
+            lines = split_complete_lines(text)
+            if len(text) > max_line_bytes and max(map(len, lines)) > max_line_bytes:
+                before = list(takewhile(lambda line: len(line) <= max_line_bytes, lines))
+                if before:
+                    yield before
+                raise _line_too_long_error(line_count + len(before) + 1, max_line_bytes)
+            yield lines
+            line_count += len(lines)
 
 
 def _line_too_long_error(number: int, max_line_bytes: int) -> DamagedError:

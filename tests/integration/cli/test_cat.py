@@ -231,7 +231,7 @@ def test_nothing_is_a_warning(tmp_path: Path, capfdbinary: Output) -> None:
     [
         (["file://x", "--limit", "many"], b"limit: 'many' is no number of records"),
         (["file://x", "--limit", "-1"], b"limit: '-1' is no number of records"),
-        (["file://x", "--until", "later"], b"until: 'later'"),
+        (["file://x", "--until", "later"], b"until: cannot parse 'later'"),
         (["s3://"], b"neither s3://bucket/root nor file://folder"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_damaged_object_is_named_and_the_command_fails(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--since", "soon"], "since: 'soon' is no date"),
+        (["--since", "soon"], "since: cannot parse 'soon'"),
         (["--transform", "fixes"], "names no function; write package.module:function"),
         (["--transform", "no_such_module:fix"], "ModuleNotFoundError"),
         (["--transform", "{module}:none"], "AttributeError"),

@@ -55,7 +55,7 @@ def test_tables_tell_what_is_there_and_what_is_wrong(
     assert "records 1,000" in lines
     assert "program (library, command line) 4 1,000" in lines
     assert "not_json 1" in lines
-    assert "foreign no name or place of batcher's 1" in lines
+    assert "foreign not a key of batcher 1" in lines
     assert any(
         line.startswith("foreign: notes.csv: no object of batcher's ends so") for line in lines
     )

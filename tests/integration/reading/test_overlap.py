@@ -24,7 +24,7 @@ async def test_what_lies_within_anothers_range_and_text_is_left_out(
         assert sorted(reading.lines) == numbers(range(100, 211))
         assert len(reading.told(FindingKind.COVERED)) == 4
         assert not reading.told(FindingKind.OVERLAP)
-        assert f"its records are all in {outer}" in reading.findings[0].detail
+        assert f"all of its records are in {outer};" in reading.findings[0].detail
 
 
 async def test_all_are_given_where_that_is_wanted(sample_bucket: SampleBucket) -> None:
@@ -56,7 +56,7 @@ async def test_a_partial_overlap_is_given_and_told(sample_bucket: SampleBucket) 
     assert reading.lines == [b"%d" % n for n in (*range(1, 11), *range(6, 16))]
     (told,) = reading.findings
     assert (told.kind, told.key) == (FindingKind.OVERLAP, later)
-    assert told.detail == f"6 to 15 overlaps 1 to 10 of {first}; both are given"
+    assert told.detail == f"6 to 15 overlaps 1 to 10 of {first}; both are read"
 
 
 async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within_anothers(
@@ -72,7 +72,7 @@ async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within
     assert sorted(reading.lines) == numbers(range(0, 100, 2), range(1, 90, 2))
     (told,) = reading.findings
     assert told.kind is FindingKind.OVERLAP
-    assert told.detail.endswith("; its records are others: both are given")
+    assert told.detail.endswith("; its records differ; both are read")
 
 
 async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(

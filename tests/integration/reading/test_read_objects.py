@@ -305,7 +305,7 @@ async def test_lines_are_read_once_and_in_their_turn(sample_bucket: SampleBucket
     async with Reading(sample_bucket).objects() as objects:
         async for found in objects:
             for earlier in kept:
-                with pytest.raises(RuntimeError, match="before the next object is asked for"):
+                with pytest.raises(RuntimeError, match="before the next object is requested"):
                     assert [lines async for lines in earlier]
             kept = [found]
         (last,) = kept
@@ -313,7 +313,7 @@ async def test_lines_are_read_once_and_in_their_turn(sample_bucket: SampleBucket
     async with Reading(sample_bucket).objects() as objects:
         async for found in objects:
             assert [lines async for lines in found]
-            with pytest.raises(RuntimeError, match="can be read once"):
+            with pytest.raises(RuntimeError, match="can be read only once"):
                 assert [lines async for lines in found]
     with pytest.raises(RuntimeError):
         assert [lines async for lines in last]
@@ -351,7 +351,7 @@ def test_what_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
     """Before anything is opened."""
     with pytest.raises(SettingsError, match="neither s3://bucket/root nor file://folder"):
         batcher.read_objects(str(tmp_path))
-    with pytest.raises(SettingsError, match="since: 'x' is no date"):
+    with pytest.raises(SettingsError, match="since: cannot parse 'x'"):
         batcher.read_objects(f"file://{tmp_path}", since="x")
     with pytest.raises(SettingsError, match="concurrency: 0"):
         batcher.read_objects(f"file://{tmp_path}", concurrency=0)

@@ -1,1 +1,1 @@
-"""Verify: check what is stored against what its keys and metadata say."""
+"""Verify: check stored objects against their keys and metadata."""

@@ -1,4 +1,4 @@
-"""Inspection: one object, text block by text block; then what is wrong with it."""
+"""Inspection: check one object while its text is read, block by block."""
 
 from __future__ import annotations
 
@@ -28,27 +28,21 @@ if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
 
 MAX_LINE_BYTES = 16 * 1024**2
-"""Longer lines are counted and measured, but not judged: they would have to be held."""
-
+"""Longer lines are counted, but not checked, because they would have to be held in memory."""
 
 MAX_BAD_LINES = 1_000
-"""After so many the others of an object are not judged any more: it is no object of records."""
-
+"""After this many bad lines, the rest of an object is not checked: it does not have records."""
 
 LINES_PER_CHECK = 1_000
 
-
 METADATA_FIELDS = (METADATA_RECORDS, METADATA_BYTES, METADATA_CRC32, METADATA_FIRST, METADATA_LAST)
 
-
 _ORIGIN = Origin("stored", NamingScheme.FRESH)
-
-
 _NO_LIMIT_BYTES = 2**62
 
 
 class _QuarantineFields(msgspec.Struct):
-    """What a line of quarantine has at least."""
+    """The fields that every line of a quarantine object has."""
 
     reason: str
     source: str
@@ -59,10 +53,10 @@ _decode_quarantine_line = msgspec.json.Decoder(_QuarantineFields).decode
 
 
 class Inspection:
-    """Looks at the text of one object as it comes, and compares it with what stands on it."""
+    """Checks the text of one object as it is read, and compares it with key and metadata."""
 
     def __init__(self, parsed_key: ParsedKey, metadata: Mapping[str, str]) -> None:
-        """Judge by an object's name and its metadata."""
+        """Check an object that has this key and this metadata."""
         self._parsed_key = parsed_key
         self._metadata = {field: metadata[field] for field in METADATA_FIELDS if field in metadata}
         self._splitter = LineSplitter()
@@ -70,13 +64,13 @@ class Inspection:
         self._is_at_line_start = True
         self._lines = 0
         self._bad_lines = 0
-        self._first_bad = ""
+        self._first_bad_line = ""
         self.records = 0
         """Newlines so far."""
         self.unchecked_lines = 0
-        """Lines that are too long to be held, and so were not judged."""
+        """Lines that are too long to be checked."""
         self.quarantine_reasons: Counter[str] = Counter()
-        """Of quarantine: how many records for each reason."""
+        """Of a quarantine object: the number of records by reason."""
         self.findings: list[Finding] = []
 
     @property
@@ -86,26 +80,23 @@ class Inspection:
 
     @property
     def has_metadata(self) -> bool:
-        """Whether there is any metadata of batcher's."""
+        """Whether there is any metadata of batcher."""
         return bool(self._metadata)
 
     @property
     def has_all_metadata(self) -> bool:
-        """Whether the metadata is whole; that of a streamed upload has its first position alone."""
+        """Whether the metadata is complete. A streamed upload has its first position only."""
         return len(self._metadata) == len(METADATA_FIELDS)
 
     @property
     def last(self) -> int | None:
-        """The last sequence number of a stream's object, where its metadata has it."""
-        said = self._metadata.get(METADATA_LAST, "")
-        return (
-            int(said)
-            if said.isdecimal() and self._parsed_key.naming is NamingScheme.SEQUENCE
-            else None
-        )
+        """The last sequence number of a stream's object, if its metadata has it."""
+        text = self._metadata.get(METADATA_LAST, "")
+        is_stream = self._parsed_key.naming is NamingScheme.SEQUENCE
+        return int(text) if is_stream and text.isdecimal() else None
 
     def add(self, block: bytes) -> None:
-        """Look at the next block of text."""
+        """Check the next block of text."""
         self._checksum.add(crc32(block), len(block))
         self.records += block.count(b"\n")
         self._is_at_line_start = block.endswith(b"\n")
@@ -120,17 +111,18 @@ class Inspection:
                 self._lines += 1
 
     def _check_lines(self, lines: Sequence[bytes]) -> None:
-        """Look at complete lines: in one call, or, where one is bad, at each."""
+        """Check complete lines."""
         if self._parsed_key.is_quarantine:
             self._check_quarantine_lines(lines)
             return
         positions = RangeColumn("", range(self._lines + 1, self._lines + 1 + len(lines)))
-        run = Chunk(_ORIGIN, lines, positions, ConstantColumn(0.0, len(lines)))
-        for bad in validate(run, is_json=True, max_bytes=_NO_LIMIT_BYTES).bad:
+        chunk = Chunk(_ORIGIN, lines, positions, ConstantColumn(0.0, len(lines)))
+        for bad in validate(chunk, is_json=True, max_bytes=_NO_LIMIT_BYTES).bad:
             self._add_bad_line(f"line {bad.position}: {bad.reason}: {bad.detail}")
         self._lines += len(lines)
 
     def _check_quarantine_lines(self, lines: Sequence[bytes]) -> None:
+        """Check all lines at once, and one by one if that fails."""
         try:
             self._count_reasons(list(map(_decode_quarantine_line, lines)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -138,41 +130,41 @@ class Inspection:
                 try:
                     self._count_reasons([_decode_quarantine_line(line)])
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    self._add_bad_line(f"line {number}: no line of quarantine: {error}")
+                    self._add_bad_line(f"line {number}: not a quarantine record: {error}")
         self._lines += len(lines)
 
     def _count_reasons(self, lines: Sequence[_QuarantineFields]) -> None:
-        """Count by reason; what batcher never wrote cannot fill the memory."""
+        """Count records by reason. The number of reasons is bounded, so memory is, too."""
         for reason, count in Counter(line.reason for line in lines).items():
-            is_room = (
+            has_room = (
                 reason in self.quarantine_reasons or len(self.quarantine_reasons) < MAX_BAD_LINES
             )
-            self.quarantine_reasons[sanitize_line(reason) if is_room else "others"] += count
+            self.quarantine_reasons[sanitize_line(reason) if has_room else "others"] += count
 
-    def _add_bad_line(self, why: str) -> None:
+    def _add_bad_line(self, detail: str) -> None:
         self._bad_lines += 1
-        self._first_bad = self._first_bad or why
+        self._first_bad_line = self._first_bad_line or detail
 
-    def mark_damaged(self, why: str) -> None:
-        """Note that the body could not be decoded to its end; so there is nothing to compare."""
-        self._add_finding(FindingKind.DAMAGED, why)
+    def mark_damaged(self, detail: str) -> None:
+        """Finish an object that cannot be decoded to its end. Its metadata is not compared."""
+        self._add_finding(FindingKind.DAMAGED, detail)
         self._report_bad_lines()
 
     def finish(self) -> None:
-        """Compare the whole text with the metadata, and these with the name."""
+        """Finish a whole object: compare its text with the metadata, and that with the key."""
         if not self._is_at_line_start:
             self._add_finding(FindingKind.DAMAGED, "the text ends within a line")
         self._report_bad_lines()
         if not self._metadata:
             self._add_finding(FindingKind.NO_METADATA, f"none of {', '.join(METADATA_FIELDS)}")
-        found = {
+        actual = {
             METADATA_RECORDS: str(self.records),
             METADATA_BYTES: str(self.text_bytes),
             METADATA_CRC32: f"{self._checksum.crc32:08x}",
         }
-        wrong = [
+        mismatches = [
             f"{field} is {self._metadata[field]}, the body has {value}"
-            for field, value in found.items()
+            for field, value in actual.items()
             if self._metadata.get(field, value) != value
         ]
         first = self._metadata.get(METADATA_FIRST, "")
@@ -181,19 +173,19 @@ class Inspection:
             and first
             and not self._matches_name(first)
         ):
-            wrong.append(f"{METADATA_FIRST} is {first}, the name says {self._parsed_key.first}")
-        if wrong:
-            self._add_finding(FindingKind.MISMATCH, "; ".join(wrong))
+            mismatches.append(f"{METADATA_FIRST} is {first}, the name has {self._parsed_key.first}")
+        if mismatches:
+            self._add_finding(FindingKind.MISMATCH, "; ".join(mismatches))
 
     def _matches_name(self, first: str) -> bool:
         is_number = first.isdecimal() and len(first) <= SEQUENCE_DIGITS
         return is_number and int(first) == self._parsed_key.first
 
     def _report_bad_lines(self) -> None:
-        """Report of bad lines once, by the first one."""
+        """Add one finding for all bad lines, with the detail of the first one."""
         if self._bad_lines:
-            many = f" (and {self._bad_lines - 1:,} more)" if self._bad_lines > 1 else ""
-            self._add_finding(FindingKind.BAD_LINE, f"{self._first_bad}{many}")
+            more = f" (and {self._bad_lines - 1:,} more)" if self._bad_lines > 1 else ""
+            self._add_finding(FindingKind.BAD_LINE, f"{self._first_bad_line}{more}")
 
     def _add_finding(self, kind: FindingKind, detail: str) -> None:
         self.findings.append(

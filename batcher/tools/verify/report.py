@@ -1,4 +1,4 @@
-"""Report: what lies under a root, added up object by object."""
+"""Report: totals, streams and findings of a verify run, added up object by object."""
 
 from __future__ import annotations
 
@@ -17,32 +17,7 @@ if TYPE_CHECKING:
     from batcher.tools.verify.inspection import Inspection
 
 MAX_FINDINGS_PER_KIND = 1_000
-"""Findings of one kind that are listed one by one; all are counted."""
-
-
-@dataclass(slots=True)
-class StreamSummary:
-    """What is there of one shard, queue, or of programs."""
-
-    family: str
-    stream: str
-    shard: str
-    objects: int = 0
-    records: int = 0
-    first: int | None = None
-    """The lowest sequence number, or a queue's oldest time in ms (FIFO: lowest number)."""
-    last: int | None = None
-
-    def add_object(self, parsed_key: ParsedKey, records: int, last: int | None) -> None:
-        """Add an object."""
-        self.objects += 1
-        self.records += records
-        if parsed_key.first is not None:
-            upto = parsed_key.first if last is None else max(parsed_key.first, last)
-            self.first = (
-                parsed_key.first if self.first is None else min(self.first, parsed_key.first)
-            )
-            self.last = upto if self.last is None else max(self.last, upto)
+"""Findings of one kind that are listed. All are counted."""
 
 
 @dataclass(slots=True)
@@ -50,43 +25,42 @@ class VerifyReport:
     """What was found under a root."""
 
     overlaps_allowed: bool = False
-    """Whether shards are read side by side, so that ranges overlap by themselves."""
+    """Do not report overlapping ranges: a parallelization factor above 1 makes them normal."""
     objects: int = 0
-    """Objects of data."""
+    """Data objects."""
     records: int = 0
-    """Records in them."""
+    """Records in data objects."""
     size_bytes: int = 0
-    """Bytes of all objects that were read, as they lie in the store."""
+    """Stored bytes of all objects that were read."""
     text_bytes: int = 0
-    """Bytes of all text."""
+    """Bytes of their text."""
     quarantine_objects: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     """Records in quarantine, by reason."""
     incomplete_metadata: int = 0
-    """Objects whose metadata is not all known, as that of streamed uploads is."""
+    """Objects with only part of the metadata, for example after streamed uploads."""
     unchecked_lines: int = 0
-    """Lines that are too long to be judged."""
+    """Lines that are too long to be checked."""
     removed_objects: int = 0
     """Objects that were removed between listing and reading."""
     finding_counts: Counter[FindingKind] = field(default_factory=Counter)
-    """Findings by kind."""
     _findings: dict[FindingKind, list[Finding]] = field(default_factory=dict)
     _streams: dict[tuple[str, str], StreamSummary] = field(default_factory=dict)
     _ranges: ShardRanges = field(default_factory=ShardRanges)
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was found wrong."""
+        """Whether there is no finding."""
         return not self.finding_counts
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong, by kind and key; of each kind the first that were found, up to a limit."""
-        return [found for kind in FindingKind for found in sorted(self._findings.get(kind, ()))]
+        """The findings by kind and key. Of each kind, the first ones up to a limit."""
+        return [finding for kind in FindingKind for finding in sorted(self._findings.get(kind, ()))]
 
     @property
     def streams(self) -> list[StreamSummary]:
-        """What is there, by stream and shard."""
+        """The streams, sorted by family, stream and shard."""
         return [self._streams[key] for key in sorted(self._streams)]
 
     def add_finding(self, finding: Finding) -> None:
@@ -121,20 +95,22 @@ class VerifyReport:
             return
         self.objects += 1
         self.records += inspection.records
-        of = (parsed_key.family.value, parsed_key.stem)
-        if of not in self._streams:
-            self._streams[of] = StreamSummary(parsed_key.family, *parsed_key.stream_and_shard)
-        self._streams[of].add_object(parsed_key, inspection.records, inspection.last)
+        stream_id = (parsed_key.family.value, parsed_key.stem)
+        if stream_id not in self._streams:
+            self._streams[stream_id] = StreamSummary(
+                parsed_key.family, *parsed_key.stream_and_shard
+            )
+        self._streams[stream_id].add_object(parsed_key, inspection.records, inspection.last)
 
     def add_upload(self, upload: OpenUpload, now_s: float) -> None:
-        """Add a multipart upload that is open."""
+        """Add a multipart upload that is not completed."""
         age = format_age(now_s - upload.started_s)
         self.add_finding(
             Finding(FindingKind.OPEN_UPLOAD, sanitize_line(upload.key), f"open for {age}")
         )
 
     def finish(self) -> None:
-        """Compare ranges, after the last object."""
+        """Compare the ranges. Call it after the last object."""
         if self.overlaps_allowed:
             return
         for earlier, later in self._ranges.overlaps():
@@ -145,7 +121,7 @@ class VerifyReport:
             self.add_finding(Finding(FindingKind.OVERLAP, sanitize_line(later.key), detail))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything, as JSON has it."""
+        """Return everything as JSON values."""
         return {
             "clean": self.is_clean,
             "objects": self.objects,
@@ -163,12 +139,38 @@ class VerifyReport:
                 if self.finding_counts[kind]
             },
             "found": [asdict(finding) for finding in self.findings],
-            # As text: sequence numbers have more digits than most readers of JSON keep
+            # Text, because most JSON parsers cannot hold the digits of a sequence number
             "streams": [
-                asdict(held) | {"first": _str_or_none(held.first), "last": _str_or_none(held.last)}
-                for held in self.streams
+                asdict(stream)
+                | {"first": _str_or_none(stream.first), "last": _str_or_none(stream.last)}
+                for stream in self.streams
             ],
         }
+
+
+@dataclass(slots=True)
+class StreamSummary:
+    """The objects of one shard or one queue, or of all programs."""
+
+    family: str
+    stream: str
+    shard: str
+    objects: int = 0
+    records: int = 0
+    first: int | None = None
+    """The lowest sequence number. For a queue, the oldest time in ms (FIFO: the lowest number)."""
+    last: int | None = None
+    """The highest one."""
+
+    def add_object(self, parsed_key: ParsedKey, records: int, last: int | None) -> None:
+        """Add an object."""
+        self.objects += 1
+        self.records += records
+        first = parsed_key.first
+        if first is not None:
+            last = first if last is None else max(first, last)
+            self.first = first if self.first is None else min(self.first, first)
+            self.last = last if self.last is None else max(self.last, last)
 
 
 def _str_or_none(number: int | None) -> str | None:
@@ -176,7 +178,7 @@ def _str_or_none(number: int | None) -> str | None:
 
 
 def format_age(seconds: float) -> str:
-    """Write a time span for people: `3 h`, `2 days`."""
+    """Return a duration for people: `3 h`, `2 days`."""
     for unit_s, name in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.0f} {name}"

@@ -1,4 +1,4 @@
-"""Verify: every object under a root, read back side by side and judged."""
+"""Verify: read every object under a root, several at a time, and check it."""
 
 from __future__ import annotations
 
@@ -19,50 +19,49 @@ if TYPE_CHECKING:
     from batcher.stores.base import ListEntry, ObjectReader
 
 MAX_READS = 3
-"""How often an object is read from its start, where the store gives up halfway."""
-
+"""How often an object is read from its start, if the store fails meanwhile."""
 
 MAX_LISTED_AHEAD = 10_000
-"""Objects that are listed but not read yet, at most: they tell how much there is to do."""
+"""The most objects that are listed but not read yet. Listing ahead makes the total known early."""
 
 
 class Verifier:
-    """Reads and judges all objects under a root.
+    """Reads and checks all objects under a root.
 
-    Peak memory is some 4 MB for each object that is being read, whatever its size, and some 300
-    bytes for each object of a stream, whose range is kept.
+    Peak memory is about 4 MB per object that is being read, whatever its size, and about 300 bytes
+    per object of a stream, for its sequence range.
     """
 
     def __init__(
         self, reader: ObjectReader, root: str, report: VerifyReport, concurrency: int
     ) -> None:
-        """Look at what `reader` gives under `root`, `concurrency` objects at once."""
+        """Read `concurrency` objects at a time under `root`, and add them to `report`."""
         self._reader = reader
         self._root = root
         self._report = report
         self._concurrency = concurrency
         self._queue: asyncio.Queue[ListEntry | None] = asyncio.Queue(MAX_LISTED_AHEAD)
         self.read_bytes = 0
-        """Bytes of objects that were read to their end so far."""
+        """Stored bytes of the objects that are checked so far."""
         self.listed_bytes = 0
-        """Bytes of objects that were listed so far."""
+        """Stored bytes of the objects that are listed so far."""
         self.is_listing_done = False
-        """Whether all objects are listed, so that `listed_bytes` is the whole."""
+        """Whether all objects are listed, so that `listed_bytes` is the total."""
 
     @property
     def total_bytes(self) -> int | None:
-        """Bytes of all objects, or None while nobody knows."""
+        """Stored bytes of all objects, or None until all are listed."""
         return self.listed_bytes if self.is_listing_done else None
 
     async def run(self, wall_clock: Callable[[], float], on_progress: Callable[[], None]) -> None:
-        """Read everything, and fill in the report.
+        """Check everything, and fill in the report.
 
         Args:
-            now_s: the time, in seconds since 1970, to tell how old uploads are.
-            tick: called after each object, and each piece of one.
+            wall_clock: returns the time in seconds since 1970, for the age of open uploads.
+            on_progress: called after each object, and after each piece of one.
 
         Raises:
-            BatcherError: objects cannot even be listed.
+            BatcherError: the objects cannot be listed.
         """
         failed: BaseException | None = None
         try:
@@ -73,7 +72,7 @@ class Verifier:
         except BaseExceptionGroup as group:
             failed = group.exceptions[0]
         if failed is not None:
-            raise failed  # outside of the handler: its cause is its own
+            raise failed  # outside the `except`, so that the group does not become its context
         await self._check_open_uploads(wall_clock)
         self._report.finish()
 
@@ -95,13 +94,13 @@ class Verifier:
 
     async def _verify_object(self, list_entry: ListEntry, on_progress: Callable[[], None]) -> None:
         try:
-            name = parse_key(list_entry.key, self._root)
+            parsed_key = parse_key(list_entry.key, self._root)
         except KeyParseError as error:
             self._add_finding(FindingKind.FOREIGN, list_entry.key, str(error))
             return
         for attempt in range(1, MAX_READS + 1):
             try:
-                inspection = await self._read(name, on_progress)
+                inspection = await self._read(parsed_key, on_progress)
             except NotFoundError:
                 self._report.removed_objects += 1
             except RetryableError as error:
@@ -111,22 +110,22 @@ class Verifier:
             except BatcherError as error:
                 self._add_finding(FindingKind.UNREADABLE, list_entry.key, str(error))
             else:
-                self._report.add_object(list_entry, name, inspection)
+                self._report.add_object(list_entry, parsed_key, inspection)
             return
 
     async def _read(self, parsed_key: ParsedKey, on_progress: Callable[[], None]) -> Inspection:
-        """Read one object to its end, or to where it is damaged."""
+        """Read one object to its end, or up to the damage."""
         async with self._reader.open_object(parsed_key.key) as opened:
             inspection = Inspection(parsed_key, opened.info.metadata)
             decoder = Decoder(parsed_key.suffix)
 
-            def take(piece: bytes) -> None:
-                for block in decoder.feed(piece):  # a bomb's text goes by in here, block by block
+            def inspect(piece: bytes) -> None:
+                for block in decoder.feed(piece):  # bounds memory, even for a decompression bomb
                     inspection.add(block)
 
             try:
                 async for piece in opened.pieces:
-                    await asyncio.to_thread(take, piece)
+                    await asyncio.to_thread(inspect, piece)
                     on_progress()
                 decoder.finish()
             except DamagedError as error:

@@ -149,7 +149,7 @@ def test_a_line_too_long_to_be_held_is_counted_and_not_judged(
 
 
 def test_quarantine_is_counted_by_reason() -> None:
-    """What is no line of quarantine is a bad line."""
+    """A line that is not a quarantine record is a bad line."""
     reasons = ["not_json", "empty", "not_json"]
     good = [{"reason": reason, "source": "sqs", "position": "m"} for reason in reasons]
     key = f"_quarantine/sqs/dt=2026-11-23/{FRESH}.ndjson.gz"
@@ -162,7 +162,7 @@ def test_quarantine_is_counted_by_reason() -> None:
         assert looked.quarantine_reasons == {"not_json": 4, "empty": 2}
         (found,) = looked.findings
         assert found.kind is FindingKind.BAD_LINE
-        assert found.detail.startswith("line 4: no line of quarantine")
+        assert found.detail.startswith("line 4: not a quarantine record")
 
 
 def test_a_stream_object_must_be_named_by_its_first_number() -> None:
@@ -171,7 +171,7 @@ def test_a_stream_object_must_be_named_by_its_first_number() -> None:
     assert inspect(TEXT, key=f"{SHARD}.ndjson").last == 9
     for first in ("8", "x"):
         (found,) = inspect(TEXT, described(TEXT, first=first), f"{SHARD}.ndjson").findings
-        assert f"batcher-first is {first}, the name says 7" in found.detail
+        assert f"batcher-first is {first}, the name has 7" in found.detail
 
 
 def test_only_a_stream_has_a_last_number() -> None:

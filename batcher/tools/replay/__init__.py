@@ -1,1 +1,1 @@
-"""Replay: quarantined records through the pipeline again, or back to a queue; each one marked."""
+"""Replay: write quarantined records again, or send them to a queue, and mark each of them."""

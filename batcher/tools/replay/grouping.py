@@ -1,9 +1,9 @@
-"""Group: the records of one quarantine object that are replayed together, and what names them.
+"""Grouping: which records of a quarantine object are replayed together, and their names.
 
-Names follow from what is in an object, so that whoever replays the same records again meets the
-same key. A stream may replace a quarantine object by one with other records (a bisected batch), and
-the marks are lost with it. So the names of streams' records stand on the shard, not on the
-quarantine object, and the name of an object of data on its own records, not on the group's.
+Names are derived from the records, so that replaying the same records again makes the same key. A
+stream may replace a quarantine object with one that has other records (a bisected batch), which
+loses the marks. So names of stream records are derived from the shard, not from the quarantine
+object, and the name of a data object from its own records, not from the group.
 """
 
 from __future__ import annotations
@@ -19,26 +19,22 @@ if TYPE_CHECKING:
     from batcher.tools.replay.marks import QuarantineLine, ReplayMark
 
 REPLAY_SOURCE = "replay"
-
-
 GROUP_ID_DIGITS = 32
-
-
 STEM_DIGITS = 16
-
 
 _SEQUENCE_NAME = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}")
 
 
 def quarantine_prefix(root: str) -> str:
-    """Return what the key of every quarantine object under `root` starts with."""
+    """Return the common prefix of the keys of all quarantine objects under `root`."""
     return "".join(f"{folder}/" for folder in (root, QUARANTINE_FOLDER) if folder)
 
 
 def identity_scope(key: str) -> str:
-    """Return the name within which the identities of a quarantine object's records are unique.
+    """Return the scope in which the identities of a quarantine object's records are unique.
 
-    Of a stream it is the shard's; of all others the object's own, for nothing replaces it.
+    For a stream it is the shard. For every other source it is the object, because nothing replaces
+    that with other records.
     """
     path = key.rpartition(f"{QUARANTINE_FOLDER}/")[2].removesuffix(QUARANTINE_SUFFIX)
     name = path.rpartition("/")[2]
@@ -47,12 +43,12 @@ def identity_scope(key: str) -> str:
 
 
 def make_group_id(scope: str, identities: Sequence[str]) -> str:
-    """Report one group from any other."""
+    """Return the id of the group that has these records."""
     return positions_digest([scope, *sorted(identities)])[:GROUP_ID_DIGITS]
 
 
 def make_chunk(lines: Sequence[QuarantineLine], scope: str) -> Chunk:
-    """Make a run of quarantined records, with the arrival times they had at their source."""
+    """Return quarantined records as a chunk, with their arrival times at the source."""
     stem = f"{REPLAY_SOURCE}-{positions_digest([scope])[:STEM_DIGITS]}"
     return Chunk(
         Origin(REPLAY_SOURCE, NamingScheme.MESSAGE_SET, stem),
@@ -63,9 +59,9 @@ def make_chunk(lines: Sequence[QuarantineLine], scope: str) -> Chunk:
 
 
 def group_by_mark(lines: Sequence[QuarantineLine]) -> list[list[QuarantineLine]]:
-    """Divide the lines that have a mark by that mark: group, state and place."""
-    divided: dict[ReplayMark, list[QuarantineLine]] = {}
+    """Group the lines that have a mark by that mark: group id, state and target."""
+    groups: dict[ReplayMark, list[QuarantineLine]] = {}
     for line in lines:
         if line.mark is not None:
-            divided.setdefault(line.mark, []).append(line)
-    return list(divided.values())
+            groups.setdefault(line.mark, []).append(line)
+    return list(groups.values())

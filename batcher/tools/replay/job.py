@@ -1,20 +1,21 @@
-"""Job: the replay of one quarantine object; a crash at any moment doubles and loses nothing.
+"""Job: replay one quarantine object. A crash at any time neither loses nor duplicates records.
 
-1. Groups that an earlier run has started are finished, whatever is wanted now.
-2. Of the others, those that can go are marked `started`, with the place they go to, by replacing
-   the quarantine object: written ahead, so that whoever comes next knows what may have arrived.
-3. They are sent. The key of an object follows from its records, so one that is there already is
-   met by 412, and known by its digest.
+1. Groups that an earlier run has started are finished, whatever the filter is now.
+2. Of the other selected records, those that can be sent are marked `started`, with their target, by
+   replacing the quarantine object. These marks are a write-ahead log: the next run knows what may
+   have arrived.
+3. They are sent. The key of a data object is derived from its records, so writing one that exists
+   already fails with 412, and its digest identifies it.
 4. They are marked `done`, by replacing the quarantine object again.
 
-Each replacement names what was read. Where that is not there any more (another replay, a
-redelivery), the object is read again and the job goes on from what it finds.
+Each replacement is conditional on the version that was read (If-Match). If another replay or a
+redelivery has replaced it, the object is read again, and the job continues from there.
 
-What is left: a stream that redelivers half of an invocation (bisect) replaces the quarantine object
-by one with fewer records, and their marks are lost. This job remembers what it has sent itself. For
-a later run the object of data still has the same key if it gets the same records of that shard, and
-so is not written twice; records that then come together with others than before are doubled. So
-replay a stream's records when the stream has moved on.
+One gap is left. A stream that redelivers half of an invocation (bisect) replaces the quarantine
+object with one that has fewer records, which loses their marks. This job remembers what it has sent
+itself. In a later run, a data object has the same key if it gets the same records of that shard, so
+it is not written twice. Records that are then grouped with other records are duplicated. So replay
+the records of a stream after the stream has moved on.
 """
 
 from __future__ import annotations
@@ -35,93 +36,83 @@ from batcher.tools.replay.quarantine_object import (
 from batcher.tools.replay.target import ReplayTarget, SendPlan, SendResult, Skipped
 
 MAX_ROUNDS = 20
-"""How often one object may change under a job before it gives up."""
+"""How often others may replace the object during a job before the job fails."""
 
 
 @dataclass(slots=True)
 class JobResult:
-    """What became of one quarantine object's records."""
+    """What happened to the records of one quarantine object."""
 
     replayed: Counter[str] = field(default_factory=Counter)
-    """Records that have arrived, or, in a dry run, would be sent, by reason."""
+    """Records that have arrived (in a dry run: would be sent), by reason."""
     skipped: dict[str, Skipped] = field(default_factory=dict)
-    """Records that were wanted and stay as they are, by identity."""
+    """Selected records that stay in quarantine unchanged, by identity."""
     unfinished: int = 0
-    """Records that were begun and have not arrived, or may have."""
+    """Records that were started and did not arrive, or with an unknown outcome."""
     errors: list[str] = field(default_factory=list)
-    """What else went wrong."""
     is_failed: bool = False
-    """Whether records could not be brought to their place."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayContext:
-    """What all jobs of a replay work with."""
-
-    store: ObjectStore
-    """Where quarantine objects are replaced."""
-    reader: ObjectReader
-    """Reads the same objects."""
-    target: ReplayTarget
-    record_filter: RecordFilter
-    max_bytes: int
-    """The most text of a quarantine object that is held."""
-    restart: bool = False
-    """Whether groups that were started for another place are begun anew."""
+    """Whether sending failed."""
 
 
 @dataclass(slots=True)
 class ReplayJob:
-    """Replays the wanted records of one quarantine object."""
+    """Replays the selected records of one quarantine object."""
 
     context: ReplayContext
     key: str
     on_read: Callable[[int], None]
-    """Told of bytes that were read."""
+    """Called with the stored bytes of the object, each time it was read."""
     result: JobResult = field(default_factory=JobResult)
     _sent: dict[str, ReplayMark] = field(default_factory=dict)
-    """What this job has brought to its place, should the marks be lost on the way."""
+    """The marks of records that this job has sent, in case the object loses them."""
     _attempted: set[str] = field(default_factory=set)
-    """What did not arrive, and is not tried again by this job."""
+    """Records that did not arrive. This job does not send them again."""
 
     async def run(self) -> None:
-        """Replay; what was found is complete, also when this raises.
+        """Replay. `result` is complete even if this raises.
 
         Raises:
-            DamagedError: the object cannot be read.
-            NotFoundError: it is gone.
-            RetryableError: the store is busy; to be run again.
-            RejectedError: the store refuses.
+            DamagedError: the object cannot be decoded.
+            NotFoundError: the object was removed.
+            RetryableError: the store failed, or others keep replacing the object. Run it again.
+            RejectedError: the store refuses the request. The message says what to do.
         """
         for _ in range(MAX_ROUNDS):
             if await self._run_round(await self._read()):
                 return
-        msg = f"{self.key}: others keep writing it: run this again when they are done"
+        msg = f"{self.key}: other writers keep replacing it; run this again when they are done"
         raise RetryableError(msg)
 
     async def preview(self) -> None:
-        """Find out what a run would do, and do nothing."""
-        page = await self._read()
+        """Fill in `result` as a run would, without sending or marking anything."""
+        quarantine_object = await self._read()
         started = [
-            line for line in page.lines if line.mark and line.mark.state is ReplayState.STARTED
+            line
+            for line in quarantine_object.lines
+            if line.mark and line.mark.state is ReplayState.STARTED
         ]
         self.result.replayed.update(line.reason for line in started)
-        plan = self._plan(page, frozenset())
-        self.result.replayed.update(line.reason for line in _select_lines(page, plan.marks))
+        plan = self._plan(quarantine_object, frozenset())
+        self.result.replayed.update(
+            line.reason for line in _select_lines(quarantine_object, plan.marks)
+        )
 
     async def _read(self) -> QuarantineObject:
-        page = await read_quarantine_object(
+        """Read the object, and reset the parts of `result` that depend on its content."""
+        quarantine_object = await read_quarantine_object(
             self.context.reader, self.key, self.context.max_bytes, self.on_read
         )
         self.result.errors = [
-            f"{self.key}: line {line.number}: {line.fault}" for line in page.lines if line.fault
+            f"{self.key}: line {line.number}: {line.fault}"
+            for line in quarantine_object.lines
+            if line.fault
         ]
         self.result.skipped.clear()
         self.result.unfinished = 0
-        return page
+        return quarantine_object
 
     async def _run_round(self, quarantine_object: QuarantineObject) -> bool:
-        """Go as far as the page lets us; False: it was replaced by somebody else."""
+        """Run all steps once. Return False if somebody else has replaced the object meanwhile."""
         before = quarantine_object
         quarantine_object = quarantine_object.with_marks(
             {
@@ -130,25 +121,23 @@ class ReplayJob:
                 if line.identity in self._sent and line.mark != self._sent[line.identity]
             }
         )
-        quarantine_object, anew = await self._finish_started(quarantine_object)
-        plan = self._plan(quarantine_object, anew)
+        quarantine_object, restarted = await self._finish_started(quarantine_object)
+        plan = self._plan(quarantine_object, restarted)
         if plan.marks:
-            ahead = await replace_quarantine_object(
+            marked = await replace_quarantine_object(
                 self.context.store, quarantine_object.with_marks(plan.marks)
             )
-            if ahead is None:
+            if marked is None:
                 return False
-            before, quarantine_object = (
-                ahead,
-                self._apply_result(ahead, await self.context.target.send(plan), plan),
-            )
+            send_result = await self.context.target.send(plan)
+            before, quarantine_object = marked, self._apply_result(marked, send_result, plan)
         return (
             quarantine_object.lines == before.lines
             or await replace_quarantine_object(self.context.store, quarantine_object) is not None
         )
 
     def _plan(self, quarantine_object: QuarantineObject, restarted: frozenset[str]) -> SendPlan:
-        """Decide which records that nobody has begun with can go."""
+        """Plan the selected records that no replay has started."""
         lines = [
             line
             for line in quarantine_object.lines
@@ -157,14 +146,18 @@ class ReplayJob:
             and (line.identity in restarted or self.context.record_filter.matches(line))
         ]
         plan = self.context.target.plan(lines, identity_scope(self.key))
-        self.result.skipped |= {left.line.identity: left for left in plan.skipped}
+        self.result.skipped |= {skipped.line.identity: skipped for skipped in plan.skipped}
         return plan
 
     async def _finish_started(
         self, quarantine_object: QuarantineObject
     ) -> tuple[QuarantineObject, frozenset[str]]:
-        """Finish what an earlier run has started; give the page and what is to begin anew."""
-        anew: list[str] = []
+        """Finish the groups that an earlier run has started.
+
+        Returns:
+            The object with new marks, and the identities of the records to start again.
+        """
+        restarted: list[str] = []
         for lines in group_by_mark(quarantine_object.lines):
             mark = lines[0].mark
             if mark is None or mark.state is not ReplayState.STARTED:
@@ -183,20 +176,21 @@ class ReplayJob:
                 )
             elif self.context.restart or mark.is_filtered:
                 quarantine_object = quarantine_object.with_marks(dict.fromkeys(identities))
-                anew += identities
+                restarted += identities
             else:
                 self.result.unfinished += len(lines)
+                records = "1 record" if len(lines) == 1 else f"{len(lines)} records"
                 self.result.errors.append(
-                    f"{self.key}: {len(lines)} records from line {lines[0].number} on were begun "
-                    f"for {mark.key or mark.queue}, with other settings or another transform: "
-                    "finish them with those, or begin anew with --restart when nobody else replays"
+                    f"{self.key}: {records} from line {lines[0].number} on: replay to "
+                    f"{mark.key or mark.queue} was started with other settings or another "
+                    "transform; finish it with those, or use --restart while no other replay runs"
                 )
-        return quarantine_object, frozenset(anew)
+        return quarantine_object, frozenset(restarted)
 
     def _apply_result(
         self, quarantine_object: QuarantineObject, send_result: SendResult, plan: SendPlan
     ) -> QuarantineObject:
-        """Mark what has arrived, and unmark what is known not to have."""
+        """Mark the records that have arrived, and unmark those known not to have arrived."""
         marks: dict[str, ReplayMark | None] = dict.fromkeys(
             [*send_result.rejected, *send_result.unsent]
         )
@@ -208,13 +202,29 @@ class ReplayJob:
             if line.identity in done:
                 self.result.replayed[line.reason] += 1
             elif line.identity in send_result.rejected:
-                why = send_result.rejected[line.identity]
-                self.result.skipped[line.identity] = Skipped(line, line.reason, why)
+                detail = send_result.rejected[line.identity]
+                self.result.skipped[line.identity] = Skipped(line, line.reason, detail)
             else:
                 self.result.unfinished += 1
         self.result.errors += [f"{self.key}: {error}" for error in send_result.errors]
         self.result.is_failed |= bool(send_result.errors)
         return quarantine_object.with_marks(marks)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayContext:
+    """What all jobs of a replay share."""
+
+    store: ObjectStore
+    """Replaces quarantine objects."""
+    reader: ObjectReader
+    """Reads quarantine objects from the same place."""
+    target: ReplayTarget
+    record_filter: RecordFilter
+    max_bytes: int
+    """The most text that a quarantine object may have."""
+    restart: bool = False
+    """Start groups again that were started for another target."""
 
 
 def _select_lines(

@@ -1,7 +1,7 @@
-"""Lines: what stands in a quarantine object, one record a line, and the marks that replay leaves.
+"""Marks: the lines of a quarantine object, one record each, and the marks that replay adds to them.
 
-A mark is a field of the line, `replay`: the `id` of the group it went with, its `state`, and where
-it goes: the `key` of an object (null for what a transform left out), or the URL of a `queue`.
+A mark is the field `replay` of a line. It has the `id` of the group, the `state`, and the target:
+the `key` of an object (null if a transform filtered the record out), or the URL of a `queue`.
 """
 
 from __future__ import annotations
@@ -24,40 +24,36 @@ from batcher.records.bad_record import BadRecordReason
 MARK_FIELD = "replay"
 
 
-REASONS_WITHOUT_PAYLOAD = {BadRecordReason.MALFORMED, BadRecordReason.BAD_BASE64}
-"""Reasons whose payload is not the record's, but tells what stood in its place."""
-
-
 class ReplayState(StrEnum):
-    """How far the replay of a record has come."""
+    """The progress of a record's replay."""
 
     STARTED = "started"
-    """It may have arrived: only the run that finishes its group knows."""
+    """It may have arrived. The run that finishes its group finds out."""
     DONE = "done"
-    """It has arrived, and is never taken again."""
+    """It has arrived, and is never replayed again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayMark:
-    """What a replay notes on a line."""
+    """The mark of one line."""
 
     id: str
-    """The group that the record went with."""
+    """The group that the record was replayed with."""
     state: ReplayState
     key: str | None = None
-    """The object it goes to; None: to a queue, or a transform left it out."""
+    """The data object that the record goes to. None: it goes to a queue, or was filtered out."""
     queue: str | None = None
-    """The queue it goes to."""
+    """The URL of the queue that the record goes to."""
 
     @property
     def is_filtered(self) -> bool:
-        """Whether it goes nowhere, since a transform left it out."""
+        """Whether a transform filtered the record out, so that it has no target."""
         return self.key is None and self.queue is None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Return the mark as it stands on the line."""
-        where = {"key": self.key} if self.queue is None else {"queue": self.queue}
-        return {"id": self.id, "state": str(self.state), **where}
+        """Return the mark as the value of the line's field."""
+        target = {"key": self.key} if self.queue is None else {"queue": self.queue}
+        return {"id": self.id, "state": str(self.state), **target}
 
     def as_done(self) -> ReplayMark:
         """Return the mark of a record that has arrived."""
@@ -66,16 +62,16 @@ class ReplayMark:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineLine:
-    """One line of a quarantine object; a damaged one has a `fault` and nothing else."""
+    """One line of a quarantine object. A damaged line has only `number`, `raw` and `fault`."""
 
     number: int
     """From 1."""
     raw: bytes
-    """The line as it stands there, without its newline."""
+    """The line as stored, without its newline."""
     identity: str = ""
-    """Its position; a position that comes again in the object gets a number."""
+    """Its position, with a number appended if another line of the object has the same position."""
     arrival_s: float = 0.0
-    """When the record reached its source, in seconds since 1970."""
+    """The time when the record reached its source, in seconds since 1970."""
     payload: bytes = b""
     mark: ReplayMark | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -88,16 +84,16 @@ class QuarantineLine:
 
     @property
     def position(self) -> str:
-        """Its identity at the source."""
+        """The record's position at the source."""
         return str(self.fields["position"])
 
     @property
     def is_unstarted(self) -> bool:
-        """Whether no replay has begun with it."""
+        """Whether no replay has started the record."""
         return not self.fault and self.mark is None
 
     def with_mark(self, mark: ReplayMark | None) -> QuarantineLine:
-        """Return the line with this mark in place of its own; all else on it stays."""
+        """Return the line with this mark instead of its own. All other fields stay."""
         fields = {name: value for name, value in self.fields.items() if name != MARK_FIELD}
         if mark is not None:
             fields[MARK_FIELD] = mark.as_dict()
@@ -106,19 +102,19 @@ class QuarantineLine:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Which records a user wants replayed."""
+    """Which records to replay."""
 
     reasons: Collection[str] = ()
-    """Empty: whatever the reason."""
+    """Empty: any reason."""
     source: str = ""
-    """Empty: whatever the source."""
+    """Empty: any source."""
     since_s: float = float("-inf")
-    """Records that arrived then or later."""
+    """The earliest arrival, in seconds since 1970."""
     until_s: float = float("inf")
-    """Records that arrived before."""
+    """The end of the arrival times, exclusive."""
 
     def matches(self, line: QuarantineLine) -> bool:
-        """Return whether a record is among them; its mark is not looked at."""
+        """Return whether to replay a record, whatever its mark."""
         return (
             (not self.reasons or line.reason in self.reasons)
             and self.source in {"", line.fields["source"]}
@@ -127,63 +123,67 @@ class RecordFilter:
 
 
 def parse_lines(text: bytes) -> list[QuarantineLine]:
-    """Read the text of a quarantine object; every line of it, the damaged ones too."""
-    seen: Counter[str] = Counter()
-    used: set[str] = set()
-    found = []
+    """Parse the text of a quarantine object. Returns every line, including damaged ones."""
+    repeats: Counter[str] = Counter()
+    identities: set[str] = set()
+    lines = []
     for number, raw in enumerate(text.removesuffix(b"\n").split(b"\n"), 1):
         try:
             line = _parse_line(number, raw)
         except ValueError as error:
             line = QuarantineLine(number, raw, fault=str(error))
         else:
-            while line.identity in used:  # a file that was written twice by one command
-                seen[line.position] += 1
-                line = replace(line, identity=f"{line.position}#{seen[line.position] + 1}")
-            used.add(line.identity)
-        found.append(line)
-    return found
+            while line.identity in identities:  # for example a file that a command wrote twice
+                repeats[line.position] += 1
+                line = replace(line, identity=f"{line.position}#{repeats[line.position] + 1}")
+            identities.add(line.identity)
+        lines.append(line)
+    return lines
 
 
 def join_lines(lines: Sequence[QuarantineLine]) -> bytes:
-    """Write the text of a quarantine object."""
+    """Return the text of a quarantine object."""
     return b"".join(b"%b\n" % line.raw for line in lines)
 
 
+REASONS_WITHOUT_PAYLOAD = {BadRecordReason.MALFORMED, BadRecordReason.BAD_BASE64}
+"""Reasons for which the quarantined payload is not the record, but describes it."""
+
+
 def incomplete_reason(line: QuarantineLine, *, transformed: bool) -> str | None:
-    """Return why a line's payload is not the record's, or give None where it is.
+    """Return why a line's payload is not the record's payload, or None if it is.
 
     Args:
-        line: an undamaged one.
-        is_transformed: whether a transform will make a record of what is there instead.
+        line: an undamaged line.
+        transformed: whether a transform will make a record from the description.
     """
     if line.reason == BadRecordReason.TOO_LARGE and str(line.fields.get("detail")).endswith(
         TRUNCATED_NOTE
     ):
-        return "only the start of its payload is in quarantine: write its file again"
+        return "quarantine has only the start of its payload; write its file again"
     if line.reason in REASONS_WITHOUT_PAYLOAD and not transformed:
-        return "its payload tells what stood in its place: give a --transform that makes a record"
+        return "quarantine has no payload, only a description; use --transform to make a record"
     return None
 
 
 def missing_transform_reason(line: QuarantineLine) -> str | None:
-    """Return why a payload must not become data without a transform, or give None where it may."""
+    """Return why a payload must not become data without a transform, or None if it may."""
     is_output = str(line.fields.get("detail")).startswith(TRANSFORM_OUTPUT_PREFIX)
     if line.reason == BadRecordReason.TRANSFORM or is_output:
-        return "it was bad under a transform: give the corrected one with --transform"
+        return "it failed in a transform; give the corrected one with --transform"
     return None
 
 
 def _parse_line(number: int, raw: bytes) -> QuarantineLine:
-    """Read one line.
+    """Parse one line.
 
     Raises:
-        ValueError: it is no line of quarantine; the message says what is missing.
+        ValueError: it is not a quarantine record. The message says what is missing.
     """
     fields = orjson.loads(raw)
     if not isinstance(fields, dict):
-        msg = "no JSON object"
-        raise ValueError(msg)  # noqa: TRY004  # one kind of error for one kind of damage
+        msg = "not a JSON object"
+        raise ValueError(msg)  # noqa: TRY004  # the same error class for any damage
     for name in ("reason", "source", "position", "arrival"):
         if not isinstance(fields.get(name), str) or not fields[name]:
             msg = f"no {name}"
@@ -200,14 +200,14 @@ def _parse_line(number: int, raw: bytes) -> QuarantineLine:
 
 
 def _parse_payload(fields: Mapping[str, Any]) -> bytes:
-    payload, packed = fields.get("payload"), fields.get("payload_b64")
+    payload, payload_b64 = fields.get("payload"), fields.get("payload_b64")
     if isinstance(payload, str):
         return payload.encode()
-    if not isinstance(packed, str):
+    if not isinstance(payload_b64, str):
         msg = "no payload"
-        raise ValueError(msg)  # noqa: TRY004  # as above
+        raise ValueError(msg)  # noqa: TRY004  # the same error class for any damage
     try:
-        return b64decode(packed, validate=True)
+        return b64decode(payload_b64, validate=True)
     except binascii.Error as error:
         msg = f"payload_b64: {error}"
         raise ValueError(msg) from error
@@ -217,8 +217,8 @@ def _parse_mark(value: object) -> ReplayMark | None:
     if value is None:
         return None
     if isinstance(value, dict) and isinstance(value.get("id"), str):
-        places = [value.get("key"), value.get("queue")]
-        if all(place is None or isinstance(place, str) for place in places):
-            return ReplayMark(value["id"], ReplayState(str(value.get("state"))), *places)
-    msg = f"a mark that replay did not write: {value!r:.80}"
+        targets = [value.get("key"), value.get("queue")]
+        if all(target is None or isinstance(target, str) for target in targets):
+            return ReplayMark(value["id"], ReplayState(str(value.get("state"))), *targets)
+    msg = f"not a mark of replay: {value!r:.80}"
     raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Page: a quarantine object that is read, marked, and put back in place of what was read."""
+"""Quarantine object: read it, mark its lines, and replace it if nobody else has changed it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_READS = 3
-"""How often an object is read from its start, when its body ends early."""
+"""How often an object is read from its start, if the store fails meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuarantineObject:
-    """One quarantine object, as it was read."""
+    """One version of a quarantine object."""
 
     key: str
     lines: Sequence[QuarantineLine]
@@ -32,7 +32,7 @@ class QuarantineObject:
     content_type: str
 
     def with_marks(self, marks: Mapping[str, ReplayMark | None]) -> QuarantineObject:
-        """Return the page with these marks, by identity; None takes a mark off."""
+        """Return the object with these marks, by identity. None removes a line's mark."""
         lines = [
             line.with_mark(marks[line.identity]) if line.identity in marks else line
             for line in self.lines
@@ -46,16 +46,16 @@ async def read_quarantine_object(
     """Read a quarantine object.
 
     Args:
-        reader: where it is.
-        key: its full key.
-        max_bytes: the most text that is held.
-        count: told of the bytes that were read.
+        reader: reads the object.
+        key: the key, including the root.
+        max_bytes: the most text that it may have.
+        on_read: called with the object's stored bytes after it was read.
 
     Raises:
-        DamagedError: it cannot be decompressed, or is larger than allowed.
-        NotFoundError: it is gone.
-        RetryableError: the store is busy.
-        RejectedError: the store refuses.
+        DamagedError: the object cannot be decompressed, or has more text than allowed.
+        NotFoundError: the object was removed.
+        RetryableError: the store failed each time. Try again later.
+        RejectedError: the store refuses the request. The message says what to do.
     """
     for attempt in range(1, MAX_READS + 1):
         try:
@@ -77,7 +77,7 @@ async def _read_once(
         async for piece in decode_body(opened.pieces, ".gz"):
             text += piece
             if len(text) > max_bytes:
-                msg = f"more than {format_size(max_bytes)} of text: raise budget_bytes"
+                msg = f"more than {format_size(max_bytes)} of text; raise budget_bytes"
                 raise DamagedError(msg)
     on_read(opened.info.size_bytes)
     lines = await asyncio.to_thread(parse_lines, bytes(text))
@@ -87,22 +87,24 @@ async def _read_once(
 async def replace_quarantine_object(
     store: ObjectStore, quarantine_object: QuarantineObject
 ) -> QuarantineObject | None:
-    """Write a page in place of the object that was read; None: that one is not there any more.
+    """Replace the version that was read with this one. Return the new version.
 
-    The metadata that a redelivered handler knows its own object by stays as it is, so the handler
-    leaves the marks alone.
+    Return None if the store no longer has the version that was read.
+
+    All metadata but checksum and size stays. By it, a handler recognizes its own object on a
+    redelivery, and does not overwrite the marks.
     """
     body, checksum = await asyncio.to_thread(_encode_lines, quarantine_object.lines)
-    known = {
+    body_metadata = {
         METADATA_CRC32: f"{checksum.crc32:08x}",
         METADATA_BYTES: str(checksum.size_bytes),
     }
-    about = ObjectAttributes(
-        quarantine_object.content_type, {**quarantine_object.info.metadata, **known}
+    attributes = ObjectAttributes(
+        quarantine_object.content_type, {**quarantine_object.info.metadata, **body_metadata}
     )
     try:
         stored = await store.put(
-            quarantine_object.key, body, about, if_match=quarantine_object.info.etag
+            quarantine_object.key, body, attributes, if_match=quarantine_object.info.etag
         )
     except PreconditionFailedError:
         return None

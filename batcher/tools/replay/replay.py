@@ -1,4 +1,4 @@
-"""Replay: every quarantine object under a root, one after another, and what became of it all."""
+"""Replay: go through the quarantine objects under a root, one at a time, and count the results."""
 
 from __future__ import annotations
 
@@ -16,73 +16,75 @@ if TYPE_CHECKING:
     from batcher.stores.base import ListEntry
 
 MAX_EXAMPLES = 10
-"""Records, and errors, that are kept to be named one by one."""
-
+"""Skipped records, and errors, that are listed. All are counted."""
 
 MAX_FAILURES_IN_A_ROW = 3
-"""Quarantine objects in a row that the store may fail, before the rest is not tried."""
+"""After this many failed quarantine objects in a row, the rest is not tried."""
 
 
 @dataclass(slots=True)
 class ReplayStats:
-    """What a replay has done so far."""
+    """The results of a replay so far."""
 
     replayed: Counter[str] = field(default_factory=Counter)
-    """Records that have arrived, or, in a dry run, would be sent, by reason."""
+    """Records that have arrived (in a dry run: would be sent), by reason."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """Wanted records that stay as they are, by the reason for which they are bad now."""
+    """Selected records that stay in quarantine unchanged, by the reason that they are bad now."""
     examples: list[str] = field(default_factory=list)
-    """The first of them, with position and reason."""
+    """The first skipped records, with position and reason."""
     unfinished: int = 0
-    """Records that were begun and have not arrived, or may have; the next run finds out."""
+    """Records that were started and did not arrive, or with an unknown outcome. The next run finds
+    out."""
     errors: list[str] = field(default_factory=list)
     """The first errors."""
     error_count: int = 0
-    """How many errors there were."""
+    """All errors."""
     is_stopped: bool = False
-    """Whether it was ended before the last object, by `Replay.stop` or by a store that fails."""
+    """Whether `Replay.stop` ended the replay before the last object."""
 
     def add_result(self, key: str, result: JobResult) -> None:
-        """Add what became of the quarantine object at `key`."""
+        """Add the result of the quarantine object at `key`."""
         self.replayed += result.replayed
         self.unfinished += result.unfinished
-        for left in result.skipped.values():
-            self.skipped[str(left.reason)] += 1
+        for skipped in result.skipped.values():
+            self.skipped[str(skipped.reason)] += 1
             if len(self.examples) < MAX_EXAMPLES:
-                self.examples.append(f"{left.line.position}: {left.reason}: {left.detail} ({key})")
+                self.examples.append(
+                    f"{skipped.line.position}: {skipped.reason}: {skipped.detail} ({key})"
+                )
         for error in result.errors:
             self.add_error(error)
 
     def add_error(self, text: str) -> None:
-        """Note an error."""
+        """Count an error, and keep the first ones."""
         self.error_count += 1
         if len(self.errors) < MAX_EXAMPLES:
             self.errors.append(text)
 
 
 class Replay:
-    """Replays the wanted records under a root; holds one quarantine object, some times over.
+    """Replays the selected records under a root. Holds a few copies of one quarantine object.
 
-    Every quarantine object is read, whatever is wanted: one may have a group that was started.
+    Every quarantine object is read, whatever the filter: it may have a started group.
     """
 
     def __init__(self, context: ReplayContext, root: str, *, dry_run: bool = False) -> None:
-        """Replay what stands in quarantine under `root`; nothing is opened or closed here.
+        """Replay the quarantine under `root`. The caller closes what `context` has.
 
         Args:
-            means: stores, destination, and what is wanted.
-            root: the fixed start of every key.
-            is_dry: whether nothing is sent or marked.
+            context: stores, target and filter.
+            root: the common prefix of all keys.
+            dry_run: send and mark nothing.
         """
         self.stats = ReplayStats()
         self.read_bytes = 0
-        """Bytes of quarantine objects read so far."""
+        """Stored bytes of quarantine objects read so far."""
         self._context = context
         self._root = root
         self._dry_run = dry_run
 
     def stop(self) -> None:
-        """End after the quarantine object that is being replayed."""
+        """End the run after the current quarantine object."""
         self.stats.is_stopped = True
 
     async def list_objects(self) -> list[ListEntry]:
@@ -92,7 +94,7 @@ class Replay:
         return [listed async for listed in listing if not is_check_key(listed.key, self._root)]
 
     async def run(self, objects: list[ListEntry]) -> AsyncIterator[None]:
-        """Replay these objects in turn, and pause after each."""
+        """Replay these objects one at a time. Yields after each."""
         failed_in_a_row = 0
         for listed in objects:
             if self.stats.is_stopped:
@@ -107,12 +109,12 @@ class Replay:
             yield
 
     async def _replay_object(self, key: str) -> bool:
-        """Replay one object; True: the store failed."""
+        """Replay one object. Return whether the store or the target failed."""
         job = ReplayJob(self._context, key, self._count_read_bytes)
         try:
             await (job.preview() if self._dry_run else job.run())
         except NotFoundError:
-            return False  # a lifecycle rule has removed it meanwhile
+            return False  # removed since it was listed, for example by a lifecycle rule
         except DamagedError as error:
             job.result.errors.append(str(error))
         except (RetryableError, RejectedError) as error:

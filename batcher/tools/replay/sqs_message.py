@@ -1,4 +1,4 @@
-"""Message: a quarantined record as an entry of SQS's SendMessageBatch, within its limits."""
+"""SQS message: a quarantined record as an entry of SendMessageBatch, within the limits of SQS."""
 
 from __future__ import annotations
 
@@ -13,44 +13,31 @@ from batcher.records.chunk import positions_digest
 if TYPE_CHECKING:
     from batcher.tools.replay.marks import QuarantineLine
 
-_QUEUE_URL = re.compile(
-    r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*(?:/[A-Za-z0-9._-]+)+/[A-Za-z0-9_-]{1,80}(?:\.fifo)?"
-)
-"""Any host, for emulators and endpoints of one's own; then an account, at least, and the name."""
-
-
-EXAMPLE_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/name"
-
-
 # Source: Amazon SQS API reference, SendMessageBatch
 MAX_BATCH_MESSAGES = 10
-
-
 MAX_BATCH_BYTES = 1024**2
 
 
-_INVALID_CHARACTER = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
 class UnsendableError(ValueError):
-    """A record that no queue takes as it is; the message says why."""
+    """A record cannot be a message of a queue. The message of the error says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqsMessage:
-    """One message to be sent."""
+    """One message to send."""
 
     identity: str
-    """The line's, to tell afterwards what became of it."""
+    """The identity of the line."""
     body: str
     attributes: Mapping[str, Mapping[str, Any]]
-    """As SQS takes them; those of the message that the record once was."""
+    """The message attributes of the original message, as the API of SQS has them."""
     fifo_parameters: Mapping[str, str]
     """MessageGroupId and MessageDeduplicationId; empty for a standard queue."""
     size_bytes: int
+    """The size by which SQS limits a call: payload and attributes."""
 
     def to_entry(self, number: int) -> dict[str, Any]:
-        """Return the entry of a batch whose answer will name it by `number`."""
+        """Return the entry of a batch. The response of SQS refers to it by `number`."""
         entry: dict[str, Any] = {
             "Id": str(number),
             "MessageBody": self.body,
@@ -62,41 +49,42 @@ class SqsMessage:
 
 
 def is_fifo(url: str) -> bool:
-    """Return whether a queue keeps the order; its name must then end so."""
+    """Return whether the URL is that of a FIFO queue, whose name must end with `.fifo`."""
     return url.rstrip("/").endswith(".fifo")
 
 
 def make_message(line: QuarantineLine, payload: bytes, scope: str, url: str) -> SqsMessage:
-    """Make the message of a record.
+    """Return the message of a record.
 
-    Its deduplication id follows from where the record stands, so that a FIFO queue takes what is
-    sent again within five minutes once.
+    Its deduplication id is derived from the record's position. So a FIFO queue accepts the message
+    once if it is sent several times within five minutes.
 
     Raises:
-        UnsendableError: SQS would not take it, or something of it would be lost.
+        UnsendableError: SQS would reject the message, or a part of it would be lost.
     """
     body = _decode_body(payload)
     attributes = _convert_attributes(line)
     size_bytes = len(payload) + sum(map(_attribute_bytes, attributes, attributes.values()))
     if size_bytes > MAX_BATCH_BYTES:
-        msg = f"{size_bytes} bytes with its attributes; SQS takes {MAX_BATCH_BYTES}"
+        msg = f"{size_bytes} bytes with its attributes; SQS accepts {MAX_BATCH_BYTES}"
         raise UnsendableError(msg)
-    fifo = {}
+    fifo_parameters = {}
     if is_fifo(url):
         group = _get_nested(line.fields.get("envelope"), "attributes", "MessageGroupId")
-        fifo = {
+        fifo_parameters = {
             "MessageGroupId": group
             if isinstance(group, str)
             else positions_digest([line.position]),
             "MessageDeduplicationId": positions_digest([scope, line.identity]),
         }
-    return SqsMessage(line.identity, body, attributes, fifo, size_bytes)
+    return SqsMessage(line.identity, body, attributes, fifo_parameters, size_bytes)
 
 
 def split_batches(messages: Sequence[SqsMessage]) -> list[list[SqsMessage]]:
-    """Divide messages, in their order, into what one call takes.
+    """Divide messages, in their order, into batches for one call each.
 
-    Of a FIFO group there is one in a call: if it has to be sent again, none has overtaken it.
+    A batch has at most one message of a FIFO group, so that no message overtakes one of its group
+    that has to be sent again.
     """
     batches: list[list[SqsMessage]] = []
     room_bytes = 0
@@ -115,42 +103,47 @@ def split_batches(messages: Sequence[SqsMessage]) -> list[list[SqsMessage]]:
     return batches
 
 
+_INVALID_CHARACTER = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def _decode_body(payload: bytes) -> str:
     if not payload:
-        msg = "SQS takes no empty message"
+        msg = "SQS does not accept an empty message"
         raise UnsendableError(msg)
     try:
         body = payload.decode()
     except UnicodeDecodeError as error:
-        msg = f"SQS takes text only; byte {payload[error.start]:#04x} at {error.start} is none"
+        byte = payload[error.start]
+        msg = f"SQS accepts only text; byte {byte:#04x} at {error.start} is not UTF-8"
         raise UnsendableError(msg) from error
-    refused = _INVALID_CHARACTER.search(body)
-    if refused is not None:
-        msg = f"SQS does not take the character U+{ord(refused[0]):04X} at {refused.start()}"
+    invalid = _INVALID_CHARACTER.search(body)
+    if invalid is not None:
+        msg = f"SQS does not accept the character U+{ord(invalid[0]):04X} at {invalid.start()}"
         raise UnsendableError(msg)
     return body
 
 
 def _convert_attributes(line: QuarantineLine) -> dict[str, dict[str, Any]]:
-    """Return the message's own attributes, in the form in which they are sent."""
+    """Return the message attributes of a record's envelope, in the form of the API."""
     envelope = line.fields.get("envelope")
     if line.fields["source"] == "sqs" and not isinstance(envelope, Mapping):
-        msg = "its envelope is kept as text, so its message attributes would be lost"
+        msg = "its envelope is stored as text, so its message attributes would be lost"
         raise UnsendableError(msg)
-    found = _get_nested(envelope, "messageAttributes")
-    if not isinstance(found, Mapping):
+    attributes = _get_nested(envelope, "messageAttributes")
+    if not isinstance(attributes, Mapping):
         return {}
-    return {name: _convert_attribute(name, value) for name, value in found.items()}
+    return {name: _convert_attribute(name, value) for name, value in attributes.items()}
 
 
 def _convert_attribute(name: str, value: object) -> dict[str, Any]:
-    """Turn one attribute from the form of Lambda's events into that of the API."""
-    kind, text, packed = (_get_nested(value, n) for n in ("dataType", "stringValue", "binaryValue"))
-    if isinstance(kind, str) and isinstance(text, str):
-        return {"DataType": kind, "StringValue": text}
+    """Convert one attribute from the form of Lambda events to the form of the API."""
+    data_type = _get_nested(value, "dataType")
+    text, binary = _get_nested(value, "stringValue"), _get_nested(value, "binaryValue")
+    if isinstance(data_type, str) and isinstance(text, str):
+        return {"DataType": data_type, "StringValue": text}
     try:
-        if isinstance(kind, str) and isinstance(packed, str):
-            return {"DataType": kind, "BinaryValue": b64decode(packed, validate=True)}
+        if isinstance(data_type, str) and isinstance(binary, str):
+            return {"DataType": data_type, "BinaryValue": b64decode(binary, validate=True)}
     except ValueError:
         pass
     msg = f"its message attribute {name!r} has no value that can be sent"
@@ -169,8 +162,17 @@ def _get_nested(value: object, *path: str) -> object:
     return value
 
 
+_QUEUE_URL = re.compile(
+    r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]_-]*(?:/[A-Za-z0-9._-]+)+/[A-Za-z0-9_-]{1,80}(?:\.fifo)?"
+)
+"""Any host, because emulators and VPC endpoints have their own. Then at least an account, and the
+name of the queue."""
+
+EXAMPLE_QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/name"
+
+
 def queue_url_fault(url: str) -> str | None:
-    """Return why this is not the URL of a queue; None: it may be one."""
+    """Return why `url` cannot be the URL of a queue, or None if it can be."""
     if _QUEUE_URL.fullmatch(url):
         return None
-    return f"{url!r} is no queue's URL, which is as {EXAMPLE_QUEUE_URL}"
+    return f"{url!r} is not the URL of a queue; use one such as {EXAMPLE_QUEUE_URL}"

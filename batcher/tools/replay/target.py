@@ -1,4 +1,4 @@
-"""Destination: where replayed records go; decides which can go at all, then brings them there."""
+"""Target: where replayed records go. Plans which records can be sent, and sends them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batcher.writing.stats import Stats
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A record that cannot go, and stays as it is."""
+    """A record that cannot be sent, and stays in quarantine unchanged."""
 
     line: QuarantineLine
     reason: str
@@ -21,51 +21,52 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
-    """What would become of some lines; nothing has been sent."""
+    """What `send` will do with some lines."""
 
     marks: Mapping[str, ReplayMark]
-    """Of those that can go, by identity: what is noted before anything is sent."""
+    """The marks of the lines that can be sent, by identity. They are written before `send`."""
     skipped: Sequence[Skipped]
+    """The lines that cannot be sent."""
     prepared: object
-    """What the destination has prepared."""
+    """Data of the target."""
 
 
 @dataclass(slots=True)
 class SendResult:
-    """How the sending of a plan ended."""
+    """The outcome of sending a plan. Records are named by identity."""
 
     delivered: set[str] = field(default_factory=set)
-    """Records that are durable there, or left out by a transform."""
+    """Records that are durable at the target, or were filtered out by a transform."""
     rejected: dict[str, str] = field(default_factory=dict)
-    """Records that never arrive as they are, by identity, and why."""
+    """Records that the target does not accept, with the reason."""
     unsent: set[str] = field(default_factory=set)
-    """Records that are known not to have arrived this time, and may go at any other."""
+    """Records known not to have arrived. They can be sent again."""
     errors: list[Exception] = field(default_factory=list)
-    """Why the outcome of all others is not known."""
+    """Why the outcome of all other records is unknown."""
 
 
 class ReplayTarget(Protocol):
-    """A place for replayed records."""
+    """Receives replayed records."""
 
     counts: Stats
-    """What has arrived so far."""
+    """What was delivered so far."""
 
     def plan(
         self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None
     ) -> SendPlan:
-        """Decide, with no I/O, what would become of `lines`.
+        """Plan what to do with `lines`, without I/O.
 
         Args:
-            lines: undamaged ones of one quarantine object.
-            scope: the name within which their identities are unique.
-            group: the group they belong to; None: a new one.
+            lines: undamaged lines of one quarantine object.
+            scope: the scope in which their identities are unique; see `identity_scope`.
+            group: the id of their group; None: a new group.
         """
 
     async def send(self, plan: SendPlan) -> SendResult:
-        """Bring the records of a plan there."""
+        """Send the records of a plan."""
 
     async def has_arrived(self, mark: ReplayMark, lines: Sequence[QuarantineLine]) -> bool:
-        """Return whether these records, all that have this mark's place, are known to be there."""
+        """Return whether these records, all that have `mark`, are known to have arrived."""
 
     async def aclose(self) -> None:
-        """Let go of connections and threads."""
+        """Close connections and end threads."""

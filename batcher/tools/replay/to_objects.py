@@ -1,4 +1,4 @@
-"""Objects: replayed records become objects of data, as if they had come from their source."""
+"""To objects: replayed records become data objects, as if they had come from their source."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ ENCODER_THREADS = 2
 
 
 class ObjectTarget:
-    """Takes records through intake, batches and the writer; keys follow from the records alone."""
+    """Sends records through router, batches and writer. Keys are derived from the records alone."""
 
     def __init__(
         self, store: ObjectStore, settings: Settings, transform: Transform | None = None
     ) -> None:
-        """Write to `store` as the settings say; bad records stay where they are."""
+        """Write to `store` by these settings. Bad records stay in quarantine."""
         self._store = store
         self._settings = replace(settings, on_bad_record="fail")
         self._has_transform = transform is not None
@@ -58,32 +58,35 @@ class ObjectTarget:
     def plan(
         self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None
     ) -> SendPlan:
-        """See `Destination.plan`."""
-        left, ready = [], []
+        """See `ReplayTarget.plan`."""
+        skipped, ready = [], []
         for line in lines:
-            why = incomplete_reason(line, transformed=self._has_transform)
-            if why is None and not self._has_transform:
-                why = missing_transform_reason(line)
-            if why is None:
+            detail = incomplete_reason(line, transformed=self._has_transform)
+            if detail is None and not self._has_transform:
+                detail = missing_transform_reason(line)
+            if detail is None:
                 ready.append(line)
             else:
-                left.append(Skipped(line, line.reason, why))
+                skipped.append(Skipped(line, line.reason, detail))
         if not ready:
-            return SendPlan({}, left, None)
-        admitted = self._router.route(make_chunk(ready, scope))
+            return SendPlan({}, skipped, None)
+        routed = self._router.route(make_chunk(ready, scope))
         by_identity = {line.identity: line for line in ready}
-        left += [Skipped(by_identity[bad.position], bad.reason, bad.detail) for bad in admitted.bad]
-        runs = [run for _, run in admitted.chunks]
-        positions = [position for run in runs for position in run.positions]
-        left_out = [position for run in admitted.excluded for position in run.positions]
-        event = Event(REPLAY_SOURCE, runs, [], positions)
-        keys: dict[str, str | None] = dict.fromkeys(left_out)
+        skipped += [
+            Skipped(by_identity[bad.position], bad.reason, bad.detail) for bad in routed.bad
+        ]
+        chunks = [chunk for _, chunk in routed.chunks]
+        positions = [position for chunk in chunks for position in chunk.positions]
+        filtered = [position for chunk in routed.excluded for position in chunk.positions]
+        event = Event(REPLAY_SOURCE, chunks, [], positions)
+        keys: dict[str, str | None] = dict.fromkeys(filtered)
         keys |= self._plan_keys(event)
-        name = group or make_group_id(scope, list(keys))
+        group_id = group or make_group_id(scope, list(keys))
         marks = {
-            identity: ReplayMark(name, ReplayState.STARTED, key) for identity, key in keys.items()
+            identity: ReplayMark(group_id, ReplayState.STARTED, key)
+            for identity, key in keys.items()
         }
-        return SendPlan(marks, left, (event, left_out))
+        return SendPlan(marks, skipped, (event, filtered))
 
     def _plan_keys(self, event: Event) -> dict[str, str]:
         """Return the key of the object that each record will be in."""
@@ -95,26 +98,26 @@ class ObjectTarget:
         return keys
 
     async def send(self, plan: SendPlan) -> SendResult:
-        """See `Destination.send`."""
-        assert isinstance(plan.prepared, tuple)  # noqa: S101  # made above
-        event, left_out = plan.prepared
-        arrived = SendResult(set(left_out))
-        self.counts.filtered += len(left_out)
+        """See `ReplayTarget.send`."""
+        assert isinstance(plan.prepared, tuple)  # noqa: S101  # made by `plan`
+        event, filtered = plan.prepared
+        send_result = SendResult(set(filtered))
+        self.counts.filtered += len(filtered)
         if event.positions:
-            delivered = await self._event_writer.write(event, None)
-            unsettled = set(delivered.ledger.unsettled(event.positions))
-            arrived.delivered |= set(event.positions) - unsettled
-            arrived.errors += delivered.errors
-        return arrived
+            event_result = await self._event_writer.write(event, None)
+            unsettled = set(event_result.ledger.unsettled(event.positions))
+            send_result.delivered |= set(event.positions) - unsettled
+            send_result.errors += event_result.errors
+        return send_result
 
     async def has_arrived(self, mark: ReplayMark, lines: Sequence[QuarantineLine]) -> bool:
-        """See `Destination.has_arrived`: the object is there, with these records in it."""
+        """See `ReplayTarget.has_arrived`: the object exists, and has exactly these records."""
         if mark.key is None:
             return False
-        there = await self._store.head(mark.key)
+        existing = await self._store.head(mark.key)
         digest = positions_digest(sorted(line.identity for line in lines))
-        return there is not None and there.metadata.get(METADATA_DIGEST) == digest
+        return existing is not None and existing.metadata.get(METADATA_DIGEST) == digest
 
     async def aclose(self) -> None:
-        """Let the threads end; the store is its owner's."""
+        """End the threads. The caller closes the store."""
         self._executor.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""Back to SQS: replayed records as messages of a queue, for the corrected consumer to take."""
+"""To SQS: replayed records become messages of a queue, for the corrected consumer."""
 
 from __future__ import annotations
 
@@ -27,27 +27,26 @@ if TYPE_CHECKING:
     from batcher.batching.validation import Transform
 
 MAX_CONCURRENT_SENDS = 8
-"""Calls side by side; a FIFO queue gets one at a time, to keep its order."""
-
+"""Concurrent calls. A FIFO queue gets one call at a time, to keep its order."""
 
 MAX_SENDS = 5
-"""How often a message is sent that the queue says it could not take just now."""
+"""How often a message is sent if SQS reports a fault of its own for it."""
 
 
 class SqsSender(Protocol):
     """See `batcher.tools.replay.sqs_client.SqsClient`."""
 
     async def send(self, entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
-        """Send up to ten messages; give the entries of `Failed`."""
+        """Send up to ten messages. Return the entries of `Failed`."""
 
     async def aclose(self) -> None:
         """Close all connections."""
 
 
 class QueueTarget:
-    """Sends records to one queue, as they came or as a transform makes them; nothing is checked.
+    """Sends records to one queue, unchanged or transformed, without validation.
 
-    At least once: a crash between a message and its mark sends it again.
+    At least once: after a crash between a message and its mark, the message is sent again.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class QueueTarget:
         transform: Transform | None = None,
         backoff: Backoff | None = None,
     ) -> None:
-        """Send to the queue at `url` by `client`, which is closed with this."""
+        """Send to the queue at `url` through `client`. Takes ownership of `client`."""
         self.counts = Stats()
         self._url = url
         self._client = client
@@ -67,57 +66,59 @@ class QueueTarget:
     def plan(
         self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None
     ) -> SendPlan:
-        """See `Destination.plan`."""
-        left: list[Skipped] = []
+        """See `ReplayTarget.plan`."""
+        skipped: list[Skipped] = []
         ready: dict[str, QuarantineLine] = {}
         for line in lines:
-            why = incomplete_reason(line, transformed=self._transform is not None)
-            if why is None:
+            detail = incomplete_reason(line, transformed=self._transform is not None)
+            if detail is None:
                 ready[line.identity] = line
             else:
-                left.append(Skipped(line, line.reason, why))
-        payloads, left_out, bad = self._transform_lines(ready, scope)
-        left += bad
+                skipped.append(Skipped(line, line.reason, detail))
+        payloads, filtered, bad = self._transform_lines(ready, scope)
+        skipped += bad
         messages = []
         for identity, payload in payloads.items():
             try:
                 messages.append(make_message(ready[identity], payload, scope, self._url))
             except UnsendableError as error:
-                left.append(Skipped(ready[identity], ready[identity].reason, str(error)))
-        going = [*left_out, *(message.identity for message in messages)]
-        name = group or make_group_id(scope, going)
+                skipped.append(Skipped(ready[identity], ready[identity].reason, str(error)))
+        planned = [*filtered, *(message.identity for message in messages)]
+        group_id = group or make_group_id(scope, planned)
         marks = {
-            identity: ReplayMark(name, ReplayState.STARTED, queue=self._url) for identity in going
+            identity: ReplayMark(group_id, ReplayState.STARTED, queue=self._url)
+            for identity in planned
         }
-        return SendPlan(marks, left, (messages, left_out))
+        return SendPlan(marks, skipped, (messages, filtered))
 
     def _transform_lines(
         self, lines: Mapping[str, QuarantineLine], scope: str
     ) -> tuple[dict[str, bytes], list[str], list[Skipped]]:
-        """Get what is to be sent, by identity; what the transform left out; what it raised on."""
+        """Return the payloads to send by identity, the filtered identities, and the bad lines."""
         if self._transform is None or not lines:
             return {identity: line.payload for identity, line in lines.items()}, [], []
-        changed = apply_transform(make_chunk(list(lines.values()), scope), self._transform)
-        payloads = cast("Sequence[bytes]", changed.good.payloads)
-        good = dict(zip(changed.good.positions, payloads, strict=True))
-        bad = [Skipped(lines[b.position], b.reason, b.detail) for b in changed.bad]
-        return good, list(changed.filtered.positions) if changed.filtered else [], bad
+        transformed = apply_transform(make_chunk(list(lines.values()), scope), self._transform)
+        payloads = cast("Sequence[bytes]", transformed.good.payloads)
+        good = dict(zip(transformed.good.positions, payloads, strict=True))
+        filtered = list(transformed.filtered.positions) if transformed.filtered else []
+        bad = [Skipped(lines[bad.position], bad.reason, bad.detail) for bad in transformed.bad]
+        return good, filtered, bad
 
     async def send(self, plan: SendPlan) -> SendResult:
-        """See `Destination.send`."""
-        messages, left_out = cast("tuple[list[SqsMessage], list[str]]", plan.prepared)
-        arrived = SendResult(set(left_out))
-        self.counts.filtered += len(left_out)
+        """See `ReplayTarget.send`."""
+        messages, filtered = cast("tuple[list[SqsMessage], list[str]]", plan.prepared)
+        send_result = SendResult(set(filtered))
+        self.counts.filtered += len(filtered)
         batches = deque(split_batches(messages))
         senders = 1 if is_fifo(self._url) else min(MAX_CONCURRENT_SENDS, len(batches))
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as tasks:
             for _ in range(senders):
-                group.create_task(self._send_queued(batches, arrived))
-        arrived.unsent.update(message.identity for batch in batches for message in batch)
-        return arrived
+                tasks.create_task(self._send_queued(batches, send_result))
+        send_result.unsent.update(message.identity for batch in batches for message in batch)
+        return send_result
 
     async def _send_queued(self, batches: deque[list[SqsMessage]], send_result: SendResult) -> None:
-        """Send batch after batch, until there is an error: the others would meet it too."""
+        """Send batches until one fails, because the others would fail, too."""
         while batches and not send_result.errors:
             batch = batches.popleft()
             try:
@@ -132,16 +133,16 @@ class QueueTarget:
                 )
 
     async def _send_batch(self, batch: Sequence[SqsMessage], send_result: SendResult) -> None:
-        """Send one batch, and again what the queue could not take just now.
+        """Send one batch. Retry the messages that failed through a fault of SQS.
 
         Raises:
-            RetryableError: nobody knows what was taken, or the queue goes on refusing.
-            RejectedError: the queue refuses all messages.
+            RetryableError: the outcome is unknown, or messages failed every time.
+            RejectedError: SQS refuses all messages.
         """
         for attempt in range(1, MAX_SENDS + 1):
             entries = [message.to_entry(number) for number, message in enumerate(batch)]
             failed = {int(entry["Id"]): entry for entry in await self._client.send(entries)}
-            again = []
+            retries = []
             for number, message in enumerate(batch):
                 entry = failed.get(number)
                 if entry is None:
@@ -152,18 +153,19 @@ class QueueTarget:
                     continue
                 send_result.rejected[message.identity] = _rejection_text(entry)
                 if not entry.get("SenderFault"):
-                    again.append(message)
-            if not again:
+                    retries.append(message)
+            if not retries:
                 return
-            batch = again
+            batch = retries
             if attempt < MAX_SENDS:
-                share = random.random()  # noqa: S311  # it spreads the waiting, no more
-                await asyncio.sleep(self._backoff.delay_s(attempt, share, None))
-        msg = f"{self._url}: {len(batch)} messages: {send_result.rejected[batch[0].identity]}"
+                jitter = random.random()  # noqa: S311  # only spreads the delays
+                await asyncio.sleep(self._backoff.delay_s(attempt, jitter, None))
+        messages = "1 message" if len(batch) == 1 else f"{len(batch)} messages"
+        msg = f"{self._url}: {messages}: {send_result.rejected[batch[0].identity]}"
         raise RetryableError(msg)
 
     async def has_arrived(self, mark: ReplayMark, lines: Sequence[QuarantineLine]) -> bool:
-        """See `Destination.has_arrived`: nobody can look into a queue."""
+        """See `ReplayTarget.has_arrived`. A queue cannot be searched, so the answer is no."""
         del mark, lines
         return False
 
@@ -173,4 +175,4 @@ class QueueTarget:
 
 
 def _rejection_text(entry: Mapping[str, Any]) -> str:
-    return f"the queue refused it: {entry.get('Code', '')}: {entry.get('Message', '')}"
+    return f"the queue rejected it: {entry.get('Code', '')}: {entry.get('Message', '')}"

@@ -102,8 +102,8 @@ def test_a_damaged_object_is_named_and_the_command_fails(
         (["--transform", "{module}:none"], "AttributeError"),
         (["--transform", "{module}:nothing"], "is NoneType; name a function"),
         (["--fanout", "3"], "not a power of two"),
-        (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is no queue's URL"),
-        (["--to-queue", ""], "to_queue: '' is no queue's URL"),
+        (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is not the URL of a queue"),
+        (["--to-queue", ""], "to_queue: '' is not the URL of a queue"),
     ],
 )
 def test_wrong_usage_exits_2(

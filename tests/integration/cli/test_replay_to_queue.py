@@ -41,7 +41,7 @@ def test_bad_lines_go_to_a_queue_once(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The empty one stays: SQS takes no such message."""
+    """The empty one stays: SQS accepts no such message."""
     attributes = {"FifoQueue": "true"} if ending else {}
     name = f"replay-{token_hex(4)}{ending}"
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
@@ -51,7 +51,7 @@ def test_bad_lines_go_to_a_queue_once(
         assert main(["replay", "file://out", "--to-queue", url, "--json"]) == 0
         summary, messages = told(capsys)
         assert (summary["records"], summary["failed"]) == (expected, 0)
-        assert "SQS takes no empty message" in messages
+        assert "SQS does not accept an empty message" in messages
     got = [
         message["Body"]
         for _ in range(2)

@@ -161,15 +161,15 @@ def replay(
     **chosen: Any,  # noqa: ANN401  # settings, and what Replay takes
 ) -> ReplayStats:
     """Replay in a process of its own, as it were; give what it tells, also when it was killed."""
-    flags = {name: chosen.pop(name, False) for name in ("is_restart", "is_dry")}
+    flags = {name: chosen.pop(name, False) for name in ("restart", "dry_run")}
     settings = make_settings(**{"root": "events", **chosen})
     tallies: list[ReplayStats] = []
 
     async def run() -> None:
         into = destination or ObjectTarget(store, settings, transform)
-        is_restart = flags["is_restart"]
-        means = ReplayContext(store, store, into, wanted, settings.budget_bytes, restart=is_restart)
-        replaying = Replay(means, settings.root, dry_run=flags["is_dry"])
+        restart = flags["restart"]
+        means = ReplayContext(store, store, into, wanted, settings.budget_bytes, restart=restart)
+        replaying = Replay(means, settings.root, dry_run=flags["dry_run"])
         tallies.append(replaying.stats)
         try:  # as the command does
             async for _ in replaying.run(await replaying.list_objects()):

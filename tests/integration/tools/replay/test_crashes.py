@@ -130,7 +130,7 @@ def test_what_lies_under_a_noted_key_and_is_not_ours_is_no_proof() -> None:
 def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
     """What is there already is still known."""
     store = killed_after_data()
-    tally = replay(store, NOTHING, partition_by="kind=x", is_restart=True)
+    tally = replay(store, NOTHING, partition_by="kind=x", restart=True)
     assert (tally.error_count, tally.unfinished) == (0, 0)
     assert landed(store) == ["", "four", "two"]
     (third,) = [line for line in lines(store) if line["position"] == "3"]
@@ -204,7 +204,7 @@ def test_an_object_that_others_keep_writing_is_given_up_and_the_next_one_goes() 
     changing = Changing(store, *[touch] * 20)
     tally = replay(changing)
     assert tally.error_count == 1
-    assert "others keep writing it" in tally.errors[0]
+    assert "other writers keep replacing it" in tally.errors[0]
     assert landed(store) == ["aaa", "ccc"]
 
 

@@ -123,8 +123,8 @@ def test_what_the_transform_leaves_out_is_done(store: MemoryStore) -> None:
     [
         ("transform", "it raised", "1", "give the corrected one with --transform"),
         ("not_json", "what the transform gave: x", "1", "give the corrected one"),
-        ("malformed", "the body is no text", "null", "a --transform that makes a record"),
-        ("bad_base64", "data: odd", "1234567", "a --transform that makes a record"),
+        ("malformed", "the body is no text", "null", "use --transform to make a record"),
+        ("bad_base64", "data: odd", "1234567", "use --transform to make a record"),
     ],
 )
 def test_payloads_that_only_look_good_need_a_transform(
@@ -198,7 +198,7 @@ def test_an_object_too_large_for_the_budget_is_named(store: MemoryStore) -> None
     """With what to do; no record of it is touched."""
     put(store, KEY, [line_of("1", payload="x" * 200_000)])
     tally = replay(store, budget_bytes=100_000)
-    assert tally.errors == [f"{KEY}: more than 100.0 kB of text: raise budget_bytes"]
+    assert tally.errors == [f"{KEY}: more than 100.0 kB of text; raise budget_bytes"]
     assert landed(store) == sorted(FIXED)
 
 
@@ -277,8 +277,8 @@ def test_records_cut_by_max_records_go_into_objects_of_that_size(store: MemorySt
 def test_a_dry_run_tells_by_reason_and_does_nothing(store: MemoryStore) -> None:
     """What is still bad, too."""
     dying = CrashingStore(store)
-    tally = replay(dying, is_dry=True, transform=lambda p: None if p == b"two" else fix(p))
+    tally = replay(dying, dry_run=True, transform=lambda p: None if p == b"two" else fix(p))
     assert tally.replayed == {"not_json": 4, "empty": 1}
-    tally = replay(dying, is_dry=True, transform=None)
+    tally = replay(dying, dry_run=True, transform=None)
     assert (tally.replayed, tally.skipped) == ({}, {"not_json": 4, "empty": 1})
     assert not [call for call in dying.calls if call.startswith("put")]

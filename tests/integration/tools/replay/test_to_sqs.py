@@ -96,7 +96,7 @@ def test_payloads_go_as_they_came_and_are_marked(store: MemoryStore) -> None:
     assert {line["replay"].get("queue") for line in lines(store) if "replay" in line} == {URL}
     assert landed(store) == []
     assert tally.replayed == {"not_json": 4}
-    assert "SQS takes no empty message" in tally.examples[0]
+    assert "SQS does not accept an empty message" in tally.examples[0]
     assert replay(store, destination=to(client)).replayed == {}
     assert client.bodies() == BODIES
 
@@ -123,7 +123,7 @@ def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: Me
     assert states(store) == DONE | {"a": None}
     assert (tally.error_count, tally.unfinished) == (0, 0)
     assert tally.skipped == {"not_json": 1, "empty": 1}
-    assert any("a: not_json: the queue refused it: Odd" in named for named in tally.examples)
+    assert any("a: not_json: the queue rejected it: Odd" in named for named in tally.examples)
 
 
 @pytest.mark.parametrize("times", [1, MAX_SENDS - 1, MAX_SENDS])
@@ -213,7 +213,7 @@ def test_what_was_begun_for_a_queue_goes_nowhere_else_unless_asked(store: Memory
         assert tally.unfinished == 2
         assert URL in tally.errors[0]
     assert (landed(store), other.entries) == ([], [])
-    assert replay(store, NOTHING, is_restart=True).error_count == 0
+    assert replay(store, NOTHING, restart=True).error_count == 0
     assert landed(store) == ["aaa", "ccc"]
 
 
@@ -236,7 +236,7 @@ def test_killed_at_any_call_to_the_store_every_record_is_sent_at_least_once(
 
 
 def test_many_messages_go_ten_a_call() -> None:
-    """SQS takes no more."""
+    """SQS accepts no more."""
     store, client = MemoryStore(), Fake()
     handle(store, [message(str(number), f"x{number}") for number in range(25)])
     replay(store, destination=to(client))

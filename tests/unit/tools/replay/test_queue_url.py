@@ -53,5 +53,5 @@ def test_what_cannot_be_a_queue_is_refused_with_an_example(url: str) -> None:
     """Of what one looks like."""
     why = queue_url_fault(url)
     assert why is not None
-    assert why.startswith(f"{url!r} is no queue's URL")
+    assert why.startswith(f"{url!r} is not the URL of a queue")
     assert "https://sqs." in why

@@ -45,7 +45,7 @@ def test_what_sqs_takes_goes(body: str) -> None:
         ("\ufffe".encode(), "U+FFFE"),
         (b"\xff", "byte 0xff at 0"),
         (b"\xed\xa0\x80", "byte 0xed at 0"),
-        (b"x" * (MAX_BATCH_BYTES + 1), "SQS takes 1048576"),
+        (b"x" * (MAX_BATCH_BYTES + 1), "SQS accepts 1048576"),
     ],
 )
 def test_what_sqs_does_not_take_says_why(payload: bytes, told: str) -> None:

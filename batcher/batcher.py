@@ -21,7 +21,7 @@ from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.settings import Settings
 from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
-from batcher.stores import ObjectStore, limit_concurrency, open_store
+from batcher.stores import CustomStore, ObjectStore, limit_concurrency, open_store
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.pending import PendingBatch, PendingState
@@ -48,7 +48,7 @@ class Batcher:
         self,
         settings: Settings,
         *,
-        store: ObjectStore | None = None,
+        store: ObjectStore | CustomStore | None = None,
         transform: Transform | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,

@@ -16,7 +16,7 @@ from batcher.handler.telemetry import Telemetry, log_outcome
 from batcher.keys.names import Uuid7Generator
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from batcher.stores import ObjectStore, limit_concurrency, open_store
+from batcher.stores import CustomStore, ObjectStore, limit_concurrency, open_store
 from batcher.stores.metered import MeteredStore
 from batcher.writing.stats import Stats
 from batcher.writing.writer import Writer
@@ -57,7 +57,7 @@ class Handler:
         settings: Settings | None = None,
         *,
         transform: Transform | None = None,
-        store: ObjectStore | None = None,
+        store: ObjectStore | CustomStore | None = None,
         metrics: Callable[[str], object] | None = None,
     ) -> None:
         """Set up; see `make_handler`."""
@@ -185,7 +185,7 @@ def make_handler(
     settings: Settings | None = None,
     *,
     transform: Transform | None = None,
-    store: ObjectStore | None = None,
+    store: ObjectStore | CustomStore | None = None,
     metrics: Callable[[str], object] | None = None,
 ) -> LambdaHandler:
     """Make a Lambda handler of one's own, to be decorated as one likes.

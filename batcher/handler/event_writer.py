@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from batcher import concurrency as deadline
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.records.bad_record import BadRecordReason
@@ -120,7 +119,6 @@ class EventWriter:
             deadline_s: when to stop, on the event loop's clock; None: never. What is not durable
                 then is cancelled, and nothing of it is left.
         """
-        deadline.current_deadline_s.set(deadline_s)
         delivered = EventResult(Ledger(event.positions))
         batches, decisions = plan_batches(event, self._router, self._settings)
         for admitted in decisions:
@@ -137,7 +135,7 @@ class EventWriter:
             async with asyncio.timeout_at(deadline_s):
                 if _is_past(deadline_s):
                     raise TimeoutError  # noqa: TRY301  # nothing is begun
-                await self._submit_all(batches, dispatch, flights)
+                await self._submit_all(batches, dispatch, flights, deadline_s)
                 await dispatch.wait(flights)
         except TimeoutError:
             delivered.timed_out = True
@@ -147,14 +145,19 @@ class EventWriter:
         return delivered
 
     async def _submit_all(
-        self, batches: Sequence[Batch], dispatch: Dispatcher, pending: list[PendingBatch]
+        self,
+        batches: Sequence[Batch],
+        dispatch: Dispatcher,
+        pending: list[PendingBatch],
+        deadline_s: float | None,
     ) -> None:
         """Send all batches off, as the budget has room for them."""
         budget = Budget(self._settings.budget_bytes)
         for batch in batches:
             await budget.take(batch.size_bytes, _cannot_make_room)
             is_fresh = batch.route.origin.naming is NamingScheme.FRESH
-            flight = PendingBatch(batch, budget, self._next_uuid() if is_fresh else "")
+            uuid_name = self._next_uuid() if is_fresh else ""
+            flight = PendingBatch(batch, budget, uuid_name, deadline_s=deadline_s)
             flight.add_held(batch.size_bytes)
             pending.append(flight)
             if len(batches) == 1:  # most events: a task and its waiting would be 5 % of a small one

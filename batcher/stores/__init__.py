@@ -1,4 +1,4 @@
-"""Stores: where objects go. A library is imported only for the store that is used."""
+"""Stores of objects. A library is imported only if its store is used."""
 
 from __future__ import annotations
 
@@ -13,20 +13,27 @@ from batcher.stores.base import (
     ObjectReader,
     ObjectStore,
 )
+from batcher.stores.custom import CustomStore, CustomStoreAdapter
 from batcher.stores.metered import MeteredStore, RequestStats
 from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
+from batcher.stores.request import Operation, Request, Response, UploadPart
 from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
 __all__ = [
+    "CustomStore",
     "MultipartUpload",
     "ObjectAttributes",
     "ObjectInfo",
     "ObjectReader",
     "ObjectStore",
+    "Operation",
+    "Request",
+    "Response",
+    "UploadPart",
     "limit_concurrency",
     "open_reader",
     "open_store",
@@ -34,7 +41,7 @@ __all__ = [
 
 
 UNLIMITED_PER_S = 1e9
-"""More than any store takes."""
+"""More requests per second than any store takes."""
 
 
 def open_store(
@@ -42,34 +49,37 @@ def open_store(
     on_retry: Callable[[], None] | None = None,
     request_stats: RequestStats | None = None,
 ) -> ObjectStore:
-    """Return the store that the settings name; it connects at its first request.
+    """Return the store of `settings.bucket`, with all wrappers. It connects at its first request.
 
     Args:
-        settings: where to write.
-        on_retry: called at each request that is sent again.
-        requests: where S3's requests are noted; None: nowhere.
+        settings: where to write, and within which limits.
+        on_retry: called before each retry.
+        request_stats: receives counts of the requests to S3.
 
     Raises:
-        SettingsError: the engine is not installed, or cannot do what the settings say.
+        SettingsError: the engine is not installed, or does not support a setting.
     """
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import FileStore, parse_folder_url  # noqa: PLC0415  # lazy
 
         return limit_concurrency(FileStore(parse_folder_url(settings.bucket)), settings.concurrency)
-    most_per_s = settings.prefix_rate / settings.fleet
-    paces = PrefixLimiters(most_per_s, settings.concurrency, settings.root, settings.fanout)
+    max_per_s = settings.prefix_rate / settings.fleet
+    limiters = PrefixLimiters(max_per_s, settings.concurrency, settings.root, settings.fanout)
     store = _open_s3(settings)
     if request_stats is not None:
-        store = MeteredStore(store, request_stats, paces.get_prefix)
-    paced = RateLimitedStore(store, paces, settings.concurrency)
-    return RetryingStore(paced, on_retry=on_retry)
+        store = MeteredStore(store, request_stats, limiters.get_prefix)
+    rate_limited = RateLimitedStore(store, limiters, settings.concurrency)
+    return RetryingStore(rate_limited, on_retry=on_retry)
 
 
-def limit_concurrency(store: ObjectStore, concurrency: int) -> ObjectStore:
-    """Bound the requests in flight to a store that has no rate to be kept.
+def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> ObjectStore:
+    """Return `store` with at most `concurrency` requests in flight, and no rate limit.
 
-    One that repeats requests is left as it is: what it waits for must not take a slot.
+    A store that retries is returned as it is: a request must not hold a slot during its backoff. A
+    caller's own store with a method per operation is adapted.
     """
+    if not isinstance(store, ObjectStore):
+        store = CustomStoreAdapter(store)
     if isinstance(store, RetryingStore):
         return store
     return RateLimitedStore(store, PrefixLimiters(UNLIMITED_PER_S, concurrency), concurrency)
@@ -95,7 +105,7 @@ def _open_obstore(settings: Settings) -> ObjectStore:
 
 
 def open_reader(settings: Settings) -> ObjectReader:
-    """Return what reads back the objects of the store that the settings name; it connects late."""
+    """Return a reader of `settings.bucket`. It connects at its first request."""
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415

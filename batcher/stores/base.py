@@ -1,81 +1,202 @@
-"""ObjectStore and ObjectReader: the few things batcher needs of a place for objects."""
+"""ObjectStore and ObjectReader: the interfaces to a place for objects."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
-from msgspec import Struct, field
+from msgspec import Struct
+from msgspec.structs import replace
 
+from batcher.stores.request import (
+    ObjectAttributes,
+    ObjectInfo,
+    Operation,
+    Request,
+    Response,
+    UploadPart,
+)
+from batcher.stores.retry_log import RetryLog
 
-class ObjectAttributes(Struct, frozen=True):
-    """What an object carries beside its body."""
+if TYPE_CHECKING:
+    from batcher.concurrency import WorkerSlots
 
-    content_type: str = "application/octet-stream"
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class ObjectInfo(Struct, frozen=True):
-    """An object as the store has it."""
-
-    etag: str
-    """Report this body at this key from any other; opaque."""
-    size_bytes: int
-    metadata: Mapping[str, str] = field(default_factory=dict)
-
-
-class MultipartUpload(Protocol):
-    """A multipart upload that is open: no object exists before `complete`."""
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Send part `number`, from 1; all but the last have the size given at the start.
-
-        Raises as `complete`, but for the precondition. Safe to call side by side.
-        """
-
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear, whole; conditions and errors are those of `ObjectStore.put`.
-
-        Raises:
-            UploadLostError: the upload is gone, perhaps because an earlier call has completed it,
-                or has lost a race: its parts are of no use any more.
-        """
-
-    async def abort(self) -> None:
-        """Throw all parts away; call it when no part is in flight any more."""
+__all__ = [
+    "CommonPrefix",
+    "EngineStore",
+    "ListEntry",
+    "MultipartUpload",
+    "ObjectAttributes",
+    "ObjectBody",
+    "ObjectInfo",
+    "ObjectReader",
+    "ObjectStore",
+    "OpenUpload",
+]
 
 
-class ObjectStore(Protocol):
-    """A place for objects. Every write is conditional: it creates, or replaces what it names."""
+class ObjectStore(ABC):
+    """A place for objects. Every write is conditional: it creates, or replaces a named version.
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object, durable on return, or nothing.
+    A store implements `send` and `aclose`. The other methods build the requests.
+    """
 
-        Args:
-            key: its full name, at most 1,024 bytes.
-            body: all its bytes.
-            about: what it carries beside them.
-            replaces: the ETag of the object that may be replaced; None: the key must be free.
+    @abstractmethod
+    async def send(self, request: Request) -> Response:
+        """Send one request. An object is durable on return, or does not exist.
 
         Raises:
-            PreconditionFailedError: the key is taken, or has another ETag than `replaces`.
-            RetryableError: the outcome is unknown or the store is busy; the same bytes may go.
+            PreconditionFailedError: the key is taken, or its ETag is not `if_match`.
+            UploadLostError: the upload does not exist any more, perhaps because an earlier call
+                has completed it: its parts are of no use.
+            RetryableError: the outcome is unknown or the store is busy; retry with the same bytes.
             RejectedError: the store refuses, and will again; the message says what to do.
         """
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object, or give None where the key is free. Errors as in `put`."""
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Close connections. Objects stay."""
+
+    async def put(
+        self,
+        key: str,
+        body: bytes,
+        attributes: ObjectAttributes,
+        *,
+        if_match: str | None = None,
+        deadline_s: float | None = None,
+    ) -> ObjectInfo:
+        """Write one object; see `send` and the fields of `Request`."""
+        request = Request(
+            Operation.PUT,
+            key,
+            body=body,
+            attributes=attributes,
+            if_match=if_match,
+            deadline_s=deadline_s,
+        )
+        return cast("ObjectInfo", await self.send(request))
+
+    async def head(
+        self, key: str, *, deadline_s: float | None = None, slots: WorkerSlots | None = None
+    ) -> ObjectInfo | None:
+        """Return an object's ETag, size and metadata, or None if the key is free; see `send`."""
+        request = Request(Operation.HEAD, key, deadline_s=deadline_s, slots=slots)
+        return cast("ObjectInfo | None", await self.send(request))
 
     async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+        self,
+        key: str,
+        attributes: ObjectAttributes,
+        *,
+        part_bytes: int,
+        deadline_s: float | None = None,
+        slots: WorkerSlots | None = None,
     ) -> MultipartUpload:
-        """Open a multipart upload whose parts, all but the last, have `part_bytes` bytes."""
+        """Open a multipart upload; see `send` and the fields of `Request`."""
+        request = Request(
+            Operation.CREATE_UPLOAD,
+            key,
+            attributes=attributes,
+            part_bytes=part_bytes,
+            deadline_s=deadline_s,
+            slots=slots,
+            retry_log=RetryLog(key),
+        )
+        upload_id = cast("str", await self.send(request))
+        return MultipartUpload(self, request, upload_id)
 
-    async def aclose(self) -> None:
-        """Let go of connections; objects stay."""
+
+class MultipartUpload:
+    """A multipart upload that is open. No object exists before `complete`."""
+
+    def __init__(self, store: ObjectStore, request: Request, upload_id: str) -> None:
+        """Continue the upload that `request` has opened in `store`."""
+        self.deadline_s = request.deadline_s
+        """When the results of the next requests must be known; see `Request.deadline_s`."""
+        self._store = store
+        self._request = replace(request, upload_id=upload_id)
+        self._parts: dict[int, UploadPart] = {}
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Send part `number`, from 1. All but the last have the size given at the creation.
+
+        Parts may be sent concurrently. They do not release the worker slot while they wait: a
+        batch has one slot, however many of its parts wait.
+
+        Raises: see `ObjectStore.send`.
+        """
+        request = replace(
+            self._request,
+            operation=Operation.PUT_PART,
+            part_number=number,
+            body=body,
+            deadline_s=self.deadline_s,
+            slots=None,
+        )
+        self._parts[number] = cast("UploadPart", await self._store.send(request))
+
+    def completion(self) -> Request:
+        """Return the request that makes the object appear if its key is free."""
+        return replace(
+            self._request,
+            operation=Operation.COMPLETE_UPLOAD,
+            parts=[self._parts[number] for number in sorted(self._parts)],
+            deadline_s=self.deadline_s,
+        )
+
+    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
+        """Make the object appear, whole, under the condition; see `ObjectStore.send`."""
+        request = replace(self.completion(), if_match=if_match)
+        return cast("ObjectInfo", await self._store.send(request))
+
+    async def abort(self) -> None:
+        """Discard all parts. Call it when no part is in flight any more."""
+        request = replace(
+            self._request, operation=Operation.ABORT_UPLOAD, deadline_s=self.deadline_s
+        )
+        await self._store.send(request)
+
+
+class EngineStore(ObjectStore):
+    """A store that carries requests out itself, in one method per operation."""
+
+    async def send(self, request: Request) -> Response:
+        """Carry out one request; see `ObjectStore.send`."""
+        match request.operation:
+            case Operation.PUT:
+                return await self._put(request)
+            case Operation.HEAD:
+                return await self._head(request)
+            case Operation.CREATE_UPLOAD:
+                return await self._create_upload(request)
+            case Operation.PUT_PART:
+                return await self._put_part(request)
+            case Operation.COMPLETE_UPLOAD:
+                return await self._complete_upload(request)
+            case Operation.ABORT_UPLOAD:
+                await self._abort_upload(request)
+                return None
+
+    @abstractmethod
+    async def _put(self, request: Request) -> ObjectInfo: ...
+
+    @abstractmethod
+    async def _head(self, request: Request) -> ObjectInfo | None: ...
+
+    @abstractmethod
+    async def _create_upload(self, request: Request) -> str: ...
+
+    @abstractmethod
+    async def _put_part(self, request: Request) -> UploadPart: ...
+
+    @abstractmethod
+    async def _complete_upload(self, request: Request) -> ObjectInfo: ...
+
+    @abstractmethod
+    async def _abort_upload(self, request: Request) -> None: ...
 
 
 class ListEntry(Struct, frozen=True):
@@ -89,14 +210,14 @@ class ListEntry(Struct, frozen=True):
 
 
 class CommonPrefix(Struct, frozen=True):
-    """What the keys of some objects start with, up to a slash."""
+    """A folder: the common start of some objects' keys, up to a slash."""
 
     prefix: str
-    """From the start of the key to the slash, which is its last character."""
+    """From the start of the key up to and including the slash."""
 
 
 class OpenUpload(Struct, frozen=True):
-    """A multipart upload that is open: its parts cost money, and no reader sees them."""
+    """A multipart upload that is open. Its parts cost money, and no reader sees them."""
 
     key: str
     started_s: float
@@ -109,34 +230,34 @@ class ObjectBody(Struct, frozen=True):
     info: ObjectInfo
     content_type: str
     pieces: AsyncIterator[bytes]
-    """The body, some bytes at a time, as it lies in the store; to be read once."""
+    """The body in pieces, as stored (perhaps compressed). It can be read once."""
 
 
 class ObjectReader(Protocol):
-    """A place whose objects are read back: what `verify`, `replay` and `cat` need."""
+    """A place whose objects are read: what `verify`, `replay` and `cat` need."""
 
     def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Return every object whose key starts with `prefix`; errors as in `ObjectStore.put`."""
+        """Return every object whose key starts with `prefix`; errors as in `ObjectStore.send`."""
 
     def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
-        """Return what lies directly under `prefix`, in any order; errors as in `list_objects`.
+        """Return the objects and folders directly under `prefix`, in any order.
 
-        These are the objects whose keys have no slash after `prefix`, and, each once, the folders
-        that all other keys go on with; what is in a folder costs nothing. A folder of files may
-        turn out to be empty.
+        Objects are those whose keys have no slash after `prefix`. Every other key belongs to a
+        folder, which is returned once. The cost does not depend on how much is in the folders.
+        With files on disk a folder may be empty. Errors as in `list_objects`.
         """
 
     def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Return every multipart upload that is open under `prefix`."""
 
     def open_object(self, key: str) -> AbstractAsyncContextManager[ObjectBody]:
-        """Open one object, to be read while this is entered.
+        """Open one object for reading within the `async with`.
 
         Raises, also while the pieces are read:
             NotFoundError: there is no such object.
-            RetryableError: the store is busy, or the body ended early; to be read from its start.
-            RejectedError: the store refuses.
+            RetryableError: the store is busy, or the body ended early; read again from the start.
+            RejectedError: the store refuses, and will again.
         """
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

@@ -1,4 +1,4 @@
-"""FileStore: objects as files under a folder, with the same keys and bytes as in S3."""
+"""FileStore: objects as files in a folder, with the same keys and bytes as in S3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ import orjson
 
 from batcher.concurrency import shielded
 from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
-from batcher.stores.base import ObjectAttributes, ObjectInfo
+from batcher.stores.base import EngineStore, ObjectInfo
+from batcher.stores.request import Request, UploadPart
 
 T = TypeVar("T")
 
@@ -30,45 +31,43 @@ def parse_folder_url(url: str) -> Path:
     return Path(unquote(url.removeprefix("file:").removeprefix("//")))
 
 
-class FileStore:
+class FileStore(EngineStore):
     """Writes a temporary dot-file, syncs it, and links it to its name: whole or not at all.
 
-    What an object carries beside its body stands in `.meta/{key}.json`. Creating is safe against
-    other processes; replacing, which only event sources do, against other threads of this one.
+    An object's attributes are in `.meta/{key}.json`. Creating is safe against other processes.
+    Replacing, which only event sources do, is safe against other threads of this process. The id
+    of a multipart upload is the path of its temporary file.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Write under `folder`, which is made when it is not there."""
+        """Write under `folder`, which is created if it does not exist."""
         self.folder = folder
-        self._replace_lock = threading.Lock()  # a look and a replacement are two steps
+        self._replace_lock = threading.Lock()  # comparing the ETag and replacing are two steps
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.folder)!r})"
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object; see `ObjectStore.put`."""
-        return await _run_in_thread(self._put, key, body, attributes, if_match)
+    async def aclose(self) -> None:
+        """Do nothing. The files stay."""
 
-    def _put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None
-    ) -> ObjectInfo:
-        with translate_errors(key):
-            temporary = self._temporary_path(key)
+    async def _put(self, request: Request) -> ObjectInfo:
+        return await _run_in_thread(self._write, request)
+
+    def _write(self, request: Request) -> ObjectInfo:
+        with translate_errors(request.key):
+            temporary = self._temporary_path(request.key)
             temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("xb") as file:
-                    file.write(body)
-                return self.publish(temporary, key, attributes, if_match)
+                    file.write(request.body)
+                return self._publish(temporary, request)
             finally:
                 temporary.unlink(missing_ok=True)
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
-        return await _run_in_thread(self._head, key)
+    async def _head(self, request: Request) -> ObjectInfo | None:
+        return await _run_in_thread(self._look, request.key)
 
-    def _head(self, key: str) -> ObjectInfo | None:
+    def _look(self, key: str) -> ObjectInfo | None:
         with translate_errors(key):
             try:
                 size_bytes = self._path(key).stat().st_size
@@ -77,72 +76,84 @@ class FileStore:
             meta = read_meta(self.folder, key)
             return ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
 
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> FileUpload:
-        """Open a file that parts are written into; see `ObjectStore.create_upload`."""
-        temporary = self._temporary_path(key)
-        upload = FileUpload(self, key, attributes, part_bytes, temporary)
+    async def _create_upload(self, request: Request) -> str:
+        temporary = self._temporary_path(request.key)
 
         def create() -> None:
-            with translate_errors(key):
+            with translate_errors(request.key):
                 temporary.parent.mkdir(parents=True, exist_ok=True)
                 temporary.touch(exist_ok=False)
 
         try:
             await _run_in_thread(create)
         except asyncio.CancelledError:
-            await upload.abort()  # nobody else has it yet
+            await _run_in_thread(_remove, temporary, request.key)  # the caller has no id of it
             raise
-        return upload
+        return str(temporary)
 
-    async def aclose(self) -> None:
-        """Do nothing: the files stay."""
+    async def _put_part(self, request: Request) -> UploadPart:
+        """Write a part at its offset in the temporary file."""
 
-    def publish(
-        self, temporary: Path, key: str, attributes: ObjectAttributes, if_match: str | None
-    ) -> ObjectInfo:
-        """Sync a finished temporary file and give it its name.
+        def write() -> None:
+            with translate_errors(request.key), Path(request.upload_id).open("r+b") as file:
+                file.seek((request.part_number - 1) * request.part_bytes)
+                file.write(request.body)
 
-        Raises:
-            PreconditionFailedError: as `ObjectStore.put`; the file that is there is untouched.
-        """
-        path, beside = self._path(key), meta_path(self.folder, key)
-        stored = ObjectInfo(
+        await _run_in_thread(write)
+        return UploadPart(request.part_number, len(request.body))
+
+    async def _complete_upload(self, request: Request) -> ObjectInfo:
+        def publish() -> ObjectInfo:
+            temporary = Path(request.upload_id)
+            with translate_errors(request.key):
+                info = self._publish(temporary, request)
+                temporary.unlink(missing_ok=True)
+                return info
+
+        return await _run_in_thread(publish)
+
+    async def _abort_upload(self, request: Request) -> None:
+        await _run_in_thread(_remove, Path(request.upload_id), request.key)
+
+    def _publish(self, temporary: Path, request: Request) -> ObjectInfo:
+        """Sync a finished temporary file and give it its name, under the request's condition."""
+        key, attributes = request.key, request.attributes
+        path, attributes_path = self._path(key), meta_path(self.folder, key)
+        info = ObjectInfo(
             secrets.token_hex(16), temporary.stat().st_size, dict(attributes.metadata)
         )
-        beside.parent.mkdir(parents=True, exist_ok=True)
-        meta_temporary = _make_temporary_path(beside)
+        attributes_path.parent.mkdir(parents=True, exist_ok=True)
+        meta_temporary = _make_temporary_path(attributes_path)
         meta = {
-            "etag": stored.etag,
+            "etag": info.etag,
             "content_type": attributes.content_type,
-            "metadata": stored.metadata,
+            "metadata": info.metadata,
         }
         try:
             meta_temporary.write_bytes(orjson.dumps(meta))
             _sync(meta_temporary)
             _sync(temporary)
-            if if_match is None:
-                os.link(temporary, path)  # fails where the name is taken, in one step
-                meta_temporary.replace(beside)
+            if request.if_match is None:
+                os.link(temporary, path)  # atomic, and fails if the name is taken
+                meta_temporary.replace(attributes_path)
             else:
                 with self._replace_lock:
-                    there = self._head(key)
-                    if there is None or there.etag != if_match:
+                    existing = self._look(key)
+                    if existing is None or existing.etag != request.if_match:
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
-                    _clear_meta(beside)
+                    _clear_meta(attributes_path)
                     temporary.replace(path)
                     _sync(path.parent)
-                    meta_temporary.replace(beside)
+                    meta_temporary.replace(attributes_path)
         except FileExistsError:
-            msg = f"{key}: the file is there already"
+            msg = f"{key}: the file exists already"
             raise PreconditionFailedError(msg) from None
         finally:
             meta_temporary.unlink(missing_ok=True)
         _sync(path.parent)
-        _sync(beside.parent)
-        return stored
+        _sync(attributes_path.parent)
+        return info
 
     def _path(self, key: str) -> Path:
         return self.folder / key
@@ -151,58 +162,14 @@ class FileStore:
         return _make_temporary_path(self._path(key))
 
 
-class FileUpload:
-    """Parts written into one temporary file, each at its own place."""
-
-    def __init__(
-        self,
-        store: FileStore,
-        key: str,
-        attributes: ObjectAttributes,
-        part_bytes: int,
-        temporary: Path,
-    ) -> None:
-        """Take parts for `key` into `temporary`."""
-        self._store = store
-        self._key = key
-        self._attributes = attributes
-        self._part_bytes = part_bytes
-        self._temporary = temporary
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Write part `number` at its place; see `Upload.put_part`."""
-
-        def write() -> None:
-            with translate_errors(self._key), self._temporary.open("r+b") as file:
-                file.seek((number - 1) * self._part_bytes)
-                file.write(body)
-
-        await _run_in_thread(write)
-
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Sync the file and give it its name; see `Upload.complete`."""
-
-        def publish() -> ObjectInfo:
-            with translate_errors(self._key):
-                stored = self._store.publish(self._temporary, self._key, self._attributes, if_match)
-                self._temporary.unlink(missing_ok=True)
-                return stored
-
-        return await _run_in_thread(publish)
-
-    async def abort(self) -> None:
-        """Remove the file; see `Upload.abort`."""
-
-        def remove() -> None:
-            with translate_errors(self._key):
-                self._temporary.unlink(missing_ok=True)
-
-        await _run_in_thread(remove)
-
-
 def meta_path(folder: Path, key: str) -> Path:
-    """Return the file that has what an object carries beside its body."""
+    """Return the file with an object's attributes."""
     return folder / META_FOLDER / f"{key}.json"
+
+
+def _remove(path: Path, key: str) -> None:
+    with translate_errors(key):
+        path.unlink(missing_ok=True)
 
 
 def _make_temporary_path(path: Path) -> Path:
@@ -210,10 +177,10 @@ def _make_temporary_path(path: Path) -> Path:
 
 
 def _clear_meta(path: Path) -> None:
-    """Empty what stands beside a body that is about to be replaced.
+    """Empty the attributes of a body that is about to be replaced.
 
-    A crash then leaves the new body without a digest, never with the old one's; a retry of either
-    set replaces it.
+    A crash then leaves the new body without a digest, never with the old body's digest. A retry
+    replaces it.
     """
     empty = _make_temporary_path(path)
     empty.write_bytes(b"{}")
@@ -223,9 +190,9 @@ def _clear_meta(path: Path) -> None:
 
 
 def read_meta(folder: Path, key: str) -> dict[str, Any]:
-    """Read what an object carries; nothing, where a crash or a copy has left it without.
+    """Read an object's attributes. They are empty after a crash, or in a copy without `.meta`.
 
-    What was written as `root/key` carries it in a `.meta` above `folder`, if that is the root.
+    An object that was written as `root/key` has its `.meta` above `folder` if that is the root.
     """
     path = folder.absolute() / key
     for above in path.parents[key.count("/") :]:
@@ -241,7 +208,7 @@ def read_meta(folder: Path, key: str) -> dict[str, Any]:
 
 @contextmanager
 def translate_errors(key: str) -> Iterator[None]:
-    """Turn what the operating system says about `key` into what a caller can act on."""
+    """Turn errors of the operating system into those of `ObjectStore.send`."""
     try:
         yield
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
@@ -256,12 +223,12 @@ def translate_errors(key: str) -> Iterator[None]:
 
 
 async def _run_in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """Run blocking work in a thread; it is never left to go on by itself, not even cancelled."""
+    """Run blocking work in a thread, and wait for its end even when cancelled."""
     return await shielded(asyncio.to_thread(work, *arguments))
 
 
 def _sync(path: Path) -> None:
-    """Bring a file, or a folder's list of names, onto the disk."""
+    """Write a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""MemoryStore: objects in a dict; for tests and dry runs, under the same contract as S3."""
+"""MemoryStore: objects in a dict, for tests, with the same behaviour as S3."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import count
 
 from batcher.errors import NotFoundError, PreconditionFailedError, RejectedError, UploadLostError
 from batcher.limits import MAX_PARTS, MIN_PART_BYTES
 from batcher.stores.base import (
     CommonPrefix,
+    EngineStore,
     ListEntry,
     ObjectAttributes,
     ObjectBody,
     ObjectInfo,
     OpenUpload,
 )
+from batcher.stores.request import Request, UploadPart
 
 PIECE_BYTES = 1024**2
 
@@ -30,119 +33,110 @@ class MemoryObject:
     info: ObjectInfo
 
 
-class MemoryStore:
-    """Keeps objects until it is dropped; `objects` may be read at any time."""
+@dataclass(slots=True)
+class MemoryUpload:
+    """A multipart upload that is open."""
+
+    key: str
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+class MemoryStore(EngineStore):
+    """Keeps objects until it is dropped. Tests may read `objects` and `uploads` at any time."""
 
     def __init__(self) -> None:
         """Start empty."""
         self.objects: dict[str, MemoryObject] = {}
-        self.uploads: set[MemoryUpload] = set()
-        """The multipart uploads that are open."""
+        self.uploads: dict[str, MemoryUpload] = {}
+        """The multipart uploads that are open, by id."""
+        self._next_upload_id = count(1)
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object; see `ObjectStore.put`."""
-        return self._put(key, bytes(body), attributes, if_match)
+    async def _put(self, request: Request) -> ObjectInfo:
+        return self._write(request, bytes(request.body))
 
-    def _put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None
-    ) -> ObjectInfo:
-        there = self.objects.get(key)
-        if (None if there is None else there.info.etag) != if_match:
-            msg = f"{key}: the key holds {there.info if there else 'nothing'}"
+    async def _head(self, request: Request) -> ObjectInfo | None:
+        existing = self.objects.get(request.key)
+        return None if existing is None else existing.info
+
+    async def _create_upload(self, request: Request) -> str:
+        upload_id = str(next(self._next_upload_id))
+        self.uploads[upload_id] = MemoryUpload(request.key)
+        return upload_id
+
+    async def _put_part(self, request: Request) -> UploadPart:
+        upload = self._get_upload(request)
+        if not 1 <= request.part_number <= MAX_PARTS:
+            msg = f"{request.key}: part {request.part_number}: a number is from 1 to {MAX_PARTS}"
+            raise RejectedError(msg)
+        upload.parts[request.part_number] = bytes(request.body)
+        return UploadPart(request.part_number, len(request.body))
+
+    async def _complete_upload(self, request: Request) -> ObjectInfo:
+        upload = self._get_upload(request)
+        bodies = [upload.parts[part.number] for part in request.parts]
+        if not bodies or any(len(body) < MIN_PART_BYTES for body in bodies[:-1]):
+            msg = f"{request.key}: a part but the last is smaller than {MIN_PART_BYTES} bytes"
+            raise RejectedError(msg)
+        info = self._write(request, b"".join(bodies))
+        del self.uploads[request.upload_id]
+        return info
+
+    async def _abort_upload(self, request: Request) -> None:
+        self.uploads.pop(request.upload_id, None)
+
+    def _write(self, request: Request, body: bytes) -> ObjectInfo:
+        """Write an object under the request's condition."""
+        key, attributes = request.key, request.attributes
+        existing = self.objects.get(key)
+        if (None if existing is None else existing.info.etag) != request.if_match:
+            msg = f"{key}: the key holds {existing.info if existing else 'nothing'}"
             raise PreconditionFailedError(msg)
         digest = sha256(body + repr(sorted(attributes.metadata.items())).encode()).hexdigest()
-        stored = ObjectInfo(digest[:32], len(body), dict(attributes.metadata))
-        self.objects[key] = MemoryObject(body, attributes, stored)
-        return stored
+        info = ObjectInfo(digest[:32], len(body), dict(attributes.metadata))
+        self.objects[key] = MemoryObject(body, attributes, info)
+        return info
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
-        there = self.objects.get(key)
-        return None if there is None else there.info
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MemoryUpload:
-        """Open a multipart upload; see `ObjectStore.create_upload`."""
-        upload = MemoryUpload(self, key, attributes, part_bytes)
-        self.uploads.add(upload)
+    def _get_upload(self, request: Request) -> MemoryUpload:
+        upload = self.uploads.get(request.upload_id)
+        if upload is None:
+            msg = f"{request.key}: the upload is not open any more"
+            raise UploadLostError(msg)
         return upload
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Return objects in the order of their keys; see `ObjectReader.list_objects`."""
+        """Return objects by key; see `ObjectReader.list_objects`."""
         for key in sorted(self.objects):
-            if key.startswith(prefix) and (there := self.objects.get(key)) is not None:
-                yield ListEntry(key, there.info.size_bytes, there.info.etag, 0.0)
+            if key.startswith(prefix) and (found := self.objects.get(key)) is not None:
+                yield ListEntry(key, found.info.size_bytes, found.info.etag, 0.0)
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Return objects and folders by key; see `ObjectReader.list_folder`."""
-        given = ""
+        last_prefix = ""
         async for listed in self.list_objects(prefix):
             folder, slash, _ = listed.key.removeprefix(prefix).partition("/")
             if not slash:
                 yield listed
-            elif (found := f"{prefix}{folder}/") != given:
+            elif (found := f"{prefix}{folder}/") != last_prefix:
                 yield CommonPrefix(found)
-                given = found
+                last_prefix = found
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Return open uploads; see `ObjectReader.list_uploads`."""
-        for key in sorted(upload.key for upload in self.uploads):
+        """Return the open uploads; see `ObjectReader.list_uploads`."""
+        for key in sorted(upload.key for upload in self.uploads.values()):
             if key.startswith(prefix):
                 yield OpenUpload(key, 0.0)
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Open one object; see `ObjectReader.reading`."""
-        there = self.objects.get(key)
-        if there is None:
+        """Open one object; see `ObjectReader.open_object`."""
+        found = self.objects.get(key)
+        if found is None:
             msg = f"{key}: there is no such object"
             raise NotFoundError(msg)
-        yield ObjectBody(there.info, there.attributes.content_type, _iter_pieces(there.body))
+        yield ObjectBody(found.info, found.attributes.content_type, _iter_pieces(found.body))
 
     async def aclose(self) -> None:
         """Do nothing: the objects stay."""
-
-
-@dataclass(eq=False, slots=True)
-class MemoryUpload:
-    """A multipart upload; refuses what S3 refuses."""
-
-    store: MemoryStore
-    key: str
-    attributes: ObjectAttributes
-    part_bytes: int
-    parts: dict[int, bytes] = field(default_factory=dict)
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Keep part `number`; see `Upload.put_part`."""
-        self._check_open()
-        if not 1 <= number <= MAX_PARTS:
-            msg = f"{self.key}: part {number} of an upload that cannot take it"
-            raise RejectedError(msg)
-        self.parts[number] = bytes(body)
-
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear; see `Upload.complete`."""
-        self._check_open()
-        bodies = [self.parts[number] for number in sorted(self.parts)]
-        if not bodies or any(len(body) < MIN_PART_BYTES for body in bodies[:-1]):
-            msg = f"{self.key}: a part but the last is smaller than {MIN_PART_BYTES} bytes"
-            raise RejectedError(msg)
-        stored = self.store._put(self.key, b"".join(bodies), self.attributes, if_match)  # noqa: SLF001  # its own store
-        self.store.uploads.discard(self)
-        return stored
-
-    async def abort(self) -> None:
-        """Throw the parts away; see `Upload.abort`."""
-        self.store.uploads.discard(self)
-
-    def _check_open(self) -> None:
-        if self not in self.store.uploads:
-            msg = f"{self.key}: the upload is not open any more"
-            raise UploadLostError(msg)
 
 
 async def _iter_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from batcher.batching.batch import FlushReason
-from batcher.concurrency import WorkerSlots, current_slots, shielded
+from batcher.concurrency import WorkerSlots, shielded
 from batcher.errors import BatcherError, RetryableError
 
 if TYPE_CHECKING:
@@ -121,10 +121,11 @@ class Dispatcher:
 
     async def _run_worker(self) -> None:
         """Write ready batches until none is left, or until too many workers hold a slot."""
-        current_slots.set(self._slots)
         try:
             while self._ready and not self._slots.is_oversubscribed:
-                await self._write(self._ready.popleft())
+                pending = self._ready.popleft()
+                pending.slots = self._slots
+                await self._write(pending)
         finally:
             self._slots.release()
 

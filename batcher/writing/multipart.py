@@ -1,35 +1,49 @@
-"""Uploading: a multipart upload that is open only while somebody holds it."""
+"""Multipart uploads that are completed or aborted, and the size of their parts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
-from batcher.concurrency import current_deadline_s, shielded
+from batcher.concurrency import shielded
 from batcher.errors import BatcherError
 from batcher.limits import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
 from batcher.stores.base import MultipartUpload, ObjectAttributes, ObjectStore
 
+if TYPE_CHECKING:
+    from batcher.concurrency import WorkerSlots
+
 MAX_ABORT_IN_EVENT_S = 0.7
-"""The most an abort may take in an event: with the end of a creation before it, it stays within the
-deadline margin of the function."""
+"""The most that an abort takes in an event. A creation that must end first takes as long again, and
+both together fit into the deadline margin of the function."""
 
 
 MAX_ABORT_IN_PROGRAM_S = 10.0
-"""The same for a program, which nobody kills: time enough to repeat it through a storm."""
+"""The same in a program, which is not killed: long enough to retry while S3 throttles."""
 
 
 @asynccontextmanager
-async def open_upload(
-    store: ObjectStore, key: str, attributes: ObjectAttributes, part_bytes: int
+async def open_upload(  # noqa: PLR0913  # an upload's own, and the sender's
+    store: ObjectStore,
+    key: str,
+    attributes: ObjectAttributes,
+    part_bytes: int,
+    *,
+    deadline_s: float | None = None,
+    slots: WorkerSlots | None = None,
 ) -> AsyncIterator[MultipartUpload]:
-    """Hold a multipart upload open; leaving by any exception aborts it."""
-    creating = asyncio.ensure_future(store.create_upload(key, attributes, part_bytes=part_bytes))
+    """Open a multipart upload. Leaving by any exception aborts it, cancellation included."""
+    creation = asyncio.ensure_future(
+        store.create_upload(
+            key, attributes, part_bytes=part_bytes, deadline_s=deadline_s, slots=slots
+        )
+    )
     try:
-        upload = await asyncio.shield(creating)
+        upload = await asyncio.shield(creation)
     except asyncio.CancelledError:
-        await shielded(_abort_creation(creating))
+        await shielded(_abort_creation(creation, _abort_timeout_s(deadline_s)))
         raise
     try:
         yield upload
@@ -38,39 +52,38 @@ async def open_upload(
         raise
 
 
-async def _abort_creation(creating: asyncio.Future[MultipartUpload]) -> None:
-    """Abort an upload whose creation is still in flight: it may be open at the store by now."""
-    await asyncio.wait([creating], timeout=_timeout_s())
-    creating.cancel()
-    await asyncio.wait([creating])
-    if not creating.cancelled() and creating.exception() is None:
-        await abort_upload(creating.result())
+async def _abort_creation(creation: asyncio.Future[MultipartUpload], timeout_s: float) -> None:
+    """Abort an upload whose creation is still in flight, because the store may have opened it."""
+    await asyncio.wait([creation], timeout=timeout_s)
+    creation.cancel()
+    await asyncio.wait([creation])
+    if not creation.cancelled() and creation.exception() is None:
+        await abort_upload(creation.result())
 
 
 async def abort_upload(upload: MultipartUpload) -> None:
-    """Abort, whatever else happens; the bucket's lifecycle rule is the net below."""
-    with suppress(BatcherError, TimeoutError):  # the first error tells the story
-        await shielded(asyncio.wait_for(upload.abort(), _timeout_s()))
+    """Abort an upload, whatever fails. If it stays open, the bucket's lifecycle rule removes it."""
+    with suppress(BatcherError, TimeoutError):  # the error that led here is the one to raise
+        await shielded(asyncio.wait_for(upload.abort(), _abort_timeout_s(upload.deadline_s)))
 
 
-def _timeout_s() -> float:
-    return MAX_ABORT_IN_PROGRAM_S if current_deadline_s.get() is None else MAX_ABORT_IN_EVENT_S
-
-
-# Source: Amazon S3 user guide, multipart upload limits. Only the last part may be smaller.
+def _abort_timeout_s(deadline_s: float | None) -> float:
+    return MAX_ABORT_IN_PROGRAM_S if deadline_s is None else MAX_ABORT_IN_EVENT_S
 
 
 def choose_part_bytes(part_bytes: int, max_body_bytes: int) -> int:
     """Return the size of all parts but the last: `part_bytes`, doubled until 10,000 parts suffice.
 
-    All parts but the last are of one size, for some S3-compatible stores take nothing else.
+    All parts but the last have one size, because some S3-compatible stores require that.
 
     Args:
-        part_bytes: what is wanted; at least 5 MiB.
-        longest_body_bytes: what the object could come to, known before its first part leaves.
+        part_bytes: the preferred size, at least 5 MiB.
+        max_body_bytes: the most that the object can have; known before its first part is sent.
 
     Raises:
-        ValueError: `part_bytes` is under 5 MiB, or the body is over what 10,000 parts can hold.
+        ValueError: `part_bytes` is under 5 MiB, or the body does not fit 10,000 parts.
+
+    Source: Amazon S3 User Guide, "Amazon S3 multipart upload limits".
     """
     if part_bytes < MIN_PART_BYTES:
         msg = f"a part has at least {MIN_PART_BYTES} bytes, not {part_bytes}"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from batcher.batching.batch import Batch
 from batcher.encoding.codec import MEMBER_BYTES
 from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
+
+if TYPE_CHECKING:
+    from batcher.concurrency import WorkerSlots
 
 ENCODE_SLICE_BYTES = 8 * MEMBER_BYTES
 """Text handed to the encoder at once: enough for two cores, and little to hold twice."""
@@ -44,7 +48,9 @@ _STREAMED = (PendingState.STREAMING, PendingState.STARVED, PendingState.FINISHIN
 class PendingBatch:
     """A batch, the bytes that it holds of the budget, and the outcome that tickets wait for."""
 
-    def __init__(self, batch: Batch, budget: Budget, uuid_name: str) -> None:
+    def __init__(
+        self, batch: Batch, budget: Budget, uuid_name: str, *, deadline_s: float | None = None
+    ) -> None:
         """Track `batch`, which holds nothing yet.
 
         Args:
@@ -52,9 +58,13 @@ class PendingBatch:
             budget: where its bytes are counted.
             uuid_name: a new UUIDv7, for an object that is not named after its records. It is made
                 here, so that names follow the order in which batches were opened.
+            deadline_s: when the outcome must be known, on the event loop's clock; None: any time.
         """
         self.batch = batch
         self.uuid_name = uuid_name
+        self.deadline_s = deadline_s
+        self.slots: WorkerSlots | None = None
+        """Where the worker that writes the batch holds a slot. None: nowhere."""
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.state = PendingState.OPEN
         self.waiters = 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from batcher.concurrency import current_slots
+from msgspec.structs import replace
+
 from batcher.encoding.codec import Checksum
 from batcher.errors import PreconditionFailedError, RetryableError, UploadLostError
 from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
+from batcher.stores.request import Operation, Request, Response
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
 from batcher.writing.multipart import abort_upload, choose_part_bytes, open_upload
 from batcher.writing.object import ObjectSpec, Receipt
@@ -22,40 +25,37 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.writing.pending import PendingBatch
 
-ConditionalSend = Callable[[str | None], Awaitable[ObjectInfo]]
-"""Writes under the condition that the key is free (None), or has this ETag."""
-
-
 MAX_ENCODING_OVERHEAD = 1.01
-"""The most that a codec makes of bytes it cannot compress, headers included."""
+"""The most that a codec makes of incompressible bytes, headers included, per byte of text."""
 
 
 MAX_INLINE_BYTES = 64 * 1024
-"""Text that is encoded in the event loop's own thread: 0.2 ms, or 4 ms with gzip-9."""
+"""Text up to this size is encoded in the event loop's thread: 0.2 ms, or 4 ms with gzip-9."""
 
 
 MAX_UPLOADS = 3
-"""How often a multipart upload that S3 has lost is made, where all parts are still held."""
+"""Attempts at a multipart upload that S3 loses, if all parts are still in memory."""
 
 
 class Writer:
     """Encodes batches off the event loop and sends them: one PUT, or parts when they are large.
 
-    A batch that is still open is streamed: parts leave while records arrive.
+    A batch that is still open is streamed: parts are sent while records arrive.
     """
 
     def __init__(
         self, store: ObjectStore, settings: Settings, executor: Executor, threads: int
     ) -> None:
-        """Write to `store` as the settings say, encoding in the `threads` of `executor`."""
+        """Write to `store` with these settings, and encode in the `threads` of `executor`."""
         self._store = store
         self._settings = settings
         self._encoder = Encoder(settings, executor, threads)
 
     async def write(self, pending: PendingBatch, *, inline: bool = False) -> Receipt:
-        """Write the flight's batch, and give the receipt when the object is durable.
+        """Write a batch. Return the receipt when its object is durable.
 
-        Leaving by an error or a cancellation leaves no object, no open upload and no part.
+        An error or a cancellation leaves no open upload, and no object unless the outcome of its
+        last request is unknown.
 
         Args:
             pending: the batch, open or sealed.
@@ -67,7 +67,7 @@ class Writer:
         """
         checksum = Checksum()
         body = BytesBuffer()
-        # What a source can send again has its whole metadata, so all of it is encoded first
+        # An object that a redelivery may meet needs its whole metadata: all is encoded before
         is_streamed = not pending.batch.route.origin.is_redeliverable
         threshold_bytes = self._settings.multipart_threshold
         if inline or _is_small(pending):
@@ -83,7 +83,7 @@ class Writer:
     async def _write_encoded(
         self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
     ) -> Receipt:
-        """Write one object whose whole body is there."""
+        """Write one object whose body is complete."""
         if buffer.size_bytes >= self._settings.multipart_threshold:
             return await self._write_parts(pending, buffer, checksum)
         return await self._write_single(pending, buffer.take_all(), checksum)
@@ -92,44 +92,47 @@ class Writer:
         self, pending: PendingBatch, body: bytes, checksum: Checksum
     ) -> Receipt:
         """Write one object by one PUT."""
-        target = self._make_spec(pending, checksum)
-
-        async def put(replaces: str | None) -> ObjectInfo:
-            return await self._store.put(target.key, body, target.attributes, if_match=replaces)
-
-        await self._send(target, put)
-        return target.make_receipt(len(body))
+        spec = self._make_spec(pending, checksum)
+        request = Request(
+            Operation.PUT,
+            spec.key,
+            body=body,
+            attributes=spec.attributes,
+            deadline_s=pending.deadline_s,
+            slots=pending.slots,
+        )
+        await create_object(self._store, spec, request)
+        return spec.make_receipt(len(body))
 
     async def _write_parts(
         self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
     ) -> Receipt:
-        """Write one object in parts, held to its end, so that a lost upload can be made anew."""
-        target = self._make_spec(pending, checksum)
+        """Write one object in parts, held until its end, so that a lost upload can be retried."""
+        spec = self._make_spec(pending, checksum)
         part_bytes = choose_part_bytes(self._settings.part_size, buffer.size_bytes)
         parts = list(buffer.take_parts(part_bytes))
         uploads = 1
         while True:
             try:
-                await self._upload(pending, target, _iterate(parts), part_bytes, held=True)
+                await self._upload(pending, spec, _iterate(parts), part_bytes, held=True)
             except UploadLostError:
                 if uploads == MAX_UPLOADS:
                     raise
                 uploads += 1
             else:
-                return target.make_receipt(buffer.appended_bytes)
+                return spec.make_receipt(buffer.appended_bytes)
 
     async def _write_stream(
         self, pending: PendingBatch, buffer: BytesBuffer, encoded: AsyncIterator[bytes]
     ) -> Receipt:
-        """Write one object in parts that leave while its batch grows, and are gone when sent."""
-        target = self._make_spec(pending, None)
-        longest_bytes = (
-            max(pending.batch.size_bytes, self._settings.max_bytes) * MAX_ENCODING_OVERHEAD
-        )
-        part_bytes = choose_part_bytes(self._settings.part_size, int(longest_bytes))
+        """Write one object in parts while its batch grows. Parts are released when sent."""
+        spec = self._make_spec(pending, None)
+        max_text_bytes = max(pending.batch.size_bytes, self._settings.max_bytes)
+        max_body_bytes = int(max_text_bytes * MAX_ENCODING_OVERHEAD)
+        part_bytes = choose_part_bytes(self._settings.part_size, max_body_bytes)
         async with aclosing(iter_parts(buffer, encoded, part_bytes)) as parts:
-            await self._upload(pending, target, parts, part_bytes, held=False)
-        return target.make_receipt(buffer.appended_bytes)
+            await self._upload(pending, spec, parts, part_bytes, held=False)
+        return spec.make_receipt(buffer.appended_bytes)
 
     async def _upload(
         self,
@@ -143,20 +146,23 @@ class Writer:
         """Make one multipart upload, from its creation to its object.
 
         Raises:
-            UploadLostError: it is gone; nothing is left of it.
+            UploadLostError: the upload does not exist any more; nothing of it is left.
         """
-        async with open_upload(self._store, spec.key, spec.attributes, part_bytes) as upload:
+        async with open_upload(
+            self._store,
+            spec.key,
+            spec.attributes,
+            part_bytes,
+            deadline_s=pending.deadline_s,
+            slots=pending.slots,
+        ) as upload:
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._send_parts(pending, upload, group, parts, held=held)
             except BaseExceptionGroup as errors:  # except* wraps what it raises, on some Pythons
                 raise first_error(errors) from errors
-
-            async def complete(replaces: str | None) -> ObjectInfo:
-                return await self._complete(upload, spec, replaces)
-
-            if not await self._send(spec, complete):
-                await abort_upload(upload)  # our object was there already
+            if not await create_object(self._store, spec, upload.completion()):
+                await abort_upload(upload)  # the object existed already
 
     async def _send_parts(
         self,
@@ -167,38 +173,20 @@ class Writer:
         *,
         held: bool,
     ) -> None:
-        """Send parts side by side, no more at once than there may be requests in flight."""
+        """Send parts concurrently, at most `concurrency` at once."""
         numbers = count(1)
-        places = asyncio.Semaphore(self._settings.concurrency)
+        semaphore = asyncio.Semaphore(self._settings.concurrency)
         async for part in parts:
-            await places.acquire()
-            sending = group.create_task(_send_part(pending, upload, next(numbers), part, held=held))
-            sending.add_done_callback(lambda _: places.release())
-
-    async def _complete(
-        self, upload: MultipartUpload, spec: ObjectSpec, if_match: str | None
-    ) -> ObjectInfo:
-        """Complete an upload; where no answer tells how that ended, look for the object."""
-        try:
-            return await upload.complete(if_match=if_match)
-        except RetryableError:
-            there = await self._store.head(spec.key)
-            if there is not None and spec.is_ours(there):
-                return there
-            raise
-
-    async def _send(self, spec: ObjectSpec, send: ConditionalSend) -> bool:
-        """Send under the target's condition; give whether that made the object just now."""
-        if spec.is_fresh:
-            return await create_fresh(send)
-        return await create_or_replace(self._store, spec.key, send, spec.is_ours)
+            await semaphore.acquire()
+            task = group.create_task(_send_part(pending, upload, next(numbers), part, held=held))
+            task.add_done_callback(lambda _: semaphore.release())
 
     def _make_spec(self, pending: PendingBatch, checksum: Checksum | None) -> ObjectSpec:
         return ObjectSpec(pending.batch, pending.uuid_name, checksum, self._settings)
 
 
 def _is_small(pending: PendingBatch) -> bool:
-    """Return whether handing a batch to a thread would cost more than encoding it."""
+    """Return whether passing a batch to a thread would cost more than encoding it here."""
     batch = pending.batch
     return (
         batch.seal_reason is not None
@@ -209,8 +197,7 @@ def _is_small(pending: PendingBatch) -> bool:
 async def _send_part(
     pending: PendingBatch, upload: MultipartUpload, number: int, part: bytes, *, held: bool
 ) -> None:
-    """Send one part; unless it is held to the end, the budget has its bytes back when it is."""
-    current_slots.set(None)  # the flight has one seat, however many of its parts wait
+    """Send one part. Unless parts are held, its bytes return to the budget when it is sent."""
     pending.in_flight_bytes += len(part)
     try:
         await upload.put_part(number, part)
@@ -226,59 +213,68 @@ async def _iterate(parts: list[bytes]) -> AsyncIterator[bytes]:
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group: those after it are mostly its echoes."""
+    """Return the first error of a group. The others are usually its consequences."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-async def create_fresh(send: ConditionalSend) -> bool:
-    """Write a fresh key, which nobody else has.
+async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) -> bool:
+    """Send the request that creates an object, or replaces that of an earlier delivery.
+
+    The first request creates, and is the only one as a rule. If the key is taken, a HEAD finds
+    whose object that is: ours, by a request whose response was lost, or that of an earlier
+    delivery. The latter is replaced under the condition that its ETag is unchanged, so that a late
+    request of the earlier delivery is refused in turn.
+
+    Args:
+        store: the store that has the key.
+        spec: the object that is to exist.
+        request: PUT or COMPLETE_UPLOAD.
 
     Returns:
-        Whether this very request made the object; False: an earlier one of ours had, unheard.
-    """
-    try:
-        await send(None)
-    except PreconditionFailedError:
-        return False
-    return True
-
-
-async def create_or_replace(
-    store: ObjectStore, key: str, send: ConditionalSend, is_ours: Callable[[ObjectInfo], bool]
-) -> bool:
-    """Write a key that an earlier delivery of the same records may have written.
-
-    The first request creates, and costs nothing besides. Only where it is refused we look: what
-    is there may be ours, by a request whose answer was lost; another object is of an earlier
-    delivery, and is replaced as it was seen, so that a late request of that delivery is refused
-    in its turn.
-
-    Returns:
-        As `create`.
+        Whether this call created the object. False: an earlier request of ours had.
 
     Raises:
-        RetryableError: somebody changes the key at the same time; or what `send` and a look raise.
+        RetryableError: another writer changes the key at the same time; or as `ObjectStore.send`.
     """
+    send = store.send if request.operation is Operation.PUT else partial(_complete, store, spec)
     try:
-        await send(None)
+        await send(request)
     except PreconditionFailedError as taken:
-        there = await store.head(key)
-        if there is None:
-            msg = f"{key}: an object that was there is gone; to be sent again"
+        if spec.is_fresh:
+            return False
+        existing = await _head(store, request)
+        if existing is None:
+            msg = f"{spec.key}: the object that held the key is gone; retry the batch"
             raise RetryableError(msg) from taken
-        if is_ours(there):
+        if spec.is_ours(existing):
             return False
     else:
         return True
     try:
-        await send(there.etag)
+        await send(replace(request, if_match=existing.etag))
     except PreconditionFailedError as changed:
-        there = await store.head(key)
-        if there is not None and is_ours(there):
-            return False  # our replacement had succeeded, unheard
-        msg = f"{key}: another writer replaced it at the same time; to be sent again"
+        existing = await _head(store, request)
+        if existing is not None and spec.is_ours(existing):
+            return False  # the replacement had succeeded, and its response was lost
+        msg = f"{spec.key}: another writer replaced it at the same time; retry the batch"
         raise RetryableError(msg) from changed
     return True
+
+
+async def _complete(store: ObjectStore, spec: ObjectSpec, request: Request) -> Response:
+    """Complete an upload. If the outcome is unknown, look for the object."""
+    try:
+        return await store.send(request)
+    except RetryableError:
+        existing = await _head(store, request)
+        if existing is not None and spec.is_ours(existing):
+            return existing
+        raise
+
+
+async def _head(store: ObjectStore, request: Request) -> ObjectInfo | None:
+    """Look at the object of a request, within the request's deadline."""
+    return await store.head(request.key, deadline_s=request.deadline_s, slots=request.slots)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore
+from batcher.stores import ObjectStore, Request, Response
 from batcher.stores.memory import MemoryStore
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to a store."""
+    """One request to a store."""
 
     operation: str
     """`put`, `head`, `create`, `part`, `complete` or `abort`."""
@@ -31,18 +31,19 @@ Hook = Callable[[Call], Awaitable[None]]
 
 
 async def no_hook(call: Call) -> None:
-    """Let a call go on."""
+    """Do nothing."""
     del call
 
 
-class HookedStore:
-    """Passes everything on to `inner`; `before` and `after` each call a test can step in.
+class HookedStore(ObjectStore):
+    """Passes every request to `inner`, with a hook before and after it.
 
-    What `before` raises is a request that never got there, what `after` raises an answer lost.
+    An error that `before` raises is a request that did not reach the store. An error that `after`
+    raises is a lost response.
     """
 
     def __init__(self, inner: ObjectStore, before: Hook = no_hook, after: Hook = no_hook) -> None:
-        """Pass on to `inner`."""
+        """Pass requests to `inner`."""
         self.inner = inner
         self.before = before
         self.after = after
@@ -50,77 +51,23 @@ class HookedStore:
         self.is_closed = False
 
     def operations(self) -> list[str]:
-        """Return what was called, in order."""
+        """Return the operations of all requests, in order."""
         return [call.operation for call in self.calls]
 
-    async def enter(self, call: Call) -> None:
-        """Note a call that is about to be passed on."""
+    async def send(self, request: Request) -> Response:
+        """Send one request; see `ObjectStore.send`."""
+        label = request.operation.label
+        call = Call(label, request.key, request.part_number, request.if_match)
         self.calls.append(call)
         await self.before(call)
-
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object; see `ObjectStore.put`."""
-        call = Call("put", key, if_match=if_match)
-        await self.enter(call)
-        stored = await self.inner.put(key, body, attributes, if_match=if_match)
+        response = await self.inner.send(request)
         await self.after(call)
-        return stored
-
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
-        call = Call("head", key)
-        await self.enter(call)
-        stored = await self.inner.head(key)
-        await self.after(call)
-        return stored
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MultipartUpload:
-        """Open a multipart upload; see `ObjectStore.create_upload`."""
-        call = Call("create", key)
-        await self.enter(call)
-        upload = await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
-        await self.after(call)
-        return HookedUpload(self, upload, key)
+        return response
 
     async def aclose(self) -> None:
         """Close the inner store."""
         self.is_closed = True
         await self.inner.aclose()
-
-
-@dataclass(eq=False, slots=True)
-class HookedUpload:
-    """An upload of a `HookedStore`."""
-
-    store: HookedStore
-    inner: MultipartUpload
-    key: str
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Send part `number`; see `Upload.put_part`."""
-        call = Call("part", self.key, number)
-        await self.store.enter(call)
-        await self.inner.put_part(number, body)
-        await self.store.after(call)
-
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear; see `Upload.complete`."""
-        call = Call("complete", self.key, if_match=if_match)
-        await self.store.enter(call)
-        stored = await self.inner.complete(if_match=if_match)
-        await self.store.after(call)
-        return stored
-
-    async def abort(self) -> None:
-        """Throw all parts away; see `Upload.abort`."""
-        call = Call("abort", self.key)
-        await self.store.enter(call)
-        await self.inner.abort()
-        await self.store.after(call)
 
 
 def failing(error: Exception, *operations: str, key: str = "", times: int = 10**9) -> Hook:

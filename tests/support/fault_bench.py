@@ -13,7 +13,7 @@ from batcher.errors import BatcherError
 from batcher.handler import LambdaHandler, make_handler
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import retrying
+from batcher.stores import request
 from batcher.stores.retrying import Backoff, RetryingStore
 from batcher.writing.object import Receipt
 from support.fakes import incompressible_bytes
@@ -208,6 +208,6 @@ class FaultBench:
 
 def shorten_response_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an answer that does not come be given up in less than a second."""
-    monkeypatch.setattr(retrying, "RESPONSE_TIMEOUT_S", ANSWER_S)
-    monkeypatch.setattr(retrying, "COMPLETE_TIMEOUT_S", ANSWER_S)
-    monkeypatch.setattr(retrying, "MIN_BYTES_PER_S", 16 * MIB)
+    monkeypatch.setattr(request, "RESPONSE_TIMEOUT_S", ANSWER_S)
+    monkeypatch.setattr(request, "COMPLETE_TIMEOUT_S", ANSWER_S)
+    monkeypatch.setattr(request, "MIN_BYTES_PER_S", 16 * MIB)

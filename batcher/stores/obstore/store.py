@@ -1,4 +1,4 @@
-"""ObstoreStore: objects in Amazon S3 by obstore, which sends them for a fraction of the cycles."""
+"""ObstoreStore: objects in Amazon S3 with obstore, which takes a fraction of aioboto3's CPU."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from obstore.store import S3Store
 
 from batcher import __version__
 from batcher.errors import RejectedError, SettingsError
-from batcher.stores.base import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore
+from batcher.stores.base import ObjectInfo, ObjectStore
 from batcher.stores.obstore.credentials import find_provider
 from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
 from batcher.stores.obstore.errors import OBSTORE_ERRORS, translate_error
+from batcher.stores.request import Operation, Request, Response
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential
@@ -34,7 +35,7 @@ HEADER_ATTRIBUTES = {
     "content-type",
     "storage-class",
 }
-"""Attributes that obstore sends as headers of their own: no metadata can have these names."""
+"""Attributes that obstore sends as headers of their own, so metadata cannot have these names."""
 
 
 OBSTORE_VARIABLES = (
@@ -43,7 +44,7 @@ OBSTORE_VARIABLES = (
     "AWS_SSE_CUSTOMER_KEY_BASE64",
     "AWS_SSE_KMS_KEY_ID",
 )
-"""What obstore reads by itself, and nobody else; its configuration cannot say "none"."""
+"""Variables that only obstore reads, by itself. Its configuration cannot switch them off."""
 
 
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # Source: RFC 9110, 5.6.2
@@ -53,39 +54,40 @@ CONNECT_TIMEOUT = "5s"
 
 
 REQUEST_TIMEOUT = "1h"
-"""`RetryingStore` cuts each request much sooner, by its size; obstore's 30 s know no sizes."""
+"""`RetryingStore` cuts each request much sooner, by its size. obstore's 30 s ignore the size."""
 
 
 IDLE_TIMEOUT = "12s"
-"""As aiohttp's with botocore: a connection that S3 has closed is not worth an attempt."""
+"""As aiohttp's with botocore: an idle connection may be closed by S3, and cost an attempt."""
 
 
 CHECKSUM_ALGORITHM = "CRC64NVME"
-"""S3 verifies it, as it does SHA-256, obstore's other one, which costs 0.6 ms a MiB more."""
+"""S3 verifies it. obstore's alternative, SHA-256, costs 0.6 ms per MiB more."""
 
 
 _obstore_pid: int | None = None
-"""The process whose threads send for obstore; a fork has none of them."""
+"""The process that has obstore's threads. A fork of it has none of them."""
 
 
-class ObstoreStore:
-    """Writes objects with a checksum that S3 verifies; connects at its first request.
+class ObstoreStore(ObjectStore):
+    """Writes objects with a checksum that S3 verifies. Connects at its first request.
 
-    Requests run in threads of obstore's own, so a store serves any event loop, one after another.
-    The threads are frozen with a Lambda environment, and go on with it. They do not survive a
-    fork: a child that would wait for ever is told so. A request whose caller is cancelled is
-    dropped with its connection; what S3 has of it by then it may still carry out, and its
-    condition keeps that from harm, as with every late request.
+    Requests run in obstore's own threads, so a store can serve one event loop after another. The
+    threads are frozen and thawed with a Lambda environment. They do not survive a fork: in a child,
+    where a request would wait for ever, it raises instead. A cancelled request closes its
+    connection. S3 may still carry it out if it has received all of it. The condition makes that
+    harmless, as with every late request.
 
-    Large objects go up by aioboto3's `S3Store`, imported at the first: obstore completes no
-    upload under a condition, aborts none, and repeats no part. See docs/decisions/0004.
+    Multipart uploads use aioboto3's `S3Store`, which is imported when the first one is opened:
+    obstore cannot complete an upload under a condition, abort one, or retry a part. See
+    docs/decisions/0004.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Write to `settings.bucket` with what the settings put on every object.
+        """Write to `settings.bucket`, with the settings' headers on every object.
 
         Raises:
-            SettingsError: something that obstore cannot send as it is.
+            SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
         """
         if faults := find_obstore_faults(settings, os.environ):
             raise SettingsError(faults)
@@ -98,57 +100,58 @@ class ObstoreStore:
         self._provider: CredentialProvider | None = None
         self._credentials: Credentials | None = None
         self._client: S3Store | None = None
-        self._connecting = threading.Lock()  # no event loop's, for there may be another
+        self._connecting = threading.Lock()  # not asyncio's: there may be several event loops
         self._multipart_store: ObjectStore | None = None
 
     def __repr__(self) -> str:
         return f"ObstoreStore({self.bucket!r})"
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object; see `ObjectStore.put`."""
+    async def send(self, request: Request) -> Response:
+        """Send one request, those of multipart uploads with aioboto3; see `ObjectStore.send`."""
+        if request.operation is Operation.PUT:
+            return await self._put(request)
+        if request.operation is Operation.HEAD:
+            return await self._head(request)
+        if self._multipart_store is None:
+            self._multipart_store = self._open_multipart_store(request.key)
+        return await self._multipart_store.send(request)
+
+    async def _put(self, request: Request) -> ObjectInfo:
+        attributes = request.attributes
         headers = {
             **self._attributes,
             **attributes.metadata,
             "Content-Type": attributes.content_type,
         }
-        async with self._call("PutObject", key) as client:
-            answer = await obstore.put_async(
+        async with self._call("PutObject", request.key) as client:
+            response = await obstore.put_async(
                 client,
-                key,
-                body,
+                request.key,
+                request.body,
                 attributes=headers,
                 tags=self._tags,
-                mode="create" if if_match is None else {"e_tag": if_match},
+                mode="create" if request.if_match is None else {"e_tag": request.if_match},
             )
-        return ObjectInfo(answer["e_tag"] or "", len(body), attributes.metadata)
+        return ObjectInfo(response["e_tag"] or "", len(request.body), attributes.metadata)
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
+    async def _head(self, request: Request) -> ObjectInfo | None:
         try:
-            async with self._call("HeadObject", key) as client:
+            async with self._call("HeadObject", request.key) as client:
                 # Not `head_async`, which leaves the metadata out
-                answer = await obstore.get_async(client, key, options={"head": True})
+                response = await obstore.get_async(client, request.key, options={"head": True})
         except KeyError:
             return None
-        beside = {
-            n: value for n, value in answer.attributes.items() if n.lower() not in HEADER_ATTRIBUTES
+        metadata = {
+            name: value
+            for name, value in response.attributes.items()
+            if name.lower() not in HEADER_ATTRIBUTES
         }
-        return ObjectInfo(answer.meta["e_tag"] or "", answer.meta["size"], beside)
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MultipartUpload:
-        """Open a multipart upload, by aioboto3; see `ObjectStore.create_upload`."""
-        if self._multipart_store is None:
-            self._multipart_store = self._open_multipart_store(key)
-        return await self._multipart_store.create_upload(key, attributes, part_bytes=part_bytes)
+        return ObjectInfo(response.meta["e_tag"] or "", response.meta["size"], metadata)
 
     def _open_multipart_store(self, key: str) -> ObjectStore:
-        """Return the store for uploads in parts, which a package for Lambda may go without."""
+        """Return the store for multipart uploads. A package for Lambda may lack its library."""
         try:
-            from batcher.stores.s3.store import S3Store as LargeStore  # noqa: PLC0415  # half a second
+            from batcher.stores.s3.store import S3Store as MultipartStore  # noqa: PLC0415  # slow
         except ModuleNotFoundError as error:
             if error.name != "aioboto3":
                 raise
@@ -158,14 +161,14 @@ class ObstoreStore:
                 "aioboto3 is not installed: raise multipart_threshold (5GiB at most), or install it"
             )
             raise RejectedError(msg) from error
-        return LargeStore(self._settings)
+        return MultipartStore(self._settings)
 
     async def aclose(self) -> None:
-        """Close all connections: obstore's with the last request that holds them."""
+        """Close all connections: obstore's when no request uses them any more."""
         self._client = self._provider = self._credentials = None
-        large, self._multipart_store = self._multipart_store, None
-        if large is not None:
-            await large.aclose()
+        multipart_store, self._multipart_store = self._multipart_store, None
+        if multipart_store is not None:
+            await multipart_store.aclose()
 
     @asynccontextmanager
     async def _call(self, operation: str, key: str) -> AsyncIterator[S3Store]:
@@ -186,32 +189,32 @@ class ObstoreStore:
         try:
             yield client
         except OBSTORE_ERRORS as error:
-            access = self._provider
-            endpoint = "S3" if access is None else access.endpoint.base_url()
+            provider = self._provider
+            endpoint = "S3" if provider is None else provider.endpoint.base_url()
             raise translate_error(error, operation, self.bucket, key, endpoint) from error
 
     def _connect(self, operation: str, key: str) -> S3Store:
-        """Return a client with the credentials in force; takes files, and perhaps the network."""
-        global _obstore_pid  # noqa: PLW0603  # obstore's threads are the process's, too
+        """Return a client with current credentials. Blocks: it reads files, perhaps the network."""
+        global _obstore_pid  # noqa: PLW0603  # obstore's threads belong to the process, too
+        context = f"{operation} s3://{self.bucket}/{key}"
         with self._connecting:
-            access = self._provider or find_provider(operation, self.bucket, key)
-            if self._provider is None and access.endpoint.url:
+            provider = self._provider or find_provider(operation, self.bucket, key)
+            if self._provider is None and provider.endpoint.url:
                 from batcher.stores.location import check_endpoint  # noqa: PLC0415  # not in AWS
 
-                check_endpoint(access.endpoint.url, f"{operation} s3://{self.bucket}/{key}")
-            if self._client is not None and not access.is_refresh_due():
-                return self._client  # another request was faster
-            keys = access.get_credentials(operation, self.bucket, key)
-            if self._client is None or keys != self._credentials:
+                check_endpoint(provider.endpoint.url, context)
+            if self._client is not None and not provider.is_refresh_due():
+                return self._client  # a concurrent request has connected
+            credentials = provider.get_credentials(operation, self.bucket, key)
+            if self._client is None or credentials != self._credentials:
                 try:
-                    client = self._make_client(access, keys)
+                    client = self._make_client(provider, credentials)
                 except (*OBSTORE_ERRORS, OSError, TypeError) as error:
                     reason = str(error).partition("\n")[0]
-                    where = f"{operation} s3://{self.bucket}/{key}"
-                    msg = f"{where}: engine=obstore cannot be set up: {reason}"
+                    msg = f"{context}: engine=obstore cannot be set up: {reason}"
                     raise RejectedError(msg) from error
                 _obstore_pid = os.getpid()
-                self._provider, self._credentials, self._client = access, keys, client
+                self._provider, self._credentials, self._client = provider, credentials, client
             return self._client
 
     def _make_client(self, provider: CredentialProvider, credentials: Credentials) -> S3Store:
@@ -224,10 +227,10 @@ class ObstoreStore:
             "aws_endpoint_url_s3": url,
             "virtual_hosted_style_request": is_in_host,
             "checksum_algorithm": CHECKSUM_ALGORITHM,
-            # TLS guards the body on its way and S3 verifies the CRC: no SHA-256 besides
+            # TLS protects the body and S3 verifies the CRC: a SHA-256 would be wasted
             "unsigned_payload": is_secure,
             "conditional_put": "etag",
-            # obstore has variables of its own for these, too
+            # Set, because obstore also reads environment variables for these
             "skip_signature": False,
             "disable_tagging": False,
             "request_payer": False,
@@ -250,15 +253,15 @@ class ObstoreStore:
         return S3Store(
             config=config,
             client_options=options,
-            # `RetryingStore` repeats: two that do would multiply, and count nothing right
+            # Only `RetryingStore` retries: with two layers attempts would multiply
             retry_config={"max_retries": 0},
-            # Not in `config`, where a missing token is taken from the environment
+            # Not in `config`: obstore would take a missing token from the environment
             credential_provider=lambda: _to_obstore_credential(credentials),
         )
 
 
 def _to_obstore_credential(credentials: Credentials) -> S3Credential:
-    """Return obstore the credentials; when they must be renewed is our business."""
+    """Return credentials in obstore's form. They have no expiry: we renew them ourselves."""
     return {
         "access_key_id": credentials.access_key_id,
         "secret_access_key": credentials.secret_access_key,
@@ -268,7 +271,7 @@ def _to_obstore_credential(credentials: Credentials) -> S3Credential:
 
 
 def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Name what obstore would send otherwise than it is set, or not at all."""
+    """Return settings and variables that obstore would ignore, change, or add by itself."""
     faults = [
         f"{name}: engine=obstore would take it from the environment: unset it, and set sse"
         for name in OBSTORE_VARIABLES

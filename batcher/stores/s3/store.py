@@ -1,4 +1,4 @@
-"""S3Store: objects in Amazon S3, or any compatible endpoint, by aioboto3."""
+"""S3Store: objects in Amazon S3, or a compatible endpoint, with aioboto3."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from batcher.concurrency import current_deadline_s, shielded
+from msgspec.structs import replace
+
+from batcher.concurrency import shielded
 from batcher.encoding.codec import crc32
 from batcher.errors import BatcherError, RetryableError, UploadLostError
-from batcher.stores.base import ObjectAttributes, ObjectInfo
+from batcher.stores.base import EngineStore, ObjectInfo
+from batcher.stores.request import Request, UploadPart
 from batcher.stores.s3.client import S3Client
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
 SWEEP_IN_EVENT_S, SWEEP_IN_PROGRAM_S = 0.5, 5.0
-"""Looking for a stray upload takes at most this: in an event it runs in the deadline margin."""
+"""The most that aborting a lost upload takes: in an event it runs in the deadline margin."""
 
 
 MAX_SWEEPS, SWEEP_PAUSE_S = 3, 0.1
-"""How often it is tried in that time: a store that is away must not hold the next attempt up."""
+"""How often it is tried in that time: while S3 is down it must not delay the next attempt."""
 
 
 MAX_PLAIN_BODY_BYTES = 1024**2  # aiohttp warns of bytes over 1 MiB, which hold up the event loop
 
 
-class S3Store:
-    """Writes objects with a checksum that S3 verifies; connects at its first request."""
+class S3Store(EngineStore):
+    """Writes objects with a checksum that S3 verifies. Connects at its first request."""
 
     def __init__(self, settings: Settings) -> None:
-        """Write to `settings.bucket` with what the settings put on every object."""
+        """Write to `settings.bucket`, with the settings' headers on every object."""
         self.bucket = settings.bucket
-        # `RetryingStore` repeats: two that do would multiply, and count nothing right
+        # Only `RetryingStore` retries: with two layers attempts would multiply, and counts be wrong
         retries = {"total_max_attempts": 1}
         self._client = S3Client(settings.bucket, settings.concurrency, retries)
         self._object_parameters = _object_parameters(settings)
@@ -44,147 +47,129 @@ class S3Store:
     def __repr__(self) -> str:
         return f"S3Store({self.bucket!r})"
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object; see `ObjectStore.put`."""
-        async with self._client.call("PutObject", key) as client:
-            answer = await client.put_object(
-                **self._create_parameters(key, attributes),
-                **_condition(if_match),
-                Body=_to_request_body(body),
-                ChecksumCRC32=checksum_header(body),
-            )
-        return ObjectInfo(answer["ETag"], len(body), attributes.metadata)
-
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
-        try:
-            async with self._client.call("HeadObject", key) as client:
-                answer = await client.head_object(Bucket=self.bucket, Key=key)
-        except KeyError:
-            return None
-        return ObjectInfo(
-            answer["ETag"], answer.get("ContentLength", 0), answer.get("Metadata", {})
-        )
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> S3Upload:
-        """Open a multipart upload; see `ObjectStore.create_upload`.
-
-        One that is open although its answer was lost is aborted, as far as the bucket's owner
-        allows s3:ListBucketMultipartUploads; else the lifecycle rule removes it.
-        """
-        del part_bytes  # S3 takes the parts in their order, whatever their sizes
-        try:
-            async with self._client.call("CreateMultipartUpload", key) as client:
-                answer = await client.create_multipart_upload(
-                    **self._create_parameters(key, attributes), ChecksumAlgorithm="CRC32"
-                )
-        except (RetryableError, asyncio.CancelledError):
-            await shielded(self._sweep(key))
-            raise
-        return S3Upload(self._client, key, attributes, answer["UploadId"])
-
-    async def _sweep(self, key: str) -> None:
-        """Abort all uploads of a key for which we hold none, as far as there is time."""
-        sweep_s = SWEEP_IN_PROGRAM_S if current_deadline_s.get() is None else SWEEP_IN_EVENT_S
-        with suppress(BatcherError, TimeoutError):
-            async with asyncio.timeout(sweep_s):
-                for _ in range(MAX_SWEEPS):
-                    if await self._sweep_once(key):
-                        return
-                    await asyncio.sleep(SWEEP_PAUSE_S)
-
-    async def _sweep_once(self, key: str) -> bool:
-        """Try once; False: the store is busy."""
-        try:
-            async with self._client.call("ListMultipartUploads", key) as client:
-                answer = await client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
-            for found in answer.get("Uploads", ()):
-                if found["Key"] == key:
-                    await S3Upload(self._client, key, ObjectAttributes(), found["UploadId"]).abort()
-        except RetryableError:
-            return False
-        return True
-
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
-    def _create_parameters(self, key: str, attributes: ObjectAttributes) -> dict[str, Any]:
-        return {
-            "Bucket": self.bucket,
-            "Key": key,
-            "ContentType": attributes.content_type,
-            "Metadata": attributes.metadata,
-            **self._object_parameters,
-        }
-
-
-class S3Upload:
-    """A multipart upload in S3, every part with a checksum."""
-
-    def __init__(
-        self, client: S3Client, key: str, attributes: ObjectAttributes, upload_id: str
-    ) -> None:
-        """Go on with the upload that `client` has opened."""
-        self._client = client
-        self._attributes = attributes
-        self._upload_parameters = {"Bucket": client.bucket, "Key": key, "UploadId": upload_id}
-        self._key = key
-        self._parts: dict[int, dict[str, Any]] = {}
-        self._sizes: dict[int, int] = {}
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Send part `number`; see `Upload.put_part`."""
-        crc = checksum_header(body)
-        async with self._client.call("UploadPart", self._key) as client:
-            answer = await client.upload_part(
-                **self._upload_parameters,
-                PartNumber=number,
+    async def _put(self, request: Request) -> ObjectInfo:
+        body = request.body
+        async with self._client.call("PutObject", request.key) as client:
+            response = await client.put_object(
+                **self._create_parameters(request),
+                **_condition(request),
                 Body=_to_request_body(body),
-                ChecksumCRC32=crc,
+                ChecksumCRC32=checksum_header(body),
             )
-        self._parts[number] = {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": crc}
-        self._sizes[number] = len(body)
+        return ObjectInfo(response["ETag"], len(body), request.attributes.metadata)
 
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear; see `Upload.complete`. S3 checks the total size."""
-        parts = [self._parts[number] for number in sorted(self._parts)]
-        size_bytes = sum(self._sizes.values())
-        async with self._client.call("CompleteMultipartUpload", self._key) as client:
-            answer = await client.complete_multipart_upload(
-                **self._upload_parameters,
-                **_condition(if_match),
+    async def _head(self, request: Request) -> ObjectInfo | None:
+        try:
+            async with self._client.call("HeadObject", request.key) as client:
+                response = await client.head_object(Bucket=self.bucket, Key=request.key)
+        except KeyError:
+            return None
+        return ObjectInfo(
+            response["ETag"], response.get("ContentLength", 0), response.get("Metadata", {})
+        )
+
+    async def _create_upload(self, request: Request) -> str:
+        """Open an upload, and abort it if its response is lost.
+
+        That needs s3:ListBucketMultipartUploads. Without it the lifecycle rule removes the upload.
+        """
+        try:
+            async with self._client.call("CreateMultipartUpload", request.key) as client:
+                response = await client.create_multipart_upload(
+                    **self._create_parameters(request), ChecksumAlgorithm="CRC32"
+                )
+        except (RetryableError, asyncio.CancelledError):
+            await shielded(self._abort_lost_uploads(request))
+            raise
+        upload_id: str = response["UploadId"]
+        return upload_id
+
+    async def _abort_lost_uploads(self, request: Request) -> None:
+        """Abort all uploads of a key of which we hold none, as far as there is time."""
+        limit_s = SWEEP_IN_PROGRAM_S if request.deadline_s is None else SWEEP_IN_EVENT_S
+        with suppress(BatcherError, TimeoutError):
+            async with asyncio.timeout(limit_s):
+                for _ in range(MAX_SWEEPS):
+                    if await self._try_abort_lost_uploads(request):
+                        return
+                    await asyncio.sleep(SWEEP_PAUSE_S)
+
+    async def _try_abort_lost_uploads(self, request: Request) -> bool:
+        """Try once. Return False if S3 is busy."""
+        key = request.key
+        try:
+            async with self._client.call("ListMultipartUploads", key) as client:
+                response = await client.list_multipart_uploads(Bucket=self.bucket, Prefix=key)
+            for upload in response.get("Uploads", ()):
+                if upload["Key"] == key:
+                    await self._abort_upload(replace(request, upload_id=upload["UploadId"]))
+        except RetryableError:
+            return False
+        return True
+
+    async def _put_part(self, request: Request) -> UploadPart:
+        body = request.body
+        checksum = checksum_header(body)
+        async with self._client.call("UploadPart", request.key) as client:
+            response = await client.upload_part(
+                **self._upload_parameters(request),
+                PartNumber=request.part_number,
+                Body=_to_request_body(body),
+                ChecksumCRC32=checksum,
+            )
+        return UploadPart(request.part_number, len(body), response["ETag"], checksum)
+
+    async def _complete_upload(self, request: Request) -> ObjectInfo:
+        """Make the object appear. S3 checks the total size."""
+        parts = [
+            {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC32": part.checksum}
+            for part in request.parts
+        ]
+        size_bytes = sum(part.size_bytes for part in request.parts)
+        async with self._client.call("CompleteMultipartUpload", request.key) as client:
+            response = await client.complete_multipart_upload(
+                **self._upload_parameters(request),
+                **_condition(request),
                 MultipartUpload={"Parts": parts},
                 MpuObjectSize=size_bytes,
             )
-        return ObjectInfo(answer["ETag"], size_bytes, self._attributes.metadata)
+        return ObjectInfo(response["ETag"], size_bytes, request.attributes.metadata)
 
-    async def abort(self) -> None:
-        """Throw the parts away; see `Upload.abort`. One that is gone already is none to abort."""
+    async def _abort_upload(self, request: Request) -> None:
+        """Discard the parts. An upload that does not exist any more is fine."""
         with suppress(UploadLostError):
-            await self._abort()
+            async with self._client.call("AbortMultipartUpload", request.key) as client:
+                await client.abort_multipart_upload(**self._upload_parameters(request))
 
-    async def _abort(self) -> None:
-        async with self._client.call("AbortMultipartUpload", self._key) as client:
-            await client.abort_multipart_upload(**self._upload_parameters)
+    def _create_parameters(self, request: Request) -> dict[str, Any]:
+        return {
+            "Bucket": self.bucket,
+            "Key": request.key,
+            "ContentType": request.attributes.content_type,
+            "Metadata": request.attributes.metadata,
+            **self._object_parameters,
+        }
+
+    def _upload_parameters(self, request: Request) -> dict[str, str]:
+        return {"Bucket": self.bucket, "Key": request.key, "UploadId": request.upload_id}
 
 
 def checksum_header(body: bytes) -> str:
-    """Return the CRC-32 of a body as S3's headers have it."""
+    """Return the CRC-32 of a body in the form of S3's headers."""
     return b64encode(crc32(body).to_bytes(4, "big")).decode()
 
 
 def _to_request_body(body: bytes) -> bytes | BytesIO:
-    """Return what aiohttp sends best: bytes at once, and large ones piece by piece."""
+    """Return what aiohttp sends best: small bodies as bytes, large ones in pieces."""
     return body if len(body) <= MAX_PLAIN_BODY_BYTES else BytesIO(body)
 
 
-def _condition(if_match: str | None) -> dict[str, str]:
-    return {"IfNoneMatch": "*"} if if_match is None else {"IfMatch": if_match}
+def _condition(request: Request) -> dict[str, str]:
+    return {"IfNoneMatch": "*"} if request.if_match is None else {"IfMatch": request.if_match}
 
 
 def _object_parameters(settings: Settings) -> Mapping[str, str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from batcher.concurrency import current_deadline_s
 from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
 from batcher.keys.names import QUARANTINE_FOLDER
 from batcher.keys.parse import CHECK_FOLDER
@@ -67,23 +67,23 @@ async def run_probe(store: ObjectStore, key: str, settings: Settings) -> ProbeOu
     """
     outcomes = ProbeOutcomes()
     attributes = _probe_attributes(settings, "1")
-    outcomes.created = await _run_request(store.put(key, _probe_body(1), attributes))
+    outcomes.created = await _run_request(partial(store.put, key, _probe_body(1), attributes))
     if isinstance(outcomes.created, BatcherError):
         return outcomes
     outcomes.created_again = await _run_request(
-        store.put(key, _probe_body(2), _probe_attributes(settings, "2"))
+        partial(store.put, key, _probe_body(2), _probe_attributes(settings, "2"))
     )
-    outcomes.head = await _run_request(_head_existing(store, key))
+    outcomes.head = await _run_request(partial(_head_existing, store, key))
     if not isinstance(outcomes.head, BatcherError):
         etag = outcomes.head.etag
         attributes = _probe_attributes(settings, "3")
         outcomes.replaced = await _run_request(
-            store.put(key, _probe_body(3), attributes, if_match=etag)
+            partial(store.put, key, _probe_body(3), attributes, if_match=etag)
         )
         if not isinstance(outcomes.replaced, BatcherError):
             attributes = _probe_attributes(settings, "4")
             outcomes.replaced_stale = await _run_request(
-                store.put(key, _probe_body(4), attributes, if_match=etag)
+                partial(store.put, key, _probe_body(4), attributes, if_match=etag)
             )
     await _probe_upload(store, key, settings, outcomes)
     return outcomes
@@ -93,41 +93,50 @@ async def _probe_upload(
     store: ObjectStore, key: str, settings: Settings, outcomes: ProbeOutcomes
 ) -> None:
     attributes = _probe_attributes(settings, "5")
-    upload = await _run_request(store.create_upload(key, attributes, part_bytes=MIN_PART_BYTES))
+    upload = await _run_request(
+        partial(store.create_upload, key, attributes, part_bytes=MIN_PART_BYTES)
+    )
     if isinstance(upload, BatcherError):
         outcomes.upload_error = upload
         return
-    part = await _run_request(upload.put_part(1, _probe_body(5)))
+
+    async def put_part(*, deadline_s: float) -> None:
+        upload.deadline_s = deadline_s
+        await upload.put_part(1, _probe_body(5))
+
+    async def complete(*, deadline_s: float) -> ObjectInfo:
+        upload.deadline_s = deadline_s
+        return await upload.complete()
+
+    async def abort(*, deadline_s: float) -> None:
+        del deadline_s  # with one, an abort gets only the short time that it has in an event
+        upload.deadline_s = None
+        await upload.abort()
+
+    part = await _run_request(put_part)
     if isinstance(part, BatcherError):
         outcomes.upload_error = part
     else:
-        outcomes.upload_completed = await _run_request(upload.complete())
+        outcomes.upload_completed = await _run_request(complete)
     if outcomes.upload_error or isinstance(outcomes.upload_completed, BatcherError):
-        aborted = await _run_request(upload.abort(), cleanup=True)
+        aborted = await _run_request(abort)
         outcomes.upload_aborted = aborted if isinstance(aborted, BatcherError) else True
 
 
-async def _run_request(request: Awaitable[T], *, cleanup: bool = False) -> T | BatcherError:
-    """Return the result of a request, or its error; it ends within `REQUEST_TIMEOUT_S`.
-
-    A clean-up runs without a deadline: with one, an abort gets only the short time that it has
-    at the end of an event.
-    """
-    ends_s = asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S
-    token = current_deadline_s.set(None if cleanup else ends_s)
+async def _run_request(send: Callable[..., Awaitable[T]]) -> T | BatcherError:
+    """Return the result of a request, or its error; it ends within `REQUEST_TIMEOUT_S`."""
+    deadline_s = asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S
     try:
-        async with asyncio.timeout_at(ends_s):
-            return await request
+        async with asyncio.timeout_at(deadline_s):
+            return await send(deadline_s=deadline_s)
     except BatcherError as problem:
         return problem
     except TimeoutError:
         return RetryableError(f"no response within {REQUEST_TIMEOUT_S:g} s; check the endpoint")
-    finally:
-        current_deadline_s.reset(token)
 
 
-async def _head_existing(store: ObjectStore, key: str) -> ObjectInfo:
-    existing = await store.head(key)
+async def _head_existing(store: ObjectStore, key: str, *, deadline_s: float) -> ObjectInfo:
+    existing = await store.head(key, deadline_s=deadline_s)
     if existing is None:
         msg = f"{key}: the object that was just written does not exist"
         raise RetryableError(msg)

@@ -13,7 +13,7 @@ import orjson
 from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.handler import LambdaHandler, make_handler
 from batcher.settings import Settings
-from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo, ObjectStore, open_store
+from batcher.stores import ObjectStore, Operation, Request, Response, open_store
 from batcher.tools.demo.audit import (
     Bucket,
     BucketContents,
@@ -199,46 +199,36 @@ class _LambdaContext:
         return TIMEOUT_MS
 
 
-class FailOnceStore:
-    """Passes everything on to a real store, but for the one PUT that is made to fail."""
+class FailOnceStore(ObjectStore):
+    """Passes requests to a real store, except one PUT that it makes fail."""
 
     def __init__(self, store: ObjectStore) -> None:
-        """Pass on to `store`."""
+        """Pass requests to `store`."""
         self.failed_keys: list[str] = []
         """The keys whose PUT was made to fail."""
         self.last_error: BatcherError | None = None
-        """What the real store raised last, if that means that something was not written."""
+        """The last error of the real store by which an object was not written."""
         self._store = store
         self._key_part: str | None = None
 
     def fail_next(self, key_part: str) -> None:
-        """Let the next PUT fail whose key has `fragment` in it."""
+        """Make the next PUT fail whose key contains `key_part`."""
         self._key_part = key_part
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """Store one object, or fail without having sent anything; see `ObjectStore.put`."""
-        if self._key_part is not None and self._key_part in key:
+    async def send(self, request: Request) -> Response:
+        """Send one request, or fail without sending it; see `ObjectStore.send`."""
+        if request.operation is not Operation.PUT:
+            return await self._store.send(request)
+        if self._key_part is not None and self._key_part in request.key:
             self._key_part = None
-            self.failed_keys.append(key)
-            msg = f"{key}: the demo let this PUT fail"
+            self.failed_keys.append(request.key)
+            msg = f"{request.key}: the demo let this PUT fail"
             raise RetryableError(msg)
         try:
-            return await self._store.put(key, body, attributes, if_match=if_match)
+            return await self._store.send(request)
         except (RetryableError, RejectedError) as error:
             self.last_error = error
             raise
-
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object; see `ObjectStore.head`."""
-        return await self._store.head(key)
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MultipartUpload:
-        """Open a multipart upload; see `ObjectStore.create_upload`."""
-        return await self._store.create_upload(key, attributes, part_bytes=part_bytes)
 
     async def aclose(self) -> None:
         """Close the real store."""

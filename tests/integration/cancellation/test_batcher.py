@@ -54,7 +54,7 @@ async def assert_nothing_is_left(
         await asyncio.wait(left)
     assert not left
     assert batcher.budget.held_bytes == 0
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     lines = [record + b"\n" for record in records]
     whole = {b"".join(lines)} if batcher.settings.max_records is None else set(lines)
     assert set(texts_in(inner).values()) <= whole

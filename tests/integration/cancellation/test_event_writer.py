@@ -153,7 +153,7 @@ async def test_an_event_that_is_cut_at_any_await_leaves_whole_objects_and_nothin
         was_done = await cut(delivery, event, turn)
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left
-        assert inner.uploads == set()
+        assert inner.uploads == {}
         assert all(budget.held_bytes == 0 for budget in budgets)
         for key, text in texts_in(inner).items():
             assert text in (expected.get(key), before.get(key))

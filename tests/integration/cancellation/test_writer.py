@@ -61,7 +61,7 @@ async def assert_good_as_new(writer: Writer, inner: MemoryStore, budget: Budget)
     """All its slots are there: a write that needs each of them ends, and leaves nothing."""
     inner.objects.clear()
     assert not await is_stuck(writer, flight_of(budget, 16), RetryableError("done with"))
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     assert budget.held_bytes == 0
     inner.objects.clear()
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from batcher.stores import ObjectAttributes, ObjectInfo
+from batcher.stores import Operation, Request, Response
 from batcher.stores.memory import MemoryStore
 from support.examples import message
 from support.handler_harness import NO_FAILURES, HandlerFactory, data_of
@@ -16,16 +16,14 @@ from support.handler_harness import NO_FAILURES, HandlerFactory, data_of
 class Interrupted(MemoryStore):
     """A store at whose first PUT somebody presses Ctrl-C; it would be answered afterwards."""
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """See `ObjectStore.put`."""
-        if not self.calls:
+    async def send(self, request: Request) -> Response:
+        """See `ObjectStore.send`."""
+        if request.operation is Operation.PUT and not self.calls:
             self.calls += 1
             asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
             for _ in range(3):
                 await asyncio.sleep(0)
-        return await super().put(key, body, attributes, if_match=if_match)
+        return await super().send(request)
 
     calls = 0
 

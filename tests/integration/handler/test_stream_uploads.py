@@ -56,14 +56,14 @@ def test_a_large_stream_event_goes_up_in_parts_with_all_its_metadata(
     assert operations.count("part") == 3
     (there,) = inner.objects.values()
     assert_described(there.info.metadata, there.body, ["1", "2", "3", "4"])
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     store.calls.clear()
     assert (
         handle(big_event(1, 2, 3, 4), None) == NO_FAILURES
     )  # refused at Complete, and found to be ours
     assert store.operations()[-3:] == ["complete", "head", "abort"]
     assert list(inner.objects.values()) == [there]
-    assert inner.uploads == set()
+    assert inner.uploads == {}
 
 
 def test_a_larger_retry_in_parts_replaces_the_object(handler_factory: HandlerFactory) -> None:
@@ -75,7 +75,7 @@ def test_a_larger_retry_in_parts_replaces_the_object(handler_factory: HandlerFac
     assert store.operations()[-3:] == ["complete", "head", "complete"]
     (there,) = inner.objects.values()
     assert_described(there.info.metadata, there.body, ["1", "2", "3"])
-    assert inner.uploads == set()
+    assert inner.uploads == {}
 
 
 @pytest.mark.parametrize("operation", ["create", "part", "complete"])
@@ -86,7 +86,7 @@ def test_a_failed_upload_leaves_nothing(handler_factory: HandlerFactory, operati
     store.before = failing(RetryableError("busy"), operation, times=2)
     assert handle(big_event(1, 2, 3), None) == item_failures("1")
     assert inner.objects == {}
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     store.before = no_hook
     assert handle(big_event(1, 2, 3), None) == NO_FAILURES
     assert len(inner.objects) == 1
@@ -110,7 +110,7 @@ def test_a_complete_whose_answer_was_lost_is_looked_for(handler_factory: Handler
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert store.operations()[-2:] == ["complete", "head"]
     assert len(inner.objects) == 1
-    assert inner.uploads == set()
+    assert inner.uploads == {}
 
 
 def test_a_complete_that_never_got_there_brings_the_event_back(
@@ -122,7 +122,7 @@ def test_a_complete_that_never_got_there_brings_the_event_back(
     store.before = failing(LOST, "complete", times=1)
     assert handle(big_event(1, 2), None) == item_failures("1")
     assert store.operations()[-3:] == ["complete", "head", "abort"]
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert len(inner.objects) == 1
 
@@ -134,7 +134,7 @@ def test_an_upload_that_the_store_has_lost_is_made_anew(handler_factory: Handler
     store.before = failing(UploadLostError("gone"), "complete", times=1)
     assert handle(big_event(1, 2), None) == NO_FAILURES
     assert store.operations().count("create") == 2
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     (there,) = inner.objects.values()
     assert there.info.metadata["batcher-records"] == "2"
 
@@ -173,7 +173,7 @@ def test_an_upload_that_is_lost_again_and_again_brings_the_event_back(
     store.before = failing(UploadLostError("gone"), "complete")
     assert handle(big_event(1, 2), None) == item_failures("1")
     assert store.operations().count("create") == MAX_UPLOADS
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     assert inner.objects == {}
 
 
@@ -194,7 +194,7 @@ def test_a_replacing_complete_whose_answer_was_lost_is_looked_for(
     assert handle(big_event(1, 2, 3), None) == NO_FAILURES
     (there,) = inner.objects.values()
     assert there.info.metadata["batcher-records"] == "3"
-    assert inner.uploads == set()
+    assert inner.uploads == {}
 
 
 def test_parts_of_a_stream_event_reach_a_real_bucket(

@@ -150,7 +150,7 @@ async def test_parts_leave_while_a_batch_is_open(
     (there,) = inner.objects.values()
     assert batcher.budget.peak_bytes <= 32 * MIB + SLICE_BYTES
     assert batcher.budget.held_bytes == 0
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     assert "batcher-first" in there.info.metadata
     if compression != "zstd":
         assert list(texts_in(inner).values()) == [(line + b"\n") * 60]

@@ -132,7 +132,7 @@ async def test_abort_drops_open_batches(store: HookedStore, inner: MemoryStore) 
         with pytest.raises(RetryableError):
             await large
     assert inner.objects == {}
-    assert inner.uploads == set()
+    assert inner.uploads == {}
     assert batcher.budget.held_bytes == 0
 
 
@@ -160,7 +160,7 @@ async def test_a_failed_stream_takes_no_more_records(
         await batcher.flush()
         assert (await after).records == 1
     assert lines_in(inner) == [b"after"]
-    assert inner.uploads == set()
+    assert inner.uploads == {}
 
 
 async def test_a_lost_answer_to_complete_is_no_failure(

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from batcher.batcher import Batcher
-from batcher.concurrency import WorkerSlots, current_slots, slot_released
+from batcher.concurrency import WorkerSlots
 from batcher.errors import RetryableError, ThrottledError
-from batcher.stores import limit_concurrency
+from batcher.stores import Operation, Request, limit_concurrency
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import RetryingStore
 from support.examples import make_settings
@@ -66,6 +66,5 @@ def test_a_seat_that_is_left_is_free_until_its_owner_is_back() -> None:
 
 async def test_a_task_without_a_seat_waits_as_it_is() -> None:
     """A program's own calls, and parts of an upload."""
-    assert current_slots.get() is None
-    with slot_released():
+    with Request(Operation.PUT, "key").slot_released():
         await asyncio.sleep(0)

@@ -10,7 +10,8 @@ import pytest
 from batcher.errors import RejectedError, RetryableError, ThrottledError
 from batcher.stores import ObjectAttributes
 from batcher.stores.rate_limits.store import MAX_DOWN_S
-from batcher.stores.retrying import RESPONSE_TIMEOUT_S as LONGEST_ANSWER_S
+from batcher.stores.request import RESPONSE_TIMEOUT_S as LONGEST_ANSWER_S
+from batcher.stores.request import Operation, Request
 from batcher.stores.retrying import Backoff, RetryingStore
 from integration.rate_limits.virtual_stores import (
     ANSWER_S,
@@ -113,7 +114,7 @@ def test_waiting_does_not_use_up_the_time_for_attempts() -> None:
         warm = [put(store.inner, key("0000", number)) for number in range(2)]
         await outcomes(warm)
         for number in range(2):  # takes the burst
-            inner.count_unlimited(key("0000", number))
+            await inner.send(Request(Operation.ABORT_UPLOAD, key("0000", number)))
         await put(store, key("0000", 9))
         assert now() > 40.0
 

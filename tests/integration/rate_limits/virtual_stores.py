@@ -6,11 +6,9 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from batcher.concurrency import current_deadline_s
 from batcher.errors import ThrottledError
 from batcher.stores import ObjectAttributes, ObjectStore
 from batcher.stores.memory import MemoryStore
@@ -122,11 +120,9 @@ def memory_of(store: ObjectStore) -> MemoryStore:
 
 def put(store: ObjectStore, where: str, within_s: float | None = None) -> asyncio.Task[Any]:
     """Start to put an object, for an event whose answer is due `within_s` from now."""
-    context = copy_context()
-    if within_s is not None:
-        context.run(current_deadline_s.set, now() + within_s)
-    putting = store.put(where, b"body", ObjectAttributes())
-    return asyncio.get_running_loop().create_task(putting, context=context)
+    deadline_s = None if within_s is None else now() + within_s
+    putting = store.put(where, b"body", ObjectAttributes(), deadline_s=deadline_s)
+    return asyncio.get_running_loop().create_task(putting)
 
 
 async def outcomes(tasks: list[asyncio.Task[object]]) -> list[BaseException | None]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from batcher.handler import Handler
 from batcher.settings import Settings
-from batcher.stores import ObjectStore, open_store, retrying
+from batcher.stores import ObjectStore, open_store, request
 from long.soak.event_sources import MARGIN_S, Invocations, Queue, Shard
 from long.soak.library_writer import Library
 
@@ -145,9 +145,9 @@ def main() -> None:
     """Write rounds until standard input ends."""
     kind, bucket, root, seed = sys.argv[1:]
     logging.getLogger("batcher").setLevel(logging.CRITICAL)  # faults are what we are here for
-    retrying.RESPONSE_TIMEOUT_S = PATIENCE_S
-    retrying.COMPLETE_TIMEOUT_S = PATIENCE_S
-    retrying.MIN_BYTES_PER_S = SLOWEST_BYTES_PER_S
+    request.RESPONSE_TIMEOUT_S = PATIENCE_S
+    request.COMPLETE_TIMEOUT_S = PATIENCE_S
+    request.MIN_BYTES_PER_S = SLOWEST_BYTES_PER_S
     counted: Counter[str] = Counter()
     writes = KINDS[kind](bucket, root, counted)
     print(json.dumps({"package": sys.modules["batcher"].__file__}), flush=True)  # noqa: T201

@@ -17,7 +17,8 @@ from batcher.errors import (
     RetryableError,
     UploadLostError,
 )
-from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo
+from batcher.stores import ObjectAttributes, ObjectInfo, Request, UploadPart
+from batcher.stores.base import EngineStore
 from batcher.stores.memory import MemoryObject
 
 T = TypeVar("T")
@@ -118,51 +119,91 @@ class Bucket:
 
 
 @dataclass(eq=False)
-class Connection:
+class ModelUpload:
+    """A multipart upload; a late complete finds it open or gone."""
+
+    parts: dict[int, bytes] = field(default_factory=dict)
+    is_open: bool = True
+
+    def open_parts(self) -> dict[int, bytes]:
+        """Return the parts of an open upload."""
+        if not self.is_open:
+            gone = "the upload is gone"
+            raise UploadLostError(gone)
+        return self.parts
+
+
+@dataclass(eq=False)
+class Connection(EngineStore):
     """One process's way to the bucket: an `ObjectStore`. When it is cut, nothing gets through."""
 
     bucket: Bucket
     is_cut: bool = False
     fates: Iterator[RequestOutcome] = field(default_factory=lambda: repeat(RequestOutcome.ACTS))
     requests: list[str] = field(default_factory=list)
+    uploads: dict[str, ModelUpload] = field(default_factory=dict)
 
     def draw(self, fates: Iterable[RequestOutcome]) -> None:
         """Set the fates of the next requests; those after them succeed."""
         self.fates = chain(fates, repeat(RequestOutcome.ACTS))
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+    async def _put(self, request: Request) -> ObjectInfo:
         """Store one object; the ETag depends on the body alone, as in S3."""
+        key, body = request.key, request.body
         tag = hashlib.md5(body, usedforsecurity=False).hexdigest()
 
         def act() -> ObjectInfo:
-            return self.bucket.write(key, body, attributes, if_match, tag)
+            return self.bucket.write(key, body, request.attributes, request.if_match, tag)
 
-        return await self.request("put", act, key, if_match)
+        return await self.request("put", act, key, request.if_match)
 
-    async def head(self, key: str) -> ObjectInfo | None:
-        """Look at an object."""
-
+    async def _head(self, request: Request) -> ObjectInfo | None:
         def act() -> ObjectInfo | None:
-            there = self.bucket.objects.get(key)
+            there = self.bucket.objects.get(request.key)
             return None if there is None else there.info
 
         return await self.request("head", act)
 
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MultipartUpload:
-        """Open a multipart upload."""
-        del part_bytes
+    async def _create_upload(self, request: Request) -> str:
+        del request
 
-        def act() -> ModelUpload:
-            return ModelUpload(self, key, attributes)
+        def act() -> str:
+            upload_id = str(len(self.uploads))
+            self.uploads[upload_id] = ModelUpload()
+            return upload_id
 
         return await self.request("create", act)
 
-    async def aclose(self) -> None:
-        """Do nothing."""
+    async def _put_part(self, request: Request) -> UploadPart:
+        def act() -> UploadPart:
+            self.uploads[request.upload_id].open_parts()[request.part_number] = request.body
+            return UploadPart(request.part_number, len(request.body))
+
+        return await self.request("part", act)
+
+    async def _complete_upload(self, request: Request) -> ObjectInfo:
+        """Make the object appear; its ETag depends on the parts alone."""
+        key, if_match = request.key, request.if_match
+
+        def act() -> ObjectInfo:
+            upload = self.uploads[request.upload_id]
+            parts = upload.open_parts()
+            body = b"".join(parts[number] for number in sorted(parts))
+            tag = hashlib.md5(body, usedforsecurity=False).hexdigest() + f"-{len(parts)}"
+            stored = self.bucket.write(key, body, request.attributes, if_match, tag)
+            upload.is_open = False
+            return stored
+
+        return await self.request("complete", act, key, if_match)
+
+    async def _abort_upload(self, request: Request) -> None:
+        def act() -> None:
+            self.uploads[request.upload_id].is_open = False
+
+        await self.request("abort", act)
 
     async def request(
         self,
@@ -204,50 +245,3 @@ class Connection:
         if self.is_cut:
             gone = "the process is gone"
             raise RejectedError(gone)
-
-
-class ModelUpload:
-    """A multipart upload; a late complete finds it open or gone."""
-
-    def __init__(self, connection: Connection, key: str, attributes: ObjectAttributes) -> None:
-        """Open it."""
-        self._connection = connection
-        self._key = key
-        self._attributes = attributes
-        self._parts: dict[int, bytes] = {}
-        self._is_open = True
-
-    async def put_part(self, number: int, body: bytes) -> None:
-        """Keep a part."""
-
-        def act() -> None:
-            self._must_be_open()
-            self._parts[number] = body
-
-        await self._connection.request("part", act)
-
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear; its ETag depends on the parts alone."""
-
-        def act() -> ObjectInfo:
-            self._must_be_open()
-            body = b"".join(self._parts[number] for number in sorted(self._parts))
-            tag = hashlib.md5(body, usedforsecurity=False).hexdigest() + f"-{len(self._parts)}"
-            bucket = self._connection.bucket
-            stored = bucket.write(self._key, body, self._attributes, if_match, tag)
-            self._is_open = False
-            return stored
-
-        return await self._connection.request("complete", act, self._key, if_match)
-
-    async def abort(self) -> None:
-        """Throw the parts away."""
-
-        def act() -> None:
-            self._is_open = False
-
-        await self._connection.request("abort", act)
-
-    def _must_be_open(self) -> None:
-        if not self._is_open:
-            raise UploadLostError(self._key)

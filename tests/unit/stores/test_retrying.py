@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextvars import copy_context
 from dataclasses import dataclass, field
 
 import pytest
 
-from batcher.concurrency import current_deadline_s
 from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
@@ -19,7 +17,7 @@ from batcher.errors import (
 )
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores import ObjectAttributes
-from batcher.stores import retrying as retrying_module
+from batcher.stores import request as request_module
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import Backoff, RetryingStore
 from batcher.writing.stats import Stats
@@ -197,11 +195,8 @@ async def test_no_attempt_begins_after_the_deadline(inner: HookedStore, sleeps: 
     """The event's answer is due: what waits beyond it is handed back now, not then."""
     inner.before = failing(BUSY, "put")
     store = retrying(inner, sleeps)
-    context = copy_context()
-    context.run(current_deadline_s.set, sleeps.clock.now_s + 0.5)
-    task = asyncio.get_running_loop().create_task(store.put("key", b"", ABOUT), context=context)
     with pytest.raises(RetryableError, match="no time for another"):
-        await task
+        await store.put("key", b"", ABOUT, deadline_s=sleeps.clock.now_s + 0.5)
     assert sleeps.delays_s == pytest.approx([0.1, 0.2])
 
 
@@ -210,9 +205,8 @@ async def test_an_abort_goes_on_beyond_the_deadline(inner: HookedStore, sleeps: 
     store = retrying(inner, sleeps)
     upload = await store.create_upload("key", ABOUT, part_bytes=MIN_PART_BYTES)
     inner.before = failing(BUSY, "abort", times=2)
-    context = copy_context()
-    context.run(current_deadline_s.set, sleeps.clock.now_s - 1.0)
-    await asyncio.get_running_loop().create_task(upload.abort(), context=context)
+    upload.deadline_s = sleeps.clock.now_s - 1.0
+    await upload.abort()
     assert inner.operations()[-3:] == ["abort"] * 3
 
 
@@ -237,14 +231,14 @@ async def test_every_operation_is_repeated(
         "small": 4,
         "large": len(PART) + 3,
     }
-    assert memory.uploads == set()
+    assert memory.uploads == {}
 
 
 async def test_an_answer_that_does_not_come_is_not_waited_for_for_ever(
     inner: HookedStore, sleeps: Sleeps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The attempt is cut, and the next one has the answer."""
-    monkeypatch.setattr(retrying_module, "RESPONSE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(request_module, "RESPONSE_TIMEOUT_S", 0.01)
     hang = hanging("put")
 
     async def hang_once(call: object) -> None:

@@ -21,7 +21,7 @@ from botocore.session import get_session
 from batcher.cli import demo
 from batcher.errors import PreconditionFailedError
 from batcher.settings import Settings
-from batcher.stores import ObjectAttributes, ObjectInfo, ObjectStore, open_store
+from batcher.stores import ObjectInfo, ObjectStore, Operation, Request, Response, open_store
 from batcher.tools.demo import run as demo_run
 from batcher.tools.demo.audit import RecordDifference, compare_records
 from batcher.tools.demo.events import (
@@ -232,27 +232,27 @@ def test_in_the_users_bucket_it_writes_under_a_fresh_root_and_deletes_nothing(
     assert all(root.startswith("webhooks-") for root in roots)
 
 
-class Lying:
+class Lying(ObjectStore):
     """A store that says of the objects of one hour that they are durable; drops or doubles them."""
 
     def __init__(self, store: ObjectStore, *, doubles: bool) -> None:
         """Lie about `store`."""
         self._store = store
         self._doubles = doubles
-        self.create_upload = store.create_upload
-        self.head = store.head
-        self.aclose = store.aclose
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
+    async def aclose(self) -> None:
+        """Close the store."""
+        await self._store.aclose()
+
+    async def send(self, request: Request) -> Response:
         """Store an object; not at all or twice, if its hour is the one."""
-        if "/hour=06/" in key:
+        if request.operation is Operation.PUT and "/hour=06/" in request.key:
             if not self._doubles:
-                return ObjectInfo("etag", len(body), attributes.metadata)
+                return ObjectInfo("etag", len(request.body), request.attributes.metadata)
             with suppress(PreconditionFailedError):
-                await self._store.put(f"{key}.again.ndjson.gz", body, attributes)
-        return await self._store.put(key, body, attributes, if_match=if_match)
+                again = f"{request.key}.again.ndjson.gz"
+                await self._store.put(again, request.body, request.attributes)
+        return await self._store.send(request)
 
 
 @pytest.mark.parametrize(

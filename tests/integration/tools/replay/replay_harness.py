@@ -13,7 +13,7 @@ from typing import Any
 from batcher.batching.validation import Transform
 from batcher.errors import BatcherError, RetryableError
 from batcher.handler import make_handler
-from batcher.stores import MultipartUpload, ObjectAttributes, ObjectInfo
+from batcher.stores import ObjectAttributes, ObjectStore, Operation, Request, Response
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, OpenUpload
 from batcher.stores.memory import MemoryObject, MemoryStore
 from batcher.tools.replay.job import ReplayContext
@@ -66,7 +66,7 @@ def quarantined() -> MemoryStore:
 
 
 @dataclass(eq=False)
-class CrashingStore:
+class CrashingStore(ObjectStore):
     """A store that serves so many calls, and then none: an outage, or the end of the process."""
 
     inner: MemoryStore
@@ -102,28 +102,15 @@ class CrashingStore:
                 task.cancel()
         await asyncio.Event().wait()
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """See `ObjectStore.put`."""
-        await self._before(f"put {key}")
-        stored = await self.inner.put(key, body, attributes, if_match=if_match)
-        await self._after()
-        return stored
-
-    async def head(self, key: str) -> ObjectInfo | None:
-        """See `ObjectStore.head`."""
-        await self._before(f"head {key}")
-        stored = await self.inner.head(key)
-        await self._after()
-        return stored
-
-    async def create_upload(
-        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
-    ) -> MultipartUpload:
-        """See `ObjectStore.create_upload`."""
-        await self._before(f"create {key}")
-        return await self.inner.create_upload(key, attributes, part_bytes=part_bytes)
+    async def send(self, request: Request) -> Response:
+        """See `ObjectStore.send`."""
+        operation = request.operation
+        if operation in {Operation.PUT, Operation.HEAD, Operation.CREATE_UPLOAD}:
+            await self._before(f"{request.label} {request.key}")
+        response = await self.inner.send(request)
+        if operation in {Operation.PUT, Operation.HEAD}:
+            await self._after()
+        return response
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """See `ObjectReader.list_objects`."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batcher.records.bad_record import BadRecordReason
-from batcher.stores.base import ObjectAttributes, ObjectInfo
+from batcher.stores import Operation, Request, Response
 from batcher.stores.memory import MemoryStore
 from batcher.tools.replay.marks import RecordFilter, ReplayState
 from integration.tools.replay.replay_harness import (
@@ -155,13 +155,11 @@ class Changing(CrashingStore):
         super().__init__(inner)
         self.meanwhile = list(meanwhile)
 
-    async def put(
-        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
-    ) -> ObjectInfo:
-        """See `ObjectStore.put`."""
-        if if_match is not None and self.meanwhile:
+    async def send(self, request: Request) -> Response:
+        """See `ObjectStore.send`."""
+        if request.if_match is not None and self.meanwhile:
             await asyncio.to_thread(self.meanwhile.pop(0), self.inner)  # it has a loop of its own
-        return await super().put(key, body, attributes, if_match=if_match)
+        return await super().send(request)
 
 
 @pytest.mark.parametrize("quiet", range(5))
@@ -238,17 +236,10 @@ def test_a_store_that_fails_again_and_again_ends_the_run() -> None:
         put(store, f"events/_quarantine/cli/dt=x/{number}.ndjson.gz", [json.dumps(line).encode()])
 
     class Refusing(CrashingStore):
-        async def put(
-            self,
-            key: str,
-            body: bytes,
-            attributes: ObjectAttributes,
-            *,
-            if_match: str | None = None,
-        ) -> ObjectInfo:
-            if "/replay-" in key:
+        async def send(self, request: Request) -> Response:
+            if request.operation is Operation.PUT and "/replay-" in request.key:
                 self.calls_left, self.is_crash = 0, False
-            return await super().put(key, body, attributes, if_match=if_match)
+            return await super().send(request)
 
     refusing = Refusing(store)
     tally = replay(refusing)

@@ -1,0 +1,158 @@
+"""Request: everything about one request to a store, from what it writes to how long it may take."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from batcher.concurrency import WorkerSlots
+    from batcher.stores.retry_log import RetryLog
+    from batcher.stores.timeouts import PausableTimeout
+
+RESPONSE_TIMEOUT_S = 10.0
+"""How long a response may take, in addition to the time to send the body."""
+
+
+MIN_BYTES_PER_S = 256 * 1024
+"""A connection that is slower than this is taken for dead."""
+
+
+COMPLETE_TIMEOUT_S = 300.0
+"""S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
+
+
+ABORT_TIMEOUT_IN_EVENT_S, ABORT_TIMEOUT_IN_PROGRAM_S = 0.2, 3.0
+"""Short enough for a retry within the time that `batcher.writing.multipart` has for an abort."""
+
+
+class Operation(Enum):
+    """The operations of a store, and what a retry after a lost response meets."""
+
+    PUT = "put"
+    """Write one object. A retry meets 412, because the first attempt's object is there."""
+    HEAD = "head"
+    """Look at an object. Idempotent."""
+    CREATE_UPLOAD = "create"
+    """Open a multipart upload. A retry opens a second one: the engine aborts the first."""
+    PUT_PART = "part"
+    """Send a part of an upload. Idempotent."""
+    COMPLETE_UPLOAD = "complete"
+    """Make an upload's object appear. A retry meets `UploadLostError`: look for the object."""
+    ABORT_UPLOAD = "abort"
+    """Discard an upload. Idempotent."""
+
+    def __init__(self, label: str) -> None:
+        """Derive the properties from the label."""
+        self.label = label
+        """The operation in messages and logs."""
+        self.has_body = label in {"put", "part"}
+        """Whether the request carries bytes of an object."""
+        self.creates_object = label in {"put", "complete"}
+        """Whether an object exists after its success."""
+        self.is_cleanup = label == "abort"
+        """Whether it must be sent even after the deadline, and without waiting for a turn."""
+
+
+class ObjectAttributes(Struct, frozen=True):
+    """The headers of an object."""
+
+    content_type: str = "application/octet-stream"
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class ObjectInfo(Struct, frozen=True):
+    """An object as the store knows it."""
+
+    etag: str
+    """Opaque. It differs between any two bodies that a key has had."""
+    size_bytes: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class UploadPart(Struct, frozen=True):
+    """A part that the store has received, as `COMPLETE_UPLOAD` must name it."""
+
+    number: int
+    """From 1."""
+    size_bytes: int
+    etag: str = ""
+    checksum: str = ""
+
+
+NO_ATTRIBUTES = ObjectAttributes()
+
+
+class Request(Struct, frozen=True, repr_omit_defaults=True):
+    """One request to a store. Which fields matter depends on the operation.
+
+    To derive one request from another, use `msgspec.structs.replace`.
+    """
+
+    operation: Operation
+    key: str
+    """The object's full key, at most 1,024 bytes."""
+    body: bytes = b""
+    """PUT and PUT_PART: the bytes to send."""
+    attributes: ObjectAttributes = NO_ATTRIBUTES
+    if_match: str | None = None
+    """PUT and COMPLETE_UPLOAD: the ETag of the object to replace. None: the key must be free."""
+    part_bytes: int = 0
+    """Multipart: the size of all parts but the last."""
+    upload_id: str = ""
+    """Multipart, except CREATE_UPLOAD: the response to CREATE_UPLOAD."""
+    part_number: int = 0
+    """PUT_PART: from 1."""
+    parts: Sequence[UploadPart] = ()
+    """COMPLETE_UPLOAD: all parts in order."""
+    deadline_s: float | None = None
+    """When the result must be known, on the event loop's clock. None: there is no deadline."""
+    slots: WorkerSlots | None = None
+    """Where the sender holds a worker slot, to be released while the request waits."""
+    timeout: PausableTimeout | None = None
+    """Set by `RetryingStore`, for stores inside it that wait before they send."""
+    retry_log: RetryLog | None = None
+    """Where retries are counted. None: on its own."""
+
+    def __repr__(self) -> str:  # a body is payload, which must not get into logs
+        return f"<Request {self.label} {self.key!r} {len(self.body)} B>"
+
+    @property
+    def label(self) -> str:
+        """The operation in messages and logs, with the number of a part."""
+        label = self.operation.label
+        return f"{label} {self.part_number}" if self.part_number else label
+
+    @property
+    def response_timeout_s(self) -> float:
+        """How long one attempt may take, without the time it waits for its turn."""
+        if self.operation is Operation.COMPLETE_UPLOAD:
+            return COMPLETE_TIMEOUT_S
+        if self.operation.is_cleanup:
+            in_program = self.deadline_s is None
+            return ABORT_TIMEOUT_IN_PROGRAM_S if in_program else ABORT_TIMEOUT_IN_EVENT_S
+        return RESPONSE_TIMEOUT_S + len(self.body) / MIN_BYTES_PER_S
+
+    def timeout_paused(self) -> AbstractContextManager[None]:
+        """Pause the request's timeout, if it has one, while the request waits for its turn."""
+        return nullcontext() if self.timeout is None else self.timeout.paused()
+
+    def slot_released(self) -> AbstractContextManager[None]:
+        """Release the sender's worker slot, if it holds one, while the request waits."""
+        return nullcontext() if self.slots is None else self.slots.released()
+
+
+Response: TypeAlias = ObjectInfo | UploadPart | str | None
+"""The result of a request.
+
+- PUT and COMPLETE_UPLOAD: `ObjectInfo`
+- HEAD: `ObjectInfo`, or None if the key is free
+- CREATE_UPLOAD: the upload's id, which is opaque
+- PUT_PART: `UploadPart`
+- ABORT_UPLOAD: None
+"""

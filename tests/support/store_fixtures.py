@@ -10,7 +10,14 @@ from typing import Any, Protocol
 import orjson
 
 from batcher.settings import Settings
-from batcher.stores import ObjectReader, ObjectStore
+from batcher.stores import (
+    ObjectAttributes,
+    ObjectInfo,
+    ObjectReader,
+    ObjectStore,
+    limit_concurrency,
+)
+from batcher.stores.custom import CustomUpload
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
@@ -82,6 +89,37 @@ class RateLimitedStoreFixture(MemoryStoreFixture):
     def open(self) -> ObjectStore:
         """Make a wrapper of its own."""
         return RateLimitedStore(self.store, PrefixLimiters(3_500, 16, "events", 16), 16)
+
+
+class CallersStore:
+    """A caller's own store around a `MemoryStore`: methods, and neither `send` nor a base class."""
+
+    def __init__(self, inner: MemoryStore) -> None:
+        """Write to `inner`."""
+        self._inner = inner
+        self.aclose = inner.aclose
+        self.head = inner.head
+
+    async def put(
+        self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
+    ) -> ObjectInfo:
+        """See `CustomStore.put`."""
+        return await self._inner.put(key, body, attributes, if_match=if_match)
+
+    async def create_upload(
+        self, key: str, attributes: ObjectAttributes, *, part_bytes: int
+    ) -> CustomUpload:
+        """See `CustomStore.create_upload`."""
+        return await self._inner.create_upload(key, attributes, part_bytes=part_bytes)
+
+
+@dataclass
+class CallersStoreFixture(MemoryStoreFixture):
+    """A caller's own store, as `Batcher` and `make_handler` take it."""
+
+    def open(self) -> ObjectStore:
+        """Adapt it."""
+        return limit_concurrency(CallersStore(self.store), 16)
 
 
 @dataclass

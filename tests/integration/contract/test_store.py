@@ -16,6 +16,7 @@ from batcher.stores.memory import MemoryStore
 from support.s3_servers import Moto, S3Server
 from support.store_fixtures import (
     ENGINES,
+    CallersStoreFixture,
     FileStoreFixture,
     MemoryStoreFixture,
     RateLimitedStoreFixture,
@@ -42,7 +43,7 @@ RACERS = 32
 SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in ENGINES]
 
 
-@pytest.fixture(params=["memory", "paced", "file", *SERVED])
+@pytest.fixture(params=["memory", "paced", "callers", "file", *SERVED])
 def kit(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
@@ -51,6 +52,8 @@ def kit(
         return MemoryStoreFixture(MemoryStore())
     if request.param == "paced":
         return RateLimitedStoreFixture(MemoryStore())
+    if request.param == "callers":
+        return CallersStoreFixture(MemoryStore())
     if request.param == "file":
         return FileStoreFixture(tmp_path / "objects")
     name, _, engine = request.param.partition("-")

@@ -1,4 +1,4 @@
-"""FileReader: objects of a folder, as `FileStore` leaves them, listed and read back."""
+"""FileReader: lists and reads the objects that `FileStore` has written."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ PIECE_BYTES = 1024**2
 
 
 PAGE_FILES = 1_000
-"""Files that are looked at in one go."""
+"""Files that are listed per call in a thread."""
 
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # as `FileStore` names them
 
 
 class FileReader:
-    """Lists and reads the files under a folder; dot-files and `.meta/` are none of them.
+    """Lists and reads the files under a folder, except dot-files and `.meta/`.
 
-    The temporary files that a killed process has left are its open uploads.
+    Temporary files that a killed process has left count as open uploads.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Read what is under `folder`, which need not be there."""
+        """Read what is under `folder`, which need not exist."""
         self.folder = folder
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class FileReader:
                 yield await self._make_entry(key, stat)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Get temporary files, by when they were last written; see `ObjectReader.list_uploads`."""
+        """Return temporary files with their modification times; see `ObjectReader.list_uploads`."""
         async for key, stat in self._iter_files(prefix):
             if _TEMPORARY.fullmatch(key.rpartition("/")[2]):
                 yield OpenUpload(key, stat.st_mtime)
@@ -75,19 +75,19 @@ class FileReader:
                 yield file
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Return every file whose key starts with `prefix`, and what the system says of it."""
-        waiting = [prefix.rpartition("/")[0]]
-        while waiting:
+        """Return the key and the stat of every file whose key starts with `prefix`."""
+        pending_folders = [prefix.rpartition("/")[0]]
+        while pending_folders:
             folders = []
-            for key, stat in self._scan(waiting.pop(), prefix):
+            for key, stat in self._scan(pending_folders.pop(), prefix):
                 if stat is None:
                     folders.append(key)
                 else:
                     yield key, stat
-            waiting += reversed(folders)
+            pending_folders += reversed(folders)
 
     def _scan(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
-        """Get what in `folder` belongs to `prefix`: files with their figures, folders without."""
+        """Return files (key, stat) and folders (key, None) in `folder` that match `prefix`."""
         with _translate_errors(folder or str(self.folder)):
             try:
                 entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
@@ -102,12 +102,12 @@ class FileReader:
                     try:
                         yield key, entry.stat()
                     except FileNotFoundError:
-                        continue  # gone meanwhile, as temporary files are
+                        continue  # removed since the scan, such as a temporary file
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Open one object; see `ObjectReader.reading`."""
-        with ExitStack() as files:  # which has the file also where the waiting was cancelled
+        """Open one object; see `ObjectReader.open_object`."""
+        with ExitStack() as files:  # closes the file even if the wait for it is cancelled
             yield await shielded(asyncio.to_thread(self._open, key, files))
 
     def _open(self, key: str, files: ExitStack) -> ObjectBody:
@@ -115,11 +115,11 @@ class FileReader:
             file = files.enter_context((self.folder / key).open("rb", buffering=0))
             size_bytes = os.fstat(file.fileno()).st_size
             meta = read_meta(self.folder, key)
-        stored = ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
-        return ObjectBody(stored, meta.get("content_type", ""), _iter_pieces(key, file))
+        info = ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+        return ObjectBody(info, meta.get("content_type", ""), _iter_pieces(key, file))
 
     async def aclose(self) -> None:
-        """Do nothing: the files stay."""
+        """Do nothing."""
 
 
 def _is_hidden(key: str) -> bool:
@@ -137,7 +137,7 @@ async def _iter_pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:
 
 @contextmanager
 def _translate_errors(key: str) -> Iterator[None]:
-    """Turn what the operating system says about `key` into what a caller can act on."""
+    """Turn errors of the operating system into those of `ObjectReader.open_object`."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:

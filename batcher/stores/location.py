@@ -1,4 +1,4 @@
-"""Place: where objects lie, as users write it: `s3://bucket/root` or `file://folder`."""
+"""Locations of objects as users write them: `s3://bucket/root` or `file://folder`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from batcher.errors import RejectedError, SettingsError
 
 
 def parse_destination(destination: str) -> dict[str, str]:
-    """Return `bucket` and `root` of `s3://bucket/root`, or of a folder as `file://folder`.
+    """Return the settings `bucket` and `root` of `s3://bucket/root` or `file://folder`.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the destination has neither form.
     """
     scheme, separator, rest = destination.partition("://")
     if separator and scheme == "s3" and rest:
@@ -24,32 +24,32 @@ def parse_destination(destination: str) -> dict[str, str]:
 
 
 def format_url(bucket: str, root: str) -> str:
-    """Return a destination as users write it; see `parse_destination`."""
-    place = join_location(bucket, root)
-    return place if bucket.startswith("file:") else f"s3://{place}"
+    """Return the URL of a destination; see `parse_destination`."""
+    location = join_location(bucket, root)
+    return location if bucket.startswith("file:") else f"s3://{location}"
 
 
 def join_location(bucket: str, root: str) -> str:
-    """Return what follows `s3://`: `bucket/root`; what is empty leaves no slash."""
+    """Return `bucket/root`, or the bucket alone if the root is empty."""
     return "/".join(filter(None, [bucket, root]))
 
 
 def check_endpoint(url: str, context: str) -> str:
-    """Return the URL back.
+    """Return `url` if it can be an endpoint.
 
     Args:
-        url: where requests go.
-        where: for the message: the operation and its object.
+        url: the endpoint's URL.
+        context: the operation and its object, for the message.
 
     Raises:
-        RejectedError: no request can go there; the message says what to set.
+        RejectedError: it is not `http(s)://host[:port]`; the message says what to set.
     """
     try:
         parts = urlsplit(url)
-        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port beyond 65535, or half an IPv6 address
-        is_one = False
-    if is_one and url.isprintable() and " " not in url:
+        is_valid = False
+    if is_valid and url.isprintable() and " " not in url:
         return url
     msg = f"{context}: {url!r} is no endpoint: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
     raise RejectedError(msg)

@@ -1,7 +1,7 @@
-"""Where S3 is and who asks, as the environment says it: Lambda's way, without botocore.
+"""Endpoint and credentials from environment variables, as in Lambda, without botocore.
 
-obstore reads the environment too, but neither profiles nor files, and Amazon's own names for
-settings only in part. So nothing is left to it: what is found here is given to it, all of it.
+obstore reads the environment too, but no profiles and no files, and not all of Amazon's variables.
+So obstore gets everything from here, and finds nothing by itself.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _AWS_FILES = {
 
 
 class EnvironmentCredentialProvider:
-    """Access by variables alone."""
+    """Takes everything from environment variables."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        """Take what `is_plain` has found to be enough."""
+        """Read variables for which `has_only_environment` is true."""
         region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
         is_ignored = _is_true(environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
@@ -48,39 +48,39 @@ class EnvironmentCredentialProvider:
         )
 
     def is_refresh_due(self) -> bool:
-        """Variables don't change."""
+        """Return False: variables do not change."""
         return False
 
     def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
-        """See `Access.keys`."""
+        """See `CredentialProvider.get_credentials`."""
         del operation, bucket, key
         return self._credentials
 
 
 def find_provider(operation: str, bucket: str, key: str) -> CredentialProvider:
-    """Find out place and credentials; may take files and network, so not for the event loop.
+    """Return a provider of endpoint and credentials. Blocks: it may read files and the network.
 
     Raises:
-        RejectedError: there are none, or half of them; the message says what to set.
-        RetryableError: who should give them does not answer.
+        RejectedError: credentials are missing or incomplete; the message says what to set.
+        RetryableError: the source of credentials does not respond.
     """
     if has_only_environment(os.environ):
         return EnvironmentCredentialProvider(os.environ)
-    # Profiles, roles, containers, machines: the SDK's own search, for its tenth of a second
+    # Profiles, roles, containers, machines: botocore's search, whose import takes 0.1 s
     from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider  # noqa: PLC0415  # lazy
 
     return SdkCredentialProvider(operation, bucket, key)
 
 
 def has_only_environment(environ: Mapping[str, str]) -> bool:
-    """Return whether the environment decides alone: it has keys, and no file can say otherwise."""
+    """Return whether variables have credentials, and no profile or file can override anything."""
     if not (environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY")):
         return False
     if any(environ.get(name) for name in _PROFILE_VARIABLES):
         return False
     return not any(
-        Path(environ.get(name) or usual).expanduser().is_file()
-        for name, usual in _AWS_FILES.items()
+        Path(environ.get(name) or default).expanduser().is_file()
+        for name, default in _AWS_FILES.items()
     )
 
 

@@ -11,30 +11,30 @@ from batcher.errors import RejectedError
 
 DEFAULT_REGION = "us-east-1"
 _HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-"""Buckets that can be part of a host name under Amazon's certificate: none with a dot."""
+"""Buckets that can be part of a host name. Amazon's certificate covers no names with a dot."""
 
 
 class Credentials(Struct, frozen=True):
-    """Credentials as they are at a moment."""
+    """Credentials that are valid now."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str = ""
 
     def __repr__(self) -> str:
-        return f"Keys({self.access_key_id!r}, …)"  # the others are secrets
+        return f"Credentials({self.access_key_id!r}, …)"  # the others are secrets
 
 
 class Endpoint(Struct, frozen=True):
-    """Where a bucket is."""
+    """How to reach S3."""
 
     region: str = DEFAULT_REGION
     url: str = ""
-    """Empty: Amazon's own."""
+    """Empty: Amazon S3."""
     ca_bundle: str = ""
-    """A file of certificates to trust beside the system's."""
+    """A file of certificates to trust in addition to the system's."""
     addressing_style: str = "auto"
-    """`path`, `virtual`, or `auto`: virtual where the endpoint is Amazon's and the name allows."""
+    """`path`, `virtual`, or `auto`: virtual if the endpoint is Amazon's and the name allows it."""
     fips: bool = False
     dualstack: bool = False
 
@@ -42,7 +42,7 @@ class Endpoint(Struct, frozen=True):
         """Return the endpoint without the bucket.
 
         Raises:
-            RejectedError: a region whose endpoint is not known here.
+            RejectedError: the endpoint of the region is unknown; use engine=aioboto3.
         """
         if self.url:
             return self.url.rstrip("/")
@@ -53,10 +53,9 @@ class Endpoint(Struct, frozen=True):
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
 
     def bucket_url(self, bucket: str) -> tuple[str, bool]:
-        """Return the URL that keys are appended to, less the bucket where it stands in the path.
+        """Return the endpoint's URL, and whether the bucket is part of its host.
 
-        Returns:
-            The URL, and whether the bucket is in its host.
+        If it is not, the bucket is the first part of the path, which is not in the URL.
         """
         base = self.base_url()
         is_in_host = self.addressing_style == "virtual" or (
@@ -71,12 +70,12 @@ class Endpoint(Struct, frozen=True):
 
 
 class CredentialProvider(Protocol):
-    """What is found out once about place and credentials, and what changes with time."""
+    """The endpoint, which is found once, and credentials, which may change."""
 
     endpoint: Endpoint
 
     def is_refresh_due(self) -> bool:
-        """Return, without I/O, whether `keys` would give others than before."""
+        """Return, without I/O, whether `get_credentials` would return new ones."""
 
     def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
-        """Return credentials in force; may take files and network, so not for the event loop."""
+        """Return valid credentials. Blocks: it may read files and the network."""

@@ -1,8 +1,8 @@
-"""What obstore raises, sorted by what the caller does next: exactly as botocore's errors are.
+"""obstore's errors, sorted by what the caller does next, in the same way as botocore's.
 
-obstore has a class for some answers and text for the rest; status and body stand in the text of
-all of them, headers in none. So the text is read, and the class counts where it cannot be read:
-`AlreadyExistsError`, which may be a 412 or a 409, then says only that nothing is known.
+obstore has classes for some responses only. The text of every error has the status and the body,
+but no headers. So the text is parsed, and the class is used if that fails. `AlreadyExistsError`
+may be a 412 or a 409, so without its text the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from batcher.errors import BatcherError, PreconditionFailedError, RejectedError,
 from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, unreachable_error
 
 OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
-"""All that a call of obstore raises on purpose."""
+"""All errors that obstore raises on purpose."""
 
 
 _DEBUG_MARKER = "\n\nDebug source:\n"
@@ -43,7 +43,7 @@ _CERTIFICATE_FAULT = re.compile(r"InvalidCertificate\((?:\s|Other\(|OtherError\(
 _KIND = re.compile(r"\bkind: (\w+)")
 
 
-_REDIRECT, _NO_ANSWER = "Received redirect without LOCATION", "HTTP error"
+_REDIRECT, _NO_RESPONSE = "Received redirect without LOCATION", "HTTP error"
 
 
 _MOVED = 301
@@ -58,26 +58,26 @@ _BY_CLASS: tuple[tuple[type[Exception], type[BatcherError]], ...] = (
 def translate_error(
     error: Exception, operation: str, bucket: str, key: str, endpoint: str
 ) -> BatcherError | KeyError:
-    """Return the error to raise; a KeyError says that HeadObject found nothing."""
-    where = f"{operation} s3://{bucket}/{key}"
-    # The key is not the server's word, whatever stands in it
+    """Return the error to raise. KeyError: HeadObject found no object."""
+    context = f"{operation} s3://{bucket}/{key}"
+    # Remove the key: it is not from the server, and may contain anything
     text = str(error).replace(f" {key} ", " ").replace(f" {key}: ", ": ")
-    said, _, debug = text.rpartition(_DEBUG_MARKER)
-    said = said or text
-    if answer := _parse_response(operation, said):
-        return error_from_response(answer, where, endpoint)
-    if _NO_ANSWER in said:
-        return unreachable_error(where, endpoint, _describe_failure(said, debug))
+    message, _, debug = text.rpartition(_DEBUG_MARKER)
+    message = message or text
+    if response := _parse_response(operation, message):
+        return error_from_response(response, context, endpoint)
+    if _NO_RESPONSE in message:
+        return unreachable_error(context, endpoint, _describe_failure(message, debug))
     if isinstance(error, FileNotFoundError) and operation == "HeadObject":
-        return KeyError(where)
-    for kind, ours in _BY_CLASS:
+        return KeyError(context)
+    for kind, error_class in _BY_CLASS:
         if isinstance(error, kind):
-            return ours(f"{where}: {_one_line(said)}")
-    return RetryableError(f"{where}: {endpoint}: {_one_line(said)}")
+            return error_class(f"{context}: {_one_line(message)}")
+    return RetryableError(f"{context}: {endpoint}: {_one_line(message)}")
 
 
 def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
-    """Read what S3 answered, where the text tells of an answer."""
+    """Return S3's response if the text contains one."""
     if _REDIRECT in text:
         return S3ErrorResponse(operation, _MOVED, "PermanentRedirect")
     found = _STATUS.search(text)
@@ -93,14 +93,14 @@ def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
     )
 
 
-def _describe_failure(said: str, debug: str) -> str:
-    """Return why no answer came: the system's word for it, or what kind of failure it was."""
+def _describe_failure(message: str, debug: str) -> str:
+    """Return why there was no response: the system's reason, or the kind of failure."""
     reasons, kind = _REASON.findall(debug), _KIND.search(debug)
     if reasons:
         return str(reasons[-1])
-    if distrust := _CERTIFICATE_FAULT.search(debug):
-        return f"its certificate is not trusted ({distrust[1]})"
-    text = _one_line(said.rpartition(": ")[2])
+    if fault := _CERTIFICATE_FAULT.search(debug):
+        return f"its certificate is not trusted ({fault[1]})"
+    text = _one_line(message.rpartition(": ")[2])
     return f"{text} ({kind[1]})" if kind else text
 
 
@@ -109,6 +109,6 @@ def _one_line(text: str) -> str:
 
 
 def _unescape(text: str) -> str:
-    from html import unescape  # noqa: PLC0415  # where nothing fails, nothing is read
+    from html import unescape  # noqa: PLC0415  # only needed after a failure
 
     return unescape(text)

@@ -1,4 +1,4 @@
-"""Where S3 is and who asks, as botocore finds it: profiles, files, roles, containers, machines."""
+"""Endpoint and credentials from botocore: profiles, files, roles, containers, machines."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from batcher.stores.s3.errors import translate_error
 
 
 class SdkCredentialProvider:
-    """Access as every AWS SDK in Python has it."""
+    """Finds endpoint and credentials in the same way as every AWS SDK for Python."""
 
     def __init__(self, operation: str, bucket: str, key: str) -> None:
-        """Search; where there is no answer the errors are those of `find`."""
+        """Search; raises as `find_provider`."""
         with _translate_errors(operation, bucket, key):
             session = botocore.session.Session()
             self.endpoint = _find_endpoint(session)
@@ -27,23 +27,23 @@ class SdkCredentialProvider:
                 raise NoCredentialsError
 
     def is_refresh_due(self) -> bool:
-        """Credentials of a role are given for a while; botocore says when to renew them."""
+        """Return whether botocore would renew the credentials, such as those of a role."""
         refresh_needed = getattr(self._sdk_credentials, "refresh_needed", None)
         return refresh_needed is not None and bool(refresh_needed())
 
     def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
-        """See `Access.keys`; renews them."""
+        """Return credentials, renewed if necessary; see `CredentialProvider.get_credentials`."""
         with _translate_errors(operation, bucket, key):
-            now = self._sdk_credentials.get_frozen_credentials()
-        return Credentials(now.access_key, now.secret_key, now.token or "")
+            frozen = self._sdk_credentials.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
 
 def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no types
     profile = session.get_scoped_config()
     region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    in_s3 = profile.get("s3")
-    addressing = in_s3.get("addressing_style") if isinstance(in_s3, dict) else None
+    s3_config = profile.get("s3")
+    addressing = s3_config.get("addressing_style") if isinstance(s3_config, dict) else None
     return Endpoint(
         region or DEFAULT_REGION,
         _find_endpoint_url(session, profile),
@@ -55,17 +55,17 @@ def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no
 
 
 def _find_endpoint_url(session: Any, profile: Mapping[str, Any]) -> str:  # noqa: ANN401  # as above
-    """Return the endpoint that variables or files name, in botocore's order."""
+    """Return the endpoint from variables or files, in botocore's order, or an empty string."""
     if session.get_config_variable("ignore_configured_endpoint_urls"):
         return ""
     services = session.full_config.get("services", {}).get(profile.get("services"), {})
-    said = (
+    urls = (
         os.environ.get("AWS_ENDPOINT_URL_S3"),
         os.environ.get("AWS_ENDPOINT_URL"),
         services.get("s3", {}).get("endpoint_url"),
         profile.get("endpoint_url"),
     )
-    return next(filter(None, said), "")
+    return next(filter(None, urls), "")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Line: the requests of one prefix that wait for their turn, in the order in which they came."""
+"""WaitQueue: the requests of one prefix that wait for their turn, first in, first out."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 
 class WaitQueue:
-    """Who waits; only the first of them looks at the pace."""
+    """The waiting requests. Only the first one checks the rate limit."""
 
     def __init__(self) -> None:
-        """Begin with nobody."""
+        """Start empty."""
         self._waiters: deque[Waiter] = deque()
         self._capacity: asyncio.Future[None] | None = None
 
@@ -19,19 +19,19 @@ class WaitQueue:
         return len(self._waiters)
 
     def join(self, waiter: Waiter) -> None:
-        """Stand at the end; whoever joins must leave, however the waiting ends."""
+        """Add a waiter at the end. It must leave again, however its wait ends."""
         self._waiters.append(waiter)
         if len(self._waiters) == 1:
             waiter.wake()
 
     def leave(self, waiter: Waiter) -> None:
-        """Stand there no longer; whoever is the first then is called, if it was not before."""
+        """Remove a waiter, and wake the one that is first then."""
         self._waiters.remove(waiter)
         if self._waiters:
             self._waiters[0].wake()
 
     async def wait_for_capacity(self) -> None:
-        """Wait until a request of this prefix has ended; for the first in line only."""
+        """Wait until a request of this prefix has ended. For the first waiter only."""
         self._capacity = asyncio.get_running_loop().create_future()
         try:
             await self._capacity
@@ -39,32 +39,31 @@ class WaitQueue:
             self._capacity = None
 
     def notify(self) -> None:
-        """Report the first in line that a request has ended."""
+        """Wake the first waiter, because a request has ended."""
         if self._capacity is not None and not self._capacity.done():
             self._capacity.set_result(None)
 
     def reject_late(self, get_error: Callable[[Waiter, int], Exception | None]) -> None:
-        """Let those go for whom there is an error now; the first in line finds out by itself.
+        """Reject the waiters for which there is an error now. The first one checks by itself.
 
         Args:
-            error_of: gives the error, or None, for one who waits and the number of those that
-                stay before it.
+            get_error: returns the error or None, for a waiter and the number of waiters before it.
         """
         ahead = 0
-        for place in self._waiters:
-            if not place.is_decided:
-                error = get_error(place, ahead)
+        for waiter in self._waiters:
+            if not waiter.is_decided:
+                error = get_error(waiter, ahead)
                 if error is not None:
-                    place.reject(error)
+                    waiter.reject(error)
                     continue
             ahead += 1
 
 
 class Waiter:
-    """One request's place in a line."""
+    """One waiting request."""
 
     def __init__(self, operation: str, key: str, deadline_s: float | None) -> None:
-        """Wait with a request that must begin by `deadline_s`, or whenever it can."""
+        """Describe a request. It must begin before `deadline_s`, if that is set."""
         self.operation = operation
         self.key = key
         self.deadline_s = deadline_s
@@ -72,19 +71,19 @@ class Waiter:
 
     @property
     def is_decided(self) -> bool:
-        """Whether it is decided: it is the first, or it has been sent away or cancelled."""
+        """Whether the wait is over: it is the first, or was rejected or cancelled."""
         return self._decision.done()
 
     def wake(self) -> None:
-        """Report that it is the first now."""
+        """End the wait: it is the first now."""
         if not self._decision.done():
             self._decision.set_result(None)
 
     def reject(self, error: Exception) -> None:
-        """End the waiting by an error."""
+        """End the wait with an error."""
         self._decision.set_exception(error)
-        self._decision.exception()  # heard, even if it is cancelled before it wakes
+        self._decision.exception()  # retrieved, even if the task is cancelled before it wakes
 
     async def wait_until_first(self) -> None:
-        """Wait to be the first, or for the error that ends the waiting."""
+        """Wait to be the first. Raise the error if it is rejected."""
         await self._decision

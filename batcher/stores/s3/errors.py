@@ -1,4 +1,4 @@
-"""What botocore says, sorted by what the caller does next, with what to do, in one line."""
+"""botocore's errors, sorted by what the caller does next, in one line that says how to fix them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (UnauthorizedSSOTokenError, "the single sign-on has expired: run `aws sso login`"),
     (TokenRetrievalError, "the single sign-on has expired: run `aws sso login`"),
 )
-"""What goes wrong on this side, before anything is sent, and what to do about it."""
+"""Errors before anything is sent, and how to fix them."""
 
 
 def translate_error(
@@ -48,42 +48,42 @@ def translate_error(
     key: str,
     endpoint: str,
 ) -> BatcherError | KeyError:
-    """Return the error to raise; a KeyError says that HeadObject found nothing."""
-    where = f"{operation} s3://{bucket}/{key}"
+    """Return the error to raise. KeyError: HeadObject found no object."""
+    context = f"{operation} s3://{bucket}/{key}"
     if isinstance(error, ClientError):
-        return error_from_response(_parse_response(error, operation), where, endpoint)
+        return error_from_response(_parse_response(error, operation), context, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
-        return unreachable_error(where, endpoint, first_line(error))
-    for retryable, what in _RETRYABLE_ERRORS:
-        if isinstance(error, retryable):
-            return RetryableError(f"{where}: {endpoint}: {what}: {first_line(error)}")
+        return unreachable_error(context, endpoint, first_line(error))
+    for kind, problem in _RETRYABLE_ERRORS:
+        if isinstance(error, kind):
+            return RetryableError(f"{context}: {endpoint}: {problem}: {first_line(error)}")
     for kind, hint in LOCAL_HINTS:
         if isinstance(error, kind):
-            return RejectedError(f"{where}: {hint}")
-    return RejectedError(f"{where}: {first_line(error)}")
+            return RejectedError(f"{context}: {hint}")
+    return RejectedError(f"{context}: {first_line(error)}")
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, without its full stop."""
-    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's own text
+    """Return the first line of an error's text, without its full stop."""
+    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's text
     return str(cause or error).partition("\n")[0].rstrip(".")
 
 
 def _parse_response(error: ClientError, operation: str) -> S3ErrorResponse:
-    said = error.response.get("Error", {})
+    body = error.response.get("Error", {})
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code, message = str(said.get("Code", "")), said.get("Message", "")
+    code, message = str(body.get("Code", "")), body.get("Message", "")
     return S3ErrorResponse(operation, status, code, message, _retry_after_s(error))
 
 
 def _retry_after_s(error: ClientError) -> float | None:
-    """Read `Retry-After`: seconds, or a date, which the answer's own date is taken from."""
+    """Parse `Retry-After`: seconds, or a date, relative to the date of the response."""
     headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     text = headers.get("retry-after", "")
     if text.isdecimal():
         return float(text)
     try:
-        asked_for = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
+        delay = parsedate_to_datetime(text) - parsedate_to_datetime(headers.get("date", ""))
     except (TypeError, ValueError):
         return None
-    return max(0.0, asked_for.total_seconds())
+    return max(0.0, delay.total_seconds())

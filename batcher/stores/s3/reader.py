@@ -1,4 +1,4 @@
-"""S3Reader: objects of a bucket, listed and read back."""
+"""S3Reader: lists and reads the objects of a bucket."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1024**2
 
 
-PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference, the most that one listing gives
+PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns
 
 
-# Reading needs no exactness: a request that is sent twice does no harm, so the SDK repeats it
+# Reads are idempotent, so the SDK may retry them
 RETRIES = {"mode": "standard", "total_max_attempts": 5}
 
 
 class S3Reader:
-    """Lists and reads objects; connects at its first request."""
+    """Lists and reads objects. Connects at its first request."""
 
     def __init__(self, settings: Settings, *, page_objects: int = PAGE_OBJECTS) -> None:
-        """Read from `settings.bucket`, listing `page` objects a request."""
+        """Read from `settings.bucket`, listing `page_objects` per request."""
         self.bucket = settings.bucket
         self._client = S3Client(settings.bucket, settings.concurrency, RETRIES)
         self._page_objects = page_objects
@@ -38,7 +38,7 @@ class S3Reader:
         return f"S3Reader({self.bucket!r})"
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Return objects in the order of the server; see `ObjectReader.list_objects`."""
+        """Return objects in the server's order; see `ObjectReader.list_objects`."""
         async for page in self._pages(prefix):
             for listed in _iter_entries(page):
                 yield listed
@@ -52,60 +52,62 @@ class S3Reader:
                 yield listed
 
     async def _pages(self, prefix: str, **more: str) -> AsyncIterator[dict[str, Any]]:
-        asked: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "Bucket": self.bucket,
             "Prefix": prefix,
             "MaxKeys": self._page_objects,
         }
-        asked |= more
+        parameters |= more
         while True:
             async with self._client.call("ListObjectsV2", prefix) as client:
-                answer = await client.list_objects_v2(**asked)
-            yield answer
-            if not answer.get("IsTruncated"):
+                response = await client.list_objects_v2(**parameters)
+            yield response
+            if not response.get("IsTruncated"):
                 return
-            asked["ContinuationToken"] = answer["NextContinuationToken"]
+            parameters["ContinuationToken"] = response["NextContinuationToken"]
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Return open uploads; see `ObjectReader.list_uploads`."""
-        asked: dict[str, Any] = {
+        """Return the open uploads; see `ObjectReader.list_uploads`."""
+        parameters: dict[str, Any] = {
             "Bucket": self.bucket,
             "Prefix": prefix,
             "MaxUploads": self._page_objects,
         }
         while True:
             async with self._client.call("ListMultipartUploads", prefix) as client:
-                answer = await client.list_multipart_uploads(**asked)
-            for found in answer.get("Uploads", ()):
+                response = await client.list_multipart_uploads(**parameters)
+            for found in response.get("Uploads", ()):
                 yield OpenUpload(found["Key"], found["Initiated"].timestamp())
-            if not answer.get("IsTruncated"):
+            if not response.get("IsTruncated"):
                 return
-            markers = {name: answer.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")}
-            if not any(markers.values()) or markers.items() <= asked.items():
+            markers = {
+                name: response.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")
+            }
+            if not any(markers.values()) or markers.items() <= parameters.items():
                 msg = f"s3://{self.bucket}: its uploads cannot be listed: no page follows the first"
                 raise RejectedError(msg)
-            asked |= {name: marker for name, marker in markers.items() if marker}
+            parameters |= {name: marker for name, marker in markers.items() if marker}
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Open one object; see `ObjectReader.reading`."""
+        """Open one object; see `ObjectReader.open_object`."""
         async with self._client.call("GetObject", key) as client:
-            answer = await client.get_object(Bucket=self.bucket, Key=key)
-        size_bytes = answer["ContentLength"]
-        stored = ObjectInfo(answer["ETag"], size_bytes, answer.get("Metadata", {}))
-        async with answer["Body"]:  # leaving it early closes the connection
-            pieces = self._pieces(key, answer["Body"], size_bytes)
-            yield ObjectBody(stored, answer.get("ContentType", ""), pieces)
+            response = await client.get_object(Bucket=self.bucket, Key=key)
+        size_bytes = response["ContentLength"]
+        info = ObjectInfo(response["ETag"], size_bytes, response.get("Metadata", {}))
+        async with response["Body"]:  # leaving it early closes the connection
+            pieces = self._pieces(key, response["Body"], size_bytes)
+            yield ObjectBody(info, response.get("ContentType", ""), pieces)
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types
-        """Return the body as it comes, and see to it that it comes whole."""
+        """Return the body in pieces. Raise RetryableError if it is truncated."""
         read_bytes = 0
         try:
             async with self._client.call("GetObject", key):
                 while piece := await body.read(PIECE_BYTES):
                     read_bytes += len(piece)
                     yield piece
-        except aiohttp.ClientError as error:  # what the SDK does not translate itself
+        except aiohttp.ClientError as error:  # the SDK does not translate it
             raise _truncated_error(self.bucket, key, read_bytes, size_bytes) from error
         if read_bytes != size_bytes:
             raise _truncated_error(self.bucket, key, read_bytes, size_bytes)
@@ -123,5 +125,5 @@ def _iter_entries(page: dict[str, Any]) -> Iterator[ListEntry]:
 
 
 def _truncated_error(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:
-    where = f"GetObject s3://{bucket}/{key}"
-    return RetryableError(f"{where}: the body ended after {read_bytes} of {size_bytes} bytes")
+    context = f"GetObject s3://{bucket}/{key}"
+    return RetryableError(f"{context}: the body ended after {read_bytes} of {size_bytes} bytes")

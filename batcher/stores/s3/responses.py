@@ -1,4 +1,4 @@
-"""What S3 answered, sorted by what the caller does next, with what to do; for every engine."""
+"""S3's error responses, sorted by what the caller does next, with a fix. For every engine."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ _RETRYABLE = {
 }
 
 
-# Under any status: an error within a 200 has none of its own. Every 503 counts, too, whatever its
-# code: to HEAD S3 sends none, and where a store cannot serve, fewer requests are what helps.
+# With any status, because an error within a 200 has none. Every 503 is a throttle too, whatever its
+# code: S3 sends no code for HEAD, and an overloaded store always needs fewer requests.
 # Source: Amazon S3 API reference, error responses; S3 user guide, optimizing performance
 _THROTTLING = {
     "RequestLimitExceeded",
@@ -87,13 +87,13 @@ _THROTTLING = {
 
 
 class S3ErrorResponse(Struct, frozen=True):
-    """An answer that is no success."""
+    """An error response."""
 
     operation: str
-    """By its name in Amazon's API."""
+    """The name in Amazon's API."""
     status: int
     code: str
-    """S3's own; the status again where the answer had no body."""
+    """S3's error code, or the status if the response had no body."""
     message: str = ""
     retry_after_s: float | None = None
 
@@ -101,7 +101,7 @@ class S3ErrorResponse(Struct, frozen=True):
 def error_from_response(
     response: S3ErrorResponse, context: str, endpoint: str
 ) -> BatcherError | KeyError:
-    """Return the error to raise; a KeyError says that HeadObject found nothing."""
+    """Return the error to raise. KeyError: HeadObject found no object."""
     operation, status, code = response.operation, response.status, response.code
     if operation == "HeadObject" and status == _NOT_FOUND and code != "NoSuchBucket":
         return KeyError(context)
@@ -119,7 +119,7 @@ def error_from_response(
 
 
 def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
-    """Return the error of an answer after which the same bytes may succeed; None: they won't."""
+    """Return the error class if a retry may succeed, or None if it cannot."""
     operation, status, code = response.operation, response.status, response.code
     if code == "NoSuchUpload" or (operation == _COMPLETE and status == _CONFLICT):
         return UploadLostError  # Source: Amazon S3 user guide, conditional requests
@@ -132,6 +132,6 @@ def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
 
 
 def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
-    """Return the error for a request that got no answer at all."""
+    """Return the error for a request without a response."""
     text = f"{context}: cannot reach {endpoint}: {reason}"
     return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")

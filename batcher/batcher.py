@@ -21,7 +21,8 @@ from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.settings import Settings
 from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
-from batcher.stores import CustomStore, ObjectStore, limit_concurrency, open_store
+from batcher.stores import ObjectStore, limit_concurrency, open_store
+from batcher.stores.custom import CustomStore
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.pending import PendingBatch, PendingState

@@ -16,13 +16,14 @@ from batcher.handler.telemetry import Telemetry, log_outcome
 from batcher.keys.names import Uuid7Generator
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from batcher.stores import CustomStore, ObjectStore, limit_concurrency, open_store
+from batcher.stores import ObjectStore, limit_concurrency, open_store
 from batcher.stores.metered import MeteredStore
 from batcher.writing.stats import Stats
 from batcher.writing.writer import Writer
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
+    from batcher.stores.custom import CustomStore
 
 ENCODER_THREADS = 1
 """An event of 6 MB is encoded in some 10 ms, and functions of up to 1,769 MB have one core."""

@@ -13,7 +13,6 @@ from batcher.stores.base import (
     ObjectReader,
     ObjectStore,
 )
-from batcher.stores.custom import CustomStore, CustomStoreAdapter
 from batcher.stores.metered import MeteredStore, RequestStats
 from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
@@ -22,9 +21,9 @@ from batcher.stores.retrying import RetryingStore
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
+    from batcher.stores.custom import CustomStore
 
 __all__ = [
-    "CustomStore",
     "MultipartUpload",
     "ObjectAttributes",
     "ObjectInfo",
@@ -79,6 +78,8 @@ def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> Obj
     caller's own store with a method per operation is adapted.
     """
     if not isinstance(store, ObjectStore):
+        from batcher.stores.custom import CustomStoreAdapter  # noqa: PLC0415  # lazy
+
         store = CustomStoreAdapter(store)
     if isinstance(store, RetryingStore):
         return store

@@ -100,7 +100,7 @@ def _open_obstore(settings: Settings) -> ObjectStore:
     except ModuleNotFoundError as error:
         if error.name != "obstore":
             raise
-        fault = "engine: obstore is not installed: pip install 'batcher[fast]'"
+        fault = "engine: obstore is not installed; pip install 'batcher[fast]'"
         raise SettingsError([fault]) from error
     return ObstoreStore(settings)
 

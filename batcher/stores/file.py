@@ -212,13 +212,13 @@ def translate_errors(key: str) -> Iterator[None]:
     try:
         yield
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        msg = f"cannot write {key}: {error.strerror}: check the folder and who may write to it"
+        msg = f"cannot write {key}: {error.strerror}; check the folder and who may write to it"
         raise RejectedError(msg) from error
     except OSError as error:
         if error.errno == ENAMETOOLONG:
-            msg = f"cannot write {key}: the name is longer than this file system takes"
+            msg = f"cannot write {key}: the name is too long for this file system"
             raise RejectedError(msg) from error
-        msg = f"cannot write {key}: {error.strerror or error}: check the disk's space and health"
+        msg = f"cannot write {key}: {error.strerror or error}; check the disk's space and health"
         raise RetryableError(msg) from error
 
 

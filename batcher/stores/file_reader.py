@@ -144,8 +144,8 @@ def _translate_errors(key: str) -> Iterator[None]:
         msg = f"{key}: there is no such object"
         raise NotFoundError(msg) from error
     except PermissionError as error:
-        msg = f"cannot read {key}: {error.strerror}: check who may read the folder"
+        msg = f"cannot read {key}: {error.strerror}; check who may read the folder"
         raise RejectedError(msg) from error
     except OSError as error:
-        msg = f"cannot read {key}: {error.strerror or error}: check the disk's health"
+        msg = f"cannot read {key}: {error.strerror or error}; check the disk's health"
         raise RetryableError(msg) from error

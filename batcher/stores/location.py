@@ -51,5 +51,5 @@ def check_endpoint(url: str, context: str) -> str:
         is_valid = False
     if is_valid and url.isprintable() and " " not in url:
         return url
-    msg = f"{context}: {url!r} is no endpoint: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+    msg = f"{context}: {url!r} is no endpoint; set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
     raise RejectedError(msg)

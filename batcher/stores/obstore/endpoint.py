@@ -47,7 +47,7 @@ class Endpoint(Struct, frozen=True):
         if self.url:
             return self.url.rstrip("/")
         if "-iso" in self.region:
-            msg = f"engine=obstore knows no endpoint of {self.region}: use engine=aioboto3"
+            msg = f"engine=obstore knows no endpoint of {self.region}; use engine=aioboto3"
             raise RejectedError(msg)
         host = f"s3{'-fips' * self.fips}{'.dualstack' * self.dualstack}.{self.region}"
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"

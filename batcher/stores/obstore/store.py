@@ -158,7 +158,7 @@ class ObstoreStore(ObjectStore):
             msg = (
                 f"CreateMultipartUpload s3://{self.bucket}/{key}: bodies of multipart_threshold "
                 f"({self._settings.multipart_threshold} bytes) and more go up by aioboto3, and "
-                "aioboto3 is not installed: raise multipart_threshold (5GiB at most), or install it"
+                "aioboto3 is not installed; raise multipart_threshold (5GiB at most), or install it"
             )
             raise RejectedError(msg) from error
         return MultipartStore(self._settings)
@@ -180,7 +180,7 @@ class ObstoreStore(ObjectStore):
         if _obstore_pid not in {None, os.getpid()}:
             msg = (
                 f"{operation} s3://{self.bucket}/{key}: this process was forked from one that uses "
-                "engine=obstore: spawn it, or use engine=aioboto3"
+                "engine=obstore; spawn it, or use engine=aioboto3"
             )
             raise RejectedError(msg)
         client = self._client
@@ -273,13 +273,13 @@ def _to_obstore_credential(credentials: Credentials) -> S3Credential:
 def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[str]:
     """Return settings and variables that obstore would ignore, change, or add by itself."""
     faults = [
-        f"{name}: engine=obstore would take it from the environment: unset it, and set sse"
+        f"{name}: engine=obstore would take it from the environment; unset it, and set sse"
         for name in OBSTORE_VARIABLES
         if name in environ
     ]
 
     def refuse(name: str, value: str, why: str) -> None:
-        faults.append(f"{name}: {value!r} {why} with engine=obstore: use engine=aioboto3")
+        faults.append(f"{name}: {value!r} {why} with engine=obstore; use engine=aioboto3")
 
     if settings.bucket.startswith("arn:") or settings.bucket.endswith("--x-s3"):
         refuse("bucket", settings.bucket, "cannot be addressed")

@@ -198,7 +198,7 @@ def _late_error(
     text = (
         f"{waiter.operation} {waiter.key}: not sent: its turn would come {why}. "
         f"{prefix!r} goes at {limiter.rate_per_s(now_s):.3g} requests/s in this process now, "
-        f"{ahead} wait before this one, {limiter.throttles} were refused so far: raise `fanout`, "
+        f"{ahead} wait before this one, {limiter.throttles} were refused so far; raise `fanout`, "
         "send less at once, "
         "or give the event more time"
     )

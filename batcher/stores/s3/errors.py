@@ -25,18 +25,18 @@ from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, un
 
 _RETRYABLE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (IncompleteReadError, "the body ended early"),
-    (CredentialRetrievalError, "credentials could not be had"),
-    (ResponseParserError, "no answer of S3's (is AWS_ENDPOINT_URL_S3 right?)"),
+    (CredentialRetrievalError, "credentials are not available"),
+    (ResponseParserError, "the response is not from S3 (check AWS_ENDPOINT_URL_S3)"),
 )
 
 
 LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
-    (NoCredentialsError, "no credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
-    (PartialCredentialsError, "half of the credentials: set AWS_SECRET_ACCESS_KEY too"),
-    (ProfileNotFound, "AWS_PROFILE names no profile of this machine"),
-    (NoRegionError, "no region: set AWS_REGION"),
-    (UnauthorizedSSOTokenError, "the single sign-on has expired: run `aws sso login`"),
-    (TokenRetrievalError, "the single sign-on has expired: run `aws sso login`"),
+    (NoCredentialsError, "no credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
+    (PartialCredentialsError, "incomplete credentials; set AWS_SECRET_ACCESS_KEY too"),
+    (ProfileNotFound, "AWS_PROFILE names a profile that does not exist; correct it"),
+    (NoRegionError, "no region; set AWS_REGION"),
+    (UnauthorizedSSOTokenError, "the single sign-on has expired; run `aws sso login`"),
+    (TokenRetrievalError, "the single sign-on has expired; run `aws sso login`"),
 )
 """Errors before anything is sent, and how to fix them."""
 

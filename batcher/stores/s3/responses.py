@@ -27,23 +27,23 @@ _COMPLETE = "CompleteMultipartUpload"
 
 
 _HINTS = {
-    "NoSuchBucket": "the bucket is not there: create it, or correct `bucket`",
+    "NoSuchBucket": "the bucket does not exist; create it, or correct `bucket`",
     "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
-    "InvalidObjectState": "the object is archived: restore it first",
-    "AllAccessDisabled": "access to this bucket is disabled",
-    "InvalidAccessKeyId": "the access key is unknown: check the credentials in force",
-    "SignatureDoesNotMatch": "the secret key is wrong: check the credentials in force",
-    "ExpiredToken": "the credentials have expired: renew them",
-    "InvalidToken": "the session token is wrong: renew the credentials",
-    "RequestTimeTooSkewed": "this machine's clock is off: set it",
-    "PermanentRedirect": "the bucket is in another region: set AWS_REGION",
-    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_REGION",
-    "InvalidBucketName": "no bucket can have this name: correct `bucket`",
-    "InvalidStorageClass": "correct `storage_class`",
-    "KMS.NotFoundException": "the KMS key is not there: correct `kms_key_id`",
-    "KMS.DisabledException": "the KMS key is disabled",
-    "InvalidTag": "correct `tags`",
-    "NotImplemented": "this endpoint does not know what batcher needs (conditional writes)",
+    "InvalidObjectState": "the object is archived; restore it first",
+    "AllAccessDisabled": "access to this bucket is disabled; enable it",
+    "InvalidAccessKeyId": "the access key is unknown; check the credentials",
+    "SignatureDoesNotMatch": "the secret key is wrong; check the credentials",
+    "ExpiredToken": "the credentials have expired; renew them",
+    "InvalidToken": "the session token is wrong; renew the credentials",
+    "RequestTimeTooSkewed": "this machine's clock is off; set it",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
+    "InvalidBucketName": "the bucket name is invalid; correct `bucket`",
+    "InvalidStorageClass": "the storage class is invalid; correct `storage_class`",
+    "KMS.NotFoundException": "the KMS key does not exist; correct `kms_key_id`",
+    "KMS.DisabledException": "the KMS key is disabled; enable it",
+    "InvalidTag": "the tags are invalid; correct `tags`",
+    "NotImplemented": "this endpoint lacks conditional writes; use one that has them",
 }
 
 
@@ -53,8 +53,8 @@ _HINTS["403"] = _HINTS["AccessDenied"]
 _READING_HINTS = {
     "ListObjectsV2": "allow s3:ListBucket on the bucket",
     "ListMultipartUploads": "allow s3:ListBucketMultipartUploads on the bucket",
-    "HeadObject": "allow s3:GetObject on the root; without s3:ListBucket on the bucket S3 answers "
-    "so for an object that is not there, too",
+    "HeadObject": "allow s3:GetObject on the root; without s3:ListBucket on the bucket S3 "
+    "responds the same for an object that does not exist",
     "GetObject": "allow s3:GetObject (and, with a KMS key of your own, kms:Decrypt) on the root",
 }
 
@@ -134,4 +134,4 @@ def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
 def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
     """Return the error for a request without a response."""
     text = f"{context}: cannot reach {endpoint}: {reason}"
-    return RetryableError(f"{text}: check the network and AWS_ENDPOINT_URL_S3")
+    return RetryableError(f"{text}; check the network and AWS_ENDPOINT_URL_S3")

@@ -168,7 +168,7 @@ async def test_a_folder_that_is_a_file_is_rejected(tmp_path: Path) -> None:
 
 async def test_a_name_that_no_file_can_have_is_rejected(store: FileStore) -> None:
     """Or it would be tried for ever: no disk's space or health helps."""
-    with pytest.raises(RejectedError, match="longer than this file system takes"):
+    with pytest.raises(RejectedError, match="too long for this file system"):
         await store.put("x" * 300, b"1", ABOUT)
 
 

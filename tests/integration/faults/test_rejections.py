@@ -12,9 +12,9 @@ from support.numbered_events import JSON, sqs
 
 EXPIRED_403 = Fault("expired, 403", FaultKind.ANSWER, status=403, code="ExpiredToken")
 HINTS = {
-    EXPIRED: "the credentials have expired: renew them",
-    EXPIRED_403: "the credentials have expired: renew them",
-    SKEWED: "this machine's clock is off: set it",
+    EXPIRED: "the credentials have expired; renew them",
+    EXPIRED_403: "the credentials have expired; renew them",
+    SKEWED: "this machine's clock is off; set it",
     DENIED: "allow s3:PutObject",
 }
 REFUSALS = pytest.mark.parametrize("fault", HINTS, ids=str)

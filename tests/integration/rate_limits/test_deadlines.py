@@ -36,7 +36,7 @@ def test_what_cannot_be_sent_in_time_is_handed_back_at_once() -> None:
         assert str(error).startswith(
             f"put {key('0000', 7)}: not sent: its turn would come in 6.0 s, and the event's "
             "deadline is in 5.5 s. 'events/0000' goes at 1 requests/s in this process now, 5 wait "
-            "before this one, 0 were refused so far: raise `fanout`"
+            "before this one, 0 were refused so far; raise `fanout`"
         )
         assert await outcomes(waiting[:7]) == [None] * 7
         assert now() == 5.0

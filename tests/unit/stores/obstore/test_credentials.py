@@ -173,9 +173,9 @@ def test_a_profile_says_all_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("environ", "hint"),
     [
-        ({}, "no credentials: set AWS_PROFILE"),
-        ({"AWS_ACCESS_KEY_ID": "AKID"}, "half of the credentials"),
-        ({"AWS_PROFILE": "nobody"}, "names no profile of this machine"),
+        ({}, "no credentials; set AWS_PROFILE"),
+        ({"AWS_ACCESS_KEY_ID": "AKID"}, "incomplete credentials"),
+        ({"AWS_PROFILE": "nobody"}, "names a profile that does not exist"),
     ],
 )
 def test_who_has_no_credentials_is_told_what_to_set(

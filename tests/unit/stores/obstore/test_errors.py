@@ -161,7 +161,7 @@ def test_a_request_without_an_answer_may_succeed_later(debug: str, why: str) -> 
     text = f"{SENDING}HTTP error: error sending request"
     found = told(GenericError(f"{text}\n\nDebug source:\n{debug}"))
     assert type(found) is RetryableError
-    assert f"cannot reach {ENDPOINT}: {why}: check the network and AWS_ENDPOINT_URL_S3" in str(
+    assert f"cannot reach {ENDPOINT}: {why}; check the network and AWS_ENDPOINT_URL_S3" in str(
         found
     )
 

@@ -75,7 +75,7 @@ def test_an_answer_is_sorted_by_what_to_do_next(
     ("code", "move"),
     [
         ("ExpiredToken", "renew them"),
-        ("RequestTimeTooSkewed", "clock is off: set it"),
+        ("RequestTimeTooSkewed", "clock is off; set it"),
         ("AccessDenied", "allow s3:PutObject"),
         ("NoSuchBucket", "create it"),
     ],
@@ -111,7 +111,7 @@ def test_a_refused_look_may_be_at_nothing() -> None:
     """A role that may not list is told 403 of an object that is not there."""
     text = str(told(answer(403, "403"), "HeadObject"))
     assert "allow s3:GetObject" in text
-    assert "not there" in text
+    assert "does not exist" in text
 
 
 def test_what_is_no_answer_of_s3_may_have_been_cut() -> None:

@@ -1,1 +1,1 @@
-"""What makes the objects under a root a table, engine by engine; text out, nothing is read."""
+"""Definitions of the objects under a root as a table, per engine, as text; nothing is read."""

@@ -1,4 +1,4 @@
-"""Athena: a table by partition projection, its salt a column of which every value is known."""
+"""Athena: a table with partition projection; the salt is a column with all values listed."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ from batcher.tools.ddl.table import (
 )
 
 MAX_ENUM_BYTES = 200_000
-"""A longer list would not fit into a statement: Athena takes 262,144 bytes."""
-
+"""Longest list of values; a statement in Athena can have 262,144 bytes."""
 
 _JAVA_LETTERS = {"Y": "yyyy", "m": "MM", "d": "dd", "H": "HH", "M": "mm", "S": "ss", "j": "DDD"}
-"""Directives of `strftime` as `java.time.format.DateTimeFormatter` has them."""
-
+"""Directives of `strftime` as patterns of `java.time.format.DateTimeFormatter`."""
 
 _INTERVAL_UNITS = {
     "Y": "YEARS",
@@ -41,8 +39,7 @@ _INTERVAL_UNITS = {
     "S": "SECONDS",
 }
 
-
-_RANGES = {
+_INTEGER_RANGES = {
     "m": (1, 12),
     "d": (1, 31),
     "j": (1, 366),
@@ -55,28 +52,26 @@ _RANGES = {
     "W": (0, 53),
     "u": (1, 7),
 }
-
+"""Smallest and largest value of directives that can be integers by themselves."""
 
 _LOCATION = re.compile(r"[A-Za-z0-9!_.()=+@:,~ /-]+")
-"""What needs no quoting in a location, and is neither a glob nor a placeholder."""
-
+"""Paths that need no quoting in a location, and contain neither globs nor placeholders."""
 
 _JSON_SERDE = "org.openx.data.jsonserde.JsonSerDe"
-
 
 _REGEX_SERDE = "org.apache.hadoop.hive.serde2.RegexSerDe"
 
 
 def athena_ddl(table: TableDefinition) -> EngineScript:
-    """Write the statements that make the table; each is to be run by itself.
+    """Return the statements that create the table; Athena runs one at a time.
 
     Raises:
-        SettingsError: Athena cannot read from there.
+        SettingsError: Athena cannot read the location.
     """
     if table.scheme != "s3":
-        raise SettingsError(["engine: athena reads s3:// only"])
+        raise SettingsError(["engine: athena reads s3:// only; choose another engine for a folder"])
     if not _LOCATION.fullmatch(table.path):
-        fault = f"root: {table.path!r} has characters that Athena takes for more than a location"
+        fault = f"root: {table.path!r} has characters that Athena does not take literally"
         raise SettingsError([fault])
     if len(table.layouts) == 1:
         statements = [_create_table(table, table.layouts[0], table.name)]
@@ -88,12 +83,12 @@ def athena_ddl(table: TableDefinition) -> EngineScript:
 
 
 def _layout_table_name(name: str, layout: PathLayout) -> str:
-    """Name one of two tables that a view joins."""
+    """Return the name of one of the two tables that the view combines."""
     return f"{name}_salted" if layout.salt_bits else f"{name}_unsalted"
 
 
 def _create_table(table: TableDefinition, layout: PathLayout, name: str) -> str:
-    """Write one table's statement."""
+    """Return the CREATE TABLE statement of one layout."""
     columns, mapping = _format_columns(table)
     partitions = table.group_names(layout)
     declared = _format_list(f"`{column}` {kind}" for column, kind in columns)
@@ -106,7 +101,7 @@ def _create_table(table: TableDefinition, layout: PathLayout, name: str) -> str:
             f"ROW FORMAT SERDE '{_JSON_SERDE}'",
             f"WITH SERDEPROPERTIES ({_format_properties(serde)})",
         ]
-    else:  # The line as it is, whatever is in it
+    else:  # the whole line, whatever it contains
         lines += [
             f"ROW FORMAT SERDE '{_REGEX_SERDE}'",
             "WITH SERDEPROPERTIES ('input.regex' = '(?s)(.*)')",
@@ -121,7 +116,7 @@ def _create_table(table: TableDefinition, layout: PathLayout, name: str) -> str:
 
 
 def _table_properties(table: TableDefinition, layout: PathLayout) -> dict[str, str]:
-    """Return the table's properties: where each partition lies, and all there can be."""
+    """Return the properties for projection: the location and the values of all partitions."""
     properties = {"projection.enabled": "true"}
     folders = []
     if layout.salt_bits:
@@ -143,25 +138,27 @@ def _prefix_properties(column: str, properties: Mapping[str, str]) -> dict[str, 
 
 
 def _format_columns(table: TableDefinition) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Return columns and types, and the properties for those whose field Athena could not name."""
+    """Return columns with types, and SerDe properties for fields with other names than theirs."""
     if not table.columns:
         return [(RECORD_COLUMN, "string")], {}
     taken = {table.salt, *(partition.name for partition in table.partition_columns)}
     columns, mapping = [], {}
     for column in table.columns:
-        legal = name = to_column_name(column.name)
+        base = name = to_column_name(column.name)
         number = 2
         while name in taken:
-            name, number = f"{legal}_{number}", number + 1
+            name, number = f"{base}_{number}", number + 1
         taken.add(name)
         columns.append((name, _format_type(column.type)))
         if name != column.name.lower():
-            mapping[f"mapping.{name}"] = column.name.lower()  # as the SerDe compares names
+            mapping[f"mapping.{name}"] = (
+                column.name.lower()
+            )  # the SerDe compares names in lower case
     return columns, mapping
 
 
 def _format_type(column_type: ColumnType) -> str:
-    """Write a type."""
+    """Return a type in the syntax of Athena."""
     match column_type:
         case ArrayType(item):
             return f"array<{_format_type(item)}>"
@@ -171,7 +168,7 @@ def _format_type(column_type: ColumnType) -> str:
 
 
 def _create_view(table: TableDefinition, names: list[str]) -> str:
-    """Join two tables; the one without salts has an empty one."""
+    """Return the view over both tables; the salt is empty for objects without one."""
     columns = [_quote_view_name(name) for name, _ in _format_columns(table)[0]]
     partitions = [_quote_view_name(partition.name) for partition in table.partition_columns]
     selects = []
@@ -189,24 +186,24 @@ def _create_view(table: TableDefinition, names: list[str]) -> str:
 
 
 def _make_notes(table: TableDefinition) -> Iterator[str]:
-    """Return what these tables cannot do by themselves."""
+    """Yield the limits of these tables."""
     if len(table.layouts) > 1:
-        yield "Athena takes one statement at a time: run each of these by itself."
+        yield "Athena runs one statement at a time: run these one by one."
     projected = {p.name: partition_projection(p, table.since) for p in table.partition_columns}
-    if any(told.get("range", "").startswith("NOW") for told in projected.values()):
-        yield "What arrived over a year ago is not found; --since 2025-01-31 looks back further."
+    if any(p.get("range", "").startswith("NOW") for p in projected.values()):
+        yield "Queries skip records that arrived over a year ago; set the first day with --since."
     if len(table.salts) > MANY_SALTS:
-        yield f"A query lists {len(table.salts):,} folders for each partition that it looks at."
+        yield f"A query lists {len(table.salts):,} folders per partition that it reads."
     if table.salt and enum_projection(table.salts)["type"] == "injected":
-        yield f"So many salts fit no list: every query must say which {table.salt} it wants."
-    for name, told in projected.items():
-        if told["type"] == "injected":
+        yield f"There are too many salts for a list: every query must filter by {table.salt}."
+    for name, properties in projected.items():
+        if properties["type"] == "injected":
             yield (
-                f"Every query must say which {name} it wants, by = or IN, as it stands in keys "
-                f"(percent-encoded); --values {name}=one,other tells all there are."
+                f"Every query must filter by {name}, with = or IN, on the value as it is in keys "
+                f"(percent-encoded); --values {name}=one,other lists all values instead."
             )
     if not table.salt and not projected:
-        yield "Nothing is pruned: there is neither a salt nor a partition."
+        yield "Every query reads all objects: there is neither a salt nor a partition."
 
 
 def _format_list(items: Iterable[str]) -> str:
@@ -219,27 +216,27 @@ def _format_properties(properties: Mapping[str, str]) -> str:
 
 
 def _quote_text(value: str) -> str:
-    """Quote a text as Hive's statements have it."""
+    """Return a string literal of a Hive statement."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 def _quote_table_name(name: str) -> str:
-    """Quote a table's name, and its database's, in a table's statement."""
+    """Return a quoted table name for CREATE TABLE, with its database if it has one."""
     return ".".join(f"`{part}`" for part in name.split("."))
 
 
 def _quote_view_name(name: str) -> str:
-    """Quote a name in a view's statement."""
+    """Return a quoted name for CREATE VIEW."""
     return ".".join(f'"{part}"' for part in name.split("."))
 
 
 def partition_projection(partition: PartitionColumn, since: date | None) -> dict[str, str]:
-    """Return the properties for one partition, without `projection.{column}.`.
+    """Return the projection properties of a partition, without `projection.{column}.`.
 
     Args:
-        partition: one that is a column.
-        since: the first day; None for a year before each query.
+        partition: a partition that is a column.
+        since: the first day; None: one year before each query.
     """
     if partition.values:
         return enum_projection(partition.values)
@@ -248,15 +245,15 @@ def partition_projection(partition: PartitionColumn, since: date | None) -> dict
         unit = _date_unit(folder)
         if unit:
             return _date_projection(folder, unit, since)
-        if len(folder.value_pieces) == 1 and folder.value_pieces[0].text in _RANGES:
-            low, high = _RANGES[folder.value_pieces[0].text]
+        if len(folder.value_pieces) == 1 and folder.value_pieces[0].text in _INTEGER_RANGES:
+            low, high = _INTEGER_RANGES[folder.value_pieces[0].text]
             digits = DIRECTIVE_DIGITS[folder.value_pieces[0].text]
             return {"type": "integer", "range": f"{low},{high}", "digits": str(digits)}
     return {"type": "injected"}
 
 
 def enum_projection(values: Sequence[str]) -> dict[str, str]:
-    """Return properties of a column with these values, or, of too many, of one that is asked."""
+    """Return the properties of a column with these values; injected if the list is too long."""
     text = ",".join(values)
     if len(text) > MAX_ENUM_BYTES:
         return {"type": "injected"}
@@ -264,19 +261,19 @@ def enum_projection(values: Sequence[str]) -> dict[str, str]:
 
 
 def _date_unit(folder: PartitionFolder) -> str:
-    """Return the step of a folder that is a date, or nothing: a date has all units above its least.
+    """Return the interval unit of a folder that is a date, or an empty text if it is not.
 
-    Every part of it is written once.
+    A date has each unit from the year down to its smallest one, exactly once.
     """
     letters = [piece.text for piece in folder.value_pieces if piece.kind is PieceKind.ARRIVAL]
     if sorted(letters) == ["Y", "j"]:
         return "DAYS"
-    ladder = list(_INTERVAL_UNITS)[: len(letters)]
-    return _INTERVAL_UNITS[ladder[-1]] if sorted(letters) == sorted(ladder) else ""
+    needed = list(_INTERVAL_UNITS)[: len(letters)]
+    return _INTERVAL_UNITS[needed[-1]] if sorted(letters) == sorted(needed) else ""
 
 
 def _date_projection(folder: PartitionFolder, unit: str, since: date | None) -> dict[str, str]:
-    """Return the properties of a date, in the form that it has in keys."""
+    """Return the properties of a date, in its format in keys."""
     first = (
         "NOW-1YEARS"
         if since is None
@@ -292,12 +289,12 @@ def _date_projection(folder: PartitionFolder, unit: str, since: date | None) -> 
 
 
 def _format_piece(piece: TemplatePiece, since: date) -> str:
-    """Write one part of the first date."""
+    """Return one piece of the first date."""
     return since.strftime(f"%{piece.text}") if piece.kind is PieceKind.ARRIVAL else piece.text
 
 
 def _java_pattern(piece: TemplatePiece) -> str:
-    """Write one part as Java's pattern; letters that are meant as such are quoted."""
+    """Return one piece as a Java pattern, with literal letters quoted."""
     if piece.kind is PieceKind.ARRIVAL:
         return _JAVA_LETTERS[piece.text]
     return "".join(f"'{char}'" if char.isalpha() else char for char in piece.text)

@@ -1,4 +1,4 @@
-"""Columns: names and types of a table, as `user bigint, tags array<string>` says them."""
+"""Columns: names and types, parsed from `user bigint, tags array<string>` or inferred."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ from batcher.errors import SettingsError
 
 _BIGINT_RANGE = range(-(2**63), 2**63)
 
-
 _MAX_DEPTH = 16
-"""Objects within objects beyond this are one text."""
-
+"""Values that are nested deeper than this become a string."""
 
 _MAX_STRUCT_FIELDS = 100
-"""An object with more names than this is no struct: its names are values."""
-
+"""An object with more fields than this is not a struct: its names are probably values."""
 
 SCALAR_NAMES = ("boolean", "int", "bigint", "double", "string")
 
-
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""What a field of a struct may be called: Athena has no way to quote one."""
-
+"""A valid name of a struct's field; Athena cannot quote such names."""
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|"(?P<double>(?:[^"]|"")+)"|`(?P<back>(?:[^`]|``)+)`"""
@@ -37,44 +32,46 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ScalarType:
-    """One value; `string` also takes objects and arrays, as their JSON."""
+    """A single value; a `string` can also hold the JSON of objects and arrays."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayType:
-    """Values of one type."""
+    """An array of values of one type."""
 
     item: ColumnType
 
 
 @dataclass(frozen=True, slots=True)
 class StructType:
-    """An object whose names are known."""
+    """An object with known fields."""
 
     fields: tuple[tuple[str, ColumnType], ...]
 
 
 ColumnType = ScalarType | ArrayType | StructType
 
-
 STRING = ScalarType("string")
+
+_NULL, _BOOLEAN, _BIGINT, _DOUBLE = map(ScalarType, ("null", "boolean", "bigint", "double"))
+_SCALAR_TYPES = {type(None): _NULL, bool: _BOOLEAN, float: _DOUBLE}
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """One field of the records, under its name there."""
+    """A column for one field of the records, named like the field."""
 
     name: str
     type: ColumnType
 
 
 def parse_columns(text: str) -> tuple[TableColumn, ...]:
-    """Read `user bigint, "odd name" string, where struct<city:string,at:array<double>>`.
+    """Parse `user bigint, "odd name" string, where struct<city:string,at:array<double>>`.
 
     Raises:
-        SettingsError: it says something else; the message shows where.
+        SettingsError: the syntax is wrong; the message shows where.
     """
     parser = _ColumnParser(text)
     columns = [parser.parse_column()]
@@ -86,20 +83,20 @@ def parse_columns(text: str) -> tuple[TableColumn, ...]:
 
 
 def require_distinct(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
-    """Return the columns as they are.
+    """Return the columns unchanged if their names are distinct.
 
     Raises:
-        SettingsError: two have one name; the engines take no notice of upper and lower case.
+        SettingsError: two columns have the same name; engines ignore upper and lower case.
     """
     names = [column.name.lower() for column in columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise SettingsError([f"columns: {name!r} is there twice" for name in twice])
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise SettingsError([f"columns: duplicate name {name!r}" for name in duplicates])
     return tuple(columns)
 
 
 class _ColumnParser:
-    """Takes a text apart, token by token."""
+    """A recursive descent parser of column lists."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -107,17 +104,17 @@ class _ColumnParser:
 
     @property
     def rest(self) -> str:
-        """What has not been read."""
+        """The text that was not parsed yet."""
         return self._text[self._offset :].strip()
 
     def fail(self, expected: str) -> NoReturn:
-        """Return what should stand here."""
+        """Raise SettingsError that names what was expected at the current position."""
         found = repr(self.rest[:30]) if self.rest else "the end"
         msg = f"columns: expected {expected}, found {found} in {self._text!r:.200}"
         raise SettingsError([msg])
 
     def accept(self, symbol: str) -> bool:
-        """Take a mark if it is the next token."""
+        """Return whether the next token is this symbol, and consume it if so."""
         token = _TOKEN.match(self._text, self._offset)
         if token is None or token["mark"] != symbol:
             return False
@@ -125,14 +122,14 @@ class _ColumnParser:
         return True
 
     def parse_column(self) -> TableColumn:
-        """Read `name type`."""
+        """Parse `name type`."""
         name = self._parse_name()
         if not name.isprintable():
             self.fail(f"a printable name before a type, not {name!r}")
         return TableColumn(name, self._parse_type())
 
     def _parse_name(self) -> str:
-        """Read a bare or a quoted name."""
+        """Parse a bare or a quoted name."""
         token = _TOKEN.match(self._text, self._offset)
         if token is None or token["mark"]:
             self.fail("a name")
@@ -141,7 +138,7 @@ class _ColumnParser:
         return bare or (double.replace('""', '"') if double else back.replace("``", "`"))
 
     def _parse_type(self) -> ColumnType:
-        """Read a type, whatever it holds."""
+        """Parse a type, nested types included."""
         word = self._parse_word()
         if word in SCALAR_NAMES:
             return ScalarType(word)
@@ -161,13 +158,13 @@ class _ColumnParser:
         return self.fail(f"a type: {', '.join(SCALAR_NAMES)}, array<…> or struct<name:…>")
 
     def _parse_field(self) -> TableColumn:
-        """Read `name:type`."""
+        """Parse `name:type`."""
         name = self._parse_word(lowercase=False)
         self._expect(":")
         return TableColumn(name, self._parse_type())
 
     def _parse_word(self, *, lowercase: bool = True) -> str:
-        """Read a bare word."""
+        """Parse a bare word."""
         token = _TOKEN.match(self._text, self._offset)
         if token is None or not token["word"]:
             self.fail("a word")
@@ -175,25 +172,20 @@ class _ColumnParser:
         return token["word"].lower() if lowercase else token["word"]
 
     def _expect(self, symbol: str) -> None:
-        """Read a mark."""
+        """Consume a symbol."""
         if not self.accept(symbol):
             self.fail(repr(symbol))
 
 
-_NULL, _BOOLEAN, _BIGINT, _DOUBLE = map(ScalarType, ("null", "boolean", "bigint", "double"))
-
-
-_SCALAR_TYPES = {type(None): _NULL, bool: _BOOLEAN, float: _DOUBLE}
-
-
 def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
-    """Infer columns from records, with care: what disagrees, or could not be named, is a string.
+    """Return the columns of the fields in a sample of records.
 
-    Lines that are no JSON object are passed over. Of names that differ in upper and lower case
-    alone the first is taken. A field that is always null is a string.
+    Lines that are not a JSON object are skipped. A field becomes a string if its values have
+    incompatible types, if it is always null, or if an engine could not name a field inside of it.
+    Of names that differ only in upper and lower case, only the first becomes a column.
     """
-    seen: dict[str, ColumnType] = {}
-    spelled: dict[str, str] = {}
+    types: dict[str, ColumnType] = {}
+    spellings: dict[str, str] = {}
     for line in lines:
         try:
             record = orjson.loads(line)
@@ -201,9 +193,9 @@ def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
             continue
         if isinstance(record, dict):
             for name, value in record.items():
-                if name and name.isprintable() and spelled.setdefault(name.lower(), name) == name:
-                    seen[name] = _merge_types(seen.get(name, _NULL), _infer_type(value))
-    return tuple(TableColumn(name, _null_to_string(found)) for name, found in seen.items())
+                if name and name.isprintable() and spellings.setdefault(name.lower(), name) == name:
+                    types[name] = _merge_types(types.get(name, _NULL), _infer_type(value))
+    return tuple(TableColumn(name, _null_to_string(inferred)) for name, inferred in types.items())
 
 
 def _infer_type(value: object, depth: int = 1) -> ColumnType:
@@ -225,7 +217,7 @@ def _infer_type(value: object, depth: int = 1) -> ColumnType:
 
 
 def _can_be_struct(value: Mapping[str, object]) -> bool:
-    """Return whether every engine can name each field, and tell it from the others."""
+    """Return whether every engine can name and distinguish all fields."""
     names = {name.lower() for name in value}
     return 0 < len(names) == len(value) <= _MAX_STRUCT_FIELDS and all(
         map(FIELD_NAME.fullmatch, value)
@@ -233,7 +225,7 @@ def _can_be_struct(value: Mapping[str, object]) -> bool:
 
 
 def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
-    """Return a type that holds both."""
+    """Return a type that can hold values of both types."""
     if other in (one, _NULL):
         return one
     match one, other:
@@ -252,7 +244,7 @@ def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
 
 
 def _null_to_string(column_type: ColumnType) -> ColumnType:
-    """Make a string of what was always null."""
+    """Return the type with string in place of null, for values that were always null."""
     match column_type:
         case ArrayType(item):
             return ArrayType(_null_to_string(item))

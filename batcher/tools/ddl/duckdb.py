@@ -1,4 +1,4 @@
-"""duckdb: a view that reads no more objects than a query's partitions have."""
+"""duckdb: a view that reads only objects in a query's partitions."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _TYPES = {
     "string": "VARCHAR",
 }
 
-
 _GLOB = re.compile(r"[*?\[]")
 
-
 _S3_SETUP = """\
--- Once a session: what reads S3, and a secret for it, from wherever AWS's own tools have theirs.
+-- Once per session: the extensions for S3, and a secret with the credentials of the AWS tools.
 -- INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws;
 -- CREATE SECRET (TYPE s3, PROVIDER credential_chain);
--- For another endpoint say there, too: ENDPOINT 'localhost:8333', URL_STYLE 'path', USE_SSL false
+-- Other endpoints, in the secret: ENDPOINT 'localhost:8333', URL_STYLE 'path', USE_SSL false
 """
 
 
 def duckdb_view(table: TableDefinition) -> EngineScript:
-    """Write a view; it can be made once there is an object for each length of salt."""
+    """Return the view; duckdb creates it only if there is an object for each length of salt."""
     notes = []
     if table.scheme == "s3":
-        notes.append("Each query lists all of the root, and then reads what it needs.")
+        notes.append(
+            "Each query lists all objects under the root, then reads those of its partitions."
+        )
     if not table.is_json:
-        notes.append("duckdb drops empty lines, and a carriage return at a line's end.")
+        notes.append("duckdb drops empty lines, and carriage returns at the end of lines.")
     head = _S3_SETUP if table.scheme == "s3" else ""
     name = ".".join(map(_quote_name, table.name.split(".")))
     selects = "\nUNION ALL\n".join(_select(table, layout) for layout in table.layouts)
@@ -42,11 +42,11 @@ def duckdb_view(table: TableDefinition) -> EngineScript:
 
 
 def _select(table: TableDefinition, layout: PathLayout) -> str:
-    """Write the part of the view for the objects of one shape.
+    """Return the SELECT over the objects of one layout.
 
-    The partitions come from the objects' names and not by `hive_partitioning`: so they may stand
-    in any folder, and none is taken for another type. duckdb leaves objects out by them all the
-    same, if they are made in the one SELECT that reads.
+    Partitions are computed from the objects' names instead of with `hive_partitioning`, so they may
+    be in any folder, and their types are not guessed. duckdb still prunes objects by them, if the
+    SELECT that reads the objects computes them.
     """
     fields = [f"record.{_quote_name(c.name)} AS {_quote_name(c.name)}" for c in table.columns] or [
         "record"
@@ -55,26 +55,29 @@ def _select(table: TableDefinition, layout: PathLayout) -> str:
     values = [f"{_record_expression(table)} AS record"]
     if table.salt and not layout.salt_bits:
         values.append(f"'' AS {_quote_name(table.salt)}")
-    encoded = {partition.name for partition in table.partition_columns if partition.folder.is_field}
+    field_partitions = {
+        partition.name for partition in table.partition_columns if partition.folder.is_field
+    }
     pattern = _quote_text(f"/{table.path_pattern(layout)}")
     for group, name in enumerate(table.group_names(layout), start=1):
         value = f"regexp_extract(filename, {pattern}, {group})"
-        values.append(
-            f"{_decode_expression(value) if name in encoded else value} AS {_quote_name(name)}"
-        )
-    shown = ", ".join([*fields, *map(_quote_name, names)])
+        expression = _decode_expression(value) if name in field_partitions else value
+        values.append(f"{expression} AS {_quote_name(name)}")
+    selected = ", ".join([*fields, *map(_quote_name, names)])
     inner = ",\n    ".join(values)
-    inner = f"  SELECT\n    {inner}\n  FROM {_read_expression(table, layout)}"  # all is quoted
-    return f"SELECT {shown}\nFROM (\n{inner}\n)"
+    inner = (
+        f"  SELECT\n    {inner}\n  FROM {_read_expression(table, layout)}"  # all names are quoted
+    )
+    return f"SELECT {selected}\nFROM (\n{inner}\n)"
 
 
 def _decode_expression(value: str) -> str:
-    """Write a record's field as the record had it; one that was cut stays as it is in the key."""
+    """Return an expression that decodes a field's value; a truncated value stays encoded."""
     return f"CASE WHEN contains({value}, '~') THEN {value} ELSE url_decode({value}) END"
 
 
 def _record_expression(table: TableDefinition) -> str:
-    """Write a record: its text, or its fields, of which what does not fit is NULL."""
+    """Return an expression for a record: its text, or its fields, NULL if the type differs."""
     if not table.is_json:
         return "record"
     if not table.columns:
@@ -84,24 +87,24 @@ def _record_expression(table: TableDefinition) -> str:
 
 
 def _read_expression(table: TableDefinition, layout: PathLayout) -> str:
-    """Write the read of the objects."""
+    """Return the table function that reads the objects."""
     root = f"s3://{table.path}" if table.scheme == "s3" else table.path
     globs = [_quote_text(glob) for glob in table.globs(layout, _GLOB.sub(r"[\g<0>]", root))]
     files = f"[\n    {f',{chr(10)}    '.join(globs)}\n  ]"
-    # Told outright, for a path with a question mark would hide what it ends with
-    how = f"filename = true, hive_partitioning = false, compression = '{table.compression}'"
+    # Given explicitly: duckdb does not see the extension of a path with a question mark
+    options = f"filename = true, hive_partitioning = false, compression = '{table.compression}'"
     if table.is_json:
-        return f"read_ndjson_objects({files}, {how})"
+        return f"read_ndjson_objects({files}, {options})"
     return (
-        f"read_csv({files}, {how},\n"
+        f"read_csv({files}, {options},\n"
         "    columns = {'record': 'VARCHAR'}, auto_detect = false, header = false, delim = '',\n"
         "    quote = '', escape = '', new_line = '\\n', max_line_size = 16777216)\n"
-        "  WHERE record IS NOT NULL"  # as some empty lines are
+        "  WHERE record IS NOT NULL"  # some empty lines are NULL
     )
 
 
 def _format_type(column_type: ColumnType) -> object:
-    """Return a type as `json_transform` has it."""
+    """Return a type in the syntax of `json_transform`."""
     match column_type:
         case ArrayType(item):
             return [_format_type(item)]

@@ -1,4 +1,4 @@
-"""Folders: what a `partition_by` template makes of an object's path, one after another."""
+"""Folders: the folders of an object's path that a `partition_by` template defines."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from string import Formatter
 
 _DIRECTIVE = re.compile(r"%(.)")
 
-
 DIRECTIVE_DIGITS = dict.fromkeys("ymdHMSVUW", 2) | {"Y": 4, "G": 4, "j": 3, "u": 1}
-"""How many digits each directive of an arrival time writes."""
-
+"""Number of digits per directive of an arrival time."""
 
 _DIRECTIVE_NAMES = {
     "Y": "year",
@@ -28,12 +26,11 @@ _DIRECTIVE_NAMES = {
     "S": "second",
 }
 
-
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9_]")
 
 
 class PieceKind(StrEnum):
-    """What a piece of a template is."""
+    """The kind of a template's piece."""
 
     LITERAL = "literal"
     ARRIVAL = "arrival"
@@ -42,7 +39,7 @@ class PieceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TemplatePiece:
-    """A piece of a template."""
+    """A piece of a template: literal text, one directive of a time, or a field."""
 
     kind: PieceKind
     text: str
@@ -50,7 +47,7 @@ class TemplatePiece:
 
     @property
     def pattern(self) -> str:
-        """A regular expression, of those that all engines read, for what can stand here."""
+        """A regular expression for the piece's text, in syntax that all engines understand."""
         if self.kind is PieceKind.LITERAL:
             return _escape_regex(self.text)
         return (
@@ -59,7 +56,7 @@ class TemplatePiece:
 
     @property
     def glob(self) -> str:
-        """A glob for it; literals of a template hold nothing that a glob would take otherwise."""
+        """A glob for the piece; literals cannot contain special characters of globs."""
         if self.kind is PieceKind.LITERAL:
             return self.text
         return "[0-9]" * DIRECTIVE_DIGITS[self.text] if self.kind is PieceKind.ARRIVAL else "*"
@@ -67,28 +64,28 @@ class TemplatePiece:
 
 @dataclass(frozen=True, slots=True)
 class PartitionFolder:
-    """One folder of a partition's path: a literal start, then a value."""
+    """One folder of a partition's path: literal text, followed by a value."""
 
     literal_start: str
-    """`dt=`, say; all of it where the folder is always the same."""
+    """For example `dt=`; the whole name if the folder is constant."""
     value_pieces: tuple[TemplatePiece, ...]
-    """What follows; empty where the folder is always the same."""
+    """The pieces of the value; empty if the folder is constant."""
 
     @property
     def is_field(self) -> bool:
-        """Whether the value is one record field and nothing else, so percent-encoded."""
+        """Whether the value is exactly one record field, and therefore percent-encoded."""
         return [piece.kind for piece in self.value_pieces] == [PieceKind.FIELD]
 
     @property
     def is_time(self) -> bool:
-        """Whether arrival times alone make the value."""
+        """Whether the value consists of arrival times only."""
         return bool(self.value_pieces) and all(
             piece.kind is not PieceKind.FIELD for piece in self.value_pieces
         )
 
     @property
     def name(self) -> str:
-        """What the value is called: as in `name=`, else by what it is made of."""
+        """The name of the value: that before `=`, else derived from its first piece."""
         if "=" in self.literal_start:
             return to_column_name(self.literal_start.partition("=")[0])
         first = self.value_pieces[0]
@@ -99,13 +96,13 @@ class PartitionFolder:
 
     @property
     def pattern(self) -> str:
-        """A regular expression for the folder, its value as a group."""
+        """A regular expression for the folder, with its value as a group."""
         value = "".join(piece.pattern for piece in self.value_pieces)
         return _escape_regex(self.literal_start) + (f"({value})" if value else "")
 
     @property
     def glob(self) -> str:
-        """A glob for the folder; one without a start is exact, so that no other folder fits."""
+        """A glob for the folder; without a literal start it is exact, to match no other folder."""
         exact = not self.literal_start or not self.value_pieces
         return self.literal_start + (
             "".join(piece.glob for piece in self.value_pieces) if exact else "*"
@@ -113,7 +110,7 @@ class PartitionFolder:
 
 
 def parse_folders(partition_by: str) -> list[PartitionFolder]:
-    """Take a template apart that `batcher.keys.partition.Template` found no fault with."""
+    """Parse a template that `batcher.keys.partition.Template` has accepted."""
     folders: list[list[TemplatePiece]] = []
     for piece in _split_template(partition_by.strip("/")):
         first, *others = piece.text.split("/") if piece.kind is PieceKind.LITERAL else [piece.text]
@@ -126,13 +123,13 @@ def parse_folders(partition_by: str) -> list[PartitionFolder]:
 
 
 def to_column_name(text: str) -> str:
-    """Make a name that every engine takes as a column's: a-z, 0-9 and `_`, no digit first."""
+    """Return a column name valid in every engine: a-z, 0-9 and `_`, not starting with a digit."""
     name = _NOT_IN_NAMES.sub("_", text.lower()) or "part"
     return f"_{name}" if name[0].isdecimal() else name
 
 
 def _split_template(text: str) -> Iterator[TemplatePiece]:
-    """Cut a template; the directives of a time are a piece each."""
+    """Yield the pieces of a template; each directive of a time is one piece."""
     for literal, kind, argument, _ in Formatter().parse(text):
         if literal:
             yield TemplatePiece(PieceKind.LITERAL, literal)
@@ -147,12 +144,12 @@ def _split_template(text: str) -> Iterator[TemplatePiece]:
 
 
 def _make_folder(pieces: list[TemplatePiece]) -> PartitionFolder:
-    """Divide a folder's literal start from its value."""
-    kinds = [piece.kind is PieceKind.LITERAL for piece in pieces]
-    count = kinds.index(False) if False in kinds else len(pieces)
+    """Return a folder, divided into its literal start and its value."""
+    literals = [piece.kind is PieceKind.LITERAL for piece in pieces]
+    count = literals.index(False) if False in literals else len(pieces)
     return PartitionFolder("".join(piece.text for piece in pieces[:count]), tuple(pieces[count:]))
 
 
 def _escape_regex(text: str) -> str:
-    """Make a literal a regular expression: of what a template may hold only the dot is special."""
+    """Return a regular expression for a literal; of its possible characters only `.` is special."""
     return text.replace(".", r"\.")

@@ -1,4 +1,4 @@
-"""pyarrow: a program whose `scan` reads no more objects than the wanted partitions have."""
+"""pyarrow: a program whose `scan` reads only objects in the selected partitions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ _TYPES = {
     "string": "pa.string()",
 }
 
-
 _S3_SETUP = """\
-fs.S3FileSystem(  # credentials as AWS's own tools find them; in doubt fs.resolve_s3_region(bucket)
+fs.S3FileSystem(  # credentials of the AWS tools; fs.resolve_s3_region(bucket) finds the region
     region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
     endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3"),
 )"""
-
 
 _PROGRAM = '''\
 {imports}import re
@@ -34,45 +32,45 @@ FILES = {files}
 ROOT = {root!r}
 COLUMNS = pa.schema([{columns}])
 PARTITIONS = {partitions!r}
-SHAPES = [  # the folders under the root, and what follows them
-{shapes}]
+LAYOUTS = [  # the salts under the root, and the pattern of the paths below them
+{layouts}]
 ENCODED = {encoded!r}  # partitions by a field of the records
 
 
 def objects(under=""):
-    """List the objects and their partitions: all, or those in a folder, as "dt=2026-11-23"."""
+    """List the objects and their partitions: all, or those in a folder such as dt=2026-11-23."""
     rows = []
-    for salts, pattern in SHAPES:
+    for salts, pattern in LAYOUTS:
         for salt in salts:
             folder = "/".join(filter(None, [ROOT, salt, under]))
             selector = fs.FileSelector(folder, allow_not_found=True, recursive=True)
             for info in FILES.get_file_info(selector):
-                found = pattern.fullmatch(info.path[len(ROOT) + 1 :])
-                if found and info.is_file:
-                    values = [salt] * (len(PARTITIONS) - len(found.groups())) + list(found.groups())
-                    rows.append([info.path, *map(value_of, PARTITIONS, values)])
+                match = pattern.fullmatch(info.path[len(ROOT) + 1 :])
+                if match and info.is_file:
+                    values = [salt] * (len(PARTITIONS) - len(match.groups())) + list(match.groups())
+                    rows.append([info.path, *map(decode, PARTITIONS, values)])
     names = ["path", *PARTITIONS]
     columns = zip(*rows, strict=True) if rows else [[] for _ in names]
     return pa.table([pa.array(column, pa.string()) for column in columns], names)
 
 
-def value_of(name, text):
-    """Return a partition's value; of a record's field as the record had it, if it was not cut."""
+def decode(name, text):
+    """Return a partition's value; values of fields are decoded unless they were truncated."""
     return unquote(text) if name in ENCODED and "~" not in text else text
 
 
 def scan(where=None, under=""):
-    """Read the records of objects whose partitions fit `where`, object by object.
+    """Read the records of objects whose partitions match `where`, object by object.
 
-    scan(pc.field("{example}") == "…").read_all() is a table; iterate over it for batches.
+    scan(pc.field("{example}") == "…").read_all() is a table; iterate over scan(…) for batches.
     """
-    chosen = objects(under)
+    selected = objects(under)
     if where is not None:
-        chosen = chosen.filter(where)
+        selected = selected.filter(where)
     added = [pa.field(name, pa.string()) for name in PARTITIONS]
 
     def batches():
-        for row in chosen.to_pylist():
+        for row in selected.to_pylist():
             with FILES.open_input_stream(row["path"], compression="detect") as body:
                 table = read(body)
             for field in added:
@@ -87,55 +85,55 @@ def read(body):
     """Read one object."""
 {read}'''
 
-
 _READ_TEXT = """\
     lines = body.read().removesuffix(b"\\n").split(b"\\n")
     return pa.table([pa.array(lines, COLUMNS.types[0])], COLUMNS)
 """
 
-
 _READ_JSON = """\
-    blocks = pa.json.ReadOptions(block_size=16 * 1024**2)  # no record may be longer
+    blocks = pa.json.ReadOptions(block_size=16 * 1024**2)  # the longest record
     fields = pa.json.ParseOptions(explicit_schema=COLUMNS, unexpected_field_behavior="ignore")
     return pa.json.read_json(body, blocks, fields)
 """
 
 
 def pyarrow_program(table: TableDefinition) -> EngineScript:
-    """Write a program; `scan` in it gives records."""
+    """Return a program; its function `scan` reads records."""
     columns = [(column.name, _format_type(column.type)) for column in table.columns]
     if not columns:
         columns = [(RECORD_COLUMN, _TYPES["string"] if table.is_json else "pa.binary()")]
     partitions = [*([table.salt] if table.salt else []), *(p.name for p in table.partition_columns)]
-    shapes = ""
+    layouts = ""
     for layout in table.layouts:
         salts = [
             f'*(format(n, "0{bits}b") for n in range({1 << bits}))' for bits in layout.salt_bits
         ]
         pattern = table.path_pattern(layout).removesuffix("[^/]+$")
         ending = f"{pattern}[^/]+{_escape_regex(table.extension)}"
-        shapes += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
+        layouts += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
     program = _PROGRAM.format(
         imports="import os\n" if table.scheme == "s3" else "",
         files=_S3_SETUP if table.scheme == "s3" else "fs.LocalFileSystem()",
         root=table.path,
         columns=", ".join(f"({name!r}, {kind})" for name, kind in columns),
         partitions=partitions,
-        shapes=shapes,
+        layouts=layouts,
         encoded={p.name for p in table.partition_columns if p.folder.is_field} or (),
         example=next((p.name for p in table.partition_columns), table.salt or "…"),
         read=_READ_JSON if table.columns else _READ_TEXT,
     )
     notes = []
     if table.columns:
-        notes.append("pyarrow refuses an object with a value of another type than its column's.")
+        notes.append(
+            "pyarrow fails on an object with a value whose type differs from its column's."
+        )
     if len(table.salts) > MANY_SALTS:
         notes.append(f"Each `scan` lists {len(table.salts):,} folders.")
     return EngineScript(program, tuple(notes))
 
 
 def _format_type(column_type: ColumnType) -> str:
-    """Write a type."""
+    """Return a type in the syntax of pyarrow."""
     match column_type:
         case ArrayType(item):
             return f"pa.list_({_format_type(item)})"

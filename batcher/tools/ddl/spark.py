@@ -1,4 +1,4 @@
-"""Spark: a data frame, and its view, that read no more objects than a query's partitions have."""
+"""Spark: a data frame and its view, which read only objects in a query's partitions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from batcher.tools.ddl.table import RECORD_COLUMN, EngineScript, PathLayout, Tab
 
 _GLOB = re.compile(r"[*?\[\]{}\\]")
 
-
 _SETUP = """\
-# Where `spark` is a session: a notebook, pyspark, spark-submit. Spark 3.4 or later.
+# Needs a session called `spark`: a notebook, pyspark, spark-submit. Spark 3.4 or later.
 from pyspark.sql import functions
 
 path = functions.expr("url_decode(_metadata.file_path)")
@@ -19,27 +18,25 @@ path = functions.expr("url_decode(_metadata.file_path)")
 
 
 def spark_program(table: TableDefinition) -> EngineScript:
-    """Write a program that makes the view from a session called `spark`."""
+    """Return a program that creates the view in a session called `spark`."""
     view = table.name.rpartition(".")[2]
     frames = [_frame_expression(table, layout) for layout in table.layouts]
     union = frames[0] + "".join(f".unionByName(\n{_indent(frame)}\n)" for frame in frames[1:])
     notes = []
     if table.scheme == "s3":
-        notes.append("On EMR and Glue write s3:// for s3a://.")
+        notes.append("On EMR and Glue replace s3a:// by s3://.")
     if table.extension.endswith(".zst"):
-        notes.append(
-            "Spark 3 reads .zst only where Hadoop's native library is; Spark 4 does by itself."
-        )
+        notes.append("Spark 3 needs Hadoop's native library to read .zst; Spark 4 does not.")
     return EngineScript(
         f"{_SETUP}{view} = {union}\n{view}.createOrReplaceTempView({view!r})\n", tuple(notes)
     )
 
 
 def _frame_expression(table: TableDefinition, layout: PathLayout) -> str:
-    """Write the data frame of the objects of one shape.
+    """Return the data frame over the objects of one layout.
 
-    Spark's own discovery of partitions refuses folders that are no `name=value`, as salts are; the
-    paths name objects, so it does not look for them.
+    Spark's partition discovery rejects folders such as salts, which are not `name=value`. The paths
+    name objects rather than folders, so Spark does not start the discovery.
     """
     scheme = "s3a" if table.scheme == "s3" else "file"
     root = _GLOB.sub(r"\\\g<0>", f"{scheme}://{table.path}")
@@ -50,25 +47,25 @@ def _frame_expression(table: TableDefinition, layout: PathLayout) -> str:
             f"{_quote_name(column.name)} {_format_type(column.type)}" for column in table.columns
         )
         read += f"\n    .schema({fields!r})\n    .json([\n{paths}    ])"
-        shown = [f"functions.col({_quote_name(column.name)!r})" for column in table.columns]
+        selected = [f"functions.col({_quote_name(column.name)!r})" for column in table.columns]
     else:
         read += f"\n    .text([\n{paths}    ])"
-        shown = [f'functions.col("value").alias({RECORD_COLUMN!r})']
+        selected = [f'functions.col("value").alias({RECORD_COLUMN!r})']
     if table.salt and not layout.salt_bits:
-        shown.append(f'functions.lit("").alias({table.salt!r})')
-    fields_by_name = {p.name for p in table.partition_columns if p.folder.is_field}
+        selected.append(f'functions.lit("").alias({table.salt!r})')
+    field_partitions = {p.name for p in table.partition_columns if p.folder.is_field}
     pattern = repr(f"/{table.path_pattern(layout)}")
     for group, name in enumerate(table.group_names(layout), start=1):
         value = f"functions.regexp_extract(path, {pattern}, {group})"
-        shown.append(
-            f"{_decode_expression(value) if name in fields_by_name else value}.alias({name!r})"
+        selected.append(
+            f"{_decode_expression(value) if name in field_partitions else value}.alias({name!r})"
         )
-    columns = "".join(f"        {column},\n" for column in shown)
+    columns = "".join(f"        {column},\n" for column in selected)
     return f"(\n    {read}\n    .select(\n{columns}    )\n)"
 
 
 def _decode_expression(value: str) -> str:
-    """Write a record's field as the record had it; one that was cut stays as it is in the key."""
+    """Return an expression that decodes a field's value; a truncated value stays encoded."""
     return (
         f"functions.when({value}.contains('~'), {value})"
         f".otherwise(functions.call_function('url_decode', {value}))"
@@ -76,7 +73,7 @@ def _decode_expression(value: str) -> str:
 
 
 def _format_type(column_type: ColumnType) -> str:
-    """Write a type."""
+    """Return a type in the syntax of Spark."""
     match column_type:
         case ArrayType(item):
             return f"ARRAY<{_format_type(item)}>"

@@ -114,12 +114,15 @@ def test_flags_reach_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "says"),
     [
         (["--fanouts", "1;2"], "fanouts: expected powers of two as in 1,16, got '1;2'"),
-        (["--fanouts", "3"], "fanouts: 3 is no power of two"),
+        (["--fanouts", "3"], "fanouts: 3 is not a power of two"),
         (["--values", "customer"], "values: expected column=one,other, got 'customer'"),
-        (["--values", "customer=a"], "'customer' is no partition's column; there is dt, hour"),
+        (
+            ["--values", "customer=a"],
+            "'customer' is not a partition column; the partition columns are: dt, hour",
+        ),
         (["--since", "yesterday"], "since: expected a day as in 2025-01-31, got 'yesterday'"),
         (["--columns", "a text"], "columns: expected a type"),
-        (["--table", "a b"], "table: 'a b' is no name"),
+        (["--table", "a b"], "table: 'a b' is not a valid name"),
         (["--fanout", "3"], "fanout: 3 is not a power of two"),
     ],
 )

@@ -160,7 +160,7 @@ def test_a_fanout_that_no_list_holds_is_asked_for() -> None:
     answer = ddl(settings_of(fanout=65_536))
     (statement,) = parse(answer.text)
     assert table(statement).projection("salt") == {"type": "injected"}
-    assert any("fit no list" in note for note in answer.notes)
+    assert any("too many salts" in note for note in answer.notes)
     assert not any("--values" in note for note in answer.notes)
     assert any("128 folders" in note for note in ddl(settings_of(fanout=128)).notes)
     assert not any("folders" in note for note in ddl(settings_of()).notes)

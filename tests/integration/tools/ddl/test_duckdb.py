@@ -216,7 +216,7 @@ def test_s3_needs_a_secret_and_it_is_said_how(tmp_path: Path) -> None:
     assert all(line.startswith("-- ") for line in head.splitlines())
     assert "httpfs" in head
     assert "'s3://bucket/a''s/[01][01][01][01]/dt=*/hour=*/*.ndjson.gz'" in answer.text
-    assert any("lists all of the root" in note for note in answer.notes)
+    assert any("lists all objects under the root" in note for note in answer.notes)
     assert "--" not in view(tmp_path, settings_of(tmp_path))
 
 

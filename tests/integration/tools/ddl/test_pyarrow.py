@@ -205,6 +205,6 @@ def test_what_it_costs_or_refuses_is_said(tmp_path: Path) -> None:
     notes = pyarrow_program(
         described(settings_of(tmp_path, fanout=256), tmp_path, columns=columns)
     ).notes
-    assert [note for note in notes if "refuses" in note or "256 folders" in note] == list(notes)
+    assert [note for note in notes if "fails" in note or "256 folders" in note] == list(notes)
     assert len(notes) == 2
     assert pyarrow_program(described(settings_of(tmp_path), tmp_path)).notes == ()

@@ -31,18 +31,18 @@ def test_all_faults_are_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         define_table(settings, ("s3", "bucket"), wanted)
     assert caught.value.faults == (
-        "table: 'a b' is no name: use a-z, 0-9 and '_', as in lake.events",
-        "columns: lines have none; only ndjson does",
-        "fanouts: 3 is no power of two from 1 to 65536",
-        "fanouts: 131072 is no power of two from 1 to 65536",
-        "values: 'x' is no partition's column; there is c",
+        "table: 'a b' is not a valid name; use a-z, 0-9 and '_', as in lake.events",
+        "columns: records of format lines have no fields; leave it out, or use format ndjson",
+        "fanouts: 3 is not a power of two from 1 to 65536",
+        "fanouts: 131072 is not a power of two from 1 to 65536",
+        "values: 'x' is not a partition column; the partition columns are: c",
     )
 
 
 def test_a_value_that_no_key_holds_is_a_fault() -> None:
     """A folder that is more than a field takes its values as they stand in keys."""
     settings = settings_of(partition_by="c=x{field:c}.")
-    with pytest.raises(SettingsError, match=r"no key holds 'a b'"):
+    with pytest.raises(SettingsError, match=r"'a b' cannot occur in a key"):
         define_table(settings, ("s3", "bucket"), TableOptions(values={"c": ["a.", "a b"]}))
 
 

@@ -1,4 +1,4 @@
-"""The demo's audit: the bucket read back by readers that are not ours, and compared."""
+"""Audit: reads the bucket back with tools that are independent of batcher, and compares."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from botocore.session import get_session
 
 from batcher.errors import BatcherError
 from batcher.keys.names import QUARANTINE_FOLDER
+from batcher.tools.formatting import format_count
 
 LINES_QUERY = "SELECT json::VARCHAR FROM read_ndjson_objects(?)"
-
 
 PARTITIONS_QUERY = """
     SELECT 'dt=' || dt || '/hour=' || hour, count(*)
@@ -26,19 +26,18 @@ PARTITIONS_QUERY = """
     GROUP BY ALL ORDER BY ALL
 """
 
-
 OFFLINE_CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False
 }
 
 
 class AuditError(BatcherError):
-    """The bucket cannot be read back."""
+    """The bucket cannot be read back; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketObject:
-    """An object as a listing of the bucket shows it."""
+    """An entry of a listing of the bucket."""
 
     key: str
     etag: str
@@ -47,54 +46,56 @@ class BucketObject:
 
     @property
     def is_quarantine(self) -> bool:
-        """Whether it holds bad records, by its name."""
+        """Whether the key is in quarantine."""
         return f"/{QUARANTINE_FOLDER}/" in self.key
 
 
 @dataclass(frozen=True, slots=True)
 class BucketContents:
-    """What the bucket holds."""
+    """The contents of the bucket, as DuckDB reads them."""
 
     records: list[str]
-    """Every line of the data objects, as it is there."""
+    """Every line of the data objects, unchanged."""
     partitions: list[tuple[str, int]]
-    """Each partition's name, and its records."""
+    """The name of each partition, and its number of records."""
     quarantined: list[dict[str, Any]]
     """Every line of the quarantine objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordDifference:
-    """How what landed differs from what was sent, record for record."""
+    """The difference between the records sent and the records written."""
 
     missing: int
     duplicates: int
     changed: int
-    """Records that nobody sent: changed ones."""
+    """Records that were never sent, that is, changed ones."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.duplicates or self.changed)
 
     def __str__(self) -> str:
         return (
-            f"{self.missing} records are missing, {self.duplicates} are there more than once, "
-            f"{self.changed} are not as they were sent"
+            f"{format_count(self.missing, 'missing record')}, "
+            f"{format_count(self.duplicates, 'duplicate')}, "
+            f"{format_count(self.changed, 'changed record')}"
         )
 
 
-def compare_records(sent: Iterable[str], landed: Iterable[str]) -> RecordDifference:
+def compare_records(sent: Iterable[str], written: Iterable[str]) -> RecordDifference:
     """Compare two multisets of records."""
-    wanted, there = Counter(sent), Counter(landed)
-    surplus = there - wanted
-    duplicates = sum(count for text, count in surplus.items() if text in wanted)
-    return RecordDifference((wanted - there).total(), duplicates, surplus.total() - duplicates)
+    expected, actual = Counter(sent), Counter(written)
+    surplus = actual - expected
+    duplicates = sum(count for text, count in surplus.items() if text in expected)
+    missing = (expected - actual).total()
+    return RecordDifference(missing, duplicates, surplus.total() - duplicates)
 
 
 class Bucket:
-    """A bucket as AWS's own SDK sees it, with what the environment says."""
+    """A bucket, read with AWS's own SDK and the AWS settings of the environment."""
 
     def __init__(self, name: str) -> None:
-        """Look at bucket `name`."""
+        """Open the bucket `name`."""
         self.name = name
         self._client = get_session().create_client("s3")
 
@@ -105,22 +106,22 @@ class Bucket:
                 Bucket=self.name, Prefix=f"{root}/"
             )
             return [
-                BucketObject(found["Key"], found["ETag"], found["LastModified"], found["Size"])
+                BucketObject(entry["Key"], entry["ETag"], entry["LastModified"], entry["Size"])
                 for page in pages
-                for found in page.get("Contents", ())
+                for entry in page.get("Contents", ())
             ]
 
     def download(self, objects: Sequence[BucketObject], folder: Path) -> None:
-        """Fetch objects into `folder`, each at its key."""
-        for listed in objects:
-            path = folder / listed.key
+        """Download objects into `folder`, to paths equal to their keys."""
+        for entry in objects:
+            path = folder / entry.key
             path.parent.mkdir(parents=True, exist_ok=True)
             with _as_audit_errors():
-                answer = self._client.get_object(Bucket=self.name, Key=listed.key)
-                path.write_bytes(answer["Body"].read())
+                response = self._client.get_object(Bucket=self.name, Key=entry.key)
+                path.write_bytes(response["Body"].read())
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._client.close()
 
 
@@ -134,21 +135,21 @@ def _as_audit_errors() -> Iterator[None]:
 
 
 def read_back(objects: Sequence[BucketObject], folder: Path) -> BucketContents:
-    """Read downloaded objects with DuckDB, which knows nothing of batcher."""
-    data = [str(folder / listed.key) for listed in objects if not listed.is_quarantine]
-    bad = [str(folder / listed.key) for listed in objects if listed.is_quarantine]
+    """Return the contents of downloaded objects, as DuckDB reads them."""
+    data = [str(folder / entry.key) for entry in objects if not entry.is_quarantine]
+    quarantine = [str(folder / entry.key) for entry in objects if entry.is_quarantine]
     with duckdb.connect(":memory:", config=OFFLINE_CONFIG) as database:
 
         def rows(query: str, files: Sequence[str]) -> list[tuple[Any, ...]]:
             try:
                 return database.execute(query, [files]).fetchall() if files else []
             except RuntimeError as error:
-                if "interrupted" in str(error).lower():  # DuckDB's name for Ctrl-C
+                if "interrupted" in str(error).lower():  # DuckDB's error for Ctrl-C
                     raise KeyboardInterrupt from error
                 raise
 
         return BucketContents(
             [text for (text,) in rows(LINES_QUERY, data)],
             [(name, records) for name, records in rows(PARTITIONS_QUERY, data)],
-            [json.loads(text) for (text,) in rows(LINES_QUERY, bad)],
+            [json.loads(text) for (text,) in rows(LINES_QUERY, quarantine)],
         )

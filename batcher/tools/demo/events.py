@@ -1,4 +1,4 @@
-"""Events for the demo: real webhooks in the exact form that Lambda hands them to a function."""
+"""Events: real webhooks as SQS and Kinesis events, in the exact format of Lambda."""
 
 from __future__ import annotations
 
@@ -16,43 +16,34 @@ import orjson
 
 EventRecord = dict[str, Any]
 
-
 WEBHOOKS_FILE = "data/github_webhooks.ndjson.gz"
-
 
 WEBHOOK_COPIES = 8
 
-
 MAX_EVENT_BYTES = 6_000_000  # Source: AWS Lambda quotas, synchronous invocation payload
-
 
 MAX_EVENT_RECORDS = 10_000
 
-
 START_S = datetime(2026, 11, 23, 6, 40, tzinfo=UTC).timestamp()
-
 
 DURATION_S = 2.5 * 3600
 
-
 ACCOUNT, REGION = "123456789012", "eu-central-1"
-
 
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:github-webhooks"
 
-
 STREAM_ARN = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/github-webhooks"
-
 
 SHARDS = 2
 
-
-FIRST_SEQUENCE_NUMBER = 49590338271490256608559692538361571095921575989136588898  # as AWS's look
+FIRST_SEQUENCE_NUMBER = (
+    49590338271490256608559692538361571095921575989136588898  # like those of AWS
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """One record as its producer sends it."""
+    """One record of the producer."""
 
     text: str
     arrived_s: float
@@ -60,21 +51,21 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class DemoSource:
-    """An event source: how its events are made and read, by nothing that batcher has."""
+    """An event source: makes and reads its events, independently of batcher's code."""
 
     name: str
     make_invocations: Callable[[Sequence[Webhook]], list[list[EventRecord]]]
     """Return the records of each invocation."""
     position: Callable[[EventRecord], str]
-    """Return what the answer names a record by."""
+    """Return the identifier of a record in the handler's response."""
     text: Callable[[EventRecord], str]
     arrived_s: Callable[[EventRecord], float]
     with_text: Callable[[EventRecord, str], EventRecord]
     """Return the record with another payload."""
     redeliver: Callable[[Sequence[EventRecord], Sequence[str]], list[EventRecord]]
-    """Return what AWS sends again of an invocation's records for the identifiers handed back."""
+    """Return the records that AWS redelivers, for the failed identifiers of an invocation."""
     is_stream: bool
-    """Whether a failure brings all later records back too."""
+    """Whether a failure causes a redelivery of all later records too."""
 
     def partition(self, record: EventRecord) -> str:
         """Return the default partition that the record belongs to."""
@@ -83,7 +74,7 @@ class DemoSource:
 
 
 def load_webhooks(copies: int = WEBHOOK_COPIES) -> list[Webhook]:
-    """Return each webhook `copies` times, each delivery with an id of its own, over some hours."""
+    """Return each webhook `copies` times, with distinct delivery ids, spread over 2.5 hours."""
     lines = (
         gzip.decompress((files("batcher.tools.demo") / WEBHOOKS_FILE).read_bytes())
         .decode()
@@ -99,20 +90,21 @@ def load_webhooks(copies: int = WEBHOOK_COPIES) -> list[Webhook]:
 def corrupt_one_record(
     source: DemoSource, invocations: list[list[EventRecord]]
 ) -> tuple[int, EventRecord]:
-    """Cut one webhook in half, in the first invocation whose records lie in several hours.
+    """Cut one webhook in half, in the first invocation with records of several hours.
 
-    Gives which invocation, and the record, which is no JSON any more.
+    Returns:
+        The index of the invocation, and the new record, which is not valid JSON.
     """
-    number = next(
-        number
-        for number, records in enumerate(invocations)
+    invocation = next(
+        index
+        for index, records in enumerate(invocations)
         if len({source.partition(record) for record in records}) > 1
     )
-    records = invocations[number]
+    records = invocations[invocation]
     index = len(records) // 2
     text = source.text(records[index])
     records[index] = source.with_text(records[index], text[: len(text) // 2])
-    return number, records[index]
+    return invocation, records[index]
 
 
 def pack_invocations(
@@ -120,17 +112,17 @@ def pack_invocations(
     max_bytes: int = MAX_EVENT_BYTES,
     max_records: int = MAX_EVENT_RECORDS,
 ) -> list[list[EventRecord]]:
-    """Cut records into invocations that are as large as Lambda lets them be."""
+    """Group records into invocations that are as large as Lambda allows."""
     empty_bytes = len(b'{"Records":[]}')
     invocations: list[list[EventRecord]] = []
-    room_bytes = 0
+    free_bytes = 0
     for record in records:
         size_bytes = len(orjson.dumps(record)) + 1
-        if size_bytes > room_bytes or len(invocations[-1]) == max_records:
+        if size_bytes > free_bytes or len(invocations[-1]) == max_records:
             invocations.append([])
-            room_bytes = max_bytes - empty_bytes
+            free_bytes = max_bytes - empty_bytes
         invocations[-1].append(record)
-        room_bytes -= size_bytes
+        free_bytes -= size_bytes
     return invocations
 
 
@@ -139,7 +131,7 @@ def _uuid(kind: str, index: int) -> UUID:
 
 
 def _sqs_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
-    """Return messages as a standard queue does: roughly, but not quite, in their order."""
+    """Return messages like a standard queue: only roughly in their order."""
     invocations = pack_invocations(
         _sqs_record(index, webhook) for index, webhook in enumerate(sent)
     )
@@ -166,8 +158,8 @@ def _sqs_record(index: int, webhook: Webhook) -> EventRecord:
     }
 
 
-def _receipt_handle(*what: object) -> str:
-    return "AQEB" + b64encode(hashlib.shake_256(repr(what).encode()).digest(300)).decode()
+def _receipt_handle(*seed: object) -> str:
+    return "AQEB" + b64encode(hashlib.shake_256(repr(seed).encode()).digest(300)).decode()
 
 
 def _md5(text: str) -> str:
@@ -181,20 +173,20 @@ def _message_id(record: EventRecord) -> str:
 def _sqs_redelivery(
     records: Sequence[EventRecord], identifiers: Sequence[str]
 ) -> list[EventRecord]:
-    """Send exactly the messages handed back, each under a new receipt handle."""
-    wanted = set(identifiers)
-    again = []
+    """Return exactly the failed messages, each with a new receipt handle."""
+    failed = set(identifiers)
+    redelivered = []
     for record in records:
-        if record["messageId"] in wanted:
+        if record["messageId"] in failed:
             count = str(int(record["attributes"]["ApproximateReceiveCount"]) + 1)
             attributes = record["attributes"] | {"ApproximateReceiveCount": count}
             handle = _receipt_handle(record["messageId"], count)
-            again.append(record | {"attributes": attributes, "receiptHandle": handle})
-    return again
+            redelivered.append(record | {"attributes": attributes, "receiptHandle": handle})
+    return redelivered
 
 
 def _kinesis_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
-    """Return the records of each shard in their order; an invocation has those of one shard."""
+    """Return the records of each shard in order; an invocation has records of one shard only."""
     shards: list[list[EventRecord]] = [[] for _ in range(SHARDS)]
     for index, webhook in enumerate(sent):
         key = _md5(str(index // 7))  # producers send a few records under one partition key
@@ -230,7 +222,7 @@ def _sequence_number(record: EventRecord) -> str:
 def _kinesis_redelivery(
     records: Sequence[EventRecord], identifiers: Sequence[str]
 ) -> list[EventRecord]:
-    """Send everything from the lowest sequence number on."""
+    """Return all records from the lowest failed sequence number on."""
     lowest = min(map(int, identifiers))
     return [record for record in records if int(_sequence_number(record)) >= lowest]
 

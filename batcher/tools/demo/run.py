@@ -1,4 +1,4 @@
-"""The demo's run: real events through the real handler into a real S3, and every claim checked."""
+"""Run: one source's events through the handler into S3, with redeliveries, and the checks."""
 
 from __future__ import annotations
 
@@ -33,16 +33,14 @@ from batcher.tools.demo.events import (
 
 TIMEOUT_MS = 60_000
 
-
 MAX_DELIVERIES = 5
-
 
 SOURCES = (SQS, KINESIS)
 
 
 @dataclass
 class SourceOutcome:
-    """What became of one source's records."""
+    """The result of one source's run."""
 
     mapping: EventSourceMapping
     invocations: Sequence[Sequence[EventRecord]]
@@ -50,36 +48,36 @@ class SourceOutcome:
     contents: BucketContents
     difference: RecordDifference
     checks: list[tuple[bool, str]]
-    """What was looked at, in sentences, and whether it was so."""
+    """Whether each check passed, and a sentence that describes it."""
     store_error: str
-    """What the store raised last, beside what the demo planted; empty if nothing."""
+    """The last error of the store, other than the simulated one; empty if there was none."""
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes of all payloads sent."""
+        """Total size of all payloads sent."""
         text = self.mapping.source.text
         return sum(len(text(r).encode()) for records in self.invocations for r in records)
 
     @property
     def data_objects(self) -> list[BucketObject]:
-        """The objects of good records."""
+        """The objects outside of quarantine."""
         return [listed for listed in self.objects if not listed.is_quarantine]
 
 
 def run_source(
     source: DemoSource, bucket: Bucket, root: str, folder: Path, on_progress: Callable[[str], None]
 ) -> SourceOutcome:
-    """Send one source's events through the handler, fetch what landed, and compare.
+    """Send one source's events through the handler, download the objects, and compare.
 
     Args:
-        source: which.
-        bucket: where to write, with what the environment says.
-        root: the start of every key; nothing is there yet.
-        folder: where the objects are fetched to.
-        advance: told what comes next, once an invocation and once for the audit.
+        source: the source to run.
+        bucket: the destination, accessed with the AWS settings of the environment.
+        root: the start of every key; there must be no objects under it.
+        folder: where the objects are downloaded to.
+        on_progress: called with a description before each invocation, and before the audit.
     """
     invocations = source.make_invocations(load_webhooks())
-    number, bad = corrupt_one_record(source, invocations)
+    failing_index, bad_record = corrupt_one_record(source, invocations)
     settings = Settings(bucket=bucket.name, root=root, partial_response=True)
     store = FailOnceStore(open_store(settings))
     handler = make_handler(settings, store=store)
@@ -88,67 +86,67 @@ def run_source(
     try:
         for index, records in enumerate(invocations):
             on_progress(f"{source.name}: invocation {index + 1} of {len(invocations)}")
-            if index == number:
+            if index == failing_index:
                 checks.append(_check_failed_put(mapping, store, records))
             else:
                 mapping.deliver(records)
         on_progress(f"{source.name}: reading the bucket")
         objects = bucket.objects(root)
         bucket.download(objects, folder)
-        # Not before: what comes once more could hide what was lost
-        checks.append(_check_redelivery(mapping, bucket, root, invocations[number]))
+        # After the download, because a redelivery could hide a lost record
+        checks.append(_check_redelivery(mapping, bucket, root, invocations[failing_index]))
     finally:
         handler.close()
-    found = read_back(objects, folder)
-    checks.append(_check_quarantine(source, bad, found.quarantined))
-    sent = [source.text(r) for records in invocations for r in records if r is not bad]
-    apart = compare_records(sent, found.records)
+    contents = read_back(objects, folder)
+    checks.append(_check_quarantine(source, bad_record, contents.quarantined))
+    sent = [source.text(r) for records in invocations for r in records if r is not bad_record]
+    difference = compare_records(sent, contents.records)
     error = str(store.last_error or "")
-    return SourceOutcome(mapping, invocations, objects, found, apart, checks, error)
+    return SourceOutcome(mapping, invocations, objects, contents, difference, checks, error)
 
 
 def _check_failed_put(
     mapping: EventSourceMapping, store: FailOnceStore, records: Sequence[EventRecord]
 ) -> tuple[bool, str]:
-    """Deliver records while one object's PUT fails, and look at what is handed back."""
+    """Deliver records while the PUT of one object fails, and check what the handler returns."""
     source = mapping.source
     hour = source.partition(max(records, key=source.arrived_s))
     store.fail_next(f"/{hour}/")
-    back, *later = mapping.deliver(records)
+    returned, *later = mapping.deliver(records)
     if source.is_stream:
         expected = [source.position(records[0])]
-        what = f"the first sequence number, so all {len(records):,} records came again"
+        described = f"the first sequence number, so all {len(records):,} records were redelivered"
     else:
         good = [record for record in records if _is_json(source.text(record))]
         expected = [source.position(record) for record in good if source.partition(record) == hour]
-        what = f"that object's {len(expected):,} of {len(records):,} messages, which came again"
-    is_so = sorted(back) == sorted(expected) and later == [[]] and len(store.failed_keys) == 1
-    text = f"one PUT, to {hour}, was made to fail by this demo: handed back was exactly {what}"
-    return is_so, text
+        described = f"the object's {len(expected):,} of {len(records):,} messages for redelivery"
+    passed = sorted(returned) == sorted(expected) and later == [[]] and len(store.failed_keys) == 1
+    text = f"the demo let one PUT to {hour} fail: the handler returned exactly {described}"
+    return passed, text
 
 
 def _check_redelivery(
     mapping: EventSourceMapping, bucket: Bucket, root: str, records: Sequence[EventRecord]
 ) -> tuple[bool, str]:
-    """Deliver a whole event a second time, and look at whether the bucket changes."""
+    """Deliver a whole event again, and check that the bucket does not change."""
     before = bucket.objects(root)
-    is_so = mapping.deliver(records) == [[]] and bucket.objects(root) == before
+    passed = mapping.deliver(records) == [[]] and bucket.objects(root) == before
     text = (
-        f"all {len(records):,} records of that event were delivered once more: nothing changed in "
-        f"the bucket ({len(before)} objects, the same keys, ETags and times)"
+        f"all {len(records):,} records of that event were delivered again: nothing changed in the "
+        f"bucket ({len(before)} objects with the same keys, ETags and times)"
     )
-    return is_so, text
+    return passed, text
 
 
 def _check_quarantine(
-    source: DemoSource, bad: EventRecord, quarantined: Sequence[dict[str, Any]]
+    source: DemoSource, bad_record: EventRecord, quarantined: Sequence[dict[str, Any]]
 ) -> tuple[bool, str]:
-    """Look at what is in quarantine: the bad record alone, as it came."""
-    there = [(line.get("position"), line.get("payload")) for line in quarantined]
-    is_so = there == [(source.position(bad), source.text(bad))]
+    """Check that quarantine has the bad record, unchanged, and nothing else."""
+    actual = [(line.get("position"), line.get("payload")) for line in quarantined]
+    passed = actual == [(source.position(bad_record), source.text(bad_record))]
     reasons = ", ".join(sorted({str(line.get("reason")) for line in quarantined})) or "nothing"
-    text = f"one webhook was cut in half: it is in quarantine ({reasons}); its neighbours landed"
-    return is_so, text
+    text = f"one webhook was cut in half: it is in quarantine ({reasons}); all others were written"
+    return passed, text
 
 
 def _is_json(text: str) -> bool:
@@ -160,42 +158,42 @@ def _is_json(text: str) -> bool:
 
 
 class EventSourceMapping:
-    """An event source mapping: one source, one function, and what was counted between them."""
+    """An event source mapping: invokes the function, redelivers failures, and counts both."""
 
     def __init__(self, source: DemoSource, handler: LambdaHandler) -> None:
         """Deliver the records of `source` to `handler`."""
         self.source = source
         self.deliveries = 0
         self.redelivered = 0
-        """Records that were sent again because an answer asked for it."""
+        """Records redelivered because the handler's response asked for them."""
         self.handler_s = 0.0
-        """Time within the handler."""
+        """Time spent in the handler."""
         self._handler = handler
 
     def deliver(self, records: Sequence[EventRecord]) -> list[list[str]]:
-        """Invoke the function until it hands nothing back; give the identifiers of each answer.
+        """Invoke the function until no record fails, and return the failed identifiers per call.
 
-        As with AWS, events come as JSON, and after some deliveries they are given up.
+        As with AWS, events pass through JSON, and are dropped after `MAX_DELIVERIES`.
         """
-        answers: list[list[str]] = []
-        while records and len(answers) < MAX_DELIVERIES:
+        failures: list[list[str]] = []
+        while records and len(failures) < MAX_DELIVERIES:
             event: Any = orjson.loads(orjson.dumps({"Records": records}))
             started_s = time.perf_counter()
-            answer = self._handler(event, _LambdaContext())
+            response = self._handler(event, _LambdaContext())
             self.handler_s += time.perf_counter() - started_s
             self.deliveries += 1
-            identifiers = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-            answers.append(identifiers)
+            identifiers = [failure["itemIdentifier"] for failure in response["batchItemFailures"]]
+            failures.append(identifiers)
             records = self.source.redeliver(records, identifiers) if identifiers else []
             self.redelivered += len(records)
-        return answers
+        return failures
 
 
 class _LambdaContext:
-    """What Lambda tells the function about its time."""
+    """The context of an invocation that has its whole time left."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return all of it: the invocation is new."""
+        """Return the function's timeout."""
         return TIMEOUT_MS
 
 

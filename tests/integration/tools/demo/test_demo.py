@@ -201,7 +201,7 @@ def test_the_demo_accounts_for_every_record_without_any_aws_configuration(
     before = dict(os.environ)
     assert run_demo() == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Every record is accounted for: of 5,232 sent, 5,230 landed once each" in shown
+    assert "Every record is accounted for: of 5,232 sent, 5,230 were written once each" in shown
     assert "2 are in quarantine" in shown
     assert shown.count("✓") == 6
     assert "✗" not in shown
@@ -256,7 +256,7 @@ class Lying(ObjectStore):
 
 
 @pytest.mark.parametrize(
-    ("doubles", "complaint"), [(False, "records are missing"), (True, "are there more than once")]
+    ("doubles", "complaint"), [(False, " missing records,"), (True, " duplicates,")]
 )
 def test_an_object_that_is_lost_or_doubled_makes_the_demo_fail(
     users_s3: tuple[str, ...],

@@ -7,7 +7,7 @@ TESTS ?=
 # More than the cores of a small machine: many tests wait for servers
 WORKERS ?= 3
 
-.PHONY: test test-slow test-all demo bench bench-full fuzz soak kill scenarios fix lint clean package deploy remove lock check-deploy
+.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios fix lint clean package deploy remove lock check-deploy
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ bench: $(VENV)/.bench  ## all questions of bench/ in their short form: figures, 
 
 bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on a machine that does nothing else
 	$(BIN)/python bench/run.py --full $(BENCH)
+
+prefixes: $(VENV)/.bench  ## the model of S3's partitions: refusals by key layout, fanout and load; PREFIXES='--full'
+	$(BIN)/python research/prefixes/prefix_simulation.py $(PREFIXES)
 
 soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the requests
 	PYTHONPATH=tests $(BIN)/python -m long.soak.run $(SOAK)

@@ -19,8 +19,7 @@ from charts import draw
 from report import commit
 
 QUESTIONS = (
-    "throughput", "coldstart", "stream", "realserver", "fanout", "memory", "scaling", "cost",
-    "wrappers", "metrics", "keys", "pacing",
+    "throughput", "coldstart", "stream", "fanout", "memory", "scaling", "cost", "pacing",
 )  # fmt: skip
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

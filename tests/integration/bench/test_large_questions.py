@@ -43,13 +43,6 @@ def test_stream_holds_batcher_against_the_floor(tmp_path: Path) -> None:
     assert "batcher lines aioboto3" in {row[1] for row in table["rows"]}
 
 
-def test_a_real_server_gives_back_what_it_was_given(tmp_path: Path) -> None:
-    """SeaweedFS, with signatures, checksums and conditions."""
-    found = asked("realserver", tmp_path, "--mib", "4", "--only", "lines aioboto3")
-    (table,) = found["tables"]
-    assert [row[0] for row in table["rows"]] == ["batcher lines aioboto3"]
-
-
 def test_fanout_proves_every_contender(tmp_path: Path) -> None:
     """Three objects: a handler, a writer, and PUTs that are gathered or in threads."""
     found = asked("fanout", tmp_path, "--objects", "3")

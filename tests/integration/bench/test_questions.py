@@ -14,7 +14,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 BENCH = Path(__file__).parents[3] / "bench"
-PREFIXES = BENCH.parent / "research" / "prefixes"
 LONGEST_S = 220
 KEYS = {"question", "about", "tables", "ratios", "charts", "notes"}
 RATIO_KEYS = {"name", "value", "low", "high", "target", "met"}
@@ -29,12 +28,10 @@ def run(command: list[str]) -> str:
     return ran.stdout
 
 
-def asked(
-    question: str, tmp_path: Path, *options: str, script: Path | None = None
-) -> dict[str, Any]:
+def asked(question: str, tmp_path: Path, *options: str) -> dict[str, Any]:
     """Run a question's script for one round; give the JSON it wrote, held against its form."""
     file = tmp_path / f"{question}.json"
-    command = [sys.executable, str(script or BENCH / f"{question}.py"), "--rounds", "1", "--short"]
+    command = [sys.executable, str(BENCH / f"{question}.py"), "--rounds", "1", "--short"]
     output = run([*command, "--json", str(file), *options])
     found: dict[str, Any] = json.loads(file.read_text())
     check(question, found, output)
@@ -71,49 +68,12 @@ def test_throughput_names_every_contender_and_who_does_less(tmp_path: Path) -> N
     assert [len(chart["bars"]) for chart in found["charts"]] == [len(contenders)]
 
 
-def test_wrappers_compare_a_store_with_and_without(tmp_path: Path) -> None:
-    """One round of each size of body."""
-    found = asked("wrappers", tmp_path)
-    assert all("with wrappers / without" in ratio["name"] for ratio in found["ratios"])
-
-
-def test_metrics_compare_a_handler_with_and_without(tmp_path: Path) -> None:
-    """The events of 6 MB have a target; the small one shows what it comes to there."""
-    found = asked("metrics", tmp_path, "--rounds", "1")
-    assert all("with / without" in ratio["name"] for ratio in found["ratios"])
-    assert {ratio["target"] for ratio in found["ratios"]} == {"<= 1.02", ""}
-
-
-def test_keys_of_every_kind_are_looked_at(tmp_path: Path) -> None:
-    """Each is held against chance over each number of salts."""
-    found = asked("keys", tmp_path, "--keys", "3000")
-    keys, tests = found["tables"]
-    assert {row[0] for row in keys["rows"]} == {"library", "stream", "queue"}
-    assert len(tests["rows"]) == 12
-
-
 def test_pacing_tells_both_writers_shares_of_the_limit(tmp_path: Path) -> None:
     """Ten seconds say nothing of the targets, but all is there."""
     found = asked("pacing", tmp_path, "--minutes", "0.15")
     (table,) = found["tables"]
     assert [row[1] for row in table["rows"]] == ["not told", "told"]
     assert all(row[6] > 0 for row in table["rows"])
-
-
-def test_the_model_of_prefixes_loses_nothing(tmp_path: Path) -> None:
-    """Far too small to say more than that every object is somewhere."""
-    found = asked(
-        "prefix_model",
-        tmp_path,
-        "--scale",
-        "1000",
-        script=PREFIXES / "prefix_simulation.py",
-    )
-    (table,) = found["tables"]
-    assert "base 2, 16, paced" in {row[0] for row in table["rows"]}
-    (lost,) = (ratio for ratio in found["ratios"] if ratio["name"] == "objects lost")
-    assert lost["met"]
-    assert not [note for note in found["notes"] if "LOST" in note]
 
 
 def test_run_writes_figures_and_charts_of_a_cold_start(tmp_path: Path) -> None:

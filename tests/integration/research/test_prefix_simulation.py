@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -171,3 +173,19 @@ def test_keys_of_all_layouts_are_where_they_should_be(bench: Any) -> None:  # no
     assert made["hex, 16"][0][0] == made["hex, 16"][1]
     assert len(made["hex, 16"][1]) == 1
     assert made["date"][0][-1] == made["date"][1]
+
+
+@pytest.mark.slow
+def test_a_run_of_all_cases_loses_no_object(tmp_path: Path) -> None:
+    """Scaled down by 1,000: far too small to prove more than that every object is accounted for."""
+    file = tmp_path / "prefix_model.json"
+    options = ["--short", "--scale", "1000", "--json", str(file)]
+    command = [sys.executable, str(RESEARCH / "prefix_simulation.py"), *options]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=220, check=False)  # noqa: S603  # our own script
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    found = json.loads(file.read_text())
+    (table,) = found["tables"]
+    assert "base 2, 16, paced" in {row[0] for row in table["rows"]}
+    (lost,) = (ratio for ratio in found["ratios"] if ratio["name"] == "objects lost")
+    assert lost["met"]
+    assert not [note for note in found["notes"] if "LOST" in note]

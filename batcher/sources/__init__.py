@@ -1,4 +1,7 @@
-"""Sources: what Lambda or a program hands us, read into runs, and the answer each expects."""
+"""Sources: an event from Lambda, or records from a program, read into chunks.
+
+Add a source as a module of this package with a function `read`, and register it in `_READERS`.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,8 @@ __all__ = ["Event", "read_event"]
 
 
 _READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamodb"}
-"""Which module reads what; a function has one source, and imports no other's."""
+"""The module for each event source. Imported on use: a Lambda function has one source."""
 
-
-# Source: AWS Lambda developer guide, the event that each service sends
 _SERVICE_EVENT_KEYS = {
     "API Gateway (REST) or a load balancer": {"requestContext", "httpMethod"},
     "API Gateway (HTTP) or a function URL": {"requestContext", "rawPath"},
@@ -25,22 +26,24 @@ _SERVICE_EVENT_KEYS = {
     "Cognito": {"triggerSource", "userPoolId"},
     "S3 Batch Operations": {"invocationSchemaVersion", "tasks"},
 }
-"""By what the event of a service has in it that names no source."""
+"""Keys that identify the event of a service that does not name itself.
 
+Source: AWS Lambda developer guide, the example event of each service.
+"""
 
 _HINT = f"batcher reads {', '.join(_READERS)}, and direct invokes with a dict or a list of them"
 
 
 def read_event(event: object, now_s: float) -> Event:
-    """Read any event into runs.
+    """Read any event into chunks.
 
     Args:
-        event: what Lambda handed the function, parsed.
-        now_s: the time, in seconds since 1970; used where the source names none.
+        event: the parsed event that Lambda passed to the function.
+        now_s: the time in seconds since 1970, for records without an arrival time.
 
     Raises:
-        UnknownSourceError: the event's source is none that batcher reads, or there are several.
-        RejectedError: a record of a service without an identity, which nobody can acknowledge.
+        UnknownSourceError: batcher does not read this source, or the records are of several.
+        RejectedError: a record has no identity, so it cannot be acknowledged.
     """
     if isinstance(event, Mapping) and event:
         records = event.get("Records")
@@ -65,14 +68,14 @@ def read_event(event: object, now_s: float) -> Event:
 
 
 def _read_with(name: str, records: Sequence[Any], now_s: float) -> Event:
-    """Read by one of this package's modules."""
+    """Read records with the module `name` of this package."""
     read: Callable[[Sequence[Any], float], Event]
     read = import_module(f"batcher.sources.{name}").read
     return read(records, now_s)
 
 
 def _event_source(records: Sequence[Any]) -> str:
-    """Name the source of the first record; its reader looks at the others."""
+    """Return the source of the first record. Its reader checks the others."""
     source = get_path(records[0], "eventSource")
     if not isinstance(source, str) or source not in _READERS:
         msg = f"an event of {', '.join(distinct_sources(records))}; {_HINT}"
@@ -81,7 +84,7 @@ def _event_source(records: Sequence[Any]) -> str:
 
 
 def _foreign_source(event: Mapping[str, Any]) -> str | None:
-    """Name the service whose event this is, or None for a direct invoke."""
+    """Return the name of the service that sent the event, or None for a direct invoke."""
     if "Records" in event:
         return f"no known form: Records is {type(event['Records']).__name__}, not a list"
     if "records" in event:
@@ -92,14 +95,12 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
         return f"EventBridge ({event['source']})"
     source = event.get("eventSource")
     if isinstance(source, str) and source.startswith("aws:"):
-        return source  # Amazon MQ, DocumentDB, self-managed Kafka: each has a form of its own
-    return next(
-        (name for name, marks in _SERVICE_EVENT_KEYS.items() if event.keys() >= marks), None
-    )
+        return source  # Amazon MQ, DocumentDB, self-managed Kafka: each has its own event format
+    return next((name for name, keys in _SERVICE_EVENT_KEYS.items() if event.keys() >= keys), None)
 
 
 def _describe_event(event: object) -> str:
-    """Return what was handed over, and nothing of what is in it: errors are logged."""
+    """Return the type of an event, but no content, because errors are logged."""
     return repr(event) if not event else f"a {type(event).__name__}"
 
 

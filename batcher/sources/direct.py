@@ -1,4 +1,4 @@
-"""Direct invokes: a program hands us one record, or a list of them, and waits for the receipts."""
+"""Direct invokes: a program invokes the function with records, and waits for receipts."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _ORIGIN = Origin("direct", NamingScheme.FRESH)
 
 
 def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
-    """Read dicts into one run.
+    """Read dicts into one chunk.
 
     Raises:
-        RejectedError: one has no form in JSON; it names which. Nothing is written.
+        RejectedError: a record cannot be written as JSON. The message has its index. No record of
+            the event is written.
     """
     positions = RangeColumn("", range(len(records)))
     payloads = []
@@ -28,5 +29,5 @@ def read(records: Sequence[Mapping[str, Any]], now_s: float) -> Event:
         except (TypeError, ValueError, RecursionError) as error:
             msg = f"record {index} of {len(records)} cannot be written as JSON: {error}"
             raise RejectedError(msg) from error
-    run = Chunk(_ORIGIN, payloads, positions, ConstantColumn(now_s, len(records)))
-    return Event("direct", [run], [], positions, direct=True)
+    chunk = Chunk(_ORIGIN, payloads, positions, ConstantColumn(now_s, len(records)))
+    return Event("direct", [chunk], [], positions, direct=True)

@@ -1,7 +1,7 @@
-"""DynamoDB streams: changes of a table's items, in order; handed back as Kinesis is.
+"""DynamoDB streams: changes of a table's items, in order. A failure returns the whole event.
 
-A record's payload is the whole stream record: the change alone (`dynamodb`) would not say whether
-the item was inserted, modified or removed (`eventName`), nor by whom (`userIdentity`).
+The payload is the whole stream record. The change alone (`dynamodb`) would not show whether the
+item was inserted, modified or removed (`eventName`), or by whom (`userIdentity`).
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ _CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
 _ARRIVAL = itemgetter("ApproximateCreationDateTime")
 
 
-_SORTED = orjson.OPT_SORT_KEYS  # a map has no order of its own: the same record, the same bytes
+_SORTED = orjson.OPT_SORT_KEYS
+"""Maps have no order, but a redelivered record must give the same bytes."""
 
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read records into a run a stream; a sequence number that comes twice is read once."""
+    """Read records into one chunk per stream, and each sequence number once."""
     try:
         changes = list(map(_CHANGE, records))
         numbers = list(map(_NUMBER, changes))
@@ -54,32 +55,32 @@ def read(records: EventRecords, now_s: float) -> Event:
         numbers = [get_path(r, "dynamodb", "SequenceNumber") for r in records]
         arrivals_s = read_times(records, ("dynamodb", "ApproximateCreationDateTime"), 1, now_s)
     arns = distinct_arns(records, "aws:dynamodb")
-    no_payloads = ConstantColumn(b"", len(records))  # they are made of the envelopes, below
+    no_payloads = ConstantColumn(b"", len(records))  # made from the envelopes below
     whole = Chunk(
         _ORIGIN, no_payloads, require_identities(numbers, "SequenceNumber"), arrivals_s, records
     )
     whole = drop_duplicates(whole)
-    runs: list[Chunk] = []
+    chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     streams = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
-    for arn, run in streams:
-        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(*_table_and_label(str(arn)))))
+    for arn, chunk in streams:
+        named = replace(chunk, origin=replace(_ORIGIN, stem=make_stem(*_table_and_label(str(arn)))))
         good, undumped = _dump_records(named)
-        runs.append(good)
+        chunks.append(good)
         bad += undumped
-    return Event("dynamodb", runs, bad, whole.positions, whole_event, all_or_nothing=True)
+    return Event("dynamodb", chunks, bad, whole.positions, whole_event, all_or_nothing=True)
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:
-    """Get what a stream's ARN says: `arn:aws:dynamodb:region:account:table/NAME/stream/LABEL`."""
+    """Parse a stream's ARN: `arn:aws:dynamodb:region:account:table/NAME/stream/LABEL`."""
     table, _, label = arn.partition(":table/")[2].partition("/stream/")
     return table or "table", label
 
 
 def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
-    """Write the records as JSON: in one call, or, where one has no such form, each by itself.
+    """Write the records as JSON: all in one call, or one by one if that fails for one of them.
 
-    The payload is the whole record, so no envelope is kept beside it.
+    The payload is the whole record, so the chunk keeps no envelopes.
     """
     records = cast("Sequence[Mapping[str, Any]]", chunk.envelopes)
     bare = replace(chunk, envelopes=None)
@@ -101,7 +102,7 @@ def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
 
 
 def _dump_undumpable(record: Mapping[str, Any]) -> bytes:
-    """Write a record that orjson cannot, for quarantine: half a surrogate pair is escaped there."""
+    """Write a record that orjson rejects, for quarantine. Lone surrogates are escaped."""
     try:
         return json.dumps(record, sort_keys=True, default=repr).encode()
     except (TypeError, ValueError, RecursionError):

@@ -1,4 +1,8 @@
-"""Columns out of an event's records, and what is wrong with a record that gives none."""
+"""Reading columns from the envelopes of an event: fast for regular records, careful otherwise.
+
+Shared by the sources. Each source has a fast path of C calls over whole columns, and a path that
+reads record by record where a value is missing or malformed.
+"""
 
 from __future__ import annotations
 
@@ -21,29 +25,30 @@ EventRecords = Sequence[Mapping[str, Any]]
 _SOURCE, _ARN = itemgetter("eventSource"), itemgetter("eventSourceARN")
 
 
-_MAX_TIME_S = 253_402_300_800  # the year 10000, where datetime ends
+_MAX_TIME_S = 253_402_300_800
+"""The start of the year 10000, where `datetime` ends."""
 
 
 _TIME_RANGE_ERROR = "a time outside the years 1970 to 9999"
 
 
 def require_identities(column: Sequence[object], name: str) -> list[str]:
-    """Return the column of identities, which the answer needs.
+    """Return `column` as text. The response to Lambda names records by it.
 
     Raises:
-        RejectedError: a record has none; it names which. Everything comes back.
+        RejectedError: a record has no identity. The message has its index. The event fails.
     """
     if set(map(type, column)) == {str} and all(column):
-        return column  # type: ignore[return-value]  # the line above says so
+        return column  # type: ignore[return-value]  # checked in the line above
     for index, identity in enumerate(column):
         if not isinstance(identity, str) or not identity:
             msg = f"Records[{index}] of {len(column)} has no {name}, so it cannot be acknowledged"
             raise RejectedError(msg)
-    return column  # type: ignore[return-value]  # every one was looked at
+    return column  # type: ignore[return-value]  # checked in the loop
 
 
-def get_path(record: object, *path: str) -> Any:  # noqa: ANN401  # whatever the event holds
-    """Look a value up in nested mappings; None where a step is missing."""
+def get_path(record: object, *path: str) -> Any:  # noqa: ANN401  # any JSON value
+    """Return a value of nested mappings, or None if a step is missing."""
     for name in path:
         if not isinstance(record, Mapping):
             return None
@@ -52,7 +57,7 @@ def get_path(record: object, *path: str) -> Any:  # noqa: ANN401  # whatever the
 
 
 def parse_seconds(value: object, unit_s: float, default_s: float) -> float:
-    """Read a timestamp as seconds since 1970, or give the default where it is none."""
+    """Return a timestamp in seconds since 1970, or the default if it is not one."""
     try:
         found_s = float(value) * unit_s  # type: ignore[arg-type]  # a TypeError is caught
     except (TypeError, ValueError, OverflowError):
@@ -63,10 +68,10 @@ def parse_seconds(value: object, unit_s: float, default_s: float) -> float:
 def read_times(
     records: EventRecords, path: Sequence[str], unit_s: float, now_s: float
 ) -> list[float]:
-    """Read the times that stand at `path`, in seconds since 1970.
+    """Return the times at `path`, in seconds since 1970.
 
-    A record without one has the event's first: a redelivery finds that again, and with it the same
-    keys. Only where no record has one it is `now_s`.
+    A record without a time gets the first time in the event, so that a redelivery gives the same
+    keys. If no record has a time, all get `now_s`.
     """
     found_s = [parse_seconds(get_path(record, *path), unit_s, -1.0) for record in records]
     default_s = next((time_s for time_s in found_s if time_s >= 0), now_s)
@@ -74,16 +79,16 @@ def read_times(
 
 
 def distinct_arns(records: EventRecords, source: str) -> set[str]:
-    """Return the different ARNs of records that all are of one source.
+    """Return the different ARNs of the records, after checking that all are of `source`.
 
     Raises:
-        UnknownSourceError: they are of several sources.
+        UnknownSourceError: the records are of several sources.
     """
     try:
-        # Comparing a column costs less than half of hashing it. One queue or stream is one source
+        # Comparing a column costs less than half of hashing it. One ARN means one source
         arns, arn = list(map(_ARN, records)), get_arn(records[0])
-        is_one = bool(arn) and arns.count(arn) == len(records)
-        if is_one and _SOURCE(records[0]) == source:  # nearly always
+        is_single = bool(arn) and arns.count(arn) == len(records)
+        if is_single and _SOURCE(records[0]) == source:  # nearly always
             return {arn}
     except (KeyError, TypeError):
         pass
@@ -95,13 +100,13 @@ def distinct_arns(records: EventRecords, source: str) -> set[str]:
 
 
 def get_arn(record: object) -> str:
-    """Return a record's ARN, or nothing where it has none."""
+    """Return the ARN of a record, or an empty string if it has none."""
     found = get_path(record, "eventSourceARN")
     return found if isinstance(found, str) else ""
 
 
 def distinct_sources(records: Sequence[object]) -> list[str]:
-    """Return the different sources that the records name, for people."""
+    """Return the different sources that the records name, for a message."""
     return sorted({_source_name(record) for record in records})
 
 
@@ -112,10 +117,10 @@ def _source_name(record: object) -> str:
 
 
 def parse_milliseconds(texts: Iterable[str]) -> MillisColumn:
-    """Read whole milliseconds since 1970, at C speed.
+    """Parse whole milliseconds since 1970, at C speed.
 
     Raises:
-        TypeError, ValueError: one of them is none.
+        TypeError, ValueError: a text is not an integer, or not a time that `datetime` can hold.
     """
     try:
         column = MillisColumn(_read_digits(list(texts)))
@@ -127,27 +132,27 @@ def parse_milliseconds(texts: Iterable[str]) -> MillisColumn:
 
 
 def _read_digits(texts: list[str]) -> Sequence[int] | Sequence[str]:
-    """Leave digits of one width as they are (a third of the cost), and read all others."""
+    """Return digits of one width unchanged, at a third of the cost, and parse all others."""
     joined = "".join(texts)
-    # Of bytes: `str.isdecimal` looks every character up
+    # bytes.isdigit, because str.isdecimal looks up every character
     is_plain = joined.isascii() and joined.encode().isdigit() and len(set(map(len, texts))) == 1
     return texts if is_plain else list(map(int, texts))
 
 
 def check_times(times_s: list[float]) -> list[float]:
-    """Return the times back, if all are ones that a calendar has.
+    """Return `times_s` unchanged after checking that `datetime` can hold all of them.
 
     Raises:
-        ValueError: one is before 1970, or after 9999.
+        ValueError: a time is NaN, before 1970 or after 9999.
     """
-    # A sum is NaN if one of them is, which min and max only are if that stands first
+    # A sum is NaN if any value is. min and max are NaN only if the first value is
     if not 0 <= min(times_s) <= max(times_s) < _MAX_TIME_S or isnan(sum(times_s)):
         raise ValueError(_TIME_RANGE_ERROR)
     return times_s
 
 
 def drop_duplicates(chunk: Chunk) -> Chunk:
-    """Return the run with each position once: an identity that comes twice is written once."""
+    """Return the chunk without records whose position came before."""
     if len(set(chunk.positions)) == len(chunk):
         return chunk
     first: dict[str, int] = {}
@@ -159,7 +164,7 @@ def drop_duplicates(chunk: Chunk) -> Chunk:
 def group_by(
     chunk: Chunk, get_name: Callable[[Mapping[str, Any]], object]
 ) -> list[tuple[object, Chunk]]:
-    """Divide a run by the queue or shard of each record; nearly always there is one."""
+    """Divide a chunk by the queue or shard of each record."""
     groups: dict[object, list[int]] = {}
     for index, envelope in enumerate(chunk.envelopes or ()):
         groups.setdefault(get_name(envelope), []).append(index)
@@ -167,19 +172,21 @@ def group_by(
 
 
 def split_non_text(chunk: Chunk, detail: str) -> tuple[Chunk, list[BadRecord]]:
-    """Take out records whose payload is not even text; they are bad, and the others go on."""
+    """Return the records whose payload is text, and the others as bad records with `detail`."""
     if set(map(type, chunk.payloads)) <= {str}:
         return chunk, []
-    odd = [i for i, payload in enumerate(chunk.payloads) if not isinstance(payload, str)]
+    non_texts = [i for i, payload in enumerate(chunk.payloads) if not isinstance(payload, str)]
     bad = []
-    for index in odd:
-        one = chunk.take([index])
-        shown = json.dumps(one.payloads[0], default=repr).encode()
-        bad.append(BadRecord(replace(one, payloads=[shown]), BadRecordReason.MALFORMED, detail))
-    good = sorted(set(range(len(chunk))) - set(odd))
+    for index in non_texts:
+        record = chunk.take([index])
+        payload = json.dumps(record.payloads[0], default=repr).encode()
+        bad.append(
+            BadRecord(replace(record, payloads=[payload]), BadRecordReason.MALFORMED, detail)
+        )
+    good = sorted(set(range(len(chunk))) - set(non_texts))
     return chunk.take(good), bad
 
 
 def name_in_arn(arn: object, fallback: str) -> str:
-    """Return what stands after an ARN's last colon, or `fallback`."""
+    """Return the last part of an ARN, or `fallback` if it has none."""
     return (arn.rpartition(":")[2] if isinstance(arn, str) else "") or fallback

@@ -1,4 +1,7 @@
-"""Event: one invocation's records, and how its source wants to be told what is not durable."""
+"""Event: the records of one invocation, and the ledger of those that are durable.
+
+The functions that select the failures to report are here; FIFO queues have their own in `sqs`.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,13 @@ from batcher.records.chunk import Chunk
 
 
 class Ledger:
-    """Every record of one event starts unsettled; what we forget is redelivered, not lost."""
+    """Tracks which records of one event are durable. Every record starts as not durable.
+
+    A record that is never settled is redelivered, not lost.
+    """
 
     def __init__(self, positions: Sequence[str]) -> None:
-        """Start with every one of `positions` unsettled; each is there once."""
+        """Start with all `positions`, which are unique, unsettled."""
         self._positions = positions
         self._open_positions: set[str] | None = None
 
@@ -23,16 +29,16 @@ class Ledger:
 
     @property
     def _unsettled(self) -> set[str]:
-        """Made when some are settled and others not: one object that holds all needs no set."""
+        """The unsettled positions. The set is built only if an object settles some, but not all."""
         if self._open_positions is None:
             self._open_positions = set(self._positions)
         return self._open_positions
 
     def settle(self, positions: Sequence[str]) -> None:
-        """Take records of a durable object off the list, or ones left out by decision.
+        """Mark records of a durable object as settled, or records that were filtered or dropped.
 
         Raises:
-            KeyError: one was settled before, or never in the event: our bug, so it is heard.
+            KeyError: a record was settled before, or is not in the event, which is a bug of ours.
         """
         if positions is self._positions and self._open_positions is None:
             self._open_positions = set()
@@ -44,7 +50,7 @@ class Ledger:
             raise KeyError(msg)
 
     def unsettled(self, positions: Sequence[str]) -> list[str]:
-        """Return those of `positions`, in their order, that are not durable."""
+        """Return the positions that are not durable, in their order."""
         if not len(self):
             return []
         return [position for position in positions if position in self._unsettled]
@@ -54,27 +60,29 @@ FailureSelector = Callable[[Ledger, Sequence[str]], list[str]]
 
 
 def unsettled_positions(ledger: Ledger, positions: Sequence[str]) -> list[str]:
-    """Hand back exactly the records that are not durable, in the event's order."""
+    """Select exactly the records that are not durable, in the order of the event."""
     return ledger.unsettled(positions)
 
 
 def whole_event(ledger: Ledger, positions: Sequence[str]) -> list[str]:
-    """Hand back everything, by the first record: so a stream's retry starts where this one did."""
+    """Select the first record if any is not durable: a stream is redelivered from there on."""
     return [positions[0]] if len(ledger) else []
 
 
 class Event(Struct, frozen=True):
-    """What one invocation was handed, read."""
+    """The records of one invocation."""
 
     source: str
+    """As `Origin.source`, or `empty` if the event has no records."""
     chunks: list[Chunk]
+    """The records with a payload, one chunk per queue, shard or stream."""
     bad: list[BadRecord]
-    """Records whose payload could not even be decoded."""
+    """Records whose payload could not be decoded."""
     positions: Sequence[str]
-    """Every record's identity, once, in the order of the event."""
+    """The identity of every record, once, in the order of the event."""
     select_failures: FailureSelector = field(default=unsettled_positions)
-    """From the ledger: the identifiers to answer with."""
+    """Selects the identities to report as failed, from the ledger and `positions`."""
     all_or_nothing: bool = False
-    """Whether any failure brings the whole event back: streams."""
+    """Whether any failure returns the whole event: streams."""
     direct: bool = False
-    """Whether a program invoked us itself and wants receipts."""
+    """Whether a program invoked the function and expects receipts."""

@@ -1,4 +1,4 @@
-"""Kinesis: records of one shard, in order; any failure brings the whole invocation back."""
+"""Kinesis: records of a shard, in order. A failure returns the whole event."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EVENT_ID = itemgetter("eventID")
 
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read records into a run a shard; a sequence number that comes twice is read once."""
+    """Read records into one chunk per shard, and each sequence number once."""
     try:
         inner = list(map(_KINESIS, records))
         numbers = list(map(_NUMBER, inner))
@@ -56,20 +56,20 @@ def read(records: EventRecords, now_s: float) -> Event:
     arns = distinct_arns(records, "aws:kinesis")
     whole = Chunk(_ORIGIN, data, require_identities(numbers, "sequenceNumber"), arrivals_s, records)
     whole = drop_duplicates(whole)
-    runs: list[Chunk] = []
+    chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     if len(shards) == len(arns) == 1:
-        parts: list[tuple[object, Chunk]] = [((arns.pop(), shards.pop()), whole)]
+        groups: list[tuple[object, Chunk]] = [((arns.pop(), shards.pop()), whole)]
     else:
-        parts = group_by(whole, _arn_and_shard)
-    for shard, run in parts:
+        groups = group_by(whole, _arn_and_shard)
+    for shard, chunk in groups:
         arn, shard_id = cast("tuple[str, str]", shard)
-        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(_stream_name(arn), shard_id)))
-        texts, odd = split_non_text(named, "the record's data is no text")
+        named = replace(chunk, origin=replace(_ORIGIN, stem=make_stem(_stream_name(arn), shard_id)))
+        texts, non_texts = split_non_text(named, "the record's data is no text")
         good, undecoded = _decode_base64(texts)
-        runs.append(good)
-        bad += [*odd, *undecoded]
-    return Event("kinesis", runs, bad, whole.positions, whole_event, all_or_nothing=True)
+        chunks.append(good)
+        bad += [*non_texts, *undecoded]
+    return Event("kinesis", chunks, bad, whole.positions, whole_event, all_or_nothing=True)
 
 
 def _arn_and_shard(record: Mapping[str, object]) -> tuple[str, str]:
@@ -77,7 +77,7 @@ def _arn_and_shard(record: Mapping[str, object]) -> tuple[str, str]:
 
 
 def _distinct_shards(event_ids: list[str]) -> set[str]:
-    """Return the different shards; nearly always there is one, which is seen without cutting."""
+    """Return the different shards. There is nearly always one, found without parsing each id."""
     first = _parse_shard(event_ids[0])
     if all(map(str.startswith, event_ids, repeat(f"{first}:"))):
         return {first}
@@ -85,17 +85,17 @@ def _distinct_shards(event_ids: list[str]) -> set[str]:
 
 
 def _parse_shard(event_id: str) -> str:
-    """Return the shard: what stands before the sequence number."""
+    """Return the shard of an event id: the part before the sequence number."""
     return event_id.partition(":")[0]
 
 
 def _stream_name(arn: str) -> str:
-    """Return the stream's name; an enhanced consumer's ARN goes on after it."""
+    """Return the stream's name. The ARN of an enhanced fan-out consumer continues after it."""
     return arn.partition(":stream/")[2].partition("/")[0] or "stream"
 
 
 def _decode_base64(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
-    """Decode base64: the run in one call, or, where one record fails, each by itself."""
+    """Decode base64: all in one call, or one by one if that fails for one of them."""
     data = cast("Sequence[str]", chunk.payloads)
     try:
         return replace(chunk, payloads=list(map(b64decode, data, repeat(None), repeat(True)))), []  # noqa: FBT003  # validate

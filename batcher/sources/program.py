@@ -1,4 +1,4 @@
-"""Program: an asyncio program's own records, read into runs of a size that suits the event loop."""
+"""Program: records that an asyncio program submits, read into chunks of bounded size."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Record = bytes | str | dict[str, Any]
 
 
 CHUNK_BYTES = 1024**2
-
+"""Payload bytes per chunk of `submit_many`."""
 
 CHUNK_RECORDS = 8_192
-"""What `submit_many` admits at a time: short enough for the event loop, long enough for C speed."""
-
+"""Records per chunk of `submit_many`: few enough not to block the event loop, enough for C speed.
+"""
 
 ASSUMED_DICT_BYTES = 1024
-"""What a dict is taken for until it is JSON."""
+"""The size assumed for a dict before it is written as JSON."""
 
 
 _ORIGIN = Origin("library", NamingScheme.FRESH)
@@ -33,15 +33,16 @@ _ORIGIN = Origin("library", NamingScheme.FRESH)
 def make_chunk(
     records: Sequence[Record], first_number: int, now_s: float
 ) -> tuple[Chunk, list[BadRecord]]:
-    """Make a run of a program's records; text with a lone surrogate is a bad one.
+    """Make a chunk of a program's records. Text with a lone surrogate is a bad record.
 
     Args:
-        records: some that were submitted together.
-        first: how many were submitted before them.
-        now_s: the time, in seconds since 1970.
+        records: records that were submitted together.
+        first_number: the number of the first record: how many were submitted before it.
+        now_s: the time in seconds since 1970.
 
     Raises:
-        TypeError: one is none, or holds what JSON has no form for; see `first_unfit`.
+        TypeError: a record has another type, or holds a value that JSON cannot express. Call
+            `find_unfit` for its index.
     """
     positions = RangeColumn("", range(first_number, first_number + len(records)))
     arrivals_s = ConstantColumn(now_s, len(records))
@@ -51,42 +52,44 @@ def make_chunk(
         try:
             payloads = list(map(to_payload, records))
         except UnicodeEncodeError:
-            return _make_chunk_of_odd_texts(records, positions, arrivals_s)
+            return _make_chunk_of_surrogates(records, positions, arrivals_s)
     return Chunk(_ORIGIN, payloads, positions, arrivals_s), []
 
 
-def _make_chunk_of_odd_texts(
+def _make_chunk_of_surrogates(
     records: Sequence[Record], positions: RangeColumn, arrivals_s: ConstantColumn[float]
 ) -> tuple[Chunk, list[BadRecord]]:
-    """Make a run whose payloads include text that has no form in UTF-8."""
+    """Make a chunk of records of which some are text with lone surrogates."""
     payloads: list[bytes] = []
     kept: list[int] = []
-    odd: list[tuple[int, str]] = []
+    unencodable: list[tuple[int, str]] = []
     for index, record in enumerate(records):
         try:
             payloads.append(to_payload(record))
             kept.append(index)
         except UnicodeEncodeError as error:
-            odd.append((index, f"the text has a lone surrogate at character {error.start}"))
+            unencodable.append((index, f"the text has a lone surrogate at character {error.start}"))
     whole = Chunk(_ORIGIN, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
-    bad = [BadRecord(whole.take([i]), BadRecordReason.NOT_UTF8, detail) for i, detail in odd]
+    bad = [
+        BadRecord(whole.take([i]), BadRecordReason.NOT_UTF8, detail) for i, detail in unencodable
+    ]
     return replace(whole.take(kept), payloads=payloads), bad
 
 
 def find_unfit(records: Sequence[object]) -> int:
-    """Return the index of the first that cannot be a payload."""
+    """Return the index of the first record on which `make_chunk` raises TypeError."""
     for index, record in enumerate(records):
         try:
             to_payload(record)
         except TypeError:
             return index
         except UnicodeEncodeError:
-            continue  # a bad record, but one
+            continue  # a bad record, but it has a payload
     return 0
 
 
 def iter_slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
-    """Cut records into slices of about 1 MiB, as far as their sizes are known."""
+    """Cut records into slices of about `CHUNK_BYTES`, by the mean size of those with a length."""
     rest = iter(records)
     while part := list(islice(rest, CHUNK_RECORDS)):
         sizes = [len(record) for record in part if isinstance(record, str | bytes)]

@@ -1,4 +1,4 @@
-"""SQS: messages of standard and FIFO queues; each is acknowledged by itself."""
+"""SQS: messages of standard and FIFO queues. Each message is acknowledged by itself."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _SENT = itemgetter("SentTimestamp")
 
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read messages into a run a queue; a message that comes twice is read once.
+    """Read messages into one chunk per queue, and each message id once.
 
-    A FIFO queue's run is in the order of its sequence numbers, which within a group is the order
-    in which the messages were sent.
+    The chunk of a FIFO queue is in the order of its sequence numbers. Within a message group that
+    is the order in which the messages were sent.
     """
     try:
         ids = list(map(_ID, records))
@@ -52,53 +52,56 @@ def read(records: EventRecords, now_s: float) -> Event:
         bodies = [get_path(r, "body") for r in records]
         sent_s = read_times(records, ("attributes", "SentTimestamp"), _MS, now_s)
     arns = distinct_arns(records, "aws:sqs")
-    numbers = None
+    sequence_numbers = None
     if get_path(records[0], "attributes", "SequenceNumber") is not None:
-        numbers = [
+        sequence_numbers = [
             _parse_sequence_number(get_path(r, "attributes", "SequenceNumber")) for r in records
         ]
-    whole = Chunk(_ORIGIN, bodies, require_identities(ids, "messageId"), sent_s, records, numbers)
-    whole = drop_duplicates(whole if numbers is None else _sort_by_number(whole, numbers))
-    runs: list[Chunk] = []
+    positions = require_identities(ids, "messageId")
+    whole = Chunk(_ORIGIN, bodies, positions, sent_s, records, sequence_numbers)
+    if sequence_numbers is not None:
+        whole = _sort_by_number(whole, sequence_numbers)
+    whole = drop_duplicates(whole)
+    chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     queues = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
-    for arn, run in queues:
-        named = replace(run, origin=replace(_ORIGIN, stem=make_stem(name_in_arn(arn, "queue"))))
-        good, odd = split_non_text(named, "the message's body is no text")
-        runs.append(good)
-        bad += odd
-    if numbers is None:
-        return Event("sqs", runs, bad, whole.positions)
+    for arn, chunk in queues:
+        named = replace(chunk, origin=replace(_ORIGIN, stem=make_stem(name_in_arn(arn, "queue"))))
+        good, non_texts = split_non_text(named, "the message's body is no text")
+        chunks.append(good)
+        bad += non_texts
+    if sequence_numbers is None:
+        return Event("sqs", chunks, bad, whole.positions)
     groups = {r["messageId"]: str(get_path(r, "attributes", "MessageGroupId")) for r in records}
-    return Event("sqs", runs, bad, whole.positions, from_first_failure(groups))
+    return Event("sqs", chunks, bad, whole.positions, from_first_failure(groups))
 
 
 def from_first_failure(groups: Mapping[str, str]) -> FailureSelector:
-    """Hand back, of each FIFO group, the first message that is not durable and all after it."""
+    """Select, in each FIFO group, the first message that is not durable and all after it."""
 
-    def failures(ledger: Ledger, positions: Sequence[str]) -> list[str]:
+    def select(ledger: Ledger, positions: Sequence[str]) -> list[str]:
         unsettled = set(ledger.unsettled(positions))
         blocked: set[str] = set()
-        back = []
+        failures = []
         for position in positions if unsettled else ():
             group = groups[position]
             if position in unsettled or group in blocked:
                 blocked.add(group)
-                back.append(position)
-        return back
+                failures.append(position)
+        return failures
 
-    return failures
+    return select
 
 
 def _parse_sequence_number(value: object) -> str:
-    """Return a sequence number as text, or nothing where it is none: AWS's have 20 digits."""
+    """Return a sequence number (AWS: 20 digits) as text, or an empty string if it is not one."""
     if type(value) is int and 0 <= value < 10**SEQUENCE_DIGITS:
         return str(value)
-    is_one = isinstance(value, str) and value.isdecimal() and len(value) <= SEQUENCE_DIGITS
-    return str(value) if is_one else ""
+    is_number = isinstance(value, str) and value.isdecimal() and len(value) <= SEQUENCE_DIGITS
+    return str(value) if is_number else ""
 
 
 def _sort_by_number(chunk: Chunk, numbers: Sequence[str]) -> Chunk:
-    """Return the messages in the order of their sequence numbers, which only ever grow."""
+    """Return the messages in the order of their sequence numbers, which increase per queue."""
     order = sorted(range(len(chunk)), key=lambda i: int(numbers[i] or 0))
     return chunk.take(order)

@@ -1,1 +1,1 @@
-"""Keys of objects: partition, name and salt, and how a key is parsed."""
+"""Keys of objects: partition, name and salt, and the parser of keys."""

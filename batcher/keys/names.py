@@ -1,4 +1,8 @@
-"""Keys: what an object is called, from what is in it; the same records give the same key."""
+"""Names of objects, made from their content: the same records give the same key.
+
+Keys are a contract with readers and with redelivery. A changed name means that a record which is
+delivered again is written twice. `batcher.keys.parse` reads what is made here.
+"""
 
 from __future__ import annotations
 
@@ -15,65 +19,61 @@ if TYPE_CHECKING:
 
 QUARANTINE_FOLDER = "_quarantine"
 
-
 SEQUENCE_DIGITS = 64
-
+"""Digits of a stream's sequence number in a name, padded with zeros."""
 
 FIFO_DIGITS = 20
-
+"""Digits of a FIFO queue's sequence number in a name, padded with zeros."""
 
 TIME_DIGITS = 13
-
+"""Digits of a time in milliseconds since 1970."""
 
 MESSAGE_SET_DIGITS = 32
-
+"""Hex digits of a digest of message ids."""
 
 MAX_UUID_COUNTER = 0xFFF
 
-
-# table (255) - stream label (27, its colons escaped) - sequence number (64); the others are shorter
 MAX_STEM_BYTES = 255 + 1 + 32
-
+"""A table's name (255), a hyphen, and its stream's label, whose colons are escaped."""
 
 MAX_NAME_BYTES = MAX_STEM_BYTES + 1 + SEQUENCE_DIGITS
 
-
 COMPRESSION_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+QUARANTINE_SUFFIX = ".ndjson.gz"
+
+MAX_SUFFIX_BYTES = len(".ndjson.zst")
 
 
 class Format(StrEnum):
-    """How records lie in an object."""
+    """The text format of an object."""
 
     NDJSON = "ndjson"
+    """One JSON value per line."""
     LINES = "lines"
+    """Any bytes without a newline per line."""
 
 
 FORMAT_EXTENSIONS = {Format.NDJSON: ".ndjson", Format.LINES: ".txt"}
 
 
-QUARANTINE_SUFFIX = ".ndjson.gz"
-
-
-MAX_SUFFIX_BYTES = len(".ndjson.zst")
-
-
 def sequence_name(origin: Origin, first: str) -> str:
-    """Name a stream's object by its first sequence number."""
+    """Return the name of a stream's object, made from its first sequence number."""
     if not (first.isascii() and first.isdecimal() and len(first) <= SEQUENCE_DIGITS):
-        first = _shorten(percent_encode(first), SEQUENCE_DIGITS)  # no number that AWS gives
+        first = _shorten(percent_encode(first), SEQUENCE_DIGITS)  # not a number of AWS
     return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"
 
 
 def message_set_name(
     origin: Origin, oldest_s: float, digest: str, lowest_sequence_number: str | None
 ) -> str:
-    """Name a queue's object by its oldest time (FIFO: its lowest number) and its set of ids.
+    """Return the name of a queue's object, made from its oldest message and its set of ids.
 
     Args:
         origin: the queue.
         oldest_s: the oldest `SentTimestamp`, in seconds since 1970.
-        digest: of the sorted message ids, at least 32 hex digits.
-        lowest_sequence_number: of a FIFO queue, which stands in place of the time.
+        digest: digest of the sorted message ids, at least 32 hex digits.
+        lowest_sequence_number: used in place of the time if the queue is a FIFO queue.
     """
     if lowest_sequence_number is not None:
         start = f"{lowest_sequence_number:0>{FIFO_DIGITS}}"
@@ -83,9 +83,9 @@ def message_set_name(
 
 
 def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
-    """Make a UUID version 7 from a time, 12 bits of a counter, and 62 random bits.
+    """Return a UUID version 7 of a time, 12 bits of a counter and 62 random bits.
 
-    Source: RFC 9562, section 5.7, and 6.2, method 1.
+    Source: RFC 9562, sections 5.7 and 6.2 (method 1).
     """
     value = (now_ms & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (counter & MAX_UUID_COUNTER) << 64
@@ -95,16 +95,16 @@ def uuid7(now_ms: int, counter: int, random_bits: int) -> str:
 
 
 class Uuid7Generator:
-    """Return a new UUIDv7 at each call; each sorts after the one before it."""
+    """Makes UUIDs of version 7. Each sorts after the one before it."""
 
     def __init__(self, wall_clock: Callable[[], float], random_bits: Callable[[int], int]) -> None:
-        """Take the time, in seconds since 1970, and random bits from outside."""
+        """Set the clock, in seconds since 1970, and the source of random bits."""
         self._wall_clock = wall_clock
         self._random_bits = random_bits
         self._last = (0, 0)
 
     def __call__(self) -> str:
-        """Return the next name."""
+        """Return the next UUID."""
         now_ms = int(self._wall_clock() * 1000)
         last_ms, counter = self._last
         if now_ms > last_ms:
@@ -117,9 +117,10 @@ class Uuid7Generator:
 
 
 def salt(name: str, fanout: int) -> str:
-    """Spread names evenly over `fanout` prefixes: the first bits of SHA-256 of the name, base 2.
+    """Return the salt of a name: the first log2(`fanout`) bits of its SHA-256, as 0 and 1.
 
-    Base 2, for few candidates a position let S3 split a prefix soonest.
+    Salts spread names evenly over `fanout` prefixes. They are in base 2 because S3 splits a prefix
+    soonest if few different characters can follow it.
     """
     bits = fanout.bit_length() - 1
     if not bits:
@@ -129,14 +130,14 @@ def salt(name: str, fanout: int) -> str:
 
 
 def root_prefix(root: str) -> str:
-    """Return what all keys under `root` start with; what is empty leaves no slash."""
+    """Return the start of all keys under `root`: `root/`, or nothing if `root` is empty."""
     return f"{root}/" if root else ""
 
 
 def make_stem(*names: str) -> str:
-    """Join the names that an event gives for queue, stream and shard into the start of a name.
+    """Return the start of a name, made from the names of a queue, or of a stream and shard.
 
-    Hive, Spark and Athena pass over files whose names start with `_` or `.`: these are encoded.
+    A leading `_` or `.` is encoded, because Hive, Spark and Athena ignore such files.
     """
     joined = "-".join(percent_encode(name) for name in names if name)
     if joined.startswith(("_", ".")):
@@ -144,16 +145,8 @@ def make_stem(*names: str) -> str:
     return _shorten(joined, MAX_STEM_BYTES)
 
 
-def _shorten(name: str, max_bytes: int) -> str:
-    """Cut what is too long for a key, and tell it from its like by a digest."""
-    if len(name) <= max_bytes:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST_DIGITS]
-    return f"{name[: max_bytes - DIGEST_DIGITS - 1]}~{digest}"
-
-
 def max_key_bytes(root: str, fanout: int, max_partition_bytes: int) -> int:
-    """Bound the bytes of any key under these settings."""
+    """Return the size of the longest key that these settings can give."""
     salt_bytes = fanout.bit_length() - 1
     name_bytes = MAX_NAME_BYTES + MAX_SUFFIX_BYTES
     return (
@@ -161,10 +154,18 @@ def max_key_bytes(root: str, fanout: int, max_partition_bytes: int) -> int:
         + salt_bytes
         + max_partition_bytes
         + name_bytes
-        + 3
+        + 3  # slashes
     )
 
 
 def quarantine_date(arrival_s: float) -> str:
-    """Return the `dt=` of a quarantine key."""
+    """Return the date in the `dt=` folder of a quarantine key, in UTC."""
     return datetime.fromtimestamp(arrival_s, UTC).strftime("%Y-%m-%d")
+
+
+def _shorten(name: str, max_bytes: int) -> str:
+    """Cut a name that is too long, and append a digest of all of it."""
+    if len(name) <= max_bytes:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST_DIGITS]
+    return f"{name[: max_bytes - DIGEST_DIGITS - 1]}~{digest}"

@@ -1,4 +1,8 @@
-"""Names: what an object's key says of it, read back; `batcher.keys.names` makes them."""
+"""Parser of keys: what the key of an object says about its content.
+
+The inverse of `batcher.keys.names` and `batcher.keys.partition`. It must accept the keys of every
+released version.
+"""
 
 from __future__ import annotations
 
@@ -23,25 +27,19 @@ from batcher.records.chunk import NamingScheme
 
 MAX_SALT_DIGITS = 16
 
-
 CHECK_FOLDER = "_check"
-"""Of quarantine: what `batcher check` has written to try the bucket; no reader takes it."""
-
+"""Folder in quarantine where `batcher check` writes its probes. Readers ignore it."""
 
 _SALT = re.compile(rf"[01]{{1,{MAX_SALT_DIGITS}}}")
 
-
-_FOLDER = re.compile(r"[A-Za-z0-9._=~%-]+")  # as `batcher.partition` makes them
-
+_FOLDER = re.compile(r"[A-Za-z0-9._=~%-]+")  # see `batcher.keys.partition`
 
 _DATE = re.compile(r"dt=\d{4}-\d\d-\d\d")
 
-
 _STEM = r"(?P<stem>[A-Za-z0-9._%-]+)"
 
-
 _NAME_PATTERNS = {
-    # The longest first: a UUID and a set could end a stem that goes on
+    # The longest first: a stem may end like a UUID or a digest
     NamingScheme.SEQUENCE: re.compile(rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}})"),
     NamingScheme.MESSAGE_SET: re.compile(
         rf"{_STEM}-(?P<first>\d{{{TIME_DIGITS}}}|\d{{{FIFO_DIGITS},}})-[0-9a-f]{{{MESSAGE_SET_DIGITS}}}"
@@ -51,14 +49,11 @@ _NAME_PATTERNS = {
     ),
 }
 
-
 _SHARD = re.compile(r"(?P<stream>.+)-(?P<shard>shardId-\d+)")
-
 
 _STREAM_LABEL = re.compile(
     r"(?P<stream>.+)-(?P<shard>\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?)"
 )
-
 
 _KNOWN_SUFFIXES = [
     extension + suffix
@@ -67,12 +62,8 @@ _KNOWN_SUFFIXES = [
 ]
 
 
-class KeyParseError(ValueError):
-    """A key that batcher would not have written; the message says what is wrong with it."""
-
-
 class SourceFamily(StrEnum):
-    """What wrote an object, as far as its name tells."""
+    """The kind of source of an object, as its name shows it."""
 
     STREAM = "stream"
     QUEUE = "queue"
@@ -88,73 +79,61 @@ _FAMILY_BY_NAMING = {
 
 @dataclass(frozen=True, slots=True)
 class ParsedKey:
-    """What an object's key says of it."""
+    """The parts of an object's key."""
 
     key: str
     salt: str
     """Empty with `fanout=1`, and in quarantine."""
     partition: str
-    """The Hive-style path; of quarantine the folders from `_quarantine` on."""
+    """The Hive-style path; in quarantine, the folders from `_quarantine` on."""
     naming: NamingScheme
     stem: str
-    """What its name starts with; empty for programs."""
+    """The start of its name; empty for programs."""
     first: int | None
     """Its first sequence number, or a queue's oldest time in milliseconds (FIFO: lowest number)."""
     suffix: str
-    """From the format on: `.ndjson.gz`."""
+    """Format and compression: `.ndjson.gz`."""
     quarantine_source: str = ""
-    """The source of the bad records in it; empty for data."""
+    """The source of its bad records; empty for data."""
     time_s: float | None = None
-    """The time in its name, in seconds since 1970: a queue's oldest, or when a program's batch was
-    opened; None for streams and FIFO queues, whose names have sequence numbers."""
+    """The time in its name, in seconds since 1970: of a queue's oldest message, or when a program's
+    batch was opened. None for streams and FIFO queues, whose names have sequence numbers."""
 
     @property
     def is_quarantine(self) -> bool:
-        """Whether bad records are in it."""
+        """Whether the object holds bad records."""
         return bool(self.quarantine_source)
 
     @property
     def has_shard(self) -> bool:
-        """Whether its name says which shard it is of; a DynamoDB stream's does not."""
+        """Whether its name has a shard. Names of DynamoDB streams have none."""
         return _SHARD.fullmatch(self.stem) is not None
 
     @property
     def is_json(self) -> bool:
-        """Whether each line must be one JSON value."""
+        """Whether each line is one JSON value."""
         return self.suffix.startswith(".ndjson")
 
     @property
     def family(self) -> SourceFamily:
-        """What wrote it: a stream's events, a queue's, or a program."""
+        """The kind of source."""
         return _FAMILY_BY_NAMING[self.naming]
 
     @property
     def stream_and_shard(self) -> tuple[str, str]:
-        """The stream and its shard, the table and its stream's label, or the queue and nothing."""
+        """The stream and shard, the table and its stream's label, or the queue and nothing."""
         return split_stream_and_shard(self.stem)
 
 
-def split_stream_and_shard(stem: str) -> tuple[str, str]:
-    """Divide what a stream's names start with; a label has its colons back."""
-    found = _SHARD.fullmatch(stem) or _STREAM_LABEL.fullmatch(stem)
-    return (unquote(found["stream"]), unquote(found["shard"])) if found else (unquote(stem), "")
-
-
-def is_salt(folder: str) -> bool:
-    """Return whether a folder right under the root is a salt, whatever the fanout was."""
-    return _SALT.fullmatch(folder) is not None
-
-
-def is_check_key(key: str, root: str) -> bool:
-    """Return whether a key is one that `batcher check` has left, which holds no record."""
-    return key.startswith("/".join(filter(None, [root, QUARANTINE_FOLDER, f"{CHECK_FOLDER}/"])))
+class KeyParseError(ValueError):
+    """The key was not written by batcher. The message says why."""
 
 
 def parse_key(key: str, root: str) -> ParsedKey:
-    """Read the key of an object under `root`.
+    """Parse the key of an object under `root`.
 
     Raises:
-        ForeignError: no version of batcher gives such a key, or not to such a name.
+        KeyParseError: no version of batcher writes such a key, or its salt does not fit its name.
     """
     start = root_prefix(root)
     if not key.startswith(start):
@@ -165,19 +144,35 @@ def parse_key(key: str, root: str) -> ParsedKey:
         return _parse_quarantine_key(key, folders, file)
     salt_digits = folders.pop(0) if folders and is_salt(folders[0]) else ""
     if not salt_digits and folders and folders[0].startswith("_"):
-        msg = f"batcher has no folder {folders[0]!r:.100} of its own"
+        msg = f"folder {folders[0]!r:.100} is unknown; names that start with _ are reserved"
         raise KeyParseError(msg)
     for folder in folders:
         if not _FOLDER.fullmatch(folder):
-            msg = f"no partition of batcher's has a folder {folder!r:.100}"
+            msg = f"folder {folder!r:.100} has characters that batcher encodes in a partition"
             raise KeyParseError(msg)
     text, suffix = _split_suffix(file)
     naming, stem, first, time_s = _parse_base_name(text)
     if salt_digits and salt(text, 1 << len(salt_digits)) != salt_digits:
-        msg = f"its name does not belong under the salt {salt_digits}"
+        msg = f"the salt {salt_digits} does not belong to its name"
         raise KeyParseError(msg)
     partition = "/".join(folders)
     return ParsedKey(key, salt_digits, partition, naming, stem, first, suffix, time_s=time_s)
+
+
+def split_stream_and_shard(stem: str) -> tuple[str, str]:
+    """Split a stem into stream and shard, with escaped characters decoded."""
+    found = _SHARD.fullmatch(stem) or _STREAM_LABEL.fullmatch(stem)
+    return (unquote(found["stream"]), unquote(found["shard"])) if found else (unquote(stem), "")
+
+
+def is_salt(folder: str) -> bool:
+    """Return whether a folder directly under the root is a salt of any fanout."""
+    return _SALT.fullmatch(folder) is not None
+
+
+def is_check_key(key: str, root: str) -> bool:
+    """Return whether a key is of a probe that `batcher check` left behind."""
+    return key.startswith("/".join(filter(None, [root, QUARANTINE_FOLDER, f"{CHECK_FOLDER}/"])))
 
 
 def _parse_quarantine_key(key: str, folders: list[str], file: str) -> ParsedKey:
@@ -185,7 +180,7 @@ def _parse_quarantine_key(key: str, folders: list[str], file: str) -> ParsedKey:
         case [_, source, date] if source.isidentifier() and _DATE.fullmatch(date):
             text, suffix = _split_suffix(file)
         case _:
-            msg = f"no place of {QUARANTINE_FOLDER}/SOURCE/dt=YYYY-MM-DD/"
+            msg = f"its folders are not {QUARANTINE_FOLDER}/SOURCE/dt=YYYY-MM-DD/"
             raise KeyParseError(msg)
     if suffix != QUARANTINE_SUFFIX:
         msg = f"quarantine objects end with {QUARANTINE_SUFFIX}"
@@ -195,18 +190,18 @@ def _parse_quarantine_key(key: str, folders: list[str], file: str) -> ParsedKey:
 
 
 def _split_suffix(file: str) -> tuple[str, str]:
-    """Divide a file's name from its suffix."""
+    """Split a file name into base name and suffix."""
     for ending in _KNOWN_SUFFIXES:
         if file.endswith(ending) and len(file) > len(ending):
             return file.removesuffix(ending), ending
-    msg = f"no object of batcher's ends so: {', '.join(sorted(_KNOWN_SUFFIXES))} are known"
+    msg = f"unknown suffix; batcher writes {', '.join(sorted(_KNOWN_SUFFIXES))}"
     raise KeyParseError(msg)
 
 
 def _parse_base_name(text: str) -> tuple[NamingScheme, str, int | None, float | None]:
-    """Read a name without its suffix."""
-    for naming, form in _NAME_PATTERNS.items():
-        if found := form.fullmatch(text):
+    """Parse a name without its suffix: naming scheme, stem, first number, time in seconds."""
+    for naming, pattern in _NAME_PATTERNS.items():
+        if found := pattern.fullmatch(text):
             number = found["first"]
             time_ms = None
             if naming is NamingScheme.FRESH:
@@ -215,5 +210,5 @@ def _parse_base_name(text: str) -> tuple[NamingScheme, str, int | None, float | 
                 time_ms = int(number)
             time_s = None if time_ms is None else time_ms / 1000
             return naming, found["stem"], int(number) if number else None, time_s
-    msg = f"no name of batcher's has the form of {text!r:.100}"
+    msg = f"{text!r:.100} is not a name that batcher gives"
     raise KeyParseError(msg)

@@ -1,4 +1,8 @@
-"""Partitions: which Hive-style path each record belongs under, escaped."""
+"""Partitions: the Hive-style path of each record, from a template, with escaped values.
+
+Hive, Spark and Athena must read the values back. Records can choose a value, but never leave the
+folder: see `escape_value`.
+"""
 
 from __future__ import annotations
 
@@ -19,30 +23,22 @@ from batcher.records.columns import ConstantColumn
 
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
-
 MAX_VALUE_BYTES = 128
-
+"""Size of the longest value. Longer ones are cut to `KEPT_VALUE_BYTES`, `~` and a digest."""
 
 KEPT_VALUE_BYTES = 96
 
-
 DIGEST_DIGITS = 16
-
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
-
 _LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
 
-
 _INEXACT_TYPES = {float, list, dict}
-"""Types that orjson's values may have for what they do not hold exactly."""
-
+"""Types that orjson may return for a number that it cannot hold exactly."""
 
 _DIRECTIVE = re.compile(r"%(.?)")
 
-
-# Which directives an arrival format may hold (no locale in them), and the seconds each tells apart.
 _DIRECTIVE_UNITS_S = {
     "S": 1,
     "M": 60,
@@ -50,42 +46,17 @@ _DIRECTIVE_UNITS_S = {
     **dict.fromkeys("YymdjGVuUW", 86_400),
     "%": 86_400,
 }
-
+"""The directives of an arrival format, none of which depends on a locale, and their units."""
 
 _SAMPLE = datetime(2026, 12, 30, 23, 59, 59, tzinfo=UTC)
-
-
-def escape_value(value: object) -> str:
-    """Make one value from a record safe as part of a key, as Hive and Spark read it back.
-
-    A record can choose its partition, never another key space: the result has only
-    `A-Za-z0-9._-`, `%` and `~`, is at most 128 bytes long, and is never `.`, `..` or empty.
-    """
-    if value is None:
-        return DEFAULT_PARTITION
-    text = value if isinstance(value, str) else _to_json(value)
-    if text in {"", ".", ".."}:
-        return DEFAULT_PARTITION
-    encoded = percent_encode(text)
-    if len(encoded) <= MAX_VALUE_BYTES:
-        return encoded
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{encoded[:KEPT_VALUE_BYTES]}~{digest[:DIGEST_DIGITS]}"
-
-
-def percent_encode(text: str) -> str:
-    """Percent-encode all that is not `A-Za-z0-9._-`.
-
-    "~" is encoded too, which quoting leaves as it is: it separates a digest from what was cut.
-    """
-    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
+"""A time for which every directive has its full width."""
 
 
 class PartitionTemplate:
-    """A `partition_by` setting, parsed: literals, arrival times and record fields."""
+    """A parsed `partition_by` setting: literals, arrival times and record fields."""
 
     def __init__(self, text: str) -> None:
-        """Parse `text`, which `Template.faults` has found to be without faults."""
+        """Parse `text`, for which `find_faults` must have returned nothing."""
         pieces = _PLACEHOLDER.split(text.strip("/"))
         self._literals = pieces[::2]
         self._formats: list[str | None] = []
@@ -99,13 +70,14 @@ class PartitionTemplate:
             (_DIRECTIVE_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
             default=None,
         )
+        """The shortest unit of time, in seconds, that the path depends on."""
 
     @staticmethod
     def find_faults(text: str) -> list[str]:
-        """Return what is wrong with a template, in words for the user; nothing when it is fine."""
+        """Return the errors of a template, as messages for the user. An empty list means valid."""
         pieces = _PLACEHOLDER.split(text)
         found = [
-            f"{literal!r}: outside placeholders only A-Za-z0-9._-=/ may stand"
+            f"{literal!r}: only A-Za-z0-9._-=/ are allowed outside placeholders"
             for literal in pieces[::2]
             if not _LITERAL.fullmatch(literal)
         ]
@@ -114,21 +86,23 @@ class PartitionTemplate:
             if kind == "arrival":
                 directives = _DIRECTIVE.findall(argument)
                 if not directives or not all(d in _DIRECTIVE_UNITS_S for d in directives):
-                    found.append(f"{{{placeholder}}}: use %Y %m %d %H %M %S %j and the like")
+                    found.append(f"{{{placeholder}}}: use directives such as %Y %m %d %H %M %S %j")
                 elif not _LITERAL.fullmatch(_DIRECTIVE.sub("", argument)):
-                    found.append(f"{{{placeholder}}}: only A-Za-z0-9._-=/ beside the directives")
+                    found.append(
+                        f"{{{placeholder}}}: only A-Za-z0-9._-=/ are allowed besides directives"
+                    )
             elif kind != "field" or "" in argument.split("."):
                 found.append(f"{{{placeholder}}}: use {{arrival:%Y-%m-%d}} or {{field:name}}")
         folders = _PLACEHOLDER.sub(_fill_example, text.strip("/")).split("/")
         if text and any(folder in {"", ".", ".."} for folder in folders):
-            found.append(f"{text!r} has an empty, '.' or '..' folder")
+            found.append(f"{text!r} has an empty, '.' or '..' folder; remove it")
         return found
 
     @property
     def is_first_folder_safe(self) -> bool:
-        """Whether no record can put its objects among batcher's own folders or the salts.
+        """Whether no record can choose a first folder that batcher uses itself.
 
-        Those are the names directly under `root` that start with `_` or have only 0 and 1.
+        Reserved are names directly under `root` that start with `_` or have only 0 and 1 (salts).
         """
         start = self._literals[0]
         if not start:
@@ -137,15 +111,15 @@ class PartitionTemplate:
 
     @property
     def max_bytes(self) -> int:
-        """The most bytes that a partition can have."""
+        """Size of the longest partition."""
         formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
         fields = MAX_VALUE_BYTES * sum(path is not None for path in self._paths)
         return sum(map(len, self._literals)) + sum(formats) + fields
 
     def split(self, chunk: Chunk) -> list[tuple[str, Chunk]]:
-        """Return the run's records by partition, each in the order they had.
+        """Return the records of a chunk by partition, in their order.
 
-        Without record fields no code runs once a record, but for runs that cross a border of time.
+        Without record fields, no code runs per record unless the chunk spans two units of time.
         """
         if not len(chunk):
             return []
@@ -165,49 +139,75 @@ class PartitionTemplate:
         return [(path, chunk.take(indices)) for path, indices in groups.items()]
 
     def _time_units(self, chunk: Chunk) -> Sequence[float] | None:
-        """Return each record's start of its unit of time, or None where all share one."""
+        """Return the start of each record's unit of time, or None if all records share one."""
         unit_s = self._unit_s
         if unit_s is None or chunk.oldest_arrival_s // unit_s == chunk.newest_arrival_s // unit_s:
             return None
         return [t // unit_s * unit_s for t in chunk.arrivals_s]
 
     def _render_units(self, units: Sequence[float], values: Any) -> list[str]:  # noqa: ANN401
-        """Render each record's path; equal times and values are rendered once."""
-        known: dict[tuple[float, tuple[str, ...]], str] = {}
+        """Return the path of each record. Equal times and values are rendered once."""
+        rendered: dict[tuple[float, tuple[str, ...]], str] = {}
         paths = []
-        for what in zip(units, values, strict=False):
-            path = known.get(what)
+        for arguments in zip(units, values, strict=False):
+            path = rendered.get(arguments)
             if path is None:
-                path = known[what] = self._render(*what)
+                path = rendered[arguments] = self._render(*arguments)
             paths.append(path)
         return paths
 
     def _render(self, arrival_s: float, values: tuple[str, ...]) -> str:
-        """Fill the template in for one time and one record's escaped fields."""
+        """Return the path for one time and the escaped fields of one record."""
         if not self._formats:
             return self._literals[0]
         arrival = datetime.fromtimestamp(arrival_s, UTC)
-        rest = iter(values)
-        filled = [self._literals[0]]
+        fields = iter(values)
+        parts = [self._literals[0]]
         for fmt, literal in zip(self._formats, self._literals[1:], strict=True):
-            filled += [next(rest) if fmt is None else arrival.strftime(fmt), literal]
-        return "".join(filled)
+            parts += [next(fields) if fmt is None else arrival.strftime(fmt), literal]
+        return "".join(parts)
 
     def _field_values(self, payload: bytes | str) -> tuple[str, ...]:
-        """Look up this record's fields, escaped; a missing one is the default partition."""
+        """Return the escaped fields of a record. A missing field is the default partition."""
         paths = [path for path in self._paths if path is not None]
         found = _find_fields(orjson.loads, payload, paths)
         if found is None or not _INEXACT_TYPES.isdisjoint(map(type, found)):
-            # Slower, and exact: orjson reads whole numbers over 64 bits as doubles, and 1e999 not.
-            # What json cannot read is nested as deep as the stack is; then the doubles must do
+            # orjson reads integers over 64 bits as doubles and rejects 1e999. json is slower and
+            # exact, but fails on values nested deeper than the stack: then the doubles are used
             found = _find_fields(_load_exactly, payload, paths) or found
         return (
             (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape_value, found))
         )
 
 
+def escape_value(value: object) -> str:
+    """Return a value of a record in the form that Hive and Spark decode in a key.
+
+    The result has only `A-Za-z0-9._-`, `%` and `~`, is at most 128 bytes long, and is never `.`,
+    `..` or empty. So a record chooses its partition, but cannot leave the partitioned folders.
+    """
+    if value is None:
+        return DEFAULT_PARTITION
+    text = value if isinstance(value, str) else _to_json(value)
+    if text in {"", ".", ".."}:
+        return DEFAULT_PARTITION
+    encoded = percent_encode(text)
+    if len(encoded) <= MAX_VALUE_BYTES:
+        return encoded
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{encoded[:KEPT_VALUE_BYTES]}~{digest[:DIGEST_DIGITS]}"
+
+
+def percent_encode(text: str) -> str:
+    """Percent-encode all characters but `A-Za-z0-9._-`.
+
+    `~` is encoded too, although `quote` keeps it, because it separates a digest from a cut value.
+    """
+    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
+
+
 def _fill_example(placeholder: re.Match[str]) -> str:
-    """Fill one placeholder in, as far as folders go."""
+    """Replace a placeholder by an example, to check the folders around it."""
     kind, _, argument = placeholder[1].partition(":")
     return _DIRECTIVE.sub("x", argument) if kind == "arrival" else "x"
 
@@ -215,31 +215,31 @@ def _fill_example(placeholder: re.Match[str]) -> str:
 def _to_json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # deeper than 254, or whole numbers over 64 bits
+    except TypeError:  # deeper than 254, or an integer over 64 bits
         return "".join(_iter_json(value))
 
 
 def _iter_json(value: object) -> Iterator[str]:
-    """Write JSON without recursion: how deep the stack is now must not decide what comes out."""
-    waiting: list[object] = [value]
-    while waiting:
-        item = waiting.pop()
+    """Yield JSON without recursion, so that the result does not depend on the stack's depth."""
+    stack: list[object] = [value]
+    while stack:
+        item = stack.pop()
         if isinstance(item, _JsonToken):
             yield item
         elif isinstance(item, dict):
             parts: list[object] = []
             for name, inner in item.items():
                 parts += [_JsonToken(","), _JsonToken(f"{_scalar_to_json(name)}:"), inner]
-            waiting += [_JsonToken("}"), *reversed(parts[1:]), _JsonToken("{")]
+            stack += [_JsonToken("}"), *reversed(parts[1:]), _JsonToken("{")]
         elif isinstance(item, list):
             parts = [part for inner in item for part in (_JsonToken(","), inner)]
-            waiting += [_JsonToken("]"), *reversed(parts[1:]), _JsonToken("[")]
+            stack += [_JsonToken("]"), *reversed(parts[1:]), _JsonToken("[")]
         else:
             yield _scalar_to_json(item)
 
 
 class _JsonToken(str):
-    """A piece of JSON that is written already."""
+    """A piece of finished JSON, as opposed to a value."""
 
     __slots__ = ()
 
@@ -249,7 +249,7 @@ def _scalar_to_json(value: object) -> str:
 
 
 def _load_exactly(payload: bytes | str) -> object:
-    """Read JSON as exactly as Python can; a number that it has no value for stays its own text."""
+    """Parse JSON exactly. A number that Python cannot hold stays text."""
     return json.loads(payload, parse_float=_parse_float, parse_int=_parse_int)
 
 
@@ -265,7 +265,7 @@ def _parse_int(text: str) -> int | str:
 def _find_fields(
     loads: Callable[[bytes | str], object], payload: bytes | str, paths: Sequence[Sequence[str]]
 ) -> list[object] | None:
-    """Look fields up in a payload; None where it cannot be read."""
+    """Return the fields of a payload, or None if it cannot be parsed."""
     try:
         record = loads(payload)
     except (ValueError, RecursionError):

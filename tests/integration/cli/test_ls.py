@@ -127,7 +127,7 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
     assert main(["ls", place]) == 1
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == len(KEYS)
-    assert "batcher: error: 0.csv: no object of batcher's ends so" in printed.err
+    assert "batcher: error: 0.csv: unknown suffix" in printed.err
     assert printed.err.count("error:") == 20
     assert "25 objects not written by batcher" in printed.err
 

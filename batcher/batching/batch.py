@@ -1,4 +1,7 @@
-"""Batch: records of one partition that become one object; and the batches that are open."""
+"""Batch: records of one route that become one object, the open batches, and the flush policy.
+
+`BatchLimits` and `flush_reason` decide when a batch is full. Time is always an argument.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,51 @@ if TYPE_CHECKING:
     from batcher.records.chunk import Chunk, Origin
 
 
+class FlushReason(StrEnum):
+    """Why a batch was sealed. The value is a label of a metric."""
+
+    BYTES = "bytes"
+    RECORDS = "records"
+    LINGER = "linger"
+    PRESSURE = "pressure"
+    """The budget was spent, and this was the largest open batch."""
+    FLUSH = "flush"
+    """The program called `flush`."""
+    DRAIN = "drain"
+    """The program is closing."""
+    EVENT = "event"
+    """All records of the event were added."""
+    FAILURE = "failure"
+    """Its upload failed while the batch was still open."""
+
+
+class BatchLimits(Struct, frozen=True):
+    """Limits of one batch. None means no limit."""
+
+    max_bytes: int | None = None
+    """Bytes of text, newlines included."""
+    max_records: int | None = None
+    linger_s: float | None = None
+
+    def due_s(self, opened_s: float) -> float:
+        """Return when a batch that was opened at `opened_s` is due."""
+        return float("inf") if self.linger_s is None else opened_s + self.linger_s
+
+
 class Route(Struct, frozen=True):
-    """What the records of one batch share."""
+    """Where the records of one batch come from and belong. A key of `OpenBatches`."""
 
     origin: Origin
     partition: str
+    """Hive-style path; empty in quarantine and without partitions."""
     is_quarantine: bool = False
 
 
 class Batch:
-    """Records of one route, as text; open until `sealed` says why it leaves."""
+    """Records of one route as text. The batch is open until `seal_reason` is set."""
 
     def __init__(self, route: Route, opened_s: float, due_s: float) -> None:
-        """Open a batch at `opened_s` that must leave by `due_s`, both on one clock."""
+        """Open a batch at `opened_s` that must be sealed by `due_s`, both on the same clock."""
         self.route = route
         self.opened_s = opened_s
         self.due_s = due_s
@@ -49,7 +84,7 @@ class Batch:
         self.last_position = ""
         """The position of the last record."""
         self.positions: list[Sequence[str]] = []
-        """Every record's position, in columns, where a ledger settles them."""
+        """The positions of all records, in columns, if a ledger will settle them."""
         self._positions_hash = hashlib.sha256()
         self._sequence_numbers: list[str] = []
         self._texts: deque[Iterator[bytes | memoryview]] = deque()
@@ -63,11 +98,11 @@ class Batch:
 
     @property
     def unencoded_bytes(self) -> int:
-        """Bytes of text that nobody has taken yet."""
+        """Bytes of text that was not taken yet."""
         return self._unencoded_bytes
 
     def add(self, chunk: Chunk, texts: Iterable[bytes | memoryview], size_bytes: int) -> None:
-        """Append a run; its text, of `size_bytes`, may be made only when it is taken."""
+        """Append a chunk. `texts`, of `size_bytes` in total, is iterated only when it is taken."""
         if not self.records:
             self.first_arrival_s = chunk.arrivals_s[0]
         self._add_positions(chunk.positions)
@@ -79,21 +114,21 @@ class Batch:
         self._unencoded_bytes += size_bytes
 
     def take_texts(self, min_bytes: int | None = None) -> list[bytes | memoryview]:
-        """Hand over the text that waits, oldest first; pieces until they are enough, or all."""
-        wanted_bytes = self._unencoded_bytes if min_bytes is None else min_bytes
+        """Return text that was not taken yet, oldest first: at least `min_bytes`, or all."""
+        missing_bytes = self._unencoded_bytes if min_bytes is None else min_bytes
         taken: list[bytes | memoryview] = []
-        while self._texts and wanted_bytes > 0:
+        while self._texts and missing_bytes > 0:
             piece = next(self._texts[0], None)
             if piece is None:
                 self._texts.popleft()
                 continue
             taken.append(piece)
-            wanted_bytes -= len(piece)
+            missing_bytes -= len(piece)
             self._unencoded_bytes -= len(piece)
         return taken
 
     def drop_texts(self) -> None:
-        """Let go of the text that waits."""
+        """Discard the text that was not taken yet."""
         self._texts.clear()
         self._unencoded_bytes = 0
 
@@ -103,12 +138,12 @@ class Batch:
         self.last_position = positions[-1]
         if self.route.origin.is_event:
             self.positions.append(positions)
-        else:  # nobody asks for them again: a long batch keeps only their digest
+        else:  # they are not needed again: a long batch keeps only their digest
             names = [str(positions)] if isinstance(positions, RangeColumn) else positions
             self._positions_hash.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
 
     def digest(self) -> str:
-        """Report this set of positions from any other: 64 hex digits; see `batcher.keys.names`."""
+        """Return a digest of all positions, as 64 hex digits; see `batcher.keys.names`."""
         if not self.route.origin.is_event:
             return self._positions_hash.hexdigest()
         columns = self.positions
@@ -118,16 +153,16 @@ class Batch:
         return positions_digest(positions)
 
     def lowest_sequence_number(self) -> str | None:
-        """Return the lowest number of a FIFO queue's records, None of any other's."""
+        """Return the lowest sequence number of a FIFO queue's records; None for other sources."""
         numbers = filter(str.isdecimal, self._sequence_numbers)
         return min(numbers, key=int, default=None)
 
 
 class OpenBatches:
-    """The open batches, one a route, oldest first; adds runs to them and says which are sealed."""
+    """The open batches, one per route, oldest first."""
 
     def __init__(self, limits: BatchLimits) -> None:
-        """Start with no batch open."""
+        """Start with no open batch."""
         self._limits = limits
         self._open: dict[Route, Batch] = {}
 
@@ -138,12 +173,13 @@ class OpenBatches:
         return iter(self._open.values())
 
     def add(self, route: Route, chunk: Chunk, now_s: float) -> list[tuple[Batch, int]]:
-        """Add all of `run`; give each batch that took records, in order, and the bytes it took.
+        """Add all records of `chunk`, to one or more batches, and seal those that are full.
 
-        A batch that is full then is sealed, and so is one that had no room for the next record;
-        if it took none at all, it is given with 0 bytes.
-        A record that is larger than a batch by itself gets one of its own: keeping such out is
-        the caller's part.
+        A batch without room for the next record is sealed too. A record larger than `max_bytes`
+        gets a batch of its own, so the caller must reject such records before.
+
+        Returns:
+            Each batch that took records or was sealed, in order, and the bytes it took, perhaps 0.
         """
         limits = self._limits
         shares: list[tuple[Batch, int]] = []
@@ -153,7 +189,7 @@ class OpenBatches:
             self._append(batch, chunk, texts, size_bytes, now_s)
             return [(batch, size_bytes)]
         chunk = replace(chunk, payloads=encode_payloads(chunk.payloads))
-        ends = list(accumulate(len(p) + 1 for p in chunk.payloads))  # only runs that must be cut
+        ends = list(accumulate(len(p) + 1 for p in chunk.payloads))  # only if the chunk is cut
         start = 0
         while start < len(chunk):
             batch = self._get_or_open(route, now_s)
@@ -170,7 +206,7 @@ class OpenBatches:
         return shares
 
     def _fitting_stop(self, batch: Batch, end_offsets: list[int], start: int) -> int:
-        """Return up to which record a run that starts at `start` fits into `batch`."""
+        """Return the index after the last record that fits into `batch`, counted from `start`."""
         stop = len(end_offsets)
         if self._limits.max_bytes is not None:
             used = end_offsets[start - 1] if start else 0
@@ -199,18 +235,18 @@ class OpenBatches:
         return batch
 
     def seal(self, batch: Batch, reason: FlushReason) -> None:
-        """Take `batch` off the open ones; it gets no more records."""
+        """Close `batch` to further records and remove it from the open ones."""
         del self._open[batch.route]
         batch.seal_reason = reason
 
     def next_due_s(self) -> float:
-        """Return when the next batch must leave; infinity if none must. The oldest is the first."""
+        """Return when the next batch is due, or infinity. The first batch is the oldest."""
         for batch in self._open.values():
             return batch.due_s
         return float("inf")
 
     def seal_due(self, now_s: float) -> list[Batch]:
-        """Seal the batches whose oldest record has waited long enough."""
+        """Seal and return the batches that have lingered long enough."""
         due = []
         for batch in self._open.values():
             if batch.due_s > now_s:
@@ -221,67 +257,36 @@ class OpenBatches:
         return due
 
     def seal_all(self, reason: FlushReason) -> list[Batch]:
-        """Seal every open batch."""
+        """Seal and return every open batch."""
         batches = list(self._open.values())
         for batch in batches:
             self.seal(batch, reason)
         return batches
 
 
-def _chunk_text(chunk: Chunk, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
-    """Return the size of a run's text, and the text, as it comes after what the batch has.
-
-    An event's records are all held anyway until its end, so their text is made only as it is
-    encoded. A program's are joined at once: a text takes less memory than its records.
-    """
-    if chunk.origin.is_event and chunk.text is None and len(chunk):
-        return iter_text(chunk, batch.size_bytes)
-    texts = join_lines(chunk)
-    return sum(map(len, texts)), texts
-
-
-class FlushReason(StrEnum):
-    """Why a batch was sealed; the label of its counter."""
-
-    BYTES = "bytes"
-    RECORDS = "records"
-    LINGER = "linger"
-    PRESSURE = "pressure"
-    """The budget was spent and this was the largest open batch."""
-    FLUSH = "flush"
-    """The program asked for it."""
-    DRAIN = "drain"
-    """The program is closing."""
-    EVENT = "event"
-    """The event it came in has ended."""
-    FAILURE = "failure"
-    """Its upload had failed while it was still open."""
-
-
-class BatchLimits(Struct, frozen=True):
-    """What one batch may hold; None is no limit."""
-
-    max_bytes: int | None = None
-    """Payload bytes, a newline each counted."""
-    max_records: int | None = None
-    linger_s: float | None = None
-
-    def due_s(self, opened_s: float) -> float:
-        """Return when a batch opened at `opened_s` has lingered long enough."""
-        return float("inf") if self.linger_s is None else opened_s + self.linger_s
-
-
 def fits(batch: Batch, size_bytes: int, records: int, limits: BatchLimits) -> bool:
-    """Return whether so much more stays within the limits."""
+    """Return whether `size_bytes` and `records` more stay within the limits."""
     if limits.max_bytes is not None and batch.size_bytes + size_bytes > limits.max_bytes:
         return False
     return limits.max_records is None or batch.records + records <= limits.max_records
 
 
 def flush_reason(batch: Batch, limits: BatchLimits, now_s: float) -> FlushReason | None:
-    """Why `batch` must leave at `now_s`, or None to let it linger."""
+    """Return why `batch` must be sealed at `now_s`, or None if it may linger."""
     if limits.max_bytes is not None and batch.size_bytes >= limits.max_bytes:
         return FlushReason.BYTES
     if limits.max_records is not None and batch.records >= limits.max_records:
         return FlushReason.RECORDS
     return FlushReason.LINGER if now_s >= batch.due_s else None
+
+
+def _chunk_text(chunk: Chunk, batch: Batch) -> tuple[int, Iterable[bytes | memoryview]]:
+    """Return the size of a chunk's text, and the text, to be appended to `batch`.
+
+    The records of an event stay in memory until its end, so their text is made only as it is
+    encoded. Records of a program are joined at once, because text takes less memory.
+    """
+    if chunk.origin.is_event and chunk.text is None and len(chunk):
+        return iter_text(chunk, batch.size_bytes)
+    texts = join_lines(chunk)
+    return sum(map(len, texts)), texts

@@ -1,4 +1,7 @@
-"""Quarantine: bad records, one JSON line each, with everything needed to send them again."""
+"""Quarantine: each bad record as one JSON line that has all that is needed to replay it.
+
+The fields are a contract with `batcher replay` and with users: add fields, never change them.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,11 @@ from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 
 TRUNCATED_NOTE = "only its start is kept here"
-"""What the `detail` ends with where the payload was too long to be held at all."""
+"""The end of `detail` if the payload was too large to be kept."""
 
 
 def quarantine_chunk(bad: Sequence[BadRecord]) -> Chunk:
-    """Make the run of lines that stands in a quarantine object; `bad` shares one origin."""
+    """Return the chunk of lines for bad records of one origin."""
     numbers = [number for record in bad for number in record.chunk.sequence_numbers or ()]
     return replace(
         bad[0].chunk,
@@ -31,37 +34,38 @@ def quarantine_chunk(bad: Sequence[BadRecord]) -> Chunk:
 
 
 def quarantine_line(bad: BadRecord) -> bytes:
-    """Write one bad record as JSON; a payload that is no UTF-8 goes into `payload_b64`."""
-    run = bad.chunk
-    payload = run.payloads[0]
+    """Return a bad record as JSON. A payload that is not UTF-8 is written as `payload_b64`."""
+    chunk = bad.chunk
+    payload = chunk.payloads[0]
     raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
     line: dict[str, object] = {
         "reason": bad.reason,
         "detail": bad.detail,
-        "source": run.origin.source,
+        "source": chunk.origin.source,
         "position": bad.position.encode("utf-8", "backslashreplace").decode(),
-        "arrival": datetime.fromtimestamp(run.arrivals_s[0], UTC).isoformat(),
+        "arrival": datetime.fromtimestamp(chunk.arrivals_s[0], UTC).isoformat(),
     }
     try:
         line["payload"] = raw.decode()
     except UnicodeDecodeError:
         line["payload_b64"] = b64encode(raw).decode()
-    line["envelope"] = None if run.envelopes is None else _without_payload(run.envelopes[0])
+    line["envelope"] = None if chunk.envelopes is None else _without_payload(chunk.envelopes[0])
     try:
         return orjson.dumps(line)
-    except TypeError:  # an envelope that JSON has no form for: text with a lone surrogate, say
+    except TypeError:  # JSON cannot express the envelope, for example text with a lone surrogate
         line["envelope"] = repr(line["envelope"]).encode("utf-8", "backslashreplace").decode()
         return orjson.dumps(line)
 
 
 def _without_payload(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what the line has as its payload already.
+    """Return the envelope without the payload, which the line has in a field of its own.
 
-    Records of DynamoDB streams have no envelope at all: the whole record is their payload.
+    Records of DynamoDB streams have no envelope: the whole record is their payload.
     """
-    rest = dict(envelope)
-    if isinstance(rest.get("body"), str):
-        del rest["body"]
-    if isinstance(rest.get("kinesis"), Mapping):
-        rest["kinesis"] = {name: value for name, value in rest["kinesis"].items() if name != "data"}
-    return rest
+    fields = dict(envelope)
+    if isinstance(fields.get("body"), str):
+        del fields["body"]
+    kinesis = fields.get("kinesis")
+    if isinstance(kinesis, Mapping):
+        fields["kinesis"] = {name: value for name, value in kinesis.items() if name != "data"}
+    return fields

@@ -1,4 +1,7 @@
-"""Intake: what becomes of each record of a run: a route, quarantine, or a decision."""
+"""Router: sends each record of a chunk to its partition or to quarantine, or excludes it.
+
+Every record that enters is in exactly one field of `Routed`: nothing is lost here.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,25 @@ from batcher.settings import Settings
 
 
 class Routed(Struct):
-    """Every record of a run, once: to be written, left out by decision, or refused."""
+    """Every record of a chunk, once: to be written, excluded, or rejected."""
 
     chunks: list[tuple[Route, Chunk]] = field(default_factory=list)
-    """What is to be written, quarantined records as the lines they become."""
+    """Records to be written. Quarantined records are the lines of their object."""
     excluded: list[Chunk] = field(default_factory=list)
-    """Settled by a decision: a transform gave None, or bad records are dropped."""
+    """Records that are settled without being written: filtered, or bad and dropped."""
     dropped: int = 0
-    """How many of those were bad."""
+    """Number of bad records in `excluded`."""
     bad: list[BadRecord] = field(default_factory=list)
-    """All that were found bad, whatever becomes of them."""
+    """All bad records, also those that are in another field."""
     rejected: list[BadRecord] = field(default_factory=list)
-    """Those of them that the user wants back: `on_bad_record=fail`."""
+    """Bad records to be reported as failed: `on_bad_record=fail`."""
 
 
 class Router:
-    """Decides by the settings alone, with no I/O and no clock."""
+    """Transforms, validates and routes chunks by the settings alone."""
 
     def __init__(self, settings: Settings, transform: Transform | None = None) -> None:
-        """Take what decides from `settings`, and the user's `transform`, if any."""
+        """Configure from `settings` and, if there is one, the user's `transform`."""
         self._template = PartitionTemplate(settings.partition_by)
         self._is_json = settings.format == Format.NDJSON
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
@@ -51,37 +54,37 @@ class Router:
     def route(
         self, chunk: Chunk, bad: Sequence[BadRecord] = (), all_positions: Sequence[str] = ()
     ) -> Routed:
-        """Transform, check and route a run.
+        """Transform, validate and route a chunk.
 
         Args:
-            run: records of one origin.
-            bad: records of the same origin that were found bad before.
-            order: the positions in their order, where some of them stand in `bad` alone.
+            chunk: records of one origin.
+            bad: records of the same origin that the source found bad.
+            all_positions: the positions of `chunk` and `bad` in their order, if `bad` has records.
         """
-        admitted = Routed()
+        routed = Routed()
         positions = all_positions or chunk.positions
         all_bad = list(bad)
-        as_it_came = chunk
+        original = chunk
         if self._apply_transform is not None:
-            changed = self._apply_transform(chunk)
-            chunk = changed.good
-            all_bad += changed.bad
-            if changed.filtered is not None:
-                admitted.excluded.append(changed.filtered)
-        checked = validate(chunk, is_json=self._is_json, max_bytes=self._max_bytes)
+            transformed = self._apply_transform(chunk)
+            chunk = transformed.good
+            all_bad += transformed.bad
+            if transformed.filtered is not None:
+                routed.excluded.append(transformed.filtered)
+        validated = validate(chunk, is_json=self._is_json, max_bytes=self._max_bytes)
         all_bad += (
-            checked.bad if chunk is as_it_came else _restore_payloads(checked.bad, as_it_came)
+            validated.bad if chunk is original else _restore_payloads(validated.bad, original)
         )
-        for partition, part in self._template.split(checked.good):
-            admitted.chunks.append((Route(chunk.origin, partition), part))
+        for partition, part in self._template.split(validated.good):
+            routed.chunks.append((Route(chunk.origin, partition), part))
         if all_bad:
             rank = {position: index for index, position in enumerate(positions)}
-            all_bad.sort(key=lambda record: rank.get(record.position, 0))  # stages find them
-            self._handle_bad(admitted, all_bad)
-        return admitted
+            all_bad.sort(key=lambda record: rank.get(record.position, 0))
+            self._handle_bad(routed, all_bad)
+        return routed
 
     def _handle_bad(self, routed: Routed, bad: list[BadRecord]) -> None:
-        """Do with bad records what the user chose."""
+        """Put bad records where the setting `on_bad_record` wants them."""
         routed.bad = bad
         if self._on_bad_record == "fail":
             routed.rejected += bad
@@ -95,13 +98,13 @@ class Router:
 
 
 def _restore_payloads(bad: Sequence[BadRecord], chunk: Chunk) -> list[BadRecord]:
-    """Return bad records their own payloads back, where a transform gave them what was checked."""
+    """Return bad records with the payloads of the source instead of the transform's output."""
     if not bad:
         return []
-    index = {position: number for number, position in enumerate(chunk.positions)}
+    index_by_position = {position: index for index, position in enumerate(chunk.positions)}
     return [
         BadRecord(
-            chunk.take([index[record.position]]),
+            chunk.take([index_by_position[record.position]]),
             record.reason,
             TRANSFORM_OUTPUT_PREFIX + record.detail,
         )

@@ -1,4 +1,4 @@
-"""Transform: the user's own function, applied to the records of a run before they are checked."""
+"""Transform: applies the user's function to each record before validation."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ _MAX_DETAIL_CHARACTERS = 120
 def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
     """Apply the user's `transform` to each record, in order.
 
-    A record on which it raises, or for which it gives something that is no record, is bad; one for
-    which it gives None is left out. The good ones still need `check`.
+    A record is bad if the transform raises, or returns anything but a record. It is filtered if the
+    transform returns None. The good records still need `validate`.
     """
     payloads: list[bytes] = []
     kept: list[int] = []
-    left_out: list[int] = []
+    filtered: list[int] = []
     bad: list[BadRecord] = []
     for index, payload in enumerate(cast("Sequence[bytes | str]", chunk.payloads)):
         try:
             raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
-            new = transform(raw)
-            if new is None:
-                left_out.append(index)
+            record = transform(raw)
+            if record is None:
+                filtered.append(index)
             else:
-                payloads.append(to_payload(new))
+                payloads.append(to_payload(record))
                 kept.append(index)
-        except Exception as error:  # noqa: BLE001  # whatever the user's code raises is the answer
+        except Exception as error:  # noqa: BLE001  # user code may raise anything
             bad.append(
                 BadRecord(chunk.take([index]), BadRecordReason.TRANSFORM, _describe_error(error))
             )
     good = replace(chunk.take(kept), payloads=payloads)
-    return Validated(good, bad, chunk.take(left_out) if left_out else None)
+    return Validated(good, bad, chunk.take(filtered) if filtered else None)
 
 
 def _describe_error(error: Exception) -> str:
-    """Return what a transform raised; the error is its user's, and may not even tell itself."""
-    raised = f"transform raised {type(error).__name__}"
+    """Return a description of the user's error, whose `__str__` may raise too."""
+    detail = f"transform raised {type(error).__name__}"
     with suppress(Exception):
-        raised = f"{raised}: {error}"
-    return raised[:_MAX_DETAIL_CHARACTERS].encode("utf-8", "backslashreplace").decode()
+        detail = f"{detail}: {error}"
+    return detail[:_MAX_DETAIL_CHARACTERS].encode("utf-8", "backslashreplace").decode()

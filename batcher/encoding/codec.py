@@ -1,8 +1,8 @@
-"""Encoding: records to text, text to members, members to the compressed body.
+"""Codec: text to members, and members to the compressed body.
 
-A body is a row of members that each stand alone (a gzip member, a zstd frame), cut every
-`MEMBER_BYTES` of text whatever the records or runs: the same text gives the same bytes, and members
-can be compressed side by side.
+A body is a sequence of independent members (gzip members or zstd frames), cut every `MEMBER_BYTES`
+of text regardless of records and chunks. So the same text gives the same bytes, and members can be
+compressed in parallel.
 """
 
 from __future__ import annotations
@@ -14,23 +14,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEMBER_BYTES = 512 * 1024
-"""Text of one member: small enough to be joined and compressed while warm; see decision 0002."""
+"""Text of one member, small enough to stay in the CPU cache; see decision 0002."""
 
+ISAL_MAX_LEVEL = 3
+"""Up to this gzip level ISA-L compresses, above it zlib."""
+
+GZIP_WBITS = 31
+"""Write a gzip header and trailer. Both libraries write mtime 0."""
 
 QUARANTINE_CODEC = ("gzip", 1)
-"""Of quarantine objects, whatever the settings say of data."""
-
+"""Codec and level of quarantine objects, whatever the settings are."""
 
 Member = list[memoryview]
 """The text of one member, in pieces to be joined."""
 
-
 EncodedMember = tuple[bytes, int, int]
-"""A compressed member, and the CRC-32 and the length of its text."""
+"""A compressed member, and the CRC-32 and the size of its text."""
 
 
 class MemberSplitter:
-    """Cuts a body's text into members as it comes; pure bookkeeping, no bytes are copied."""
+    """Cuts the text of a body into members as it arrives, without copying."""
 
     def __init__(self) -> None:
         """Start with no text."""
@@ -39,11 +42,11 @@ class MemberSplitter:
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of text in the member that is not full yet."""
+        """Bytes of text in the last member, which is not full yet."""
         return self._buffered_bytes
 
     def feed(self, text: bytes | memoryview) -> list[list[memoryview]]:
-        """Append `text`; give the members that are full now, each as pieces to be joined."""
+        """Append `text` and return the members that are full now, each as pieces to be joined."""
         full: list[list[memoryview]] = []
         rest = memoryview(text)
         while self._buffered_bytes + len(rest) >= MEMBER_BYTES:
@@ -56,24 +59,21 @@ class MemberSplitter:
         return full
 
     def finish(self) -> list[memoryview]:
-        """Return the last member, which may be short, or nothing."""
+        """Return the pieces of the last member, or an empty list if no text is left."""
         pieces, self._pieces, self._buffered_bytes = self._pieces, [], 0
         return pieces
 
 
 class Codec:
-    """Compresses members; the same member always gives the same bytes. Has no state."""
+    """Compresses members. It has no state: the same member always gives the same bytes."""
 
     def __init__(self, compression: str, level: int) -> None:
-        """Choose the codec: `none`, `gzip` or `zstd`, and its level."""
+        """Choose a codec: `none`, `gzip` or `zstd`, and its level."""
         self._compress = _make_compressor(compression, level)
         self._crc32 = _gzip_crc32 if compression == "gzip" else _text_crc32
 
     def encode(self, members: Iterable[Member]) -> list[EncodedMember]:
-        """Compress members: of each its bytes, and the CRC-32 and length of its text.
-
-        Releases the GIL, so that threads run side by side.
-        """
+        """Compress members. The GIL is released, so that threads run in parallel."""
         encoded = []
         for pieces in members:
             text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -82,17 +82,8 @@ class Codec:
         return encoded
 
 
-def _gzip_crc32(_: bytes | memoryview, piece: bytes) -> int:
-    """Read the checksum off the member's trailer, where gzip has put it: RFC 1952, 2.3.1."""
-    return int.from_bytes(piece[-8:-4], "little")
-
-
-def _text_crc32(text: bytes | memoryview, _: bytes) -> int:
-    return crc32(text)
-
-
 class Checksum:
-    """CRC-32 and length of a whole text, from those of its members in turn."""
+    """CRC-32 and size of a text, combined from those of its members in order."""
 
     def __init__(self) -> None:
         """Start with the empty text."""
@@ -101,14 +92,14 @@ class Checksum:
 
     def add(self, member_crc32: int, member_bytes: int) -> None:
         """Append a member."""
-        from isal import isal_zlib  # noqa: PLC0415  # a cold start without records needs none
+        from isal import isal_zlib  # noqa: PLC0415  # not needed by a cold start without records
 
         self.crc32 = isal_zlib.crc32_combine(self.crc32, member_crc32, member_bytes)
         self.size_bytes += member_bytes
 
 
 def encode_text(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
-    """Return the body of a whole text, and the checksum of the text."""
+    """Return the body for a whole text, and the checksum of the text."""
     members = MemberSplitter()
     full = members.feed(text)
     if members.buffered_bytes:
@@ -122,14 +113,14 @@ def encode_text(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
 
 
 def crc32(data: bytes | memoryview) -> int:
-    """CRC-32 as gzip and S3 have it; ISA-L's is nine times as fast as zlib's."""
+    """Return the CRC-32 that gzip and S3 use. ISA-L is nine times as fast as zlib."""
     from isal import isal_zlib  # noqa: PLC0415  # as above
 
     return isal_zlib.crc32(data)
 
 
 def _make_compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
-    """Return one call that compresses; libraries are imported only for what is used."""
+    """Return the function that compresses a member. Only its own library is imported."""
     if compression == "none":
         return bytes
     if compression == "zstd":
@@ -145,7 +136,10 @@ def _make_compressor(compression: str, level: int) -> Callable[[bytes | memoryvi
     return lambda text: zlib.compress(text, level, GZIP_WBITS)
 
 
-ISAL_MAX_LEVEL = 3
+def _gzip_crc32(_: bytes | memoryview, piece: bytes) -> int:
+    """Read the checksum of the text from the member's trailer. Source: RFC 1952, 2.3.1."""
+    return int.from_bytes(piece[-8:-4], "little")
 
 
-GZIP_WBITS = 31  # a gzip header and trailer; both libraries write mtime 0
+def _text_crc32(text: bytes | memoryview, _: bytes) -> int:
+    return crc32(text)

@@ -30,34 +30,6 @@ _ZSTD_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 """What the output of pzstd and seekable zstd files start with. Source: RFC 8878, 3.1.2."""
 
 
-def detect_compression(start: bytes) -> str:
-    """Return the suffix for `Decoder` by the first four bytes: `.gz`, `.zst`, or nothing."""
-    if start.startswith(GZIP_MAGIC):
-        return ".gz"
-    if start.startswith(ZSTD_MAGIC) or _ZSTD_SKIPPABLE_FRAME.match(start):
-        return ".zst"
-    return ""
-
-
-class _Decompressor(Protocol):
-    """What isal and zstd have in common: one member or frame, with bounded output."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the member has ended."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether no more comes out without more input."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """What came after the member's end."""
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return some text."""
-
-
 class Decoder:
     """Decodes one body: gzip members or zstd frames, one after another, or text as it is."""
 
@@ -104,7 +76,7 @@ class Decoder:
                 yield from self._decompress(part)
 
     def _decompress(self, data: bytes) -> Iterator[bytes]:
-        assert self._new_decompressor is not None  # noqa: S101  # its caller has looked
+        assert self._new_decompressor is not None  # noqa: S101  # checked by `feed`
         while data or self._member is not None:
             if self._member is None:
                 if self._skips_zeros and not (data := data.lstrip(b"\0")):
@@ -144,6 +116,15 @@ class Decoder:
             raise DamagedError(msg)
 
 
+def detect_compression(start: bytes) -> str:
+    """Return the suffix for `Decoder` by the first four bytes: `.gz`, `.zst`, or nothing."""
+    if start.startswith(GZIP_MAGIC):
+        return ".gz"
+    if start.startswith(ZSTD_MAGIC) or _ZSTD_SKIPPABLE_FRAME.match(start):
+        return ".zst"
+    return ""
+
+
 def _decompressor_factory(suffix: str, max_window_log: int) -> Callable[[], _Decompressor] | None:
     """Return a function that creates the decompressor of one member, or None for plain text.
 
@@ -164,5 +145,24 @@ def _decompressor_factory(suffix: str, max_window_log: int) -> Callable[[], _Dec
 
 
 def _is_codec_error(error: Exception) -> bool:
-    """Return whether a codec raised it; their error classes are imported only with them."""
+    """Return whether a codec raised `error`. Comparing names avoids importing both codecs."""
     return type(error).__name__ in {"IsalError", "ZstdError"}
+
+
+class _Decompressor(Protocol):
+    """The interface of isal's and zstd's decompressors: one member, with bounded output."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the member is complete."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether there is no more output without more input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Input after the end of the member."""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        """Return at most `max_length` bytes of text."""

@@ -1,4 +1,7 @@
-"""Text: blocks of text to complete lines; the start of one line is all that is held."""
+"""Text: records to newline-terminated text, and blocks of text to complete lines.
+
+Text must not depend on how records came in chunks: the same records give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ S = TypeVar("S", str, bytes)
 
 
 TEXT_PIECE_BYTES = 1024**2
-"""Joined text of one piece: buffers of this size are recycled, larger ones cost page faults."""
+"""Size of a piece of joined text. Such buffers are recycled, larger ones cost page faults."""
 
 
 class LineSplitter:
@@ -84,19 +87,19 @@ class LineSplitter:
 
 
 def split_complete_lines(text: bytes) -> list[bytes]:
-    """Return the lines of complete lines, without their newlines."""
+    """Split text that ends with a newline into lines without their newlines."""
     return text[:-1].split(b"\n") if text else []
 
 
 def encode_payloads(payloads: Payloads) -> list[bytes]:
-    """Encode payloads that are still `str`."""
+    """Return the payloads as bytes."""
     if payloads and isinstance(payloads[0], str):
         return list(map(str.encode, cast("Sequence[str]", payloads)))
     return list(cast("Sequence[bytes]", payloads))
 
 
 def join_lines(chunk: Chunk) -> list[bytes]:
-    """Return the run's payloads as newline-terminated text, in pieces of about 1 MiB."""
+    """Return the payloads as newline-terminated text, in pieces of about 1 MiB."""
     if chunk.text is not None:
         return [chunk.text]
     payloads = chunk.payloads
@@ -112,28 +115,28 @@ def join_lines(chunk: Chunk) -> list[bytes]:
 
 
 def iter_text(chunk: Chunk, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
-    """Return the size of the run's text, and the text itself, made only as it is taken.
+    """Return the size of a chunk's text, and an iterator that makes the text.
 
-    Its pieces end where members do, so that each is joined, encoded and compressed while warm
-    (measured: 12 % less CPU for an event of 3 MB than joining all of it first).
+    Pieces end where members end, so that each is joined, encoded and compressed while it is in the
+    CPU cache (measured: 12 % less CPU for an event of 3 MB than joining all of it first).
 
     Args:
-        run: one record at least.
-        used_bytes: text that stands before it in its body.
+        chunk: one record or more.
+        used_bytes: size of the text before it in the same body.
     """
     payloads, lengths = chunk.payloads, chunk.lengths
     if isinstance(payloads[0], str):
         texts = cast("Sequence[str]", payloads)
         if all(map(str.isascii, texts)):
-            room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+            first_bytes = MEMBER_BYTES - used_bytes % MEMBER_BYTES
             ends = list(accumulate(lengths))
-            return ends[-1] + len(ends), _iter_joined(texts, "\n", str.encode, ends, room)
+            return ends[-1] + len(ends), _iter_joined(texts, "\n", str.encode, ends, first_bytes)
         payloads = encode_payloads(texts)
         lengths = list(map(len, payloads))
     ends = list(accumulate(lengths))
-    room = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+    first_bytes = MEMBER_BYTES - used_bytes % MEMBER_BYTES
     return ends[-1] + len(ends), _iter_joined(
-        cast("Sequence[bytes]", payloads), b"\n", bytes, ends, room
+        cast("Sequence[bytes]", payloads), b"\n", bytes, ends, first_bytes
     )
 
 
@@ -144,24 +147,24 @@ def _iter_joined(
     end_offsets: list[int],
     first_bytes: int,
 ) -> Iterator[bytes | memoryview]:
-    """Join payloads, `room` bytes first and then a member at a time.
+    """Yield joined payloads: a piece of `first_bytes`, then a member at a time.
 
     Args:
-        payloads: of bytes, or of ASCII.
-        newline: as the payloads are.
-        encode: makes bytes of them.
-        ends: where each payload ends, newlines not counted.
-        room: bytes of the first piece.
+        payloads: bytes, or ASCII text.
+        newline: of the type of the payloads.
+        encode: converts the payloads' type to bytes.
+        end_offsets: where each payload ends, newlines not counted.
+        first_bytes: size of the first piece.
     """
-    given: int = 0
+    yielded_bytes: int = 0
     start: int = 0
-    records: Sequence[Any] = payloads  # mypy cannot unpack what is `str` or `bytes`
+    records: Sequence[Any] = payloads  # mypy cannot unpack a sequence of `str` or `bytes`
     rest: list[Any] = []
     while start < len(payloads):
-        # Up to the payload in which this piece ends
+        # Join up to the payload in which this piece ends
         stop: int = 1 + bisect_left(
             range(len(end_offsets) - 1),
-            given + first_bytes,
+            yielded_bytes + first_bytes,
             start,
             key=lambda i: end_offsets[i] + i + 1,
         )
@@ -171,7 +174,7 @@ def _iter_joined(
         while len(text) - cut >= first_bytes:
             yield view[cut : cut + first_bytes]
             cut, first_bytes = cut + first_bytes, MEMBER_BYTES
-        given, start = given + cut, stop
+        yielded_bytes, start = yielded_bytes + cut, stop
         if stop == len(payloads) and cut < len(text):
             yield view[cut:]
         rest = [joined[cut:-1]] if cut < len(text) else []

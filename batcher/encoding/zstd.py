@@ -1,9 +1,8 @@
-"""Zstd: the library that reads and writes it, from wherever this Python has it."""
+"""The zstd library: of the standard library from Python 3.14 on, else the backport."""
 
 try:
-    from compression import zstd  # in the standard library from 3.14 on
+    from compression import zstd
 except ImportError:
     from backports import zstd
-
 
 __all__ = ["zstd"]

@@ -54,7 +54,7 @@ def read_event(event: object, now_s: float) -> Event:
         foreign = _foreign_source(event)
         if foreign is None:
             return _read_with("direct", [event], now_s)
-        msg = f"an event of {foreign}; {_HINT}"
+        msg = f"unsupported event: {foreign}; {_HINT}"
         raise UnknownSourceError(msg)
     if isinstance(event, list) and all(isinstance(record, dict) for record in event):
         return _read_with("direct", event, now_s)
@@ -63,7 +63,7 @@ def read_event(event: object, now_s: float) -> Event:
         if isinstance(event, list)
         else _describe_event(event)
     )
-    msg = f"no event: {what}; {_HINT}"
+    msg = f"unsupported event: {what}; {_HINT}"
     raise UnknownSourceError(msg)
 
 
@@ -78,7 +78,7 @@ def _event_source(records: Sequence[Any]) -> str:
     """Return the source of the first record. Its reader checks the others."""
     source = get_path(records[0], "eventSource")
     if not isinstance(source, str) or source not in _READERS:
-        msg = f"an event of {', '.join(distinct_sources(records))}; {_HINT}"
+        msg = f"unsupported event: {', '.join(distinct_sources(records))}; {_HINT}"
         raise UnknownSourceError(msg)
     return source
 
@@ -86,7 +86,7 @@ def _event_source(records: Sequence[Any]) -> str:
 def _foreign_source(event: Mapping[str, Any]) -> str | None:
     """Return the name of the service that sent the event, or None for a direct invoke."""
     if "Records" in event:
-        return f"no known form: Records is {type(event['Records']).__name__}, not a list"
+        return f"Records is {type(event['Records']).__name__}, not a list"
     if "records" in event:
         return str(event.get("eventSource") or "a source that sends `records`")
     if "awslogs" in event:

@@ -94,7 +94,7 @@ def distinct_arns(records: EventRecords, source: str) -> set[str]:
         pass
     names = distinct_sources(records)
     if names != [source]:
-        msg = f"an event of several sources: {', '.join(names)}; a mapping gives one at a time"
+        msg = f"event of several sources: {', '.join(names)}; an event must have one source"
         raise UnknownSourceError(msg)
     return {get_arn(record) for record in records}
 

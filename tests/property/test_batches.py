@@ -14,9 +14,9 @@ from batcher.records.chunk import Chunk
 from support.examples import make_settings, texts_of
 from support.strategies import (
     bad_payloads,
+    chunks,
     good_payloads,
     limits,
-    runs,
     sized_payloads,
     tight_limits,
 )
@@ -30,13 +30,13 @@ def histories(
     payloads: st.SearchStrategy[bytes] = good_payloads | bad_payloads,
     max_size: int = 12,
 ) -> list[tuple[float, Chunk]]:
-    """Draw runs, each with the time at which it is added; time never goes back."""
+    """Draw chunks, each with the time at which it is added; time never goes back."""
     now_s, start, made = 0.0, 0, []
     for _ in range(draw(st.integers(1, 6))):
         now_s += draw(st.integers(0, 4))
-        run = draw(runs(payloads, start=start, max_size=max_size))
-        start += len(run)
-        made.append((now_s, run))
+        chunk = draw(chunks(payloads, start=start, max_size=max_size))
+        start += len(chunk)
+        made.append((now_s, chunk))
     return made
 
 
@@ -47,25 +47,25 @@ def test_no_record_is_lost_doubled_or_reordered(
     """Each is in one batch, left out by decision, or refused; within a route the order stays."""
     max_bytes = 100 if limits.max_bytes is None else limits.max_bytes
     settings = make_settings(max_bytes=max_bytes, partition_by=partition_by, on_bad_record=on_bad)
-    intake = Router(settings)
+    router = Router(settings)
     batches = OpenBatches(limits)
     touched: dict[Batch, None] = {}
     routed: dict[Route, list[str]] = defaultdict(list)
     payloads: dict[Route, list[bytes]] = defaultdict(list)
     seen: list[str] = []
-    for now_s, run in history:
+    for now_s, chunk in history:
         batches.seal_due(now_s)
-        admitted = intake.route(run)
-        for route, part in admitted.chunks:
+        result = router.route(chunk)
+        for route, part in result.chunks:
             routed[route] += part.positions
             payloads[route] += encode_payloads(part.payloads)
             took = batches.add(route, part, now_s)
             assert sum(size for _, size in took) == sum(len(p) + 1 for p in part.payloads)
             touched |= dict.fromkeys(batch for batch, _ in took)
-        seen += [p for left in admitted.excluded for p in left.positions]
-        seen += [bad.position for bad in admitted.rejected]
+        seen += [p for left in result.excluded for p in left.positions]
+        seen += [bad.position for bad in result.rejected]
     batches.seal_all(FlushReason.DRAIN)
-    everything = [p for _, run in history for p in run.positions]
+    everything = [p for _, chunk in history for p in chunk.positions]
     seen += [p for positions in routed.values() for p in positions]
     assert sorted(seen) == everything
     for route, positions in routed.items():
@@ -87,8 +87,8 @@ def test_limits_of_bytes_and_records_are_held(
     route = Route(history[0][1].origin, "")
     batches = OpenBatches(limits)
     touched: dict[Batch, None] = {}
-    for now_s, run in history:
-        touched |= dict.fromkeys(batch for batch, _ in batches.add(route, run, now_s))
+    for now_s, chunk in history:
+        touched |= dict.fromkeys(batch for batch, _ in batches.add(route, chunk, now_s))
     texts = [texts_of(batch) for batch in touched]
     for batch, text, after in zip(touched, texts, [*texts[1:], b""], strict=True):
         assert batch.size_bytes == len(text)
@@ -112,7 +112,7 @@ def test_no_record_lingers_longer_than_it_may(
     """Whoever wakes at `next_due_s` is in time, and never in vain."""
     batches = OpenBatches(BatchLimits(linger_s=linger_s))
     opened: dict[Batch, float] = {}
-    for number, (now_s, run) in enumerate(history):
+    for number, (now_s, chunk) in enumerate(history):
         while (due_s := batches.next_due_s()) <= now_s:
             sealed = batches.seal_due(due_s)
             assert sealed
@@ -120,22 +120,22 @@ def test_no_record_lingers_longer_than_it_may(
             assert all(b.seal_reason is FlushReason.LINGER for b in sealed)
         assert batches.seal_due(now_s) == []
         partition = str(partitions[number % len(partitions)]) if partitions else ""
-        for batch, _ in batches.add(Route(run.origin, partition), run, now_s):
+        for batch, _ in batches.add(Route(chunk.origin, partition), chunk, now_s):
             opened.setdefault(batch, now_s)
         assert all(opened[b] <= now_s < opened[b] + linger_s for b in batches)
 
 
-@given(st.lists(runs(), min_size=1, max_size=5), st.integers(1, 500))
+@given(st.lists(chunks(), min_size=1, max_size=5), st.integers(1, 500))
 def test_text_is_handed_over_whole_and_in_order(history: list[Chunk], at_least_bytes: int) -> None:
     """In pieces until they are enough, and no piece more."""
     batches = OpenBatches(BatchLimits())
-    for run in history:
-        ((batch, _),) = batches.add(Route(run.origin, ""), run, 0.0)
+    for chunk in history:
+        ((batch, _),) = batches.add(Route(chunk.origin, ""), chunk, 0.0)
     pieces = []
     while taken := batch.take_texts(at_least_bytes):
         assert sum(map(len, taken[:-1])) < at_least_bytes
         assert sum(map(len, taken)) >= at_least_bytes or not batch.unencoded_bytes
         pieces += taken
         assert batch.unencoded_bytes == batch.size_bytes - sum(map(len, pieces))
-    payloads = [payload for run in history for payload in encode_payloads(run.payloads)]
+    payloads = [payload for chunk in history for payload in encode_payloads(chunk.payloads)]
     assert b"".join(pieces) == b"".join(payload + b"\n" for payload in payloads)

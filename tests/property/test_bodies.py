@@ -69,7 +69,7 @@ def cut_at(text: bytes, cuts: list[int]) -> list[bytes]:
 def test_a_body_reads_back_and_is_the_same_however_its_text_came(
     text: bytes, cuts: list[int], codec: tuple[str, int]
 ) -> None:
-    """The boundaries of members are by size alone, whatever the runs; checksums are of the text."""
+    """Members are cut by size alone, whatever the chunks; checksums are of the text."""
     compression, level = codec
     body, checksum, sizes = encoded(cut_at(text, cuts), compression, level)
     assert DECODE[compression](body) == text if body else not text
@@ -91,14 +91,14 @@ def test_text_is_the_payloads_line_by_line(payloads: list[bytes], piece_bytes: i
 
 
 @given(st.lists(json_texts(), max_size=10), st.sampled_from(CODECS[1:]), st.integers(0, 10))
-def test_the_same_runs_in_other_slices_give_the_same_bytes(
+def test_the_same_chunks_in_other_slices_give_the_same_bytes(
     payloads: list[bytes], codec: tuple[str, int], at: int
 ) -> None:
-    """A run cut in two is the same body."""
-    run = make_chunk(*payloads)
+    """A chunk cut in two is the same body."""
+    chunk = make_chunk(*payloads)
     cut = min(at, len(payloads))
     halves = [*join_lines(make_chunk(*payloads[:cut])), *join_lines(make_chunk(*payloads[cut:]))]
-    assert encoded(join_lines(run), *codec)[0] == encoded(halves, *codec)[0]
+    assert encoded(join_lines(chunk), *codec)[0] == encoded(halves, *codec)[0]
 
 
 @given(

@@ -78,8 +78,8 @@ def test_a_key_is_safe_whatever_a_record_holds(  # noqa: PLR0913, PLR0917  # all
         root=root, fanout=fanout, partition_by=template, compression=compression
     )
     payload = dumped({"f": field, "g": {"h": other}})
-    run = make_chunk(payload, origin=ORIGINS[naming], positions=[SEQUENCE])
-    for route, part in Router(settings).route(run).chunks:
+    chunk = make_chunk(payload, origin=ORIGINS[naming], positions=[SEQUENCE])
+    for route, part in Router(settings).route(chunk).chunks:
         batch = make_batch(part, route.partition, is_quarantine=route.is_quarantine)
         name = object_name(batch, batch.digest(), "019ab0c7-0000-7000-8000-000000000000")
         key = object_key(batch, name, settings)
@@ -136,7 +136,7 @@ def test_fresh_names_sort_in_the_order_they_were_made(steps: list[int]) -> None:
 
 @given(st.lists(st.sampled_from(["x", "y", "/", ""]), min_size=1, max_size=8))
 def test_a_route_is_the_records_own_partition(values: list[str]) -> None:
-    """Grouping a run gives each record the path it would have by itself."""
+    """Grouping a chunk gives each record the path it would have by itself."""
     template = PartitionTemplate("f={field:f}")
     payloads = [dumped({"f": value}) for value in values]
     alone = [template.split(make_chunk(p))[0][0] for p in payloads]

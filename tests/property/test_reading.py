@@ -58,12 +58,45 @@ def test_what_was_encoded_is_decoded_and_no_part_of_it_passes_for_the_whole(
 def test_lines_come_whole_and_in_order_however_text_is_cut(text: str, cuts: list[int]) -> None:
     """And what waits is what follows the last newline."""
     raw = text.encode()
-    cutter = LineSplitter()
-    given_text = b"".join(map(cutter.split, cut(raw, cuts)))
+    splitter = LineSplitter()
+    given_text = b"".join(map(splitter.split, cut(raw, cuts)))
     end = raw.rfind(b"\n") + 1
     assert given_text == raw[:end]
-    assert cutter.partial_line_bytes == len(raw) - end
-    assert cutter.is_within_line == (end < len(raw))
+    assert splitter.partial_line_bytes == len(raw) - end
+    assert splitter.is_within_line == (end < len(raw))
+
+
+@given(
+    st.text("ab\n", max_size=60),
+    st.lists(st.integers(0, 10**4)),
+    st.integers(1, 10),
+    st.integers(0, 12),
+)
+def test_lines_that_are_too_long_are_skipped_and_measured(
+    text: str, cuts: list[int], max_bytes: int, kept_bytes: int
+) -> None:
+    """All others come whole. A line is skipped only if a block ends within it."""
+    raw = text.encode()
+    splitter = LineSplitter()
+    found: list[tuple[bytes, int]] = []
+    start: bytes | None = None
+    for block in cut(raw, cuts):
+        lines = splitter.split(block)
+        if start is not None and not splitter.is_skipping:
+            found.append((start, splitter.skipped_bytes))
+            start = None
+        found += [(line, len(line)) for line in lines.split(b"\n")[:-1]]
+        if splitter.partial_line_bytes > max_bytes:
+            start = splitter.skip_line(kept_bytes)
+        assert splitter.partial_line_bytes <= max_bytes
+    if start is not None:
+        found.append((start, splitter.skipped_bytes))
+    elif last := splitter.take_partial_line():
+        found.append((last, len(last)))
+    expected = raw.removesuffix(b"\n").split(b"\n") if raw else []
+    for (kept, size_bytes), line in zip(found, expected, strict=True):
+        assert size_bytes == len(line)
+        assert kept == line or (size_bytes > max_bytes and line.startswith(kept))
 
 
 @given(
@@ -88,8 +121,8 @@ def test_every_key_that_batcher_gives_is_read_back(  # noqa: PLR0913, PLR0917  #
     if fanout == 1 and not PartitionTemplate(template).is_first_folder_safe:
         fanout = 2
     settings = make_settings(root=root, fanout=fanout, partition_by=template)
-    run = make_chunk(dumped({"f": field}), origin=Origin("sqs", naming, stem), positions=["77"])
-    for route, part in Router(settings).route(run).chunks:
+    chunk = make_chunk(dumped({"f": field}), origin=Origin("sqs", naming, stem), positions=["77"])
+    for route, part in Router(settings).route(chunk).chunks:
         is_bad = is_quarantine or route.is_quarantine
         batch = make_batch(part, "" if is_bad else route.partition, is_quarantine=is_bad)
         text = object_name(batch, batch.digest(), FRESH)

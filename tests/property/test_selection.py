@@ -83,14 +83,14 @@ def test_an_object_with_a_record_of_the_span_is_never_hidden(  # noqa: PLR0913, 
     Of an upload in parts S3 has the time when it was opened, which is that of the first record.
     """
     arrivals_s = sorted(arrivals_s)
-    run = make_chunk(
+    chunk = make_chunk(
         *(b'{"f":1}' for _ in arrivals_s),
         origin=Origin("sqs", naming, "" if naming is NamingScheme.FRESH else "jobs"),
         positions=[str(n) for n in range(len(arrivals_s))],
         arrivals_s=arrivals_s,
     )
     chosen = make_settings(partition_by=layout, root=ROOT)
-    for route, part in Router(chosen).route(run).chunks:
+    for route, part in Router(chosen).route(chunk).chunks:
         batch = make_batch(
             part, "" if is_quarantine else route.partition, is_quarantine=is_quarantine
         )

@@ -1,4 +1,4 @@
-"""What the properties draw from: records, runs, limits, events; and the profile they run with."""
+"""What the properties draw from: records, chunks, limits, events; and the profile they run with."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ bad_payloads = st.sampled_from([b"", b"{", b"NaN", b"1 2", b'"\xff"', b'"' + b"x
 
 
 @st.composite
-def runs(
+def chunks(
     draw: st.DrawFn,
     payloads: st.SearchStrategy[bytes] = good_payloads,
     origin: Origin = LIBRARY,
     start: int = 0,
     max_size: int = 12,
 ) -> Chunk:
-    """Draw a run with times around the border of an hour, and positions from `start` on."""
+    """Draw a chunk with times around the start of an hour, and positions from `start` on."""
     found = draw(st.lists(payloads, min_size=1, max_size=max_size))
     arrivals_s = [ARRIVAL_S + draw(st.integers(-3, 3)) for _ in found]
     positions = [f"{start + n:04d}" for n in range(len(found))]

@@ -47,7 +47,7 @@ def test_text_is_handed_over_oldest_first() -> None:
 
 
 def test_an_events_digest_is_of_its_positions_line_by_line() -> None:
-    """In the order of a stream, over all runs of the batch."""
+    """In the order of a stream, over all chunks of the batch."""
     batch = Batch(Route(SHARD, ""), 0.0, 1.0)
     batch.add(make_chunk(b"1", origin=SHARD, positions=["9"]), [b"1\n"], 2)
     batch.add(make_chunk(b"2", origin=SHARD, positions=["10"]), [b"2\n"], 2)
@@ -82,8 +82,8 @@ def test_a_file_whose_name_is_no_utf8_has_a_digest() -> None:
 
 def test_the_lowest_sequence_number_is_lowest_as_a_number() -> None:
     """9 is below 10; batches of standard queues have none."""
-    run = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=["10", "9"])
-    assert make_batch(run).lowest_sequence_number() == "9"
+    chunk = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=["10", "9"])
+    assert make_batch(chunk).lowest_sequence_number() == "9"
     assert make_batch(make_chunk(b"1", origin=QUEUE)).lowest_sequence_number() is None
 
 
@@ -109,7 +109,7 @@ def test_a_full_batch_is_sealed() -> None:
     assert second.seal_reason is FlushReason.RECORDS
 
 
-def test_a_run_is_cut_where_a_batch_is_full() -> None:
+def test_a_chunk_is_cut_where_a_batch_is_full() -> None:
     """Nothing is over the limit, nothing is lost, and the order stays."""
     batches = OpenBatches(BatchLimits(max_bytes=5))
     shares = batches.add(ROUTE, make_chunk("a", "b", "cc", "dd", "e"), 0.0)
@@ -129,7 +129,7 @@ def test_a_batch_without_room_for_the_next_record_is_sealed_and_given_with_nothi
     assert (second.records, took) == (1, 4)
 
 
-def test_a_run_is_cut_by_the_number_of_records() -> None:
+def test_a_chunk_is_cut_by_the_number_of_records() -> None:
     """Each batch has at most so many."""
     shares = OpenBatches(BatchLimits(max_records=2)).add(ROUTE, make_chunk(*[b"1"] * 5), 0.0)
     assert sizes(shares) == [(2, 4), (2, 4), (1, 2)]

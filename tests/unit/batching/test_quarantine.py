@@ -25,16 +25,16 @@ from support.examples import (
 )
 
 
-def bad_of(run: Chunk) -> BadRecord:
-    """Call a run of one record bad."""
-    return BadRecord(run, BadRecordReason.NOT_JSON, "not one JSON value")
+def bad_of(chunk: Chunk) -> BadRecord:
+    """Call a chunk of one record bad."""
+    return BadRecord(chunk, BadRecordReason.NOT_JSON, "not one JSON value")
 
 
 def test_a_line_holds_all_there_is_to_know() -> None:
     """These fields, in this order, as DESIGN 4 has them."""
     envelope = message("m1", "hello")
-    run = make_chunk("hello", origin=QUEUE, positions=["m1"], envelopes=[envelope])
-    line = json.loads(quarantine_line(bad_of(run)))
+    chunk = make_chunk("hello", origin=QUEUE, positions=["m1"], envelopes=[envelope])
+    line = json.loads(quarantine_line(bad_of(chunk)))
     kept = {name: value for name, value in envelope.items() if name != "body"}
     assert list(line.items()) == [
         ("reason", "not_json"),
@@ -45,7 +45,7 @@ def test_a_line_holds_all_there_is_to_know() -> None:
         ("payload", "hello"),
         ("envelope", kept),
     ]
-    assert b"\n" not in quarantine_line(bad_of(run))
+    assert b"\n" not in quarantine_line(bad_of(chunk))
     assert envelope["body"] == "hello"  # the event itself is not touched
 
 
@@ -70,8 +70,8 @@ def test_a_payload_that_is_utf8_stands_as_text(payload: bytes) -> None:
 def test_an_envelope_does_not_repeat_the_data() -> None:
     """Of a stream's record only `data` is taken out."""
     envelope = kinesis_record("7", b"hello")
-    run = make_chunk(b"hello", origin=SHARD, positions=["7"], envelopes=[envelope])
-    line = json.loads(quarantine_line(bad_of(run)))
+    chunk = make_chunk(b"hello", origin=SHARD, positions=["7"], envelopes=[envelope])
+    line = json.loads(quarantine_line(bad_of(chunk)))
     assert "data" not in line["envelope"]["kinesis"]
     assert line["envelope"]["kinesis"]["sequenceNumber"] == "7"
     assert line["envelope"]["eventID"] == envelope["eventID"]
@@ -79,15 +79,15 @@ def test_an_envelope_does_not_repeat_the_data() -> None:
 
 def test_a_body_that_is_no_text_stays_in_its_envelope() -> None:
     """So that the line has it as the source gave it."""
-    run = make_chunk(b"null", envelopes=[message("m", None)])
-    assert json.loads(quarantine_line(bad_of(run)))["envelope"]["body"] is None
+    chunk = make_chunk(b"null", envelopes=[message("m", None)])
+    assert json.loads(quarantine_line(bad_of(chunk)))["envelope"]["body"] is None
 
 
 @pytest.mark.parametrize("odd", ["\ud800", 2**70, {1: 2}])
 def test_an_envelope_that_json_has_no_form_for_stands_as_text(odd: object) -> None:
     """The line is written all the same."""
-    run = make_chunk(b"x", envelopes=[{"messageId": "m", "odd": odd}])
-    line = json.loads(quarantine_line(bad_of(run)))
+    chunk = make_chunk(b"x", envelopes=[{"messageId": "m", "odd": odd}])
+    line = json.loads(quarantine_line(bad_of(chunk)))
     assert isinstance(line["envelope"], str)
     assert "messageId" in line["envelope"]
 
@@ -104,32 +104,32 @@ def test_an_error_of_the_transform_that_is_no_utf8_can_be_written() -> None:
     assert quarantine_line(bad)
 
 
-def test_bad_records_of_one_origin_become_one_run() -> None:
+def test_bad_records_of_one_origin_become_one_chunk() -> None:
     """Their lines, positions and times, in the order they were found."""
     records = [
         bad_of(make_chunk(b"a", positions=["1"], arrivals_s=[1.0])),
         bad_of(make_chunk(b"b", positions=["2"], arrivals_s=[2.0], envelopes=[{"n": 2}])),
     ]
-    run = quarantine_chunk(records)
-    assert run.payloads == [quarantine_line(r) for r in records]
-    assert (list(run.positions), list(run.arrivals_s)) == (["1", "2"], [1.0, 2.0])
-    assert run.envelopes is None
-    assert run.sequence_numbers is None
+    chunk = quarantine_chunk(records)
+    assert chunk.payloads == [quarantine_line(r) for r in records]
+    assert (list(chunk.positions), list(chunk.arrivals_s)) == (["1", "2"], [1.0, 2.0])
+    assert chunk.envelopes is None
+    assert chunk.sequence_numbers is None
 
 
-def test_the_text_of_a_bad_run_does_not_stand_in_for_its_line() -> None:
-    """The command line hands over lines that are too long as runs that still have their text."""
+def test_the_text_of_a_bad_chunk_does_not_stand_in_for_its_line() -> None:
+    """The command line hands over lines that are too long as chunks that still have their text."""
     bad = BadRecord(make_chunk_of_text(b"xx\n"), BadRecordReason.TOO_LARGE, "a line of 9999 bytes")
     assert join_lines(quarantine_chunk([bad])) == [quarantine_line(bad) + b"\n"]
 
 
 def test_quarantine_of_a_fifo_queue_keeps_the_numbers_that_name_it() -> None:
     """One a record."""
-    runs = [
+    chunks = [
         make_chunk("x", positions=[i], sequence_numbers=[n], envelopes=[fifo_message(i, n)])
         for i, n in (("a", "5"), ("b", "6"))
     ]
-    assert quarantine_chunk([bad_of(run) for run in runs]).sequence_numbers == ["5", "6"]
+    assert quarantine_chunk([bad_of(chunk) for chunk in chunks]).sequence_numbers == ["5", "6"]
 
 
 def test_quarantine_is_filed_by_the_day_of_arrival() -> None:

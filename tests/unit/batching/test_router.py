@@ -1,4 +1,4 @@
-"""Intake: what becomes of each record of a run."""
+"""Router: what becomes of each record of a chunk."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ MIXED = make_chunk(b'{"a":1}', b"x", b'{"a":2}', b"NaN", b'{"a":1}')
 BY_FIELD = "a={field:a}"
 
 
-def routed(admitted: Routed) -> list[tuple[Route, list[str]]]:
+def routed(result: Routed) -> list[tuple[Route, list[str]]]:
     """Report which positions go where."""
-    return [(route, list(run.positions)) for route, run in admitted.chunks]
+    return [(route, list(chunk.positions)) for route, chunk in result.chunks]
 
 
 def test_good_records_are_routed_by_partition_and_bad_ones_to_quarantine() -> None:
     """Every record, once."""
-    admitted = Router(make_settings(partition_by=BY_FIELD)).route(MIXED)
-    assert routed(admitted) == [
+    result = Router(make_settings(partition_by=BY_FIELD)).route(MIXED)
+    assert routed(result) == [
         (Route(LIBRARY, "a=1"), ["0", "4"]),
         (Route(LIBRARY, "a=2"), ["2"]),
         (Route(LIBRARY, "", is_quarantine=True), ["1", "3"]),
     ]
-    assert [bad.position for bad in admitted.bad] == ["1", "3"]
-    assert (admitted.rejected, admitted.excluded, admitted.dropped) == ([], [], 0)
-    lines = [json.loads(line) for line in admitted.chunks[-1][1].payloads]
+    assert [bad.position for bad in result.bad] == ["1", "3"]
+    assert (result.rejected, result.excluded, result.dropped) == ([], [], 0)
+    lines = [json.loads(line) for line in result.chunks[-1][1].payloads]
     assert [line["payload"] for line in lines] == ["x", "NaN"]
 
 
 def test_bad_records_are_dropped_where_the_user_says_so() -> None:
     """A counted decision that settles them."""
-    admitted = Router(make_settings(partition_by="", on_bad_record="drop")).route(MIXED)
-    assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
-    assert [list(run.positions) for run in admitted.excluded] == [["1"], ["3"]]
-    assert (admitted.dropped, admitted.rejected) == (2, [])
+    result = Router(make_settings(partition_by="", on_bad_record="drop")).route(MIXED)
+    assert routed(result) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
+    assert [list(chunk.positions) for chunk in result.excluded] == [["1"], ["3"]]
+    assert (result.dropped, result.rejected) == (2, [])
 
 
 def test_bad_records_go_back_where_the_user_says_so() -> None:
     """They are neither written nor settled."""
-    admitted = Router(make_settings(partition_by="", on_bad_record="fail")).route(MIXED)
-    assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
-    assert [bad.position for bad in admitted.rejected] == ["1", "3"]
-    assert (admitted.dropped, admitted.excluded) == (0, [])
+    result = Router(make_settings(partition_by="", on_bad_record="fail")).route(MIXED)
+    assert routed(result) == [(Route(LIBRARY, ""), ["0", "2", "4"])]
+    assert [bad.position for bad in result.rejected] == ["1", "3"]
+    assert (result.dropped, result.excluded) == (0, [])
 
 
 def test_nothing_bad_leaves_no_trace() -> None:
     """No quarantine, nothing refused."""
-    admitted = Router(make_settings(partition_by="")).route(make_chunk(b"1"))
-    assert routed(admitted) == [(Route(LIBRARY, ""), ["0"])]
-    assert admitted.bad == []
+    result = Router(make_settings(partition_by="")).route(make_chunk(b"1"))
+    assert routed(result) == [(Route(LIBRARY, ""), ["0"])]
+    assert result.bad == []
 
 
 def test_records_found_bad_before_join_those_found_now() -> None:
     """Quarantine has them in that order."""
     found = BadRecord(make_chunk(b"?", positions=["9"]), BadRecordReason.BAD_BASE64, "data")
-    admitted = Router(make_settings(partition_by="")).route(make_chunk(b"1", b"x"), [found])
-    assert routed(admitted)[-1] == (Route(LIBRARY, "", is_quarantine=True), ["9", "1"])
+    result = Router(make_settings(partition_by="")).route(make_chunk(b"1", b"x"), [found])
+    assert routed(result)[-1] == (Route(LIBRARY, "", is_quarantine=True), ["9", "1"])
 
 
 def test_the_transform_comes_before_all_checks() -> None:
@@ -76,58 +76,56 @@ def test_the_transform_comes_before_all_checks() -> None:
         made = {b"x": {"a": 7}, b"1": b"no json", b"skip": None}
         return made.get(payload, payload)
 
-    run = make_chunk(b"x", b"1", b"skip", b"boom", b"2")
-    admitted = Router(make_settings(partition_by=""), transform).route(run)
-    assert routed(admitted)[0] == (Route(LIBRARY, ""), ["0", "4"])
-    assert list(admitted.chunks[0][1].payloads) == [b'{"a":7}', b"2"]
-    assert [(bad.position, bad.reason) for bad in admitted.bad] == [
+    chunk = make_chunk(b"x", b"1", b"skip", b"boom", b"2")
+    result = Router(make_settings(partition_by=""), transform).route(chunk)
+    assert routed(result)[0] == (Route(LIBRARY, ""), ["0", "4"])
+    assert list(result.chunks[0][1].payloads) == [b'{"a":7}', b"2"]
+    assert [(bad.position, bad.reason) for bad in result.bad] == [
         ("1", BadRecordReason.NOT_JSON),
         ("3", BadRecordReason.TRANSFORM),
     ]
-    assert [list(left.positions) for left in admitted.excluded] == [["2"]]
+    assert [list(left.positions) for left in result.excluded] == [["2"]]
 
 
 def test_a_payload_stays_as_it_came_where_only_the_transforms_output_is_bad() -> None:
     """Else what was sent would be lost: an envelope does not repeat it."""
     intake = Router(make_settings(partition_by=""), lambda payload: payload + b"}")
-    admitted = intake.route(make_chunk(b'{"a":1', b'{"a":2}', b"x", positions=["p", "q", "r"]))
-    assert routed(admitted)[0][1] == ["p"]
-    assert [list(bad.chunk.payloads) for bad in admitted.bad] == [[b'{"a":2}'], [b"x"]]
-    assert [bad.position for bad in admitted.bad] == ["q", "r"]
-    assert all(bad.reason is BadRecordReason.NOT_JSON for bad in admitted.bad)
-    assert all(bad.detail.startswith("what the transform gave: ") for bad in admitted.bad)
+    result = intake.route(make_chunk(b'{"a":1', b'{"a":2}', b"x", positions=["p", "q", "r"]))
+    assert routed(result)[0][1] == ["p"]
+    assert [list(bad.chunk.payloads) for bad in result.bad] == [[b'{"a":2}'], [b"x"]]
+    assert [bad.position for bad in result.bad] == ["q", "r"]
+    assert all(bad.reason is BadRecordReason.NOT_JSON for bad in result.bad)
+    assert all(bad.detail.startswith("what the transform gave: ") for bad in result.bad)
 
 
 def test_a_transform_may_leave_nothing_out() -> None:
     """Then there is no decision to tell of."""
-    admitted = Router(make_settings(partition_by=""), lambda p: p).route(make_chunk(b"1", b"2"))
-    assert routed(admitted) == [(Route(LIBRARY, ""), ["0", "1"])]
-    assert admitted.excluded == []
+    result = Router(make_settings(partition_by=""), lambda p: p).route(make_chunk(b"1", b"2"))
+    assert routed(result) == [(Route(LIBRARY, ""), ["0", "1"])]
+    assert result.excluded == []
 
 
-def test_a_run_of_nothing_good_is_routed_to_quarantine_alone() -> None:
+def test_a_chunk_of_nothing_good_is_routed_to_quarantine_alone() -> None:
     """No empty batch of data is opened."""
-    admitted = Router(make_settings()).route(make_chunk(b"x"))
-    assert [route.is_quarantine for route, _ in admitted.chunks] == [True]
+    result = Router(make_settings()).route(make_chunk(b"x"))
+    assert [route.is_quarantine for route, _ in result.chunks] == [True]
     assert Router(make_settings()).route(make_chunk()).chunks == []
 
 
 def test_lines_are_not_asked_to_be_json() -> None:
     """But they may hold no newline."""
-    admitted = Router(make_settings(partition_by="", format="lines")).route(
-        make_chunk(b"x", b"a\nb")
-    )
-    assert routed(admitted)[0] == (Route(LIBRARY, ""), ["0"])
-    assert [bad.reason for bad in admitted.bad] == [BadRecordReason.NEWLINE]
+    result = Router(make_settings(partition_by="", format="lines")).route(make_chunk(b"x", b"a\nb"))
+    assert routed(result)[0] == (Route(LIBRARY, ""), ["0"])
+    assert [bad.reason for bad in result.bad] == [BadRecordReason.NEWLINE]
 
 
 @pytest.mark.parametrize("limit", ["max_bytes", "budget_bytes"])
 def test_a_record_that_no_batch_can_hold_is_bad(limit: str) -> None:
     """Neither the batch nor the budget may be smaller than it."""
     settings = make_settings(**{limit: 10})
-    admitted = Router(settings).route(make_chunk(b'"1234567"', b'"12345678"'))
-    assert [bad.position for bad in admitted.bad] == ["1"]
-    assert admitted.bad[0].reason is BadRecordReason.TOO_LARGE
+    result = Router(settings).route(make_chunk(b'"1234567"', b'"12345678"'))
+    assert [bad.position for bad in result.bad] == ["1"]
+    assert result.bad[0].reason is BadRecordReason.TOO_LARGE
 
 
 def test_quarantine_is_by_origin() -> None:
@@ -137,5 +135,8 @@ def test_quarantine_is_by_origin() -> None:
         BadRecord(make_chunk(b"?", origin=origin), BadRecordReason.MALFORMED, "")
         for origin in (QUEUE, QUEUE, other)
     ]
-    admitted = Router(make_settings()).route(make_chunk(origin=SHARD), found)
-    assert [(route.origin, len(run)) for route, run in admitted.chunks] == [(QUEUE, 2), (other, 1)]
+    result = Router(make_settings()).route(make_chunk(origin=SHARD), found)
+    assert [(route.origin, len(part)) for route, part in result.chunks] == [
+        (QUEUE, 2),
+        (other, 1),
+    ]

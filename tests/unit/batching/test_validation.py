@@ -285,17 +285,19 @@ def test_good_records_beside_bad_ones_keep_their_order() -> None:
 
 def test_text_that_was_cut_at_newlines_stays_while_all_is_good() -> None:
     """It is never joined twice; one bad record, and it is gone."""
-    run = make_chunk_of_text(b"1\n2\n")
-    assert validate(run, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
-    run = make_chunk_of_text(b"1\nx\n")
-    assert validate(run, is_json=True, max_bytes=LARGE).good.text is None
-    run = make_chunk_of_text(b'{"a":1}\r\n[\r2]\n')
-    assert good(validate(run, is_json=True, max_bytes=LARGE)) == [b'{"a":1}', b"[2]"]
-    run = make_chunk_of_text(b'"\xff"\n')
-    assert only_bad(validate(run, is_json=True, max_bytes=LARGE)).reason is BadRecordReason.NOT_UTF8
+    chunk = make_chunk_of_text(b"1\n2\n")
+    assert validate(chunk, is_json=True, max_bytes=LARGE).good.text == b"1\n2\n"
+    chunk = make_chunk_of_text(b"1\nx\n")
+    assert validate(chunk, is_json=True, max_bytes=LARGE).good.text is None
+    chunk = make_chunk_of_text(b'{"a":1}\r\n[\r2]\n')
+    assert good(validate(chunk, is_json=True, max_bytes=LARGE)) == [b'{"a":1}', b"[2]"]
+    chunk = make_chunk_of_text(b'"\xff"\n')
+    assert (
+        only_bad(validate(chunk, is_json=True, max_bytes=LARGE)).reason is BadRecordReason.NOT_UTF8
+    )
 
 
-def test_an_empty_run_has_nothing_bad() -> None:
+def test_an_empty_chunk_has_nothing_bad() -> None:
     """As JSON or as lines."""
     assert check_json() == check_lines() == Validated(make_chunk(), ())
 

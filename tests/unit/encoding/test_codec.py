@@ -68,7 +68,7 @@ def test_a_record_larger_than_a_piece_is_a_piece() -> None:
         [3 * MEMBER_BYTES + 1, 2, 7 * MEMBER_BYTES],
     ],
 )
-def test_the_text_of_a_run_comes_in_pieces_that_end_where_members_do(
+def test_the_text_of_a_chunk_comes_in_pieces_that_end_where_members_do(
     sizes: list[int], letter: str | bytes, used_bytes: int
 ) -> None:
     """Whatever stands before it in its body, and however long its records are."""
@@ -86,13 +86,13 @@ def test_the_text_of_a_run_comes_in_pieces_that_end_where_members_do(
     assert 0 < len(texts[-1]) <= MEMBER_BYTES
 
 
-def test_the_text_of_a_run_is_made_as_it_is_taken() -> None:
+def test_the_text_of_a_chunk_is_made_as_it_is_taken() -> None:
     """Only then is it joined and compressed while warm, and not held twice."""
     tracemalloc.start()
     payloads = ["x" * 1_000] * 8_000
-    run = make_chunk(*payloads)
+    chunk = make_chunk(*payloads)
     before, _ = tracemalloc.get_traced_memory()
-    _, pieces = iter_text(run, 0)
+    _, pieces = iter_text(chunk, 0)
     for _ in pieces:
         assert tracemalloc.get_traced_memory()[0] - before < 5 * MEMBER_BYTES
     tracemalloc.stop()

@@ -72,10 +72,10 @@ def test_the_suffix_follows_format_and_compression(values: dict[str, str], suffi
 
 def test_a_queues_object_is_named_by_its_oldest_time_and_its_messages() -> None:
     """13 digits of milliseconds, 32 of the digest of the sorted ids."""
-    run = make_chunk(
+    chunk = make_chunk(
         b"1", b"2", origin=QUEUE, positions=["b", "a"], arrivals_s=[1545082650.636, 1545082649.183]
     )
-    batch = make_batch(run)
+    batch = make_batch(chunk)
     digits = hashlib.sha256(b"a\nb").hexdigest()[:32]
     assert object_name(batch, batch.digest(), "") == f"my-queue-1545082649183-{digits}"
     assert message_set_name(QUEUE, 1.0, "d" * 64, None) == f"my-queue-0000000001000-{'d' * 32}"
@@ -83,8 +83,8 @@ def test_a_queues_object_is_named_by_its_oldest_time_and_its_messages() -> None:
 
 def test_a_fifo_queues_object_is_named_by_its_lowest_number() -> None:
     """20 digits, in place of the time."""
-    run = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=["9", "10"])
-    batch = make_batch(run)
+    chunk = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=["9", "10"])
+    batch = make_batch(chunk)
     start, digits = f"{9:020d}", batch.digest()[:32]
     assert object_name(batch, batch.digest(), "") == f"my-queue-{start}-{digits}"
 
@@ -93,8 +93,8 @@ def test_a_fifo_queues_object_is_named_by_its_lowest_number() -> None:
 def test_a_fifo_queues_object_has_a_name_without_all_its_numbers(second: str | None) -> None:
     """Sorting takes such a number for 0; naming must not stop the whole event."""
     numbers = ["9", str(second or "")]
-    run = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=numbers)
-    batch = make_batch(run)
+    chunk = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=numbers)
+    batch = make_batch(chunk)
     assert object_name(batch, batch.digest(), "")
 
 
@@ -110,8 +110,8 @@ def test_everything_else_has_the_fresh_name() -> None:
 
 def test_quarantine_has_a_folder_by_source_and_day_and_no_salt() -> None:
     """Always NDJSON in gzip, whatever data is written as."""
-    run = make_chunk(b"{}", origin=SHARD, positions=[SEQUENCE])
-    batch = make_batch(run, is_quarantine=True)
+    chunk = make_chunk(b"{}", origin=SHARD, positions=[SEQUENCE])
+    batch = make_batch(chunk, is_quarantine=True)
     settings = make_settings(root="events", format="lines", compression="zstd")
     assert key(batch, settings) == (
         f"events/_quarantine/kinesis/dt=2026-11-23/{SHARD.stem}-{SEQUENCE:0>64}.ndjson.gz"

@@ -14,9 +14,9 @@ from support.examples import ARRIVAL_S, make_chunk
 HOUR_S = 3600.0
 
 
-def paths(template: str, run: Chunk) -> list[tuple[str, list[bytes | str]]]:
-    """Divide a run; give each path with its payloads."""
-    return [(path, list(part.payloads)) for path, part in PartitionTemplate(template).split(run)]
+def paths(template: str, chunk: Chunk) -> list[tuple[str, list[bytes | str]]]:
+    """Divide a chunk; give each path with its payloads."""
+    return [(path, list(part.payloads)) for path, part in PartitionTemplate(template).split(chunk)]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_huge_value_keeps_its_start_and_a_digest(text: str) -> None:
 
 def test_without_placeholders_all_records_share_one_path() -> None:
     """Empty is no path at all; slashes around do not count."""
-    run = make_chunk(b"1", b"2")
-    assert paths("", run) == [("", [b"1", b"2"])]
-    assert paths("/team=a/", run) == [("team=a", [b"1", b"2"])]
+    chunk = make_chunk(b"1", b"2")
+    assert paths("", chunk) == [("", [b"1", b"2"])]
+    assert paths("/team=a/", chunk) == [("team=a", [b"1", b"2"])]
 
 
 def test_arrival_times_are_in_utc() -> None:
@@ -78,24 +78,24 @@ def test_arrival_times_are_in_utc() -> None:
     assert paths(template, make_chunk(b"1")) == [("dt=2026-11-23/hour=07", [b"1"])]
 
 
-def test_a_run_within_one_hour_is_not_divided() -> None:
-    """No code runs once a record: it is the very same run."""
-    run = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S - 0.001])
-    ((_, part),) = PartitionTemplate("hour={arrival:%H}").split(run)
-    assert part is run
+def test_a_chunk_within_one_hour_is_not_divided() -> None:
+    """No code runs per record: it is the very same chunk."""
+    chunk = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S - 0.001])
+    ((_, part),) = PartitionTemplate("hour={arrival:%H}").split(chunk)
+    assert part is chunk
 
 
-def test_a_run_that_crosses_an_hour_is_divided() -> None:
+def test_a_chunk_that_crosses_an_hour_is_divided() -> None:
     """Each part keeps the order of its records."""
     times = [ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S + HOUR_S - 0.001, ARRIVAL_S + HOUR_S + 1]
-    run = make_chunk(b"1", b"2", b"3", b"4", arrivals_s=times)
-    assert paths("h={arrival:%H}", run) == [("h=07", [b"1", b"3"]), ("h=08", [b"2", b"4"])]
+    chunk = make_chunk(b"1", b"2", b"3", b"4", arrivals_s=times)
+    assert paths("h={arrival:%H}", chunk) == [("h=07", [b"1", b"3"]), ("h=08", [b"2", b"4"])]
 
 
-def test_a_run_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
+def test_a_chunk_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
     """The hour changes, the day does not."""
-    run = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])
-    assert len(PartitionTemplate("dt={arrival:%Y-%m-%d}").split(run)) == 1
+    chunk = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])
+    assert len(PartitionTemplate("dt={arrival:%Y-%m-%d}").split(chunk)) == 1
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,13 @@ def test_every_directive_without_a_locale_can_be_used(template: str, path: str) 
 
 def test_records_are_divided_by_their_fields() -> None:
     """Nested ones too; groups come in the order of their first record."""
-    run = make_chunk(
+    chunk = make_chunk(
         b'{"c":{"id":"b"}}', b'{"c":{"id":"a/1"}}', b'{"c":{"id":"b"}}', b'{"c":{"id":7}}'
     )
-    assert paths("id={field:c.id}", run) == [
-        ("id=b", [run.payloads[0], run.payloads[2]]),
-        ("id=a%2F1", [run.payloads[1]]),
-        ("id=7", [run.payloads[3]]),
+    assert paths("id={field:c.id}", chunk) == [
+        ("id=b", [chunk.payloads[0], chunk.payloads[2]]),
+        ("id=a%2F1", [chunk.payloads[1]]),
+        ("id=7", [chunk.payloads[3]]),
     ]
 
 
@@ -142,18 +142,18 @@ def test_a_number_beyond_a_double_does_not_hide_the_other_fields() -> None:
 
 def test_whole_numbers_over_64_bits_stay_apart() -> None:
     """Two customers are two partitions."""
-    run = make_chunk(b'{"id":123456789012345678901}', b'{"id":123456789012345678902}')
-    assert [path for path, _ in paths("id={field:id}", run)] == [
+    chunk = make_chunk(b'{"id":123456789012345678901}', b'{"id":123456789012345678902}')
+    assert [path for path, _ in paths("id={field:id}", chunk)] == [
         "id=123456789012345678901",
         "id=123456789012345678902",
     ]
 
 
 def test_fields_and_times_stand_side_by_side() -> None:
-    """Both divide the run."""
+    """Both divide the chunk."""
     payloads = [b'{"a":1,"b":"x"}', b'{"a":1,"b":"x"}', b'{"a":2}']
-    run = make_chunk(*payloads, arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S])
-    assert [path for path, _ in paths("a={field:a}/h={arrival:%H}/b={field:b}", run)] == [
+    chunk = make_chunk(*payloads, arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S, ARRIVAL_S])
+    assert [path for path, _ in paths("a={field:a}/h={arrival:%H}/b={field:b}", chunk)] == [
         "a=1/h=07/b=x",
         "a=1/h=08/b=x",
         f"a=2/h=07/b={DEFAULT_PARTITION}",
@@ -162,18 +162,18 @@ def test_fields_and_times_stand_side_by_side() -> None:
 
 def test_fields_within_one_hour_need_no_time_of_each_record() -> None:
     """All are rendered with the first one's."""
-    run = make_chunk(b'{"a":1}', b'{"a":2}', arrivals_s=ConstantColumn(ARRIVAL_S, 2))
-    assert [path for path, _ in paths("{field:a}-{arrival:%H}", run)] == ["1-07", "2-07"]
+    chunk = make_chunk(b'{"a":1}', b'{"a":2}', arrivals_s=ConstantColumn(ARRIVAL_S, 2))
+    assert [path for path, _ in paths("{field:a}-{arrival:%H}", chunk)] == ["1-07", "2-07"]
 
 
 def test_records_that_share_all_fields_are_not_divided() -> None:
-    """It is the very same run."""
-    run = make_chunk(b'{"a":1}', b'{"a":1}')
-    ((_, part),) = PartitionTemplate("a={field:a}").split(run)
-    assert part is run
+    """It is the very same chunk."""
+    chunk = make_chunk(b'{"a":1}', b'{"a":1}')
+    ((_, part),) = PartitionTemplate("a={field:a}").split(chunk)
+    assert part is chunk
 
 
-def test_an_empty_run_has_no_partition() -> None:
+def test_an_empty_chunk_has_no_partition() -> None:
     """With fields and without."""
     assert PartitionTemplate("").split(make_chunk()) == []
     assert PartitionTemplate("{field:a}").split(make_chunk()) == []

@@ -1,4 +1,4 @@
-"""Run: many records in columns."""
+"""Chunk: many records in columns."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from batcher.records.columns import ConstantColumn, MillisColumn, RangeColumn, t
 from support.examples import LIBRARY, QUEUE, SHARD, make_chunk, make_chunk_of_text
 
 
-def full_run() -> Chunk:
-    """Make a run in which every column is there."""
+def full_chunk() -> Chunk:
+    """Make a chunk in which every column is there."""
     return make_chunk(
         b"a",
         b"b",
@@ -72,7 +72,7 @@ def test_picking_gives_the_values_at_the_indices_in_their_order(indices: list[in
 
 def test_taking_records_takes_them_in_every_column() -> None:
     """In the order that was asked for."""
-    taken = full_run().take([2, 0])
+    taken = full_chunk().take([2, 0])
     assert list(taken.payloads) == [b"c", b"a"]
     assert list(taken.positions) == ["3", "1"]
     assert list(taken.arrivals_s) == [2.0, 3.0]
@@ -83,25 +83,29 @@ def test_taking_records_takes_them_in_every_column() -> None:
 
 def test_lines_of_a_text_are_payloads_without_their_newlines() -> None:
     """They are counted and measured without being cut apart, and looked at as any others."""
-    run = make_chunk_of_text(b"a\n\nbcd\n")
-    assert (len(run), run.total_length, run.text) == (3, 4, b"a\n\nbcd\n")
-    assert not run.is_str
-    assert list(run.payloads) == [b"a", b"", b"bcd"]
-    assert (run.payloads[2], run.payloads[:2], run.lengths) == (b"bcd", [b"a", b""], [1, 0, 3])
+    chunk = make_chunk_of_text(b"a\n\nbcd\n")
+    assert (len(chunk), chunk.total_length, chunk.text) == (3, 4, b"a\n\nbcd\n")
+    assert not chunk.is_str
+    assert list(chunk.payloads) == [b"a", b"", b"bcd"]
+    assert (chunk.payloads[2], chunk.payloads[:2], chunk.lengths) == (
+        b"bcd",
+        [b"a", b""],
+        [1, 0, 3],
+    )
 
 
 def test_lines_that_are_taken_or_cut_out_leave_their_text() -> None:
     """It would have the others in it."""
-    run = make_chunk_of_text(b"a\nb\nc\n")
-    for part in (run.take([2, 0]), run.take([1]), run.slice(1, 3)):
+    chunk = make_chunk_of_text(b"a\nb\nc\n")
+    for part in (chunk.take([2, 0]), chunk.take([1]), chunk.slice(1, 3)):
         assert part.text is None
-    assert list(run.take([2, 0]).payloads) == [b"c", b"a"]
-    assert list(run.slice(1, 3).payloads) == [b"b", b"c"]
+    assert list(chunk.take([2, 0]).payloads) == [b"c", b"a"]
+    assert list(chunk.slice(1, 3).payloads) == [b"b", b"c"]
 
 
-def test_cutting_a_run_cuts_every_column() -> None:
+def test_cutting_a_chunk_cuts_every_column() -> None:
     """From the first one on."""
-    part = full_run().slice(1, 2)
+    part = full_chunk().slice(1, 2)
     assert list(part.payloads) == [b"b"]
     assert list(part.positions) == ["2"]
     assert list(part.arrivals_s) == [1.0]
@@ -109,17 +113,17 @@ def test_cutting_a_run_cuts_every_column() -> None:
     assert list(part.sequence_numbers or ()) == ["20"]
 
 
-def test_cutting_everything_gives_the_run_itself() -> None:
+def test_cutting_everything_gives_the_chunk_itself() -> None:
     """Its text stays with it."""
-    run = full_run()
-    assert run.slice(0, 3) is run
-    assert run.slice(0, 99) is run
+    chunk = full_chunk()
+    assert chunk.slice(0, 3) is chunk
+    assert chunk.slice(0, 99) is chunk
 
 
 def test_columns_that_are_not_there_stay_away() -> None:
     """Neither taking nor cutting invents envelopes or sequence numbers."""
-    run = make_chunk(b"a", b"b")
-    for part in (run.take([1]), run.slice(1, 2)):
+    chunk = make_chunk(b"a", b"b")
+    for part in (chunk.take([1]), chunk.slice(1, 2)):
         assert part.envelopes is None
         assert part.sequence_numbers is None
 
@@ -131,24 +135,24 @@ def test_a_column_of_milliseconds_gives_seconds() -> None:
     assert column[1:] == MillisColumn([500, 2000])
     assert list(take_values(column, [2, 0])) == [2.0, 1.5]
     assert list(take_values(column, [1])) == [0.5]
-    run = make_chunk(b"1", b"2", b"3", arrivals_s=column)
-    assert (run.oldest_arrival_s, run.newest_arrival_s) == (0.5, 2.0)
+    chunk = make_chunk(b"1", b"2", b"3", arrivals_s=column)
+    assert (chunk.oldest_arrival_s, chunk.newest_arrival_s) == (0.5, 2.0)
 
 
-def test_a_run_knows_how_long_its_payloads_are_together() -> None:
+def test_a_chunk_knows_how_long_its_payloads_are_together() -> None:
     """Bytes, or characters of text; a part of it has its own."""
-    run = make_chunk("a", "\u00e9\u00e9")
-    assert run.total_length == 3
-    assert run.take([0]).total_length == 1
-    assert run.slice(1, 2).total_length == 2
+    chunk = make_chunk("a", "\u00e9\u00e9")
+    assert chunk.total_length == 3
+    assert chunk.take([0]).total_length == 1
+    assert chunk.slice(1, 2).total_length == 2
     assert make_chunk().total_length == 0
 
 
-def test_a_run_knows_its_earliest_and_latest_arrival() -> None:
+def test_a_chunk_knows_its_earliest_and_latest_arrival() -> None:
     """Whether arrivals differ or all are one."""
-    assert (full_run().oldest_arrival_s, full_run().newest_arrival_s) == (1.0, 3.0)
-    run = make_chunk(b"a", b"b", arrivals_s=ConstantColumn(7.0, 2))
-    assert (run.oldest_arrival_s, run.newest_arrival_s) == (7.0, 7.0)
+    assert (full_chunk().oldest_arrival_s, full_chunk().newest_arrival_s) == (1.0, 3.0)
+    chunk = make_chunk(b"a", b"b", arrivals_s=ConstantColumn(7.0, 2))
+    assert (chunk.oldest_arrival_s, chunk.newest_arrival_s) == (7.0, 7.0)
 
 
 def test_only_queues_and_streams_send_the_same_records_again() -> None:

@@ -15,11 +15,11 @@ from support.examples import ARRIVAL_S
 def test_dicts_are_written_as_json_again() -> None:
     """In their order, numbered from 0, as arrived now."""
     event = read_event([{"a": "\u00e9"}, {"b": [1, None]}], ARRIVAL_S)
-    (run,) = event.chunks
-    assert run.origin == Origin("direct", NamingScheme.FRESH)
-    assert list(run.payloads) == ['{"a":"\u00e9"}'.encode(), b'{"b":[1,null]}']
-    assert list(run.positions) == list(event.positions) == ["0", "1"]
-    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S]
+    (chunk,) = event.chunks
+    assert chunk.origin == Origin("direct", NamingScheme.FRESH)
+    assert list(chunk.payloads) == ['{"a":"\u00e9"}'.encode(), b'{"b":[1,null]}']
+    assert list(chunk.positions) == list(event.positions) == ["0", "1"]
+    assert list(chunk.arrivals_s) == [ARRIVAL_S, ARRIVAL_S]
     assert event.direct
     assert not event.all_or_nothing
 
@@ -33,22 +33,22 @@ def test_an_empty_list_has_no_records() -> None:
 
 def test_whole_numbers_over_64_bits_stay_what_they_are() -> None:
     """Lambda's parser gives them as they are."""
-    (run,) = read_event({"n": 2**70}, ARRIVAL_S).chunks
-    assert json.loads(run.payloads[0]) == {"n": 2**70}
-    assert validate(run, is_json=True, max_bytes=10**6).bad == ()
+    (chunk,) = read_event({"n": 2**70}, ARRIVAL_S).chunks
+    assert json.loads(chunk.payloads[0]) == {"n": 2**70}
+    assert validate(chunk, is_json=True, max_bytes=10**6).bad == ()
 
 
 def test_text_with_a_lone_surrogate_is_found_bad() -> None:
     """Checking sees it."""
-    (run,) = read_event([{"a": "\ud800"}, {"a": 1}], ARRIVAL_S).chunks
-    checked = validate(run, is_json=True, max_bytes=10**6)
+    (chunk,) = read_event([{"a": "\ud800"}, {"a": 1}], ARRIVAL_S).chunks
+    checked = validate(chunk, is_json=True, max_bytes=10**6)
     assert [(bad.position, bad.reason) for bad in checked.bad] == [("0", BadRecordReason.NOT_JSON)]
 
 
 def test_a_number_that_json_does_not_have_is_found_bad() -> None:
     """Lambda's parser takes NaN; with a large whole number beside it, it is found."""
-    (run,) = read_event([{"a": float("nan")}], ARRIVAL_S).chunks
-    assert len(validate(run, is_json=True, max_bytes=10**6).bad) == 1
+    (chunk,) = read_event([{"a": float("nan")}], ARRIVAL_S).chunks
+    assert len(validate(chunk, is_json=True, max_bytes=10**6).bad) == 1
 
 
 def test_what_is_not_durable_is_told_by_its_number() -> None:

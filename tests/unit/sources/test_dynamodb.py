@@ -30,12 +30,12 @@ def test_records_are_read_into_columns() -> None:
     """The payload is the whole record, as JSON; nothing of it stands in an envelope again."""
     records = [dynamodb_record("111"), dynamodb_record("222", arrival_s=ARRIVAL_S + 1)]
     event = read(*records)
-    (run,) = event.chunks
-    assert run.origin == Origin("dynamodb", NamingScheme.SEQUENCE, STEM)
-    assert [json.loads(payload) for payload in run.payloads] == records
-    assert list(run.positions) == list(event.positions) == ["111", "222"]
-    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S + 1]
-    assert run.envelopes is None
+    (chunk,) = event.chunks
+    assert chunk.origin == Origin("dynamodb", NamingScheme.SEQUENCE, STEM)
+    assert [json.loads(payload) for payload in chunk.payloads] == records
+    assert list(chunk.positions) == list(event.positions) == ["111", "222"]
+    assert list(chunk.arrivals_s) == [ARRIVAL_S, ARRIVAL_S + 1]
+    assert chunk.envelopes is None
     assert event.source == "dynamodb"
     assert event.all_or_nothing
 
@@ -44,9 +44,9 @@ def test_a_real_event_is_read_whole() -> None:
     """Its second record has no time: it takes the first one's, which a retry finds again."""
     raw = event_from("dynamoStreamEvent")
     event = read_event(raw, NOW_S)
-    assert [json.loads(p) for run in event.chunks for p in run.payloads] == raw["Records"]
+    assert [json.loads(p) for chunk in event.chunks for p in chunk.payloads] == raw["Records"]
     assert list(event.positions) == ["111", "222"]
-    assert {time_s for run in event.chunks for time_s in run.arrivals_s} == {1693997155.0}
+    assert {time_s for chunk in event.chunks for time_s in chunk.arrivals_s} == {1693997155.0}
     assert event.bad == []
 
 
@@ -66,8 +66,8 @@ def test_the_same_record_gives_the_same_bytes_whatever_order_its_maps_arrive_in(
 
 def test_a_name_is_the_table_the_label_and_the_padded_number() -> None:
     """Colons of the label are escaped, as everything is outside A-Za-z0-9._-."""
-    (run,) = read(dynamodb_record("111")).chunks
-    assert sequence_name(run.origin, "111") == f"{STEM}-{'0' * 61}111"
+    (chunk,) = read(dynamodb_record("111")).chunks
+    assert sequence_name(chunk.origin, "111") == f"{STEM}-{'0' * 61}111"
 
 
 @pytest.mark.parametrize(
@@ -82,16 +82,16 @@ def test_a_name_is_the_table_the_label_and_the_padded_number() -> None:
 )
 def test_a_stem_is_the_table_and_the_label(arn: Any, stem: str) -> None:  # noqa: ANN401  # anything
     """What is no ARN of a stream has a name all the same, and no name leaves its folder."""
-    (run,) = read(dynamodb_record("1", arn=arn)).chunks
-    assert run.origin.stem == stem
+    (chunk,) = read(dynamodb_record("1", arn=arn)).chunks
+    assert chunk.origin.stem == stem
 
 
-def test_records_of_several_tables_are_runs_of_their_own() -> None:
+def test_records_of_several_tables_are_chunks_of_their_own() -> None:
     """Each in its order."""
     other = TABLE_ARN.replace("Orders", "Users")
     event = read(dynamodb_record("1"), dynamodb_record("2", arn=other), dynamodb_record("3"))
     users = STEM.replace("Orders", "Users")
-    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
+    assert [(chunk.origin.stem, list(chunk.positions)) for chunk in event.chunks] == [
         (STEM, ["1", "3"]),
         (users, ["2"]),
     ]
@@ -108,12 +108,12 @@ def test_a_record_with_half_a_surrogate_pair_is_bad_and_its_neighbours_go_on() -
     """Its payload is kept as JSON that escapes the half, so that it can be sent again."""
     odd = dynamodb_record("2", SURROGATE)
     event = read(dynamodb_record("1"), odd, dynamodb_record("3"))
-    (run,) = event.chunks
-    assert list(run.positions) == ["1", "3"]
-    assert [json.loads(p)["eventID"] for p in run.payloads] == ["event-1", "event-3"]
+    (chunk,) = event.chunks
+    assert list(chunk.positions) == ["1", "3"]
+    assert [json.loads(p)["eventID"] for p in chunk.payloads] == ["event-1", "event-3"]
     (bad,) = event.bad
     assert (bad.position, bad.reason) == ("2", BadRecordReason.NOT_UTF8)
-    assert bad.chunk.origin == run.origin
+    assert bad.chunk.origin == chunk.origin
     assert json.loads(bad.chunk.payloads[0]) == odd
     assert list(event.positions) == ["1", "2", "3"]
 
@@ -142,11 +142,11 @@ def test_a_time_may_be_a_whole_number_and_one_that_is_none_is_the_events_first()
     records = [dynamodb_record(str(n)) for n in range(3)]
     records[0]["dynamodb"]["ApproximateCreationDateTime"] = "soon"
     records[1]["dynamodb"]["ApproximateCreationDateTime"] = int(ARRIVAL_S) + 7
-    (run,) = read(*records).chunks
-    assert list(run.arrivals_s) == [ARRIVAL_S + 7, ARRIVAL_S + 7, ARRIVAL_S]
+    (chunk,) = read(*records).chunks
+    assert list(chunk.arrivals_s) == [ARRIVAL_S + 7, ARRIVAL_S + 7, ARRIVAL_S]
     del records[0]["dynamodb"]["ApproximateCreationDateTime"]
-    (run,) = read(records[0]).chunks
-    assert list(run.arrivals_s) == [NOW_S]
+    (chunk,) = read(records[0]).chunks
+    assert list(chunk.arrivals_s) == [NOW_S]
 
 
 def test_any_failure_answers_with_the_first_record() -> None:
@@ -161,5 +161,5 @@ def test_any_failure_answers_with_the_first_record() -> None:
 
 def test_a_stream_of_kinesis_is_no_table() -> None:
     """ARNs of other services give no table's name."""
-    (run,) = read(dynamodb_record("1", arn=STREAM_ARN)).chunks
-    assert run.origin.stem == "table"
+    (chunk,) = read(dynamodb_record("1", arn=STREAM_ARN)).chunks
+    assert chunk.origin.stem == "table"

@@ -78,16 +78,16 @@ def test_identities_are_text_of_any_kind() -> None:
             require_identities(bad, "messageId")
 
 
-def test_a_run_of_different_records_is_left_as_it_is() -> None:
+def test_a_chunk_of_different_records_is_left_as_it_is() -> None:
     """The very same one."""
-    run = make_chunk(b"1", b"2")
-    assert drop_duplicates(run) is run
+    chunk = make_chunk(b"1", b"2")
+    assert drop_duplicates(chunk) is chunk
 
 
-def test_runs_are_divided_by_name_in_the_order_of_the_first() -> None:
+def test_chunks_are_divided_by_name_in_the_order_of_the_first() -> None:
     """Without envelopes there is nothing to divide by."""
-    run = make_chunk(b"1", b"2", b"3", envelopes=[{"q": "b"}, {"q": "a"}, {"q": "b"}])
-    assert [(n, list(r.payloads)) for n, r in group_by(run, lambda e: e["q"])] == [
+    chunk = make_chunk(b"1", b"2", b"3", envelopes=[{"q": "b"}, {"q": "a"}, {"q": "b"}])
+    assert [(n, list(r.payloads)) for n, r in group_by(chunk, lambda e: e["q"])] == [
         ("b", [b"1", b"3"]),
         ("a", [b"2"]),
     ]

@@ -79,7 +79,7 @@ def test_what_only_looks_a_little_like_another_event_is_a_record(event: object) 
     """A program may call its fields as it likes."""
     found = read_event(event, ARRIVAL_S)
     assert found.direct
-    assert [len(run) for run in found.chunks] == [1]
+    assert [len(chunk) for chunk in found.chunks] == [1]
 
 
 @pytest.mark.parametrize(

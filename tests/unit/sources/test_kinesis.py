@@ -24,16 +24,16 @@ def read(*records: dict[str, Any]) -> Event:
 def test_records_are_read_into_columns() -> None:
     """Data is decoded; stream and shard are the stem."""
     event = read_event(event_from("kinesisStreamEvent"), NOW_S)
-    (run,) = event.chunks
-    assert run.origin == Origin(
+    (chunk,) = event.chunks
+    assert chunk.origin == Origin(
         "kinesis", NamingScheme.SEQUENCE, "lambda-stream-shardId-000000000006"
     )
-    assert list(run.payloads) == [b"Hello, this is a test.", b"This is only a test."]
-    assert list(run.positions) == [
+    assert list(chunk.payloads) == [b"Hello, this is a test.", b"This is only a test."]
+    assert list(chunk.positions) == [
         "49590338271490256608559692538361571095921575989136588898",
         "49590338271490256608559692540925702759324208523137515618",
     ]
-    assert list(run.arrivals_s) == [1545084650.987, 1545084711.166]
+    assert list(chunk.arrivals_s) == [1545084650.987, 1545084711.166]
     assert event.all_or_nothing
 
 
@@ -52,14 +52,14 @@ def test_a_record_that_comes_twice_is_read_once() -> None:
     assert list(event.chunks[0].payloads) == [b"a", b"b"]
 
 
-def test_records_of_several_shards_are_runs_of_their_own() -> None:
+def test_records_of_several_shards_are_chunks_of_their_own() -> None:
     """Each in its order."""
     event = read(
         kinesis_record("1", shard="shardId-1"),
         kinesis_record("2", shard="shardId-2"),
         kinesis_record("3", shard="shardId-1"),
     )
-    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
+    assert [(chunk.origin.stem, list(chunk.positions)) for chunk in event.chunks] == [
         ("orders-shardId-1", ["1", "3"]),
         ("orders-shardId-2", ["2"]),
     ]
@@ -77,8 +77,8 @@ def test_records_of_several_shards_are_runs_of_their_own() -> None:
 )
 def test_a_stem_is_the_stream_and_the_shard(arn: Any, stem: str) -> None:  # noqa: ANN401  # anything
     """An enhanced consumer has the stream's name; what is none has a name all the same."""
-    (run,) = read(kinesis_record("1", shard="s", arn=arn)).chunks
-    assert run.origin.stem == stem
+    (chunk,) = read(kinesis_record("1", shard="s", arn=arn)).chunks
+    assert chunk.origin.stem == stem
 
 
 def test_data_that_is_no_base64_is_bad_and_its_neighbours_go_on() -> None:
@@ -115,9 +115,9 @@ def test_a_record_without_a_time_has_the_clocks() -> None:
     odd = kinesis_record("1")
     del odd["kinesis"]["approximateArrivalTimestamp"]
     del odd["eventID"]
-    (run,) = read(odd).chunks
-    assert list(run.arrivals_s) == [NOW_S]
-    assert run.origin.stem == "orders"
+    (chunk,) = read(odd).chunks
+    assert list(chunk.arrivals_s) == [NOW_S]
+    assert chunk.origin.stem == "orders"
     assert ARRIVAL_S != NOW_S
 
 
@@ -126,8 +126,8 @@ def test_a_record_without_a_time_has_the_events_first() -> None:
     odd, late = kinesis_record("1"), kinesis_record("3")
     odd["kinesis"]["approximateArrivalTimestamp"] = None
     late["kinesis"]["approximateArrivalTimestamp"] = ARRIVAL_S + 9
-    (run,) = read(odd, kinesis_record("2"), late).chunks
-    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, ARRIVAL_S + 9]
+    (chunk,) = read(odd, kinesis_record("2"), late).chunks
+    assert list(chunk.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, ARRIVAL_S + 9]
 
 
 def test_any_failure_answers_with_the_first_record() -> None:

@@ -30,16 +30,16 @@ def unsettled_but(event: Event, *settled: str) -> list[str]:
 def test_messages_are_read_into_columns() -> None:
     """Bodies stay text, times become seconds, the queue's name is the stem."""
     event = read_event(event_from("sqsEvent"), NOW_S)
-    (run,) = event.chunks
-    assert run.origin == Origin("sqs", NamingScheme.MESSAGE_SET, "my-queue")
-    assert list(run.payloads) == ["Test message.", '{"message": "foo1"}']
-    assert list(run.positions) == [
+    (chunk,) = event.chunks
+    assert chunk.origin == Origin("sqs", NamingScheme.MESSAGE_SET, "my-queue")
+    assert list(chunk.payloads) == ["Test message.", '{"message": "foo1"}']
+    assert list(chunk.positions) == [
         "059f36b4-87a3-44ab-83d2-661975830a7d",
         "2e1424d4-f796-459a-8184-9c92662be6da",
     ]
-    assert list(run.arrivals_s) == [1545082649.183, 1545082650.636]
-    assert run.sequence_numbers is None
-    assert event.positions == run.positions
+    assert list(chunk.arrivals_s) == [1545082649.183, 1545082650.636]
+    assert chunk.sequence_numbers is None
+    assert event.positions == chunk.positions
     assert not event.all_or_nothing
 
 
@@ -50,11 +50,11 @@ def test_a_message_that_comes_twice_is_read_once() -> None:
     assert list(event.chunks[0].payloads) == ["1", "2"]
 
 
-def test_messages_of_several_queues_are_runs_of_their_own() -> None:
+def test_messages_of_several_queues_are_chunks_of_their_own() -> None:
     """Each named by its queue; the answer is in the order of the event."""
     arns = ["arn:aws:sqs:r:1:one", "arn:aws:sqs:r:1:two", "arn:aws:sqs:r:1:one"]
     event = read(*(message(str(n), str(n), arn=arn) for n, arn in enumerate(arns)))
-    assert [(run.origin.stem, list(run.positions)) for run in event.chunks] == [
+    assert [(chunk.origin.stem, list(chunk.positions)) for chunk in event.chunks] == [
         ("one", ["0", "2"]),
         ("two", ["1"]),
     ]
@@ -64,8 +64,8 @@ def test_messages_of_several_queues_are_runs_of_their_own() -> None:
 @pytest.mark.parametrize("arn", [None, "", "my-queue", 7])
 def test_a_queue_without_a_proper_arn_has_a_stem_all_the_same(arn: object) -> None:
     """What follows the last colon, or `queue`."""
-    (run,) = read(message("a", arn=arn)).chunks
-    assert run.origin.stem == ("my-queue" if arn == "my-queue" else "queue")
+    (chunk,) = read(message("a", arn=arn)).chunks
+    assert chunk.origin.stem == ("my-queue" if arn == "my-queue" else "queue")
 
 
 def test_a_message_without_a_body_is_bad_and_its_neighbours_go_on() -> None:
@@ -103,17 +103,17 @@ def test_a_message_without_a_time_has_the_events_first(sent: object) -> None:
     """One bad time does not change its neighbours'; the clock's would change with each delivery."""
     odd = message("b")
     odd["attributes"] = {"SentTimestamp": sent}
-    (run,) = read(odd, message("a"), message("c", sent_ms=7000)).chunks
-    assert list(run.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, 7.0]
-    (run,) = read(odd).chunks
-    assert list(run.arrivals_s) == [NOW_S]
+    (chunk,) = read(odd, message("a"), message("c", sent_ms=7000)).chunks
+    assert list(chunk.arrivals_s) == [ARRIVAL_S, ARRIVAL_S, 7.0]
+    (chunk,) = read(odd).chunks
+    assert list(chunk.arrivals_s) == [NOW_S]
 
 
 @pytest.mark.parametrize("sent_ms", [-1, 10**18])
 def test_a_time_that_no_calendar_has_is_the_clocks(sent_ms: int) -> None:
     """Else rendering the partition raises, and nothing of the event is written."""
-    (run,) = read(message("a", sent_ms=sent_ms)).chunks
-    assert list(run.arrivals_s) == [NOW_S]
+    (chunk,) = read(message("a", sent_ms=sent_ms)).chunks
+    assert list(chunk.arrivals_s) == [NOW_S]
 
 
 def test_a_message_without_attributes_is_read() -> None:
@@ -134,9 +134,9 @@ def test_the_answer_of_a_standard_queue_is_what_is_not_durable() -> None:
 def test_a_fifo_queue_is_read_with_its_numbers() -> None:
     """As SNS sends it through."""
     event = read_event(event_from("snsSqsFifoEvent"), NOW_S)
-    (run,) = event.chunks
-    assert run.origin.stem == "Test.fifo"
-    assert list(run.sequence_numbers or ()) == ["18873177232222703872"]
+    (chunk,) = event.chunks
+    assert chunk.origin.stem == "Test.fifo"
+    assert list(chunk.sequence_numbers or ()) == ["18873177232222703872"]
 
 
 def test_messages_of_a_fifo_queue_are_in_the_order_of_their_numbers() -> None:
@@ -147,10 +147,10 @@ def test_messages_of_a_fifo_queue_are_in_the_order_of_their_numbers() -> None:
         fifo_message("b", "9", body="2"),
         fifo_message("a", "8", body="1"),
     )
-    (run,) = event.chunks
-    assert list(run.payloads) == ["1", "2", "3"]
-    assert list(event.positions) == list(run.positions) == ["a", "b", "c"]
-    assert list(run.sequence_numbers or ()) == ["8", "9", "10"]
+    (chunk,) = event.chunks
+    assert list(chunk.payloads) == ["1", "2", "3"]
+    assert list(event.positions) == list(chunk.positions) == ["a", "b", "c"]
+    assert list(chunk.sequence_numbers or ()) == ["8", "9", "10"]
 
 
 @pytest.mark.parametrize("number", [None, "x", ""])

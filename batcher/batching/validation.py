@@ -36,7 +36,6 @@ KPL_HINT = (
     "there, or deaggregate before batcher"
 )
 
-
 TRANSFORM_OUTPUT_PREFIX = "what the transform gave: "
 """The start of `detail` if it is about the output of a transform, not about the payload."""
 
@@ -53,7 +52,6 @@ _skip_decoder = msgspec.json.Decoder(msgspec.Raw)
 _skip, _skip_lines = _skip_decoder.decode, _skip_decoder.decode_lines
 
 _NUMBER = rb"(?<=[\[,:\s])-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?=[\],}\s])"
-
 
 Transform = Callable[[bytes], bytes | str | dict[str, Any] | None]
 """The user's function from a payload to a record, or None to filter it."""

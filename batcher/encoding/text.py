@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", str, bytes)
 
-
 TEXT_PIECE_BYTES = 1024**2
 """Size of a piece of joined text. Such buffers are recycled, larger ones cost page faults."""
 

@@ -15,7 +15,6 @@ from batcher.sources.event import Event
 
 __all__ = ["Event", "read_event"]
 
-
 _READERS = {"aws:sqs": "sqs", "aws:kinesis": "kinesis", "aws:dynamodb": "dynamodb"}
 """The module for each event source. Imported on use: a Lambda function has one source."""
 

@@ -34,12 +34,8 @@ from batcher.sources.event import Event, whole_event
 
 _ORIGIN = Origin("dynamodb", NamingScheme.SEQUENCE)
 
-
 _CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
-
-
 _ARRIVAL = itemgetter("ApproximateCreationDateTime")
-
 
 _SORTED = orjson.OPT_SORT_KEYS
 """Maps have no order, but a redelivered record must give the same bytes."""

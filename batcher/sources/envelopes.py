@@ -21,13 +21,10 @@ from batcher.records.columns import MillisColumn
 
 EventRecords = Sequence[Mapping[str, Any]]
 
-
 _SOURCE, _ARN = itemgetter("eventSource"), itemgetter("eventSourceARN")
-
 
 _MAX_TIME_S = 253_402_300_800
 """The start of the year 10000, where `datetime` ends."""
-
 
 _TIME_RANGE_ERROR = "a time outside the years 1970 to 9999"
 

@@ -12,6 +12,9 @@ from msgspec import Struct, field
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 
+FailureSelector = Callable[["Ledger", Sequence[str]], list[str]]
+"""Returns which positions of an event to report as failed, from its ledger."""
+
 
 class Ledger:
     """Tracks which records of one event are durable. Every record starts as not durable.
@@ -56,9 +59,6 @@ class Ledger:
         return [position for position in positions if position in self._unsettled]
 
 
-FailureSelector = Callable[[Ledger, Sequence[str]], list[str]]
-
-
 def unsettled_positions(ledger: Ledger, positions: Sequence[str]) -> list[str]:
     """Select exactly the records that are not durable, in the order of the event."""
     return ledger.unsettled(positions)
@@ -81,7 +81,7 @@ class Event(Struct, frozen=True):
     positions: Sequence[str]
     """The identity of every record, once, in the order of the event."""
     select_failures: FailureSelector = field(default=unsettled_positions)
-    """Selects the identities to report as failed, from the ledger and `positions`."""
+    """Selects the positions to report as failed."""
     all_or_nothing: bool = False
     """Whether any failure returns the whole event: streams."""
     direct: bool = False

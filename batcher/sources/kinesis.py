@@ -30,13 +30,8 @@ from batcher.sources.event import Event, whole_event
 
 _ORIGIN = Origin("kinesis", NamingScheme.SEQUENCE)
 
-
 _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), itemgetter("data")
-
-
 _ARRIVAL = itemgetter("approximateArrivalTimestamp")
-
-
 _EVENT_ID = itemgetter("eventID")
 
 

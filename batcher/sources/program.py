@@ -15,7 +15,6 @@ from batcher.records.payload import to_payload
 
 Record = bytes | str | dict[str, Any]
 
-
 CHUNK_BYTES = 1024**2
 """Payload bytes per chunk of `submit_many`."""
 
@@ -25,7 +24,6 @@ CHUNK_RECORDS = 8_192
 
 ASSUMED_DICT_BYTES = 1024
 """The size assumed for a dict before it is written as JSON."""
-
 
 _ORIGIN = Origin("library", NamingScheme.FRESH)
 

@@ -27,13 +27,9 @@ from batcher.sources.event import Event, FailureSelector, Ledger
 
 _ORIGIN = Origin("sqs", NamingScheme.MESSAGE_SET)
 
-
 _MS = 1e-3
 
-
 _ID, _BODY, _ATTRIBUTES = itemgetter("messageId"), itemgetter("body"), itemgetter("attributes")
-
-
 _SENT = itemgetter("SentTimestamp")
 
 

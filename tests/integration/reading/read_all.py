@@ -1,4 +1,4 @@
-"""Read all: every object of a shelf, read to its end, and what was told meanwhile."""
+"""Read all: read every object of a bucket to its end, and keep findings and errors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from support.sample_bucket import HOUR_S, SETTINGS, SampleBucket
 
 
 class Reading:
-    """What was read of a shelf, and what was told."""
+    """What was read of a bucket, with findings and errors."""
 
     def __init__(self, sample_bucket: SampleBucket) -> None:
-        """Read this shelf; a store that fails is asked again at once."""
-        self.shelf = sample_bucket
+        """Read this bucket. Retries do not wait."""
+        self.bucket = sample_bucket
         self.findings: list[Finding] = []
         self.delays_s: list[float] = []
         self.keys: list[str] = []
@@ -33,7 +33,7 @@ class Reading:
         selection = parse_selection(None, None, partition, quarantine=False, now_s=HOUR_S)
         reopening = ReopenPolicy(3, Backoff(), lambda: 1.0, self._sleep)
         return ReadObjects(
-            self.shelf,
+            self.bucket,
             SETTINGS,
             selection,
             on_finding=self.findings.append,
@@ -51,11 +51,11 @@ class Reading:
                         self.lines += lines
                 except BatcherError as error:
                     self.errors[found.key] = error
-        assert self.shelf.at_once == 0
-        assert self.shelf.is_closed
+        assert self.bucket.at_once == 0
+        assert self.bucket.is_closed
         return self
 
-    def told(self, kind: FindingKind) -> list[str]:
+    def keys_of(self, kind: FindingKind) -> list[str]:
         """Return the keys of findings of a kind, sorted."""
         return sorted(finding.key for finding in self.findings if finding.kind is kind)
 

@@ -1,4 +1,4 @@
-"""Reading objects back: one that breaks off, or cannot be opened, is read on where it was."""
+"""Reading objects back: retries when an object cannot be opened or breaks off."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from support.sample_bucket import HOUR_S, SampleBucket, key_of, put, put_range, 
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
+async def test_after_a_lost_connection_reading_continues_at_the_same_byte(
     sample_bucket: SampleBucket,
     ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """No line is given twice, and none is missing."""
+    """No line is returned twice, and none is missing."""
     text = b"".join(b"%d\n" % number for number in range(1_500_000))
     key = key_of(queue_name(HOUR_S))
     await sample_bucket.put(
@@ -35,8 +35,8 @@ async def test_an_object_whose_body_breaks_off_is_read_on_where_it_broke(
     assert sample_bucket.count("read") == 3
 
 
-async def test_who_gets_on_is_not_given_up(sample_bucket: SampleBucket) -> None:
-    """A connection that breaks every few bytes, as where output waits for people, is no outage."""
+async def test_attempts_with_progress_do_not_count(sample_bucket: SampleBucket) -> None:
+    """Slow output makes the connection break every few bytes, which is not an outage."""
     key = key_of(queue_name(HOUR_S))[:-3]
     await sample_bucket.put(key, b"123456789\n", ObjectAttributes())
 
@@ -61,10 +61,10 @@ async def test_who_gets_on_is_not_given_up(sample_bucket: SampleBucket) -> None:
     assert set(reading.delays_s) == {0.1}
 
 
-async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(
+async def test_opening_an_object_is_retried(
     sample_bucket: SampleBucket,
 ) -> None:
-    """At the start, or where its body broke off; the store says how long it wants to be left."""
+    """At the start, or after a lost connection, with the store's Retry-After."""
     key = key_of(queue_name(HOUR_S))[:-3]
     await sample_bucket.put(key, b"12345\n", ObjectAttributes())
 
@@ -89,10 +89,10 @@ async def test_an_object_that_cannot_be_opened_at_once_is_opened_later(
     assert reading.delays_s == [7.1, 7.2, 0.1, 7.2]
 
 
-async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_are_read(
+async def test_an_object_that_keeps_failing_is_an_error_and_the_others_are_read(
     sample_bucket: SampleBucket,
 ) -> None:
-    """After some attempts that got nowhere."""
+    """After some attempts without progress."""
     bad, good = await put_range(sample_bucket, 1, 9), await put_range(sample_bucket, 10, 19)
     sample_bucket.failing = lambda asked, _: (
         RetryableError("busy") if asked == f"read {bad}" else None
@@ -104,10 +104,10 @@ async def test_an_object_on_which_the_store_gives_up_is_an_error_and_the_others_
     assert good in reading.keys
 
 
-async def test_an_object_that_is_replaced_while_it_is_read_is_not_mixed(
+async def test_two_versions_of_an_object_are_never_mixed(
     sample_bucket: SampleBucket,
 ) -> None:
-    """What was given is of the old one."""
+    """All lines returned are of the old version."""
     key = (await put(sample_bucket, key_of(queue_name(HOUR_S))))[:-3]
     sample_bucket.objects.clear()
     await sample_bucket.put(key, b"old\n" * 10, ObjectAttributes())

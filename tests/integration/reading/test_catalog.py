@@ -1,4 +1,4 @@
-"""Catalog: what is found under all salts, in which order, and by which requests."""
+"""Catalog: which objects are listed under all salts, in which order, by which requests."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ async def grouped(  # noqa: PLR0913  # what users choose
     findings: list[Finding] | None = None,
 ) -> list[list[str]]:
     """Return the keys that are found, in their groups."""
-    told: list[Finding] = [] if findings is None else findings
+    reported: list[Finding] = [] if findings is None else findings
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=HOUR_S)
-    catalog = Catalog(sample_bucket, ROOT, selection, 4, told.append)
+    catalog = Catalog(sample_bucket, ROOT, selection, 4, reported.append)
     groups = [group async for group in catalog.groups(ordered=ordered)]
     assert all(groups)
     if findings is None:
-        assert not told
+        assert not reported
     return [[found.parsed_key.key for found in group] for group in groups]
 
 
@@ -79,19 +79,19 @@ async def put_year(sample_bucket: SampleBucket) -> None:
         await put_at(sample_bucket, HOUR_S - 7 * 3_600 - hour * 3_600, hour)
 
 
-async def test_nothing_is_found_where_nothing_is(sample_bucket: SampleBucket) -> None:
-    """And that is no error."""
+async def test_an_empty_root_has_no_objects(sample_bucket: SampleBucket) -> None:
+    """That is no error."""
     assert await grouped(sample_bucket) == []
     assert await grouped(sample_bucket, ordered=False) == []
     assert await found(sample_bucket, quarantine=True) == []
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_a_fanout_that_was_changed_hides_nothing(
+async def test_objects_of_every_fanout_are_found(
     sample_bucket: SampleBucket,
     ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """Salts are found by looking; fanout 1 writes none."""
+    """Salts are found by listing. Fanout 1 has none."""
     keys = []
     for number, fanout in enumerate([1, 16, 64, 1, 2, 65_536] * 4):
         keys.append(await put_at(sample_bucket, HOUR_S + number * 1_800, number, fanout))
@@ -114,7 +114,7 @@ async def test_any_layout_is_read(sample_bucket: SampleBucket, partition: str, f
 
 
 async def test_groups_are_days_in_the_order_of_time(sample_bucket: SampleBucket) -> None:
-    """So the names of one day are held at a time."""
+    """So the keys of one day are in memory at a time."""
     for hour in (30, 2, 1, 20, 50):
         await put_at(sample_bucket, HOUR_S + hour * 3_600)
     await put_at(sample_bucket, HOUR_S + 3_600, 1)
@@ -124,10 +124,10 @@ async def test_groups_are_days_in_the_order_of_time(sample_bucket: SampleBucket)
     assert keys == sorted(keys)
 
 
-async def test_objects_without_a_day_are_sorted_in_among_the_others(
+async def test_objects_without_a_day_are_sorted_among_the_others(
     sample_bucket: SampleBucket,
 ) -> None:
-    """`partition_by` has changed; a stream's whose key tells no time at all come first."""
+    """After a change of `partition_by`. Stream objects without any time come first."""
     first = [await put(sample_bucket, key_of(stream_name(n), "customer=a")) for n in (5, 7)]
     keys = [
         await put_at(sample_bucket, HOUR_S),
@@ -139,10 +139,10 @@ async def test_objects_without_a_day_are_sorted_in_among_the_others(
     assert await found(sample_bucket) == [*first, *keys]
 
 
-async def test_within_an_hour_shards_follow_each_other_by_number(
+async def test_within_an_hour_stream_objects_are_sorted_by_shard_and_number(
     sample_bucket: SampleBucket,
 ) -> None:
-    """Salts don't count; a queue's and a program's objects come by their times."""
+    """Salts do not matter. Objects of queues and programs are sorted by time."""
     streams = [
         await put(sample_bucket, key_of(stream_name(number, shard)))
         for shard, number in [(1, 9), (1, 10), (1, 300), (2, 8), (2, 11)]
@@ -158,7 +158,7 @@ async def test_within_an_hour_shards_follow_each_other_by_number(
 
 
 async def test_an_hour_is_read_without_listing_a_year(sample_bucket: SampleBucket) -> None:
-    """Looks at the root, each salt and the day in it, and one listing where the hour is there."""
+    """Lists the root, each salt and its day, and the hour if it exists."""
     await put_year(sample_bucket)
     key = await put_at(sample_bucket, HOUR_S + 60)
     sample_bucket.asked.clear()
@@ -168,8 +168,8 @@ async def test_an_hour_is_read_without_listing_a_year(sample_bucket: SampleBucke
     assert lists == [f"list {key[: key.index('/jobs')]}/"]
 
 
-async def test_whole_days_are_listed_at_once(sample_bucket: SampleBucket) -> None:
-    """Only the day at an edge is looked into."""
+async def test_whole_days_are_listed_as_a_whole(sample_bucket: SampleBucket) -> None:
+    """Only the days at the ends are explored."""
     await put_year(sample_bucket)
     sample_bucket.asked.clear()
     keys = await found(sample_bucket, "2026-11-10", "2026-11-12T12:00")
@@ -182,8 +182,8 @@ async def test_whole_days_are_listed_at_once(sample_bucket: SampleBucket) -> Non
     assert sample_bucket.count("list r/") <= len(keys)
 
 
-async def test_all_there_is_takes_a_listing_a_salt_and_day(sample_bucket: SampleBucket) -> None:
-    """No folder of an hour is looked into."""
+async def test_a_full_read_takes_one_listing_per_salt_and_day(sample_bucket: SampleBucket) -> None:
+    """The hours are not explored."""
     await put_year(sample_bucket)
     sample_bucket.asked.clear()
     assert len(await found(sample_bucket)) == 4 * 365
@@ -191,8 +191,10 @@ async def test_all_there_is_takes_a_listing_a_salt_and_day(sample_bucket: Sample
     assert sample_bucket.count("list r/") <= 16 * 365
 
 
-async def test_a_pattern_is_followed_down(sample_bucket: SampleBucket) -> None:
-    """Nothing else is listed."""
+async def test_only_folders_that_can_match_the_pattern_are_listed(
+    sample_bucket: SampleBucket,
+) -> None:
+    """Nothing else is requested."""
     await put_year(sample_bucket)
     sample_bucket.asked.clear()
     assert len(await found(sample_bucket, partition="dt=2026-11-10/hour=*")) == 4
@@ -205,7 +207,7 @@ async def test_a_pattern_is_followed_down(sample_bucket: SampleBucket) -> None:
 
 
 async def test_days_below_a_few_other_folders_are_found(sample_bucket: SampleBucket) -> None:
-    """They are looked into, for a day may stand there."""
+    """Folders without a time are explored, because days may be below them."""
     for customer in ("a", "b"):
         for day in range(1, 29):
             await put(
@@ -224,7 +226,7 @@ async def test_days_below_a_few_other_folders_are_found(sample_bucket: SampleBuc
 async def test_below_many_other_folders_everything_is_listed(
     sample_bucket: SampleBucket, fanout: int
 ) -> None:
-    """And chosen by key: a request for each of a million customers would take longer."""
+    """And selected by key. One request per customer would take longer for a million of them."""
     for number in range(2 * MAX_EXPLORED_FOLDERS + 50):
         day = "dt=2026-11-10" if number % 7 else "dt=2026-11-11"
         await put(sample_bucket, key_of(stream_name(number), f"customer={number}/{day}", fanout))
@@ -237,8 +239,10 @@ async def test_below_many_other_folders_everything_is_listed(
     assert len(sample_bucket.asked) == (5 if fanout == 2 else 2)
 
 
-async def test_many_objects_right_in_a_folder_are_listed_once(sample_bucket: SampleBucket) -> None:
-    """Not held while folders are looked for."""
+async def test_many_objects_directly_in_a_folder_are_listed_once(
+    sample_bucket: SampleBucket,
+) -> None:
+    """They are not kept in memory while folders are explored."""
     keys = [
         await put(sample_bucket, key_of(queue_name(HOUR_S + n), "", fanout=1))
         for n in range(UNDATED_GROUP_OBJECTS + 9)
@@ -252,15 +256,15 @@ async def test_many_objects_right_in_a_folder_are_listed_once(sample_bucket: Sam
 async def test_a_streams_objects_of_a_partition_are_in_one_group(
     sample_bucket: SampleBucket,
 ) -> None:
-    """Or their ranges could not be compared; in order of their first, though none is asked for."""
+    """Otherwise their ranges could not be compared. They are sorted even without `ordered`."""
     keys = [await put(sample_bucket, key_of(stream_name(n), "customer=a")) for n in range(50)]
     await put(sample_bucket, key_of(queue_name(HOUR_S), "customer=a"))
     groups = await grouped(sample_bucket, ordered=False)
     assert keys in groups
 
 
-async def test_what_starts_with_an_underscore_is_no_data(sample_bucket: SampleBucket) -> None:
-    """Nor is what consoles leave for a folder; both without a word."""
+async def test_folders_with_an_underscore_are_ignored(sample_bucket: SampleBucket) -> None:
+    """So are the folder markers of consoles. Neither is reported."""
     key = await put_at(sample_bucket, HOUR_S)
     await put(sample_bucket, f"r/_quarantine/sqs/dt=2026-11-23/{queue_name(HOUR_S)}.ndjson.gz")
     await put(sample_bucket, "r/_SUCCESS")
@@ -271,7 +275,7 @@ async def test_what_starts_with_an_underscore_is_no_data(sample_bucket: SampleBu
 
 
 async def test_quarantine_is_found_by_source_and_date(sample_bucket: SampleBucket) -> None:
-    """It may hold later records than its date says, so `since` rules out by when it was written."""
+    """It may have records later than its date, so `since` uses the time it was written."""
     await put_at(sample_bucket, HOUR_S)
     keys = {}
     for source in ("kinesis", "sqs"):
@@ -294,49 +298,49 @@ async def test_quarantine_is_found_by_source_and_date(sample_bucket: SampleBucke
     assert not any("dt=2026-11-22" in request for request in sample_bucket.asked)
 
 
-async def test_what_batcher_has_not_written_is_told_and_left_out(
+async def test_foreign_objects_are_reported_and_left_out(
     sample_bucket: SampleBucket,
 ) -> None:
-    """If it lies where we look."""
+    """If they are in folders that are listed."""
     key = await put_at(sample_bucket, HOUR_S)
     for foreign in ("r/report.csv", "r/0000/dt=2026-11-23/x.ndjson", "r/0000/dt=2026-11-22/y"):
         await put(sample_bucket, foreign)
-    told: list[Finding] = []
-    assert await grouped(sample_bucket, findings=told) == [[key]]
-    assert {finding.kind for finding in told} == {FindingKind.FOREIGN}
-    assert sorted(finding.key for finding in told) == [
+    findings: list[Finding] = []
+    assert await grouped(sample_bucket, findings=findings) == [[key]]
+    assert {finding.kind for finding in findings} == {FindingKind.FOREIGN}
+    assert sorted(finding.key for finding in findings) == [
         "r/0000/dt=2026-11-22/y",
         "r/0000/dt=2026-11-23/x.ndjson",
         "r/report.csv",
     ]
-    told.clear()
-    assert await grouped(sample_bucket, partition="dt=2026-11-23", findings=told) == [[key]]
-    assert "r/0000/dt=2026-11-22/y" not in [finding.key for finding in told]
+    findings.clear()
+    assert await grouped(sample_bucket, partition="dt=2026-11-23", findings=findings) == [[key]]
+    assert "r/0000/dt=2026-11-22/y" not in [finding.key for finding in findings]
 
 
-async def test_what_is_foreign_is_told_once(sample_bucket: SampleBucket) -> None:
-    """Though a folder was looked into first, and then listed as a whole."""
+async def test_a_foreign_object_is_reported_once(sample_bucket: SampleBucket) -> None:
+    """Even if a folder was explored first and then listed as a whole."""
     for number in range(UNDATED_GROUP_OBJECTS + 1):
         await put(sample_bucket, key_of(queue_name(HOUR_S + number), "", fanout=1))
     await put(sample_bucket, "r/a.csv")
     await put(sample_bucket, "r/customer=a/b.csv")
-    told: list[Finding] = []
-    await grouped(sample_bucket, findings=told)
-    assert [finding.key for finding in told] == ["r/a.csv", "r/customer=a/b.csv"]
+    findings: list[Finding] = []
+    await grouped(sample_bucket, findings=findings)
+    assert [finding.key for finding in findings] == ["r/a.csv", "r/customer=a/b.csv"]
 
 
-async def test_a_root_is_not_its_neighbour(sample_bucket: SampleBucket) -> None:
-    """Whose name goes on."""
+async def test_a_root_excludes_roots_that_start_with_its_name(sample_bucket: SampleBucket) -> None:
+    """`r` is not `r2`."""
     key = await put_at(sample_bucket, HOUR_S)
     await put(sample_bucket, key.replace("r/", "r2/", 1))
     assert await found(sample_bucket) == [key]
 
 
 @pytest.mark.parametrize("request_", ["look r/", "look r/1", "list r/1"])
-async def test_what_cannot_be_listed_is_an_error(
+async def test_a_failed_list_request_is_an_error(
     sample_bucket: SampleBucket, request_: str
 ) -> None:
-    """Whatever the request; nothing is left running, or a warning would fail us."""
+    """For every kind of request. No task is left running."""
     for number in range(40):
         await put_at(sample_bucket, HOUR_S, number)
     sample_bucket.failing = lambda asked, _: (

@@ -1,4 +1,4 @@
-"""Reading objects back: what has no records but another's is left out, and told."""
+"""Reading objects back: covered objects are left out and reported."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from integration.reading.read_all import Reading, numbers
 from support.sample_bucket import HOUR, SampleBucket, key_of, put, put_range, stream_name
 
 
-async def test_what_lies_within_anothers_range_and_text_is_left_out(
+async def test_an_object_within_the_range_and_text_of_another_is_left_out(
     sample_bucket: SampleBucket,
 ) -> None:
-    """Wherever it begins there; a checkpoint fell back over all of them."""
+    """At any place in it. That happens when a checkpoint falls back."""
     outer = await put_range(sample_bucket, 100, 199)
     for first, last in [(100, 149), (120, 130), (150, 199), (199, 199)]:
         await put_range(sample_bucket, first, last, fanout=64 if first == 100 else 16)
@@ -22,13 +22,13 @@ async def test_what_lies_within_anothers_range_and_text_is_left_out(
         reading = await Reading(sample_bucket).run(ordered=ordered)
         assert sorted(reading.keys) == sorted([outer, after])
         assert sorted(reading.lines) == numbers(range(100, 211))
-        assert len(reading.told(FindingKind.COVERED)) == 4
-        assert not reading.told(FindingKind.OVERLAP)
+        assert len(reading.keys_of(FindingKind.COVERED)) == 4
+        assert not reading.keys_of(FindingKind.OVERLAP)
         assert f"all of its records are in {outer};" in reading.findings[0].detail
 
 
-async def test_all_are_given_where_that_is_wanted(sample_bucket: SampleBucket) -> None:
-    """Then nothing is compared: each object is opened once."""
+async def test_covered_includes_covered_objects(sample_bucket: SampleBucket) -> None:
+    """Nothing is compared, and each object is opened once."""
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 2, 8)
     sample_bucket.asked.clear()
@@ -38,31 +38,31 @@ async def test_all_are_given_where_that_is_wanted(sample_bucket: SampleBucket) -
     assert sample_bucket.count("read") == 2
 
 
-async def test_ranges_that_follow_each_other_cost_no_request_of_their_own(
+async def test_consecutive_ranges_cost_no_extra_request(
     sample_bucket: SampleBucket,
 ) -> None:
-    """The end of a range stands on the object that is opened anyway."""
+    """The end of a range is in the metadata of the opened object."""
     for first in range(0, 200, 10):
         await put_range(sample_bucket, first, first + 9)
     await Reading(sample_bucket).run()
     assert sample_bucket.count("read") == 20
 
 
-async def test_a_partial_overlap_is_given_and_told(sample_bucket: SampleBucket) -> None:
-    """Else records would be lost."""
+async def test_a_partial_overlap_is_read_and_reported(sample_bucket: SampleBucket) -> None:
+    """Otherwise records would be lost."""
     first = await put_range(sample_bucket, 1, 10)
     later = await put_range(sample_bucket, 6, 15)
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"%d" % n for n in (*range(1, 11), *range(6, 16))]
-    (told,) = reading.findings
-    assert (told.kind, told.key) == (FindingKind.OVERLAP, later)
-    assert told.detail == f"6 to 15 overlaps 1 to 10 of {first}; both are read"
+    (finding,) = reading.findings
+    assert (finding.kind, finding.key) == (FindingKind.OVERLAP, later)
+    assert finding.detail == f"6 to 15 overlaps 1 to 10 of {first}; both are read"
 
 
-async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within_anothers(
+async def test_an_object_with_other_records_is_read_although_its_range_is_within_another(
     sample_bucket: SampleBucket,
 ) -> None:
-    """Batches that are taken side by side, by a parallelization factor: odd and even numbers."""
+    """Concurrent batches of a shard, by a parallelization factor: odd and even numbers."""
     for start in (0, 1):
         text = b"".join(b"%d\n" % number for number in range(start, 100 - 10 * start, 2))
         last = 98 if start == 0 else 89
@@ -70,15 +70,15 @@ async def test_what_has_records_of_its_own_is_given_though_its_range_lies_within
         await put(sample_bucket, key, text, first=str(start), last=str(last))
     reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(0, 100, 2), range(1, 90, 2))
-    (told,) = reading.findings
-    assert told.kind is FindingKind.OVERLAP
-    assert told.detail.endswith("; its records differ; both are read")
+    (finding,) = reading.findings
+    assert finding.kind is FindingKind.OVERLAP
+    assert finding.detail.endswith("; its records differ; both are read")
 
 
-async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(
+async def test_overlaps_without_shards_are_not_reported(
     sample_bucket: SampleBucket,
 ) -> None:
-    """The names of DynamoDB's objects have no shard; what is covered there is left out as well."""
+    """DynamoDB keys have no shard. Covered objects are left out all the same."""
     for first, last, text in [
         (1, 9, b"a\nb\nc\n"),
         (2, 8, b"x\n"),
@@ -92,8 +92,8 @@ async def test_shards_of_a_table_that_overlap_by_themselves_are_not_told_of(
     assert [finding.kind for finding in reading.findings] == [FindingKind.COVERED]
 
 
-async def test_other_shards_and_partitions_are_no_overlap(sample_bucket: SampleBucket) -> None:
-    """They hold other records of the same range."""
+async def test_other_shards_and_partitions_do_not_overlap(sample_bucket: SampleBucket) -> None:
+    """They have other records of the same range."""
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 2, 8, "dt=2026-11-23/hour=08")
     await put_range(sample_bucket, 3, 7, f"{HOUR}/customer=a")
@@ -104,10 +104,10 @@ async def test_other_shards_and_partitions_are_no_overlap(sample_bucket: SampleB
 
 
 @pytest.mark.parametrize("wrong", ["damaged", "gone", "long"])
-async def test_what_covers_an_object_must_be_there_to_be_read(
+async def test_a_covering_object_must_be_readable(
     sample_bucket: SampleBucket, wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what it covers is all there is of these records."""
+    """Otherwise the covered object is the only one with these records."""
     outer = await put_range(sample_bucket, 1, 9)
     inner = await put_range(sample_bucket, 2, 8)
     if wrong == "damaged":
@@ -122,23 +122,25 @@ async def test_what_covers_an_object_must_be_there_to_be_read(
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.keys == [outer, inner]
     assert reading.lines[-7:] == [b"%d" % n for n in range(2, 9)]
-    (told,) = reading.findings
-    assert "cannot be compared" in told.detail
+    (finding,) = reading.findings
+    assert "cannot be compared" in finding.detail
 
 
-async def test_the_longest_of_those_that_begin_together_is_given(
+async def test_the_longest_object_with_the_same_start_is_read(
     sample_bucket: SampleBucket,
 ) -> None:
-    """The fanout was changed between a failure and its retry, so the shorter was not replaced."""
+    """The fanout was changed before the retry, so the shorter one was not replaced."""
     for fanout, last in [(1, 4), (16, 12), (64, 7), (4, 12)]:
         await put_range(sample_bucket, 1, last, fanout=fanout)
     reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(1, 13))
-    assert len(reading.told(FindingKind.COVERED)) == 3
+    assert len(reading.keys_of(FindingKind.COVERED)) == 3
 
 
-async def test_metadata_that_tells_no_end_covers_nothing(sample_bucket: SampleBucket) -> None:
-    """A copy without it, or a number that is none."""
+async def test_an_object_without_its_end_in_the_metadata_covers_nothing(
+    sample_bucket: SampleBucket,
+) -> None:
+    """A copy without metadata, or an invalid number."""
     for first, last in [(1, "x"), (2, "3"), (5, "")]:
         await put(sample_bucket, key_of(stream_name(first)), b"%d\n" % first, last=last)
     reading = await Reading(sample_bucket).run()
@@ -146,10 +148,10 @@ async def test_metadata_that_tells_no_end_covers_nothing(sample_bucket: SampleBu
     assert not reading.findings
 
 
-async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(
+async def test_a_removed_object_covers_nothing_and_does_not_block_others(
     sample_bucket: SampleBucket,
 ) -> None:
-    """It was deleted between listing and reading, as a lifecycle rule does."""
+    """A lifecycle rule removed it between listing and reading."""
     gone = await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 2, 8)
     await put_range(sample_bucket, 3, 7)
@@ -162,13 +164,13 @@ async def test_an_object_that_is_gone_covers_nothing_and_holds_nobody_up(
     reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(2, 9))
     assert isinstance(reading.errors[gone], NotFoundError)
-    assert len(reading.told(FindingKind.COVERED)) == 1
+    assert len(reading.keys_of(FindingKind.COVERED)) == 1
 
 
-async def test_what_cannot_be_opened_does_not_hide_what_comes_before_it(
+async def test_an_object_that_cannot_be_opened_does_not_break_the_chain(
     sample_bucket: SampleBucket,
 ) -> None:
-    """The object after it still lies within the one before it."""
+    """The object after it is still within the one before it."""
     outer = await put_range(sample_bucket, 1, 9)
     gone = await put_range(sample_bucket, 2, 20)
     await put_range(sample_bucket, 3, 7)
@@ -192,4 +194,4 @@ async def test_a_text_that_begins_within_anothers_line_is_not_in_it(
     await put(sample_bucket, key_of(stream_name(4)), b"34", first="4", last="4")
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"12", b"34", b"2", b"34"]
-    assert len(reading.told(FindingKind.OVERLAP)) == 2
+    assert len(reading.keys_of(FindingKind.OVERLAP)) == 2

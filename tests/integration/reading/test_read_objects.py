@@ -1,4 +1,4 @@
-"""Reading objects back: which, in which order, and what happens when something goes wrong."""
+"""Reading objects back: which objects, in which order, with which errors."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ async def put_large(sample_bucket: SampleBucket) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_every_record_is_given_once(
+async def test_every_record_is_read_once(
     sample_bucket: SampleBucket,
     ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """Whatever wrote it."""
+    """From every kind of writer."""
     for number in range(30):
         name = queue_name(HOUR_S + number, number)
         await put(sample_bucket, key_of(name), b"q%d\n" % number)
@@ -57,8 +57,8 @@ async def test_every_record_is_given_once(
     assert len(set(reading.keys)) == len(reading.keys) == 60
 
 
-async def test_order_is_that_of_time_and_of_numbers(sample_bucket: SampleBucket) -> None:
-    """Though an early object may take longest to read."""
+async def test_ordered_sorts_by_time_and_sequence_number(sample_bucket: SampleBucket) -> None:
+    """Even if an early object takes longest to read."""
     for first in range(0, 600, 10):
         hour = first // 300
         await put_range(sample_bucket, first, first + 9, f"dt=2026-11-23/hour=0{hour}")
@@ -69,7 +69,9 @@ async def test_order_is_that_of_time_and_of_numbers(sample_bucket: SampleBucket)
     assert reading.lines == [b"%d" % n for n in range(400_001)]
 
 
-async def test_without_order_a_slow_object_holds_nobody_up(sample_bucket: SampleBucket) -> None:
+async def test_without_order_a_slow_object_does_not_block_others(
+    sample_bucket: SampleBucket,
+) -> None:
     """The others come first."""
     slow = await put_range(sample_bucket, 0, 9)
     rest = [await put_range(sample_bucket, first, first + 9) for first in range(10, 100, 10)]
@@ -95,20 +97,22 @@ async def test_without_order_a_slow_object_holds_nobody_up(sample_bucket: Sample
     assert keys[-1] == slow
 
 
-async def test_an_object_tells_what_it_is(sample_bucket: SampleBucket) -> None:
-    """As far as its key, the listing and its metadata do."""
+async def test_an_object_has_the_values_of_key_listing_and_metadata(
+    sample_bucket: SampleBucket,
+) -> None:
+    """As far as each of them has them."""
     key = await put(sample_bucket, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
     await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"1\n")
     sample_bucket.modified[key] = HOUR_S + 5.0
-    told = []
+    values = []
     async with Reading(sample_bucket).objects(ordered=True) as objects:
         async for found in objects:
-            told.append((found.key, found.partition, found.records, found.modified_s))
+            values.append((found.key, found.partition, found.records, found.modified_s))
             assert found.size_bytes == len(sample_bucket.objects[found.key].body)
             assert found.metadata == sample_bucket.objects[found.key].attributes.metadata
             assert found.key in repr(found)
-    assert told[0] == (key, HOUR, 2, HOUR_S + 5.0)
-    assert told[1][2] is None
+    assert values[0] == (key, HOUR, 2, HOUR_S + 5.0)
+    assert values[1][2] is None
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -116,7 +120,7 @@ async def test_no_more_objects_are_open_than_allowed(
     sample_bucket: SampleBucket,
     ordered: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """And no fewer, where there are enough that are not read to their ends."""
+    """And no fewer, if there are enough objects that are not read to their ends."""
     await put_large(sample_bucket)
     count = 0
     async with Reading(sample_bucket).objects(ordered=ordered) as objects:
@@ -127,10 +131,10 @@ async def test_no_more_objects_are_open_than_allowed(
     assert sample_bucket.most_at_once == SETTINGS.concurrency
 
 
-async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(
+async def test_read_ahead_is_bounded_for_objects_of_any_size(
     sample_bucket: SampleBucket,
 ) -> None:
-    """While one of 10 MB is read, no other one gets far."""
+    """While one of 10 MB is read, the others stop after a few blocks."""
     await put_large(sample_bucket)
     async with Reading(sample_bucket).objects(ordered=True) as objects:
         async for found in objects:
@@ -141,10 +145,10 @@ async def test_what_is_read_ahead_is_bounded_however_large_the_objects_are(
     assert len(sample_bucket.pieces) == SETTINGS.concurrency
 
 
-async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(
+async def test_reading_the_lines_of_an_object_raises_its_errors(
     sample_bucket: SampleBucket,
 ) -> None:
-    """By the name that tells what to do; all lines before are given, and all other objects."""
+    """With the class by what to do next. All lines before it, and all other objects, are read."""
     keys = [key_of(queue_name(HOUR_S + n)) for n in range(4)]
     bodies = [
         gzip.compress(b"1\n", mtime=0) + gzip.compress(b"2\n", mtime=0)[:-2],
@@ -167,7 +171,7 @@ async def test_what_is_wrong_with_an_object_is_raised_by_its_lines(
 async def test_a_line_that_is_too_long_damages_its_object_alone(
     sample_bucket: SampleBucket,
 ) -> None:
-    """However long it is, no more of it is held."""
+    """Memory is bounded for any length."""
     key = await put(sample_bucket, key_of(queue_name(HOUR_S)), b"ok\n" + b"x" * 8 * MIB + b"\n")
     await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"next\n")
     reading = await Reading(sample_bucket).run(ordered=True, max_line_bytes=2 * MIB)
@@ -175,8 +179,8 @@ async def test_a_line_that_is_too_long_damages_its_object_alone(
     assert f"line 2 is longer than {2 * MIB} bytes" in str(reading.errors[key])
 
 
-async def test_text_is_given_in_pieces_that_end_where_lines_do(sample_bucket: SampleBucket) -> None:
-    """For whoever writes it on."""
+async def test_texts_are_pieces_of_whole_lines(sample_bucket: SampleBucket) -> None:
+    """For callers that write them elsewhere."""
     text = b"".join(b"%d\n" % number for number in range(700_000))
     await put(sample_bucket, key_of(queue_name(HOUR_S)), text)
     pieces = []
@@ -188,8 +192,8 @@ async def test_text_is_given_in_pieces_that_end_where_lines_do(sample_bucket: Sa
     assert b"".join(pieces) == text
 
 
-async def test_a_listing_that_fails_is_raised_by_the_iteration(sample_bucket: SampleBucket) -> None:
-    """What is known before it is given first, in order; then it is over."""
+async def test_the_iteration_raises_a_failed_listing(sample_bucket: SampleBucket) -> None:
+    """Objects known before it come first, in order. Then the iteration is over."""
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 10, 19, "dt=2026-11-24")
     sample_bucket.failing = lambda asked, _: (
@@ -205,8 +209,8 @@ async def test_a_listing_that_fails_is_raised_by_the_iteration(sample_bucket: Sa
     assert sorted(reading.lines) == numbers(range(1, 10))
 
 
-async def test_a_bug_is_heard(sample_bucket: SampleBucket) -> None:
-    """By whoever reads these lines; nobody waits for ever."""
+async def test_an_unexpected_exception_is_raised(sample_bucket: SampleBucket) -> None:
+    """By reading the lines. Nothing waits forever."""
     bad = await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 10, 19)
     sample_bucket.failing = lambda asked, _: ZeroDivisionError() if asked == f"read {bad}" else None
@@ -215,7 +219,7 @@ async def test_a_bug_is_heard(sample_bucket: SampleBucket) -> None:
     assert sample_bucket.is_closed
 
 
-async def test_leaving_early_lets_go_of_everything(sample_bucket: SampleBucket) -> None:
+async def test_leaving_early_closes_everything(sample_bucket: SampleBucket) -> None:
     """Within an object, between two, before the first, and when cancelled."""
     await put_large(sample_bucket)
 
@@ -246,7 +250,7 @@ async def test_leaving_early_lets_go_of_everything(sample_bucket: SampleBucket) 
 
 
 class Held(SampleBucket):
-    """A shelf whose objects cannot be opened before `open` is set."""
+    """A bucket whose objects cannot be opened before `open` is set."""
 
     def __init__(self) -> None:
         """Start empty, and closed."""
@@ -263,8 +267,8 @@ class Held(SampleBucket):
             yield opened
 
 
-async def test_waiting_that_is_cancelled_loses_no_object() -> None:
-    """A program that waits for a while only asks again."""
+async def test_a_cancelled_wait_loses_no_object() -> None:
+    """A program that waits with a timeout calls again."""
     held = Held()
     keys = [await put_range(held, 1, 9), await put_range(held, 10, 19)]
     async with Reading(held).objects(ordered=True) as objects:
@@ -280,7 +284,7 @@ async def test_waiting_that_is_cancelled_loses_no_object() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_closing_wakes_whoever_waits(ordered: bool) -> None:  # noqa: FBT001  # a case
+async def test_closing_wakes_a_waiting_reader(ordered: bool) -> None:  # noqa: FBT001  # a case
     """In another task."""
     held = Held()
     await put_range(held, 1, 9)
@@ -297,8 +301,8 @@ async def _all_lines(objects: ReadObjects) -> list[bytes]:
     return [line async for found in objects async for lines in found for line in lines]
 
 
-async def test_lines_are_read_once_and_in_their_turn(sample_bucket: SampleBucket) -> None:
-    """A program that keeps an object hears of it, and does not wait for ever."""
+async def test_lines_are_read_once_and_before_the_next_object(sample_bucket: SampleBucket) -> None:
+    """A program that keeps an object gets an error instead of waiting forever."""
     for first in (1, 11, 21):
         await put_range(sample_bucket, first, first + 9)
     kept: list[ReadObject] = []
@@ -319,8 +323,8 @@ async def test_lines_are_read_once_and_in_their_turn(sample_bucket: SampleBucket
         assert [lines async for lines in last]
 
 
-async def test_it_is_used_within_async_with(sample_bucket: SampleBucket) -> None:
-    """Or nobody would let go of what it holds."""
+async def test_iterating_needs_async_with(sample_bucket: SampleBucket) -> None:
+    """Otherwise connections would stay open."""
     with pytest.raises(RuntimeError, match="async with"):
         assert [found async for found in Reading(sample_bucket).objects()]
 
@@ -328,7 +332,7 @@ async def test_it_is_used_within_async_with(sample_bucket: SampleBucket) -> None
 async def test_a_program_reads_a_folder_in_five_lines(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """By the name that the package gives; what is left out is logged."""
+    """By the public name. Objects that are left out are logged."""
     store = FileStore(tmp_path)
     for number in range(3):
         key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
@@ -347,7 +351,7 @@ async def test_a_program_reads_a_folder_in_five_lines(
     assert record.getMessage().startswith("object_foreign key=report.csv detail=no object of")
 
 
-def test_what_cannot_be_used_is_told_at_once(tmp_path: Path) -> None:
+def test_invalid_arguments_are_rejected_at_once(tmp_path: Path) -> None:
     """Before anything is opened."""
     with pytest.raises(SettingsError, match="neither s3://bucket/root nor file://folder"):
         batcher.read_objects(str(tmp_path))

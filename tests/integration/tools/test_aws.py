@@ -1,4 +1,4 @@
-"""Calls of the operator tools: every failure of AWS's has a kind, and says whether to retry."""
+"""AWS calls of the operator tools: each failure has a kind, a hint, and whether to retry."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from batcher.keys.parse import parse_key
 from batcher.reading.overlap import SequenceRange, ShardRanges, read_sequence_range
 
 
-def found(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
-    """Return which overlap, of one shard; each is called by its bounds."""
+def overlaps(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
+    """Return the overlaps of one shard's ranges, each range by its bounds."""
     all_of_them = ShardRanges()
     for first, last in ranges:
         all_of_them.add("s", "p", SequenceRange(first, last, f"{first}-{last}"))
@@ -34,8 +34,8 @@ def found(*ranges: tuple[int, int]) -> list[tuple[str, str]]:
 def test_each_object_that_starts_before_another_ends_is_found(
     ranges: list[tuple[int, int]], overlapping: list[tuple[str, str]]
 ) -> None:
-    """Also behind one that lies within."""
-    assert found(*ranges) == overlapping
+    """Also after an object that is within another."""
+    assert overlaps(*ranges) == overlapping
 
 
 def test_other_shards_and_partitions_do_not_overlap() -> None:
@@ -47,14 +47,14 @@ def test_other_shards_and_partitions_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize(("said", "last"), [("9", 9), ("3", 5), ("x", 5), ("", 5), (None, 5)])
-def test_a_range_is_told_by_the_name_and_the_metadata(said: str | None, last: int) -> None:
-    """Where nobody says its end, or nonsense, it is its beginning."""
+def test_a_range_comes_from_the_name_and_the_metadata(said: str | None, last: int) -> None:
+    """Without a valid end in the metadata, the end is the start."""
     name = parse_key(f"orders-shardId-000000000003-{5:064d}.ndjson.gz", "")
     metadata = {} if said is None else {"batcher-last": said}
     assert read_sequence_range(name, metadata) == SequenceRange(5, last, name.key)
 
 
-def test_what_is_of_no_stream_has_no_range() -> None:
-    """A queue's number is a time."""
+def test_only_stream_objects_have_a_range() -> None:
+    """The number of a queue's object is a time."""
     name = parse_key(f"jobs-1795417200000-{'ab' * 16}.ndjson.gz", "")
     assert read_sequence_range(name, {"batcher-last": "7"}) is None

@@ -1,4 +1,4 @@
-"""Pattern: exactly which partitions match."""
+"""PartitionPattern: which partitions match."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batcher.reading.selection import ANY_PARTITION, PartitionPattern
 PARTITION = "dt=2026-11-23/hour=07/customer=acme"
 
 
-def is_met(pattern: str, partition: str = PARTITION) -> bool:
+def matches(pattern: str, partition: str = PARTITION) -> bool:
     """Return whether a pattern matches a partition."""
     return (
         PartitionPattern.parse(pattern).unmatched_parts(partition.split("/") if partition else [])
@@ -35,9 +35,9 @@ def is_met(pattern: str, partition: str = PARTITION) -> bool:
         "*",
     ],
 )
-def test_folders_are_met_in_their_order_and_others_may_stand_between(pattern: str) -> None:
-    """Before, between and after."""
-    assert is_met(pattern)
+def test_folders_match_in_order_with_others_between(pattern: str) -> None:
+    """Also before and after."""
+    assert matches(pattern)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +58,24 @@ def test_folders_are_met_in_their_order_and_others_may_stand_between(pattern: st
         "dt=2026.11.23",
     ],
 )
-def test_nothing_else_is_met(pattern: str) -> None:
-    """A folder is met as a whole, and in upper and lower case as it is."""
-    assert not is_met(pattern)
+def test_nothing_else_matches(pattern: str) -> None:
+    """A part matches a whole folder, and case matters."""
+    assert not matches(pattern)
 
 
-def test_values_are_as_keys_have_them() -> None:
-    """A pattern is escaped as the key is; what the escape stands for is not looked at."""
-    assert is_met("city=S%C3%A3o%20Paulo", "city=S%C3%A3o%20Paulo")
-    assert not is_met("a=x.y", "a=xzy")
-    assert is_met("a=*", "a=%2F%2A")
-    assert is_met("acme", "acme/x")
-    assert not is_met("*", "")
+def test_patterns_are_escaped_like_keys() -> None:
+    """The pattern is compared with the escaped text."""
+    assert matches("city=S%C3%A3o%20Paulo", "city=S%C3%A3o%20Paulo")
+    assert not matches("a=x.y", "a=xzy")
+    assert matches("a=*", "a=%2F%2A")
+    assert matches("acme", "acme/x")
+    assert not matches("*", "")
 
 
-def test_a_column_counts_where_it_first_stands() -> None:
-    """Or nothing could ever be ruled out."""
-    assert not is_met("a=2", "a=1/a=2")
-    assert is_met("a=1/a=2", "a=1/a=2")
+def test_the_first_folder_of_a_column_counts() -> None:
+    """Otherwise no folder could ever be excluded."""
+    assert not matches("a=2", "a=1/a=2")
+    assert matches("a=1/a=2", "a=1/a=2")
 
 
 @pytest.mark.parametrize(
@@ -90,15 +90,15 @@ def test_a_column_counts_where_it_first_stands() -> None:
         ("dt=1", ["x", "dt=1", "y"], ()),
     ],
 )
-def test_what_is_left_tells_whether_to_go_on(
+def test_unmatched_parts_are_the_rest_of_the_pattern(
     pattern: str, folders: list[str], left: tuple[str, ...] | None
 ) -> None:
     """None: no deeper folder can make it match."""
     assert PartitionPattern.parse(pattern).unmatched_parts(folders) == left
 
 
-def test_folders_that_may_have_any_value_are_not_worth_a_look() -> None:
-    """All but a few partitions have them."""
+def test_parts_that_match_any_value_exclude_nothing() -> None:
+    """Nearly all partitions have such a folder."""
     assert not ANY_PARTITION.can_exclude_below([])
     assert not PartitionPattern.parse("dt=1/hour=*").can_exclude_below(["dt=1"])
     assert PartitionPattern.parse("dt=1/hour=*").can_exclude_below([])
@@ -107,7 +107,7 @@ def test_folders_that_may_have_any_value_are_not_worth_a_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", "empty folder"),
         ("/", "empty folder"),
@@ -116,7 +116,7 @@ def test_folders_that_may_have_any_value_are_not_worth_a_look() -> None:
         ("customer=[ab]", "'customer=%5Bab%5D'"),
     ],
 )
-def test_a_pattern_that_can_match_nothing_is_refused(text: str, told: str) -> None:
-    """With what to write instead."""
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_a_pattern_that_can_match_nothing_is_refused(text: str, expected: str) -> None:
+    """The message says what to write instead."""
+    with pytest.raises(ValueError, match=re.escape(expected)):
         PartitionPattern.parse(text)

@@ -1,4 +1,4 @@
-"""Selection: what a user asks for, read, and which objects it takes."""
+"""Selection: parsing it, and which objects it selects."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def chosen(
     return parse_selection(since, until, partition, quarantine=quarantine, now_s=NOW_S)
 
 
-def is_taken(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
-    """Return whether the object at this key is taken."""
+def includes(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
+    """Return whether the object at this key is selected."""
     return selection.includes(parse_key(key, "r"), ListEntry(key, 1, "", modified_s))
 
 
@@ -51,8 +51,8 @@ def is_taken(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
         (datetime(2026, 11, 23, 5, tzinfo=timezone(timedelta(hours=-2))), HOUR_S),
     ],
 )
-def test_a_time_is_a_moment_or_how_long_ago(text: TimeInput, seconds: float) -> None:
-    """In UTC where it has no zone."""
+def test_a_time_is_a_date_time_or_an_age(text: TimeInput, seconds: float) -> None:
+    """In UTC without a time zone."""
     assert chosen(since=text).time_range == TimeRange(seconds, inf)
     assert chosen(until=text).time_range == TimeRange(-inf, seconds)
 
@@ -60,7 +60,7 @@ def test_a_time_is_a_moment_or_how_long_ago(text: TimeInput, seconds: float) -> 
 @pytest.mark.parametrize(
     "text", ["", "yesterday", "2h30m", "-2h", "2 h", "7", "9999999999d", "25:00"]
 )
-def test_what_is_no_time_is_told_with_all_other_faults(text: str) -> None:
+def test_an_invalid_time_is_reported_with_all_other_faults(text: str) -> None:
     """In one message."""
     with pytest.raises(SettingsError) as caught:
         chosen(since=text, until="x", partition="//")
@@ -71,55 +71,55 @@ def test_what_is_no_time_is_told_with_all_other_faults(text: str) -> None:
     ]
 
 
-def test_a_span_that_holds_nothing_is_refused() -> None:
-    """Somebody has confused the two."""
+def test_an_empty_time_range_is_rejected() -> None:
+    """For example if `since` and `until` are exchanged."""
     with pytest.raises(SettingsError, match="since: 1h is not before"):
         chosen("1h", "2h")
     with pytest.raises(SettingsError, match="not before"):
         chosen("2026-11-23", "2026-11-23")
 
 
-def test_an_hour_is_taken_and_its_neighbours_are_not() -> None:
-    """`until` is where the span ends; it does not belong to it."""
+def test_an_hour_is_selected_without_the_hours_before_and_after() -> None:
+    """`until` is exclusive."""
     hour = chosen("2026-11-23T07:00", "2026-11-23T08:00")
     name = stream_name(5)
-    assert is_taken(hour, key_of(name))
-    assert not is_taken(hour, key_of(name, "dt=2026-11-23/hour=06"))
-    assert not is_taken(hour, key_of(name, "dt=2026-11-23/hour=08"))
-    assert is_taken(hour, key_of(name, "dt=2026-11-23"))
-    assert is_taken(hour, key_of(name, "customer=acme"))
+    assert includes(hour, key_of(name))
+    assert not includes(hour, key_of(name, "dt=2026-11-23/hour=06"))
+    assert not includes(hour, key_of(name, "dt=2026-11-23/hour=08"))
+    assert includes(hour, key_of(name, "dt=2026-11-23"))
+    assert includes(hour, key_of(name, "customer=acme"))
 
 
-def test_an_object_is_taken_if_any_record_of_it_may_be_in_time() -> None:
-    """By the oldest message, and by when it was written."""
+def test_an_object_is_selected_if_any_of_its_records_may_be_in_the_range() -> None:
+    """By the oldest message, and by the time it was written."""
     key = key_of(queue_name(HOUR_S + 600))
-    assert not is_taken(chosen(until="2026-11-23T07:10"), key)
-    assert is_taken(chosen(until="2026-11-23T07:10:00.001"), key)
-    assert is_taken(chosen(since="2026-11-23T07:59"), key)
-    assert not is_taken(chosen(since="2026-11-23T07:59"), key, HOUR_S + 601)
-    assert is_taken(chosen(since="2026-11-23T07:10"), key, HOUR_S + 600.1 - MAX_CLOCK_SKEW_S)
+    assert not includes(chosen(until="2026-11-23T07:10"), key)
+    assert includes(chosen(until="2026-11-23T07:10:00.001"), key)
+    assert includes(chosen(since="2026-11-23T07:59"), key)
+    assert not includes(chosen(since="2026-11-23T07:59"), key, HOUR_S + 601)
+    assert includes(chosen(since="2026-11-23T07:10"), key, HOUR_S + 600.1 - MAX_CLOCK_SKEW_S)
 
 
-def test_a_partition_and_a_time_must_both_be_met() -> None:
-    """Each rules out by itself."""
+def test_partition_and_time_must_both_match() -> None:
+    """Each excludes objects independently."""
     both = chosen("2026-11-23T07:00", "2026-11-23T08:00", "customer=acme")
-    assert is_taken(both, key_of(stream_name(5), f"{HOUR}/customer=acme"))
-    assert not is_taken(both, key_of(stream_name(5), f"{HOUR}/customer=other"))
-    assert not is_taken(both, key_of(stream_name(5), "dt=2026-11-22/customer=acme"))
+    assert includes(both, key_of(stream_name(5), f"{HOUR}/customer=acme"))
+    assert not includes(both, key_of(stream_name(5), f"{HOUR}/customer=other"))
+    assert not includes(both, key_of(stream_name(5), "dt=2026-11-22/customer=acme"))
 
 
-def test_quarantine_is_chosen_by_source_and_date() -> None:
-    """The folder `_quarantine` itself is no part of what a pattern means."""
+def test_quarantine_is_selected_by_source_and_date() -> None:
+    """A pattern does not match the folder `_quarantine` itself."""
     key = f"r/_quarantine/kinesis/dt=2026-11-23/{stream_name(5)}.ndjson.gz"
-    assert is_taken(chosen(partition="kinesis/dt=2026-11-23", quarantine=True), key)
-    assert not is_taken(chosen(partition="sqs", quarantine=True), key)
-    assert not is_taken(chosen(partition="_quarantine", quarantine=True), key)
-    assert is_taken(chosen(since="2026-11-25", quarantine=True), key)
-    assert not is_taken(chosen(until="2026-11-22", quarantine=True), key)
+    assert includes(chosen(partition="kinesis/dt=2026-11-23", quarantine=True), key)
+    assert not includes(chosen(partition="sqs", quarantine=True), key)
+    assert not includes(chosen(partition="_quarantine", quarantine=True), key)
+    assert includes(chosen(since="2026-11-25", quarantine=True), key)
+    assert not includes(chosen(until="2026-11-22", quarantine=True), key)
 
 
-def test_folders_are_ruled_out_only_where_nothing_below_can_be_taken() -> None:
-    """And are looked into only where something below can be ruled out."""
+def test_folders_are_excluded_only_if_nothing_below_can_be_selected() -> None:
+    """Folders are explored only if something below can be excluded."""
     hour = chosen("2026-11-23T07:00", "2026-11-23T08:00")
     assert hour.may_include_below([])
     assert hour.may_include_below(["customer=acme"])

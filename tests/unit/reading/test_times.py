@@ -1,4 +1,4 @@
-"""Spans: when records may have arrived, read from keys."""
+"""Times: the time ranges in which the records of an object arrived."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DAY_START_S = HOUR_S - 7 * 3_600
 LONG_AFTER_S = HOUR_S + 10 * DAY_S
 
 
-def told(key: str, modified_s: float = LONG_AFTER_S, etag: str = '"0123"') -> TimeRange:
-    """Return the span of the object at a key under the root `r`."""
+def time_range(key: str, modified_s: float = LONG_AFTER_S, etag: str = '"0123"') -> TimeRange:
+    """Return the time range of the object at a key under the root `r`."""
     return object_time_range(parse_key(key, "r"), ListEntry(key, 1, etag, modified_s))
 
 
@@ -41,10 +41,10 @@ def told(key: str, modified_s: float = LONG_AFTER_S, etag: str = '"0123"') -> Ti
         ("dt=1969-12-31", -DAY_S, DAY_S),
     ],
 )
-def test_dt_and_hour_are_read_wherever_they_stand(
+def test_dt_and_hour_are_read_from_any_folder(
     partition: str, start_s: float, length_s: float
 ) -> None:
-    """As UTC; an hour ends where the next one begins."""
+    """As UTC. An hour ends when the next one begins."""
     assert folders_time_range(partition.split("/")) == TimeRange(start_s, start_s + length_s)
 
 
@@ -60,55 +60,57 @@ def test_dt_and_hour_are_read_wherever_they_stand(
         "xdt=2026-11-23",
     ],
 )
-def test_what_is_no_time_tells_none(partition: str) -> None:
-    """Such folders are fields of records, or hours of no day."""
+def test_folders_without_a_valid_time_have_no_range(partition: str) -> None:
+    """Such folders are fields of records, or hours without a day."""
     assert folders_time_range(partition.split("/")) == ALL_TIME
 
 
-def test_an_hour_that_is_none_leaves_the_day() -> None:
-    """A record's field, perhaps."""
+def test_an_invalid_hour_leaves_the_range_of_the_day() -> None:
+    """It may be a field of the records."""
     for hour in ("24", "7", "xx", "-1"):
         found = folders_time_range(["dt=2026-11-23", f"hour={hour}"])
         assert found == TimeRange(DAY_START_S, DAY_START_S + DAY_S)
 
 
-def test_a_partition_bounds_whatever_is_in_it() -> None:
-    """A stream's name has no time."""
-    assert told(key_of(stream_name(5))) == TimeRange(HOUR_S, HOUR_S + 3_600)
+def test_a_partition_bounds_every_object_in_it() -> None:
+    """The name of a stream's object has no time."""
+    assert time_range(key_of(stream_name(5))) == TimeRange(HOUR_S, HOUR_S + 3_600)
 
 
 def test_a_queues_oldest_time_is_a_lower_bound() -> None:
-    """To the millisecond; nobody knows the newest, but that it is of this partition."""
+    """To the millisecond. The newest time is unknown, but in the partition's range."""
     key = key_of(queue_name(HOUR_S + 60.25))
-    assert told(key) == TimeRange(HOUR_S + 60.25, HOUR_S + 3_600)
-    assert told(key_of(queue_name(HOUR_S), partition="")).start_s == HOUR_S
+    assert time_range(key) == TimeRange(HOUR_S + 60.25, HOUR_S + 3_600)
+    assert time_range(key_of(queue_name(HOUR_S), partition="")).start_s == HOUR_S
 
 
-def test_a_programs_name_is_a_lower_bound_but_for_the_wait_for_room() -> None:
-    """Its batch is opened after its first record has come in."""
-    assert told(key_of(fresh_name(HOUR_S + 3_000))).start_s == HOUR_S + 3_000 - MAX_CLOCK_SKEW_S
-    assert told(key_of(fresh_name(HOUR_S + 60))).start_s == HOUR_S
+def test_a_programs_name_is_a_lower_bound_minus_the_wait_for_room() -> None:
+    """Its batch is opened after its first record was submitted."""
+    assert (
+        time_range(key_of(fresh_name(HOUR_S + 3_000))).start_s == HOUR_S + 3_000 - MAX_CLOCK_SKEW_S
+    )
+    assert time_range(key_of(fresh_name(HOUR_S + 60))).start_s == HOUR_S
 
 
 def test_no_record_arrives_after_its_object_was_written() -> None:
-    """But for clocks that differ."""
+    """Except by the difference of the clocks."""
     for key in (key_of(stream_name(5)), key_of(queue_name(HOUR_S)), key_of(fresh_name(HOUR_S))):
-        assert told(key, HOUR_S + 60).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
+        assert time_range(key, HOUR_S + 60).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
     fifo = key_of(f"q.fifo-{5:020d}-{'ab' * 16}", partition="")
-    assert told(fifo, HOUR_S) == TimeRange(-inf, HOUR_S + MAX_CLOCK_SKEW_S)
+    assert time_range(fifo, HOUR_S) == TimeRange(-inf, HOUR_S + MAX_CLOCK_SKEW_S)
 
 
 @pytest.mark.parametrize("etag", ['"0123abcd-2"', "0123abcd-10000"])
-def test_what_was_streamed_in_parts_may_have_gone_on_after_the_time_that_s3_tells(
+def test_a_multipart_upload_may_have_records_newer_than_its_time(
     etag: str,
 ) -> None:
-    """That is when the upload was opened; a batch lingers for a day at most."""
+    """S3 reports when the upload was started. A batch lingers for a day at most."""
     key = key_of(fresh_name(HOUR_S), partition="")
-    assert told(key, HOUR_S + 60, etag).end_s == HOUR_S + MAX_LINGER_S + MAX_CLOCK_SKEW_S
-    assert told(key, HOUR_S + 60).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
+    assert time_range(key, HOUR_S + 60, etag).end_s == HOUR_S + MAX_LINGER_S + MAX_CLOCK_SKEW_S
+    assert time_range(key, HOUR_S + 60).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
     queue = key_of(queue_name(HOUR_S), partition="")
     assert (
-        told(queue, HOUR_S + 60, etag).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
+        time_range(queue, HOUR_S + 60, etag).end_s == HOUR_S + 60 + MAX_CLOCK_SKEW_S
     )  # an event is sealed first
 
 
@@ -120,23 +122,23 @@ def test_what_was_streamed_in_parts_may_have_gone_on_after_the_time_that_s3_tell
         (key_of(fresh_name(HOUR_S + DAY_S)), HOUR_S),
     ],
 )
-def test_where_they_contradict_each_other_the_partition_counts(key: str, modified_s: float) -> None:
-    """A `dt=` of a record's field, or a copy with a time of its own: nothing is hidden."""
-    assert told(key, modified_s) == TimeRange(HOUR_S, HOUR_S + 3_600)
+def test_on_a_contradiction_the_partition_wins(key: str, modified_s: float) -> None:
+    """For example a `dt=` from a field, or a copy with its own time. Nothing may be hidden."""
+    assert time_range(key, modified_s) == TimeRange(HOUR_S, HOUR_S + 3_600)
 
 
 def test_without_a_partition_a_contradiction_leaves_all_times_open() -> None:
     """Nothing is known then."""
-    assert told(key_of(queue_name(HOUR_S), partition=""), 0.0) == ALL_TIME
+    assert time_range(key_of(queue_name(HOUR_S), partition=""), 0.0) == ALL_TIME
 
 
-def test_quarantine_goes_on_after_its_date() -> None:
-    """It is the date of the first record, or the oldest, of the object."""
+def test_quarantine_has_no_end() -> None:
+    """Its date is that of the object's first or oldest record."""
     key = f"r/_quarantine/kinesis/dt=2026-11-23/{stream_name(5)}.ndjson.gz"
     assert quarantine_time_range(["kinesis", "dt=2026-11-23"]) == TimeRange(
         DAY_START_S - MAX_CLOCK_SKEW_S
     )
-    assert told(key, HOUR_S + 2 * DAY_S) == TimeRange(
+    assert time_range(key, HOUR_S + 2 * DAY_S) == TimeRange(
         DAY_START_S - MAX_CLOCK_SKEW_S, HOUR_S + 2 * DAY_S + MAX_CLOCK_SKEW_S
     )
     assert quarantine_time_range(["kinesis"]) == ALL_TIME
@@ -155,7 +157,7 @@ def test_quarantine_goes_on_after_its_date() -> None:
         (fresh_name(HOUR_S + 9), "c=x", HOUR_S + 9),
     ],
 )
-def test_the_one_time_of_an_object_is_its_names_within_its_partition(
+def test_the_sort_time_is_that_of_the_name_within_its_partition(
     name: str, partition: str, time_s: float | None
 ) -> None:
     """So objects of an earlier partition never come after those of a later one."""
@@ -174,7 +176,7 @@ def test_the_one_time_of_an_object_is_its_names_within_its_partition(
         (TimeRange(1, 2), ALL_TIME, True, False),
     ],
 )
-def test_spans_have_no_end_of_their_own(
+def test_time_ranges_exclude_their_end(
     one: TimeRange,
     other: TimeRange,
     do_meet: bool,  # noqa: FBT001  # cases

@@ -1,1 +1,1 @@
-"""Replay: each quarantined record once more, whatever happens on the way."""
+"""Tests of replay."""

@@ -1,4 +1,4 @@
-"""Harness: quarantines that the real handler wrote, and stores under which a replay dies."""
+"""Harness: quarantine objects from the real handler, and stores that end a replay."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ HOUR_S = 3_600
 
 
 def fix(payload: bytes) -> bytes:
-    """Make a record of a payload that is none."""
+    """Make a record of a bad payload."""
     return json.dumps({"was": payload.decode()}).encode()
 
 
 def record(number: str, data: bytes, hours: int = 0) -> dict[str, Any]:
-    """Make a record of a stream that arrived some hours later."""
+    """Return a stream record that arrived this many hours later."""
     made = kinesis_record(number, data)
     made["kinesis"]["approximateArrivalTimestamp"] = ARRIVAL_S + hours * HOUR_S
     return made
@@ -49,7 +49,7 @@ FIXED = ["two", "", "four", "aaa", "ccc"]
 def handle(
     store: MemoryStore, *events: list[dict[str, Any]], transform: Transform | None = None
 ) -> None:
-    """Let the handler write events; each must succeed."""
+    """Write events through the handler. Each must succeed."""
     handler = make_handler(make_settings(root="events"), transform=transform, store=store)
     try:
         for records in events:
@@ -59,7 +59,7 @@ def handle(
 
 
 def quarantined() -> MemoryStore:
-    """Return a store with two quarantine objects, and good records beside them."""
+    """Return a store with two quarantine objects, and some good records."""
     store = MemoryStore()
     handle(store, STREAM, MESSAGES)
     return store
@@ -67,7 +67,7 @@ def quarantined() -> MemoryStore:
 
 @dataclass(eq=False)
 class CrashingStore(ObjectStore):
-    """A store that serves so many calls, and then none: an outage, or the end of the process."""
+    """A store that serves a number of calls, and then none: an outage, or a killed process."""
 
     inner: MemoryStore
     calls_left: int = 10**9
@@ -147,7 +147,7 @@ def replay(
     destination: ReplayTarget | None = None,
     **chosen: Any,  # noqa: ANN401  # settings, and what Replay takes
 ) -> ReplayStats:
-    """Replay in a process of its own, as it were; give what it tells, also when it was killed."""
+    """Replay as a process of its own. Return the stats, even if it was killed."""
     flags = {name: chosen.pop(name, False) for name in ("restart", "dry_run")}
     settings = make_settings(**{"root": "events", **chosen})
     tallies: list[ReplayStats] = []
@@ -177,12 +177,12 @@ def replay(
 
 
 def text_of(there: MemoryObject) -> str:
-    """Return an object's text."""
+    """Return the text of an object."""
     return gzip.decompress(there.body).decode()
 
 
 def landed(store: MemoryStore) -> list[str]:
-    """Return what was replayed: the payloads that `fix` has made records of."""
+    """Return the replayed payloads: those that `fix` has made records of."""
     keys = [key for key in sorted(store.objects) if "/replay-" in key]
     found = [json.loads(line) for key in keys for line in text_of(store.objects[key]).splitlines()]
     return sorted(line["was"] for line in found)
@@ -200,12 +200,12 @@ def lines(store: MemoryStore) -> list[dict[str, Any]]:
 
 
 def states(store: MemoryStore) -> dict[str, str | None]:
-    """Return how far each record's replay has come, by position."""
+    """Return the state of each record's mark, by position."""
     return {line["position"]: line.get("replay", {}).get("state") for line in lines(store)}
 
 
 def put(store: MemoryStore, key: str, raw: Iterable[bytes], **metadata: str) -> None:
-    """Put a quarantine object there, in place of what may be there."""
+    """Write a quarantine object, replacing any existing one."""
     store.objects.pop(key, None)
     body = gzip.compress(b"".join(line + b"\n" for line in raw), mtime=0)
     asyncio.run(store.put(key, body, ObjectAttributes("application/gzip", metadata)))

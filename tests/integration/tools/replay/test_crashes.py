@@ -1,4 +1,4 @@
-"""A replay that dies at any call to its store, and the runs after it: each record once."""
+"""A replay that is killed at any call to its store: the next runs write each record once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WAYS: dict[str, Any] = {
 
 
 def assert_nothing_is_lost(store: MemoryStore) -> None:
-    """What is marked done has arrived; what has arrived is marked; the rest is where it was."""
+    """Check that a record is marked done if and only if it has arrived."""
     found = {line["position"]: line for line in lines(store)}
     assert set(found) == set(DONE)
     arrived = landed(store)
@@ -62,10 +62,8 @@ def assert_nothing_is_lost(store: MemoryStore) -> None:
 
 @pytest.mark.parametrize("then", [[ALL], [OTHERS, ALL], [NOTHING, ALL]], ids=str)
 @pytest.mark.parametrize("way", WAYS)
-def test_whatever_call_it_dies_in_each_record_is_written_once(
-    way: str, then: list[RecordFilter]
-) -> None:
-    """Also when the next runs are asked for other records."""
+def test_killed_at_any_call_each_record_is_written_once(way: str, then: list[RecordFilter]) -> None:
+    """Even if the next runs select other records."""
     for calls in range(BOUND_CALLS):
         store = quarantined()
         dying = CrashingStore(store, calls_left=calls, **WAYS[way])
@@ -82,7 +80,7 @@ def test_whatever_call_it_dies_in_each_record_is_written_once(
     pytest.fail("the bound is too low")
 
 
-def test_a_run_finishes_what_was_started_although_it_wants_nothing() -> None:
+def test_a_run_that_selects_nothing_finishes_started_groups() -> None:
     """Killed between the marks and the data."""
     store = quarantined()
     replay(CrashingStore(store, calls_left=3), ALL)  # listed, read, marked
@@ -94,7 +92,7 @@ def test_a_run_finishes_what_was_started_although_it_wants_nothing() -> None:
 
 
 def killed_after_data() -> MemoryStore:
-    """Kill a replay when the first of two objects of data is there, before anything is done."""
+    """Kill a replay after the first of two data objects, before any `done` mark."""
     store = quarantined()
     replay(CrashingStore(store, calls_left=3, is_last_served=True), ALL, concurrency=1)
     assert landed(store) == ["four", "two"]
@@ -102,8 +100,8 @@ def killed_after_data() -> MemoryStore:
     return store
 
 
-def test_data_that_is_there_is_known_under_other_settings_and_the_rest_waits_for_them() -> None:
-    """Its place was noted before it was written."""
+def test_written_data_is_recognized_under_other_settings_and_the_rest_waits() -> None:
+    """Its key was marked before it was written."""
     store = killed_after_data()
     tally = replay(store, partition_by="", transform=None)
     assert {p for p, state in states(store).items() if state == "done"} == {"2", "4"}
@@ -115,7 +113,7 @@ def test_data_that_is_there_is_known_under_other_settings_and_the_rest_waits_for
     assert landed(store) == sorted(FIXED)
 
 
-def test_what_lies_under_a_noted_key_and_is_not_ours_is_no_proof() -> None:
+def test_another_object_at_a_marked_key_is_no_proof() -> None:
     """Only the digest is."""
     store = quarantined()
     replay(CrashingStore(store, calls_left=3), ALL)  # killed before any data
@@ -127,8 +125,8 @@ def test_what_lies_under_a_noted_key_and_is_not_ours_is_no_proof() -> None:
     assert "done" not in states(store).values()
 
 
-def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
-    """What is there already is still known."""
+def test_restart_starts_groups_of_other_settings_again() -> None:
+    """Written data is still recognized."""
     store = killed_after_data()
     tally = replay(store, NOTHING, partition_by="kind=x", restart=True)
     assert (tally.error_count, tally.unfinished) == (0, 0)
@@ -137,8 +135,8 @@ def test_what_was_begun_with_other_settings_begins_anew_when_asked() -> None:
     assert "/kind=x/" in third["replay"]["key"]
 
 
-def test_a_transform_that_left_something_out_may_be_corrected_after_a_crash() -> None:
-    """Nothing of it was ever sent anywhere."""
+def test_a_transform_that_filtered_records_can_be_corrected_after_a_crash() -> None:
+    """The filtered records were not sent anywhere."""
     store = quarantined()
     replay(CrashingStore(store, calls_left=3), ALL, transform=lambda _: None)
     assert {"started", None} == set(states(store).values())
@@ -148,7 +146,7 @@ def test_a_transform_that_left_something_out_may_be_corrected_after_a_crash() ->
 
 
 class Changing(CrashingStore):
-    """A store in which others do something just before each replacement of a quarantine object."""
+    """A store in which others act just before each replacement of a quarantine object."""
 
     def __init__(self, inner: MemoryStore, *meanwhile: Any) -> None:  # noqa: ANN401
         """Do `meanwhile`, one a replacement."""
@@ -164,7 +162,7 @@ class Changing(CrashingStore):
 
 @pytest.mark.parametrize("quiet", range(5))
 def test_another_replay_at_the_same_time_writes_nothing_twice(quiet: int) -> None:
-    """Whichever is first at each replacement."""
+    """For any order of the replacements."""
     store = quarantined()
     others = [lambda _: None] * quiet + [replay]
     tally = replay(Changing(store, *others), SOME)
@@ -175,8 +173,8 @@ def test_another_replay_at_the_same_time_writes_nothing_twice(quiet: int) -> Non
 
 
 @pytest.mark.parametrize("quiet", range(2))
-def test_a_bisected_redelivery_at_the_same_time_doubles_nothing_of_this_run(quiet: int) -> None:
-    """The quarantine object loses its marks, and a record; the run remembers what it has sent."""
+def test_a_concurrent_bisected_redelivery_duplicates_nothing_of_this_run(quiet: int) -> None:
+    """The quarantine object loses its marks and a record. The run remembers what it has sent."""
 
     def half(store: MemoryStore) -> None:
         handle(store, STREAM[:2])
@@ -190,8 +188,8 @@ def test_a_bisected_redelivery_at_the_same_time_doubles_nothing_of_this_run(quie
     assert landed(store).count("two") == 1
 
 
-def test_an_object_that_others_keep_writing_is_given_up_and_the_next_one_goes() -> None:
-    """It is named; nothing of it was sent."""
+def test_an_object_that_others_keep_replacing_is_an_error_and_the_next_is_replayed() -> None:
+    """The error has its key. Nothing of it was sent."""
     store = quarantined()
     first = quarantine_keys(store)[0]
     raw = text_of(store.objects[first]).encode().splitlines()
@@ -206,8 +204,8 @@ def test_an_object_that_others_keep_writing_is_given_up_and_the_next_one_goes() 
     assert landed(store) == ["aaa", "ccc"]
 
 
-def test_an_object_that_is_gone_meanwhile_is_no_error() -> None:
-    """A lifecycle rule took it."""
+def test_an_object_that_was_removed_meanwhile_is_no_error() -> None:
+    """For example by a lifecycle rule."""
     store = quarantined()
     listed = quarantine_keys(store)
 
@@ -222,8 +220,8 @@ def test_an_object_that_is_gone_meanwhile_is_no_error() -> None:
     assert landed(store) == ["", "four", "two"]
 
 
-def test_a_store_that_fails_again_and_again_ends_the_run() -> None:
-    """The other objects would fail too."""
+def test_a_store_that_keeps_failing_ends_the_run() -> None:
+    """The other objects would fail, too."""
     store = MemoryStore()
     for number in range(6):
         line = {

@@ -1,4 +1,4 @@
-"""Replay: each wanted record once more, marked; the others as they were."""
+"""Replay: each selected record is replayed once and marked, the others stay unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def store() -> MemoryStore:
 
 
 def test_each_record_is_written_once_and_marked_with_its_key(store: MemoryStore) -> None:
-    """By the hour of its own arrival, as if it had come from its source."""
+    """In the hour of its own arrival, as if it had come from its source."""
     tally = replay(store)
     assert landed(store) == sorted(FIXED)
     assert states(store) == DONE
@@ -56,7 +56,7 @@ def test_each_record_is_written_once_and_marked_with_its_key(store: MemoryStore)
 
 
 def test_a_second_run_does_nothing(store: MemoryStore) -> None:
-    """Not one write."""
+    """It writes nothing."""
     replay(store)
     again = CrashingStore(store)
     tally = replay(again)
@@ -78,10 +78,10 @@ def test_a_second_run_does_nothing(store: MemoryStore) -> None:
         (ALL, "234ac"),
     ],
 )
-def test_only_wanted_records_are_taken(
+def test_only_selected_records_are_replayed(
     store: MemoryStore, wanted: RecordFilter, expected: str
 ) -> None:
-    """And later runs take the others, each once."""
+    """Later runs replay the others, each once."""
     replay(store, wanted)
     assert {position for position, state in states(store).items() if state} == set(expected)
     assert len(landed(store)) == len(expected)
@@ -90,8 +90,8 @@ def test_only_wanted_records_are_taken(
     assert states(store) == DONE
 
 
-def test_records_that_are_still_bad_stay_as_they_were_and_are_named(store: MemoryStore) -> None:
-    """Their neighbours go."""
+def test_records_that_are_still_bad_stay_unchanged_and_are_reported(store: MemoryStore) -> None:
+    """The others are replayed."""
 
     def choosy(payload: bytes) -> bytes:
         return b"still bad" if payload == b"two" else fix(payload)
@@ -108,8 +108,8 @@ def test_records_that_are_still_bad_stay_as_they_were_and_are_named(store: Memor
     assert (tally.error_count, tally.unfinished) == (0, 0)
 
 
-def test_what_the_transform_leaves_out_is_done(store: MemoryStore) -> None:
-    """Marked without a key, and not taken again."""
+def test_records_filtered_by_the_transform_are_done(store: MemoryStore) -> None:
+    """Marked without a key, and not replayed again."""
     replay(store, transform=lambda payload: None if payload == b"two" else fix(payload))
     assert states(store) == DONE
     (left_out,) = [line for line in lines(store) if line["position"] == "2"]
@@ -119,7 +119,7 @@ def test_what_the_transform_leaves_out_is_done(store: MemoryStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "detail", "payload", "told"),
+    ("reason", "detail", "payload", "expected"),
     [
         ("transform", "it raised", "1", "give the corrected one with --transform"),
         ("not_json", "what the transform gave: x", "1", "give the corrected one"),
@@ -128,20 +128,20 @@ def test_what_the_transform_leaves_out_is_done(store: MemoryStore) -> None:
     ],
 )
 def test_payloads_that_only_look_good_need_a_transform(
-    reason: str, detail: str, payload: str, told: str
+    reason: str, detail: str, payload: str, expected: str
 ) -> None:
-    """They would be written as they must not be: untransformed, or not the record's at all."""
+    """Without it, they would be written untransformed, or with the wrong payload."""
     store = MemoryStore()
     put(store, KEY, [line_of("1", reason=reason, detail=detail, payload=payload)])
     tally = replay(store, transform=None, format="lines")
-    assert told in tally.examples[0]
+    assert expected in tally.examples[0]
     assert landed(store) == []
     replay(store)
     assert landed(store) == [payload]
 
 
-def test_a_line_that_was_too_long_to_be_held_is_never_replayed() -> None:
-    """Only its start is there."""
+def test_a_truncated_payload_is_never_replayed() -> None:
+    """Quarantine has only its start."""
     store = MemoryStore()
     detail = "a line of 99 bytes; only its start is kept here"
     put(store, KEY, [line_of("f:1", reason="too_large", detail=detail, payload="1")])
@@ -154,7 +154,7 @@ KEY = "events/_quarantine/cli/dt=2026-11-23/0195.ndjson.gz"
 
 
 def line_of(position: str, **changes: Any) -> bytes:  # noqa: ANN401
-    """Make a line of quarantine."""
+    """Return a line of a quarantine object."""
     line = {
         "reason": "not_json",
         "detail": "not one JSON value",
@@ -167,8 +167,8 @@ def line_of(position: str, **changes: Any) -> bytes:  # noqa: ANN401
     return json.dumps({**line, **changes}).encode()
 
 
-def test_a_damaged_line_is_named_and_kept_and_the_others_go() -> None:
-    """Byte for byte."""
+def test_a_damaged_line_is_reported_and_kept_and_the_others_are_replayed() -> None:
+    """It stays byte for byte."""
     store = MemoryStore()
     damaged = [b"{", b"[]", b"", line_of("x", payload=None), line_of("x", arrival="soon")]
     put(store, KEY, [line_of("1"), *damaged, line_of("2")])
@@ -182,8 +182,10 @@ def test_a_damaged_line_is_named_and_kept_and_the_others_go() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"plain text", gzip.compress(line_of("1"), mtime=0)[:-9]])
-def test_a_damaged_object_is_named_and_the_others_go(store: MemoryStore, body: bytes) -> None:
-    """It is left as it is."""
+def test_a_damaged_object_is_reported_and_the_others_are_replayed(
+    store: MemoryStore, body: bytes
+) -> None:
+    """It stays unchanged."""
     put(store, KEY, [])
     there = store.objects[KEY]
     store.objects[KEY] = type(there)(body, there.attributes, there.info)
@@ -194,16 +196,16 @@ def test_a_damaged_object_is_named_and_the_others_go(store: MemoryStore, body: b
     assert landed(store) == sorted(FIXED)
 
 
-def test_an_object_too_large_for_the_budget_is_named(store: MemoryStore) -> None:
-    """With what to do; no record of it is touched."""
+def test_an_object_too_large_for_the_budget_is_reported(store: MemoryStore) -> None:
+    """With what to do. None of its records is changed."""
     put(store, KEY, [line_of("1", payload="x" * 200_000)])
     tally = replay(store, budget_bytes=100_000)
     assert tally.errors == [f"{KEY}: more than 100.0 kB of text; raise budget_bytes"]
     assert landed(store) == sorted(FIXED)
 
 
-def test_a_position_that_comes_twice_is_two_records() -> None:
-    """One command that was given a file twice."""
+def test_a_repeated_position_is_two_records() -> None:
+    """One command was given a file twice."""
     store = MemoryStore()
     put(store, KEY, [line_of("f:1"), line_of("f:1"), line_of("f:1", reason="empty")])
     replay(store, RecordFilter(reasons={BadRecordReason.EMPTY}))
@@ -213,7 +215,7 @@ def test_a_position_that_comes_twice_is_two_records() -> None:
 
 
 def test_the_same_positions_in_two_objects_are_other_records() -> None:
-    """Two commands that read files of one name."""
+    """Two commands read files of the same name."""
     store = MemoryStore()
     for number in "12":
         put(store, KEY.replace("0195", number), [line_of("f:1", payload=f"of {number}")])
@@ -221,16 +223,16 @@ def test_the_same_positions_in_two_objects_are_other_records() -> None:
     assert landed(store) == ["of 1", "of 2"]
 
 
-def test_what_is_no_text_comes_back_byte_for_byte() -> None:
-    """As `payload_b64`."""
+def test_binary_payloads_are_replayed_byte_for_byte() -> None:
+    """From `payload_b64`."""
     store = MemoryStore()
     handle(store, [record("1", b'"\xff"')])
     replay(store, transform=lambda payload: json.dumps({"was": payload.hex()}))
     assert landed(store) == ["22ff22"]
 
 
-def test_marks_leave_all_else_on_the_object_as_it_is(store: MemoryStore) -> None:
-    """Lines, metadata and type; what tells of the text is that of the new text."""
+def test_marks_change_nothing_else_of_the_object(store: MemoryStore) -> None:
+    """Lines, metadata and content type stay. Checksum and size are those of the new text."""
     before = {key: store.objects[key] for key in quarantine_keys(store)}
     old_lines = lines(store)
     replay(store)
@@ -246,8 +248,8 @@ def test_marks_leave_all_else_on_the_object_as_it_is(store: MemoryStore) -> None
     assert [{n: v for n, v in line.items() if n != "replay"} for line in lines(store)] == old_lines
 
 
-def test_a_redelivery_after_a_replay_undoes_no_mark(store: MemoryStore) -> None:
-    """The handler knows its own object by the digest of its positions."""
+def test_a_redelivery_after_a_replay_keeps_the_marks(store: MemoryStore) -> None:
+    """The handler recognizes its object by the digest of its positions."""
     replay(store)
     handle(store, STREAM, MESSAGES)
     assert states(store) == DONE
@@ -255,10 +257,10 @@ def test_a_redelivery_after_a_replay_undoes_no_mark(store: MemoryStore) -> None:
     assert landed(store) == sorted(FIXED)
 
 
-def test_half_a_redelivery_takes_marks_away_and_a_set_that_comes_again_is_written_once(
+def test_a_bisected_redelivery_loses_marks_and_the_same_records_are_written_once(
     store: MemoryStore,
 ) -> None:
-    """Bisect: the key follows from the shard and the records, not from the quarantine object."""
+    """The key is derived from the shard and the records, not from the quarantine object."""
     replay(store)  # 2 and 4 in one object, 3 in that of the next hour
     handle(store, STREAM[:2], STREAM[2:3], STREAM[3:])
     assert states(store) == {"2": None, "3": None, "4": None, "a": "done", "c": "done"}
@@ -267,15 +269,15 @@ def test_half_a_redelivery_takes_marks_away_and_a_set_that_comes_again_is_writte
     assert landed(store) == sorted(FIXED)
 
 
-def test_records_cut_by_max_records_go_into_objects_of_that_size(store: MemoryStore) -> None:
-    """Each line names its own."""
+def test_replayed_objects_have_at_most_max_records(store: MemoryStore) -> None:
+    """Each line has the key of its own object."""
     replay(store, RecordFilter(source="sqs"), max_records=1)
     keys = [line["replay"]["key"] for line in lines(store) if line["source"] == "sqs"]
     assert len(set(keys)) == 2
 
 
-def test_a_dry_run_tells_by_reason_and_does_nothing(store: MemoryStore) -> None:
-    """What is still bad, too."""
+def test_a_dry_run_counts_by_reason_and_does_nothing(store: MemoryStore) -> None:
+    """Including records that are still bad."""
     dying = CrashingStore(store)
     tally = replay(dying, dry_run=True, transform=lambda p: None if p == b"two" else fix(p))
     assert tally.replayed == {"not_json": 4, "empty": 1}

@@ -1,4 +1,4 @@
-"""Back to a queue: messages as they were, each marked when the queue has it."""
+"""Replay to a queue: messages as they were, each marked when the queue has it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ BODIES = ["aaa", "ccc", "four", "two"]
 
 
 @dataclass(eq=False)
-class Fake:
-    """A client whose queue takes everything but what a test says."""
+class FakeClient:
+    """A client whose queue accepts everything except what a test chooses."""
 
     entries: list[Mapping[str, Any]] = field(default_factory=list)
     """Everything that was taken."""
@@ -76,50 +76,54 @@ class Fake:
         return sorted(entry["MessageBody"] for entry in self.entries)
 
 
-def to(client: Fake, url: str = URL, transform: Transform | None = None) -> QueueTarget:
-    """Make a destination that never waits."""
+def target_of(
+    client: FakeClient, url: str = URL, transform: Transform | None = None
+) -> QueueTarget:
+    """Return a target that never waits."""
     return QueueTarget(url, client, transform, Backoff(base_s=0.0))
 
 
 @pytest.fixture
 def store() -> MemoryStore:
-    """Return a store with two quarantine objects; record 3 is empty, which no queue takes."""
+    """Return a store with two quarantine objects. Record 3 is empty, which SQS rejects."""
     return quarantined()
 
 
-def test_payloads_go_as_they_came_and_are_marked(store: MemoryStore) -> None:
-    """Nothing is checked, nothing is written; what no queue takes stays, and is named."""
-    client = Fake()
-    tally = replay(store, destination=to(client))
+def test_payloads_are_sent_unchanged_and_marked(store: MemoryStore) -> None:
+    """They are not validated. What SQS does not accept stays, and is reported."""
+    client = FakeClient()
+    tally = replay(store, destination=target_of(client))
     assert client.bodies() == BODIES
     assert states(store) == DONE
     assert {line["replay"].get("queue") for line in lines(store) if "replay" in line} == {URL}
     assert landed(store) == []
     assert tally.replayed == {"not_json": 4}
     assert "SQS does not accept an empty message" in tally.examples[0]
-    assert replay(store, destination=to(client)).replayed == {}
+    assert replay(store, destination=target_of(client)).replayed == {}
     assert client.bodies() == BODIES
 
 
-def test_a_transform_makes_the_message_or_leaves_it_out(store: MemoryStore) -> None:
-    """And what it raises on stays."""
+def test_a_transform_makes_or_filters_the_message(store: MemoryStore) -> None:
+    """Records on which it raises stay."""
 
     def transform(payload: bytes) -> str | None:
         if payload == b"two":
             return None
         return json.dumps({"now": json.loads(payload)}) if payload == b"" else "ü"
 
-    client = Fake()
-    tally = replay(store, destination=to(client, transform=transform))
+    client = FakeClient()
+    tally = replay(store, destination=target_of(client, transform=transform))
     assert client.bodies() == ["ü"] * 3
     assert states(store) == DONE
     assert tally.skipped == {"transform": 1}
 
 
-def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: MemoryStore) -> None:
-    """A warning: sending it again would not help."""
-    client = Fake(refused={"aaa": True})
-    tally = replay(store, destination=to(client))
+def test_a_message_rejected_as_senders_fault_stays_unmarked_and_is_reported(
+    store: MemoryStore,
+) -> None:
+    """As a warning, because a retry would not help."""
+    client = FakeClient(refused={"aaa": True})
+    tally = replay(store, destination=target_of(client))
     assert states(store) == DONE | {"a": None}
     assert (tally.error_count, tally.unfinished) == (0, 0)
     assert tally.skipped == {"not_json": 1, "empty": 1}
@@ -127,10 +131,10 @@ def test_what_is_refused_for_its_own_fault_stays_unmarked_and_is_named(store: Me
 
 
 @pytest.mark.parametrize("times", [1, MAX_SENDS - 1, MAX_SENDS])
-def test_what_the_queue_cannot_take_just_now_is_sent_again(store: MemoryStore, times: int) -> None:
-    """Alone, a few times; then it stays unmarked, and the run has failed."""
-    client = Fake(refused={"aaa": False}, times=times)
-    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+def test_a_message_that_fails_by_a_fault_of_sqs_is_retried(store: MemoryStore, times: int) -> None:
+    """Alone, a few times. After that it stays unmarked, and the run fails."""
+    client = FakeClient(refused={"aaa": False}, times=times)
+    tally = replay(store, RecordFilter(source="sqs"), destination=target_of(client))
     assert client.calls == [2] + [1] * min(times, MAX_SENDS - 1)
     taken = times < MAX_SENDS
     assert states(store)["a"] == ("done" if taken else None)
@@ -138,26 +142,26 @@ def test_what_the_queue_cannot_take_just_now_is_sent_again(store: MemoryStore, t
     assert tally.error_count == (0 if taken else 1)
 
 
-def test_what_is_sent_again_to_a_fifo_queue_is_not_overtaken_in_its_group() -> None:
-    """Messages of other groups may go in between."""
+def test_a_retried_fifo_message_is_not_overtaken_in_its_group() -> None:
+    """Messages of other groups may come between."""
     bodies = ["g1", "g2", "h1", "g3"]
     sent = [fifo_message(body, number, body[0], body) for number, body in enumerate(bodies)]
     store = MemoryStore()
     handle(store, sent)
-    client = Fake(refused={"g1": False, "h1": False}, times=3)
-    assert replay(store, destination=to(client, FIFO)).error_count == 0
+    client = FakeClient(refused={"g1": False, "h1": False}, times=3)
+    assert replay(store, destination=target_of(client, FIFO)).error_count == 0
     taken = [entry["MessageBody"] for entry in client.entries]
     assert sorted(taken) == sorted(bodies)
     assert [body for body in taken if body.startswith("g")] == ["g1", "g2", "g3"]
 
 
-def test_what_a_queue_refuses_altogether_is_unmarked_and_may_go_anywhere(
+def test_a_rejected_call_leaves_records_unmarked_for_any_target(
     store: MemoryStore,
 ) -> None:
-    """Nothing was sent; the run has failed all the same."""
-    client = Fake(error=RejectedError("no permission"))
+    """Nothing was sent. The run fails all the same."""
+    client = FakeClient(error=RejectedError("no permission"))
     client.entries = Discarding()
-    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    tally = replay(store, RecordFilter(source="sqs"), destination=target_of(client))
     assert (tally.error_count, tally.unfinished) == (1, 2)
     assert states(store)["a"] is states(store)["c"] is None
     assert replay(store).error_count == 0
@@ -165,50 +169,54 @@ def test_what_a_queue_refuses_altogether_is_unmarked_and_may_go_anywhere(
 
 
 class Discarding(list[Mapping[str, Any]]):
-    """What a queue that refuses everything has."""
+    """The messages of a queue that rejects everything."""
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Take nothing."""
 
 
-def test_what_comes_after_an_error_is_not_sent_and_not_marked() -> None:
-    """Only the outcome of what was sent is open."""
-    store, client = MemoryStore(), Fake(error=RetryableError("no answer"))
+def test_messages_after_an_error_are_neither_sent_nor_marked() -> None:
+    """Only the outcome of the sent ones is unknown."""
+    store, client = MemoryStore(), FakeClient(error=RetryableError("no answer"))
     handle(store, [fifo_message(f"m{n:02}", str(n), f"g{n}", f"x{n}") for n in range(25)])
-    tally = replay(store, destination=to(client, FIFO))
+    tally = replay(store, destination=target_of(client, FIFO))
     assert (client.calls, tally.unfinished) == ([10], 25)
     assert list(states(store).values()) == ["started"] * 10 + [None] * 15
 
 
-def test_what_may_have_been_taken_stays_started_and_is_sent_by_the_next_run(
+def test_messages_with_unknown_outcome_stay_started_and_are_sent_again(
     store: MemoryStore,
 ) -> None:
-    """At least once: nobody can look into a queue."""
-    client = Fake(error=RetryableError("no answer"))
-    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    """At least once, because a queue cannot be searched."""
+    client = FakeClient(error=RetryableError("no answer"))
+    tally = replay(store, RecordFilter(source="sqs"), destination=target_of(client))
     assert (tally.error_count, tally.unfinished) == (1, 2)
     assert states(store)["a"] == states(store)["c"] == "started"
-    assert replay(store, NOTHING, destination=to(client)).error_count == 0
+    assert replay(store, NOTHING, destination=target_of(client)).error_count == 0
     assert states(store)["a"] == states(store)["c"] == "done"
     assert client.bodies() == ["aaa", "aaa", "ccc", "ccc"]
 
 
-def test_what_is_refused_while_it_is_finished_is_not_tried_twice_by_one_run(
+def test_a_message_rejected_while_finishing_is_not_retried_in_the_same_run(
     store: MemoryStore,
 ) -> None:
-    """It is wanted, too."""
-    replay(store, RecordFilter(source="sqs"), destination=to(Fake(error=RetryableError("lost"))))
-    client = Fake(error=RejectedError("no permission"))
-    tally = replay(store, RecordFilter(source="sqs"), destination=to(client))
+    """Although the filter selects it."""
+    replay(
+        store,
+        RecordFilter(source="sqs"),
+        destination=target_of(FakeClient(error=RetryableError("lost"))),
+    )
+    client = FakeClient(error=RejectedError("no permission"))
+    tally = replay(store, RecordFilter(source="sqs"), destination=target_of(client))
     assert (client.calls, tally.unfinished, tally.error_count) == ([2], 2, 1)
 
 
-def test_what_was_begun_for_a_queue_goes_nowhere_else_unless_asked(store: MemoryStore) -> None:
+def test_records_started_for_a_queue_go_elsewhere_only_with_restart(store: MemoryStore) -> None:
     """Neither into data nor into another queue."""
-    client = Fake(error=RetryableError("no answer"))
-    replay(store, RecordFilter(source="sqs"), destination=to(client))
-    other = Fake()
-    for destination in (None, to(other, f"{URL}-other")):
+    client = FakeClient(error=RetryableError("no answer"))
+    replay(store, RecordFilter(source="sqs"), destination=target_of(client))
+    other = FakeClient()
+    for destination in (None, target_of(other, f"{URL}-other")):
         tally = replay(store, NOTHING, destination=destination)
         assert tally.unfinished == 2
         assert URL in tally.errors[0]
@@ -223,10 +231,10 @@ def test_killed_at_any_call_to_the_store_every_record_is_sent_at_least_once(
 ) -> None:
     """And marked in the end."""
     for calls in range(20):
-        store, client = quarantined(), Fake()
+        store, client = quarantined(), FakeClient()
         dying = CrashingStore(store, calls_left=calls, is_last_served=is_last_served)
-        replay(dying, ALL, destination=to(client))
-        assert replay(store, destination=to(client)).error_count == 0
+        replay(dying, ALL, destination=target_of(client))
+        assert replay(store, destination=target_of(client)).error_count == 0
         assert states(store) == DONE
         assert sorted(set(client.bodies())) == BODIES
         if not dying.has_died:
@@ -235,25 +243,25 @@ def test_killed_at_any_call_to_the_store_every_record_is_sent_at_least_once(
     pytest.fail("the bound is too low")
 
 
-def test_many_messages_go_ten_a_call() -> None:
+def test_a_call_has_at_most_ten_messages() -> None:
     """SQS accepts no more."""
-    store, client = MemoryStore(), Fake()
+    store, client = MemoryStore(), FakeClient()
     handle(store, [message(str(number), f"x{number}") for number in range(25)])
-    replay(store, destination=to(client))
+    replay(store, destination=target_of(client))
     assert sorted(client.calls) == [5, 10, 10]
     assert len(set(client.bodies())) == 25
 
 
-def test_a_fifo_queue_gets_groups_and_ids_that_stay_the_same() -> None:
-    """In order, of the group they were of, so that what is sent twice is taken once."""
+def test_fifo_groups_and_ids_stay_the_same() -> None:
+    """In the order of the original group. A message sent twice is accepted once."""
     store = MemoryStore()
     records = [fifo_message(f"m{n}", str(n), f"g{n % 2}", f"x{n}") for n in range(25)]
     handle(store, records, [kinesis_record("7", b"seven")])
-    client, again = Fake(), Fake()
+    client, again = FakeClient(), FakeClient()
     before = dict(store.objects)
-    replay(store, destination=to(client, FIFO))
+    replay(store, destination=target_of(client, FIFO))
     store.objects = before
-    replay(store, destination=to(again, FIFO))
+    replay(store, destination=target_of(again, FIFO))
     assert client.entries == again.entries
     sent = [entry for entry in client.entries if entry["MessageBody"] != "seven"]
     assert [entry["MessageBody"] for entry in sent] == [f"x{n}" for n in range(25)]

@@ -1,4 +1,4 @@
-"""Verify: objects are read side by side, again where the store gives up, and each is judged."""
+"""Verify: objects are read concurrently, with retries, and each is checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONCURRENCY = 3
 
 
 class Store(MemoryStore):
-    """A store whose reading can be made to fail, and that counts how many read at once."""
+    """A store whose reads can be made to fail. Counts concurrent reads."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -88,7 +88,7 @@ async def put(store: MemoryStore, key: str, first: int, last: int, text: bytes =
 
 
 async def verified(store: MemoryStore, *, are_overlaps_fine: bool = False) -> VerifyReport:
-    """Verify all there is under the root `r`."""
+    """Verify everything under the root `r`."""
     report = VerifyReport(are_overlaps_fine)
     verify = Verifier(store, "r", report, CONCURRENCY)
     await verify.run(lambda: 7200.0, lambda: None)
@@ -116,7 +116,7 @@ async def test_a_clean_root_is_counted(store: Store) -> None:
 
 
 async def test_no_more_objects_are_read_at_once_than_allowed(store: Store) -> None:
-    """And no fewer, where there are enough."""
+    """And no fewer, if there are enough."""
     for first in range(20):
         await put(store, key_of(first), first, first)
     await verified(store)
@@ -124,7 +124,7 @@ async def test_no_more_objects_are_read_at_once_than_allowed(store: Store) -> No
 
 
 async def test_an_object_whose_body_ended_early_is_read_again_from_its_start(store: Store) -> None:
-    """Its half is not counted."""
+    """The first half is not counted."""
     await put(store, key_of(1), 1, 2)
     store.failing = lambda _, reads: RetryableError("early") if 0 < reads < MAX_READS else None
     report = await verified(store)
@@ -137,7 +137,7 @@ async def test_an_object_whose_body_ended_early_is_read_again_from_its_start(sto
 async def test_an_object_that_cannot_be_read_is_a_finding_and_the_others_are_read(
     store: Store, error: Exception
 ) -> None:
-    """A busy store is asked again, one that refuses is not."""
+    """A busy store is retried, a refusal is not."""
     await put(store, key_of(1), 1, 2)
     await put(store, key_of(3), 3, 4)
     store.failing = lambda key, _: error if key == key_of(1) else None
@@ -147,8 +147,8 @@ async def test_an_object_that_cannot_be_read_is_a_finding_and_the_others_are_rea
     assert store.reads[key_of(1)] == (MAX_READS if isinstance(error, RetryableError) else 1)
 
 
-async def test_an_object_that_is_gone_meanwhile_is_no_finding(store: Store) -> None:
-    """A lifecycle rule may run while we read."""
+async def test_an_object_that_was_removed_meanwhile_is_no_finding(store: Store) -> None:
+    """A lifecycle rule may run at the same time."""
     await put(store, key_of(1), 1, 2)
 
     class Gone(Store):
@@ -171,8 +171,8 @@ async def test_a_root_that_cannot_be_listed_is_an_error(store: Store) -> None:
         await verified(store)
 
 
-async def test_uploads_that_cannot_be_listed_leave_the_root_unproven(store: Store) -> None:
-    """Objects are judged all the same."""
+async def test_uploads_that_cannot_be_listed_are_a_finding(store: Store) -> None:
+    """Objects are checked all the same."""
     await put(store, key_of(1), 1, 2)
     store.failing = lambda key, _: RejectedError("denied") if key == "uploads" else None
     report = await verified(store)
@@ -183,7 +183,7 @@ async def test_uploads_that_cannot_be_listed_leave_the_root_unproven(store: Stor
 
 
 async def test_overlaps_are_found_across_salts_but_not_across_partitions(store: Store) -> None:
-    """An object is named by its first number, so that its salt is any."""
+    """An object's salt is derived from its first number, so it can be any."""
     await put(store, key_of(1), 1, 5)
     await put(store, key_of(5), 5, 9)
     await put(store, key_of(1, "dt=2026-11-24"), 1, 5)
@@ -194,7 +194,7 @@ async def test_overlaps_are_found_across_salts_but_not_across_partitions(store: 
 
 
 async def test_a_worker_that_fails_ends_the_others(store: Store) -> None:
-    """What is no error of the store's is a bug, and is heard."""
+    """An exception that is not the store's is a bug, and is raised."""
     for first in range(9):
         await put(store, key_of(first), first, first)
     store.failing = lambda key, _: ZeroDivisionError() if key == key_of(4) else None
@@ -216,6 +216,6 @@ async def test_findings_are_listed_up_to_a_limit_and_all_are_counted(store: Stor
     ("seconds", "shown"),
     [(-5, "0 s"), (7, "7 s"), (150, "2 min"), (7_200, "2 h"), (2_000_000, "23 days")],
 )
-def test_an_age_is_told_for_people(seconds: float, shown: str) -> None:
-    """In the unit that fits."""
+def test_an_age_is_formatted_for_people(seconds: float, shown: str) -> None:
+    """In a suitable unit."""
     assert format_age(seconds) == shown

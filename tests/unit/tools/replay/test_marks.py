@@ -1,4 +1,4 @@
-"""Lines of quarantine: read, chosen, marked."""
+"""Lines of quarantine objects: parsed, filtered, marked."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ STARTED = ReplayMark("0123", ReplayState.STARTED, key="events/x")
 
 
 def raw_of(**changes: Any) -> bytes:  # noqa: ANN401
-    """Write a line as the handler does, then change it."""
+    """Return a line as the handler writes it, with these changes."""
     run = make_chunk("hello", origin=QUEUE, positions=["m1"], envelopes=[message("m1", "hello")])
     line = json.loads(quarantine_line(BadRecord(run, BadRecordReason.NOT_JSON, "no JSON")))
     return json.dumps({**line, **changes}).encode()
 
 
 def test_a_line_is_read_as_it_was_written() -> None:
-    """Every field, and the payload in bytes."""
+    """Every field, and the payload as bytes."""
     (line,) = parse_lines(raw_of() + b"\n")
     assert (line.number, line.identity, line.position, line.reason) == (1, "m1", "m1", "not_json")
     assert (line.payload, line.arrival_s, line.mark, line.fault) == (b"hello", ARRIVAL_S, None, "")
@@ -56,7 +56,7 @@ def test_a_line_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_damaged_line_says_what_is_wrong_and_keeps_its_bytes(raw: bytes, fault: str) -> None:
-    """Its neighbours are read."""
+    """The lines around it are read."""
     lines = parse_lines(b"\n".join([raw_of(), raw, raw_of(), b""]))
     assert fault in lines[1].fault
     assert not lines[1].is_unstarted
@@ -64,8 +64,8 @@ def test_a_damaged_line_says_what_is_wrong_and_keeps_its_bytes(raw: bytes, fault
     assert [line.identity for line in lines] == ["m1", "", "m1#2"]
 
 
-def test_no_two_lines_have_one_identity() -> None:
-    """Not even where a position looks like one that comes again."""
+def test_every_line_has_its_own_identity() -> None:
+    """Even if a position looks like a numbered one."""
     positions = ["f:1#2", "f:1", "f:1", "f:1", "f:1#2"]
     lines = parse_lines(b"\n".join(raw_of(position=position) for position in positions))
     assert [line.identity for line in lines] == ["f:1#2", "f:1", "f:1#3", "f:1#4", "f:1#2#2"]
@@ -74,8 +74,8 @@ def test_no_two_lines_have_one_identity() -> None:
 @pytest.mark.parametrize(
     "mark", [STARTED, STARTED.as_done(), ReplayMark("1", ReplayState.DONE, queue="u")]
 )
-def test_a_mark_comes_back_and_all_else_stays(mark: ReplayMark) -> None:
-    """And it can be taken off again."""
+def test_a_mark_is_read_back_and_all_other_fields_stay(mark: ReplayMark) -> None:
+    """It can be removed again."""
     (line,) = parse_lines(raw_of())
     (again,) = parse_lines(line.with_mark(mark).raw)
     assert again.mark == mark
@@ -83,15 +83,15 @@ def test_a_mark_comes_back_and_all_else_stays(mark: ReplayMark) -> None:
     assert again.with_mark(None).fields == line.fields
 
 
-def test_a_done_mark_keeps_its_place() -> None:
-    """So that a reader of quarantine finds the record."""
+def test_a_done_mark_keeps_its_target() -> None:
+    """So a reader of quarantine finds the record."""
     assert STARTED.as_done().as_dict() == {"id": "0123", "state": "done", "key": "events/x"}
     assert ReplayMark("1", ReplayState.DONE).is_filtered
     assert not ReplayMark("1", ReplayState.DONE, queue="u").is_filtered
 
 
-def test_wanted_looks_at_reason_source_and_arrival_and_at_nothing_else() -> None:
-    """The start of the time counts, its end does not."""
+def test_the_filter_uses_only_reason_source_and_arrival() -> None:
+    """The start of the time range is inclusive, its end exclusive."""
     (line,) = parse_lines(raw_of(replay=STARTED.as_dict()))
     assert RecordFilter().matches(line)
     assert RecordFilter({"not_json", "empty"}, "sqs", ARRIVAL_S, ARRIVAL_S + 1).matches(line)
@@ -114,10 +114,10 @@ def test_wanted_looks_at_reason_source_and_arrival_and_at_nothing_else() -> None
         ({"detail": None}, None, None),
     ],
 )
-def test_what_must_not_be_replayed_as_it_is_says_why(
+def test_an_incomplete_payload_has_a_reason(
     changes: dict[str, Any], incomplete: str | None, untransformed: str | None
 ) -> None:
-    """A transform helps, but where the payload is not there."""
+    """A transform helps, unless the payload is truncated."""
     (line,) = parse_lines(raw_of(**changes))
     found = incomplete_reason(line, transformed=False)
     assert found is None if incomplete is None else incomplete in str(found)
@@ -129,11 +129,11 @@ def test_what_must_not_be_replayed_as_it_is_says_why(
 @pytest.mark.parametrize(
     "text", ["2026-11-23T07:00", "2026-11-23T07:00:00Z", "2026-11-23T09:00+02:00", "20261123T07"]
 )
-def test_times_are_utc_unless_they_say_otherwise(text: str) -> None:
-    """As ISO 8601 writes them."""
+def test_times_without_a_zone_are_utc(text: str) -> None:
+    """In ISO 8601."""
     assert parse_time(text) == ARRIVAL_S
 
 
-def test_a_date_is_its_first_moment() -> None:
+def test_a_date_is_its_first_second() -> None:
     """Of the day in UTC."""
     assert parse_time("2026-11-23") == ARRIVAL_S - 7 * 3_600

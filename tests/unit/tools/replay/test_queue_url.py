@@ -1,4 +1,4 @@
-"""URLs of queues: real ones, old ones and emulators' are taken; what was mistyped is not."""
+"""Queue URLs: those of AWS and of emulators are accepted, mistyped ones are not."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from batcher.tools.replay.sqs_message import queue_url_fault
         f"https://host/1/{'q' * 80}",
     ],
 )
-def test_what_may_be_a_queue_is_taken(url: str) -> None:
-    """Whether it is there, only the queue can say."""
+def test_a_possible_queue_url_is_accepted(url: str) -> None:
+    """Only SQS knows whether the queue exists."""
     assert queue_url_fault(url) is None
 
 
@@ -49,8 +49,8 @@ def test_what_may_be_a_queue_is_taken(url: str) -> None:
         f"https://host/1/{'q' * 81}",
     ],
 )
-def test_what_cannot_be_a_queue_is_refused_with_an_example(url: str) -> None:
-    """Of what one looks like."""
+def test_an_impossible_queue_url_is_rejected_with_an_example(url: str) -> None:
+    """The example is in the message."""
     why = queue_url_fault(url)
     assert why is not None
     assert why.startswith(f"{url!r} is not the URL of a queue")

@@ -1,4 +1,4 @@
-"""Messages for SQS: within its limits, and with all that the record came with."""
+"""SQS messages: within the limits, and with everything of the original message."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FIFO = f"{URL}.fifo"
 
 
 def line_of(source: str = "sqs", **envelope: Any) -> QuarantineLine:  # noqa: ANN401
-    """Make a line whose record had this envelope."""
+    """Return a line whose record had this envelope."""
     fields = {"source": source, "position": "m1", "envelope": envelope}
     return QuarantineLine(1, b"", "m1", fields=fields)
 
@@ -29,15 +29,15 @@ def line_of(source: str = "sqs", **envelope: Any) -> QuarantineLine:  # noqa: AN
 @pytest.mark.parametrize(
     "body", ["x", "\t\n\r ~", "\ud7ff\ue000\ufffd", "\U00010000\U0010ffff", "\x7f\x80"]
 )
-def test_what_sqs_takes_goes(body: str) -> None:
-    """Every range of its characters."""
+def test_a_valid_body_is_kept(body: str) -> None:
+    """Every range of valid characters."""
     made = make_message(line_of(), body.encode(), "s", URL)
     assert made.to_entry(3) == {"Id": "3", "MessageBody": body}
     assert made.size_bytes == len(body.encode())
 
 
 @pytest.mark.parametrize(
-    ("payload", "told"),
+    ("payload", "expected"),
     [
         (b"", "empty"),
         (b"ab\x00", "U+0000 at 2"),
@@ -48,21 +48,21 @@ def test_what_sqs_takes_goes(body: str) -> None:
         (b"x" * (MAX_BATCH_BYTES + 1), "SQS accepts 1048576"),
     ],
 )
-def test_what_sqs_does_not_take_says_why(payload: bytes, told: str) -> None:
+def test_an_invalid_body_is_unsendable_with_its_reason(payload: bytes, expected: str) -> None:
     """Before anything is sent."""
-    with pytest.raises(UnsendableError, match=told.replace("+", r"\+")):
+    with pytest.raises(UnsendableError, match=expected.replace("+", r"\+")):
         make_message(line_of(), payload, "s", URL)
 
 
-def test_the_largest_message_goes() -> None:
-    """To the byte; its attributes count."""
+def test_the_largest_message_is_sendable() -> None:
+    """To the byte. Attributes count."""
     assert make_message(line_of(), b"x" * MAX_BATCH_BYTES, "s", URL)
     attributes = {"a": {"dataType": "String", "stringValue": "x"}}
     with pytest.raises(UnsendableError, match="1048577 bytes"):
         make_message(line_of(messageAttributes=attributes), b"x" * (MAX_BATCH_BYTES - 7), "s", URL)
 
 
-def test_attributes_go_along() -> None:
+def test_attributes_are_kept() -> None:
     """Text and bytes."""
     line = line_of(
         messageAttributes={
@@ -77,13 +77,13 @@ def test_attributes_go_along() -> None:
 
 
 @pytest.mark.parametrize("value", [None, {}, {"dataType": "Binary", "binaryValue": "*"}])
-def test_an_attribute_that_cannot_be_sent_keeps_its_message_back(value: object) -> None:
-    """Rather than losing it."""
+def test_an_attribute_that_cannot_be_sent_makes_the_message_unsendable(value: object) -> None:
+    """Dropping it would lose data."""
     with pytest.raises(UnsendableError, match="attribute 'a'"):
         make_message(line_of(messageAttributes={"a": value}), b"x", "s", URL)
 
 
-def test_an_envelope_kept_as_text_keeps_a_message_back_and_a_streams_record_not() -> None:
+def test_an_envelope_stored_as_text_makes_only_sqs_records_unsendable() -> None:
     """Only messages have attributes to lose."""
     for source in ("sqs", "kinesis"):
         line = line_of(source)
@@ -96,7 +96,7 @@ def test_an_envelope_kept_as_text_keeps_a_message_back_and_a_streams_record_not(
 
 
 def test_a_fifo_queue_gets_a_group_and_an_id() -> None:
-    """Of its own group, or, where it had none, one for itself; the id tells scopes apart."""
+    """The original group, or one per record. The id differs between scopes."""
     line = line_of(attributes={"MessageGroupId": "g"})
     made = [make_message(line, b"x", scope, FIFO).fifo_parameters for scope in "sst"]
     assert made[0] == made[1]
@@ -108,7 +108,7 @@ def test_a_fifo_queue_gets_a_group_and_an_id() -> None:
 
 
 def sized(*sizes: int) -> list[SqsMessage]:
-    """Make messages of these sizes."""
+    """Return messages of these sizes."""
     return [SqsMessage(str(n), "", {}, {}, size) for n, size in enumerate(sizes)]
 
 
@@ -125,7 +125,7 @@ def sized(*sizes: int) -> list[SqsMessage]:
 def test_batches_keep_the_order_and_the_limits(
     messages: list[SqsMessage], expected: list[int]
 ) -> None:
-    """Ten messages and 1 MiB a call."""
+    """Ten messages and 1 MiB per call."""
     batches = split_batches(messages)
     assert [len(batch) for batch in batches] == expected
     assert [message for batch in batches for message in batch] == messages

@@ -1,4 +1,4 @@
-"""Inspection: one object's text, compared with what stands on it."""
+"""Inspection: an object's text is compared with its key and metadata."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SHARD = f"orders-shardId-000000000003-{'7'.zfill(64)}"
 TEXT = b'{"a":1}\n[2]\n"\xc3\xa9"\nnull\n'
 
 
-def name_of(key: str = f"{FRESH}.ndjson.gz") -> ParsedKey:
-    """Read a key right under the root."""
+def parsed(key: str = f"{FRESH}.ndjson.gz") -> ParsedKey:
+    """Parse a key directly under the root."""
     return parse_key(key, "")
 
 
 def inspect(
     text: bytes, metadata: Mapping[str, str] | None = None, key: str = f"{FRESH}.ndjson.gz"
 ) -> Inspection:
-    """Look at a text, in blocks of seven bytes."""
-    looked = Inspection(name_of(key), described(text) if metadata is None else metadata)
+    """Inspect a text in blocks of seven bytes."""
+    looked = Inspection(parsed(key), described(text) if metadata is None else metadata)
     for start in range(0, len(text), 7):
         looked.add(text[start : start + 7])
     looked.finish()
@@ -35,12 +35,12 @@ def inspect(
 
 
 def kinds(looked: Inspection) -> list[FindingKind]:
-    """Return the kinds of what was found."""
+    """Return the kinds of the findings."""
     return [found.kind for found in looked.findings]
 
 
-def test_an_object_as_it_was_described_is_clean() -> None:
-    """Its figures are those of its text."""
+def test_an_object_that_matches_its_metadata_is_clean() -> None:
+    """Its counts are those of its text."""
     looked = inspect(TEXT)
     assert looked.findings == []
     assert (looked.records, looked.text_bytes) == (4, len(TEXT))
@@ -48,28 +48,30 @@ def test_an_object_as_it_was_described_is_clean() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "expected"),
     [
         ("records", "5", "batcher-records is 5, the body has 4"),
         ("bytes", "1", f"batcher-bytes is 1, the body has {len(TEXT)}"),
         ("crc32", "00000000", "batcher-crc32 is 00000000, the body has"),
     ],
 )
-def test_a_text_that_is_not_the_one_described_is_told(field: str, value: str, told: str) -> None:
-    """Each figure by itself."""
+def test_a_text_that_differs_from_the_metadata_is_found(
+    field: str, value: str, expected: str
+) -> None:
+    """Each field by itself."""
     (found,) = inspect(TEXT, described(TEXT, **{field: value})).findings
     assert found.kind is FindingKind.MISMATCH
-    assert told in found.detail
+    assert expected in found.detail
 
 
-def test_all_figures_that_are_wrong_are_one_finding() -> None:
-    """As when a whole member is missing."""
+def test_all_wrong_metadata_fields_are_one_finding() -> None:
+    """As if a whole gzip member were missing."""
     (found,) = inspect(TEXT[:8], described(TEXT)).findings
     assert found.detail.count("batcher-") == 3
 
 
-def test_a_streamed_upload_knows_its_first_position_alone() -> None:
-    """That is fine, and said; no metadata at all is not."""
+def test_a_streamed_upload_has_only_its_first_position() -> None:
+    """That is counted, not found. No metadata at all is a finding."""
     looked = inspect(TEXT, {"batcher-first": "x.ndjson:1", "team": "data"})
     assert looked.findings == []
     assert looked.has_metadata
@@ -80,7 +82,7 @@ def test_a_streamed_upload_knows_its_first_position_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "expected"),
     [
         (b"{", "line 2: not_json"),
         (b"", "line 2: empty"),
@@ -91,27 +93,27 @@ def test_a_streamed_upload_knows_its_first_position_alone() -> None:
         (b'{"a":1}{"b":2}', "line 2: not_json"),
     ],
 )
-def test_a_line_that_is_not_exactly_one_json_value_is_told(line: bytes, told: str) -> None:
-    """By its number; `.txt` may hold any line."""
+def test_a_line_that_is_not_exactly_one_json_value_is_found(line: bytes, expected: str) -> None:
+    """By its number. `.txt` may have any line."""
     text = b"1\n" + line + b"\n2\n"
     looked = inspect(text)
     assert kinds(looked) == [FindingKind.BAD_LINE]
-    assert told in looked.findings[0].detail
+    assert expected in looked.findings[0].detail
     assert inspect(text, key=f"{FRESH}.txt.gz").findings == []
 
 
 def test_many_bad_lines_are_one_finding() -> None:
-    """It names the first, and counts the others."""
+    """It has the first one, and counts the others."""
     (found,) = inspect(b"1\nx\ny\nz\n").findings
     assert found.detail.startswith("line 2: not_json")
     assert found.detail.endswith("(and 2 more)")
 
 
-def test_an_object_of_nothing_but_bad_lines_is_not_judged_to_its_end() -> None:
-    """A million newlines are no million findings; its figures are right all the same."""
+def test_the_check_of_lines_stops_after_many_bad_ones() -> None:
+    """A million newlines are not a million findings. The counts stay right."""
     text = b"\n" * 100_000
     for block_bytes in (5_000, 100_000):
-        looked = Inspection(name_of(), described(text))
+        looked = Inspection(parsed(), described(text))
         for start in range(0, len(text), block_bytes):
             looked.add(text[start : start + block_bytes])
         looked.finish()
@@ -128,18 +130,18 @@ def test_a_text_that_ends_within_a_line_is_damaged(suffix: str) -> None:
 
 
 def test_a_damaged_body_is_not_compared() -> None:
-    """Its figures are wrong for one reason, which is told; bad lines before it are told too."""
-    looked = Inspection(name_of(), described(TEXT))
+    """The damage explains wrong counts. Bad lines before it are found, too."""
+    looked = Inspection(parsed(), described(TEXT))
     looked.add(b"1\nx\n2")
     looked.mark_damaged("the body ends within member 1")
     assert kinds(looked) == [FindingKind.DAMAGED, FindingKind.BAD_LINE]
     assert "member 1" in looked.findings[0].detail
 
 
-def test_a_line_too_long_to_be_held_is_counted_and_not_judged(
+def test_a_very_long_line_is_counted_and_not_checked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its neighbours are judged, under their own numbers; the figures have all of it."""
+    """The lines around it are checked, by their own numbers, and the counts include it."""
     monkeypatch.setattr(inspection, "MAX_LINE_BYTES", 20)
     looked = inspect(b"1\n" + b"x" * 100 + b"\n2\ny\n")
     assert looked.unchecked_lines == 1
@@ -166,7 +168,7 @@ def test_quarantine_is_counted_by_reason() -> None:
 
 
 def test_a_stream_object_must_be_named_by_its_first_number() -> None:
-    """A name that was changed leads a redelivery to write its records again."""
+    """After a rename, a redelivery would write its records again."""
     assert inspect(TEXT, key=f"{SHARD}.ndjson").findings == []
     assert inspect(TEXT, key=f"{SHARD}.ndjson").last == 9
     for first in ("8", "x"):
@@ -175,12 +177,12 @@ def test_a_stream_object_must_be_named_by_its_first_number() -> None:
 
 
 def test_only_a_stream_has_a_last_number() -> None:
-    """Positions of programs and queues are no numbers, or have no order."""
+    """Positions of programs and queues are not numbers, or have no order."""
     assert inspect(TEXT).last is None
     assert inspect(TEXT, described(TEXT, last="x"), f"{SHARD}.ndjson").last is None
 
 
-def test_a_finding_can_be_printed_whatever_the_body_has() -> None:
+def test_a_finding_can_be_printed_for_any_body() -> None:
     """No control characters reach a terminal."""
     (found,) = inspect(b"\x1b[31m\n").findings
     assert found.detail.isprintable()

@@ -83,7 +83,7 @@ def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.splitlines() == [
         "batcher: wrong usage or settings:",
         "  - destination: 's4://bucket' is neither s3://bucket/root nor file://folder",
-        "  - fanout: 3 is not a power of two",
+        "  - fanout: 3 is not a power of two; choose 1, 2, 4, ... 65536",
         "  - input gone: No such file or directory",
     ]
 

@@ -1,7 +1,7 @@
-"""RefusedError: why no package or lock is made, in words for whoever typed the command."""
+"""The error that `package.py` shows to its user."""
 
 from __future__ import annotations
 
 
 class RefusedError(Exception):
-    """Nothing was made; the message says what to do."""
+    """The package was not built. The message says what to do."""

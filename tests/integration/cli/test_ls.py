@@ -98,7 +98,7 @@ def test_objects_are_chosen_by_time_and_partition(
     assert main(["ls", place, *flags]) == 0
     printed = capsys.readouterr()
     assert [line.split()[-1] for line in printed.out.splitlines()] == keys
-    assert (f"{len(keys)} objects" if keys else "warning: nothing") in printed.err
+    assert (f"{len(keys)} objects" if keys else "warning: no objects") in printed.err
 
 
 def test_how_long_ago_is_counted_from_now(

@@ -41,7 +41,8 @@ LONG_POLL_S = 20
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html."""
 
 MAX_MAXIMUM_CONCURRENCY = 1_000
-"""Highest MaximumConcurrency of a mapping. Source: https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html."""
+"""Highest MaximumConcurrency of a mapping. Source:
+https://docs.aws.amazon.com/lambda/latest/api/API_ScalingConfig.html."""
 
 SQS_BATCH_MESSAGES = 10
 """Messages per send, receive or delete. Source:

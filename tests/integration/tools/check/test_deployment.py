@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 REPORTED = ["ReportBatchItemFailures"]
 
 
-def test_a_function_and_its_queue_are_judged_together(
+def test_a_function_and_its_queue_are_checked_together(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The whole way: environment, mapping, queue, bucket, dry write; all faults in one run."""
@@ -34,7 +34,7 @@ def test_a_function_and_its_queue_are_judged_together(
     assert "123456789012" in text_of(found, "caller")
 
 
-def test_a_deployment_as_the_guide_asks_for_has_no_error(
+def test_a_deployment_as_the_guide_recommends_has_no_error(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """ReportBatchItemFailures is kept by the mapping, and met by partial_response."""
@@ -147,7 +147,7 @@ def test_two_streams_of_one_function_are_fine(
 
 
 @pytest.mark.parametrize("arguments", [["--function", "nobody"], ["--mapping", "nothing"]])
-def test_what_is_not_there_is_said(
+def test_a_missing_function_or_mapping_is_reported(
     deployment: Deployment, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the region in which it was looked for."""
@@ -156,7 +156,7 @@ def test_what_is_not_there_is_said(
     assert "us-east-1" in text_of(found, arguments[0][2:])
 
 
-def test_a_mapping_of_another_function_is_said(
+def test_a_mapping_of_another_function_is_reported(
     deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both are named."""

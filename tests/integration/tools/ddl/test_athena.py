@@ -97,7 +97,7 @@ async def test_a_query_of_one_day_looks_into_that_days_folders_alone() -> None:
     assert list(found.folders(START, NOW, at)) == [f"s3://bucket/events/v1/0101/dt={DAY}/hour=07/"]
 
 
-async def test_a_field_is_asked_for_as_it_stands_in_keys() -> None:
+async def test_a_field_must_be_filtered_by_as_it_is_in_keys() -> None:
     """Percent-encoded; or its values are told, as the records have them."""
     settings = settings_of(partition_by="customer={field:id}/dt={arrival:%Y-%m-%d}")
     values = ["acme", "a/b", "ü ~", "x,y"]
@@ -120,7 +120,7 @@ async def test_a_field_is_asked_for_as_it_stands_in_keys() -> None:
     assert len(told.values("customer", START, NOW)) == 5
 
 
-async def test_a_folder_that_no_projection_can_make_is_asked_for() -> None:
+async def test_a_folder_without_a_projection_must_be_filtered_by() -> None:
     """A time and a field in one folder, or an ISO year."""
     settings = settings_of(partition_by="x={arrival:%Y}-{field:id}/{arrival:%G}")
     found = only_table(settings)
@@ -130,7 +130,7 @@ async def test_a_folder_that_no_projection_can_make_is_asked_for() -> None:
     assert {folder_of(key) for key in keys} <= set(found.folders(START, NOW, given))
 
 
-async def test_a_changed_fanout_is_told_of() -> None:
+async def test_a_changed_fanout_makes_two_tables_and_a_view() -> None:
     """All salts that were ever used are in the list; objects without one have a table beside."""
     both = only_table(settings_of(), fanouts=[2, 16], since=SINCE)
     assert len(both.values("salt", START, NOW)) == 2 + 16
@@ -154,7 +154,7 @@ async def test_a_changed_fanout_is_told_of() -> None:
     assert any("one statement at a time" in note for note in answer.notes)
 
 
-def test_a_fanout_that_no_list_holds_is_asked_for() -> None:
+def test_salts_that_fit_no_list_must_be_filtered_by() -> None:
     """Athena takes 262,144 bytes of a statement; the note says what it means."""
     assert only_table(settings_of(fanout=8_192)).projection("salt")["type"] == "enum"
     answer = ddl(settings_of(fanout=65_536))
@@ -166,7 +166,7 @@ def test_a_fanout_that_no_list_holds_is_asked_for() -> None:
     assert not any("folders" in note for note in ddl(settings_of()).notes)
 
 
-def test_dates_start_a_year_ago_unless_told() -> None:
+def test_dates_start_a_year_ago_by_default() -> None:
     """What is older is not found, and that is said."""
     answer = ddl(settings_of())
     (statement,) = parse(answer.text)
@@ -235,7 +235,7 @@ def test_a_fields_name_cannot_end_the_statement() -> None:
 
 
 @pytest.mark.parametrize("root", ["it's", "a*", "${salt}", "x[1]", "a\\b", "a?b", '"'])
-def test_a_root_that_athena_would_not_take_as_it_is_is_refused(root: str) -> None:
+def test_a_root_that_athena_does_not_take_literally_is_rejected(root: str) -> None:
     """Rather than a table that finds nothing."""
     with pytest.raises(SettingsError, match="root"):
         ddl(settings_of(root=root))

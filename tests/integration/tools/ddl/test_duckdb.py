@@ -205,7 +205,7 @@ def name_in_url(folder: Path) -> str:
     return str(folder).replace("%", "%25")
 
 
-def test_s3_needs_a_secret_and_it_is_said_how(tmp_path: Path) -> None:
+def test_s3_needs_a_secret_which_the_comments_create(tmp_path: Path) -> None:
     """As comments: a program that has one of its own runs the rest."""
     table = define_table(
         Settings(bucket="bucket", root="a's"), ("s3", "bucket/a's"), TableOptions(name="t")

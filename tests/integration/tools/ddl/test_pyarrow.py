@@ -71,7 +71,7 @@ async def test_other_days_are_not_opened(tmp_path: Path) -> None:
         scan().read_all()
 
 
-async def test_only_what_is_asked_for_is_listed(tmp_path: Path) -> None:
+async def test_only_the_selected_folder_is_listed(tmp_path: Path) -> None:
     """`under` names a folder below the salts."""
     settings = settings_of(tmp_path)
     await write_day(settings)
@@ -199,7 +199,7 @@ def test_objects_in_s3_are_read_the_same_way(
     assert sorted(orjson.loads(done.stdout), key=lambda row: row["n"]) == written
 
 
-def test_what_it_costs_or_refuses_is_said(tmp_path: Path) -> None:
+def test_costs_and_limits_are_noted(tmp_path: Path) -> None:
     """Types that must fit, and salts that must all be listed."""
     columns = parse_columns("a int")
     notes = pyarrow_program(

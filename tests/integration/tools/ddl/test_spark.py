@@ -107,7 +107,7 @@ async def test_what_was_written_comes_back_and_other_days_are_not_opened(tmp_pat
 
 @needs_spark
 @pytest.mark.timeout(LONGEST_S + 10)
-async def test_odd_records_names_templates_and_fanouts(tmp_path: Path) -> None:
+async def test_unusual_records_names_templates_and_fanouts(tmp_path: Path) -> None:
     """All that the other engines are tried with, in one session."""
     odd = tmp_path / "odd 100% [ab] *?{c,d} it's"
     settings = settings_of(odd, bucket=f"file://{str(odd).replace('%', '%25')}")
@@ -160,7 +160,7 @@ def test_only_objects_are_named(tmp_path: Path) -> None:
     assert f"'file://{tmp_path}/[01][01]/dt=*/hour=*/*.ndjson.gz'" in text
 
 
-def test_what_depends_on_the_cluster_is_said(tmp_path: Path) -> None:
+def test_what_depends_on_the_cluster_is_noted(tmp_path: Path) -> None:
     """What S3 is called there, and what reads zstd."""
     settings = Settings(bucket="bucket", compression="zstd")
     answer = spark_program(define_table(settings, ("s3", "bucket"), TableOptions()))

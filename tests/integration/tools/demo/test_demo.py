@@ -123,7 +123,7 @@ def test_one_record_is_poisoned_where_an_event_makes_several_objects(source: Dem
     assert changed == [bad]
 
 
-def test_sqs_sends_exactly_the_messages_again_that_were_handed_back() -> None:
+def test_sqs_redelivers_exactly_the_failed_messages() -> None:
     """The same ids and bodies, received once more under a new handle."""
     records = SQS.make_invocations(load_webhooks(1))[0]
     wanted = [SQS.position(records[3]), SQS.position(records[9])]
@@ -134,8 +134,8 @@ def test_sqs_sends_exactly_the_messages_again_that_were_handed_back() -> None:
     assert again[0]["receiptHandle"] != records[3]["receiptHandle"]
 
 
-def test_kinesis_sends_everything_again_from_the_lowest_number_on() -> None:
-    """Only the lowest identifier counts, wherever it stands in the answer."""
+def test_kinesis_redelivers_everything_from_the_lowest_failed_number() -> None:
+    """Only the lowest identifier counts, wherever it is in the response."""
     records = KINESIS.make_invocations(load_webhooks(1))[0]
     handed_back = [KINESIS.position(records[9]), KINESIS.position(records[3])]
     assert KINESIS.redeliver(records, handed_back) == records[3:]
@@ -164,7 +164,7 @@ def test_packing_cuts_at_the_last_record_that_fits() -> None:
         ([], RecordDifference(3, 0, 0)),
     ],
 )
-def test_the_audit_counts_what_is_missing_there_twice_or_changed(
+def test_the_audit_counts_missing_duplicate_and_changed_records(
     landed: list[str], expected: RecordDifference
 ) -> None:
     """Multisets are compared; a changed record is missing, and foreign."""
@@ -232,11 +232,11 @@ def test_in_the_users_bucket_it_writes_under_a_fresh_root_and_deletes_nothing(
     assert all(root.startswith("webhooks-") for root in roots)
 
 
-class Lying(ObjectStore):
-    """A store that says of the objects of one hour that they are durable; drops or doubles them."""
+class FaultyStore(ObjectStore):
+    """A store that drops or duplicates the objects of one hour, and reports success."""
 
     def __init__(self, store: ObjectStore, *, doubles: bool) -> None:
-        """Lie about `store`."""
+        """Wrap `store`."""
         self._store = store
         self._doubles = doubles
 
@@ -266,13 +266,13 @@ def test_an_object_that_is_lost_or_doubled_makes_the_demo_fail(
     doubles: bool,
     complaint: str,
 ) -> None:
-    """The audit believes the bucket, not the answers."""
+    """The audit trusts the bucket, not the handler's responses."""
 
-    def open_lying(settings: Settings) -> ObjectStore:
-        """Open a store that lies."""
-        return Lying(open_store(settings), doubles=doubles)
+    def open_faulty(settings: Settings) -> ObjectStore:
+        """Open a faulty store."""
+        return FaultyStore(open_store(settings), doubles=doubles)
 
-    monkeypatch.setattr(demo_run, "open_store", open_lying)
+    monkeypatch.setattr(demo_run, "open_store", open_faulty)
     assert run_demo(*users_s3) == 1
     shown = " ".join(capsys.readouterr().out.split())
     assert "Not every record is accounted for" in shown

@@ -38,7 +38,7 @@ def client_of(environ: Mapping[str, str]) -> Iterator[Any]:
 
 
 def listens(url: str) -> bool:
-    """Return whether somebody listens there."""
+    """Return whether the port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(url.rpartition(":")[2]))) == 0
 
@@ -50,7 +50,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_two_servers_run_side_by_side_and_each_takes_its_own_keys_alone() -> None:
+def test_two_servers_run_at_once_and_accept_only_their_own_keys() -> None:
     """The same bucket's name in both, and no object of one in the other."""
     with EmbeddedS3() as one, EmbeddedS3() as other:
         one.create_bucket("shared-name")

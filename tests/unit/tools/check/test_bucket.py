@@ -1,4 +1,4 @@
-"""Buckets: what costs money or safety is a warning; what may not be read is no fault."""
+"""Buckets: extra cost or risk is a warning; what may not be read is not checked."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_rule_with_conditions_does_not_reach_all_uploads(
     rule: dict[str, Any],
     is_whole: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """By tag, by size, or switched off; old rules have their prefix beside the filter."""
+    """By tag, by size, or disabled; old rules have a prefix but no filter."""
     assert has_abort(rule) == is_whole
 
 
@@ -88,7 +88,7 @@ def test_without_any_rule_uploads_stay() -> None:
     assert "AbortIncompleteMultipartUpload" in found[0].fix
 
 
-def test_old_versions_must_be_removed_where_there_are_any() -> None:
+def test_with_versioning_a_rule_must_remove_old_versions() -> None:
     """Two findings where versioning is on."""
     rules = lifecycle({**ABORT, "Filter": {}})
     assert len(evaluate_lifecycle(rules, "events", versioned=False)) == 1
@@ -108,11 +108,11 @@ def test_old_versions_must_be_removed_where_there_are_any() -> None:
         ("x", False),
     ],
 )
-def test_a_rule_that_removes_the_records_themselves_is_told(
+def test_a_rule_that_removes_the_records_themselves_is_reported(
     prefix: str,
     is_told: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """It may be meant; nobody should learn of it by surprise."""
+    """It may be intended, but should not be a surprise."""
     expiry = {"ID": "r", "Expiration": {"Days": 30}, "Filter": {"Prefix": prefix}}
     found = evaluate_lifecycle(lifecycle(expiry), "events", versioned=False)
     assert any("removes the records themselves after 30 days" in f.detail for f in found) == is_told
@@ -144,8 +144,8 @@ def policy(*statements: dict[str, Any]) -> dict[str, Any]:
         {"Condition": {"bool": {"AWS:securetransport": ["false"]}}},
     ],
 )
-def test_a_policy_that_refuses_plain_http_is_known(changes: dict[str, Any]) -> None:
-    """However it is written."""
+def test_a_policy_that_denies_plain_http_is_recognised(changes: dict[str, Any]) -> None:
+    """In every way to write it."""
     assert (
         mark_of(evaluate_policy(policy({**DENY, **changes}), "my-bucket", "events"))
         is CheckStatus.OK
@@ -166,7 +166,7 @@ def test_a_policy_that_refuses_plain_http_is_known(changes: dict[str, Any]) -> N
         {"Condition": None},
     ],
 )
-def test_a_policy_that_only_looks_like_it_is_not(changes: dict[str, Any]) -> None:
+def test_a_policy_that_only_resembles_it_is_not(changes: dict[str, Any]) -> None:
     """One word off, and plain HTTP goes through."""
     assert (
         mark_of(evaluate_policy(policy({**DENY, **changes}), "my-bucket", "events"))
@@ -175,7 +175,7 @@ def test_a_policy_that_only_looks_like_it_is_not(changes: dict[str, Any]) -> Non
 
 
 def test_a_policy_that_lets_everybody_in_is_an_error() -> None:
-    """Without a condition; a statement alone need not stand in a list."""
+    """Without a condition; a single statement need not be in a list."""
     public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
     found = evaluate_policy(policy(DENY, public), "my-bucket", "")
     assert [finding.status for finding in found] == [CheckStatus.OK, CheckStatus.ERROR]
@@ -187,7 +187,7 @@ def test_a_policy_that_lets_everybody_in_is_an_error() -> None:
 
 
 def test_no_policy_and_one_that_cannot_be_read() -> None:
-    """The first refuses nothing; of the second nothing is known."""
+    """The first denies nothing; the second cannot be checked."""
     assert mark_of(evaluate_policy(None, "my-bucket", "")) is CheckStatus.WARNING
     assert mark_of(evaluate_policy({"Policy": "{"}, "my-bucket", "")) is CheckStatus.NOT_CHECKED
 
@@ -228,7 +228,7 @@ def test_objects_are_encrypted_by_the_bucket_or_by_the_settings() -> None:
     )
 
 
-def test_versions_that_are_kept_by_force_are_told() -> None:
+def test_a_default_retention_is_reported() -> None:
     """Days or years; a lock without a retention keeps nothing by itself."""
 
     def lock(**retention: object) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def test_versions_that_are_kept_by_force_are_told() -> None:
     assert mark_of(evaluate_object_lock(None)) is CheckStatus.OK
 
 
-def test_versioning_is_told_and_no_fault() -> None:
+def test_versioning_is_reported_and_is_no_problem() -> None:
     """Enabled, suspended or never set."""
     for status in ({"Status": "Enabled"}, {"Status": "Suspended"}, {}):
         (found,) = evaluate_versioning(answer("s3", "GetBucketVersioning", status))
@@ -277,7 +277,7 @@ def test_a_bucket_elsewhere_costs_or_fails(
     assert mark_of(found) is mark
 
 
-def test_a_region_that_only_the_header_tells_counts() -> None:
+def test_a_region_that_only_the_header_names_counts() -> None:
     """Older SDKs and answers have it there alone."""
     head = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}}
     (found,) = evaluate_region(head, "us-east-2", "https://s3.amazonaws.com", follows_region=True)
@@ -295,12 +295,12 @@ def test_a_region_that_only_the_header_tells_counts() -> None:
     ],
 )
 def test_plain_http_beyond_this_machine_is_a_warning(endpoint: str, mark: CheckStatus) -> None:
-    """On loopback nobody listens."""
+    """Loopback traffic cannot be intercepted."""
     assert mark_of(evaluate_region({}, "us-east-1", endpoint, follows_region=True)) is mark
 
 
-def test_what_may_not_be_read_is_named_with_its_permission_and_is_no_fault() -> None:
-    """Each of the questions, by itself."""
+def test_a_denied_call_is_not_checked_and_names_its_permission() -> None:
+    """Each of the calls."""
     answers: dict[str, AwsResponse] = {
         question.check: CallFailure(f"needs {question.permission}") for question in BUCKET_CALLS
     }
@@ -310,8 +310,8 @@ def test_what_may_not_be_read_is_named_with_its_permission_and_is_no_fault() -> 
     assert "needs s3:GetLifecycleConfiguration" in [finding.detail for finding in found]
 
 
-def test_old_versions_are_asked_for_where_versioning_is_on() -> None:
-    """The answers are judged together."""
+def test_old_versions_are_checked_only_with_versioning() -> None:
+    """The response about versioning affects the evaluation of the lifecycle."""
     answers: dict[str, AwsResponse] = {question.check: None for question in BUCKET_CALLS}
     few = len(evaluate_bucket(answers, make_settings()))
     answers["bucket.versioning"] = {"Status": "Enabled"}

@@ -1,4 +1,4 @@
-"""The page and the layers: each check and each permission is told; what judges does not ask."""
+"""The page names each check and each permission; modules that evaluate are pure."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_the_page_names_every_check_and_every_permission() -> None:
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_what_judges_neither_asks_nor_waits(name: str) -> None:
-    """It is given what AWS says."""
+def test_modules_that_evaluate_are_pure(name: str) -> None:
+    """They get the responses of AWS as arguments."""
     modules = {
         module.partition(".")[0] for module in imported((PACKAGE / f"{name}.py").read_text())
     }

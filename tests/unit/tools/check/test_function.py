@@ -1,4 +1,4 @@
-"""Functions, roles, packages: what keeps a function from writing is named."""
+"""Functions, roles, packages: each fault that keeps a function from writing is named."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from support.examples import make_settings
 
 
 def marks(found: list[CheckResult]) -> dict[str, CheckStatus]:
-    """Return what is not well, by check."""
+    """Return the status of each check with a problem."""
     return {
         finding.check: finding.status for finding in found if finding.status is not CheckStatus.OK
     }
 
 
-def test_a_function_as_it_should_be_is_well() -> None:
+def test_a_correct_function_has_no_problem() -> None:
     """State, runtime, handler, settings, time and memory."""
     found = function()
     settings = Settings.from_env(function_environ(found))
@@ -75,11 +75,11 @@ def test_settings_are_read_as_the_function_sees_them() -> None:
 def test_each_fault_of_a_function_is_named(
     changes: dict[str, Any], check: str, mark: CheckStatus
 ) -> None:
-    """And nothing else is."""
+    """And nothing else is reported."""
     assert marks(evaluate_function(function(**changes))) == {check: mark}
 
 
-def test_python_3_11_and_what_comes_after_it_are_well() -> None:
+def test_python_3_11_and_newer_are_supported() -> None:
     """3.9 is less than 3.11, and 4.0 is more."""
     for runtime, mark in {
         "python3.11": CheckStatus.OK,
@@ -153,7 +153,7 @@ def test_settings_with_faults_are_used_as_far_as_they_go() -> None:
     assert Settings.from_env(kept).partial_response
 
 
-def test_settings_that_only_clash_leave_the_place() -> None:
+def test_settings_that_contradict_each_other_leave_the_destination() -> None:
     """Each is fine by itself, both are not."""
     environ = {
         "BATCHER_BUCKET": "my-bucket",
@@ -164,7 +164,7 @@ def test_settings_that_only_clash_leave_the_place() -> None:
     assert usable_environ(environ) == {"BATCHER_BUCKET": "my-bucket", "BATCHER_ROOT": "r"}
 
 
-def test_a_role_that_may_all_that_is_needed_is_well() -> None:
+def test_a_role_with_all_needed_actions_has_no_problem() -> None:
     """And the actions are named."""
     (found,) = evaluate_needed(decisions(s3_PutObject="allowed", s3_GetObject="allowed"), ROLE)
     assert (found.status, found.detail) == (
@@ -174,7 +174,7 @@ def test_a_role_that_may_all_that_is_needed_is_well() -> None:
 
 
 @pytest.mark.parametrize("decision", ["implicitDeny", "explicitDeny"])
-def test_a_role_that_may_not_is_an_error_that_names_the_action(decision: str) -> None:
+def test_a_role_that_lacks_an_action_is_an_error_that_names_it(decision: str) -> None:
     """Each one."""
     found = evaluate_needed(
         decisions(s3_PutObject="allowed", s3_GetObject=decision, s3_AbortMultipartUpload=decision),
@@ -186,7 +186,7 @@ def test_a_role_that_may_not_is_an_error_that_names_the_action(decision: str) ->
     )
 
 
-def test_a_role_that_may_more_than_is_needed_is_a_warning() -> None:
+def test_a_role_with_more_actions_than_needed_is_a_warning() -> None:
     """A stolen role can do what it may."""
     found = evaluate_unneeded(
         decisions(s3_DeleteObject="allowed", s3_PutObjectAcl="implicitDeny"), ROLE

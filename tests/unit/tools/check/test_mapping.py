@@ -30,21 +30,21 @@ def only(found: list[CheckResult], check: str) -> CheckResult:
 
 
 def marks(found: list[CheckResult]) -> dict[str, CheckStatus]:
-    """Return what is not well, by check."""
+    """Return the status of each check with a problem."""
     return {
         finding.check: finding.status for finding in found if finding.status is not CheckStatus.OK
     }
 
 
 @pytest.mark.parametrize("arn", [QUEUE_ARN, STREAM_ARN, TABLE_ARN, f"{QUEUE_ARN}.fifo"])
-def test_a_mapping_as_the_guide_asks_for_is_well(arn: str) -> None:
+def test_a_mapping_as_the_guide_recommends_has_no_problem(arn: str) -> None:
     """Of every source."""
     size = 10 if arn.endswith(".fifo") else 10_000
     assert marks(evaluate_mapping(mapping(arn, BatchSize=size), ON)) == {}
 
 
 @pytest.mark.parametrize("arn", [QUEUE_ARN, STREAM_ARN])
-def test_an_answer_that_lambda_ignores_loses_records(arn: str) -> None:
+def test_a_partial_response_that_lambda_ignores_loses_records(arn: str) -> None:
     """partial_response without ReportBatchItemFailures."""
     found = only(evaluate_mapping(mapping(arn, FunctionResponseTypes=[]), ON), "mapping.responses")
     assert found.status is CheckStatus.ERROR
@@ -53,14 +53,16 @@ def test_an_answer_that_lambda_ignores_loses_records(arn: str) -> None:
 
 
 @pytest.mark.parametrize("types", [None, []])
-def test_without_both_a_failure_raises_which_is_well(types: list[str] | None) -> None:
+def test_without_partial_response_on_both_sides_there_is_no_problem(
+    types: list[str] | None,
+) -> None:
     """The default of the settings."""
     found = only(evaluate_mapping(mapping(FunctionResponseTypes=types), OFF), "mapping.responses")
     assert found.status is CheckStatus.OK
 
 
 @pytest.mark.parametrize(("arn", "told"), [(QUEUE_ARN, "duplicates"), (STREAM_ARN, "whole batch")])
-def test_a_mapping_that_would_take_an_answer_and_gets_none_is_a_warning(
+def test_a_mapping_that_expects_a_partial_response_and_gets_none_is_a_warning(
     arn: str, told: str
 ) -> None:
     """Nothing is lost, but a queue redelivers records that were written."""
@@ -77,7 +79,7 @@ def test_a_mapping_that_would_take_an_answer_and_gets_none_is_a_warning(
     st.integers(0, 300),
     st.sampled_from(["Enabled", "Disabled", "Updating"]),
 )
-def test_records_are_lost_exactly_where_only_the_function_answers(  # noqa: PLR0913, PLR0917  # cases
+def test_records_are_lost_only_if_just_the_function_uses_partial_responses(  # noqa: PLR0913, PLR0917  # cases
     arn: str,
     is_partial: bool,  # noqa: FBT001
     is_reported: bool,  # noqa: FBT001
@@ -99,7 +101,7 @@ def test_records_are_lost_exactly_where_only_the_function_answers(  # noqa: PLR0
     assert (found.status is CheckStatus.OK) == (is_partial == is_reported)
 
 
-def test_retries_that_end_without_a_destination_lose_records() -> None:
+def test_limited_retries_without_a_destination_lose_records() -> None:
     """And with one they are a warning, for only positions go there."""
     ending: dict[str, Any] = {"MaximumRetryAttempts": 3}
     found = only(evaluate_mapping(mapping(**ending), ON), "mapping.retries")
@@ -113,7 +115,7 @@ def test_retries_that_end_without_a_destination_lose_records() -> None:
     assert QUEUE_ARN in found.detail
 
 
-def test_an_age_that_ends_is_as_bad_as_retries_that_do() -> None:
+def test_a_limited_record_age_is_as_bad_as_limited_retries() -> None:
     """Both are named; an empty destination is none."""
     described = mapping(
         MaximumRetryAttempts=0, MaximumRecordAgeInSeconds=3_600, DestinationConfig={"OnFailure": {}}
@@ -124,7 +126,7 @@ def test_an_age_that_ends_is_as_bad_as_retries_that_do() -> None:
 
 
 @pytest.mark.parametrize("limit", [None, -1])
-def test_retries_without_end_are_well(limit: int | None) -> None:
+def test_unlimited_retries_have_no_problem(limit: int | None) -> None:
     """-1, or left out."""
     described = mapping(MaximumRetryAttempts=limit, MaximumRecordAgeInSeconds=limit)
     assert only(evaluate_mapping(described, ON), "mapping.retries").status is CheckStatus.OK
@@ -157,11 +159,11 @@ def test_retries_without_end_are_well(limit: int | None) -> None:
 def test_each_other_fault_is_named_by_itself(
     arn: str, changes: dict[str, Any], check: str, mark: CheckStatus
 ) -> None:
-    """And nothing else is."""
+    """And nothing else is reported."""
     assert marks(evaluate_mapping(mapping(arn, **changes), ON)) == {check: mark}
 
 
-def test_lanes_side_by_side_are_a_note_for_verify() -> None:
+def test_concurrent_batches_per_shard_are_a_note_for_verify() -> None:
     """A parallelization factor over 1 is allowed."""
     found = only(evaluate_mapping(mapping(ParallelizationFactor=2), ON), "mapping.parallelization")
     assert found.status is CheckStatus.OK
@@ -188,7 +190,7 @@ def test_a_budget_under_one_event_blocks_a_stream() -> None:
     ],
 )
 def test_a_source_that_batcher_does_not_read_is_an_error(source: dict[str, Any]) -> None:
-    """And nothing else is told of it."""
+    """And nothing else is reported."""
     (found,) = evaluate_mapping(mapping(**source), ON)
     assert (found.check, found.status) == ("mapping.source", CheckStatus.ERROR)
 
@@ -245,7 +247,7 @@ def test_messages_must_stay_invisible_while_they_are_written(
     assert only(list(found), "queue.visibility").status is mark
 
 
-def test_without_the_functions_timeout_nothing_is_said_of_visibility() -> None:
+def test_without_the_functions_timeout_visibility_is_not_checked() -> None:
     """It is no fault."""
     found = evaluate_queue(queue(), mapping(QUEUE_ARN), None)
     assert only(list(found), "queue.visibility").status is CheckStatus.NOT_CHECKED
@@ -269,7 +271,7 @@ def test_without_the_functions_timeout_nothing_is_said_of_visibility() -> None:
         ('{"maxReceiveCount":"x"}', CheckStatus.NOT_CHECKED, "cannot be read"),
     ],
 )
-def test_a_dead_letter_queue_is_wanted_but_not_at_once(
+def test_a_dead_letter_queue_needs_at_least_five_receives(
     policy: str, mark: CheckStatus, told: str
 ) -> None:
     """At least five receives."""

@@ -1,4 +1,4 @@
-"""The dry write: what each outcome says, whichever way a request can end."""
+"""The probe: the result of each outcome of each request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CHECKS = {
 
 
 def judged(**changes: object) -> list[CheckResult]:
-    """Judge outcomes that are well but for these."""
+    """Evaluate expected outcomes, except for these."""
     return list(evaluate_probe(ProbeOutcomes(**WELL | changes)))
 
 
@@ -48,7 +48,7 @@ def errors(found: list[CheckResult]) -> set[str]:
     return {finding.check for finding in found if finding.status is CheckStatus.ERROR}
 
 
-def test_what_ends_as_it_should_is_well() -> None:
+def test_a_probe_with_expected_outcomes_has_no_problem() -> None:
     """Seven findings, and no other mark."""
     found = judged()
     assert [finding.status for finding in found] == [CheckStatus.OK] * 7
@@ -77,7 +77,7 @@ def test_metadata_that_does_not_come_back_is_an_error() -> None:
     assert errors(judged(head=ObjectInfo("etag", 1))) == {"write.head"}
 
 
-def test_after_a_refused_creation_nothing_else_is_told() -> None:
+def test_after_a_refused_creation_nothing_else_is_reported() -> None:
     """All the rest would fail for the same reason."""
     (found,) = evaluate_probe(ProbeOutcomes(created=RejectedError("403")))
     assert found.check == "write.create"
@@ -91,7 +91,7 @@ def test_a_refusal_by_the_key_says_what_to_allow() -> None:
 
 
 @pytest.mark.parametrize("root", ["", "events"])
-async def test_one_object_is_left_with_what_all_objects_have(root: str) -> None:
+async def test_one_object_remains_with_the_attributes_of_all_objects(root: str) -> None:
     """Replaced once; no upload is open."""
     store = MemoryStore()
     key = probe_key(root, "x")

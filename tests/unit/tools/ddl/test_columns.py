@@ -52,7 +52,7 @@ def written(kind: ColumnType) -> str:
 
 
 @given(unique(NAMES), st.data(), st.sampled_from('"`'))
-def test_what_is_declared_is_read(names: list[str], data: st.DataObject, quote: str) -> None:
+def test_declared_columns_are_parsed(names: list[str], data: st.DataObject, quote: str) -> None:
     """Any name in quotes, any type in any type."""
     columns = tuple(TableColumn(name, data.draw(TYPES)) for name in names)
     text = ", ".join(
@@ -79,7 +79,7 @@ def test_what_is_declared_is_read(names: list[str], data: st.DataObject, quote: 
         ("a int; DROP TABLE x", "expected ',' or the end"),
     ],
 )
-def test_what_is_wrong_is_shown_where_it_is(text: str, says: str) -> None:
+def test_a_syntax_error_is_shown_where_it_is(text: str, says: str) -> None:
     """As a fault of the settings, which the command line tells."""
     with pytest.raises(SettingsError, match=says):
         parse_columns(text)

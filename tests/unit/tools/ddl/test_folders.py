@@ -80,7 +80,7 @@ def test_a_value_is_called_as_a_reader_would(
     assert [folder.name for folder in folders] == names
 
 
-def test_what_is_always_the_same_has_no_value() -> None:
+def test_a_constant_folder_has_no_value() -> None:
     """Such a folder is no column."""
     fixed, kind, day = parse_folders("/v1/kind=click/{arrival:%d}/")
     assert (fixed.literal_start, fixed.value_pieces, fixed.glob) == ("v1", (), "v1")
@@ -97,7 +97,7 @@ def test_a_dot_stands_for_itself() -> None:
         assert not re.fullmatch(folder.pattern, other)
 
 
-def test_time_and_field_are_told_apart() -> None:
+def test_times_and_fields_are_distinguished() -> None:
     """Only a value that is one field, and nothing else, is percent-encoded as a whole."""
     folders = parse_folders("a={field:x}/b={arrival:%d}/c={field:x}{arrival:%d}/d={field:x}.")
     assert [folder.is_field for folder in folders] == [True, False, False, False]

@@ -70,7 +70,7 @@ def test_names_that_differ_in_case_alone_are_one_column() -> None:
     }
 
 
-def test_what_is_too_deep_is_a_text() -> None:
+def test_a_deeply_nested_value_is_a_string() -> None:
     """So that no record makes a type without end."""
     value: Any = 1
     for _ in range(100):

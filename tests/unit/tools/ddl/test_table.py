@@ -18,7 +18,7 @@ def settings_of(**settings: object) -> Settings:
     return Settings(**{"bucket": "bucket", **settings})  # type: ignore[arg-type]  # as text
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     """One run shows them all."""
     settings = settings_of(format="lines", partition_by="c={field:c}")
     wanted = TableOptions(
@@ -46,7 +46,7 @@ def test_a_value_that_no_key_holds_is_a_fault() -> None:
         define_table(settings, ("s3", "bucket"), TableOptions(values={"c": ["a.", "a b"]}))
 
 
-def test_an_access_points_arn_is_no_place_to_read_from() -> None:
+def test_an_access_points_arn_is_rejected() -> None:
     """Its alias is."""
     arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/x"
     with pytest.raises(SettingsError, match="alias"):
@@ -89,7 +89,7 @@ def test_layouts_are_with_and_without_a_salt() -> None:
     assert (len(only.layouts), only.salt) == (1, "")
 
 
-def test_nothing_of_it_is_imported_where_records_are_written() -> None:
+def test_nothing_that_writes_imports_ddl() -> None:
     """A cold start pays for nothing that only readers need."""
     package = Path(__file__).parents[4] / "batcher"
     users = [path for path in package.rglob("*.py") if "batcher.tools.ddl" in path.read_text()]

@@ -30,7 +30,7 @@ def test_a_good_plan_needs_no_advice() -> None:
     assert texts(plan_of(source=SourceType.KINESIS)) == {}
 
 
-def test_small_objects_are_cured_by_the_window_that_is_advised() -> None:
+def test_the_advised_window_fixes_small_objects() -> None:
     """The shortest that is enough."""
     plan = plan_of(records_per_s=100, record_bytes=500, window_s=20)
     assert plan.object_bytes < 131_072
@@ -45,7 +45,7 @@ def test_small_objects_are_cured_by_the_window_that_is_advised() -> None:
     assert "small_objects" not in texts(grown)
 
 
-def test_a_queue_without_a_window_is_told_the_one_that_is_enough() -> None:
+def test_advice_on_a_queue_without_a_window_names_one_that_suffices() -> None:
     """Though no more than ten messages come without one."""
     told = texts(plan_of(window_s=0))["small_objects"]
     window_s = int(told.rpartition(" to ")[2].split()[0])
@@ -77,19 +77,19 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
         ),
     ],
 )
-def test_small_objects_are_told_what_makes_them_larger(
+def test_advice_on_small_objects_names_what_makes_them_larger(
     settings: dict[str, Any], values: dict[str, Any], told: str
 ) -> None:
     """By what it is that keeps them small."""
     assert told in texts(plan_of(settings, **values))["small_objects"]
 
 
-def test_a_ratio_is_not_to_be_taken_for_tiny_objects() -> None:
+def test_the_assumed_ratio_does_not_hold_for_tiny_objects() -> None:
     """Without a sample."""
     assert "--sample" in texts(plan_of(records_per_s=1))["assumed_ratio"]
 
 
-def test_a_fanout_that_is_too_small_is_told_the_one_to_set() -> None:
+def test_advice_on_a_small_fanout_names_the_one_to_set() -> None:
     """And with it nothing is left to say of it."""
     values = {"records_per_s": 200_000, "source": SourceType.FIFO, "pollers": 1_250}
     plan = plan_of({"fanout": 2}, **values)
@@ -107,7 +107,7 @@ def test_a_new_root_cannot_take_more_than_one_partition_takes() -> None:
     assert "cold_prefix" not in texts(plan_of())
 
 
-def test_too_few_shards_are_told_how_many_do() -> None:
+def test_advice_on_too_few_shards_names_how_many_suffice() -> None:
     """By records, or by bytes."""
     by_records: dict[str, Any] = {"source": SourceType.KINESIS, "records_per_s": 4_000, "peak": 1.0}
     assert "use 4" in texts(plan_of(shards=3, **by_records))["shards"]
@@ -124,7 +124,7 @@ def test_shards_whose_invocations_cannot_catch_up_are_named() -> None:
     assert "would not catch up" in texts(plan)["busy_shards"]
 
 
-def test_too_many_messages_in_flight_are_told_the_window_that_holds() -> None:
+def test_advice_on_messages_in_flight_names_a_window_that_suffices() -> None:
     """A queue gives no more beyond 120,000."""
     plan = plan_of(records_per_s=10_000, window_s=20, peak=1)
     told = texts(plan)["in_flight"]
@@ -133,7 +133,7 @@ def test_too_many_messages_in_flight_are_told_the_window_that_holds() -> None:
     assert "in_flight" in texts(plan_of(records_per_s=10_000, window_s=12, peak=1))
 
 
-def test_a_rate_beyond_any_window_is_told_to_take_more_queues() -> None:
+def test_a_rate_beyond_any_window_needs_more_queues() -> None:
     """No window below a second."""
     told = texts(plan_of(records_per_s=1_000_000, window_s=1))
     assert "lower the window" not in told["in_flight"]
@@ -141,14 +141,14 @@ def test_a_rate_beyond_any_window_is_told_to_take_more_queues() -> None:
     assert "1,250 pollers" in told["pollers"]
 
 
-def test_a_fifo_queue_for_many_messages_is_told_of_high_throughput() -> None:
+def test_a_fifo_queue_with_many_messages_needs_high_throughput() -> None:
     """From 3,000 a second on, at the peak."""
     told = texts(plan_of(records_per_s=1_501, source=SourceType.FIFO))
     assert "turn on high throughput" in told["fifo_rate"]
     assert "fifo_rate" not in texts(plan_of(records_per_s=1_500, source=SourceType.FIFO))
 
 
-def test_a_known_number_of_pollers_is_not_doubted_where_it_is_enough() -> None:
+def test_a_known_number_of_pollers_gets_advice_only_if_it_is_too_small() -> None:
     """But where it is not."""
     assert "pollers" not in texts(plan_of(pollers=20, peak=1))
     assert "pollers" in texts(plan_of(pollers=9, peak=1))
@@ -199,12 +199,12 @@ def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: S
         ({}, "list prices in us-east-1 as of 2026-11-23"),
     ],
 )
-def test_what_is_taken_for_granted_is_said(values: dict[str, Any], told: str) -> None:
+def test_assumptions_are_noted(values: dict[str, Any], told: str) -> None:
     """Where it bears on the plan."""
     assert any(told in note for note in collect_notes(plan_of(**values)))
 
 
-def test_a_sample_of_fewer_records_than_an_object_is_said_to_be_one() -> None:
+def test_a_sample_with_fewer_records_than_an_object_gets_a_note() -> None:
     """Its ratio is a little low."""
     few, enough = (
         make_plan(workload_of(), make_settings(), RecordSample(orders(n))) for n in (50, 2_000)

@@ -48,7 +48,7 @@ def test_small_records_are_ended_by_the_batch_size() -> None:
     assert estimate_invocations(workload, 1_000).records == 10_000
 
 
-def test_a_record_an_hour_is_handed_over_alone() -> None:
+def test_one_record_per_hour_is_an_invocation_of_its_own() -> None:
     """Invocations are never more than records."""
     event = estimate_invocations(workload_of(records_per_s=1 / 3600), 1 / 3600)
     assert (event.records, event.batch_end) == (1, BatchEnd.LOW_RATE)
@@ -58,7 +58,9 @@ def test_a_record_an_hour_is_handed_over_alone() -> None:
     ("source", "records"),
     [(SourceType.KINESIS, 100), (SourceType.DYNAMODB, 25), (SourceType.SQS, 2)],
 )
-def test_without_a_window_a_lane_gathers_between_polls(source: SourceType, records: int) -> None:
+def test_without_a_window_a_batch_has_the_records_of_one_poll(
+    source: SourceType, records: int
+) -> None:
     """Once a second a Kinesis shard, four times a DynamoDB one; ten times a poller."""
     workload = workload_of(records_per_s=100, source=source, window_s=0, peak=1)
     assert estimate_invocations(workload, 100).records == records
@@ -72,7 +74,7 @@ def test_shards_take_the_peak_in_records_and_in_bytes() -> None:
     assert shard_count(workload_of(source=SourceType.KINESIS, shards=64)) == 64
 
 
-def test_more_batches_side_by_side_are_smaller() -> None:
+def test_more_concurrent_batches_are_smaller() -> None:
     """A parallelization factor divides a shard's window."""
     workload = workload_of(source=SourceType.KINESIS, records_per_s=100, shards=1)
     assert estimate_invocations(workload, 100, 1).records == 2_000

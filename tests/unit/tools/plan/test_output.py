@@ -1,4 +1,4 @@
-"""Document and snippet: names that stay, and YAML that says what the plan says."""
+"""Output: stable names in JSON, and YAML with the values of the plan."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def yaml_of(text: str) -> dict[str, str]:
     return leaves
 
 
-def test_the_documents_names_stay() -> None:
+def test_the_names_in_the_document_are_stable() -> None:
     """Programs read them: a name that goes or changes breaks somebody."""
     found = make_document(plan_of(retention_days=3))
     for name, inner in NAMES.items():
@@ -135,7 +135,7 @@ def test_the_chosen_function_is_one_of_the_options() -> None:
     assert chosen["dollars_a_month"] == pytest.approx(together, rel=1e-4)
 
 
-def test_a_queues_snippet_says_what_the_plan_says() -> None:
+def test_a_queues_yaml_has_the_values_of_the_plan() -> None:
     """Function, mapping and queue."""
     plan = plan_of({"engine": "obstore", "root": "events"}, window_s=40)
     leaves = yaml_of(make_serverless_yaml(plan))
@@ -153,7 +153,7 @@ def test_a_queues_snippet_says_what_the_plan_says() -> None:
     assert leaves["maxReceiveCount"] == "9"
 
 
-def test_a_streams_snippet_says_what_the_plan_says() -> None:
+def test_a_streams_yaml_has_the_values_of_the_plan() -> None:
     """No queue, and the names that streams have."""
     leaves = yaml_of(make_serverless_yaml(plan_of(source=SourceType.KINESIS)))
     assert leaves["type"] == "kinesis"
@@ -167,7 +167,7 @@ def test_a_streams_snippet_says_what_the_plan_says() -> None:
     assert not {"maximumConcurrency", "VisibilityTimeout", "maximumBatchingWindow"} & set(leaves)
 
 
-def test_a_fifo_snippet_has_no_window() -> None:
+def test_a_fifo_queues_yaml_has_no_window() -> None:
     """Lambda refuses one; the queue is FIFO, and so is its name."""
     leaves = yaml_of(make_serverless_yaml(plan_of(source=SourceType.FIFO)))
     assert "maximumBatchingWindow" not in leaves

@@ -77,7 +77,7 @@ def test_capacity_goes_by_the_peak_and_dollars_by_the_average() -> None:
     assert bursty.objects == calm.objects
 
 
-def test_a_queues_mapping_gives_messages_time_and_second_chances() -> None:
+def test_a_queues_mapping_allows_for_slow_invocations_and_outages() -> None:
     """Six time-outs and the window; an hour of outage before the dead-letter queue."""
     found = plan_of(window_s=30).mapping
     assert (found.batch_size, found.window_s) == (10_000, 30)
@@ -110,7 +110,7 @@ def test_a_fifo_mapping_has_no_window() -> None:
     assert (found.batch_size, found.window_s) == (10, None)
 
 
-def test_shards_that_cannot_keep_up_get_batches_side_by_side() -> None:
+def test_shards_that_cannot_keep_up_get_concurrent_batches() -> None:
     """As few as do: an event at the highest level takes longer than its shard fills the next."""
     slow = {"compression": "zstd", "compression_level": 19}
     values = {"source": SourceType.KINESIS, "records_per_s": 4_000, "peak": 1.0, "shards": 1}
@@ -126,7 +126,7 @@ def test_shards_that_cannot_keep_up_get_batches_side_by_side() -> None:
     )
 
 
-def test_what_can_never_be_delivered_is_refused_with_all_reasons() -> None:
+def test_records_that_can_never_be_delivered_are_rejected_with_all_reasons() -> None:
     """A record beyond an invocation, and beyond an object."""
     with pytest.raises(SettingsError) as caught:
         plan_of({"max_bytes": 1_000_000}, source=SourceType.KINESIS, record_bytes=4_500_000)

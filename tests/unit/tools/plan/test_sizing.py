@@ -1,4 +1,4 @@
-"""Compute: the model against what the bench has measured, and the choice of memory."""
+"""Sizing: the model compared with the figures of the bench, and the choice of memory."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_half_a_core_takes_twice_the_time_and_waits_no_longer() -> None:
     assert one.duration_s(3_538, "arm64") == one.duration_s(1_769, "arm64")
 
 
-def test_waits_for_s3_are_side_by_side() -> None:
+def test_waits_for_s3_are_concurrent() -> None:
     """As many as `concurrency` allows."""
     workload = workload_of(partitions=64)
     waits = [
@@ -96,7 +96,7 @@ def test_waits_for_s3_are_side_by_side() -> None:
     assert waits == [pytest.approx(0.05), pytest.approx(0.2), pytest.approx(3.2)]
 
 
-def test_the_cheapest_function_that_is_fit_is_chosen() -> None:
+def test_the_cheapest_function_that_fits_is_chosen() -> None:
     """aioboto3 takes too long to import with 256 MB."""
     quick, slow = plan_of({"engine": "obstore"}), plan_of({"engine": "aioboto3"})
     assert (quick.function.memory_mb, slow.function.memory_mb) == (256, 512)
@@ -112,7 +112,7 @@ def test_a_function_is_sized_for_a_full_event_however_few_records_come() -> None
     assert little.function.cold_start_s == much.function.cold_start_s
 
 
-def test_the_largest_function_is_chosen_where_none_is_fit() -> None:
+def test_the_largest_function_is_chosen_if_none_fits() -> None:
     """And said to be none."""
     plan = plan_of({"compression": "zstd", "compression_level": 19, "engine": "obstore"})
     assert plan.function.memory_mb == 1_769 or plan.function.fits

@@ -72,7 +72,7 @@ def test_every_fault_comes_in_one_message() -> None:
         ({"retention_days": -1}, "retention_days"),
     ],
 )
-def test_what_cannot_be_is_refused(values: dict[str, Any], fault: str) -> None:
+def test_impossible_values_are_rejected(values: dict[str, Any], fault: str) -> None:
     """Each by its name."""
     with pytest.raises(SettingsError, match=fault):
         workload_of(**values)

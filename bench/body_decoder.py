@@ -1,4 +1,4 @@
-"""Decoding: the text of a body, measured as the body comes; nothing of it is kept."""
+"""Measure the text of a body while the body arrives, without keeping it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class Decoding:
-    """CRC-32 and length of a body's text; gzip and zstd, told by their first bytes, or plain."""
+class BodyDecoder:
+    """Computes CRC-32 and length of a body's text: gzip or zstd, by the first bytes, or plain."""
 
     def __init__(self) -> None:
         """Start with no body."""
@@ -50,25 +50,25 @@ class Decoding:
                 return
             self._magic = next((m for m in (GZIP_MAGIC, ZSTD_MAGIC) if data.startswith(m)), b"")
         if not self._magic:
-            self._take(data)
+            self._add(data)
             return
         while data:
             if self._decompressor is None:
                 self._decompressor = _begin(self._magic)
-            self._take(self._decompressor.decompress(data))
+            self._add(self._decompressor.decompress(data))
             if not self._decompressor.eof:
                 return
             data, self._decompressor = self._decompressor.unused_data, None
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether no member is left open; a body shorter than any magic is text."""
         if self._magic is None and self._head:
-            self._take(self._head)
+            self._add(self._head)
             self._head = b""
         return self._decompressor is None
 
-    def _take(self, text: bytes) -> None:
+    def _add(self, text: bytes) -> None:
         self.crc32 = isal_zlib.crc32(text, self.crc32)
         self.size_bytes += len(text)
 
@@ -80,7 +80,7 @@ def _begin(magic: bytes) -> _Decompressor:
     return frame
 
 
-def joined(parts: list[tuple[int, int]]) -> tuple[int, int]:
+def combine_checksums(parts: list[tuple[int, int]]) -> tuple[int, int]:
     """Return CRC-32 and length of texts in their order, from those of each."""
     crc32 = size_bytes = 0
     for part_crc32, part_bytes in parts:

@@ -15,7 +15,7 @@ COLOURS = {True: "#1f6feb", False: "#9aa4b2"}
 VERDICTS = {True: "#1a7f37", False: "#cf222e"}
 INCH_A_BAR, INCH_BESIDE, WIDTH_INCH = 0.34, 1.3, 8.0
 CURVES_ROWS = 8
-"""A chart of lines is as high as one of so many bars."""
+"""A chart of lines is as high as one with this many bars."""
 DOTS_AN_INCH = 144
 
 
@@ -65,7 +65,7 @@ def _bars(chart: dict[str, Any], measured: str, folder: Path) -> list[Path]:
 
 
 def _curves(chart: dict[str, Any], measured: str, folder: Path) -> list[Path]:
-    """Draw a line a contender; batcher's own stand out."""
+    """Draw one line per contender; batcher's own are emphasised."""
     figure, axes = _figure(CURVES_ROWS)
     for curve in chart["curves"]:
         is_ours = curve["label"].startswith(OURS)
@@ -95,8 +95,8 @@ def _against_targets(
             better = [1 / one for one in better]
         axes.plot([better[0], better[2]], [row, row], color=COLOURS[False], linewidth=3)
         axes.plot(better[1], row, "o", color=VERDICTS[ratio["met"]])
-        said = f"{_number(ratio['value'])} ({kind} {number})"
-        axes.annotate(said, (better[1], row), (0, 5), textcoords="offset points", fontsize=7)
+        label = f"{_number(ratio['value'])} ({kind} {number})"
+        axes.annotate(label, (better[1], row), (0, 5), textcoords="offset points", fontsize=7)
     axes.set_yticks(range(len(ratios)), [ratio["name"] for ratio in reversed(ratios)], fontsize=7)
     axes.set_ylim(-0.7, len(ratios) - 0.3)
     axes.axvline(1, color="black", linewidth=0.8)

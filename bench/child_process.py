@@ -1,4 +1,4 @@
-"""Child: a script in a process of its own, asked and answering line by line in JSON."""
+"""Child: a script in a process of its own, with requests and responses as lines of JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Child:
         """Wait for its next line.
 
         Raises:
-            RuntimeError: it has ended instead; its standard error says why.
+            RuntimeError: it has ended instead; the message has its standard error.
         """
         assert self._process.stdout is not None  # noqa: S101  # it is a pipe
         line = self._process.stdout.readline()

@@ -1,6 +1,6 @@
 """Cold start: from the import of a handler to its first durable object, each in a fresh process.
 
-The event has one record, so that nobody profits from batching. Lambda's own start, the same for
+The event has one record, so that batching helps none of them. Lambda's own start, the same for
 all, is not in it; `.pyc` files are there, and a deployment that lacks them takes far longer.
 """
 
@@ -22,12 +22,12 @@ import orjson
 from events import make_event
 from importtime import breakdown
 from package_sizes import IN_RUNTIME, needed, owners, size_bytes
-from report import Bar, Chart, Result, Table, arguments, chosen, finish, ratio, start
+from report import Bar, Chart, Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 
 RECORD_BYTES = 1024
 TARGET = 0.3
-"""batcher by obstore over plain boto3: at most so much."""
+"""batcher by obstore over plain boto3: at most this ratio."""
 LONGEST_S = 60
 SMALL_BYTES = 300_000
 """Packages below are not named."""
@@ -96,7 +96,7 @@ def run_cold(contender: Contender, shared: SinkEnvironment, event_file: Path) ->
     """Start cold once.
 
     Raises:
-        RuntimeError: it failed; its standard error says why.
+        RuntimeError: it failed; the message has its standard error.
     """
     ran = subprocess.run(  # noqa: S603  # our own script
         command(contender, event_file),
@@ -212,7 +212,7 @@ def _megabytes(names: set[str]) -> float:
 
 def main() -> None:
     """Measure and print."""
-    found = chosen(arguments(__doc__, rounds=21, short_rounds=7))
+    found = parse_options(make_parser(__doc__, rounds=21, short_rounds=7))
     everyone = [one for one in contenders() if find_spec(one.needs) is not None]
     absent = [one for one in contenders() if find_spec(one.needs) is None]
     setting = start()

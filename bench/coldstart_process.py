@@ -79,7 +79,7 @@ LOADERS: dict[str, Callable[[], Handle]] = {
 
 
 def main() -> None:
-    """Load, invoke, and tell."""
+    """Load, invoke, and print the figures."""
     name, event_file = sys.argv[1:]
     event = json.loads(Path(event_file).read_bytes())
     before = set(sys.modules)

@@ -1,6 +1,6 @@
 """Contender: one way to write an event, in a process of its own, timed round by round.
 
-`python contender.py NAME BUCKET SOURCE CODEC EVENT` says on standard output that it is ready, then
+`python contender_process.py NAME BUCKET SOURCE CODEC EVENT` prints that it is ready, then
 answers each line of standard input, `{"invocations": n}`, with what n of them took. It ends with
 its standard input.
 """
@@ -73,7 +73,7 @@ def _answered(handle: Callable[[Event], dict[str, Any]]) -> Invoke:
 
 
 class FreshEvents:
-    """The event again and again, parsed anew, its first record under another identity each time.
+    """The event again and again, parsed again, its first record under another identity each time.
 
     So every object has a key that botocore has not seen, and no `str` has its hash computed yet.
     """
@@ -118,7 +118,7 @@ def main() -> None:
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         print(json.dumps(timed(invoke, events, json.loads(line)["invocations"])), flush=True)
-    os._exit(0)  # as a Lambda environment ends: nobody closes a handler's connections
+    os._exit(0)  # as a Lambda environment ends, without closing a handler's connections
 
 
 if __name__ == "__main__":

@@ -75,6 +75,6 @@ def entries(codecs: Sequence[str]) -> tuple[list[ContenderSpec], list[ContenderS
 
     Peers with a codec of their own always take part.
     """
-    asked = [one for one in all_entries() if one.codec not in CODECS or one.codec in codecs]
-    present = [one for one in asked if find_spec(one.needs) is not None]
-    return present, [one for one in asked if one not in present]
+    wanted = [one for one in all_entries() if one.codec not in CODECS or one.codec in codecs]
+    present = [one for one in wanted if find_spec(one.needs) is not None]
+    return present, [one for one in wanted if one not in present]

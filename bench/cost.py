@@ -1,7 +1,7 @@
 """Cost: dollars for a TB and for a billion records, from measured CPU and Amazon's list prices.
 
 batcher's handler on full SQS events, on a function with one core, billed for its CPU, for the
-parsing by Lambda's runtime client and for the wait for S3; beside Amazon Data Firehose.
+parsing by Lambda's runtime client and for the wait for S3; compared with Amazon Data Firehose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from batcher.tools.plan.prices import (
 from batcher.tools.plan.quotas import MB_PER_VCPU
 from handler_invocations import Invocation, sqs
 from interleave import TimedContender, interleave
-from report import Result, Table, arguments, chosen, finish, ratio, size, start
+from report import Result, Table, finish, make_parser, parse_options, ratio, size, start
 from sink_environment import SinkEnvironment, sink_environment
 
 RECORD_SIZES = (200, 1024, 20 * 1024)
@@ -54,7 +54,7 @@ NOTES = (
         " of text: taken as its buffer. Several records put as one would round less."
     ),
     (
-        "the ratios are of the writing alone; the second table has what stands before it: SQS in"
+        "the ratios are of the writing alone; the second table has what comes before it: SQS in"
         " batches of 10, Kinesis on provisioned shards that are always full; Firehose by Direct PUT"
         " needs neither. Logs and storage are nowhere."
     ),
@@ -140,16 +140,16 @@ def _row(record_bytes: int, who: str, cpu_us: float, bill: Bill) -> tuple[str | 
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=7, short_rounds=3)
+    parser = make_parser(__doc__, rounds=7, short_rounds=3)
     parser.add_argument("--record-bytes", type=int, action="append", help="this size only")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
     result = Result("cost", notes=list(NOTES))
     engines = [name for name in ("obstore", "aioboto3") if find_spec(name) is not None]
     rows: list[tuple[str | int | float, ...]] = []
     writing: dict[int, float] = {}
     with sink_environment() as where:
-        found = measure(asked.record_bytes or RECORD_SIZES, engines, asked.rounds, where)
+        found = measure(options.record_bytes or RECORD_SIZES, engines, options.rounds, where)
     for record_bytes, engine, event, one, parse_s in found:
         cpu_us = (median(one.cpu_s) + parse_s) / event.records * 1e6
         theirs = firehose(record_bytes)
@@ -170,7 +170,7 @@ def main() -> None:
     )  # fmt: skip
     result.tables.append(Table(f"Dollars, {PRICES_REGION}", columns, rows))
     result.tables.append(whole_table(writing))
-    finish(result, setting, asked.json)
+    finish(result, setting, options.json)
 
 
 if __name__ == "__main__":

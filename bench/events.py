@@ -15,7 +15,7 @@ EVENT_BYTES = 6 * 1024**2  # Source: AWS Lambda quotas, synchronous invocation p
 MAX_RECORDS = 10_000  # Source: AWS Lambda, batch size of SQS and Kinesis mappings
 LARGE_BYTES = 600
 """From this size on a record is an order; a smaller one is a line of an access log."""
-_START_MS = 1_795_419_000_000  # 2026-11-23T07:30 UTC: an event that lies within one hour
+_START_MS = 1_795_419_000_000  # 2026-11-23T07:30 UTC: an event within one hour
 _QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
 _STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
 _SHARD = "shardId-000000000003"
@@ -40,7 +40,7 @@ _CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", 
 def make_event(
     source: str, record_bytes: int, most_records: int = MAX_RECORDS, seed: int = 7
 ) -> dict[str, Any]:
-    """Make an event of `sqs` or `kinesis` of so many records, as far as Lambda allows."""
+    """Return an event of `sqs` or `kinesis` with this many records, or as many as Lambda allows."""
     rng = random.Random(seed)  # noqa: S311  # the same event at every run
     envelope = _ENVELOPES[source]
     records: list[dict[str, Any]] = []
@@ -64,7 +64,7 @@ def payloads(event: dict[str, Any]) -> list[bytes]:
 
 
 def _body(rng: random.Random, index: int, record_bytes: int) -> str:
-    """Make one JSON object of exactly so many bytes, its last field filled up with words."""
+    """Return one JSON object of exactly this size, its last field filled up with words."""
     fields = _order(rng, index) if record_bytes >= LARGE_BYTES else _access(rng, index)
     missing = record_bytes - len(orjson.dumps(fields | {"note": ""}))
     words = " ".join(rng.choices(_WORDS, k=missing // 4 + 1))

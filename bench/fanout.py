@@ -14,8 +14,8 @@ from statistics import median
 
 from child_process import Child
 from interleave import TimedContender, interleave
-from partitioned_events import OBJECT_RECORDS, make_tenants
-from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
+from partitioned_events import OBJECT_RECORDS, make_partitioned_events
+from report import Ratio, Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 
 OBJECTS = (1, 4, 16, 64, 256, 1024)
@@ -49,7 +49,7 @@ def prove(contender: TimedContender, objects: int, where: SinkEnvironment) -> No
     contender.child.ask(invocations=1)
     found = where.objects(contender.bucket).values()
     sums = sorted((int(one["text_crc32"]), int(one["text_bytes"])) for one in found)
-    if sums != make_tenants(objects).sums():
+    if sums != make_partitioned_events(objects).sums():
         msg = f"{contender.name}: wrote {len(sums)} objects, which are not the {objects} bodies"
         raise RuntimeError(msg)
     where.measure(contender.bucket)
@@ -117,9 +117,9 @@ def ratios(objects: int, contenders: Sequence[TimedContender]) -> list[Ratio]:
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=7, short_rounds=3)
+    parser = make_parser(__doc__, rounds=7, short_rounds=3)
     parser.add_argument("--objects", type=int, action="append", help="this many only")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
     result = Result("fanout", notes=list(NOTES))
     has_obstore = find_spec("obstore") is not None
@@ -128,8 +128,8 @@ def main() -> None:
     names = (*(OBSTORE if has_obstore else ()), *AIOBOTO3)
     lines: list[tuple[str | int | float, ...]] = []
     with sink_environment() as where:
-        for objects in asked.objects or (SHORT_OBJECTS if asked.short else OBJECTS):
-            contenders = measure(objects, names, asked.rounds, where)
+        for objects in options.objects or (SHORT_OBJECTS if options.short else OBJECTS):
+            contenders = measure(objects, names, options.rounds, where)
             lines += rows(objects, contenders)
             result.ratios += ratios(objects, contenders)
     columns = (
@@ -137,7 +137,7 @@ def main() -> None:
     )  # fmt: skip
     title = f"Objects of {OBJECT_RECORDS} KiB, {CONCURRENCY} requests in flight"
     result.tables.append(Table(title, columns, lines))
-    finish(result, setting, asked.json)
+    finish(result, setting, options.json)
 
 
 if __name__ == "__main__":

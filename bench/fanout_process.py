@@ -1,6 +1,6 @@
 """Fan: a way to write many objects at once, in a process of its own, timed by invocation.
 
-`python fan.py NAME BUCKET OBJECTS CONCURRENCY` says on standard output that it is ready, then
+`python fanout_process.py NAME BUCKET OBJECTS CONCURRENCY` prints that it is ready, then
 answers each line of standard input, `{"invocations": n}`, with what n of them took. It ends with
 its standard input.
 """
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from partitioned_events import PARTITION_BY, PartitionedEvents, make_tenants
+from partitioned_events import PARTITION_BY, PartitionedEvents, make_partitioned_events
 from peak_memory import peak_bytes
 
 Invoke = Callable[[], object]
@@ -171,7 +171,7 @@ def _key(number: int, index: int) -> str:
 def _gathering(
     put: Callable[[str, bytes], Awaitable[None]], tenants: PartitionedEvents, concurrency: int
 ) -> Prepare:
-    """Gather PUTs of all bodies, so many at a time."""
+    """Gather PUTs of all bodies, with limited concurrency."""
     loop = asyncio.new_event_loop()
 
     async def gather(number: int) -> None:
@@ -201,14 +201,14 @@ def timed(prepare: Prepare, numbers: range) -> dict[str, float]:
 def main() -> None:
     """Answer until standard input ends."""
     name, bucket, objects, concurrency = sys.argv[1:]
-    prepare = FANS[name](bucket, make_tenants(int(objects)), int(concurrency))
+    prepare = FANS[name](bucket, make_partitioned_events(int(objects)), int(concurrency))
     first = 0
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         numbers = range(first, first + json.loads(line)["invocations"])
         first = numbers.stop
         print(json.dumps(timed(prepare, numbers)), flush=True)
-    os._exit(0)  # as a Lambda environment ends: nobody closes a handler's connections
+    os._exit(0)  # as a Lambda environment ends, without closing a handler's connections
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from isal import isal_zlib
 
-from body_decoder import joined
+from body_decoder import combine_checksums
 from child_process import Child
 from events import MAX_RECORDS, make_event, payloads
 from interleave import TimedContender
@@ -54,7 +54,7 @@ class Invocation:
         where.prove(bucket)
         child.ask(invocations=1)
         found = where.objects(bucket)
-        text = joined([(one["text_crc32"], one["text_bytes"]) for one in found.values()])
+        text = combine_checksums([(one["text_crc32"], one["text_bytes"]) for one in found.values()])
         if text != (self.crc32, self.payload_bytes):
             msg = f"{self.name}, {engine}: wrote {text}, not {self}"
             raise RuntimeError(msg)
@@ -65,7 +65,7 @@ class Invocation:
 
 
 def sqs(folder: Path, record_bytes: int, most_records: int = MAX_RECORDS) -> Invocation:
-    """Make an event of SQS messages, of so many or as many as Lambda hands over at once."""
+    """Make an event of SQS messages: this many, or as many as Lambda hands over at once."""
     event = make_event("sqs", record_bytes, most_records)
     return _written(folder, "sqs", event, len(event["Records"]), payloads(event))
 

@@ -1,6 +1,6 @@
 """Invoker: batcher's handler on one event, in a process of its own, timed invocation by invocation.
 
-`python invoker.py BUCKET EVENT ENGINE CORES` says on standard output that it is ready, then
+`python handler_process.py BUCKET EVENT ENGINE CORES` prints that it is ready, then
 answers each line of standard input, `{"invocations": n}`, with what n of them took. `CORES` is how
 many it may use. It ends with its standard input.
 """
@@ -23,7 +23,7 @@ SHARED_DIGITS = 16
 
 
 class FreshEvents:
-    """The event again and again, parsed anew: no `str` has its hash computed yet."""
+    """The event again and again, parsed again: no `str` has its hash computed yet."""
 
     def __init__(self, event_json: bytes) -> None:
         """Vary this event so that its object's key is new each time.
@@ -87,7 +87,7 @@ def main() -> None:
             del event
         took = {"cpu_s": cpu_s, "wall_s": wall_s, "peak_bytes": peak_bytes()}
         print(json.dumps(took | {"parse_s": parse_s(event_json)}), flush=True)
-    os._exit(0)  # as a Lambda environment ends: nobody closes a handler's connections
+    os._exit(0)  # as a Lambda environment ends, without closing a handler's connections
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Import time: what `python -X importtime` says, added up by package."""
+"""Import time by package, from the output of `python -X importtime`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def breakdown(command: Sequence[str], env: Mapping[str, str]) -> list[tuple[Cell
     for package, modules in by_time[:MOST_PACKAGES]:
         slowest = sorted(modules.items(), key=lambda item: item[1], reverse=True)[:SLOWEST]
         own_ms = sum(modules.values())
-        said = ", ".join(f"{module} {ms:.1f}" for module, ms in slowest)
-        rows.append((package, own_ms, f"{own_ms / total_ms:.0%}", len(modules), said))
+        modules_text = ", ".join(f"{module} {ms:.1f}" for module, ms in slowest)
+        rows.append((package, own_ms, f"{own_ms / total_ms:.0%}", len(modules), modules_text))
     return rows

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 from isal import isal_zlib
 
-from body_decoder import joined
+from body_decoder import combine_checksums
 from events import make_event, payloads
 
 MIB = 1024**2
@@ -27,7 +27,7 @@ class Lines:
 
 
 def write_lines(file: Path, size_bytes: int) -> Lines:
-    """Write whole blocks of some 3 MB, again and again, until the file has at least so many bytes.
+    """Write whole blocks of some 3 MB, again and again, until the file has at least that size.
 
     No codec at its first level sees as far back as one block.
     """
@@ -37,7 +37,7 @@ def write_lines(file: Path, size_bytes: int) -> Lines:
     with file.open("wb") as output:
         for _ in range(times):
             output.write(block)
-    crc32, total_bytes = joined([(isal_zlib.crc32(block), len(block))] * times)
+    crc32, total_bytes = combine_checksums([(isal_zlib.crc32(block), len(block))] * times)
     return Lines(file, total_bytes, len(bodies) * times, crc32)
 
 

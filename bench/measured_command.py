@@ -34,7 +34,7 @@ def run(
     """Run a command to its end.
 
     Raises:
-        RuntimeError: it failed; the message has the end of what it said.
+        RuntimeError: it failed; the message has the end of its output.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started_s = time.monotonic()
@@ -61,8 +61,8 @@ def run(
         output.seek(0)
         if process.returncode:
             errors.seek(0)
-            said = errors.read().decode(errors="replace")[-500:]
-            msg = f"exit code {process.returncode}: {' '.join(command)[:300]}\n{said}"
+            error_text = errors.read().decode(errors="replace")[-500:]
+            msg = f"exit code {process.returncode}: {' '.join(command)[:300]}\n{error_text}"
             raise RuntimeError(msg)
         return ProcessUsage(
             usage.ru_utime + usage.ru_stime, wall_s, watch.peak_bytes, output.read().decode()

@@ -16,7 +16,7 @@ from isal import isal_zlib
 
 from line_files import MIB, Lines, write_lines, write_partitioned
 from measured_command import run
-from report import Result, Table, arguments, chosen, finish, ratio, start
+from report import Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 from stream import MEMORY_TARGET_MB, proven_bytes
 from stream_commands import batcher_write
@@ -136,17 +136,17 @@ def table(what: str, engine: str, found: Sequence[Case]) -> Table:
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=3, short_rounds=2)
+    parser = make_parser(__doc__, rounds=3, short_rounds=2)
     parser.add_argument("--engine", choices=("aioboto3", "obstore"), help="default: the fastest")
     parser.add_argument("--most-mib", type=int, help="no larger input than this")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
-    engine = asked.engine or ("obstore" if find_spec("obstore") else "aioboto3")
+    engine = options.engine or ("obstore" if find_spec("obstore") else "aioboto3")
     result = Result("memory", notes=list(NOTES))
     with sink_environment() as where:
-        found = cases(where.folder, engine, asked.most_mib, is_short=asked.short)
+        found = cases(where.folder, engine, options.most_mib, is_short=options.short)
         for group in found.values():
-            for _ in range(asked.rounds):
+            for _ in range(options.rounds):
                 for case in group:
                     case.round(where)
     result.tables += [table(what, engine, group) for what, group in found.items()]
@@ -161,7 +161,7 @@ def main() -> None:
         beyond = [peak - budget_mb for peak in case.peaks]
         name = f"MB beyond a budget of {case.label} MiB"
         result.ratios.append(ratio(name, beyond, [1.0] * len(beyond), at_most=MEMORY_TARGET_MB))
-    finish(result, setting, asked.json)
+    finish(result, setting, options.json)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Pacing: how much of a limit a prefix the writer uses, told the limit and not, in real time.
+"""Pacing: how much of a prefix's limit a writer uses, with and without `prefix_rate` set to it.
 
-A proxy before a real S3 server (SeaweedFS) takes 50 writes a second from each prefix and refuses
+A proxy before a real S3 server (SeaweedFS) accepts 50 writes per second for each prefix and refuses
 the rest (`throttling_proxy.py`): Amazon's 3,500, scaled down. Two writers, each with a prefix of
-its own, put small objects as fast as they may: one is told the limit (`prefix_rate`), one is not.
-What counts is from the second minute on.
+its own, put small objects as fast as they may, in real time: one has the limit as its
+`prefix_rate`, one has the default. Figures are from the second minute on.
 """
 
 from __future__ import annotations
@@ -21,30 +21,41 @@ from batcher.stores import ObjectAttributes, open_store
 from batcher.tools.demo.seaweedfs import EmbeddedS3
 from child_process import Child
 from client_environment import HIDDEN
-from report import Cell, Curve, Curves, Ratio, Result, Table, arguments, chosen, finish, start
+from report import (
+    Cell,
+    Curve,
+    Curves,
+    Ratio,
+    Result,
+    Table,
+    finish,
+    make_parser,
+    parse_options,
+    start,
+)
 
 BUCKET = "pacing"
 BODY = secrets.token_bytes(1024)
 WORKERS = 48
-"""Objects that a writer has in its hands."""
-TARGETS = {"not told": (0.85, 0.02), "told": (0.97, 0.001)}
-"""At least so much of the limit, and at most so much refused."""
+"""Concurrent PUTs of a writer."""
+TARGETS = {"default rate": (0.85, 0.02), "rate set": (0.97, 0.001)}
+"""The least share of the limit that is used, and the most that is refused."""
 STEP_S = 5
 
 
 @dataclass
-class Written:
-    """What one writer has done."""
+class WriterCounts:
+    """Objects of one writer."""
 
     prefix: str
     objects: int = 0
     handed_back: int = 0
 
 
-async def write(settings: Settings, until_s: float) -> Written:
+async def write(settings: Settings, until_s: float) -> WriterCounts:
     """Put small objects as fast as the store lets us."""
     store = open_store(settings)
-    written = Written(settings.root)
+    written = WriterCounts(settings.root)
 
     async def work() -> None:
         while time.monotonic() < until_s:
@@ -64,10 +75,10 @@ async def write(settings: Settings, until_s: float) -> Written:
     return written
 
 
-async def race(engine: str, limit: float, lasts_s: float) -> dict[str, Written]:
-    """Let both writers go at once."""
+async def write_both(engine: str, limit: float, lasts_s: float) -> dict[str, WriterCounts]:
+    """Run both writers at once."""
     until_s = time.monotonic() + lasts_s
-    told = {"not told": 3_500, "told": round(limit)}
+    rates = {"default rate": 3_500, "rate set": round(limit)}
     writing = [
         write(
             Settings(
@@ -76,15 +87,15 @@ async def race(engine: str, limit: float, lasts_s: float) -> dict[str, Written]:
             ),
             until_s,
         )
-        for how, rate in told.items()
+        for how, rate in rates.items()
     ]  # fmt: skip
-    return dict(zip(told, await asyncio.gather(*writing), strict=True))
+    return dict(zip(rates, await asyncio.gather(*writing), strict=True))
 
 
-def judge(
+def rate_used(
     engine: str, how: str, counts: list[list[int]], limit: float, since_s: int
 ) -> tuple[list[Cell], list[Ratio]]:
-    """Return a row, and the ratios that have targets, of what was taken and refused each second."""
+    """Return a row, and the ratios that have targets, of requests accepted and refused."""
     steady = counts[since_s:]
     taken, refused = (sum(one[n] for one in steady) for n in (0, 1))
     used, share = taken / (limit * len(steady)), refused / max(1, taken + refused)
@@ -106,15 +117,15 @@ def judge(
 
 def main() -> None:
     """Start server and proxy, write, and print."""
-    parser = arguments(__doc__, rounds=1, short_rounds=1)
+    parser = make_parser(__doc__, rounds=1, short_rounds=1)
     parser.add_argument("--engine", choices=("aioboto3", "obstore"), default="aioboto3")
     parser.add_argument(
         "--limit", type=float, default=50.0, help="a second and prefix (%(default)s)"
     )
     parser.add_argument("--burst-s", type=float, default=0.2, help="of unused limit (%(default)s)")
     parser.add_argument("--minutes", type=float, help="default 4, with --short 0.7")
-    asked = chosen(parser)
-    lasts_s = round(60 * (asked.minutes or (0.7 if asked.short else 4.0)))
+    options = parse_options(parser)
+    lasts_s = round(60 * (options.minutes or (0.7 if options.short else 4.0)))
     since_s = min(60, lasts_s // 3)
     setting = start()
     result = Result("pacing")
@@ -125,15 +136,15 @@ def main() -> None:
         os.environ.update(server.environ)
         place = urlsplit(server.url).netloc
         with Child(
-            "throttling_proxy.py", place, str(asked.limit), str(asked.burst_s), env=os.environ
+            "throttling_proxy.py", place, str(options.limit), str(options.burst_s), env=os.environ
         ) as limiter:
             os.environ["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{limiter.greeting()['port']}"
-            written = asyncio.run(race(asked.engine, asked.limit, lasts_s))
+            written = asyncio.run(write_both(options.engine, options.limit, lasts_s))
             rows, curves = [], []
             for how, one in written.items():
                 seen = limiter.ask(prefix=one.prefix)
                 counts = [seen.get(str(second), [0, 0]) for second in range(lasts_s - 1)]
-                row, ratios = judge(asked.engine, how, counts, asked.limit, since_s)
+                row, ratios = rate_used(options.engine, how, counts, options.limit, since_s)
                 rows.append([*row, one.objects, one.handed_back])
                 result.ratios += ratios
                 curves.append(_curve(how, counts))
@@ -141,14 +152,18 @@ def main() -> None:
         "engine", "limit", "used, %", "refused, %", "at first: used, %", "refused, %", "objects",
         "handed back",
     )  # fmt: skip
-    title = f"{asked.limit:g} a second and prefix; from second {since_s} to {lasts_s - 1}"
+    title = f"{options.limit:g} a second and prefix; from second {since_s} to {lasts_s - 1}"
     result.tables.append(Table(title, columns, rows))
     result.charts.append(
         Curves(
-            "pacing", f"One prefix, {asked.limit:g} writes a second", "s", "taken a second", curves
+            "pacing",
+            f"One prefix, {options.limit:g} writes a second",
+            "s",
+            "taken a second",
+            curves,
         )
     )
-    finish(result, setting, asked.json)
+    finish(result, setting, options.json)
 
 
 def _curve(how: str, counts: list[list[int]]) -> Curve:

@@ -1,4 +1,4 @@
-"""Tenants: an event of many partitions: 16 records of 1 KiB each, told apart by a field."""
+"""An event of many partitions, chosen by a field, with 16 records of 1 KiB each."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class PartitionedEvents:
         }
 
 
-def make_tenants(objects: int) -> PartitionedEvents:
-    """Make the records of so many tenants, seeded."""
+def make_partitioned_events(objects: int) -> PartitionedEvents:
+    """Return the records of this many partitions, seeded."""
     rng = random.Random(7)  # noqa: S311  # the same at every run
     payloads = []
     for index in range(objects * OBJECT_RECORDS):

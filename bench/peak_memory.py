@@ -10,7 +10,7 @@ from pathlib import Path
 def peak_bytes() -> int:
     """Return the most memory this process has had.
 
-    Linux hands a parent's ru_maxrss down to its children; VmHWM starts anew with each program.
+    Linux hands a parent's ru_maxrss down to its children; VmHWM starts again with each program.
     """
     status = Path("/proc/self/status")
     if status.exists():

@@ -1,6 +1,6 @@
 """Report: what a question of the bench has found: tables, ratios, charts, and what was run.
 
-Each question is a script with the flags of `arguments`, and ends with `finish`.
+Each question is a script with the flags of `make_parser`, and ends with `finish`.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
 
-def arguments(description: str | None, rounds: int, short_rounds: int) -> argparse.ArgumentParser:
-    """Return a parser of the flags that every question has; see `chosen`."""
+def make_parser(description: str | None, rounds: int, short_rounds: int) -> argparse.ArgumentParser:
+    """Return a parser of the flags that every question has; see `parse_options`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -132,7 +132,7 @@ def arguments(description: str | None, rounds: int, short_rounds: int) -> argpar
     return parser
 
 
-def chosen(parser: argparse.ArgumentParser) -> argparse.Namespace:
+def parse_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Read the command line; `rounds` is filled in."""
     found = parser.parse_args()
     if found.rounds is None:
@@ -143,7 +143,7 @@ def chosen(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def start() -> dict[str, str]:
-    """Print what is run, and give it for `finish`."""
+    """Print what is run, and return it for `finish`."""
     # An installed package has its `.pyc` files; a checkout may not, by PYTHONDONTWRITEBYTECODE
     compile_dir(Path(batcher.__file__).parent, quiet=1)
     setting = about()
@@ -226,14 +226,14 @@ def commit() -> str:
 
 
 def size(size_bytes: int) -> str:
-    """Return a size of a record as one says it."""
+    """Return the size of a record as text, such as `1 KiB`."""
     return f"{size_bytes // 1024} KiB" if size_bytes % 1024 == 0 else f"{size_bytes} B"
 
 
 def _shown(cell: Cell) -> str:
     if isinstance(cell, str):
         return cell
-    if isinstance(cell, int) or abs(cell) >= 100:  # noqa: PLR2004  # three digits say enough
+    if isinstance(cell, int) or abs(cell) >= 100:  # noqa: PLR2004  # three digits suffice
         return f"{cell:,.0f}"
     return f"{cell:.2f}"
 

@@ -1,6 +1,6 @@
-"""Run: all questions of the bench in turn, their figures in one file, and their charts.
+"""Run all questions of the bench in turn; write their figures to one file, and their charts.
 
-Writes `bench/results/<date>-<commit>.json`, and beside it a folder of that name with the charts.
+Writes `bench/results/<date>-<commit>.json`, and a folder of that name with the charts.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ QUESTIONS = (
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 LONGEST_S = {True: 600, False: 7200}
-"""Of one question, in its short form and in full."""
+"""Timeout of one question, in its short form and in full."""
 
 
-def ask(
+def run_question(
     question: str, folder: Path, *, is_short: bool, rounds: int | None
 ) -> dict[str, Any] | None:
-    """Run one question's script; None: it failed, and its output says why."""
+    """Run one question's script. Return None if it failed; its output has the reason."""
     file = folder / f"{question}.json"
     options = ["--json", str(file)]
     if is_short:
@@ -51,7 +51,7 @@ def ask(
 
 
 def summary(results: list[dict[str, Any]]) -> str:
-    """Return of each ratio with a target whether it was met."""
+    """Return a line per ratio with a target: whether it was met."""
     lines = []
     for result in results:
         for ratio in result["ratios"]:
@@ -66,7 +66,7 @@ def summary(results: list[dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    """Ask all questions; the exit code is 1 if one of them failed."""
+    """Run all questions. The exit code is 1 if one of them failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,25 +74,28 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, help="of every question, in place of its own")
     parser.add_argument("--only", choices=QUESTIONS, action="append", help="again for more")
     parser.add_argument("--into", type=Path, default=RESULTS, help="a folder; default %(default)s")
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     started_s = time.monotonic()
     stem = f"{datetime.now(UTC):%Y-%m-%d}-{commit()}"
     results, failed = [], []
     with tempfile.TemporaryDirectory(prefix="batcher-bench-results-") as name:
-        for question in chosen.only or QUESTIONS:
+        for question in options.only or QUESTIONS:
             print(f"\n=== {question}\n", flush=True)
-            found = ask(question, Path(name), is_short=not chosen.full, rounds=chosen.rounds)
+            found = run_question(
+                question, Path(name), is_short=not options.full, rounds=options.rounds
+            )
             if found is None:
                 failed.append(question)
             else:
                 results.append(found)
-    chosen.into.mkdir(parents=True, exist_ok=True)
-    file = chosen.into / f"{stem}.json"
-    written = {"is_full": chosen.full, "failed": failed, "results": results}
+    options.into.mkdir(parents=True, exist_ok=True)
+    file = options.into / f"{stem}.json"
+    written = {"is_full": options.full, "failed": failed, "results": results}
     file.write_text(json.dumps(written, indent=1) + "\n")
     print(f"\n=== targets\n\n{summary(results)}\n\nfigures: {file}")
     try:
-        print(f"charts: {len(draw(results, chosen.into / stem))} files in {chosen.into / stem}")
+        folder = options.into / stem
+        print(f"charts: {len(draw(results, folder))} files in {folder}")
     except ModuleNotFoundError as missing:
         print(f"no charts: {missing.name} is not installed: pip install 'batcher[bench]'")
     print(f"took {time.monotonic() - started_s:.0f} s")

@@ -17,7 +17,7 @@ from statistics import median
 from child_process import Child
 from handler_invocations import Invocation, direct, sqs
 from interleave import TimedContender, interleave
-from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
+from report import Ratio, Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 
 SIZES = (100, 1_000, 5_000)
@@ -97,7 +97,7 @@ def growth_ratios(
 def in_flight(
     engine: str, concurrency: int, delay_s: float, rounds: int, where: SinkEnvironment
 ) -> tuple[str | int | float, ...]:
-    """Measure objects side by side; give a line of the table."""
+    """Measure concurrent objects. Return a row of the table."""
     objects = max(LEAST_OBJECTS, min(MOST_OBJECTS, WAVES * concurrency))
     bucket = f"writer-{engine}-{concurrency}-{delay_s * 1e3:.0f}"
     given = (f"writer-{engine}", bucket, str(objects), str(concurrency))
@@ -133,7 +133,7 @@ def in_flight(
     )
 
 
-def flight_table(
+def in_flight_table(
     engines: Sequence[str], rounds: int, where: SinkEnvironment, *, is_short: bool
 ) -> Table:
     """Measure all combinations of delay and requests in flight."""
@@ -152,26 +152,26 @@ def flight_table(
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=7, short_rounds=3)
-    parser.add_argument("--only", choices=("events", "flight"), help="this part only")
+    parser = make_parser(__doc__, rounds=7, short_rounds=3)
+    parser.add_argument("--only", choices=("events", "in-flight"), help="this part only")
     parser.add_argument("--cores", type=int, choices=CORES, help="this many only")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
     engines = [name for name in ("obstore", "aioboto3") if find_spec(name) is not None]
     result = Result("scaling", notes=list(NOTES))
     with sink_environment() as where:
-        if asked.only != "flight":
+        if options.only != "in-flight":
             found = {
-                (engine, cores): growing(engine, cores, asked.rounds, where)
-                for engine in (engines[:1] if asked.short else engines)
-                for cores in ((asked.cores,) if asked.cores else CORES)
+                (engine, cores): growing(engine, cores, options.rounds, where)
+                for engine in (engines[:1] if options.short else engines)
+                for cores in ((options.cores,) if options.cores else CORES)
             }
             result.tables.append(growth_table(found))
             result.ratios += growth_ratios(found)
-        if asked.only != "events":
-            rounds = min(asked.rounds, 3)
-            result.tables.append(flight_table(engines, rounds, where, is_short=asked.short))
-    finish(result, setting, asked.json)
+        if options.only != "events":
+            rounds = min(options.rounds, 3)
+            result.tables.append(in_flight_table(engines, rounds, where, is_short=options.short))
+    finish(result, setting, options.json)
 
 
 if __name__ == "__main__":

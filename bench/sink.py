@@ -6,7 +6,7 @@ input, which names a bucket:
 - `{"bucket"}`: the requests seen there, and the body of the last PUT;
 - `{"bucket", "objects": true}`: size and sums of every object, of which nothing is kept;
 - `{"bucket", "change": {"is_proving", "delay_s"}}`: forget them; from now on decode every body
-  (`is_proving`), and answer so much later (`delay_s`).
+  (`is_proving`), and delay responses by `delay_s`.
 
 An empty question, `{}`, is answered with the CPU time that the sink has taken. It ends with its
 standard input.
@@ -23,7 +23,7 @@ import time
 from collections import defaultdict
 from typing import BinaryIO, cast
 
-from sink_bucket import Answer, Bucket, Request, dechunked
+from sink_bucket import Bucket, Request, Response, dechunked
 
 BUFFER_BYTES = 256 * 1024
 BACKLOG = 1024
@@ -66,10 +66,10 @@ def _converse(
                     time.sleep(bucket.delay_s)
                 secure.sendall(_bytes_of(answer))
     except OSError:
-        return  # the client went away
+        return  # the client disconnected
 
 
-def _bytes_of(answer: Answer) -> bytes:
+def _bytes_of(answer: Response) -> bytes:
     size_bytes = len(answer.body) if answer.size_bytes is None else answer.size_bytes
     head = f"HTTP/1.1 {answer.status}\r\nContent-Length: {size_bytes}\r\n{_HEADERS}\r\n"
     return head.encode() + answer.body

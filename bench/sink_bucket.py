@@ -1,4 +1,4 @@
-"""Bucket: what the sink knows of the objects it was sent, of which it keeps nothing."""
+"""Checksums and sizes of the objects that the sink received. Bodies are not kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote
 
 from isal import isal_zlib
 
-from body_decoder import Decoding, joined
+from body_decoder import BodyDecoder, combine_checksums
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 _LIST = f"{_XML}<ListBucketResult><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>"
@@ -36,18 +36,18 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the client gets."""
+class Response:
+    """A response to the client."""
 
     status: str = "200 OK"
     body: bytes = b""
     size_bytes: int | None = None
-    """What Content-Length says of a HEAD's object."""
+    """Content-Length of a HEAD's object."""
 
 
 @dataclass(slots=True)
-class Seen:
-    """What came for one bucket."""
+class SeenRequests:
+    """Requests for one bucket."""
 
     requests: int = 0
     size_bytes: int = 0
@@ -59,8 +59,8 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Kept:
-    """What is known of one object."""
+class StoredObject:
+    """Checksums and sizes of one object."""
 
     size_bytes: int
     crc32: int
@@ -73,21 +73,21 @@ class Kept:
 
 
 class Bucket:
-    """Takes what comes from any number of connections."""
+    """Receives objects from any number of connections."""
 
     def __init__(self) -> None:
         """Start empty, with no delay, measuring bodies as they are."""
         self.delay_s = 0.0
         self.is_proving = False
         """Whether texts are decoded: much work, so for the proof alone."""
-        self._seen = Seen()
+        self._seen = SeenRequests()
         self._last = Request("", "", {}, b"")
-        self._objects: dict[str, Kept] = {}
+        self._objects: dict[str, StoredObject] = {}
         self._uploads: dict[str, _Upload] = {}
         self._lock = threading.Lock()
 
-    def answer(self, request: Request) -> Answer:
-        """Take a request in, and say what to answer."""
+    def answer(self, request: Request) -> Response:
+        """Record a request, and return its response."""
         path, _, query = request.path.partition("?")
         options = parse_qs(query, keep_blank_values=True)
         key = unquote(path).partition("/")[2].partition("/")[2]
@@ -98,15 +98,17 @@ class Bucket:
         if "uploads" in options:
             return self._create(key)
         if "uploadId" in options:
-            return self._go_on(request, key, options)
+            return self._continue_upload(request, key, options)
         if request.method == "PUT":
             self._put(request, key)
         elif request.method in {"HEAD", "GET"} and key:
             kept = self._objects.get(key)
-            return Answer("404 Not Found") if kept is None else Answer(size_bytes=kept.size_bytes)
+            return (
+                Response("404 Not Found") if kept is None else Response(size_bytes=kept.size_bytes)
+            )
         elif request.method == "GET":
-            return Answer(body=f"{_LIST}</ListBucketResult>".encode())
-        return Answer()
+            return Response(body=f"{_LIST}</ListBucketResult>".encode())
+        return Response()
 
     def _put(self, request: Request, key: str) -> None:
         upload = _Upload(is_proving=self.is_proving)
@@ -115,49 +117,51 @@ class Bucket:
             self._last = request
             self._objects[key] = upload.end()
 
-    def _create(self, key: str) -> Answer:
+    def _create(self, key: str) -> Response:
         with self._lock:
             identity = f"upload-{self._seen.requests}"
             self._uploads[identity] = _Upload(is_proving=self.is_proving)
         text = f"{_XML}<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>{key}</Key>"
         end = f"<UploadId>{identity}</UploadId></InitiateMultipartUploadResult>"
-        return Answer(body=(text + end).encode())
+        return Response(body=(text + end).encode())
 
-    def _go_on(self, request: Request, key: str, options: dict[str, list[str]]) -> Answer:
-        """Go on with a multipart upload: a part, its completion or its end."""
+    def _continue_upload(
+        self, request: Request, key: str, options: dict[str, list[str]]
+    ) -> Response:
+        """Handle a part, the completion or the abort of a multipart upload."""
         identity = options["uploadId"][0]
         upload = self._uploads.get(identity)
         if upload is None:
-            return Answer("404 Not Found")
+            return Response("404 Not Found")
         if request.method == "PUT":
             upload.add(int(options["partNumber"][0]), request.stored())
-            return Answer()
+            return Response()
         with self._lock:
             del self._uploads[identity]
             if request.method == "DELETE":
-                return Answer("204 No Content")
+                return Response("204 No Content")
             self._objects[key] = upload.end()
         text = f"{_XML}<CompleteMultipartUploadResult><Bucket>b</Bucket><Key>{key}</Key>"
-        return Answer(
+        return Response(
             body=f"{text}<ETag>&quot;0&quot;</ETag></CompleteMultipartUploadResult>".encode()
         )
 
     def change(self, *, is_proving: bool = False, delay_s: float = 0.0) -> None:
-        """Forget everything, and go on like this."""
+        """Forget everything, and set how later requests are handled."""
         with self._lock:
             self.is_proving, self.delay_s = is_proving, delay_s
-            self._seen = Seen()
+            self._seen = SeenRequests()
             self._objects.clear()
             self._uploads.clear()
 
     def seen(self) -> dict[str, Any]:
-        """Report of the requests, and give the last PUT's body."""
+        """Return figures of the requests, and the last PUT's body."""
         with self._lock:
             body = base64.b64encode(self._last.stored()).decode()
             return asdict(self._seen) | {"body": body}
 
     def objects(self) -> dict[str, Any]:
-        """Report of the objects, and how many uploads are open."""
+        """Return figures of the objects, and how many uploads are open."""
         with self._lock:
             kept = {key: asdict(one) for key, one in self._objects.items()}
             return {
@@ -173,7 +177,7 @@ class _Upload:
     def __init__(self, *, is_proving: bool) -> None:
         """Start with no part."""
         self._sums: dict[int, tuple[int, int]] = {}
-        self._decoding = Decoding() if is_proving else None
+        self._decoding = BodyDecoder() if is_proving else None
         self._early: dict[int, bytes] = {}
         self._next = 1
         self._fault = ""
@@ -191,18 +195,18 @@ class _Upload:
                 self._next += 1
                 self._feed(self._decoding, ready)
 
-    def _feed(self, decoding: Decoding, body: bytes) -> None:
+    def _feed(self, decoding: BodyDecoder, body: bytes) -> None:
         try:
             decoding.feed(body)
         except Exception as error:  # noqa: BLE001  # whatever it is, the body is not right
             self._fault = self._fault or repr(error)
 
-    def end(self) -> Kept:
+    def end(self) -> StoredObject:
         """Return what is known of the object."""
-        crc32, size_bytes = joined([self._sums[number] for number in sorted(self._sums)])
-        kept = Kept(size_bytes, crc32, len(self._sums))
+        crc32, size_bytes = combine_checksums([self._sums[number] for number in sorted(self._sums)])
+        kept = StoredObject(size_bytes, crc32, len(self._sums))
         if (decoding := self._decoding) is not None:
-            is_whole = decoding.is_whole and not self._early
+            is_whole = decoding.is_complete and not self._early
             kept.text_bytes, kept.text_crc32 = decoding.size_bytes, decoding.crc32
             kept.fault = self._fault or ("" if is_whole else "it ends too early")
         return kept

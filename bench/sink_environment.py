@@ -31,7 +31,7 @@ class SinkEnvironment:
         self.sink.ask(bucket=bucket, change={"is_proving": True})
 
     def measure(self, bucket: str, delay_s: float = 0.0) -> None:
-        """Forget what came, and only add up what comes from now on, answering so much later."""
+        """Forget all requests, and only count later ones, with responses delayed."""
         self.sink.ask(bucket=bucket, change={"delay_s": delay_s})
 
     def objects(self, bucket: str) -> dict[str, dict[str, Any]]:

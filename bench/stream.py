@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from body_decoder import joined
+from body_decoder import combine_checksums
 from line_files import MIB, Lines, write_lines
 from measured_command import ProcessUsage, run
-from report import Ratio, Result, Table, arguments, chosen, finish, ratio, start
+from report import Ratio, Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 from stream_commands import ENGINES, Stream, missing, peers, streams
 
@@ -26,7 +26,7 @@ BUDGET_BYTES = 256 * MIB
 MEMORY_TARGET_MB = 120
 REPEATS = 2
 SIZE_TOLERANCE = 0.01
-"""Stored bytes of a round may differ so much from those proven: batches cut by time differ."""
+"""Stored bytes of a round may differ by this much from those proven: batches cut by time differ."""
 NOTES = (
     "MB/CPU s: 10^6 bytes of text for each second of CPU, user and system, of all its processes.",
     "less its start: the same for what the file takes beyond one of half its size.",
@@ -95,7 +95,7 @@ def proven_bytes(objects: Mapping[str, Mapping[str, Any]], lines: Lines) -> int:
     # Names of batcher's objects sort as the lines they hold; others' are stored in their order
     is_ours = all(key.startswith("events/") for key in objects)
     names = sorted(objects, key=lambda key: key.rpartition("/")[2]) if is_ours else list(objects)
-    text = joined([(objects[n]["text_crc32"], objects[n]["text_bytes"]) for n in names])
+    text = combine_checksums([(objects[n]["text_crc32"], objects[n]["text_bytes"]) for n in names])
     if text != (lines.crc32, lines.size_bytes):
         msg = f"wrote CRC-32 and length {text}, not {lines.crc32, lines.size_bytes}"
         raise RuntimeError(msg)
@@ -205,32 +205,35 @@ def ratios(found: Sequence[Series]) -> list[Ratio]:
     return results
 
 
-def is_asked(name: str, only: str | None) -> bool:
+def is_selected(name: str, only: str | None) -> bool:
     """Return whether a contender is to run; the floor always is."""
     return not only or name == "floor" or only in name
 
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=3, short_rounds=2)
+    parser = make_parser(__doc__, rounds=3, short_rounds=2)
     parser.add_argument("--mib", type=int, help=f"size (default {FULL_MIB}, short {SHORT_MIB})")
     parser.add_argument("--codec", choices=CODECS, help="this one only")
     parser.add_argument("--only", metavar="TEXT", help="contenders whose name has this, and floor")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
-    size_mib = asked.mib or (SHORT_MIB if asked.short else FULL_MIB)
+    size_mib = options.mib or (SHORT_MIB if options.short else FULL_MIB)
     found: list[Series] = []
     result = Result("stream", notes=[*NOTES, peers(), *missing()])
     with sink_environment() as where:
         large = write_lines(where.folder / "large.ndjson", size_mib * MIB)
         half = write_lines(where.folder / "half.ndjson", size_mib * MIB // 2)
-        for codec in (asked.codec,) if asked.codec else CODECS:
-            candidates = streams(codec, is_short=asked.short)
+        for codec in (options.codec,) if options.codec else CODECS:
+            candidates = streams(codec, is_short=options.short)
             group, left_out = proven(
-                (one for one in candidates if is_asked(one.name, asked.only)), large, half, where
+                (one for one in candidates if is_selected(one.name, options.only)),
+                large,
+                half,
+                where,
             )
             result.notes += left_out
-            for number in range(asked.rounds):
+            for number in range(options.rounds):
                 turn = number % max(1, len(group))
                 for one in group[turn:] + group[:turn]:
                     measure(one, large, half, where)
@@ -242,7 +245,7 @@ def main() -> None:
         for one in found
         if one.failures
     ]
-    finish(result, setting, asked.json)
+    finish(result, setting, options.json)
 
 
 if __name__ == "__main__":

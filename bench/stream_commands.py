@@ -70,8 +70,8 @@ def peers() -> str:
     """Name the peers' versions."""
     found = [f"{name} {version(name)}" for name in LIBRARIES if find_spec(name) is not None]
     if (aws := _program("aws")) is not None:
-        said = subprocess.run([aws, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-        found += said.stdout.split()[:1]
+        printed = subprocess.run([aws, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+        found += printed.stdout.split()[:1]
     return f"peers: {', '.join(found)}"
 
 

@@ -1,4 +1,4 @@
-"""Limiter: a proxy before an S3 server that takes so many writes a second from each prefix.
+"""A proxy before an S3 server that accepts a limited number of writes per second and prefix.
 
 `python limiter.py HOST:PORT PER_S BURST_S` prints its port as JSON. What is over the limit of its
 prefix (the first two folders of a key) is answered 503 SlowDown at once, as S3 does; everything
@@ -95,7 +95,7 @@ class Limiter:
                     else:
                         client.sendall(_answer(503, [("Content-Type", "application/xml")], REFUSAL))
         except OSError:
-            return  # one of them went away
+            return  # one of them disconnected
         finally:
             upstream.close()
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from contenders import CODECS, ContenderSpec, entries
-from report import arguments, chosen, finish, start
+from report import finish, make_parser, parse_options, start
 from sink_environment import sink_environment
 from throughput_case import Case, Series, run_case
 from throughput_report import SMALL_EVENT, judge
@@ -39,13 +39,15 @@ def measure(cases: Sequence[Case], rounds: int, present: Sequence[ContenderSpec]
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__, rounds=9, short_rounds=3)
+    parser = make_parser(__doc__, rounds=9, short_rounds=3)
     parser.add_argument("--only", choices=SOURCES, help="events of this source only")
-    parser.add_argument("--records", type=int, help="one case: events of so many records of 1 KiB")
+    parser.add_argument(
+        "--records", type=int, help="one case: events of this many records of 1 KiB"
+    )
     parser.add_argument(
         "--codec", choices=CODECS, action="append", help="batcher's, again for more"
     )
-    found = chosen(parser)
+    found = parse_options(parser)
     cases = SHORT if found.short else FULL
     if found.records is not None:
         cases = tuple(Case(source, 1024, found.records) for source in SOURCES)

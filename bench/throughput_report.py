@@ -15,14 +15,14 @@ FLOOR_TARGETS = {
     Case("kinesis", 1024): 1.25,
     Case("kinesis", 200): 1.4,
 }
-"""Of the first engine with zstd: at most so many times the bare floor."""
+"""Of the first engine with zstd: at most this many times the bare floor."""
 PEER_TARGETS = {
     "boto3-each": ("boto3, a PUT a record", 400.0),
     "boto3-gzip": ("boto3 gzip", 18.0),
     "powertools-gzip": ("Powertools gzip", 18.0),
     "expert": ("careful aiobotocore batcher", 1.0),
 }
-"""At least so many times the handler, on full events of 1 KiB records and of smaller ones."""
+"""At least this many times the handler, on full events of 1 KiB records and of smaller ones."""
 SMALL_EVENT, SMALL_EVENT_TARGET = 100, 2.5
 """Records of a small event, and what the careful batcher takes of it, at least."""
 LARGE_RECORD_BYTES = 20 * 1024
@@ -131,9 +131,9 @@ def _about_the_sink(series: Sequence[Series]) -> str:
     """Return whether wall times are the sink's rather than the client's."""
     busiest = max(series, key=lambda one: median(one.sink_share))
     share = median(busiest.sink_share)
-    said = (
+    note = (
         f"sink: its CPU over the wall time; at most {share:.0%}, under {busiest.entry.label} on "
         f"{busiest.case.name}"
     )
     is_slow = share > SLOW_SINK
-    return said + (": records/s there are the sink's limit, CPU is not" if is_slow else "")
+    return note + (": records/s there are the sink's limit, CPU is not" if is_slow else "")

@@ -1,4 +1,4 @@
-"""The cases of the model: what is played, and which question each group answers."""
+"""The cases of the model: what is simulated, and which question each group answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BURST_S = (10 * MINUTE_S, 25 * MINUTE_S)
 
 @dataclass(frozen=True)
 class Group:
-    """Cases that stand in one table."""
+    """Cases of one table."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ def in_burst(now_s: float) -> float:
 
 
 def groups(scale: float, *, is_short: bool) -> list[Group]:
-    """Return what is played, all so many times smaller than it says."""
+    """Return all groups, scaled down by `scale`."""
     cold = Case("base 2, 16, paced", BASE_2, scale=scale)
     made: list[Callable[[Case], Group]] = [_layouts] if is_short else [
         _layouts, _fanouts, _loads, _midnight, _writers, _assumptions, _sizes,

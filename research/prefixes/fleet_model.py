@@ -1,10 +1,10 @@
 """A fleet of writers before the model of S3, event by event on a virtual clock.
 
-What decides is batcher's own code: names, salts and keys, the pace of each prefix, the backoff.
-What waits is played: objects arrive at random at each writer's queue; a writer takes as many as it
-may hold; each waits in its prefix's line, is sent, and after a refusal is sent again, as
-`PacedStore` and `RetryingStore` do it. What can't be sent by its deadline goes back to the queue,
-and comes again.
+Decisions are batcher's own code: names, salts and keys, the rate limit of each prefix, the backoff.
+Waiting is simulated: objects arrive at random at each writer's queue; a writer takes as many as it
+may hold; each waits in its prefix's queue, is sent, and after a refusal is sent again, as
+`RateLimitedStore` and `RetryingStore` do it. What cannot be sent by its deadline goes back to the
+queue and is redelivered.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from s3_model import S3, Assumptions
 
 PREFIX_RATE = 3_500
 AGE_EVERY = 8
-"""One in so many deliveries has its age kept."""
+"""The age of every n-th delivery is kept."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is played."""
+    """One simulated case."""
 
     name: str
     layout: Layout
@@ -38,19 +38,19 @@ class Case:
     """Objects that arrive at each writer in a second."""
     is_paced: bool = True
     fleet: int | None = None
-    """What the writers are told of their number; None: the truth."""
+    """The setting `fleet` of the writers; None: their number."""
     lasts_s: float = 9_000
     load: Callable[[float], float] | None = None
     """By how much the arrivals are multiplied, at a time."""
     starts_at_s: float = 1_790_000_000 // 86_400 * 86_400 + 10 * 3_600
     """The wall clock at the beginning: ten in the morning."""
     scale: float = 20
-    """By how much writers and S3 are smaller than said."""
+    """Writers and S3 are scaled down by this factor."""
     s3: Assumptions = field(default_factory=Assumptions)
     holds: int = 16
     """Objects that a writer has taken and not delivered, at most."""
     deadline_s: float = 60.0
-    """An object must be sent so soon after it was taken, or goes back."""
+    """An object that is not sent this long after it was taken is handed back."""
     returns_s: float = 360.0
     """What went back comes again after this: SQS's visibility timeout, by Amazon's advice six times
     the function's."""
@@ -85,15 +85,15 @@ class Minute:
         return max(self.by_salt.values()) * len(self.by_salt) / sum(self.by_salt.values())
 
 
-class Line:
+class PrefixQueue:
     """One writer's requests to one prefix."""
 
-    __slots__ = ("is_stuck", "pace", "waiting")
+    __slots__ = ("is_stuck", "limiter", "waiting")
 
-    def __init__(self, pace: PrefixLimiter | None) -> None:
-        """Begin with nobody; None: nothing is paced."""
-        self.pace = pace
-        self.waiting: deque[Held] = deque()
+    def __init__(self, limiter: PrefixLimiter | None) -> None:
+        """Start empty; without a limiter, requests are sent at once."""
+        self.limiter = limiter
+        self.waiting: deque[HeldObject] = deque()
         self.is_stuck = False
         """Whether it waits for a request in flight to end."""
 
@@ -101,23 +101,25 @@ class Line:
 class Writer:
     """One process."""
 
-    __slots__ = ("delivered", "held", "lines", "paces", "queue")
+    __slots__ = ("delivered", "held", "limiters", "lines", "queue")
 
-    def __init__(self, paces: PrefixLimiters) -> None:
+    def __init__(self, limiters: PrefixLimiters) -> None:
         """Begin with nothing to do."""
-        self.paces = paces
-        self.lines: dict[str, Line] = {}
-        self.queue: deque[float | Held] = deque()
+        self.limiters = limiters
+        self.lines: dict[str, PrefixQueue] = {}
+        self.queue: deque[float | HeldObject] = deque()
         self.held = 0
         self.delivered = 0
 
 
-class Held:
+class HeldObject:
     """One object that a writer has taken from its queue."""
 
     __slots__ = ("arrived_s", "attempts", "deadline_s", "key", "line", "salt", "writer")
 
-    def __init__(self, writer: Writer, arrived_s: float, key: str, salt: str, line: Line) -> None:
+    def __init__(
+        self, writer: Writer, arrived_s: float, key: str, salt: str, line: PrefixQueue
+    ) -> None:
         """Take it for the first time."""
         self.writer = writer
         self.arrived_s = arrived_s
@@ -129,10 +131,10 @@ class Held:
 
 
 class Model:
-    """Plays one case."""
+    """Simulates one case."""
 
     def __init__(self, case: Case) -> None:
-        """Set the scene."""
+        """Create the writers and S3."""
         self.case = case
         fleet = case.writers if case.fleet is None else case.fleet
         most_per_s = PREFIX_RATE / fleet
@@ -150,7 +152,7 @@ class Model:
         self._now_s = 0.0
         self._events: list[tuple[float, int, Callable[..., None], object]] = []
         self._numbers = count()
-        self._answers: deque[tuple[float, float, bool, Held]] = deque()
+        self._answers: deque[tuple[float, float, bool, HeldObject]] = deque()
 
     @property
     def unfinished(self) -> Minute:
@@ -165,7 +167,7 @@ class Model:
         return in_queues + in_lines + len(self._answers) + sum(e[2] in later for e in self._events)
 
     def play(self) -> list[Minute]:
-        """Play the case to its end; give what happened in each minute."""
+        """Simulate the case to its end. Return what happened in each minute."""
         case, events, answers, writers = self.case, self._events, self._answers, self.writers
         expo, draw, load = self._random.expovariate, self._random.random, case.load
         per_s = len(writers) * case.per_s
@@ -196,7 +198,11 @@ class Model:
         heappush(self._events, (at_s, next(self._numbers), happens, what))
 
     def _look(self, now_s: float) -> float:
-        """Close the minutes that are over, and let S3 look at its load; give when to come again."""
+        """Close the minutes that are over, and let S3 look at its load.
+
+        Returns:
+            When to look again.
+        """
         while now_s >= self._minute.ends_s:
             minute = self._minute
             before = self.minutes[-1].backlog if self.minutes else 0
@@ -218,73 +224,75 @@ class Model:
             held.attempts = 0
             self._submit(held)
 
-    def _taken(self, writer: Writer, arrived_s: float) -> Held:
+    def _taken(self, writer: Writer, arrived_s: float) -> HeldObject:
         """Name an object that is taken for the first time."""
         key, salt = self._keys.make(self.case.starts_at_s + self._now_s)
         line = writer.lines.get(salt)
         if line is None:
-            paces = writer.paces
-            pace = paces.get(paces.get_prefix(key), self._now_s) if self.case.is_paced else None
-            line = writer.lines[salt] = Line(pace)
-        return Held(writer, arrived_s, key, salt, line)
+            limiters = writer.limiters
+            limiter = (
+                limiters.get(limiters.get_prefix(key), self._now_s) if self.case.is_paced else None
+            )
+            line = writer.lines[salt] = PrefixQueue(limiter)
+        return HeldObject(writer, arrived_s, key, salt, line)
 
-    def _submit(self, held: Held) -> None:
-        """Send an object, or let it wait in line, or hand it back."""
+    def _submit(self, held: HeldObject) -> None:
+        """Send an object, or queue it, or hand it back."""
         line, now_s = held.line, self._now_s
-        pace, waiting = line.pace, line.waiting
-        if pace is None:
+        limiter, waiting = line.limiter, line.waiting
+        if limiter is None:
             self._send(held)
             return
-        delay_s = pace.delay_s(now_s)
+        delay_s = limiter.delay_s(now_s)
         if not waiting and not delay_s:
             self._send(held)
-        elif now_s + pace.estimate_wait_s(now_s, len(waiting)) > held.deadline_s:
+        elif now_s + limiter.estimate_wait_s(now_s, len(waiting)) > held.deadline_s:
             self._hand_back(held)
         else:
             waiting.append(held)
             if len(waiting) == 1:
                 self._wait(line, delay_s)
 
-    def _wait(self, line: Line, delay_s: float) -> None:
+    def _wait(self, line: PrefixQueue, delay_s: float) -> None:
         line.is_stuck = delay_s == inf
         if not line.is_stuck:
             self._later(self._now_s + delay_s, self._turn, line)
 
-    def _turn(self, line: Line) -> None:
-        """Send the first in line, unless the pace has become slower meanwhile."""
-        pace, waiting, now_s = line.pace, line.waiting, self._now_s
-        assert pace is not None  # noqa: S101  # who is not paced does not wait
-        delay_s = pace.delay_s(now_s)
+    def _turn(self, line: PrefixQueue) -> None:
+        """Send the first in the queue, unless the rate has become slower meanwhile."""
+        limiter, waiting, now_s = line.limiter, line.waiting, self._now_s
+        assert limiter is not None  # noqa: S101  # only rate-limited requests wait
+        delay_s = limiter.delay_s(now_s)
         if not delay_s:
             self._send(waiting.popleft())
-            delay_s = pace.delay_s(now_s)
+            delay_s = limiter.delay_s(now_s)
         while waiting and now_s + delay_s > waiting[0].deadline_s and delay_s < inf:
             self._hand_back(waiting.popleft())
         if waiting:
             self._wait(line, delay_s)
 
-    def _send(self, held: Held) -> None:
+    def _send(self, held: HeldObject) -> None:
         now_s = self._now_s
-        if held.line.pace is not None:
-            held.line.pace.on_start(now_s)
+        if held.line.limiter is not None:
+            held.line.limiter.on_start(now_s)
         self._minute.requests += 1
         is_taken = self.s3.put(held.key, now_s)
         self._answers.append((now_s + self.case.answer_s, now_s, is_taken, held))
 
-    def _answered(self, held: Held, began_s: float, *, is_taken: bool) -> None:
+    def _answered(self, held: HeldObject, began_s: float, *, is_taken: bool) -> None:
         line, now_s = held.line, self._now_s
         if is_taken:
-            if line.pace is not None:
-                line.pace.on_response(began_s, now_s)
+            if line.limiter is not None:
+                line.limiter.on_response(began_s, now_s)
             self._delivered(held)
         else:
-            if line.pace is not None:
-                line.pace.on_throttle(began_s, now_s)
+            if line.limiter is not None:
+                line.limiter.on_throttle(began_s, now_s)
             self._refused(held)
         if line.is_stuck and line.waiting:
             self._wait(line, 0.0)
 
-    def _delivered(self, held: Held) -> None:
+    def _delivered(self, held: HeldObject) -> None:
         minute, writer = self._minute, held.writer
         minute.delivered += 1
         minute.by_salt[held.salt] = minute.by_salt.get(held.salt, 0) + 1
@@ -294,7 +302,7 @@ class Model:
         writer.held -= 1
         self._fill(writer)
 
-    def _refused(self, held: Held) -> None:
+    def _refused(self, held: HeldObject) -> None:
         """Send an object again after a while, if there is time."""
         self._minute.refused += 1
         held.attempts += 1
@@ -304,12 +312,12 @@ class Model:
         else:
             self._later(self._now_s + delay_s, self._submit, held)
 
-    def _hand_back(self, held: Held) -> None:
+    def _hand_back(self, held: HeldObject) -> None:
         self._minute.handed_back += 1
         self._later(self._now_s + self.case.returns_s, self._return, held)
         self._later(self._now_s + self.case.looks_again_s, self._free, held.writer)
 
-    def _return(self, held: Held) -> None:
+    def _return(self, held: HeldObject) -> None:
         """Let an object that was handed back be the next that its writer takes."""
         held.writer.queue.appendleft(held)
         self._fill(held.writer)

@@ -10,7 +10,7 @@ from fleet_model import Case, Minute, Model
 
 HOUR_S = 3_600
 GONE_S = 5.0
-"""A backlog of so many seconds of arrivals is none."""
+"""A backlog of this many seconds of arrivals counts as none."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Summary:
 
     def refused_share(self, since_s: float = 0.0, until_s: float = float("inf")) -> float:
         """Return the share of the requests that were refused."""
-        chosen = [one for one in self.minutes if since_s < one.ends_s <= until_s]
-        requests = sum(one.requests for one in chosen)
-        return sum(one.refused for one in chosen) / requests if requests else 0.0
+        counted = [one for one in self.minutes if since_s < one.ends_s <= until_s]
+        requests = sum(one.requests for one in counted)
+        return sum(one.refused for one in counted) / requests if requests else 0.0
 
     def total(self, name: str) -> float:
         """Add a count of all minutes up."""
@@ -60,7 +60,7 @@ class Summary:
         return had[-1]
 
     def age_s(self, share: float) -> float:
-        """Return the age that so many of the objects had at most when they were delivered."""
+        """Return the age at delivery that this share of the objects did not exceed."""
         ages = sorted(age for one in self.minutes for age in one.ages_s)
         return ages[min(len(ages) - 1, int(share * len(ages)))] if ages else float("inf")
 

@@ -29,7 +29,7 @@ class Layout:
     hex_digits: int = 0
     """Digits of a hex hash in the salt's place instead."""
     is_date_first: bool = False
-    """Whether the salt stands right of the date."""
+    """Whether the salt is right of the date."""
 
     @property
     def prefix_digits(self) -> int:

@@ -1,9 +1,9 @@
 """Prefixes: what S3 refuses, and how long objects wait, by how keys begin and writers pace.
 
 Plays fleets before a model of S3's partitions, with batcher's own keys and pacing on a virtual
-clock (`fleet_model.py`, `s3_model.py`). Most cases are played smaller than they say (--scale): so
-many times fewer writers before an S3 that takes so many times less, which leaves each writer all
-it sees; --full plays the case of the targets as it is, half an hour.
+clock (`fleet_model.py`, `s3_model.py`). Most cases are scaled down (--scale): fewer writers
+against an S3 with less capacity, by the same factor, so that each writer sees the same; --full runs
+the case of the targets unscaled, half an hour.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from report import (
     Ratio,
     Result,
     Table,
-    arguments,
-    chosen,
     finish,
+    make_parser,
+    parse_options,
     start,
 )  # fmt: skip
 
@@ -166,17 +166,21 @@ def timed(case: Case) -> tuple[Summary, float]:
 
 def main() -> None:
     """Play all cases, side by side, and print."""
-    parser = arguments(__doc__, rounds=1, short_rounds=1)
-    parser.add_argument("--scale", type=float, help=f"play so much smaller (default {SCALE:g})")
-    parser.add_argument("--full", action="store_true", help="play the case of the targets 1 : 1")
+    parser = make_parser(__doc__, rounds=1, short_rounds=1)
+    parser.add_argument(
+        "--scale", type=float, help=f"scale down by this factor (default {SCALE:g})"
+    )
+    parser.add_argument("--full", action="store_true", help="run the case of the targets unscaled")
     parser.add_argument("--only", help="the group of this name only")
-    asked = chosen(parser)
+    options = parse_options(parser)
     setting = start()
     began_s = time.monotonic()
-    scale = asked.scale or (SHORT_SCALE if asked.short else SCALE)
-    made = [one for one in groups(scale, is_short=asked.short) if asked.only in {None, one.name}]
-    alone = [] if asked.short or asked.only else [hour_of_many()]
-    if asked.full:
+    scale = options.scale or (SHORT_SCALE if options.short else SCALE)
+    made = [
+        one for one in groups(scale, is_short=options.short) if options.only in {None, one.name}
+    ]
+    alone = [] if options.short or options.only else [hour_of_many()]
+    if options.full:
         alone.append(whole())
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         running = [pool.submit(timed, case) for case in alone]
@@ -184,10 +188,8 @@ def main() -> None:
         done = [future.result() for future in running]
     result = _result(made, played, done)
     minutes = (time.monotonic() - began_s) / 60
-    result.notes.append(
-        f"took {minutes:.1f} minutes; scale 1 : {scale:g} where nothing else is said"
-    )
-    finish(result, setting, asked.json)
+    result.notes.append(f"took {minutes:.1f} minutes; scale 1 : {scale:g} unless noted")
+    finish(result, setting, options.json)
 
 
 def _result(

@@ -1,8 +1,8 @@
-"""S3's partitions, as far as anybody outside knows them; every assumption is a parameter.
+"""S3's partitions, as far as they are published; every assumption is a parameter.
 
-A bucket begins as one partition. A partition takes so many PUTs a second and refuses the rest at
-once; where its offered load stays high for long enough, it splits after a while at the median of
-the keys that it was offered; partitions that are idle for long merge.
+A bucket begins as one partition. A partition accepts a number of PUTs per second and refuses the
+rest at once. If its offered load stays high for long enough, it splits after a while at the median
+of the keys that it was offered. Partitions that are idle for long merge.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Assumptions:
     put_per_s: float = 3_500
     """PUTs that a partition takes in a second."""
     burst_s: float = 1.0
-    """Unused capacity of so many seconds can be used at once."""
+    """Unused capacity of this many seconds can be used at once."""
     hot_per_s: float = 3_000
     """A partition that is offered more than this in each minute ..."""
     hot_s: float = 600
@@ -40,7 +40,7 @@ class Assumptions:
     key."""
 
     def scaled(self, scale: float) -> Assumptions:
-        """Return the same for a store that is so many times smaller.
+        """Return the same for a store that is smaller by this factor.
 
         What comes by chance goes up and down by more there: by the square root of the scale, and
         for so much longer unused capacity is kept, so that chance alone refuses as much as before.
@@ -97,7 +97,7 @@ class S3:
         return len(self._partitions)
 
     def put(self, key: str, now_s: float) -> bool:
-        """Offer a request; says whether it is taken."""
+        """Offer a request. Return whether it is accepted."""
         partition = self._partitions[bisect_right(self._starts, key) - 1]
         partition.offered += 1
         if not partition.offered % KEY_EVERY:

@@ -1,4 +1,4 @@
-"""Records of a soak: each can be made again from its number, so that nobody need remember them."""
+"""Records of a soak: each can be made again from its number, so none needs to be kept."""
 
 from __future__ import annotations
 

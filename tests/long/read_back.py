@@ -37,7 +37,7 @@ def read_object(key: str, body: bytes, metadata: Mapping[str, str], part: int, t
         record = json.loads(line)["payload"].encode() if is_quarantine(key) else line
         number = number_in(record)
         if number is None or record != payload(part, number, times):
-            read.faults.append(f"{key}: a line that nobody wrote: {record[:80]!r}")
+            read.faults.append(f"{key}: a line that was never written: {record[:80]!r}")
         elif is_bad(number) != is_quarantine(key):
             read.faults.append(f"{key}: record {number} is in the wrong kind of object")
         else:
@@ -46,7 +46,7 @@ def read_object(key: str, body: bytes, metadata: Mapping[str, str], part: int, t
 
 
 def _faults_of(text: bytes, metadata: Mapping[str, str]) -> list[str]:
-    """Return what the metadata, as far as there is any, says wrongly about the text."""
+    """Return where the metadata, if there is any, disagrees with the text."""
     true = {
         "batcher-records": str(text.count(b"\n")),
         "batcher-bytes": str(len(text)),

@@ -65,7 +65,7 @@ def environment(server: dict[str, str]) -> dict[str, str]:
     return own | server | {"PYTHONPATH": path}
 
 
-def say(text: str) -> None:
+def print_now(text: str) -> None:
     """Print at once, also into a pipe."""
     print(text, flush=True)  # noqa: T201  # what a script is for
 

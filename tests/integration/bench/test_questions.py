@@ -68,11 +68,11 @@ def test_throughput_names_every_contender_and_who_does_less(tmp_path: Path) -> N
     assert [len(chart["bars"]) for chart in found["charts"]] == [len(contenders)]
 
 
-def test_pacing_tells_both_writers_shares_of_the_limit(tmp_path: Path) -> None:
-    """Ten seconds say nothing of the targets, but all is there."""
+def test_pacing_reports_both_writers_shares_of_the_limit(tmp_path: Path) -> None:
+    """Ten seconds prove no target, but every figure is there."""
     found = asked("pacing", tmp_path, "--minutes", "0.15")
     (table,) = found["tables"]
-    assert [row[1] for row in table["rows"]] == ["not told", "told"]
+    assert [row[1] for row in table["rows"]] == ["default rate", "rate set"]
     assert all(row[6] > 0 for row in table["rows"])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from long.kill.destinations import Leftovers, Place
+from long.kill.destinations import Destination, Leftovers
 from long.kill.killed_writer import WriterExit
 from long.numbered_records import PROGRAM
 from long.read_back import read_object
@@ -26,7 +26,7 @@ class AfterKill:
     whole: int = 0
     partial: int = 0
     without_metadata: int = 0
-    """Whole objects beside which the kill has left nothing that describes them."""
+    """Complete objects whose file of metadata is missing after the kill."""
     records: int = 0
     reported: int = 0
     missing: int = 0
@@ -34,7 +34,7 @@ class AfterKill:
     violations: list[str] = field(default_factory=list)
 
 
-def judge(place: Place, ended: WriterExit, records: int) -> AfterKill:
+def judge(place: Destination, ended: WriterExit, records: int) -> AfterKill:
     """Look at every object: whole, in order, in no other one, and there if it was reported."""
     seen = AfterKill(place.left(), reported=len(ended.receipts))
     if ended.fault:
@@ -69,11 +69,11 @@ def _judge_end(seen: AfterKill, ended: WriterExit, records: int) -> None:
     """Of a run that came to its end everything is there, and nothing is left open."""
     if not ended.is_finished:
         return
-    said = ended.summary
-    if said is not None:
+    summary = ended.summary
+    if summary is not None:
         seen.reported += 1
-        if (said["records"] + said["quarantined"], said["failed"]) != (records, 0):
-            seen.violations.append(f"it has ended well, and said {said}")
+        if (summary["records"] + summary["quarantined"], summary["failed"]) != (records, 0):
+            seen.violations.append(f"it has ended with success, but its summary is {summary}")
     if seen.records != records:
         seen.missing += 1
         seen.violations.append(f"it has ended well, and {seen.records} of {records} are there")
@@ -81,7 +81,7 @@ def _judge_end(seen: AfterKill, ended: WriterExit, records: int) -> None:
         seen.violations.append(f"it has ended well, and left {seen.left}")
 
 
-def verified(place: Place, env: Mapping[str, str]) -> list[str]:
+def verified(place: Destination, env: Mapping[str, str]) -> list[str]:
     """Ask `batcher verify`: it must find what is left open; bare objects, and nothing else."""
     left = place.left()
     command = [sys.executable, "-P", "-m", "batcher", "verify", place.destination, "--json"]

@@ -1,4 +1,4 @@
-"""Places: where a killed program wrote, looked at by plain boto3 and plain files."""
+"""Destinations of a killed program, read by plain boto3 and plain files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """What is there beside objects."""
+    """What a destination has in addition to objects."""
 
     open_uploads: int = 0
     dot_files: int = 0
@@ -21,7 +21,7 @@ class Leftovers:
     """Those of metadata."""
 
 
-class Place(Protocol):
+class Destination(Protocol):
     """A destination of its own for each run."""
 
     destination: str
@@ -46,7 +46,7 @@ class Folder:
         self._meta = folder / ".meta"
 
     def objects(self) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
-        """See `Place.objects`."""
+        """See `Destination.objects`."""
         for file in self._files():
             key = str(file.relative_to(self._folder))
             if file.is_relative_to(self._meta) or file.name.startswith("."):
@@ -56,13 +56,13 @@ class Folder:
             yield key, file.read_bytes(), metadata
 
     def left(self) -> Leftovers:
-        """See `Place.left`."""
+        """See `Destination.left`."""
         files = [file for file in self._files() if file.name.startswith(".")]
         meta_files = sum(file.is_relative_to(self._meta) for file in files)
         return Leftovers(dot_files=len(files), meta_files=meta_files)
 
     def clear(self) -> None:
-        """See `Place.clear`."""
+        """See `Destination.clear`."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
@@ -80,17 +80,17 @@ class Root:
         self._under = {"Bucket": bucket, "Prefix": f"{root}/"}
 
     def objects(self) -> Iterator[tuple[str, bytes, Mapping[str, str]]]:
-        """See `Place.objects`."""
+        """See `Destination.objects`."""
         for key in self._keys():
             answer = self._client.get_object(**self._names, Key=key)
             yield key, answer["Body"].read(), answer["Metadata"]
 
     def left(self) -> Leftovers:
-        """See `Place.left`."""
+        """See `Destination.left`."""
         return Leftovers(open_uploads=len(self._uploads()))
 
     def clear(self) -> None:
-        """See `Place.clear`."""
+        """See `Destination.clear`."""
         for found in self._uploads():
             self._client.abort_multipart_upload(
                 **self._names, Key=found["Key"], UploadId=found["UploadId"]

@@ -17,10 +17,10 @@ from typing import Any
 
 TESTS = Path(__file__).parents[2]
 LIMIT_S = 60.0
-"""The most that a run takes that nobody kills; nothing does."""
+"""Timeout of a run that is not killed. None takes that long."""
 POLL_S = 0.002
 BEYOND = 1.05
-"""Moments are drawn up to so many times the length of a whole run: some end by themselves."""
+"""Moments are drawn up to this many times the length of a whole run: some end by themselves."""
 ONE_REQUEST = {"max_bytes": "1MiB"}
 IN_PARTS = {"max_bytes": "12MiB", "multipart_threshold": "5MiB", "part_size": "5MiB"}
 CLI, LIBRARY = "command line", "library"
@@ -74,7 +74,7 @@ class WriterExit:
     receipts: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of each object that was reported, by key: records and size."""
     summary: dict[str, Any] | None = None
-    """What the command line has said at its own end."""
+    """The summary that the command line printed at its end."""
     fault: str = ""
     """Why it ended neither by us nor well."""
 
@@ -102,12 +102,12 @@ class KilledWriters:
         """
         kind = (case.target, case.program)
         is_measured = kind in self._write_s
-        with tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as output:
             started_s = time.monotonic()
             process = subprocess.Popen(  # noqa: S603  # our own programs
                 self._command(case, destination),
                 stdin=subprocess.DEVNULL,
-                stdout=told,
+                stdout=output,
                 stderr=subprocess.DEVNULL,
                 cwd=TESTS,
                 env=self._environment(case, destination),
@@ -129,9 +129,9 @@ class KilledWriters:
             finally:
                 process.kill()
                 code = process.wait()
-            told.seek(0)
+            output.seek(0)
             when = (WRITING if is_writing else EARLY) if code else FINISHED
-            return _ended(code, told.read(), when if is_measured else WHOLE_RUN)
+            return _ended(code, output.read(), when if is_measured else WHOLE_RUN)
 
     def _command(self, case: Case, destination: str) -> Sequence[str]:
         path = str(self._inputs[case.packing])
@@ -181,15 +181,15 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
         return
 
 
-def _ended(code: int, told: bytes, when: str) -> WriterExit:
-    """Read what the program has told: lines that are whole."""
+def _ended(code: int, output: bytes, when: str) -> WriterExit:
+    """Parse the complete lines of the program's output."""
     receipts: dict[str, tuple[int, int]] = {}
     summary = None
-    for line in told.split(b"\n")[:-1]:
-        said = json.loads(line)
-        if isinstance(said, dict):
-            summary = said
+    for line in output.split(b"\n")[:-1]:
+        parsed = json.loads(line)
+        if isinstance(parsed, dict):
+            summary = parsed
         else:
-            receipts[said[0]] = (said[1], said[2])
+            receipts[parsed[0]] = (parsed[1], parsed[2])
     fault = "" if code in {0, -signal.SIGKILL} else f"it ended by itself, with exit code {code}"
     return WriterExit(when, receipts, summary, fault)

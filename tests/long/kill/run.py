@@ -1,4 +1,4 @@
-"""Kill: `kill -9` at random moments of a write; what is visible must be whole, and what was told.
+"""`kill -9` at random moments of a write; visible objects must be complete, receipts durable.
 
 Programs that write (the command line, and a small one with a `Batcher`) are killed while they
 write to a folder and to SeaweedFS, objects in one request and in parts, from plain and gzip input.
@@ -20,15 +20,15 @@ from secrets import token_hex
 from typing import Any
 
 from long.kill.after_kill import judge, verified
-from long.kill.destinations import Folder, Place, Root
+from long.kill.destinations import Destination, Folder, Root
 from long.kill.killed_writer import MEASURED, Case, KilledWriters, WriterExit
 from long.numbered_records import PROGRAM, payload
-from long.run_info import about, environment, say, table, titles
+from long.run_info import about, environment, print_now, table, titles
 from support.s3_servers import SeaweedFS
 
 RECORDS = 2_400
 VERIFIED = 8
-"""Runs whose leftovers `batcher verify` is asked for: it takes a second to start."""
+"""Every n-th run is also checked by `batcher verify`, which takes a second to start."""
 SHOWN, PROGRESS = 20, 20
 EARLY = 0.07
 """The share of kills before the writing has begun."""
@@ -45,7 +45,7 @@ class Killed:
 
 
 def run(times: int, seed: int) -> Killed:
-    """Kill so many times; all that it starts has ended when it returns."""
+    """Kill this many times. All processes have ended when it returns."""
     killed = Killed()
     chance = random.Random(seed)  # noqa: S311  # no secret
     with tempfile.TemporaryDirectory(prefix="batcher-kill-") as name, SeaweedFS() as server:
@@ -66,11 +66,11 @@ def run(times: int, seed: int) -> Killed:
                     killed.violations.append(f"run {number} ({case}): {fault}")
             place.clear()
             if (number + 1) % PROGRESS == 0:
-                say(f"{number + 1} runs, {len(killed.violations)} violations")
+                print_now(f"{number + 1} runs, {len(killed.violations)} violations")
     return killed
 
 
-def _place(case: Case, server: SeaweedFS, bucket: str, folder: Path, number: int) -> Place:
+def _place(case: Case, server: SeaweedFS, bucket: str, folder: Path, number: int) -> Destination:
     if case.target == "file":
         return Folder(folder / f"run-{number}")
     return Root(server.client, bucket, f"run-{number}")
@@ -85,8 +85,8 @@ def _inputs(folder: Path) -> dict[str, Path]:
     return {"plain": plain, "gzip": packed}
 
 
-def _look(killed: Killed, number: int, place: Place, case: Case, ended: WriterExit) -> bool:
-    """Judge what one run has left, and count; says whether something is left open."""
+def _look(killed: Killed, number: int, place: Destination, case: Case, ended: WriterExit) -> bool:
+    """Judge what one run has left, and count. Return whether an upload is left open."""
     counts = killed.counts[case.target]
     seen = judge(place, ended, RECORDS)
     killed.violations += [f"run {number} ({case}): {fault}" for fault in seen.violations]
@@ -133,12 +133,12 @@ def main() -> int:
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     setting = about(chosen.seed)
-    say(titles(setting))
+    print_now(titles(setting))
     killed = run(chosen.times, chosen.seed)
-    say(f"\n{tables(killed)}\n")
+    print_now(f"\n{tables(killed)}\n")
     for text in killed.violations[:SHOWN]:
-        say(f"VIOLATION: {text}")
-    say(f"{len(killed.violations)} VIOLATIONS" if killed.violations else "all is as promised")
+        print_now(f"VIOLATION: {text}")
+    print_now(f"{len(killed.violations)} VIOLATIONS" if killed.violations else "all is as promised")
     if chosen.json:
         figures: dict[str, Any] = {"about": setting, "counts": killed.counts}
         figures["violations"] = killed.violations

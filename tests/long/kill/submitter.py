@@ -17,25 +17,25 @@ SUBMITTED = 50
 
 
 async def submit(records: int, batcher: Batcher) -> None:
-    """Submit so many records, and tell what is durable."""
+    """Submit this many records, and print what is durable."""
     tickets: deque[ManyTicket] = deque()
     async with batcher:
         for start in range(0, records, SUBMITTED):
             numbers = range(start, min(start + SUBMITTED, records))
             tickets.append(await batcher.submit_many([payload(0, n, PROGRAM) for n in numbers]))
             while tickets and tickets[0].is_settled:
-                await tell(tickets.popleft())
+                await print_receipts(tickets.popleft())
         flushing = asyncio.ensure_future(batcher.flush())
         while tickets:
-            await tell(tickets.popleft())
+            await print_receipts(tickets.popleft())
         await flushing
 
 
-async def tell(ticket: ManyTicket) -> None:
+async def print_receipts(ticket: ManyTicket) -> None:
     """Print a ticket's receipts."""
     for receipt in await ticket:
-        told = [receipt.key, receipt.records, receipt.size_bytes]
-        print(json.dumps(told), flush=True)  # noqa: T201  # what it is for
+        line = [receipt.key, receipt.records, receipt.size_bytes]
+        print(json.dumps(line), flush=True)  # noqa: T201  # what it is for
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Found:
     objects: int = 0
     object_bytes: int = 0
     open_uploads: int = 0
-    strays: int = 0
+    tolerated_uploads: int = 0
     """Of those, the ones that their writer could not know of, or could not abort in time."""
     violations: list[str] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ class Audit:
         self._may_double: list[range] = []
 
     def judge(self, answer: Mapping[str, Any]) -> Found:
-        """Compare the bucket with what the writer says it has sent; nothing is left in it."""
+        """Compare the bucket with what the writer has reported; nothing is left in it."""
         sent: Sequence[int] = answer["sent"]
         self._times = [bytearray(count) for count in sent]
         self._may_double = [range(*pair) for pair in answer.get("again", ())]
@@ -145,12 +145,12 @@ class Audit:
         uploads = page.get("Uploads", [])
         for key, count in Counter(found["Key"] for found in uploads).items():
             self._found.open_uploads += count
-            asked = [one for one in self._seen if one.key == key]
-            if count <= strays(asked):
-                self._found.strays += count
+            requests = [one for one in self._seen if one.key == key]
+            if count <= count_allowed_uploads(requests):
+                self._found.tolerated_uploads += count
             else:
-                told = ", ".join(f"{one.operation} ({one.fault})" for one in asked)
-                self._violation(f"{key}: {count} uploads are open, after {told}")
+                faults = ", ".join(f"{one.operation} ({one.fault})" for one in requests)
+                self._violation(f"{key}: {count} uploads are open, after {faults}")
         for found in uploads:
             self._client.abort_multipart_upload(
                 Bucket=self._bucket, Key=found["Key"], UploadId=found["UploadId"]
@@ -160,13 +160,13 @@ class Audit:
         self._found.violations.append(f"{self._kind}, round {self._part}: {text}")
 
 
-def strays(asked: Sequence[SeenRequest]) -> int:
+def count_allowed_uploads(requests: Sequence[SeenRequest]) -> int:
     """Count the uploads of a key that may stay open: the bucket's lifecycle rule is for them.
 
     One whose creation was not answered, if the server lists none when it is looked for, for it is
-    still busy creating it; and one whose abort went wrong when there was no time for another.
+    still creating it; and one whose abort failed when there was no time for another attempt.
     """
-    clean = Counter(one.operation for one in asked if one.fault is None)
-    every = Counter(one.operation for one in asked)
-    unheard = max(0, every["create"] - clean["part"]) if every["list"] else 0
-    return unheard + every["abort"] - clean["abort"]
+    clean = Counter(one.operation for one in requests if one.fault is None)
+    every = Counter(one.operation for one in requests)
+    unanswered = max(0, every["create"] - clean["part"]) if every["list"] else 0
+    return unanswered + every["abort"] - clean["abort"]

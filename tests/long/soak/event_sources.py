@@ -140,7 +140,7 @@ class Queue:
         self._chance.shuffle(numbers)
         back = self._deliver(numbers, invoke)
         self._back += back
-        if not back and self._chance.random() < AGAIN:  # its deletion was not heard
+        if not back and self._chance.random() < AGAIN:  # its deletion was lost
             self._back += self._deliver(numbers, invoke)
 
     def _deliver(self, numbers: Sequence[int], invoke: Invoke) -> list[int]:

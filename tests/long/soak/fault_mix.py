@@ -1,4 +1,4 @@
-"""Mixture: every fault that a request can meet, so many of a hundred requests in all."""
+"""Every fault that a request can meet, on a given percentage of all requests."""
 
 from __future__ import annotations
 

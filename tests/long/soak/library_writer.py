@@ -1,4 +1,4 @@
-"""Library: a program that submits as fast as it may, and again what it is told is not durable."""
+"""Library: a program that submits as fast as it may, and submits again what failed."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ class Library:
             numbers = range(sent, sent + chance.randint(1, MOST))
             sent = numbers.stop
             await round_.submit(numbers)
-            await round_.hear_settled()
+            await round_.keep_settled()
         while round_.is_open:
             await round_.flush()
-            await round_.hear_settled()
+            await round_.keep_settled()
         again = [[numbers.start, numbers.stop] for numbers in round_.again]
         return {"sent": [sent], "receipts": round_.receipts, "again": again}
 
@@ -114,10 +114,10 @@ class _Round:
 
     async def flush(self) -> None:
         """Wait until everything is settled."""
-        with suppress(BatcherError):  # told by a ticket too
+        with suppress(BatcherError):  # its ticket raises it, too
             await self._batcher.flush()
 
-    async def hear_settled(self) -> None:
+    async def keep_settled(self) -> None:
         """Keep the receipts of what is settled, oldest first; submit again what has failed."""
         while self._open and self._open[0][1].is_settled:
             numbers, ticket = self._open.popleft()

@@ -13,7 +13,7 @@ from long.soak.audit import Found
 KINDS = ("kinesis", "sqs", "library")
 MIB = 1024**2
 GROWTH = 1.25
-"""Memory is flat where the last third's maximum is at most so many times the first third's."""
+"""Memory is flat where the last third's maximum is at most this many times the first third's."""
 JUDGED_S = 240.0
 """A shorter run has hardly warmed up in its first third; its growth is printed, not judged."""
 
@@ -85,7 +85,7 @@ def growth(samples: Sequence[int]) -> float:
 
 
 def tables(soak: Soak) -> str:
-    """Return the tables: what was asked and found of each writer, and what went wrong for them."""
+    """Return the tables: requests and findings per writer, and the faults that were injected."""
     found, counted, kinds = soak.found, soak.counted, soak.kinds
     rows: list[tuple[str, Mapping[str, object]]] = [
         ("records in", {k: found[k].sent for k in kinds}),
@@ -96,7 +96,7 @@ def tables(soak: Soak) -> str:
         ("objects", {k: found[k].objects for k in kinds}),
         ("MiB of objects", {k: found[k].object_bytes // MIB for k in kinds}),
         ("open uploads", {k: found[k].open_uploads for k in kinds}),
-        ("of them strays", {k: found[k].strays for k in kinds}),
+        ("of them tolerated", {k: found[k].tolerated_uploads for k in kinds}),
         ("invocations, submits", {k: counted[k]["invocations"] for k in kinds}),
         ("of them failed", {k: counted[k]["failed"] for k in kinds}),
         ("of them handed back", {k: counted[k]["handed back"] for k in kinds}),

@@ -19,7 +19,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from long.run_info import about, environment, say, titles
+from long.run_info import about, environment, print_now, titles
 from long.soak.audit import Audit
 from long.soak.fault_mix import rules
 from long.soak.report import KINDS, Soak, outcome, tables
@@ -31,7 +31,7 @@ ROUND_S = 10.0
 LEAST_ROUNDS = 2
 """Each writer has two variants, which take turns."""
 ROUND_LIMIT_S = 180.0
-"""A writer that takes so much longer than its round hangs; nothing it waits for takes it."""
+"""A writer that takes this much longer than its round hangs: nothing it waits for takes longer."""
 SAMPLE_S = 0.1
 LATE_S = 3.0
 """What the proxy holds reaches the server at most so late: after its records came again."""
@@ -40,7 +40,7 @@ SIGNALLED = 128
 
 
 def run(seconds: float, seed: int, rate: float, kinds: Sequence[str] = KINDS) -> Soak:
-    """Soak for about so many seconds; all that it starts has ended when it returns."""
+    """Soak for about this many seconds. All processes have ended when it returns."""
     soak = Soak(kinds)
     started_s = time.monotonic()
     round_s = min(ROUND_S, seconds / LEAST_ROUNDS)
@@ -54,7 +54,7 @@ def run(seconds: float, seed: int, rate: float, kinds: Sequence[str] = KINDS) ->
             exits.enter_context(Child(kind, bucket, f"{kind}-", seed, env)) for kind in kinds
         ]
         for child in children:
-            say(f"{child.kind:<16}{child.answer()['package']}")
+            print_now(f"{child.kind:<16}{child.answer()['package']}")
             soak.memory_bytes[child.kind] = child.memory_bytes
         until_s = started_s + seconds
         while soak.rounds < LEAST_ROUNDS or time.monotonic() < until_s:
@@ -103,7 +103,7 @@ def _round(children: list[Child], proxy: FaultProxy, part: int, seconds: float) 
 def _say_round(soak: Soak, seconds: float) -> None:
     landed = sum(found.landed for found in soak.found.values())
     memory = max(samples[-1] for samples in soak.memory_bytes.values()) // 1024**2
-    say(
+    print_now(
         f"round {soak.rounds}, {seconds:.0f} s: {landed:,} records, "
         f"{soak.requests.total():,} requests, {soak.faults.total():,} faults, "
         f"{len(soak.violations)} violations, {memory} MiB"
@@ -129,13 +129,13 @@ def main() -> int:
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, _end)
     setting = about(chosen.seed)
-    say(titles(setting))
+    print_now(titles(setting))
     soak = run(chosen.seconds, chosen.seed, chosen.rate, tuple(chosen.only or KINDS))
     violations = soak.violations
-    say(tables(soak))
+    print_now(tables(soak))
     for text in violations[:SHOWN]:
-        say(f"VIOLATION: {text}")
-    say(outcome(violations))
+        print_now(f"VIOLATION: {text}")
+    print_now(outcome(violations))
     if chosen.json:
         chosen.json.write_text(json.dumps({"about": setting, **soak.figures()}, indent=1))
     return 1 if violations else 0

@@ -1,4 +1,4 @@
-"""Writer: one process of a soak, which writes round after round and says what it has sent.
+"""Writer: one process of a soak, which writes round after round and reports what it has sent.
 
 It reads a line of JSON a round from standard input, and answers with one. All that is batcher's is
 the real thing, but for one constant: a request without an answer is given up after some seconds
@@ -34,7 +34,7 @@ EVENTS: dict[str, Any] = {
 }
 VARIANTS: list[dict[str, Any]] = [
     {"partial_response": True},
-    # Most objects go up in (one) part, and a failure is told by raising
+    # Most objects go up in (one) part, and a failure raises
     {"compression": "none", "multipart_threshold": 16 * 1024, "part_size": 5 * MIB},
 ]
 """Functions that take turns: what is not set is at its default."""
@@ -152,10 +152,10 @@ def main() -> None:
     writes = KINDS[kind](bucket, root, counted)
     print(json.dumps({"package": sys.modules["batcher"].__file__}), flush=True)  # noqa: T201
     for line in sys.stdin:
-        asked = json.loads(line)
-        chance = random.Random(f"{seed} {kind} {asked['part']}")  # noqa: S311  # no secret
+        command = json.loads(line)
+        chance = random.Random(f"{seed} {kind} {command['part']}")  # noqa: S311  # no secret
         counted.clear()
-        answer = writes.write(asked["part"], asked["seconds"], chance)
+        answer = writes.write(command["part"], command["seconds"], chance)
         print(json.dumps({**answer, "counted": counted}), flush=True)  # noqa: T201
     writes.close()
 

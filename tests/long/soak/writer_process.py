@@ -1,4 +1,4 @@
-"""Child: a writer's process, asked and answering in JSON, and the memory it takes."""
+"""Child: a writer's process, with requests and responses in JSON, and its memory."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Child:
         """Wait for its next line.
 
         Raises:
-            RuntimeError: it has ended instead; its standard error says why.
+            RuntimeError: it has ended instead; the message has its standard error.
         """
         line = self.answers.readline()
         if not line:

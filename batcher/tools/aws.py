@@ -23,6 +23,7 @@ from botocore.parsers import ResponseParserError
 from batcher import __version__
 from batcher.errors import BatcherError
 from batcher.stores.s3.errors import LOCAL_HINTS, first_line
+from batcher.stores.s3.responses import CREDENTIAL_HINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class AwsCallError(BatcherError):
             code: the error code of the response; empty if there was no response.
             retryable: whether the same call may succeed later. It may have taken effect already.
         """
-        super().__init__(f"{reason}: {hint}" if hint else reason)
+        super().__init__(f"{reason}; {hint}" if hint else reason)
         self.kind = kind
         self.reason = reason
         self.hint = hint
@@ -176,9 +177,6 @@ class AwsSession:
         return AwsCallError(AwsErrorKind.CONFIGURATION, next(hints, first_line(error)))
 
 
-_RENEW = "check the credentials in force, and renew them"
-
-
 # Every error code that has a meaning of its own here, with what to do about it. `{permission}` is
 # the IAM action of the call. HEAD responses have no body: their code is the status.
 # Source: the "common errors" of the services' API references
@@ -188,13 +186,14 @@ _ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {
     "AccessDeniedException": (AwsErrorKind.DENIED, "allow {permission}"),
     "AuthorizationError": (AwsErrorKind.DENIED, "allow {permission}"),
     "Forbidden": (AwsErrorKind.DENIED, "allow {permission}"),
-    "ExpiredToken": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "ExpiredTokenException": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "InvalidAccessKeyId": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "InvalidClientTokenId": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "InvalidToken": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "SignatureDoesNotMatch": (AwsErrorKind.CREDENTIALS, _RENEW),
-    "UnrecognizedClientException": (AwsErrorKind.CREDENTIALS, _RENEW),
+    **{code: (AwsErrorKind.CREDENTIALS, hint) for code, hint in CREDENTIAL_HINTS.items()},
+    # The same errors, as services other than S3 call them
+    "ExpiredTokenException": (AwsErrorKind.CREDENTIALS, CREDENTIAL_HINTS["ExpiredToken"]),
+    "InvalidClientTokenId": (AwsErrorKind.CREDENTIALS, CREDENTIAL_HINTS["InvalidAccessKeyId"]),
+    "UnrecognizedClientException": (
+        AwsErrorKind.CREDENTIALS,
+        CREDENTIAL_HINTS["InvalidAccessKeyId"],
+    ),
     "405": (AwsErrorKind.UNSUPPORTED, ""),
     "501": (AwsErrorKind.UNSUPPORTED, ""),
     "InvalidAction": (AwsErrorKind.UNSUPPORTED, ""),

@@ -26,15 +26,19 @@ _THROTTLING_STATUSES = {429, 503}
 _COMPLETE = "CompleteMultipartUpload"
 
 
-_HINTS = {
-    "NoSuchBucket": "the bucket does not exist; create it, or correct `bucket`",
-    "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
-    "InvalidObjectState": "the object is archived; restore it first",
-    "AllAccessDisabled": "access to this bucket is disabled; enable it",
+CREDENTIAL_HINTS = {
     "InvalidAccessKeyId": "the access key is unknown; check the credentials",
     "SignatureDoesNotMatch": "the secret key is wrong; check the credentials",
     "ExpiredToken": "the credentials have expired; renew them",
     "InvalidToken": "the session token is wrong; renew the credentials",
+}
+"""Error codes for credentials that AWS does not accept, and how to fix them."""
+
+_HINTS = CREDENTIAL_HINTS | {
+    "NoSuchBucket": "the bucket does not exist; create it, or correct `bucket`",
+    "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
+    "InvalidObjectState": "the object is archived; restore it first",
+    "AllAccessDisabled": "access to this bucket is disabled; enable it",
     "RequestTimeTooSkewed": "this machine's clock is off; set it",
     "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
     "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",

@@ -50,7 +50,7 @@ async def failed_call(limits: CallLimits = ONCE) -> AwsCallError:
     [
         (403, "AccessDeniedException", AwsErrorKind.DENIED, False, "allow sqs:ListQueues"),
         (403, "ExpiredTokenException", AwsErrorKind.CREDENTIALS, False, "renew"),
-        (403, "InvalidClientTokenId", AwsErrorKind.CREDENTIALS, False, "renew"),
+        (403, "InvalidClientTokenId", AwsErrorKind.CREDENTIALS, False, "check the credentials"),
         (400, "InvalidAction", AwsErrorKind.UNSUPPORTED, False, ""),
         (405, "Odd", AwsErrorKind.UNSUPPORTED, False, ""),
         (400, "QueueDoesNotExist", AwsErrorKind.OTHER, False, ""),

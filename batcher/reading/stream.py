@@ -20,17 +20,6 @@ if TYPE_CHECKING:
     from batcher.stores.base import ObjectBody, ObjectInfo, ObjectReader
 
 
-@dataclass(frozen=True, slots=True)
-class ReopenPolicy:
-    """How often an object is opened without progress, and how long to wait between."""
-
-    attempts: int = 5
-    backoff: Backoff = field(default_factory=Backoff)
-    jitter: Callable[[], float] = random.random
-    """Returns random numbers from 0 to 1, which spread the delays."""
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
 class ResumableBody:
     """The body of one object while it is read. Use it as `async with ResumableBody(…) as body`."""
 
@@ -126,6 +115,17 @@ class ResumableBody:
         jitter = self._reopen_policy.jitter()
         delay_s = self._reopen_policy.backoff.delay_s(self._failures, jitter, failure.retry_after_s)
         await self._reopen_policy.sleep(delay_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenPolicy:
+    """How often an object is opened without progress, and how long to wait between."""
+
+    attempts: int = 5
+    backoff: Backoff = field(default_factory=Backoff)
+    jitter: Callable[[], float] = random.random
+    """Returns random numbers from 0 to 1, which spread the delays."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[bytes, None]:

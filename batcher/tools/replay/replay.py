@@ -15,51 +15,8 @@ from batcher.tools.replay.job import JobResult, ReplayContext, ReplayJob
 if TYPE_CHECKING:
     from batcher.stores.base import ListEntry
 
-MAX_EXAMPLES = 10
-"""Skipped records, and errors, that are listed. All are counted."""
-
 MAX_FAILURES_IN_A_ROW = 3
 """After this many failed quarantine objects in a row, the rest is not tried."""
-
-
-@dataclass(slots=True)
-class ReplayStats:
-    """The results of a replay so far."""
-
-    replayed: Counter[str] = field(default_factory=Counter)
-    """Records that have arrived (in a dry run: would be sent), by reason."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    """Selected records that stay in quarantine unchanged, by the reason that they are bad now."""
-    examples: list[str] = field(default_factory=list)
-    """The first skipped records, with position and reason."""
-    unfinished: int = 0
-    """Records that were started and did not arrive, or with an unknown outcome. The next run finds
-    out."""
-    errors: list[str] = field(default_factory=list)
-    """The first errors."""
-    error_count: int = 0
-    """All errors."""
-    is_stopped: bool = False
-    """Whether `Replay.stop` ended the replay before the last object."""
-
-    def add_result(self, key: str, result: JobResult) -> None:
-        """Add the result of the quarantine object at `key`."""
-        self.replayed += result.replayed
-        self.unfinished += result.unfinished
-        for skipped in result.skipped.values():
-            self.skipped[str(skipped.reason)] += 1
-            if len(self.examples) < MAX_EXAMPLES:
-                self.examples.append(
-                    f"{skipped.line.position}: {skipped.reason}: {skipped.detail} ({key})"
-                )
-        for error in result.errors:
-            self.add_error(error)
-
-    def add_error(self, text: str) -> None:
-        """Count an error, and keep the first ones."""
-        self.error_count += 1
-        if len(self.errors) < MAX_EXAMPLES:
-            self.errors.append(text)
 
 
 class Replay:
@@ -126,3 +83,47 @@ class Replay:
 
     def _count_read_bytes(self, size_bytes: int) -> None:
         self.read_bytes += size_bytes
+
+
+MAX_EXAMPLES = 10
+"""Skipped records, and errors, that are listed. All are counted."""
+
+
+@dataclass(slots=True)
+class ReplayStats:
+    """The results of a replay so far."""
+
+    replayed: Counter[str] = field(default_factory=Counter)
+    """Records that have arrived (in a dry run: would be sent), by reason."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """Selected records that stay in quarantine unchanged, by the reason that they are bad now."""
+    examples: list[str] = field(default_factory=list)
+    """The first skipped records, with position and reason."""
+    unfinished: int = 0
+    """Records that were started and did not arrive, or with an unknown outcome. The next run finds
+    out."""
+    errors: list[str] = field(default_factory=list)
+    """The first errors."""
+    error_count: int = 0
+    """All errors."""
+    is_stopped: bool = False
+    """Whether `Replay.stop` ended the replay before the last object."""
+
+    def add_result(self, key: str, result: JobResult) -> None:
+        """Add the result of the quarantine object at `key`."""
+        self.replayed += result.replayed
+        self.unfinished += result.unfinished
+        for skipped in result.skipped.values():
+            self.skipped[str(skipped.reason)] += 1
+            if len(self.examples) < MAX_EXAMPLES:
+                self.examples.append(
+                    f"{skipped.line.position}: {skipped.reason}: {skipped.detail} ({key})"
+                )
+        for error in result.errors:
+            self.add_error(error)
+
+    def add_error(self, text: str) -> None:
+        """Count an error, and keep the first ones."""
+        self.error_count += 1
+        if len(self.errors) < MAX_EXAMPLES:
+            self.errors.append(text)

@@ -1,4 +1,4 @@
-"""batcher writes many small records as few, large, well-named objects in S3."""
+"""batcher: many small records in; few, large, well-named objects in S3 out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from batcher.writing.ticket import Ticket
 
 __version__ = "0.1.0"
-"""A literal, since `importlib.metadata` is slow at a cold start (docs/decisions/0006)."""
 
 
 __all__ = [
@@ -57,7 +56,7 @@ _EXPORT_MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name on first use, so that an invocation imports only what it needs."""
+    """Import what is asked for, so that nothing is imported that an invocation does not need."""
     if name not in __all__:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

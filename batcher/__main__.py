@@ -1,4 +1,4 @@
-"""`python -m batcher`, for where the script is not on the path."""
+"""`python -m batcher`: the command line without the `batcher` script on the path."""
 
 from batcher.cli import script
 

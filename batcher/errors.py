@@ -1,77 +1,64 @@
-"""The exceptions of batcher, sorted by what the caller does next.
+"""What batcher raises, sorted by what the caller does next.
 
-| error | next step of the caller |
+| error | the caller's move |
 | --- | --- |
-| `RetryableError` | retry the same bytes later |
-| `RejectedError` | let the source redeliver, and alert an operator: retries alone do not help |
-| `PoisonRecordError` | quarantine this record; the other records are not affected |
+| `RetryableError` | send the same bytes again, later |
+| `RejectedError` | nothing will change by itself: redeliver, and tell a human |
+| `PoisonRecordError` | set this one record aside; its neighbours are fine |
 | `UnknownSourceError` | route this event to another function |
-| `SettingsError` | correct the settings; the message has every fault |
-| `NotFoundError`, `DamagedError` | skip or restore this object; a retry does not help |
+| `SettingsError` | correct the settings; every fault is in the one message |
 """
 
 from collections.abc import Sequence
 
 
 class BatcherError(Exception):
-    """The base class of all exceptions that batcher defines."""
+    """The root of everything batcher raises on purpose."""
 
 
 class RetryableError(BatcherError):
-    """A write failed that may succeed later. Its bytes are valid, but not known to be durable.
+    """The same bytes may succeed later: nothing is known to be durable, nothing is wrong with them.
 
-    `retry_after_s` is the shortest wait that the store asks for, or None if it names none.
+    `retry_after_s` is what the store asks to wait at least, or None where it does not say.
     """
 
     def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
-        """Create the error.
-
-        Args:
-            message: what happened.
-            retry_after_s: the shortest wait that the store asks for, in seconds.
-        """
+        """Return what happened, and how long the store wants to be left alone."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
 class ThrottledError(RetryableError):
-    """The store is throttling: it asks for fewer requests per second.
+    """The store asks for fewer requests a second.
 
-    Raised by stores. The rate limit of the prefix is then lowered
+    Raised by stores, answered by the pace of the prefix, which slows down
     (`batcher.stores.rate_limits.limiter`).
     """
 
 
 class TooLateError(RetryableError):
-    """A request was not sent, because the rate limit allows it only after its deadline, or not yet.
+    """The request was not sent: its turn would come after its deadline, or nobody knows when.
 
-    Raised by the rate limits. The records are returned to the source at once, because a retry would
-    have to wait at least as long.
+    Raised by the pacing; the records are handed back at once, for no repetition would come sooner.
     """
 
 
 class UploadLostError(RetryableError):
-    """A multipart upload no longer exists, or lost a race: all of its parts must be sent again.
+    """A multipart upload is gone, or has lost a race: all of its parts must be sent again.
 
-    Raised by stores. The writer starts a new upload if it still holds the parts.
+    Raised by stores, answered by the writer, which starts anew where it still has the parts.
     """
 
 
 class RejectedError(BatcherError):
-    """The store rejects the request until its cause is fixed: a bucket, a permission, a KMS key."""
+    """The store refuses, and will until something is changed: a bucket, a permission, a key."""
 
 
 class PoisonRecordError(BatcherError):
-    """A record can never be written. Other records are not affected."""
+    """This record can never be written; the message says why, and its neighbours are fine."""
 
     def __init__(self, reason: str, detail: str, position: str) -> None:
-        """Create the error.
-
-        Args:
-            reason: the code of the fault.
-            detail: the fault in words.
-            position: the record's position in its source.
-        """
+        """Name the record by its `position` at the source, and the fault by its `reason`."""
         super().__init__(f"record {position}: {reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -79,31 +66,31 @@ class PoisonRecordError(BatcherError):
 
 
 class UnknownSourceError(BatcherError):
-    """An event of a source that batcher does not read, or of several sources at once."""
+    """An event of a source that batcher does not read, or of several at once."""
 
 
 class SettingsError(BatcherError):
-    """Settings are invalid. `faults` holds every fault that was found."""
+    """Settings that cannot work; `faults` holds every one that was found."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        """Join all faults into one message, one per line."""
-        super().__init__("\n".join(["invalid settings:", *(f"  - {f}" for f in faults)]))
+        """Join all faults into one message, a line each."""
+        super().__init__("\n".join(["settings cannot be used:", *(f"  - {f}" for f in faults)]))
         self.faults = tuple(faults)
 
 
 class NotFoundError(BatcherError):
-    """An object to read does not exist."""
+    """An object that was to be read is not there."""
 
 
 class DamagedError(BatcherError):
-    """An object's body does not match its name, or ends early. Reading it again does not help.
+    """An object's body is not what its name promises, or ends early; reading it again won't help.
 
-    Raised when objects are read back. The message names the object.
+    Raised by what reads objects back; the message says where.
     """
 
 
 class PreconditionFailedError(BatcherError):
-    """The condition of a write was false: the key exists or has another ETag (HTTP 412).
+    """A conditional write met another state of the key than it named (HTTP 412).
 
-    Raised by stores and handled by the writer. It never reaches a user.
+    Raised by stores, answered by the writer; it never reaches a user.
     """

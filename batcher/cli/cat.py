@@ -1,4 +1,4 @@
-"""`batcher cat`: the records under a root, across all salts, decoded, to standard output."""
+"""`batcher cat`: print the records of the objects under a root."""
 
 from __future__ import annotations
 
@@ -26,37 +26,35 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the command line."""
     parser = commands.add_parser(
         "cat",
-        help="write records back to standard output, across all salts",
-        description="Writes the records of all objects under a root, or of those chosen, to "
-        "standard output, decoded, each with its newline; object by object, several being read "
-        "ahead. Objects are chosen, not records: those at the edges may hold some that are older "
-        "or newer. A stream's object whose records all stand in another one is left out. Objects "
-        "that are damaged, gone or not batcher's are named on standard error, and the others are "
-        "given. Memory stays flat, however many and large the objects are. docs/reading.md says "
-        "what the times and the order are.",
-        epilog="Exit: 0 done, 1 something is missing, 2 wrong usage or settings, 130 stopped by "
-        "Ctrl-C, 141 nobody reads any more. Needs s3:ListBucket on the bucket, and s3:GetObject "
-        "on the root.",
+        help="print records to standard output, across all salts",
+        description="Prints the records of the objects under a root to standard output, decoded, "
+        "one per line, object by object. The options select objects, not records: the first and "
+        "the last objects may also hold older or newer records. A stream's object is skipped if "
+        "another object has all its records. Objects that are damaged, missing or not batcher's "
+        "are reported on standard error, and the others are printed. Memory use does not depend "
+        "on the number and size of the objects. docs/reading.md explains times and order.",
+        epilog="Exit codes: 0: done. 1: some records could not be printed. 2: wrong usage or "
+        "settings. 130: stopped by Ctrl-C. 141: standard output was closed (SIGPIPE). Needs "
+        "s3:ListBucket on the bucket, and s3:GetObject on the root.",
     )
     add_selection_options(parser)
     parser.add_argument(
         "--ordered",
         action="store_true",
-        help="in the order of time, as far as keys tell it: by the time in the name, or by hour, "
-        "then shard and sequence number; else objects come as they are read",
+        help="print objects in the order of the times in their keys: by the time in the name, or "
+        "by hour, shard and sequence number; default: in the order in which they were read",
     )
-    parser.add_argument("--limit", metavar="N", help="stop after so many records")
+    parser.add_argument("--limit", metavar="N", help="stop after N records")
     parser.add_argument(
         "--all",
         action="store_true",
-        help="give a stream's objects also where their records stand in another one; nothing is "
-        "compared then",
+        help="do not skip a stream's objects whose records are all in another object",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; give its exit code."""
+    """Run the command and return its exit code."""
     faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
@@ -69,21 +67,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _parse_limit(text: str | None) -> int | None:
-    """Read a number of records.
+    """Parse the value of `--limit`.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: `text` is not a number.
     """
     if text is None:
         return None
     if not (text.isdecimal() and text.isascii()):
-        fault = f"limit: {text!r} is no number of records"
+        fault = f"limit: {text!r} is not a number of records; expected 0 or more"
         raise SettingsError([fault])
     return int(text)
 
 
 class _LimitedOutput:
-    """Standard output, and how many records it still takes."""
+    """Standard output that takes a limited number of records."""
 
     def __init__(self, limit: int | None) -> None:
         self._remaining = limit
@@ -93,45 +91,45 @@ class _LimitedOutput:
         return self._remaining is not None and self._remaining <= 0
 
     def write(self, text: bytes) -> None:
-        """Write whole lines, up to the limit."""
+        """Write complete lines, up to the limit."""
         if self._remaining is not None:
             if (records := text.count(b"\n")) > self._remaining:
                 text = b"".join(b"%b\n" % line for line in text.split(b"\n", self._remaining)[:-1])
             self._remaining -= records
-        rest = memoryview(text)
-        while rest:  # with PYTHONUNBUFFERED a signal can end a write before its end
-            rest = rest[sys.stdout.buffer.write(rest) :]
+        unwritten = memoryview(text)
+        while unwritten:  # with PYTHONUNBUFFERED a signal can cut a write short
+            unwritten = unwritten[sys.stdout.buffer.write(unwritten) :]
 
 
 async def _write_records(
     arguments: argparse.Namespace, settings: Settings, selection: Selection, output: _LimitedOutput
 ) -> int:
-    told = FindingPrinter()
-    count = 0
-    reading = ReadObjects(
+    findings = FindingPrinter()
+    objects_read = 0
+    objects = ReadObjects(
         open_reader(settings),
         settings,
         selection,
         ordered=arguments.ordered,
         covered=arguments.all,
         max_line_bytes=settings.max_bytes,
-        on_finding=told.print_finding,
+        on_finding=findings.print_finding,
     )
-    async with reading as objects:
-        async for found in objects:
-            count += 1
+    async with objects:
+        async for read_object in objects:
+            objects_read += 1
             try:
-                await _copy_object(found, output)
+                await _copy_object(read_object, output)
             except BatcherError as error:
-                told.print_error(error)
+                findings.print_error(error)
             if output.is_full:
                 break
-    told.print_summary(arguments.place, count)
-    return DONE if told.is_complete else INCOMPLETE
+    findings.print_summary(arguments.place, objects_read)
+    return DONE if findings.is_complete else INCOMPLETE
 
 
-async def _copy_object(found: ReadObject, output: _LimitedOutput) -> None:
-    async for text in found.texts():
+async def _copy_object(read_object: ReadObject, output: _LimitedOutput) -> None:
+    async for text in read_object.texts():
         output.write(text)
         if output.is_full:
             break

@@ -1,4 +1,4 @@
-"""`batcher check`: settings, bucket, permissions, function and mapping, before records are lost."""
+"""`batcher check`: check settings, bucket, permissions, function and event source mappings."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     from batcher.tools.check.aws import AwsClient
     from batcher.tools.check.deployment import Deployment
 
+_PLACEHOLDER_BUCKET = {f"{ENV_PREFIX}BUCKET": "stand-in"}
+"""A bucket for checking the other settings of a function whose destination is wrong."""
+
+
+_NO_FUNCTION = "partial_response is on; pass --function to check that its mapping allows it"
+
+
+_NO_DESTINATION = "the destination is unknown; correct the settings, or pass DESTINATION"
+
+
+_NO_WRITE = "--no-write was passed; nothing was written"
+
+
 _STATUS_WIDTH = max(map(len, CheckStatus))
 
 
@@ -42,74 +55,68 @@ _STYLES = {
     CheckStatus.ERROR: "bold red",
     CheckStatus.NOT_CHECKED: "dim",
 }
-
-
-_PLACEHOLDER_BUCKET = {f"{ENV_PREFIX}BUCKET": "stand-in"}
-
-
-_NO_FUNCTION = "partial_response is on: give --function to see that its mapping allows that"
-
-
-_NO_DESTINATION = "the destination is not known: correct the settings, or give DESTINATION"
+"""Styles of rich."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "check",
-        help="look at settings, bucket, permissions, function and mapping; name each fault",
-        description="Judges the settings, the bucket and its policy, and tries each request that "
-        "the writer makes on an object under _quarantine/_check, which no reader takes. Given a "
-        "function, its own settings are judged as it sees them, together with its role, its "
-        "package and its event source mappings. All faults are named in one run. What the "
-        "credentials may not read is told as not checked. docs/check.md says what is looked at, "
-        "and what each look needs.",
-        epilog="Exit: 0 no error (warnings are none), 1 there are errors, 2 wrong usage or "
-        "settings, 130 stopped by Ctrl-C, 141 nobody reads any more.",
+        help="check settings, bucket, permissions, function and mapping; report every problem",
+        description="Checks the settings, the bucket and its policy, and sends every request of "
+        "the writer once, with an object under _quarantine/_check, which readers ignore. With "
+        "--function, also checks the function's own settings, role, package and event source "
+        "mappings. One run reports every problem. Checks that the credentials do not permit are "
+        "reported as not checked. docs/check.md lists the checks and the permission of each.",
+        epilog="Exit codes: 0: no errors (there may be warnings). 1: errors. 2: wrong usage or "
+        "settings. 130: stopped by Ctrl-C. 141: standard output was closed (SIGPIPE).",
     )
     parser.add_argument(
         "destination",
         nargs="?",
         metavar="DESTINATION",
-        help="s3://bucket/root or file://folder (default: the function's, else BATCHER_BUCKET and "
-        "BATCHER_ROOT)",
+        help="s3://bucket/root or file://folder (default: that of the function, else "
+        "BATCHER_BUCKET and BATCHER_ROOT)",
     )
     parser.add_argument(
         "--function",
         metavar="NAME",
         default="",
-        help="a Lambda function's name or ARN, with its alias if mappings are on that: its "
-        "environment is judged in place of this one; flags and destination are tried on top",
+        help="name or ARN of a Lambda function, with its alias if its mappings use one; its "
+        "environment replaces this one, flags and destination still override it",
     )
     parser.add_argument(
         "--mapping",
         metavar="UUID",
         default="",
-        help="judge this event source mapping (default: all of the function's)",
+        help="check this event source mapping (default: all mappings of the function)",
     )
-    parser.add_argument(
-        "--no-write", action="store_true", help="look only: leave the dry write out"
-    )
+    parser.add_argument("--no-write", action="store_true", help="do not write the test object")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     add_setting_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; give its exit code.
+    """Run the command and return its exit code.
 
     Raises:
-        SettingsError: what was given here is wrong; what a function is given is a finding.
+        SettingsError: flags, destination or this environment are wrong. Errors in the settings of a
+            function are findings instead.
     """
     report = CheckReport()
-    place = arguments.destination
-    given = explicit_settings(arguments, place) if place else settings_from_options(arguments)
-    command = _CheckCommand(arguments, given, report)
+    destination = arguments.destination
+    explicit = (
+        explicit_settings(arguments, destination)
+        if destination
+        else settings_from_options(arguments)
+    )
+    command = _CheckCommand(arguments, explicit, report)
     try:
         with asyncio.Runner() as runner:
             runner.run(command.run())
     except KeyboardInterrupt:
-        echo("stopped: not everything was checked")
+        echo("stopped: the check is incomplete")
         return SIGNAL_EXIT_BASE + SIGINT
     if arguments.json:
         print(orjson.dumps(report.as_dict(command.location)).decode())  # noqa: T201  # what it is for
@@ -122,16 +129,17 @@ class _CheckCommand:
     """One run of the command."""
 
     def __init__(
-        self, arguments: argparse.Namespace, given: Mapping[str, object], report: CheckReport
+        self, arguments: argparse.Namespace, explicit: Mapping[str, object], report: CheckReport
     ) -> None:
         self._arguments = arguments
-        self._explicit = given
+        self._explicit = explicit
+        """Settings from flags and destination."""
         self._report = report
         self.location = ""
-        """Where objects go; empty where nobody knows."""
+        """The URL of the destination, or an empty string while it is unknown."""
 
     async def run(self) -> None:
-        """Look at everything, and fill in the report."""
+        """Run all checks and add their results to the report."""
         if not (self._arguments.function or self._arguments.mapping):
             settings = Settings.from_env(os.environ, **self._explicit)
             if settings.bucket.startswith("file:"):
@@ -151,53 +159,53 @@ class _CheckCommand:
             await self._check_function(aws)
 
     async def _check_function(self, aws: AwsClient) -> None:
-        """Look at function and mappings, and at the bucket that the function writes to."""
+        """Check the function, its mappings, and the bucket that it writes to."""
         from batcher.tools.check.deployment import check_deployment, read_deployment  # noqa: PLC0415  # lazy
 
-        looked = await read_deployment(aws, self._arguments.function, self._arguments.mapping)
-        self._report.add(looked.results)
-        environ = dict(os.environ) if looked.environ is None else looked.environ
+        deployment = await read_deployment(aws, self._arguments.function, self._arguments.mapping)
+        self._report.add(deployment.results)
+        environ = dict(os.environ) if deployment.environ is None else deployment.environ
         try:
             settings = Settings.from_env(environ, **self._explicit)
         except SettingsError as error:
-            known = settings_faults(environ)
-            if faults := [fault for fault in error.faults if fault not in known]:
-                raise SettingsError(faults) from None  # what was given here
+            function_faults = settings_faults(environ)
+            if own_faults := [fault for fault in error.faults if fault not in function_faults]:
+                raise SettingsError(own_faults) from None
             settings = Settings.from_env({**environ, **_PLACEHOLDER_BUCKET}, **self._explicit)
-            self._report.add(await check_deployment(aws, looked, settings))
+            self._report.add(await check_deployment(aws, deployment, settings))
             self._report.add([not_checked("bucket", _NO_DESTINATION)])
             return
-        self._warn_of_other_destination(looked, settings)
-        self._report.add(await check_deployment(aws, looked, settings))
+        self._warn_of_other_destination(deployment, settings)
+        self._report.add(await check_deployment(aws, deployment, settings))
         if settings.bucket.startswith("file:"):
             await self._check_folder(settings)
         else:
             await self._check_bucket(aws, settings)
 
     def _warn_of_other_destination(self, deployment: Deployment, settings: Settings) -> None:
-        """Warn where what is looked at is not what the function writes to."""
+        """Warn if the command line names another destination than the function's."""
         if deployment.environ is None or not self._arguments.destination:
             return
-        own = (
+        function_destination = (
             deployment.environ.get(f"{ENV_PREFIX}BUCKET", ""),
             deployment.environ.get(f"{ENV_PREFIX}ROOT", ""),
         )
-        if own != (settings.bucket, settings.root):
-            found = f"the function writes to {format_url(*own)}"
-            do = f"what is looked at here is {_format_destination(settings)}"
-            self._report.add([warning("settings.destination", found, do)])
+        if function_destination != (settings.bucket, settings.root):
+            detail = f"the function writes to {format_url(*function_destination)}"
+            fix = f"this run checks {_format_destination(settings)}"
+            self._report.add([warning("settings.destination", detail, fix)])
 
     async def _check_bucket(self, aws: AwsClient, settings: Settings) -> None:
         from batcher.tools.check.destination import check_bucket, check_caller, probe_destination  # noqa: PLC0415
 
         self.location = _format_destination(settings)
-        findings, may_write = await check_bucket(aws, settings)
-        self._report.add(findings)
+        results, may_write = await check_bucket(aws, settings)
+        self._report.add(results)
         self._report.add(await check_caller(aws))
         if self._arguments.no_write:
-            self._report.add([not_checked("write", "--no-write: nothing was written")])
+            self._report.add([not_checked("write", _NO_WRITE)])
         elif may_write:
-            self._report.add([finding async for finding in probe_destination(settings, aws)])
+            self._report.add([result async for result in probe_destination(settings, aws)])
 
     async def _check_folder(self, settings: Settings) -> None:
         from batcher.tools.check.destination import check_file_destination, probe_destination  # noqa: PLC0415  # lazy
@@ -206,9 +214,9 @@ class _CheckCommand:
         self._report.add([ok("settings", "valid")])
         self._report.add(await check_file_destination(settings))
         if self._arguments.no_write:
-            self._report.add([not_checked("write", "--no-write: nothing was written")])
+            self._report.add([not_checked("write", _NO_WRITE)])
         else:
-            self._report.add([finding async for finding in probe_destination(settings, None)])
+            self._report.add([result async for result in probe_destination(settings, None)])
 
 
 def _format_destination(settings: Settings) -> str:
@@ -216,26 +224,26 @@ def _format_destination(settings: Settings) -> str:
 
 
 def _arn_region(function: str) -> str | None:
-    """Return the region that a function's ARN names, as arn:aws:lambda:REGION:… does."""
+    """Return the region in an ARN such as arn:aws:lambda:REGION:…, or None for a name."""
     region = function.split(":")[3:4] if function.startswith("arn:") else []
     return region[0] if region else None
 
 
 def print_report(report: CheckReport, location: str) -> None:
-    """Print all findings, and their counts, to standard output."""
-    write = _coloured_printer() or _print_plain
-    width = max((len(finding.check) for finding in report.results), default=0)
-    for finding in report.results:
-        write(finding, width)
+    """Print all results and a line with their counts to standard output."""
+    print_result = _coloured_printer() or _print_plain
+    width = max((len(result.check) for result in report.results), default=0)
+    for result in report.results:
+        print_result(result, width)
     print(f"{sanitize_line(location)}: {report.summary()}" if location else report.summary())  # noqa: T201  # what a command line is for
 
 
-def _print_plain(finding: CheckResult, width: int) -> None:
-    print(f"{finding.status:<{_STATUS_WIDTH}}  {finding.check:<{width}}  {finding.as_line()}")  # noqa: T201
+def _print_plain(result: CheckResult, width: int) -> None:
+    print(f"{result.status:<{_STATUS_WIDTH}}  {result.check:<{width}}  {result.as_line()}")  # noqa: T201
 
 
 def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
-    """Return what prints in colours; None: no terminal, or no rich, which is an extra."""
+    """Return a printer that uses colours, or None without a terminal or without rich."""
     if not sys.stdout.isatty():
         return None
     try:
@@ -245,8 +253,8 @@ def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
         return None
     console = Console(soft_wrap=True, highlight=False)
 
-    def write(finding: CheckResult, width: int) -> None:
-        mark = (f"{finding.status:<{_STATUS_WIDTH}}", _STYLES[finding.status])
-        console.print(Text.assemble(mark, f"  {finding.check:<{width}}  {finding.as_line()}"))
+    def print_coloured(result: CheckResult, width: int) -> None:
+        status = (f"{result.status:<{_STATUS_WIDTH}}", _STYLES[result.status])
+        console.print(Text.assemble(status, f"  {result.check:<{width}}  {result.as_line()}"))
 
-    return write
+    return print_coloured

@@ -1,4 +1,4 @@
-"""`batcher ddl`: what makes the objects under a root a table, for one engine."""
+"""`batcher ddl`: print a table definition over the objects under a root, for one engine."""
 
 from __future__ import annotations
 
@@ -31,62 +31,68 @@ ENGINES: dict[str, Callable[[TableDefinition], EngineScript]] = {
 
 
 LAYOUT_SETTINGS = ("fanout", "partition_by", "format", "compression")
-"""The settings that objects were written with, and that a reader must know."""
+"""Settings of the writer that a reader must know."""
 
 
 SAMPLE_LINES = 10_000
-"""The most records that columns are inferred from."""
+"""Number of records that columns are inferred from, at most."""
 
 
 MAX_LINE_BYTES = 64 * 1024**2
+"""Longer lines of a sample are cut."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "ddl",
-        help="print what makes the objects a table: Athena, duckdb, Spark, pyarrow",
-        description="Prints what makes the objects under a root a table: statements for Athena "
-        "(partition projection) and duckdb (a view), programs for Spark and pyarrow. Each prunes "
-        "by the partition, through the salt. Without --columns and --sample the table has one "
-        "column, `record`, with the record's text. What to know besides goes to standard error. "
-        "Nothing is read but the sample, and nothing is written.",
+        help="print a table definition over the objects: Athena, DuckDB, Spark, pyarrow",
+        description="Prints a table definition over the objects under a root: statements for "
+        "Athena (partition projection) and DuckDB (a view), programs for Spark and pyarrow. All "
+        "of them prune by partition, across salts. Without --columns and --sample the table has "
+        "one column, `record`, with the record's text. Notes go to standard error. Only the "
+        "sample is read, and nothing is written.",
     )
     parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
     parser.add_argument("--engine", dest="table_engine", required=True, choices=ENGINES)
-    parser.add_argument("--table", default="", help="its name (default: the root's last folder)")
-    declared = parser.add_mutually_exclusive_group()
-    declared.add_argument(
+    parser.add_argument(
+        "--table", default="", help="name of the table (default: the last folder of the root)"
+    )
+    columns = parser.add_mutually_exclusive_group()
+    columns.add_argument(
         "--columns",
         metavar="LIST",
         help="fields that become columns: 'user bigint, tags array<string>, "
-        "at struct<city:string>'; types are boolean, int, bigint, double, string and these",
+        "at struct<city:string>'; types: boolean, int, bigint, double, string, array, struct",
     )
-    declared.add_argument(
+    columns.add_argument(
         "--sample",
         metavar="FILE",
-        help=f"infer them from the first {SAMPLE_LINES:,} records of a file, or of -",
+        help=f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for standard "
+        "input",
     )
     parser.add_argument(
         "--fanouts",
         metavar="LIST",
-        help="all fanouts that were ever used here, as in 1,16 (default: --fanout)",
+        help="all fanouts that objects under this root were written with: 1,16 (default: --fanout)",
     )
     parser.add_argument(
         "--values",
         action="append",
         default=[],
         metavar="COLUMN=LIST",
-        help="all values of a partition by a field, as in customer=acme,globex; may be repeated",
+        help="all values of a partition by a field: customer=acme,globex; may be repeated",
     )
-    parser.add_argument("--since", metavar="DATE", help="the first day there is, as in 2025-01-31")
-    # `--engine` is here the one that reads, so not all can be added
-    add_setting_options(parser, LAYOUT_SETTINGS, "as they are where the objects are written")
+    parser.add_argument(
+        "--since", metavar="DATE", help="the first day that has objects: 2025-01-31"
+    )
+    # Not all settings: `--engine` is the query engine here
+    add_setting_options(parser, LAYOUT_SETTINGS, "as the writer of the objects has them")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; give its exit code."""
+    """Run the command and return its exit code."""
     faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
@@ -99,40 +105,41 @@ def run(arguments: argparse.Namespace) -> int:
     with faults:
         columns = _read_columns(arguments)
     faults.raise_if_any()
-    name = arguments.table
-    wanted = TableOptions(name=name, columns=columns, fanouts=fanouts, values=values, since=since)
-    table = define_table(settings, _location(settings), wanted)
-    answer = ENGINES[arguments.table_engine](table)
-    print(answer.text, end="")  # noqa: T201  # what a command line is for
-    for note in answer.notes:
+    options = TableOptions(
+        name=arguments.table, columns=columns, fanouts=fanouts, values=values, since=since
+    )
+    table = define_table(settings, _location(settings), options)
+    script = ENGINES[arguments.table_engine](table)
+    print(script.text, end="")  # noqa: T201  # what a command line is for
+    for note in script.notes:
         echo(f"note: {note}")
     return DONE
 
 
 def _location(settings: Settings) -> tuple[str, str]:
-    """Return the scheme and the path of the root."""
+    """Return the URL scheme and the path of the root."""
     if settings.bucket.startswith("file:"):
         return "file", str(parse_folder_url(settings.bucket).absolute())
     return "s3", join_location(settings.bucket, settings.root)
 
 
 def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
-    """Return the declared or the inferred columns."""
+    """Return the columns that were declared or inferred, or none."""
     if arguments.columns is not None:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
         return ()
     columns = infer_columns(asyncio.run(_read_first_lines(arguments.sample)))
     if not columns:
-        raise SettingsError([f"sample: {arguments.sample} starts with no JSON object"])
+        raise SettingsError([f"sample: {arguments.sample} does not start with a JSON object"])
     return columns
 
 
 async def _read_first_lines(name: str) -> list[bytes]:
-    """Read the first lines of a file.
+    """Read the first `SAMPLE_LINES` lines of a file.
 
     Raises:
-        SettingsError: it cannot be read.
+        SettingsError: the file cannot be read.
     """
     reader = LineReader([name], MAX_LINE_BYTES, expect_json=True)
     lines: list[bytes] = []
@@ -148,30 +155,32 @@ async def _read_first_lines(name: str) -> list[bytes]:
 
 
 def _parse_fanouts(text: str | None) -> list[int]:
-    """Read `1,16`."""
+    """Parse a list of fanouts such as `1,16`."""
     if text is None:
         return []
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        fault = f"fanouts: expected powers of two as in 1,16, got {text!r}"
+        fault = f"fanouts: {text!r} is not a list of numbers; expected powers of two as in 1,16"
         raise SettingsError([fault]) from None
 
 
-def _parse_values(given: Sequence[str]) -> dict[str, list[str]]:
-    """Read `customer=acme,globex`, any number of times."""
+def _parse_values(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Parse options such as `customer=acme,globex` into the values of each column."""
     values: dict[str, list[str]] = {}
-    for text in given:
-        column, separator, listed = text.partition("=")
-        if not separator or not listed:
-            raise SettingsError([f"values: expected column=one,other, got {text!r}"])
-        values.setdefault(column, []).extend(listed.split(","))
+    for text in texts:
+        column, separator, column_values = text.partition("=")
+        if not separator or not column_values:
+            fault = f"values: {text!r} names no column or no value; expected column=one,other"
+            raise SettingsError([fault])
+        values.setdefault(column, []).extend(column_values.split(","))
     return values
 
 
 def _parse_date(text: str | None) -> date | None:
-    """Read a day."""
+    """Parse a date such as `2025-01-31`."""
     try:
         return None if text is None else date.fromisoformat(text)
     except ValueError:
-        raise SettingsError([f"since: expected a day as in 2025-01-31, got {text!r}"]) from None
+        fault = f"since: {text!r} is not a date; expected one as in 2025-01-31"
+        raise SettingsError([fault]) from None

@@ -1,4 +1,4 @@
-"""`batcher demo`: the Lambda handler on real events, into a real S3, every record accounted for."""
+"""`batcher demo`: run the Lambda handler on real events and account for every record in S3."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ BUCKET, ROOT = "batcher-demo", "webhooks"
 
 
 RECORDS_UNACCOUNTED = 1
+"""Exit code: some records are missing or duplicated in the bucket."""
 
 
 EXTRAS = {"rich", "duckdb"}
+"""Packages of the extra `demo`."""
 
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,31 +43,31 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the command line."""
     parser = commands.add_parser(
         "demo",
-        help="run the Lambda handler on real events and show what landed",
-        description="Sends some thousand real GitHub webhooks, as SQS and as Kinesis events, "
-        "through the Lambda handler into an S3 server that it starts for the time, with a bad "
-        "record, a failing PUT and a repeated event among them; then reads the bucket back with "
-        "DuckDB and compares record for record. Needs no network and no AWS account.",
-        epilog="Exit: 0 every record is accounted for, 1 not so, 2 wrong usage or something is "
-        "not installed, 130 or 143 stopped by a signal.",
+        help="run the Lambda handler on real events and show what it wrote",
+        description="Sends some thousand real GitHub webhooks through the Lambda handler, as SQS "
+        "and as Kinesis events, into an S3 server that runs for the duration of the demo. A bad "
+        "record, a failing PUT and a redelivered event are among them. Then reads the bucket back "
+        "with DuckDB and compares it record by record. Needs no network and no AWS account.",
+        epilog="Exit codes: 0: every record is accounted for. 1: some are not. 2: wrong usage, or "
+        "a package is not installed. 130 or 143: stopped by a signal.",
     )
     parser.add_argument(
         "--s3",
         metavar="URL",
         help="use the S3 at this endpoint, with your own AWS credentials; objects are written "
-        "under a fresh root, nothing is deleted",
+        "under a new root, and nothing is deleted",
     )
     parser.add_argument(
         "--bucket", metavar="NAME", help=f"the bucket; must exist with --s3 (default: {BUCKET})"
     )
     parser.add_argument(
-        "--keep", action="store_true", help="keep what was read back, as files, and say where"
+        "--keep", action="store_true", help="keep the files that were read back, and print where"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; give its exit code."""
+    """Run the demo and return its exit code."""
     stopped_by: list[signal.Signals] = []
     try:
         with _interrupted_by_signals(stopped_by), ExitStack() as exits:
@@ -99,7 +101,7 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     from batcher.tools.demo.show import print_introduction, print_outcomes, status_updates  # noqa: PLC0415
 
     console = Console()
-    logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables tell it
+    logging.getLogger("batcher").handlers = [logging.NullHandler()]  # the tables show all of it
     folder = Path(tempfile.mkdtemp(prefix="batcher-demo-"))
     if not arguments.keep:
         exits.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -107,20 +109,20 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     print_introduction(console, name, root, arguments.s3)
     bucket = Bucket(name)
     exits.callback(bucket.close)
-    with status_updates(Console(stderr=True)) as say:
+    with status_updates(Console(stderr=True)) as update_status:
         outcomes = [
-            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, say)
+            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, update_status)
             for source in SOURCES
         ]
-    is_whole = print_outcomes(outcomes, console)
+    is_complete = print_outcomes(outcomes, console)
     if arguments.keep:
-        console.print(f"What was read back is kept in {folder}", soft_wrap=True)
-    return DONE if is_whole else RECORDS_UNACCOUNTED
+        console.print(f"The files that were read back are in {folder}", soft_wrap=True)
+    return DONE if is_complete else RECORDS_UNACCOUNTED
 
 
 @contextmanager
 def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """Return a bucket and a root where nothing is, with the environment set to reach them."""
+    """Yield a bucket and an empty root, with the environment set to reach them."""
     if arguments.s3 is None:
         with EmbeddedS3() as server, isolated_aws_environ(server.environ):
             name = arguments.bucket or BUCKET
@@ -128,31 +130,31 @@ def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
             yield name, ROOT
         return
     if not arguments.bucket:
-        msg = "--s3 needs --bucket, a bucket that is there"
+        msg = "--s3: needs a bucket; pass --bucket with the name of one that exists"
         raise _UsageError(msg)
     if not arguments.s3.startswith(("http://", "https://")):
-        msg = f"--s3 is an endpoint such as https://host, not {arguments.s3!r}"
+        msg = f"--s3: {arguments.s3!r} is not an endpoint; expected a URL such as https://host"
         raise _UsageError(msg)
-    own = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    with isolated_aws_environ(own | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
+    aws_environ = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    with isolated_aws_environ(aws_environ | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
         yield arguments.bucket, f"{ROOT}-{uuid4()}"
 
 
 class _UsageError(BatcherError):
-    """The command line cannot be meant."""
+    """The options contradict each other or have a wrong value."""
 
 
-def _stop_message(by: list[signal.Signals]) -> tuple[str, int]:
-    """Return what is said, and the exit code."""
-    number = by[0] if by else signal.SIGINT
+def _stop_message(stopped_by: list[signal.Signals]) -> tuple[str, int]:
+    """Return the message and the exit code after the first of these signals, or after Ctrl-C."""
+    number = stopped_by[0] if stopped_by else signal.SIGINT
     return f"stopped by {number.name}", SIGNAL_EXIT_BASE + number
 
 
 def _record_signals_only(stopped_by: list[signal.Signals]) -> None:
-    """Let signals interrupt nothing any more: the server is stopped and files are removed.
+    """Keep signals from interrupting the clean-up, which stops the server and removes files.
 
     Args:
-        stopped_by: the signal is appended.
+        stopped_by: each signal is appended to it.
     """
     if can_handle_signals():
         for number in STOP_SIGNALS:
@@ -161,12 +163,12 @@ def _record_signals_only(stopped_by: list[signal.Signals]) -> None:
 
 @contextmanager
 def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
-    """Let signals that would end the process at once be as Ctrl-C is: a server is running.
+    """Handle signals that would kill the process like Ctrl-C, so that the server is stopped.
 
-    Ctrl-C is what the handler's event loop unwinds cleanly.
+    The handler's event loop cleans up after Ctrl-C.
 
     Args:
-        stopped_by: the signal is appended.
+        stopped_by: each signal is appended to it.
     """
     if not can_handle_signals():
         yield
@@ -178,17 +180,18 @@ def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         stopped_by[:] = stopped_by or [signal.SIGINT]
-        # The task in which it is raised would tell of it at length, as of a bug
+        # asyncio would log the interrupted task with a traceback, as for a bug
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         signal.default_int_handler(number, frame)
 
-    # SIGINT is ignored in what a script has started with `&`, but SIGTERM needs it
-    before = {
+    # Set for SIGINT as well: a shell script starts background jobs with SIGINT ignored, and `stop`
+    # raises it
+    previous_handlers = {
         number: signal.signal(number, interrupt if number == signal.SIGINT else stop)
         for number in STOP_SIGNALS
     }
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Input: a file or standard input, opened, counted, and decompressed by what it starts with."""
+"""Opens a file or standard input, counts its bytes and decompresses it by its first bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
 
 UTF8_BOM = codecs.BOM_UTF8
-"""What Windows puts before a text; JSON has no place for it. Source: RFC 8259, 8.1."""
+"""Byte order mark. Windows writes it before text, JSON does not allow it. Source: RFC 8259, 8.1."""
 
 
 _OTHER_FORMATS = (
@@ -26,7 +26,7 @@ _OTHER_FORMATS = (
     (codecs.BOM_UTF16_LE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
     (codecs.BOM_UTF16_BE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
 )
-"""What no JSON starts with, what that is, and what makes JSON of it."""
+"""First bytes of inputs that are not JSON, their format, and the command that converts them."""
 
 
 STDIN = "-"
@@ -36,11 +36,11 @@ STDIN_CLOSED = "standard input is closed"
 
 
 DECOMPRESSED_STEP_BYTES = 32 * 1024
-"""Text that is decompressed at once: no more than this is lost of what stands before damage."""
+"""Text that is decompressed per step, and so the most text before a damage that can be lost."""
 
 
 PIPE_BUFFER_BYTES = 1024**2
-"""What a pipe is widened to where the system lets us: every read of 64 KiB would be a block."""
+"""Size of a pipe's buffer, if the system permits it. With its default, 64 KiB, blocks are small."""
 
 
 COMPRESSED_READ_BYTES = 512 * 1024
@@ -48,33 +48,36 @@ COMPRESSED_READ_BYTES = 512 * 1024
 
 
 MAGIC_BYTES = 4
-"""Bytes that tell the compression."""
+"""Number of first bytes from which the compression is detected."""
 
 
 def open_input(name: str) -> IO[bytes]:
-    """Open an input, unbuffered.
+    """Open an input without buffering.
+
+    Args:
+        name: a path, or `-` for standard input.
 
     Raises:
-        OSError: it is not there, is a folder, or may not be read; standard input is closed.
+        OSError: it does not exist, is a folder, or may not be read, or standard input is closed.
     """
     file = _open_unbuffered(name)
     if sys.platform == "linux":
-        with suppress(OSError):  # no pipe, or more than this user may have
+        with suppress(OSError):  # not a pipe, or above this user's limit
             fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BUFFER_BYTES)
     return file
 
 
 def is_stdin_closed() -> bool:
-    """Return whether there is no standard input, as after `<&-`."""
+    """Return whether the process has no standard input, as after `<&-`."""
     return sys.stdin is None
 
 
 def decompress(raw: IO[bytes], on_read: Callable[[int], None]) -> IO[bytes]:
-    """Decompress by what the input starts with, whatever its name says.
+    """Return an input that decompresses `raw` by its first bytes, whatever its name is.
 
     Args:
-        raw: as `open_input` gives it; whoever opened it closes it.
-        count: is told how many bytes are read of it, each time.
+        raw: from `open_input`; the caller closes it.
+        on_read: called with the number of bytes after each read of `raw`.
     """
     file = _CountingInput(raw, on_read)
     suffix = detect_compression(file.peek(MAGIC_BYTES))
@@ -85,13 +88,14 @@ def _open_unbuffered(name: str) -> IO[bytes]:
     if name == STDIN:
         if is_stdin_closed():
             raise OSError(EBADF, STDIN_CLOSED)
-        os.set_blocking(sys.stdin.fileno(), True)  # or what has not come yet looks like an end
+        # A non-blocking read returns nothing while there is no data, which looks like the end
+        os.set_blocking(sys.stdin.fileno(), True)
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
     return Path(name).open("rb", buffering=0)
 
 
 class _CountingInput(io.RawIOBase):
-    """A raw input whose first bytes can be looked at, and whose bytes are counted."""
+    """A raw input that counts its bytes, and whose first bytes can be peeked at."""
 
     def __init__(self, raw: IO[bytes], on_read: Callable[[int], None]) -> None:
         self._raw = raw
@@ -99,17 +103,17 @@ class _CountingInput(io.RawIOBase):
         self._buffered = b""
 
     def peek(self, size: int) -> bytes:
-        """Look at the first bytes."""
+        """Return the first `size` bytes without consuming them, or fewer at the end."""
         while len(self._buffered) < size and (more := self._raw.read(size - len(self._buffered))):
             self._buffered += more
         return self._buffered
 
     def readable(self) -> bool:
-        """Return that this can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
-        """Read what is there into `buffer`; 0 at the end."""
+        """Read available bytes into `buffer` and return their number, 0 at the end."""
         if self._buffered:
             data = self.read(len(buffer))
             buffer[: len(data)] = data
@@ -119,7 +123,7 @@ class _CountingInput(io.RawIOBase):
         return size_bytes
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most `size` bytes, in one request to the system; none at the end."""
+        """Return at most `size` bytes from one system call, or none at the end."""
         data = self._buffered[:size] or self._raw.read(size)
         self._buffered = self._buffered[len(data) :]
         self._on_read(len(data))
@@ -127,7 +131,7 @@ class _CountingInput(io.RawIOBase):
 
 
 class _DecompressedInput(io.RawIOBase):
-    """A file that is decompressed; what stands before damage is given before it is raised."""
+    """A decompressed input. Returns the text before damage, and raises at the next read."""
 
     def __init__(self, file: _CountingInput, suffix: str) -> None:
         self._file = file
@@ -142,11 +146,15 @@ class _DecompressedInput(io.RawIOBase):
         self._pending_error: Exception | None = None
 
     def readable(self) -> bool:
-        """Return that this can be read."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, which must be one step or more; none at the end."""
+        """Return at most `size` bytes, or none at the end.
+
+        Args:
+            size: at least `DECOMPRESSED_STEP_BYTES`.
+        """
         if self._pending_error is not None:
             raise self._pending_error
         pieces: list[bytes] = []
@@ -170,14 +178,14 @@ class _DecompressedInput(io.RawIOBase):
 
 
 def not_json_reason(start: bytes, name: str) -> str | None:
-    """Return what an input is that is no JSON line by line, and what to do; None: it may be JSON.
+    """Return why an input cannot be JSON lines and how to convert it, or None if it may be.
 
     Args:
-        start: its first four bytes, decompressed, or all if it has fewer.
-        name: the input's.
+        start: its first four bytes or more, decompressed, or all of it if it is shorter.
+        name: of the input.
     """
-    for magic, what, command in _OTHER_FORMATS:
+    for magic, description, command in _OTHER_FORMATS:
         if start.startswith(magic):
-            do = f"{command} {shlex.quote(name)} | batcher write - …"
-            return f"{name}: cannot be read, for it is {what}: convert it first, as in {do}"
+            fix = f"{command} {shlex.quote(name)} | batcher write - …"
+            return f"{name}: cannot be read: it is {description}; convert it first: {fix}"
     return None

@@ -1,4 +1,4 @@
-"""`batcher ls`: the objects under a root, across all salts, in the order of their times."""
+"""`batcher ls`: list the objects under a root, across all salts, in the order of their times."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from batcher.reading.catalog import Catalog, CatalogEntry
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
-from batcher.tools.formatting import format_size
+from batcher.tools.formatting import format_count, format_size
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,22 +32,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "ls",
         help="list objects across all salts, in the order of time",
-        description="Lists the objects under a root, whatever their salts: a line for each with "
-        "its time, its bytes and its key, in the order of time; totals go to standard error. The "
-        "time is the one in the name, or the start of the partition's, in UTC. Nothing is opened; "
-        "folders of other days than the chosen ones are not even listed. docs/reading.md says "
-        "what the times are.",
-        epilog="Exit: 0 done, 1 there are objects that batcher has not written, or nothing can be "
-        "listed, 2 wrong usage or settings, 130 stopped by Ctrl-C, 141 nobody reads any "
-        "more. Needs s3:ListBucket on the bucket.",
+        description="Lists the objects under a root, across all salts, in the order of time: one "
+        "line per object with its time, size in bytes and key. Totals go to standard error. The "
+        "time is the one in the object's name, or the start of its partition's hour or day, in "
+        "UTC. No object is opened, and folders of other days are not listed. docs/reading.md "
+        "explains the times.",
+        epilog="Exit codes: 0: done. 1: some objects are not batcher's, or the root cannot be "
+        "listed. 2: wrong usage or settings. 130: stopped by Ctrl-C. 141: standard output was "
+        "closed (SIGPIPE). Needs s3:ListBucket on the bucket.",
     )
     add_selection_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one line of JSON an object")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per object")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; give its exit code."""
+    """Run the command and return its exit code."""
     faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
@@ -60,24 +60,26 @@ def run(arguments: argparse.Namespace) -> int:
 async def _print_objects(
     arguments: argparse.Namespace, settings: Settings, selection: Selection
 ) -> int:
-    told = FindingPrinter()
+    findings = FindingPrinter()
     objects = size_bytes = 0
-    write = _format_json if arguments.json else _format_line
+    format_entry = _format_json if arguments.json else _format_line
     reader = open_reader(settings)
-    catalog = Catalog(reader, settings.root, selection, settings.concurrency, told.print_finding)
+    catalog = Catalog(
+        reader, settings.root, selection, settings.concurrency, findings.print_finding
+    )
     try:
         async with aclosing(catalog.groups(ordered=True)) as groups:
             async for group in groups:
-                sys.stdout.write("".join(map(write, group)))
+                sys.stdout.write("".join(map(format_entry, group)))
                 sys.stdout.flush()
                 objects += len(group)
-                size_bytes += sum(found.list_entry.size_bytes for found in group)
+                size_bytes += sum(entry.list_entry.size_bytes for entry in group)
     finally:
         await reader.aclose()
-    told.print_summary(arguments.place, objects)
+    findings.print_summary(arguments.place, objects)
     if objects:
-        echo(f"{objects:,} objects, {format_size(size_bytes)}")
-    return DONE if told.is_complete else INCOMPLETE
+        echo(f"{format_count(objects, 'object')}, {format_size(size_bytes)}")
+    return DONE if findings.is_complete else INCOMPLETE
 
 
 def _format_line(entry: CatalogEntry) -> str:
@@ -86,23 +88,23 @@ def _format_line(entry: CatalogEntry) -> str:
 
 
 def _format_json(entry: CatalogEntry) -> str:
-    span, (stream, shard) = entry.time_range, entry.parsed_key.stream_and_shard
-    told = {
+    time_range, (stream, shard) = entry.time_range, entry.parsed_key.stream_and_shard
+    document = {
         "key": entry.parsed_key.key,
         "size_bytes": entry.list_entry.size_bytes,
         "time": _format_time(entry.time_s),
-        "arrived_from": _format_time(span.start_s),
-        "arrived_before": _format_time(span.end_s),
+        "arrived_from": _format_time(time_range.start_s),
+        "arrived_before": _format_time(time_range.end_s),
         "written": _format_time(entry.list_entry.modified_s),
         "partition": entry.parsed_key.partition,
         "stream": stream,
         "shard": shard,
     }
-    return f"{orjson.dumps(told).decode()}\n"
+    return f"{orjson.dumps(document).decode()}\n"
 
 
 def _format_time(time_s: float | None) -> str | None:
-    """Write a time; None where there is none, or none that a calendar has."""
+    """Format a time, or return None if it is unknown or out of the range of `datetime`."""
     if time_s is None or abs(time_s) == inf:
         return None
     try:

@@ -1,4 +1,4 @@
-"""`batcher replay`: quarantined records through the pipeline again, or back to an SQS queue."""
+"""`batcher replay`: write quarantined records again, or send them back to an SQS queue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from batcher.reading.sanitize import sanitize
 from batcher.reading.times import parse_time_range
 from batcher.records.bad_record import BadRecordReason
 from batcher.stores import open_reader, open_store
-from batcher.tools.formatting import format_size
+from batcher.tools.formatting import format_count, format_size
 from batcher.tools.replay.job import ReplayContext
 from batcher.tools.replay.marks import RecordFilter
 from batcher.tools.replay.replay import Replay, ReplayStats
@@ -45,19 +45,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command to the command line."""
     parser = commands.add_parser(
         "replay",
-        help="send quarantined records through the pipeline again, or back to a queue",
-        description="Sends the records that stand in quarantine under a root through the pipeline "
-        "again: those that can be written now are, each once, however often this is run and "
-        "wherever it is stopped; those that are still bad stay, and are named. Every record that "
-        "was replayed is marked where it stands, and nothing is deleted. What an earlier run has "
-        "left half done is finished first, whatever is asked for. With --to-queue records become "
-        "messages again, at least once: a crash between a message and its mark sends it twice. "
-        "Give the settings, and the transform, that the handler has. Ctrl-C ends after the "
-        "quarantine object in work; a second one at once, and the next run goes on from there.",
+        help="write quarantined records again, or send them back to a queue",
+        description="Writes the quarantined records under a root again. Records that are good now "
+        "are written once each, however often the command runs and wherever it is stopped. "
+        "Records that are still bad stay in quarantine and are reported. Replayed records are "
+        "marked in their quarantine object, and nothing is deleted. Replay first finishes what an "
+        "earlier run left incomplete, whatever the options say. With --to-queue, records are sent "
+        "as messages, at least once: after a crash between a message and its mark, the next run "
+        "sends it again. Pass the settings and the transform of the handler. Ctrl-C ends the "
+        "command after the current quarantine object, a second Ctrl-C at once; the next run "
+        "continues there.",
     )
     parser.add_argument("destination", help="s3://bucket/root or file://folder")
-    which = parser.add_argument_group("which records")
-    which.add_argument(
+    filters = parser.add_argument_group("which records")
+    filters.add_argument(
         "--reason",
         action="append",
         default=[],
@@ -65,40 +66,42 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="REASON",
         help=f"only records that are bad for this reason, repeatable: {', '.join(BadRecordReason)}",
     )
-    which.add_argument("--source", default="", help="only records of this source: sqs, kinesis, …")
-    which.add_argument(
+    filters.add_argument(
+        "--source", default="", help="only records of this source: sqs, kinesis, …"
+    )
+    filters.add_argument(
         "--since", metavar="TIME", help=f"only records that arrived then or later: {TIME_FORMATS}"
     )
-    which.add_argument(
+    filters.add_argument(
         "--until",
         metavar="TIME",
-        help="only records that arrived before; as --since, and a date is its start",
+        help="only records that arrived before that; as --since, a date is the start of its day",
     )
     parser.add_argument(
         "--transform",
         metavar="MODULE:FUNCTION",
-        help="what makes a good record of each, as package.module:function",
+        help="apply this function to each record, as package.module:function",
     )
-    parser.add_argument("--to-queue", metavar="URL", help="send to this SQS queue instead")
+    parser.add_argument("--to-queue", metavar="URL", help="send records to this SQS queue instead")
     parser.add_argument(
         "--restart",
         action="store_true",
-        help="begin anew what an earlier run began with other settings; make sure that it has "
+        help="start over what an earlier run began with other settings; make sure that it has "
         "ended, or records are written twice",
     )
     parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be replayed, by reason; do nothing"
+        "--dry-run", action="store_true", help="print what would be replayed, by reason"
     )
     add_setting_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the command; give its exit code."""
+    """Run the command and return its exit code."""
     faults = FaultCollector()
     with faults:
-        wanted = _record_filter_from(arguments)
+        record_filter = _record_filter_from(arguments)
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
     with faults:
@@ -106,95 +109,101 @@ def run(arguments: argparse.Namespace) -> int:
     with faults:
         _check_queue_url(arguments.to_queue)
     faults.raise_if_any()
-    report = _ReplaySummary(dry_run=arguments.dry_run)
-    command = _ReplayCommand(arguments, settings, wanted, transform, report)
+    summary = _ReplaySummary(dry_run=arguments.dry_run)
+    command = _ReplayCommand(arguments, settings, record_filter, transform, summary)
     with asyncio.Runner() as runner:
         runner.run(command.run())
-    report.show(arguments.destination, as_json=arguments.json)
-    return report.exit_code
+    summary.show(arguments.destination, as_json=arguments.json)
+    return summary.exit_code
 
 
 def _record_filter_from(arguments: argparse.Namespace) -> RecordFilter:
-    """Read which records are wanted.
+    """Parse the options that select records.
 
     Raises:
-        SettingsError: a time is none.
+        SettingsError: `--since` or `--until` is not a time.
     """
-    span = parse_time_range(arguments.since or None, arguments.until or None, time.time())
+    time_range = parse_time_range(arguments.since or None, arguments.until or None, time.time())
     reasons = frozenset(arguments.reason)
-    return RecordFilter(reasons, arguments.source, span.start_s, span.end_s)
+    return RecordFilter(reasons, arguments.source, time_range.start_s, time_range.end_s)
 
 
 def _check_queue_url(url: str | None) -> None:
-    """Judge a queue's URL: records are marked for it before anything is sent.
+    """Check the URL of a queue, before records are marked as sent to it.
 
     Raises:
-        SettingsError: it cannot be one.
+        SettingsError: it is not the URL of a queue.
     """
-    if url is not None and (why := queue_url_fault(url)):
-        fault = f"to_queue: {why}"
+    if url is not None and (problem := queue_url_fault(url)):
+        fault = f"to_queue: {problem}"
         raise SettingsError([fault])
 
 
 @dataclass(slots=True)
 class _ReplaySummary:
-    """What is told at the end."""
+    """The result of a run, as it is printed at the end."""
 
     dry_run: bool
-    counts: Stats = field(default_factory=Stats)
+    write_stats: Stats = field(default_factory=Stats)
+    """Of the objects written; empty with `--to-queue`."""
     stats: ReplayStats = field(default_factory=ReplayStats)
+    """Of the quarantined records."""
     seconds: float = 0.0
     signal: int = 0
+    """Number of the first signal received, or 0."""
 
     @property
     def exit_code(self) -> int:
-        """What the shell gets."""
+        """The exit code of the command."""
         if self.stats.error_count:
             return NOT_DURABLE
         return SIGNAL_EXIT_BASE + self.signal if self.signal else DONE
 
     def show(self, destination: str, *, as_json: bool) -> None:
         """Print warnings and the summary to standard error, JSON or the plan to standard output."""
-        tally, counts = self.stats, self.counts
-        for error in tally.errors:
+        stats, write_stats = self.stats, self.write_stats
+        for error in stats.errors:
             echo(f"error: {error}")
-        if tally.error_count > len(tally.errors):
-            echo(f"error: and {tally.error_count - len(tally.errors)} more")
-        for named in tally.examples:
-            echo(f"warning: still bad: {named}")
-        left = tally.skipped.total()
-        if left > len(tally.examples):
-            more = left - len(tally.examples)
-            echo(f"warning: and {more:,} more; {left:,} records stay in quarantine as they were")
+        if stats.error_count > len(stats.errors):
+            echo(f"error: and {stats.error_count - len(stats.errors)} more")
+        for example in stats.examples:
+            echo(f"warning: still bad: {example}")
+        skipped = stats.skipped.total()
+        if skipped > len(stats.examples):
+            echo(
+                f"warning: and {skipped - len(stats.examples):,} more; "
+                f"{format_count(skipped, 'record')} unchanged in quarantine"
+            )
         if as_json:
             print(orjson.dumps(self._as_dict()).decode())  # noqa: T201  # what it is for
         elif self.dry_run:
-            for reason in sorted(tally.replayed | tally.skipped):
-                would, stay = tally.replayed[reason], tally.skipped[reason]
-                told = f"{would:>10,} would be replayed {stay:>10,} would stay bad"
-                print(f"{sanitize(reason):<16} {told}")  # noqa: T201
+            for reason in sorted(stats.replayed | stats.skipped):
+                replayed, still_bad = stats.replayed[reason], stats.skipped[reason]
+                figures = f"{replayed:>10,} would be replayed {still_bad:>10,} would stay bad"
+                print(f"{sanitize(reason):<16} {figures}")  # noqa: T201
             print("nothing was written, sent or marked")  # noqa: T201
         else:
             echo(
-                f"{tally.replayed.total():,} records replayed under {destination}, "
-                f"{counts.objects:,} objects, {format_size(counts.bytes_in)} in, "
-                f"{format_size(counts.bytes_out)} out, {counts.filtered:,} left out by the "
-                f"transform, {left:,} still bad, {tally.unfinished:,} unfinished; "
-                f"{self.seconds:.1f} s"
+                f"{format_count(stats.replayed.total(), 'record')} replayed under {destination}, "
+                f"{format_count(write_stats.objects, 'object')}, "
+                f"{format_size(write_stats.bytes_in)} in, "
+                f"{format_size(write_stats.bytes_out)} out, "
+                f"{write_stats.filtered:,} filtered by the transform, {skipped:,} still bad, "
+                f"{stats.unfinished:,} unfinished; {self.seconds:.1f} s"
             )
 
     def _as_dict(self) -> dict[str, object]:
-        tally, counts = self.stats, self.counts
+        stats, write_stats = self.stats, self.write_stats
         return {
-            "records": tally.replayed.total(),
-            "objects": counts.objects,
-            "bytes_in": counts.bytes_in,
-            "bytes_out": counts.bytes_out,
-            "quarantined": tally.skipped.total(),
-            "failed": tally.unfinished,
-            "left_out": counts.filtered,
-            "by_reason": dict(tally.replayed),
-            "still_bad": dict(tally.skipped),
+            "records": stats.replayed.total(),
+            "objects": write_stats.objects,
+            "bytes_in": write_stats.bytes_in,
+            "bytes_out": write_stats.bytes_out,
+            "quarantined": stats.skipped.total(),
+            "failed": stats.unfinished,
+            "left_out": write_stats.filtered,
+            "by_reason": dict(stats.replayed),
+            "still_bad": dict(stats.skipped),
             "seconds": round(self.seconds, 3),
         }
 
@@ -212,45 +221,43 @@ class _ReplayCommand:
     _sqs_client: SqsClient | None = None
 
     async def run(self) -> None:
-        """Replay until all is done or a signal comes; fill in the report."""
-        told = "ending after the quarantine object in work; once more: at once"
-        signals = ShutdownSignals(told, self._stop_after_object)
+        """Replay until everything is done or a signal arrives, and fill in the summary."""
+        message = "ending after the current quarantine object; repeat to end at once"
+        signals = ShutdownSignals(message, self._stop_after_object)
         started_s = time.monotonic()
         store, reader = open_store(self.settings), open_reader(self.settings)
-        destination = self._open_target(store)
-        means = ReplayContext(
+        target = self._open_target(store)
+        context = ReplayContext(
             store,
             reader,
-            destination,
+            target,
             self.record_filter,
             self.settings.budget_bytes,
             restart=self.arguments.restart,
         )
-        self._replay = Replay(means, self.settings.root, dry_run=self.arguments.dry_run)
-        self.summary.stats, self.summary.counts = self._replay.stats, destination.counts
+        self._replay = Replay(context, self.settings.root, dry_run=self.arguments.dry_run)
+        self.summary.stats, self.summary.write_stats = self._replay.stats, target.counts
         try:
-            await self._replay_all(self._replay, destination.counts)
+            await self._replay_all(self._replay, target.counts)
         except asyncio.CancelledError:
-            self._replay.stats.add_error("stopped by a second signal; the next run finishes it")
+            self._replay.stats.add_error("stopped by a second signal; the next run continues")
         except BatcherError as error:
             self._replay.stats.add_error(str(error))
         finally:
             signals.disable_cancel()
-            for part in (destination, reader, store):
-                await part.aclose()
+            for resource in (target, reader, store):
+                await resource.aclose()
             self.summary.seconds = time.monotonic() - started_s
 
-    async def _replay_all(self, replay: Replay, counts: Stats) -> None:
+    async def _replay_all(self, replay: Replay, write_stats: Stats) -> None:
         objects = await replay.list_objects()
         if self._sqs_client is not None and objects and not self.summary.dry_run:
-            await (
-                self._sqs_client.check_queue()
-            )  # a queue that is not there is told before any mark
-        total_bytes = sum(listed.size_bytes for listed in objects)
-        with write_progress(counts, lambda: replay.read_bytes, total_bytes) as bar:
-            bar.update("replaying")
+            await self._sqs_client.check_queue()  # before any record is marked
+        total_bytes = sum(entry.size_bytes for entry in objects)
+        with write_progress(write_stats, lambda: replay.read_bytes, total_bytes) as progress:
+            progress.update("replaying")
             async for _ in replay.run(objects):
-                bar.update()
+                progress.update()
 
     def _open_target(self, store: ObjectStore) -> ReplayTarget:
         if self.arguments.to_queue is None:
@@ -263,7 +270,7 @@ class _ReplayCommand:
         return QueueTarget(url, self._sqs_client, self.transform)
 
     def _stop_after_object(self, number: int) -> None:
-        """End after the object in work, for a signal."""
+        """End the replay after the current object, because of signal `number`."""
         self.summary.signal = number
         if self._replay is not None:
             self._replay.stop()

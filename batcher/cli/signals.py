@@ -1,4 +1,4 @@
-"""Interrupts: what Ctrl-C and SIGTERM do to a command, before it has begun and while it works."""
+"""Ctrl-C and SIGTERM, while a command is imported and while it runs."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ STOPPED_MESSAGE = "stopped before the end"
 
 
 SIGNAL_EXIT_BASE = 128
-"""A signal's exit code, less its number."""
+"""The exit code after a signal is this plus the signal's number, as in a shell."""
 
 
 RERAISE_DELAY_S = 0.01
-"""Until a dropped Ctrl-C comes again: a callback takes less."""
+"""Delay before a lost Ctrl-C is raised again. The callback that lost it takes less time."""
 
 
 def can_handle_signals() -> bool:
-    """Return whether this thread may choose what signals do: the main one alone may."""
+    """Return whether this thread may set signal handlers. Only the main thread may."""
     return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager
 def exit_on_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end the program without a detour while modules are imported.
+    """Exit the process at once on Ctrl-C, for the time that modules are imported.
 
-    That takes up to a second, and what is raised meanwhile is lost, now and then, in callbacks of
-    Python's own. Where Ctrl-C is ignored or has an answer already, nothing is changed.
+    Imports take up to a second, and a `KeyboardInterrupt` raised in them is sometimes lost in one
+    of Python's own callbacks. Does nothing if Ctrl-C is ignored or already has a handler.
     """
     if (
         not can_handle_signals()
@@ -50,43 +50,44 @@ def exit_on_interrupt() -> Iterator[None]:
 
 @contextmanager
 def reraise_lost_interrupts() -> Iterator[None]:
-    """Let Ctrl-C come again where Python drops it, and prints a traceback, as of a bug.
+    """Raise Ctrl-C again if Python drops it.
 
-    What is raised in a weak reference's callback or in a `__del__` goes no further.
+    An exception in a weak reference's callback or in a `__del__` does not propagate. Python would
+    print a traceback, as for a bug, and go on.
     Source: https://docs.python.org/3/library/sys.html#sys.unraisablehook
     """
     if not can_handle_signals():
         yield
         return
-    told = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
-    def hear(dropped: sys.UnraisableHookArgs) -> None:
-        if isinstance(dropped.exc_value, KeyboardInterrupt):
+    def reraise_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
             signal.setitimer(signal.ITIMER_REAL, RERAISE_DELAY_S)
         else:
-            told(dropped)
+            previous_hook(unraisable)
 
-    before = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sys.unraisablehook = hear
+    previous_handler = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sys.unraisablehook = reraise_interrupt
     try:
         yield
     finally:
-        sys.unraisablehook = told
+        sys.unraisablehook = previous_hook
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, previous_handler)
 
 
 class ShutdownSignals:
-    """Ctrl-C and SIGTERM in an event loop: the first lets a command end, the second cancels it."""
+    """Ctrl-C and SIGTERM in an event loop: the first ends a command, the second cancels it."""
 
     def __init__(self, message: str, on_first: Callable[[int], None]) -> None:
-        """Receive signals from now on, as long as the loop is there, for the task that calls this.
+        """Handle signals for the current task, for as long as its event loop runs.
 
         Args:
-            told: said at the first signal, after its name.
-            end: lets the command come to its end; called once, with the signal's number.
+            message: printed at the first signal, after the signal's name.
+            on_first: called once, with the number of the first signal, to end the command.
         """
-        import asyncio  # noqa: PLC0415  # 60 modules, while Ctrl-C has no answer yet
+        import asyncio  # noqa: PLC0415  # 60 modules, imported before Ctrl-C is handled
 
         self._message = message
         self._on_first = on_first
@@ -97,7 +98,7 @@ class ShutdownSignals:
             loop.add_signal_handler(number, self._handle, number)
 
     def disable_cancel(self) -> None:
-        """Cancel the task no more: what it still does has its end."""
+        """Ignore further signals: the rest of the task takes bounded time."""
         self._task = None
 
     def _handle(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""Streams: standard output and error, which may be closed, full, or read by nobody."""
+"""Standard output and standard error that may be closed, full, or a pipe without a reader."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ STDOUT, STDERR = 1, 2
 
 
 OUTPUT_LOST = 1
+"""Exit code: standard output is incomplete."""
 
 
 class OutputError(OSError):
-    """Standard output takes no more; nothing else that is written or sent raises this."""
+    """Writing to standard output failed. Writing to other files and sockets never raises this."""
 
 
 def run_with_stdio(work: Callable[[], int]) -> int:
-    """Do the work of a command; give its exit code, or that of an output which is not whole.
+    """Run a command and return its exit code, or another one if its output is incomplete.
 
-    Where nobody reads standard output any more, it is that of a program which SIGPIPE has killed,
-    without a word: `| head` has what it wanted. What standard error does not take is dropped, for a
-    message that nobody hears changes nothing of what was done.
+    If the reader of standard output has closed the pipe, as `| head` does, the command ends
+    silently with 141, the exit code of a program that SIGPIPE has killed. Other errors of standard
+    output are reported and give `OUTPUT_LOST`. Errors of standard error are ignored: a lost message
+    does not change what the command did.
 
     Raises:
-        SystemExit: as `work` does, its output being whole.
+        SystemExit: `work` raised it, and its output is complete.
     """
     _reopen_closed_streams()
     sys.stderr = _make_text_stream(_LossyStderrFile(STDERR, "w", closefd=False), sys.stderr)
@@ -46,16 +48,17 @@ def run_with_stdio(work: Callable[[], int]) -> int:
             sys.stderr.flush()
             sys.stdout.flush()
     except OutputError as error:
-        # The interpreter flushes once more at its end. Source: Python's documentation, SIGPIPE
+        # The interpreter flushes standard output again when it exits, which would fail again.
+        # Source: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         if error.errno == EPIPE:
             return SIGNAL_EXIT_BASE + SIGPIPE
-        echo(f"standard output cannot be written: {error.strerror}")
+        echo(f"standard output: cannot be written: {error.strerror}; the output is incomplete")
         return OUTPUT_LOST
 
 
 class _StdoutFile(io.FileIO):
-    """Standard output; what it does not take is no error of any other file."""
+    """Standard output. Its errors are `OutputError`, to tell them from errors of other files."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
@@ -65,7 +68,7 @@ class _StdoutFile(io.FileIO):
 
 
 class _LossyStderrFile(io.FileIO):
-    """Standard error, which seems to take everything."""
+    """Standard error. Data that cannot be written is dropped and counts as written."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
@@ -75,7 +78,7 @@ class _LossyStderrFile(io.FileIO):
 
 
 def _make_text_stream(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
-    """Make a text stream, with the encoding of the one that the interpreter has made."""
+    """Create a text stream with the encoding of `like`, the interpreter's own stream."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding="utf-8" if like is None else like.encoding,
@@ -85,12 +88,13 @@ def _make_text_stream(raw: io.FileIO, like: TextIO | None) -> io.TextIOWrapper:
 
 
 def _reopen_closed_streams() -> None:
-    """Take the places of closed streams, or the first files that are opened would get them.
+    """Open /dev/null for each standard stream that is closed.
 
-    Nothing can be written to the one of standard output, which tells whoever wants to.
+    Otherwise the next file that is opened gets the descriptor of the closed stream. Standard output
+    is opened read-only, so that a command that writes to it fails.
     """
-    for number, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+    for descriptor, mode in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free
+            os.open(os.devnull, mode)  # takes the lowest free descriptor, which is this one

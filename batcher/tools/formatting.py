@@ -11,6 +11,12 @@ def format_size(size_bytes: float) -> str:
     return f"{size_bytes:,.0f} B"
 
 
-def format_count(count: int, noun: str) -> str:
-    """Return a count with its noun in the singular or plural: `1 day`, `1,000 days`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def format_count(count: int, noun: str, plural: str = "") -> str:
+    """Return a count with its noun in the singular or plural: `1 day`, `1,000 days`.
+
+    Args:
+        count: how many there are.
+        noun: in the singular.
+        plural: the plural of `noun`, if it is not `noun` with an `s`.
+    """
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"

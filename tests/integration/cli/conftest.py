@@ -1,4 +1,4 @@
-"""Fixtures: a folder to work in, with a module of the user's; a folder that was written to."""
+"""Fixtures: a working folder with a user's module, and a folder with written objects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from integration.cli.replay_inputs import FIX
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Work in a folder where the user's module is; its name is no other test's."""
+    """Change to a folder with a user's module, and return its name, which is unique."""
     name = f"fixes_{token_hex(4)}"
     (tmp_path / f"{name}.py").write_text(FIX)
     monkeypatch.chdir(tmp_path)

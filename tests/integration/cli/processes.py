@@ -1,4 +1,4 @@
-"""Running: the command line in a process of its own, as a shell starts it."""
+"""Runs the command line in a process, as a shell does."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def run_in_shell(
     environ: Mapping[str, str] | None = None,
     paths: tuple[Path, ...] = (),
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end.
+    """Run a command and wait for its end.
 
     Args:
         arguments: what follows `batcher`.
-        redirection: as a shell has it: `>&-`, `2>/dev/full`.
-        environ: variables beside those of this process.
-        paths: folders whose modules come before those that are installed.
+        redirection: in the shell's syntax: `>&-`, `2>/dev/full`.
+        environ: environment variables in addition to those of this process.
+        paths: folders whose modules take precedence over installed ones.
     """
     return subprocess.run(  # noqa: S603  # our own command
         ["/bin/sh", "-c", f'exec "$@" {redirection}', "sh", *command(arguments)],
@@ -37,9 +37,9 @@ def run_in_shell(
 
 
 def run_with_closed_pipe(arguments: list[str], stream: str) -> subprocess.CompletedProcess[str]:
-    """Run a command, `stdout` or `stderr` of which is a pipe that nobody reads."""
-    nobody, pipe = os.pipe()
-    os.close(nobody)
+    """Run a command whose `stdout` or `stderr` is a pipe without a reader."""
+    read_end, pipe = os.pipe()
+    os.close(read_end)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: pipe}
     try:
         return subprocess.run(  # noqa: S603  # our own command
@@ -56,13 +56,13 @@ def run_with_closed_pipe(arguments: list[str], stream: str) -> subprocess.Comple
 
 
 def command(arguments: list[str]) -> list[str]:
-    """Return the words that start a command."""
+    """Return the whole command with these arguments."""
     return [sys.executable, "-m", "batcher", *arguments]
 
 
 def environ_of(
     more: Mapping[str, str] | None = None, paths: tuple[Path, ...] = ()
 ) -> dict[str, str]:
-    """Return an environment in which this tree is what is imported."""
+    """Return an environment in which `batcher` is imported from this repository."""
     path = os.pathsep.join(map(str, (*paths, REPOSITORY)))
     return {**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": path, **(more or {})}

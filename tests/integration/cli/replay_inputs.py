@@ -1,4 +1,4 @@
-"""Replaying: a place with bad lines, a module that fixes them, and what is there afterwards."""
+"""Inputs of the replay tests: bad lines, a module that fixes them; and reading the results."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ nothing = None
 
 
 def write(destination: str) -> None:
-    """Write five lines, three of them bad."""
+    """Write five lines, of which three are bad."""
     Path("events").write_text("".join(f"{line}\n" for line in LINES))
     assert main(["write", "events", destination]) == 0
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
-    """Return the JSON line and the messages that were printed."""
+def read_output(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
+    """Return the JSON line on standard output, and standard error."""
     printed = capsys.readouterr()
     return json.loads(printed.out), printed.err
 
 
 def lines_in(folder: Path, pattern: str) -> list[Any]:
-    """Return the lines of files, by name."""
+    """Return the lines of files, in the order of their names."""
     files = sorted(folder.rglob(pattern), key=lambda path: path.name)
     texts = (gzip.decompress(path.read_bytes()) for path in files)
     return [json.loads(line) for text in texts for line in text.splitlines()]

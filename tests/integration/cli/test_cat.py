@@ -1,4 +1,4 @@
-"""`batcher cat`: the records come back, all of them, in order where asked, and how it ends."""
+"""`batcher cat`: all records are printed, with `--ordered` in order; exit codes and errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Output = pytest.CaptureFixture[bytes]
 
 
 def plant(folder: Path, number: int, text: bytes, body: bytes | None = None) -> str:
-    """Write an object of a queue, the n-th in time; give its key."""
+    """Write an object of a queue, the n-th in time, and return its key."""
     key = key_of(queue_name(HOUR_S + number)).removeprefix("r/")
     found = gzip.compress(text, mtime=0) if body is None else body
     asyncio.run(FileStore(folder).put(key, found, ObjectAttributes()))
@@ -46,16 +46,16 @@ def plant(folder: Path, number: int, text: bytes, body: bytes | None = None) -> 
 
 
 def plant_range(folder: Path, first: int, last: int) -> str:
-    """Write an object of a stream; give its key."""
+    """Write an object of a stream and return its key."""
     key = key_of(stream_name(first)).removeprefix("r/")
     text = b"".join(b"%d\n" % number for number in range(first, last + 1))
-    about = ObjectAttributes(metadata={"batcher-first": str(first), "batcher-last": str(last)})
-    asyncio.run(FileStore(folder).put(key, gzip.compress(text, mtime=0), about))
+    attributes = ObjectAttributes(metadata={"batcher-first": str(first), "batcher-last": str(last)})
+    asyncio.run(FileStore(folder).put(key, gzip.compress(text, mtime=0), attributes))
     return key
 
 
 async def write_day(settings: Settings) -> list[bytes]:
-    """Write a day of records through the library; give them in the order of their arrival."""
+    """Write a day of records through the library, and return them in the order of arrival."""
     clock = FakeClock(float(MIDNIGHT_S))
     records = []
     async with Batcher(settings, wall_clock=clock) as batcher:
@@ -72,7 +72,7 @@ async def write_day(settings: Settings) -> list[bytes]:
 def place(
     request: pytest.FixtureRequest, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Return a place, empty."""
+    """Return the URL of an empty root, in a folder and in a bucket."""
     if request.param == "folder":
         return f"file://{tmp_path}/out"
     server: SeaweedFS = request.getfixturevalue("seaweedfs")
@@ -227,18 +227,18 @@ def test_nothing_is_a_warning(tmp_path: Path, capfdbinary: Output) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
-        (["file://x", "--limit", "many"], b"limit: 'many' is no number of records"),
-        (["file://x", "--limit", "-1"], b"limit: '-1' is no number of records"),
+        (["file://x", "--limit", "many"], b"limit: 'many' is not a number of records"),
+        (["file://x", "--limit", "-1"], b"limit: '-1' is not a number of records"),
         (["file://x", "--until", "later"], b"until: cannot parse 'later'"),
         (["s3://"], b"neither s3://bucket/root nor file://folder"),
     ],
 )
-def test_wrong_usage_exits_2(flags: list[str], told: bytes, capfdbinary: Output) -> None:
+def test_wrong_usage_exits_2(flags: list[str], expected: bytes, capfdbinary: Output) -> None:
     """And says what is wrong."""
     assert main(["cat", *flags]) == 2
-    assert told in capfdbinary.readouterr().err
+    assert expected in capfdbinary.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["cat", "ls"])
@@ -247,16 +247,16 @@ def test_every_fault_is_in_the_one_message(command: str, capfdbinary: Output) ->
     flags = ["--since", "yesterday", "--until", "5x", "--partition", "a=1//b", "--concurrency", "0"]
     flags += ["--limit", "x"] if command == "cat" else []
     assert main([command, "nowhere", *flags]) == 2
-    told = capfdbinary.readouterr().err
+    printed = capfdbinary.readouterr().err
     for name in ("destination", *(flag[2:] for flag in flags[::2])):
-        assert f"\n  - {name}: ".encode() in told
+        assert f"\n  - {name}: ".encode() in printed
 
 
-class Catting:
-    """The command in a process of its own, its output held until somebody reads it."""
+class CatProcess:
+    """`batcher cat` in a process whose output is read by the test."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        """Start it."""
+        """Start the process."""
         command = [sys.executable, "-m", "batcher", "cat", f"file://{folder}", *flags]
         self.process = subprocess.Popen(  # noqa: S603  # our own command
             command,
@@ -269,7 +269,7 @@ class Catting:
         return self.process
 
     def __exit__(self, *_: object) -> None:
-        """End it in any case."""
+        """Kill the process if it still runs."""
         self.process.kill()
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
@@ -279,7 +279,7 @@ class Catting:
 
 @pytest.fixture
 def large(tmp_path: Path) -> Path:
-    """Return a folder with more than any pipe holds."""
+    """Return a folder with more text than the buffer of a pipe holds."""
     line = random.Random(0).randbytes(50).hex().encode()  # noqa: S311  # no secret
     for number in range(20):
         plant(tmp_path, number, (line + b"\n") * 20_000)
@@ -291,7 +291,7 @@ def test_a_pipe_that_somebody_has_closed_ends_it_without_a_word(
     large: Path, flags: list[str]
 ) -> None:
     """As `| head` does; the code is that of any program that the signal has killed."""
-    with Catting(large, *flags) as process:
+    with CatProcess(large, *flags) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert len(process.stdout.readline()) == 101
@@ -306,7 +306,7 @@ def test_ctrl_c_ends_it_at_the_end_of_a_line(
 ) -> None:
     """With what was written so far."""
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
-    with Catting(large) as process:
+    with CatProcess(large) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         first = process.stdout.readline()

@@ -107,9 +107,9 @@ def test_a_server_that_overwrites_is_told_with_what_follows(
     """In words."""
     del stub
     _, found = check(capsys, "s3://my-bucket/events")
-    told = text_of(found, "write.if_none_match")
-    assert "ignores If-None-Match" in told
-    assert "exactly once is lost" in told
+    text = text_of(found, "write.if_none_match")
+    assert "ignores If-None-Match" in text
+    assert "exactly once is lost" in text
 
 
 @pytest.mark.parametrize("stub", [{"denies": {"bucket", "configuration", "delete"}}], indirect=True)

@@ -91,8 +91,8 @@ def test_what_the_role_lacks_and_what_it_has_too_much(
     )
     code, found = check(account, monkeypatch, capsys)
     assert code == 1
-    told = of(found, "role")
-    assert [one.split(" on ")[0] for one in told] == [
+    results = of(found, "role")
+    assert [one.split(" on ")[0] for one in results] == [
         "error: events-writer may not s3:GetObject",
         "error: events-writer may not s3:AbortMultipartUpload",
         "error: events-writer may not s3:PutObjectTagging",
@@ -122,8 +122,8 @@ def test_the_key_of_kms_is_asked_for_by_its_own_actions(
     account = Account(function(environ), [[mapping()]], FULL, allowed=NEEDED)
     code, found = check(account, monkeypatch, capsys)
     assert code == 1
-    told = [one for one in of(found, "role") if one.startswith("error")]
-    assert [one.split(" on ")[0].rpartition(" ")[2] for one in told] == [
+    errors = [one for one in of(found, "role") if one.startswith("error")]
+    assert [one.split(" on ")[0].rpartition(" ")[2] for one in errors] == [
         "kms:GenerateDataKey",
         "kms:Decrypt",
     ]
@@ -142,7 +142,7 @@ def test_a_role_may_leave_the_key_to_s3_alone(
 
 
 @pytest.mark.parametrize(
-    ("names", "engine", "told"),
+    ("names", "engine", "expected"),
     [
         (("batcher/x.py",), "aioboto3", "error: the package lacks aioboto3 (engine=aioboto3)"),
         (
@@ -155,7 +155,7 @@ def test_a_role_may_leave_the_key_to_s3_alone(
 def test_a_package_without_its_engine_is_an_error(
     names: tuple[str, ...],
     engine: str,
-    told: str,
+    expected: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_package_without_its_engine_is_an_error(
     environ = {**ENVIRON, "BATCHER_ENGINE": engine}
     account = Account(function(environ), [[mapping()]], package(*names), allowed=NEEDED)
     code, found = check(account, monkeypatch, capsys)
-    assert (code, of(found, "function.package")) == (1, [told])
+    assert (code, of(found, "function.package")) == (1, [expected])
 
 
 @pytest.mark.parametrize("honours_range", [True, False])
@@ -242,4 +242,4 @@ def test_a_functions_arn_says_where_it_is(
         arn = "arn:aws:lambda:us-east-2:123456789012:function:events"
         assert main(["check", "--function", arn, "--no-write", "--json"]) == 0
     capsys.readouterr()
-    assert any("function%3Aevents/configuration" in path for path in account.asked)
+    assert any("function%3Aevents/configuration" in path for path in account.requests)

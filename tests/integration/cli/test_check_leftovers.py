@@ -43,10 +43,10 @@ def test_readers_pass_by(
 ) -> None:
     """They give the one record, and the one that is quarantined, and complain of nothing."""
     assert main([command[0], place, *command[1:]]) == 0
-    told = capsys.readouterr()
-    assert told.out.count("\n") == lines
-    assert "_check" not in told.out + told.err
-    assert "error" not in told.err
+    printed = capsys.readouterr()
+    assert printed.out.count("\n") == lines
+    assert "_check" not in printed.out + printed.err
+    assert "error" not in printed.err
 
 
 def test_verify_finds_nothing_wrong(place: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`batcher ddl`: what is asked for is printed, and runs; what is wrong is told."""
+"""`batcher ddl`: the printed definitions work, and wrong options are reported."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ def test_the_environment_says_how_things_are_written(
 def test_flags_reach_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Fanouts, values, the first day and the name."""
     by = "customer={field:c}/dt={arrival:%Y-%m-%d}"
-    told = ["--values", "customer=acme,glo bex", "--values", "customer=x", "--since", "2025-01-31"]
+    flags = ["--values", "customer=acme,glo bex", "--values", "customer=x", "--since", "2025-01-31"]
     more = ["--partition-by", by, "--fanouts", "2,4", "--table", "lake.t"]
-    _, out, err = ddl(capsys, "--engine", "athena", S3, *told, *more)
+    _, out, err = ddl(capsys, "--engine", "athena", S3, *flags, *more)
     assert "'projection.customer.values' = 'acme,glo%20bex,x'" in out
     assert "'projection.dt.range' = '2025-01-31,NOW'" in out
     assert "'projection.salt.values' = '0,1,00,01,10,11'" in out
@@ -113,14 +113,14 @@ def test_flags_reach_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--fanouts", "1;2"], "fanouts: expected powers of two as in 1,16, got '1;2'"),
+        (["--fanouts", "1;2"], "fanouts: '1;2' is not a list of numbers; expected powers of two"),
         (["--fanouts", "3"], "fanouts: 3 is not a power of two"),
-        (["--values", "customer"], "values: expected column=one,other, got 'customer'"),
+        (["--values", "customer"], "values: 'customer' names no column or no value; expected"),
         (
             ["--values", "customer=a"],
             "'customer' is not a partition column; the partition columns are: dt, hour",
         ),
-        (["--since", "yesterday"], "since: expected a day as in 2025-01-31, got 'yesterday'"),
+        (["--since", "yesterday"], "since: 'yesterday' is not a date; expected one as in"),
         (["--columns", "a text"], "columns: expected a type"),
         (["--table", "a b"], "table: 'a b' is not a valid name"),
         (["--fanout", "3"], "fanout: 3 is not a power of two"),
@@ -142,7 +142,7 @@ def test_a_sample_without_objects_is_told(
     (tmp_path / "lines").write_text("null\n5\n")
     code, out, err = ddl(capsys, "--engine", "spark", S3, "--sample", str(tmp_path / "lines"))
     assert (code, out) == (2, "")
-    assert "starts with no JSON object" in err
+    assert "does not start with a JSON object" in err
     code, out, err = ddl(capsys, "--engine", "spark", S3, "--sample", str(tmp_path / "none"))
     assert (code, out) == (2, "")
     assert "sample: " in err

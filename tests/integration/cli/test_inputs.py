@@ -1,4 +1,4 @@
-"""What the first bytes of an input tell: marks that are left out, and inputs that are no JSON."""
+"""First bytes of inputs: byte order marks are skipped, formats other than JSON are rejected."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def test_the_shortest_inputs_are_read_to_their_end(
     """None has four bytes to be judged by."""
     (tmp_path / "in").write_bytes(text)
     assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["records"], told["quarantined"]) == (records, quarantined)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["records"], document["quarantined"]) == (records, quarantined)
 
 
 def test_a_mark_within_a_file_is_a_bad_line(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_an_input_that_is_no_json_is_refused_in_one_line_with_what_to_do(
     out = tmp_path / "out"
     assert main(["write", str(good), str(file), f"file://{out}"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert f"error: {file}: cannot be read, for it is " in line
+    assert f"error: {file}: cannot be read: it is " in line
     assert f"{command}'{file}' | batcher write - " in line
     assert landed(out) == [WRITTEN]
 

@@ -13,6 +13,7 @@ import pytest
 from batcher.cli import main
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, ObjectStore, open_store
+from batcher.tools.formatting import format_count
 from support.sample_bucket import HOUR, HOUR_S, fresh_name, key_of, queue_name, stream_name
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ def test_json_tells_all_that_is_known_of_an_object(
 ) -> None:
     """One document a line."""
     assert main(["ls", place, "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["key"] for one in told] == KEYS
-    assert told[1] == {
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["key"] for one in documents] == KEYS
+    assert documents[1] == {
         "key": STREAM,
         "size_bytes": 3,
         "time": "2026-11-23T07:00:00.000Z",
@@ -75,7 +76,7 @@ def test_json_tells_all_that_is_known_of_an_object(
         "stream": "orders",
         "shard": "shardId-000000000003",
     }
-    assert (told[0]["time"], told[0]["arrived_from"]) == (None, None)
+    assert (documents[0]["time"], documents[0]["arrived_from"]) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_objects_are_chosen_by_time_and_partition(
     assert main(["ls", place, *flags]) == 0
     printed = capsys.readouterr()
     assert [line.split()[-1] for line in printed.out.splitlines()] == keys
-    assert (f"{len(keys)} objects" if keys else "warning: no objects") in printed.err
+    assert (format_count(len(keys), "object") if keys else "warning: no") in printed.err
 
 
 def test_how_long_ago_is_counted_from_now(
@@ -133,7 +134,7 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         (["file://x", "--since", "soon"], "since: cannot parse 'soon'"),
         (["file://x", "--partition", "a b"], "'a%20b'"),
@@ -142,11 +143,11 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
     ],
 )
 def test_wrong_usage_exits_2(
-    flags: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    flags: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And says what is wrong."""
     assert main(["ls", *flags]) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_a_bucket_is_listed_within_its_root(

@@ -1,4 +1,4 @@
-"""What a command tells: text from anywhere, in lines that a terminal only shows."""
+"""Messages: text from anywhere is escaped, and log records become messages."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_a_files_name_does_not_reach_the_terminal_as_it_is(
     file.write_text("no json\n")
     assert main(["write", str(file), f"file://{tmp_path}/out"]) == 0
     assert main(["write", f"{file}.gone", f"file://{tmp_path}/out"]) == 2
-    told = capsys.readouterr().err
-    assert told.count(r"\x1b[31mevents.ndjson") == 2
-    assert "\x1b" not in told
+    printed = capsys.readouterr().err
+    assert printed.count(r"\x1b[31mevents.ndjson") == 2
+    assert "\x1b" not in printed
 
 
 def test_what_batcher_logs_is_said_as_all_else_is(

@@ -48,9 +48,9 @@ def test_a_plan_is_printed_with_dollars_mapping_and_conclusion(
         "an invocation carries 200 records, 242.8 kB of JSON "
         "the window of 20 s ends it; at most 4,942"
     ) in lines
-    assert "batches side by side 5 pollers" in lines
-    assert "an object's size 15.4 kB gzip 1, ratio 3.9, taken" in lines
-    assert "objects a second 0.25 21,600 a day" in lines
+    assert "concurrent batches 5 pollers" in lines
+    assert "an object's size 15.4 kB gzip 1, ratio 3.9, assumed" in lines
+    assert "objects per second 0.25 21,600 per day" in lines
     assert "delivery Firehose ingestion 0.00 18.17" in lines
     assert "memorySize: 256" in lines
     assert "maximumBatchingWindow: 20" in lines
@@ -167,7 +167,7 @@ def test_every_fault_comes_in_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of workload, sample and settings."""
-    told = refused(
+    printed = refused(
         capsys,
         "--records-per-s",
         "lots",
@@ -190,12 +190,12 @@ def test_every_fault_comes_in_one_message(
         "fanout: 3 is not a power of two",
         "compression: unknown value 'lzma'; choose one of",
     ):
-        assert fault in told
-    assert "record_bytes" not in told
+        assert fault in printed
+    assert "record_bytes" not in printed
 
 
 @pytest.mark.parametrize(
-    ("flags", "told"),
+    ("flags", "expected"),
     [
         ((), "records_per_s: required"),
         (RATE, "record_bytes: required"),
@@ -206,24 +206,24 @@ def test_every_fault_comes_in_one_message(
     ],
 )
 def test_what_cannot_be_planned_is_refused_by_name(
-    flags: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+    flags: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With what to do, where there is something."""
-    assert told in refused(capsys, *flags)
+    assert expected in refused(capsys, *flags)
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
-    [(b"\n \n", "has no record"), (gzip.compress(b"{}\n", mtime=0)[:-9], "cannot be read")],
+    ("body", "expected"),
+    [(b"\n \n", "has no record that"), (gzip.compress(b"{}\n", mtime=0)[:-9], "cannot be read")],
 )
 def test_a_sample_without_records_or_that_is_damaged_is_refused(
-    body: bytes, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    body: bytes, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And the size that it would have given is no second fault."""
     sample = tmp_path / "sample"
     sample.write_bytes(body)
     message = refused(capsys, *RATE, "--sample", str(sample))
-    assert told in message
+    assert expected in message
     assert "record_bytes" not in message
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from batcher.cli import main
 from batcher.stores.s3 import reader as s3_reader
-from integration.cli.replay_inputs import lines_in, told, write
+from integration.cli.replay_inputs import lines_in, read_output, write
 from support.s3_servers import Moto
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -28,7 +28,7 @@ def test_a_folders_bad_lines_are_replayed_once(
     capsys.readouterr()
     flags = ["replay", "file://out", "--transform", f"{module}:fix", "--json"]
     assert main(flags) == 0
-    summary, messages = told(capsys)
+    summary, messages = read_output(capsys)
     assert {name: summary[name] for name in ("records", "objects", "quarantined", "failed")} == {
         "records": 2,
         "objects": 1,
@@ -43,7 +43,7 @@ def test_a_folders_bad_lines_are_replayed_once(
     replayed = [{"was": "bad one"}, {"was": ""}]
     assert lines_in(tmp_path / "out", "replay-*.gz") == replayed
     assert main(flags) == 0
-    assert told(capsys)[0]["records"] == 0
+    assert read_output(capsys)[0]["records"] == 0
     assert lines_in(tmp_path / "out", "replay-*.gz") == replayed
     kept = lines_in(tmp_path / "out" / "_quarantine", "*.gz")
     assert [line.get("replay", {}).get("state") for line in kept] == ["done", "done", None]
@@ -60,7 +60,7 @@ def test_flags_choose_records(
         assert lines_in(tmp_path / "out", "replay-*.gz") == []
     assert main([*common, "--reason", "empty", "--reason", "newline", "--since", "2020-01-01"]) == 0
     assert lines_in(tmp_path / "out", "replay-*.gz") == [{"was": ""}]
-    assert "1 records replayed under file://out" in capsys.readouterr().err
+    assert "1 record replayed under file://out" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing_and_tells_by_reason(
@@ -137,7 +137,7 @@ def test_a_folder_without_quarantine_is_done_at_once(
     """There is nothing to do."""
     (tmp_path / "out").mkdir()
     assert main(["replay", "file://out", "--json"]) == 0
-    assert told(capsys)[0]["records"] == 0
+    assert read_output(capsys)[0]["records"] == 0
 
 
 @pytest.mark.parametrize(

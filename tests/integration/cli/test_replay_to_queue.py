@@ -15,7 +15,7 @@ import pytest
 
 from batcher.cli import main
 from batcher.tools.aws import CallLimits
-from integration.cli.replay_inputs import lines_in, told, write
+from integration.cli.replay_inputs import lines_in, read_output, write
 from support.http_stub import Stub
 from support.s3_servers import Moto
 
@@ -49,7 +49,7 @@ def test_bad_lines_go_to_a_queue_once(
     capsys.readouterr()
     for expected in (2, 0):
         assert main(["replay", "file://out", "--to-queue", url, "--json"]) == 0
-        summary, messages = told(capsys)
+        summary, messages = read_output(capsys)
         assert (summary["records"], summary["failed"]) == (expected, 0)
         assert "SQS does not accept an empty message" in messages
     got = [
@@ -130,7 +130,7 @@ def test_who_may_only_send_sends(
             monkeypatch.setenv(name, value)
         url = f"{server.environ['AWS_ENDPOINT_URL_SQS']}/123456789012/queue"
         code = main(["replay", "file://out", "--to-queue", url, "--json"])
-    summary, messages = told(capsys)
+    summary, messages = read_output(capsys)
     assert (code, summary["records"]) == (0, 2), messages
 
 

@@ -34,9 +34,9 @@ def test_verify_knows_what_the_objects_carry(
 ) -> None:
     """Ranges and counts are in it."""
     assert main(["verify", place, "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["findings"] == {"overlap": 1}
-    assert told["records"] == len(FIRST) + len(LATER)
+    document = json.loads(capsys.readouterr().out)
+    assert document["findings"] == {"overlap": 1}
+    assert document["records"] == len(FIRST) + len(LATER)
 
 
 def test_cat_leaves_out_what_is_covered(

@@ -1,4 +1,4 @@
-"""Signals that come before a command is ready for them, or in a callback: one line, and a code."""
+"""Signals during imports or in a callback: one line, and the exit code of the signal."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ sys.path.remove({folder!r})
 del sys.modules[__name__]
 import aioboto3
 """
-"""A module that is the real one, when the signal has not ended the program.
+"""A module that raises a signal and then becomes the real module, if the process still runs.
 
-What Ctrl-C raises is lost, as it is where Python calls a callback of its own while it imports.
+It drops `KeyboardInterrupt`, as Python does in its own callbacks during imports.
 """
 ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} | dict.fromkeys(
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "stand-in"
@@ -33,7 +33,7 @@ ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} 
 
 @pytest.mark.parametrize("command", ["write -", "ls", "cat", "verify", "check"])
 def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_path: Path) -> None:
-    """It takes half a second, in which some commands have no handler of their own."""
+    """The import takes half a second, in which some commands handle no signals."""
     module = INTERRUPTED_IMPORT.format(number="SIGINT", folder=str(tmp_path))
     (tmp_path / "aioboto3.py").write_text(module)
     arguments = [*command.split(), "s3://bucket/root"]
@@ -44,8 +44,8 @@ def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_
     assert line.startswith("batcher: stopped")
 
 
-def test_sigterm_while_the_client_is_imported_ends_without_a_word(tmp_path: Path) -> None:
-    """As it ends any program; a shell says 143."""
+def test_sigterm_while_the_client_is_imported_ends_silently(tmp_path: Path) -> None:
+    """As it ends any program; a shell reports 143."""
     module = INTERRUPTED_IMPORT.format(number="SIGTERM", folder=str(tmp_path))
     (tmp_path / "aioboto3.py").write_text(module)
     done = run_in_shell(["write", "-", "s3://bucket/root"], environ=ENVIRON, paths=(tmp_path,))
@@ -69,11 +69,11 @@ def run(_):
 ddl.run = run
 sys.exit(main(["ddl", "--engine", "duckdb", "s3://bucket/root"]))
 """
-"""A command that Ctrl-C meets in a callback, where what is raised goes no further."""
+"""A command that gets Ctrl-C in a callback, in which Python drops exceptions."""
 
 
-def test_ctrl_c_in_a_callback_of_pythons_is_heard_all_the_same() -> None:
-    """Python would print a traceback and go on for a minute; of other errors it still tells."""
+def test_ctrl_c_in_a_callback_of_python_is_not_lost() -> None:
+    """Python alone would print a traceback and go on. Other errors are still printed."""
     done = subprocess.run(  # noqa: S603  # our own interpreter
         [sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False, timeout=50
     )

@@ -1,4 +1,4 @@
-"""Standard output and error that are closed, full, or read by nobody: told, with no traceback."""
+"""Standard output and error that are closed, full, or pipes without a reader."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def records(out: Path) -> int:
 
 
 @pytest.mark.parametrize("line", COMMANDS)
-def test_a_pipe_that_nobody_reads_ends_a_command_as_sigpipe_would(
+def test_a_pipe_without_a_reader_ends_a_command_as_sigpipe_would(
     places: dict[str, Path], line: str
 ) -> None:
-    """Though all there is waits in a buffer until the end."""
+    """Also if all output stays in a buffer until the end."""
     done = run_with_closed_pipe(line.format(**places).split(), "stdout")
     assert done.returncode == 141
     assert "Traceback" not in done.stderr
@@ -61,20 +61,20 @@ def test_a_pipe_that_nobody_reads_ends_a_command_as_sigpipe_would(
 @pytest.mark.slow
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("line", COMMANDS)
-def test_output_that_is_full_or_closed_is_told_in_one_line(
+def test_output_that_is_full_or_closed_is_reported_in_one_line(
     places: dict[str, Path], line: str, redirection: str
 ) -> None:
-    """And makes the command fail: a report that is not whole must not pass for one that is."""
+    """And the command fails: an incomplete report must not look like a complete one."""
     done = run_in_shell(line.format(**places).split(), redirection)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("batcher: standard output cannot be written: ")
+    assert last.startswith("batcher: standard output: cannot be written: ")
     assert done.stderr.count("standard output") == 1
     assert "Traceback" not in done.stderr
 
 
 def test_a_command_that_prints_nothing_needs_no_output(tmp_path: Path) -> None:
-    """Nor does the first file that it opens get the place of the closed stream."""
+    """And the first file that it opens does not get the descriptor of the closed stream."""
     (tmp_path / "in").write_text(LINES)
     done = run_in_shell(["write", f"{tmp_path}/in", f"file://{tmp_path}/out"], ">&-")
     assert done.returncode == 0, done.stderr
@@ -82,14 +82,14 @@ def test_a_command_that_prints_nothing_needs_no_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2>&- <&-"])
-def test_messages_that_nobody_gets_change_nothing(tmp_path: Path, redirection: str) -> None:
-    """All is written, once, and the summary says so: nobody must try again."""
+def test_messages_that_are_lost_change_nothing(tmp_path: Path, redirection: str) -> None:
+    """Everything is written once, and the summary says so: no retry is needed."""
     (tmp_path / "in").write_text(LINES)
     out = tmp_path / "out"
     done = run_in_shell(["write", f"{tmp_path}/in", f"file://{out}", "--json"], redirection)
     assert done.returncode == 0
-    told = json.loads(done.stdout)
-    assert (told["records"], told["quarantined"]) == (2, 1)
+    document = json.loads(done.stdout)
+    assert (document["records"], document["quarantined"]) == (2, 1)
     assert records(out) == 3
 
 
@@ -106,8 +106,8 @@ def test_messages_whose_reader_is_gone_change_nothing(tmp_path: Path) -> None:
     assert run_with_closed_pipe(["write", f"{tmp_path}/gone", *flags], "stderr").returncode == 2
 
 
-def test_standard_input_that_is_closed_is_told_as_such(tmp_path: Path) -> None:
-    """With all else that is wrong, before anything is written."""
+def test_standard_input_that_is_closed_is_reported(tmp_path: Path) -> None:
+    """Together with all other faults, before anything is written."""
     done = run_in_shell(["write", "-", "gone", f"file://{tmp_path}/out"], "<&-")
     assert done.returncode == 2
     assert "input -: standard input is closed" in done.stderr
@@ -121,4 +121,5 @@ def test_help_names_the_exit_code_of_a_closed_pipe(capsys: pytest.CaptureFixture
     """Beside the others."""
     with pytest.raises(SystemExit):
         main(["--help"])
-    assert "141 nobody reads standard output" in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "141: standard output was closed (SIGPIPE)" in printed

@@ -30,16 +30,16 @@ def test_what_batcher_wrote_is_clean_and_its_figures_are_right(
 ) -> None:
     """Objects, records, bytes, and quarantine by reason."""
     capsys.readouterr()
-    code, told = verify(written, capsys)
+    code, report = verify(written, capsys)
     files = [path for path in written.rglob("*.gz") if ".meta" not in path.parts]
     assert code == 0
-    assert told["clean"]
-    assert (told["objects"], told["records"]) == (4, 1_000)
-    assert told["quarantined"] == {"empty": 1, "not_json": 1}
-    assert told["quarantine_objects"] == 1
-    assert told["bytes"] == sum(path.stat().st_size for path in files)
-    assert told["text_bytes"] == sum(len(gzip.decompress(p.read_bytes())) for p in files)
-    assert (told["findings"], told["found"], told["not_all_known"]) == ({}, [], 0)
+    assert report["clean"]
+    assert (report["objects"], report["records"]) == (4, 1_000)
+    assert report["quarantined"] == {"empty": 1, "not_json": 1}
+    assert report["quarantine_objects"] == 1
+    assert report["bytes"] == sum(path.stat().st_size for path in files)
+    assert report["text_bytes"] == sum(len(gzip.decompress(p.read_bytes())) for p in files)
+    assert (report["findings"], report["found"], report["not_all_known"]) == ({}, [], 0)
 
 
 def test_tables_tell_what_is_there_and_what_is_wrong(
@@ -83,9 +83,9 @@ def test_all_that_the_handler_writes_is_clean(
         handle({"Records": [message("a"), message("b", "bad")]}, None)
         handle({"Records": [fifo_message("f", "77")]}, None)
         handle({"direct": 1}, None)
-    code, told = verify(tmp_path, capsys)
-    assert (code, told["findings"]) == (0, {})
-    held = [(s["stream"], s["shard"], s["first"], s["last"]) for s in told["streams"]]
+    code, report = verify(tmp_path, capsys)
+    assert (code, report["findings"]) == (0, {})
+    held = [(s["stream"], s["shard"], s["first"], s["last"]) for s in report["streams"]]
     assert sorted(held, key=str) == sorted(
         [
             ("", "", None, None),
@@ -96,7 +96,7 @@ def test_all_that_the_handler_writes_is_clean(
         ],
         key=str,
     )
-    assert told["quarantined"] == {"not_json": 2, "not_utf8": 1}
+    assert report["quarantined"] == {"not_json": 2, "not_utf8": 1}
 
 
 def test_a_key_that_could_change_the_terminal_is_escaped(
@@ -112,7 +112,7 @@ def test_nothing_is_clean_but_told(folder: Path, capsys: pytest.CaptureFixture[s
     """Nothing has been written yet, or a root was mistyped."""
     folder.mkdir()
     assert main(["verify", f"file://{folder}"]) == 0
-    assert f"nothing is under file://{folder}" in capsys.readouterr().err
+    assert f"no objects found under file://{folder}" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_wrong_usage(
@@ -136,7 +136,7 @@ def test_an_empty_root_of_a_bucket_is_clean_but_told(
     assert main(["verify", f"s3://{bucket}/root", "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["clean"] is True
-    assert f"warning: nothing is under s3://{bucket}/root" in printed.err
+    assert f"warning: no objects found under s3://{bucket}/root" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -192,11 +192,11 @@ def test_a_bucket_is_verified_as_a_folder_is(
 
     asyncio.run(fill())
     assert main(["verify", f"s3://{bucket}/root", "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["objects"], told["records"]) == (1, 2)
-    assert told["findings"] == {"open_upload": 1}
-    assert told["found"][0]["key"] == "root/big.ndjson.gz"
-    assert told["found"][0]["detail"].startswith("open for ")
+    report = json.loads(capsys.readouterr().out)
+    assert (report["objects"], report["records"]) == (1, 2)
+    assert report["findings"] == {"open_upload": 1}
+    assert report["found"][0]["key"] == "root/big.ndjson.gz"
+    assert report["found"][0]["detail"].startswith("open for ")
     assert main(["verify", f"s3://{bucket}-gone/root"]) == 1
     assert "create it, or correct `bucket`" in capsys.readouterr().err
 

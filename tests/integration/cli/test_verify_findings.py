@@ -45,11 +45,11 @@ def test_a_damaged_object_is_found(
     """Cut off, changed, or not what its name says."""
     plant(written, key, body, described(TEXT))
     capsys.readouterr()
-    code, told = verify(written, capsys)
+    code, report = verify(written, capsys)
     assert code == 1
-    assert told["findings"]["damaged"] == 1
-    assert told["found"][0]["kind"] == "damaged"
-    assert told["found"][0]["key"] == key
+    assert report["findings"]["damaged"] == 1
+    assert report["found"][0]["kind"] == "damaged"
+    assert report["found"][0]["key"] == key
 
 
 def test_a_member_that_is_missing_is_found(
@@ -57,10 +57,10 @@ def test_a_member_that_is_missing_is_found(
 ) -> None:
     """The body decodes to its end; only the metadata knows that there was more."""
     plant(folder, KEY, gzip.compress(TEXT, mtime=0), described(TEXT * 2))
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"]) == (1, {"mismatch": 1})
-    assert "batcher-records is 4, the body has 2" in told["found"][0]["detail"]
-    assert "batcher-crc32" in told["found"][0]["detail"]
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"]) == (1, {"mismatch": 1})
+    assert "batcher-records is 4, the body has 2" in report["found"][0]["detail"]
+    assert "batcher-crc32" in report["found"][0]["detail"]
 
 
 @pytest.mark.parametrize("line", [b"{", b"1 2", b"", b'"\xff"'])
@@ -70,9 +70,9 @@ def test_a_line_that_is_no_json_is_found(
     """Though the object is the one described."""
     text = TEXT + line + b"\n"
     plant(folder, KEY, gzip.compress(text, mtime=0), described(text))
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"]) == (1, {"bad_line": 1})
-    assert told["found"][0]["detail"].startswith("line 3: ")
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"]) == (1, {"bad_line": 1})
+    assert report["found"][0]["detail"].startswith("line 3: ")
 
 
 def test_an_object_without_metadata_is_found_and_a_streamed_one_is_fine(
@@ -80,11 +80,11 @@ def test_an_object_without_metadata_is_found_and_a_streamed_one_is_fine(
 ) -> None:
     """A streamed upload knows only its first position; that is said."""
     plant(folder, KEY, gzip.compress(TEXT, mtime=0), {"batcher-first": "x:1"})
-    code, told = verify(folder, capsys)
-    assert (code, told["not_all_known"]) == (0, 1)
+    code, report = verify(folder, capsys)
+    assert (code, report["not_all_known"]) == (0, 1)
     (folder / ".meta" / f"{KEY}.json").unlink()
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"], told["not_all_known"]) == (1, {"no_metadata": 1}, 0)
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"], report["not_all_known"]) == (1, {"no_metadata": 1}, 0)
 
 
 def test_overlapping_ranges_of_a_shard_and_partition_are_found(
@@ -94,11 +94,11 @@ def test_overlapping_ranges_of_a_shard_and_partition_are_found(
     plant_stream(folder, 10, 19)
     later = plant_stream(folder, 15, 24)
     plant_stream(folder, 10, 24, "p=2")
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"]) == (1, {"overlap": 1})
-    assert told["found"][0]["key"] == later
-    assert "15 to 24 overlaps 10 to 19" in told["found"][0]["detail"]
-    (stream,) = told["streams"]
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"]) == (1, {"overlap": 1})
+    assert report["found"][0]["key"] == later
+    assert "15 to 24 overlaps 10 to 19" in report["found"][0]["detail"]
+    (stream,) = report["streams"]
     assert stream == {
         "family": "stream",
         "stream": "orders",
@@ -120,9 +120,9 @@ def test_a_foreign_object_is_found(
 ) -> None:
     """By its name or its place; it is not read."""
     plant(folder, key, b"\xff")
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"], told["objects"]) == (1, {"foreign": 1}, 0)
-    assert told["found"][0]["key"] == key
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"], report["objects"]) == (1, {"foreign": 1}, 0)
+    assert report["found"][0]["key"] == key
 
 
 def test_an_upload_that_is_open_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,9 +135,9 @@ def test_an_upload_that_is_open_is_found(folder: Path, capsys: pytest.CaptureFix
         await upload.put_part(1, b"x")
 
     asyncio.run(leave())
-    code, told = verify(folder, capsys)
-    assert (code, told["findings"]) == (1, {"open_upload": 1})
-    assert told["found"][0]["detail"].startswith("open for ")
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"]) == (1, {"open_upload": 1})
+    assert report["found"][0]["detail"].startswith("open for ")
 
 
 def test_quarantine_is_read_too(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +145,6 @@ def test_quarantine_is_read_too(written: Path, capsys: pytest.CaptureFixture[str
     (path,) = (written / "_quarantine").rglob("*.gz")
     path.write_bytes(path.read_bytes()[:-3])
     capsys.readouterr()
-    code, told = verify(written, capsys)
-    assert (code, told["findings"]) == (1, {"damaged": 1})
-    assert told["found"][0]["key"].startswith("_quarantine/cli/dt=")
+    code, report = verify(written, capsys)
+    assert (code, report["findings"]) == (1, {"damaged": 1})
+    assert report["found"][0]["key"].startswith("_quarantine/cli/dt=")

@@ -23,7 +23,7 @@ TEXT = "".join(f"{line}\n" for line in LINES)
 
 
 def data_files(folder: Path) -> list[Path]:
-    """Return the objects of data, without what stands beside them."""
+    """Return the data objects, without metadata files and quarantine."""
     files = (path for path in folder.rglob("*") if path.is_file())
     data = (p for p in files if not {".meta", "_quarantine"} & set(p.relative_to(folder).parts))
     return sorted(data, key=lambda path: path.name)
@@ -72,16 +72,16 @@ def test_every_line_of_a_file_lands_in_order(
     out = tmp_path / "out"
     assert main(["write", str(source), f"file://{out}", "--json"]) == 0
     assert landed(out) == LINES
-    told = summary(capsys)
-    assert {name: told[name] for name in ("records", "objects", "quarantined", "failed")} == {
+    document = summary(capsys)
+    assert {name: document[name] for name in ("records", "objects", "quarantined", "failed")} == {
         "records": 2_000,
         "objects": 1,
         "quarantined": 0,
         "failed": 0,
     }
-    assert told["bytes_in"] == len(TEXT)
-    assert told["bytes_out"] == data_files(out)[0].stat().st_size
-    assert "seconds" in told
+    assert document["bytes_in"] == len(TEXT)
+    assert document["bytes_out"] == data_files(out)[0].stat().st_size
+    assert "seconds" in document
 
 
 @pytest.mark.parametrize("packing", ["plain", "gzip", "zstd"])
@@ -173,7 +173,7 @@ def test_flags_beat_the_environment_and_the_destination_beats_both(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["{source}", "s4://bucket"], "neither s3://bucket/root nor file://folder"),
         (["{source}", "s3://bucket", "--fanout", "3"], "fanout: 3 is not a power of two"),
@@ -182,10 +182,10 @@ def test_flags_beat_the_environment_and_the_destination_beats_both(
     ],
 )
 def test_wrong_usage_exits_2_before_anything_is_written(
-    source: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    source: Path, arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["write", *(word.format(source=source) for word in arguments)]) == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing_and_shows_the_plan(
@@ -250,11 +250,11 @@ def test_inputs_after_one_that_is_damaged_are_read(
     ]
 
 
-class Writing:
-    """The command in a process of its own, fed line by line."""
+class WriteProcess:
+    """`batcher write` in a process that reads lines from the test."""
 
     def __init__(self, out: Path, *flags: str) -> None:
-        """Start it; it reads standard input."""
+        """Start the process, which reads standard input."""
         command = [sys.executable, "-m", "batcher", "write", "-", f"file://{out}", "--json"]
         self.process = subprocess.Popen(  # noqa: S603  # our own command
             [*command, *flags],
@@ -270,13 +270,13 @@ class Writing:
         self.process.stdin.flush()
 
     def wait_for_object(self, out: Path) -> None:
-        """Return when the first object is there: what was fed before has been read."""
+        """Wait until the first object exists, so that the lines before it have been read."""
         while not (out.exists() and data_files(out)):
-            assert self.process.poll() is None, "it ended"
+            assert self.process.poll() is None, "the process has ended"
             os.sched_yield()
 
     def end(self) -> tuple[int, dict[str, float], str]:
-        """Wait for its end, its standard input still open; give code, summary and messages."""
+        """Wait for its end, with its standard input open; return code, summary and messages."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         out, err = self.process.stdout.read(), self.process.stderr.read()
@@ -284,8 +284,8 @@ class Writing:
 
 
 @pytest.fixture
-def writing(tmp_path: Path) -> Iterator[Writing]:
-    started = Writing(tmp_path / "out", "--max-records", "1000")
+def writing(tmp_path: Path) -> Iterator[WriteProcess]:
+    started = WriteProcess(tmp_path / "out", "--max-records", "1000")
     yield started
     started.process.kill()
     for stream in (started.process.stdin, started.process.stdout, started.process.stderr):
@@ -296,27 +296,27 @@ def writing(tmp_path: Path) -> Iterator[Writing]:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_reading_and_what_was_read_is_written(
-    writing: Writing, tmp_path: Path, number: signal.Signals, code: int
+    writing: WriteProcess, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    """The producer goes on for ever, and standard input stays open.
+    """The producer does not end, and standard input stays open.
 
-    An object of 1,000 lines is there; how many more were read by then, the system decides.
+    An object of 1,000 lines exists. How many more lines were read by then is not determined.
     """
     writing.feed(TEXT[: TEXT.index('{"id": 1500')])
     writing.wait_for_object(tmp_path / "out")
     writing.process.send_signal(number)
-    ended_with, told, messages = writing.end()
+    ended_with, document, messages = writing.end()
     assert ended_with == code, messages
     found = landed(tmp_path / "out")
     assert found == LINES[: len(found)]
-    assert 1_000 <= told["records"] == len(found) <= 1_500
+    assert 1_000 <= document["records"] == len(found) <= 1_500
 
 
 @pytest.mark.parametrize(("line", "code"), [(b'{"a":1}\n', 0), (b"bad\n", 1)])
-def test_a_program_that_has_used_obstore_ends_without_being_taken_down(
+def test_a_program_that_has_used_obstore_exits_without_finalizing_the_interpreter(
     tmp_path: Path, line: bytes, code: int
 ) -> None:
-    """Threads of obstore made the interpreter abort, 6 times of 100, after all was done."""
+    """Threads of obstore made the finalizing interpreter abort, in 6 of 100 runs."""
     source = tmp_path / "in.ndjson"
     source.write_bytes(line)
     script = (

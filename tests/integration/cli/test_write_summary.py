@@ -1,4 +1,4 @@
-"""What `batcher write` tells of bad lines, of dry runs, and of a command line that is wrong."""
+"""Messages of `batcher write` about bad lines, dry runs and wrong options."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def source(tmp_path: Path) -> Path:
 def test_dropped_lines_are_in_both_totals(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Beside the names that are always there."""
+    """In addition to the names that are always there."""
     flags = [str(source), f"file://{tmp_path}/out", "--on-bad-record", "drop"]
     assert main(["write", *flags, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)
     names = ["records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "dropped"]
-    assert list(told) == [*names, "seconds"]
-    assert (told["records"], told["quarantined"], told["dropped"]) == (2, 0, 25)
+    assert list(document) == [*names, "seconds"]
+    assert (document["records"], document["quarantined"], document["dropped"]) == (2, 0, 25)
     assert main(["write", *flags]) == 0
     assert "0 quarantined, 25 dropped, 0 failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("choice", "code", "told"),
+    ("choice", "code", "expected"),
     [
-        ("drop", 0, "batcher: warning: and 15 more; 25 were dropped"),
-        ("quarantine", 0, "batcher: warning: and 15 more; 25 are in _quarantine/"),
-        ("fail", 1, "batcher: warning: and 15 more; 25 were refused"),
+        ("drop", 0, "batcher: warning: and 15 more; 25 dropped in total"),
+        ("quarantine", 0, "batcher: warning: and 15 more; 25 quarantined in total"),
+        ("fail", 1, "batcher: warning: and 15 more; 25 rejected in total"),
     ],
 )
 def test_ten_bad_lines_are_named_and_the_others_counted(  # noqa: PLR0913, PLR0917  # cases
@@ -47,14 +47,14 @@ def test_ten_bad_lines_are_named_and_the_others_counted(  # noqa: PLR0913, PLR09
     capsys: pytest.CaptureFixture[str],
     choice: str,
     code: int,
-    told: str,
+    expected: str,
 ) -> None:
-    """With what became of all of them."""
+    """With the outcome of all of them."""
     flags = ["--on-bad-record", choice]
     assert main(["write", str(source), f"file://{tmp_path}/out", *flags]) == code
     warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
     assert sum("not_json" in line for line in warnings) == 10
-    assert warnings[10:] == [told]
+    assert warnings[10:] == [expected]
 
 
 def test_ten_bad_lines_leave_nothing_to_count(
@@ -89,31 +89,31 @@ def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize(("flag", "value"), [("bucket", "other-one"), ("root", "other")])
-def test_the_destination_beats_a_flag_and_that_is_told(
+def test_the_destination_overrides_a_flag_with_a_warning(
     source: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     flag: str,
     value: str,
 ) -> None:
-    """Or who gave both would look for the objects at the other place."""
+    """Otherwise a user who passed both could look for the objects in the wrong place."""
     place = f"file://{tmp_path}/out"
     assert main(["write", str(source), place, f"--{flag}", value]) == 0
-    told = f"batcher: warning: --{flag} {value} is not used: the destination is {place}"
-    assert told in capsys.readouterr().err
+    expected = f"batcher: warning: --{flag} {value} is not used: the destination is {place}"
+    assert expected in capsys.readouterr().err
     assert list((tmp_path / "out").rglob("dt=*"))
 
 
 def test_a_flag_that_names_the_same_place_is_fine(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a script may that gives everything."""
+    """A script may pass everything."""
     place = f"file://{tmp_path}/out"
     assert main(["write", str(source), place, "--bucket", place, "--root", ""]) == 0
     assert "is not used" not in capsys.readouterr().err
 
 
-def test_what_is_no_fault_of_the_command_line_is_not_gathered() -> None:
-    """A bug must be heard."""
+def test_exceptions_other_than_faults_are_not_collected() -> None:
+    """Bugs must not be hidden."""
     with pytest.raises(KeyError), FaultCollector():
         raise KeyError

@@ -306,7 +306,7 @@ def test_an_endpoint_that_cannot_be_meant_is_wrong_usage(
 ) -> None:
     """No bucket, or a bucket's URL in place of an endpoint's."""
     assert run_demo(*words) == 2
-    assert capsys.readouterr().err.startswith("batcher demo: --s3 ")
+    assert capsys.readouterr().err.startswith("batcher demo: --s3: ")
 
 
 @pytest.mark.parametrize("package", ["rich", "duckdb"])
@@ -385,5 +385,5 @@ def test_a_signal_during_the_clean_up_leaves_no_files(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("batcher demo: --s3 is an endpoint")
+    assert done.stderr.startswith("batcher demo: --s3: ")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Write a folder as a zip. The same files always make the same bytes."""
+"""Archive: a folder as a zip whose bytes follow from its files alone."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold; every entry gets it."""
+"""The oldest time that a zip can say."""
 UNIX, READABLE = 3, 0o100644
 LEVEL = 9
 
 
 def write_zip(folder: Path, zip_file: Path) -> None:
-    """Write every file of a folder, sorted by name, without times and owners."""
+    """Pack every file of a folder, in the order of their names, without times and owners."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     with ZipFile(zip_file, "w", ZIP_DEFLATED, compresslevel=LEVEL) as packed:
         for name in sorted(name for name, path in files.items() if path.is_file()):

@@ -1,7 +1,7 @@
-"""Check the locked distributions for known vulnerabilities, by pip-audit.
+"""Audit: the locked distributions, looked up among known vulnerabilities by pip-audit.
 
-The audit fails if a distribution was not looked up, unless AUDIT_OFFLINE=allow is set.
-`make audit` runs it. Exit: 0 no known vulnerability, 1 vulnerabilities, 2 incomplete audit.
+An audit that could not look anything up is no audit: it fails, unless AUDIT_OFFLINE=allow is set.
+`make audit` runs it. Exit: 0 nothing known, 1 vulnerabilities, 2 not everything was looked up.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SERVICES = ("pypi", "osv")
-"""In the order of the queries: PyPI's own service, then https://osv.dev, its data source."""
-TIMEOUT_S = 600
+"""In the order in which they are asked: PyPI's own, then https://osv.dev, which it is made of."""
+LONGEST_S = 600
 NONE_KNOWN, FOUND, NOT_AUDITED = 0, 1, 2
 
 
 @dataclass
-class AuditResult:
-    """The results of the services for one list of distributions."""
+class Audited:
+    """What the services have said of one list of distributions."""
 
     looked_up: set[str] = field(default_factory=set)
     vulnerable: dict[str, list[str]] = field(default_factory=dict)
-    """Vulnerabilities by distribution, each with the version that fixes it."""
+    """Vulnerabilities by distribution, with the version that mends each."""
     missing: dict[str, str] = field(default_factory=dict)
-    """Distributions that no service has looked up, each with the reason."""
+    """Distributions that no service has looked up, and why."""
     failures: list[str] = field(default_factory=list)
-    """Services that did not respond, each with its error."""
+    """Services that did not answer at all."""
 
     @property
-    def is_complete(self) -> bool:
-        """Whether each distribution was looked up by at least one service."""
+    def is_whole(self) -> bool:
+        """Whether every distribution was looked up by one service at least."""
         return bool(self.looked_up) and not self.missing
 
-    def add(self, output: Mapping[str, Any]) -> None:
-        """Add the JSON output of pip-audit."""
-        for found in output["dependencies"]:
+    def add(self, answer: Mapping[str, Any]) -> None:
+        """Add what pip-audit has printed as JSON."""
+        for found in answer["dependencies"]:
             name = str(found["name"])
             if "skip_reason" in found:
                 if name not in self.looked_up:
@@ -49,22 +49,19 @@ class AuditResult:
                 continue
             self.looked_up.add(name)
             self.missing.pop(name, None)
-            described = [_describe(vulnerability) for vulnerability in found["vulns"]]
-            if described:
-                self.vulnerable[f"{name} {found['version']}"] = described
+            told = [_told(vulnerability) for vulnerability in found["vulns"]]
+            if told:
+                self.vulnerable[f"{name} {found['version']}"] = told
 
 
-def _describe(vulnerability: Mapping[str, Any]) -> str:
+def _told(vulnerability: Mapping[str, Any]) -> str:
     names = [vulnerability["id"], *vulnerability.get("aliases", ())]
-    fixed = ", ".join(vulnerability.get("fix_versions", ())) or "no version yet"
-    return f"{' '.join(names)}: fixed in {fixed}"
+    mended = ", ".join(vulnerability.get("fix_versions", ())) or "no version yet"
+    return f"{' '.join(names)}: mended in {mended}"
 
 
 def targets(folder: Path) -> list[tuple[str, list[str]]]:
-    """Return the name of each list to audit, with pip-audit's arguments for it.
-
-    These are the locks, or the project if there are none.
-    """
+    """Return what is audited, and pip-audit's arguments for it: the locks, or else the project."""
     locks = sorted(folder.glob("requirements-*.txt"))
     if locks:
         flags = ["--disable-pip", "--require-hashes", "--requirement"]
@@ -72,62 +69,61 @@ def targets(folder: Path) -> list[tuple[str, list[str]]]:
     return [("pyproject.toml", [str(folder.parent)])]
 
 
-def audit(arguments: Sequence[str], services: Iterable[str] = SERVICES) -> AuditResult:
-    """Query one service after another, until every distribution was looked up."""
-    result = AuditResult()
+def audit(arguments: Sequence[str], services: Iterable[str] = SERVICES) -> Audited:
+    """Ask one service after another, until every distribution was looked up."""
+    audited = Audited()
     for service in services:
         command = [sys.executable, "-m", "pip_audit", "--vulnerability-service", service]
         command += ["--format", "json", "--progress-spinner", "off", *arguments]
-        done = subprocess.run(  # noqa: S603  # the running interpreter
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        done = subprocess.run(  # noqa: S603  # our own interpreter
+            command, capture_output=True, text=True, check=False, timeout=LONGEST_S
         )
         try:
-            result.add(json.loads(done.stdout))
+            audited.add(json.loads(done.stdout))
         except (json.JSONDecodeError, KeyError, TypeError):
             last = done.stderr.strip().rpartition("\n")[2]
-            result.failures.append(f"{service} did not respond: {last[:200]}")
-        if result.is_complete:
+            audited.failures.append(f"{service} did not answer: {last[:200]}")
+        if audited.is_whole:
             break
-    return result
+    return audited
 
 
-def report(name: str, result: AuditResult) -> list[str]:
-    """Return the result for one list of distributions, in lines."""
-    count = len(result.looked_up)
-    noun = "distribution" if count == 1 else "distributions"
-    lines = [f"{name}: {count} {noun} looked up, {len(result.vulnerable)} vulnerable"]
-    for distribution, found in result.vulnerable.items():
+def report(name: str, audited: Audited) -> list[str]:
+    """Return in lines what was found out of one list."""
+    count = len(audited.looked_up)
+    lines = [f"{name}: {count} distributions looked up, {len(audited.vulnerable)} vulnerable"]
+    for distribution, found in audited.vulnerable.items():
         lines += [f"  {distribution}: {one}" for one in found]
-    if not result.is_complete:
-        lines += [f"  {failure}" for failure in result.failures]
-    if result.missing:
-        reason = next(iter(result.missing.values()))
-        lines.append(f"  not looked up: {', '.join(result.missing)}: {reason}")
+    if not audited.is_whole:
+        lines += [f"  {failure}" for failure in audited.failures]
+    if audited.missing:
+        why = next(iter(audited.missing.values()))
+        lines.append(f"  not looked up: {', '.join(audited.missing)}: {why}")
     return lines
 
 
-def exit_code(results: Sequence[AuditResult], *, may_be_offline: bool) -> int:
-    """Return the exit code for the results of all lists."""
-    if any(result.vulnerable for result in results):
+def exit_code(audited: Sequence[Audited], *, may_be_offline: bool) -> int:
+    """Return the exit code of all lists together."""
+    if any(one.vulnerable for one in audited):
         return FOUND
-    if all(result.is_complete for result in results) or may_be_offline:
+    if all(one.is_whole for one in audited) or may_be_offline:
         return NONE_KNOWN
     return NOT_AUDITED
 
 
 def main() -> int:
-    """Audit all lists, print the results, and return the exit code."""
+    """Audit all there is; print what was found out."""
     may_be_offline = os.environ.get("AUDIT_OFFLINE") == "allow"
-    results = []
+    all_audited = []
     for name, arguments in targets(HERE):
-        result = audit(arguments)
-        results.append(result)
-        print("\n".join(report(name, result)))
-    if not all(result.is_complete for result in results):
-        print("NOT AUDITED: some distributions could not be looked up.")
+        audited = audit(arguments)
+        all_audited.append(audited)
+        print("\n".join(report(name, audited)))
+    if not all(one.is_whole for one in all_audited):
+        print("NOT AUDITED: vulnerability services could not be asked about all of these.")
         if not may_be_offline:
-            print("Set AUDIT_OFFLINE=allow to continue without a complete audit.")
-    return exit_code(results, may_be_offline=may_be_offline)
+            print("Set AUDIT_OFFLINE=allow to go on without an audit.")
+    return exit_code(all_audited, may_be_offline=may_be_offline)
 
 
 if __name__ == "__main__":

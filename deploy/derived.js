@@ -1,13 +1,12 @@
 'use strict';
-// Values derived from the parameters of serverless.yml. Times are as in batcher/tools/plan/mapping.py.
-const MAX_VISIBILITY_S = 43200;
-const VISIBILITY_TIMEOUTS = 6; // plus the window. Source: AWS Lambda Developer Guide, "Using Lambda with Amazon SQS"
-const OUTAGE_S = 3600; // in a shorter outage, no message reaches the dead-letter queue
-const MIN_RECEIVES = 5;
-const SLOW = 0.8; // share of the timeout
+// What follows from the parameters of serverless.yml; times as batcher/tools/plan/mapping.py has them.
+const LONGEST_VISIBILITY_S = 43200;
+const VISIBILITY_TIMEOUTS = 6; // and the window: AWS Lambda's guide, "Using Lambda with Amazon SQS"
+const OUTAGE_S = 3600; // no message reaches the dead letters in a shorter one
+const FEWEST_RECEIVES = 5;
+const SLOW = 0.8; // of the timeout
 
-// Without ReportBatchItemFailures, AWS ignores the list of failures in a response, and those records would be lost.
-// So the setting and the mapping always change together.
+// AWS ignores an answer without ReportBatchItemFailures, and would lose what it lists: always both.
 const RESPONSE_TYPES = { true: 'ReportBatchItemFailures', false: null };
 
 module.exports = async ({ resolveVariable }) => {
@@ -15,12 +14,12 @@ module.exports = async ({ resolveVariable }) => {
   const source = (kind, logicalId) =>
     given[kind] === 'existing' ? given[`${kind}_arn`] : { 'Fn::GetAtt': [logicalId, 'Arn'] };
   const visibilityS = Math.min(
-    MAX_VISIBILITY_S,
+    LONGEST_VISIBILITY_S,
     VISIBILITY_TIMEOUTS * given.timeout + given.window
   );
   return {
     visibility_timeout_s: visibilityS,
-    max_receive_count: Math.max(MIN_RECEIVES, Math.ceil(OUTAGE_S / visibilityS)),
+    max_receive_count: Math.max(FEWEST_RECEIVES, Math.ceil(OUTAGE_S / visibilityS)),
     slow_ms: SLOW * 1000 * given.timeout,
     old_s: given.alarm_age,
     response_type: RESPONSE_TYPES[given.partial_response],

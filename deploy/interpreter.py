@@ -1,4 +1,4 @@
-"""Find the Python that compiles for a runtime: byte code works with one minor version only."""
+"""Interpreter: the Python that compiles for a runtime; byte code is good for one minor version."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from pathlib import Path
 
 from refused import RefusedError
 
-TPRINT_VERSION_ROOT = "/var/task"
-"""The folder that Lambda unpacks a package into. Tracebacks show it."""
-PRINT_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
-TIMEOUT_S = 300
+TASK_ROOT = "/var/task"
+"""Where Lambda unpacks a package; tracebacks name files by it."""
+ASK = "import sys; print('%d.%d' % sys.version_info[:2])"
+LONGEST_S = 300
 
 
 def find(python: str) -> str:
-    """Return an interpreter of this minor version: the running one, or `python3.x` on the PATH.
+    """Find an interpreter of this minor version: the one that runs, or `python3.x` on the PATH.
 
     Raises:
-        RefusedError: neither has this version.
+        RefusedError: there is none.
     """
     for candidate in (sys.executable, shutil.which(f"python{python}")):
         if candidate and _version(candidate) == python:
             return candidate
     running = "{}.{}".format(*sys.version_info[:2])
     msg = (
-        f"python{python} is not on the PATH, but is needed to compile for Lambda's "
-        f"python{python}; install it, or package for this version with --python {running}"
+        f"python{python} is not on the PATH, and only it makes the .pyc files that Lambda's "
+        f"python{python} reads: install it, or package for this one with --python {running}"
     )
     raise RefusedError(msg)
 
 
 def _version(executable: str) -> str:
-    """Return the version of an interpreter, or empty text if it cannot run (a shim may not)."""
+    """Ask an interpreter for its version; what cannot be run (a shim without one) has none."""
     try:
-        ran = subprocess.run(  # noqa: S603  # an interpreter, found by name
-            [executable, "-I", "-c", PRINT_VERSION],
+        ran = subprocess.run(  # noqa: S603  # an interpreter, found by its name
+            [executable, "-I", "-c", ASK],
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=LONGEST_S,
             check=False,
         )
     except OSError:
@@ -48,18 +48,18 @@ def _version(executable: str) -> str:
 
 
 def compile_all(executable: str, folder: Path) -> None:
-    """Write a `.pyc` file for every source. The bytes do not depend on times of sources.
+    """Put a `.pyc` beside every source, good whatever the source's time, the same at every build.
 
     Raises:
         RefusedError: a source cannot be compiled.
     """
     flags = ["-q", "-j", "1", "--invalidation-mode", "unchecked-hash"]
-    paths = ["-s", str(folder), "-p", TPRINT_VERSION_ROOT]
+    places = ["-s", str(folder), "-p", TASK_ROOT]
     ran = subprocess.run(  # noqa: S603  # as above
-        [executable, "-m", "compileall", *flags, *paths, str(folder)],
+        [executable, "-m", "compileall", *flags, *places, str(folder)],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_S,
+        timeout=LONGEST_S,
         check=False,
     )
     if ran.returncode:

@@ -1,7 +1,7 @@
-"""Lock every distribution that a package installs, with version and hashes, by engine.
+"""Lock: every distribution that a package installs, with version and hashes, by engine.
 
-`make lock` writes `requirements-ENGINE.txt` from `pyproject.toml`, for all platforms and Pythons.
-Locked versions stay, unless `--upgrade` is given.
+`make lock` writes `requirements-ENGINE.txt` from `pyproject.toml`, for all platforms and Pythons
+at once. What is locked already stays, unless `--upgrade` is said.
 """
 
 from __future__ import annotations
@@ -15,24 +15,22 @@ from pathlib import Path
 
 from target import ENGINES, HERE
 
-TIMEOUT_S = 600
+LONGEST_S = 600
 OLDEST_PYTHON = "3.11"
 
 
 def requirements(engine: str) -> list[str]:
-    """Return the requirements of the handler with this engine, from `pyproject.toml`."""
+    """Return what the handler needs with this engine, as `pyproject.toml` says it."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
-    dependencies: list[str] = project["dependencies"]
+    needed: list[str] = project["dependencies"]
     if engine == "aioboto3":
-        return dependencies
-    without = [
-        requirement for requirement in dependencies if not requirement.startswith("aioboto3")
-    ]
+        return needed
+    without = [requirement for requirement in needed if not requirement.startswith("aioboto3")]
     return [*without, *project["optional-dependencies"]["fast"]]
 
 
 def lock(engine: str, *, upgrade: bool) -> None:
-    """Write the lock of an engine. uv resolves it for all platforms."""
+    """Write the lock of an engine, by uv, which resolves for all platforms at once."""
     file = HERE / f"requirements-{engine}.txt"
     command = [
         *(str(Path(sys.executable).with_name("uv")), "pip", "compile", "--quiet", "--universal"),
@@ -40,11 +38,11 @@ def lock(engine: str, *, upgrade: bool) -> None:
         *(["--upgrade"] if upgrade else []),
         *("--output-file", str(file), "-"),
     ]
-    subprocess.run(  # noqa: S603  # uv, with requirements of this project
+    subprocess.run(  # noqa: S603  # uv, with our own requirements
         command,
         input="\n".join(requirements(engine)).encode(),
         env={**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "make lock"},
-        timeout=TIMEOUT_S,
+        timeout=LONGEST_S,
         check=True,
     )
 

@@ -1,16 +1,16 @@
 'use strict';
-// Checks the parameters of serverless.yml and reports every fault in one error. Exports their values, with
-// whole numbers as numbers: values from the command line are text, and osls rejects the text '-1' for an age.
+// What the parameters of serverless.yml may be: every fault is told at once. Gives their values, whole
+// numbers as such: from the command line all is text, and osls takes no '-1' for an age.
 const WHOLE = /^-?\d+$/;
 
-const oneOf = (...values) => ({ expected: values.join(' or '), holds: (value) => values.includes(value) });
-const whole = (low, high = Infinity) => ({
-  expected: high === Infinity ? `a whole number, ${low} or more` : `a whole number from ${low} to ${high}`,
-  holds: (value) => WHOLE.test(value) && low <= Number(value) && Number(value) <= high,
+const oneOf = (...values) => ({ says: values.join(' or '), holds: (value) => values.includes(value) });
+const whole = (least, most = Infinity) => ({
+  says: most === Infinity ? `a whole number, ${least} or more` : `a whole number from ${least} to ${most}`,
+  holds: (value) => WHOLE.test(value) && least <= Number(value) && Number(value) <= most,
 });
-const like = (pattern, expected) => ({ expected, holds: (value) => pattern.test(value) });
+const like = (pattern, says) => ({ says, holds: (value) => pattern.test(value) });
 const either = (one, other) => ({
-  expected: `${one.expected}, or ${other.expected}`,
+  says: `${one.says}, or ${other.says}`,
   holds: (value) => one.holds(value) || other.holds(value),
 });
 
@@ -41,9 +41,9 @@ const RULES = {
   alarm_age: whole(1),
   partial_response: oneOf('true', 'false'),
 };
-const MAX_BATCH_WITHOUT_WINDOW = 10; // messages of a queue. Source: Lambda API, CreateEventSourceMapping
+const MOST_WITHOUT_WINDOW = 10; // messages of a queue. Source: Lambda API, CreateEventSourceMapping
 
-const SIZE = /^\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*$/i; // as parse_size in batcher/settings.py
+const SIZE = /^\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*$/i; // as batcher/tools/formatting.py reads it
 const MIB = 1024 ** 2;
 
 const bytesIn = (text) => {
@@ -51,13 +51,13 @@ const bytesIn = (text) => {
   return Number(number) * (binary ? 1024 : 1000) ** (' kmgt'.indexOf(unit.toLowerCase() || ' '));
 };
 
-// Yields faults between two parameters, or between a parameter and the engine of the package.
-const combinationFaults = function* (given, engine) {
+// Faults that lie between two parameters, or between one and the engine in the package.
+const disagreements = function* (given, engine) {
   if (engine === 'obstore' && given.max_bytes != null && given.multipart_threshold == null) {
     const budget = given.budget_bytes == null ? Math.min(256, given.memory / 3) * MIB : bytesIn(given.budget_bytes);
     if (bytesIn(given.max_bytes) > budget) {
-      yield `max_bytes=${given.max_bytes} is over the budget of ${Math.floor(budget)} bytes (budget_bytes, or else a third of memory,`
-        + ' at most 256MiB), but obstore holds a whole object in memory; package with ENGINE=aioboto3, or raise the budget';
+      yield `max_bytes=${given.max_bytes} is over the budget of ${Math.floor(budget)} bytes (budget_bytes, or a third of memory and`
+        + ' 256MiB at most), and what obstore sends in one piece lies in it whole: package with ENGINE=aioboto3, or raise the budget';
     }
   }
   for (const source of ['queue', 'stream']) {
@@ -67,8 +67,8 @@ const combinationFaults = function* (given, engine) {
   }
   if (given.queue === 'off') return;
   const isFifo = given.queue === 'existing' && String(given.queue_arn).endsWith('.fifo');
-  const isLarge = given.batch_size > MAX_BATCH_WITHOUT_WINDOW;
-  if (isFifo && (isLarge || Number(given.window))) yield 'a FIFO queue accepts batch_size=10 at most, and needs window=0';
+  const isLarge = given.batch_size > MOST_WITHOUT_WINDOW;
+  if (isFifo && (isLarge || Number(given.window))) yield 'a FIFO queue takes batch_size=10 at most, and window=0';
   else if (isLarge && !Number(given.window)) yield `batch_size=${given.batch_size} needs a window of 1 s or more`;
 };
 
@@ -81,16 +81,16 @@ module.exports = async ({ options, resolveVariable }) => {
   for (const name of Object.keys(params.default)) given[name] = await resolveVariable(`param:${name}, null`);
   const faults = [];
   for (const name of new Set([...onCommandLine, ...Object.keys(params[stage] || {})])) {
-    if (!Object.hasOwn(given, name)) faults.push(`${name}: unknown parameter`);
+    if (!Object.hasOwn(given, name)) faults.push(`${name}: there is no such parameter`);
   }
   if (given.bucket == null) faults.push("bucket is required: --param 'bucket=my-bucket'");
-  for (const [name, { expected, holds }] of Object.entries(RULES)) {
-    if (given[name] != null && !holds(String(given[name]))) faults.push(`${name}=${given[name]}: must be ${expected}`);
+  for (const [name, { says, holds }] of Object.entries(RULES)) {
+    if (given[name] != null && !holds(String(given[name]))) faults.push(`${name}=${given[name]}: must be ${says}`);
   }
-  faults.push(...combinationFaults(given, engine));
+  faults.push(...disagreements(given, engine));
   if (faults.length) {
     const error = new Error(faults.join('; '));
-    error.stack = ''; // osls would print it several times
+    error.stack = ''; // osls would print it, many times
     throw error;
   }
   for (const name of Object.keys(RULES)) {

@@ -1,7 +1,7 @@
-"""The error that `package.py` shows to its user."""
+"""RefusedError: why no package or lock is made, in words for whoever typed the command."""
 
 from __future__ import annotations
 
 
 class RefusedError(Exception):
-    """The package was not built. The message says what to do."""
+    """Nothing was made; the message says what to do."""

@@ -1,4 +1,4 @@
-"""Decide which files of batcher and of its distributions go into a package."""
+"""Slim: which files of the distributions, and of batcher, a package goes without."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ UNUSED: Mapping[str, frozenset[str]] = {
     "boto3": frozenset({"data", "examples"}),
     "isal": frozenset({"isa-l"}),
 }
-"""Parts that no handler imports: batcher's command line and tools, and data and C sources."""
+"""Parts that no handler imports: of batcher what is for the command line; sources of libraries."""
 SERVICES = frozenset({"s3", "sts"})
-"""The AWS service models that botocore needs: S3, and STS for the credentials of a role."""
+"""The models of AWS's services that botocore may need: S3, and STS for a role's credentials."""
 DESCRIPTION = ("METADATA", "licenses", "LICEN", "COPYING", "NOTICE", "AUTHORS")
-"""Files of a `.dist-info` that stay, by the start of their names: name, version, license."""
+"""How the names begin that stay of a `.dist-info`: name, version, license."""
 TESTS = frozenset({"test", "tests", "testing"})
 SOURCES = frozenset({".c", ".cpp", ".h", ".hpp", ".pxd", ".pxi", ".pyi", ".pyx", ".rs"})
-"""Files for compilers and type checkers."""
+"""What a wheel carries for compilers and type checkers."""
 
 
 def is_kept(path: PurePosixPath) -> bool:
-    """Return whether the package needs a file, given its path in the package."""
+    """Return whether a file, by its path in the package, is ever used there, or must be kept."""
     top, *inner = path.parts
     if path.suffix in SOURCES or (inner and (top == "bin" or "__pycache__" in inner)):
         return False
@@ -35,6 +35,6 @@ def is_kept(path: PurePosixPath) -> bool:
 
 
 def _is_kept_of_botocore(inner: list[str]) -> bool:
-    """Return whether botocore needs a data file: one of `SERVICES`, or one for all services."""
-    is_for_all_services = len(inner) == 1
-    return is_for_all_services or (inner[0] in SERVICES and not inner[-1].startswith("examples-"))
+    """Return so of botocore's data: a folder a service, and files beside them that go for all."""
+    is_for_all = len(inner) == 1
+    return is_for_all or (inner[0] in SERVICES and not inner[-1].startswith("examples-"))

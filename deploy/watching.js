@@ -7,23 +7,23 @@ const LAMBDA = 'AWS/Lambda';
 const SQS = 'AWS/SQS';
 const KINESIS = 'AWS/Kinesis';
 const FIVE_MINUTES = 300;
-// Number of periods to evaluate, and how many of them must be bad
+// Periods that are looked at, and how many of them must be bad
 const ONCE = [1, 1];
 const QUARTER_OF_AN_HOUR = [3, 3];
-// A failed message is redelivered after the visibility timeout, perhaps alone. Its third failure raises the alarm
+// A message that fails comes back after the visibility timeout, perhaps alone: its third failure rings
 const thrice = (visibilityS) => [1 + 3 * Math.ceil(visibilityS / FIVE_MINUTES), 3];
 
 // A metric: namespace, name, dimensions.
 const of = (namespace, name, dimensions) => ({ namespace, name, dimensions });
 
-// The metrics of a function, with any source. `id` is the logical ID that osls gives the function.
+// What a function shows, whatever its source. `id` is the logical ID of osls' function.
 const metricsOf = (id) => {
   const ours = (name) => of(OURS, `batcher_${name}`, { FunctionName: { Ref: id } });
   const lambda = (name) => of(LAMBDA, name, { FunctionName: { Ref: id } });
   return { ours, lambda };
 };
 
-// Rows: suffix, description, metric, statistic, threshold, periods of five minutes.
+// Rows: suffix, what it says, metric, statistic, threshold, periods of five minutes.
 const alarmsOf = ({ ours, lambda }, source, { age, lost, read }, limits) => [
   ['Age', `records of the ${source} wait too long`, age.metric, 'Maximum', age.limit, ONCE],
   ['Errors', 'invocations fail', lambda('Errors'), 'Sum', 0, thrice(limits.visibility_timeout_s)],
@@ -33,16 +33,16 @@ const alarmsOf = ({ ours, lambda }, source, { age, lost, read }, limits) => [
   ['Quarantined', 'bad records were set aside', ours('quarantined_records_total'), 'Sum', 0, ONCE],
   ['Duration', 'invocations come near their timeout', lambda('Duration'), 'Maximum', limits.slow_ms, ONCE],
   ...(lost ? [['DeadLetters', 'records were given up, and wait in a queue', lost, 'Maximum', 0, ONCE]] : []),
-  ...(read ? [['Unread', `nobody reads the ${source}`, read, 'Sum', 1, QUARTER_OF_AN_HOUR, ALARM_BELOW_OR_MISSING]] : []),
+  ...(read ? [['Unread', `nobody reads the ${source}`, read, 'Sum', 1, QUARTER_OF_AN_HOUR, SILENCE_RINGS]] : []),
 ];
 
-const ALARM_ABOVE = { ComparisonOperator: 'GreaterThanThreshold', TreatMissingData: 'notBreaching' };
-const ALARM_BELOW_OR_MISSING = { ComparisonOperator: 'LessThanThreshold', TreatMissingData: 'breaching' };
+const MORE_RINGS = { ComparisonOperator: 'GreaterThanThreshold', TreatMissingData: 'notBreaching' };
+const SILENCE_RINGS = { ComparisonOperator: 'LessThanThreshold', TreatMissingData: 'breaching' };
 
-const alarm = (description, { namespace, name, dimensions }, statistic, threshold, [periods, bad], comparison = ALARM_ABOVE) => ({
+const alarm = (says, { namespace, name, dimensions }, statistic, threshold, [periods, bad], rings = MORE_RINGS) => ({
   Type: 'AWS::CloudWatch::Alarm',
   Properties: {
-    AlarmDescription: `batcher: ${description}. docs/operations.md says what to do.`,
+    AlarmDescription: `batcher: ${says}. docs/operations.md says what to do.`,
     Namespace: namespace,
     MetricName: name,
     Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
@@ -51,13 +51,13 @@ const alarm = (description, { namespace, name, dimensions }, statistic, threshol
     EvaluationPeriods: periods,
     DatapointsToAlarm: bad,
     Threshold: threshold,
-    ...comparison,
+    ...rings,
     AlarmActions: { 'Fn::If': ['HasTopic', [{ Ref: 'AlarmTopicArn' }], { Ref: 'AWS::NoValue' }] },
     OKActions: { 'Fn::If': ['HasTopic', [{ Ref: 'AlarmTopicArn' }], { Ref: 'AWS::NoValue' }] },
   },
 });
 
-// Rows: title, then pairs of metric and statistic.
+// Rows: title, then [metric, statistic] each.
 const widgetsOf = ({ ours, lambda }, sourceWidgets) => [
   ['Records', [ours('records_total'), 'Sum'], [ours('failed_records_total'), 'Sum'], [ours('quarantined_records_total'), 'Sum'], [ours('dropped_records_total'), 'Sum'], [ours('left_out_records_total'), 'Sum'], [ours('refused_records_total'), 'Sum']],
   ['Seconds from arrival until durable', [ours('oldest_record_age_seconds'), 'p50'], [ours('oldest_record_age_seconds'), 'Maximum']],
@@ -71,7 +71,7 @@ const widgetsOf = ({ ours, lambda }, sourceWidgets) => [
   ['Invocations at once', [lambda('ConcurrentExecutions'), 'Maximum']],
 ];
 
-// The body of a dashboard is a string of JSON, in which CloudFormation replaces ${Name}.
+// A dashboard's body is JSON in a string; what CloudFormation fills in stands as ${Name} in it.
 const dashboard = (name, rows) => {
   const filled = {};
   const shown = (value) => {
@@ -108,7 +108,7 @@ const dashboard = (name, rows) => {
   };
 };
 
-// The ARN of a queue or a stream ends in its name.
+// A queue's ARN ends in its name, a stream's too.
 const nameOf = (arn) => String(arn).split(/[:/]/).pop();
 
 module.exports = async ({ resolveVariable }) => {
@@ -137,7 +137,7 @@ module.exports = async ({ resolveVariable }) => {
         ...(deadLetters ? [[queue(deadLetters, waiting), 'Maximum']] : [])],
       ['Seconds that the oldest message waits', [queue(name, 'ApproximateAgeOfOldestMessage'), 'Maximum']],
     ]);
-  // Lambda reads every shard each second, even without records
+  // Lambda reads every shard each second, whether there are records or not
   const reads = (name) => of(KINESIS, 'GetRecords.Success', { StreamName: name });
   const givenUp = queue({ 'Fn::GetAtt': ['GivenUp', 'QueueName'] }, waiting);
   const kinesis = (name) => watch('Kinesis', 'stream',

@@ -1,4 +1,4 @@
-"""Install the locked distributions for Lambda's platform into a folder."""
+"""Wheels: every locked distribution, for Lambda's platform, into a folder."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from refused import RefusedError
 if TYPE_CHECKING:
     from target import Target
 
-TIMEOUT_S = 600
+LONGEST_S = 600
 
 
 def install(target: Target, interpreter: str, folder: Path) -> None:
-    """Unpack the distributions of the lock. Hashes are checked, and nothing is built.
+    """Unpack what the lock names; hashes are checked, and nothing is built.
 
-    pip runs with the target's interpreter, because the running Python evaluates markers such as
-    `python_version < "3.13"`, and ignores `--python-version` for them.
+    pip runs by the target's interpreter, for markers (`python_version < "3.13"`) are read by the
+    Python that runs, whatever `--python-version` says.
 
     Raises:
-        RefusedError: pip failed. The message has its output.
+        RefusedError: pip failed; the message has what it said.
     """
     platforms = [flag for name in target.platforms() for flag in ("--platform", name)]
     command = [
@@ -31,8 +31,8 @@ def install(target: Target, interpreter: str, folder: Path) -> None:
         *("--only-binary", ":all:", "--implementation", "cp", "--python-version", target.python),
         *(*platforms, "--target", str(folder), "--requirement", str(target.lock)),
     ]
-    ran = subprocess.run(  # noqa: S603  # pip, with a lock of this project
-        command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    ran = subprocess.run(  # noqa: S603  # pip, with our own lock
+        command, capture_output=True, text=True, timeout=LONGEST_S, check=False
     )
     if ran.returncode:
         msg = f"pip could not install {target.lock.name} for {target.name}:\n{ran.stderr}"

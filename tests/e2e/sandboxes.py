@@ -87,7 +87,7 @@ class Sandboxes:
         while time.monotonic() < until_s and not self.kill_when():
             has_ended = function.has_ended
             try:
-                return function.answer(POLL_S)
+                return function.wait_response(POLL_S)
             except Empty:
                 if has_ended:
                     break
@@ -97,7 +97,11 @@ class Sandboxes:
         if self._warm is None:
             timeout_s = self._spec.timeout_s
             function = Function(
-                self._environ, self._folder, self._spec.handler, client=CLIENT, left_s=timeout_s
+                self._environ,
+                self._folder,
+                self._spec.handler,
+                client=CLIENT,
+                remaining_s=timeout_s,
             )
             self._warm = function.__enter__()
         return self._warm

@@ -165,7 +165,7 @@ def test_the_catalog_has_what_is_chosen_once_and_in_order(
     assert sorted(str(place[-1]) for place in places) == sorted(expected)
     if is_ordered:
         assert places == sorted(places)
-    assert len(set(shelf.asked)) == len(shelf.asked)
+    assert len(set(shelf.requests)) == len(shelf.requests)
     assert not told
 
 

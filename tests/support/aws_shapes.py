@@ -1,4 +1,4 @@
-"""Answers of AWS as its own service models describe them, so that no example can lie."""
+"""Example responses of AWS, validated against the service models of botocore."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def _model(service: str) -> Any:  # noqa: ANN401  # botocore has no types
     return botocore.session.get_session().get_service_model(service)
 
 
-def answer(service: str, operation: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` back, which must be an answer that the operation can have."""
+def make_response(service: str, operation: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` after checking that the operation can respond with them."""
     shape = _model(service).operation_model(operation).output_shape
     report = ParamValidator().validate(values, shape)
     assert not report.has_errors(), report.generate_report()
@@ -31,7 +31,7 @@ def answer(service: str, operation: str, values: dict[str, Any]) -> dict[str, An
 
 
 def mapping(arn: str = STREAM_ARN, **changes: Any) -> dict[str, Any]:  # noqa: ANN401  # as the API
-    """Describe a mapping that has nothing wrong with it; None takes a field away."""
+    """Return a correct event source mapping with changes; None removes a field."""
     values: dict[str, Any] = {
         "UUID": MAPPING_ID,
         "BatchSize": 10_000,
@@ -50,11 +50,11 @@ def mapping(arn: str = STREAM_ARN, **changes: Any) -> dict[str, Any]:  # noqa: A
             "StartingPosition": "TRIM_HORIZON",
         }
     values = {name: value for name, value in (values | changes).items() if value is not None}
-    return answer("lambda", "GetEventSourceMapping", values)
+    return make_response("lambda", "GetEventSourceMapping", values)
 
 
 def function(environ: dict[str, str] | None = None, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Describe a function that has nothing wrong with it."""
+    """Return a correct function configuration with changes."""
     values: dict[str, Any] = {
         "FunctionName": "events",
         "FunctionArn": FUNCTION_ARN,
@@ -70,28 +70,28 @@ def function(environ: dict[str, str] | None = None, **changes: Any) -> dict[str,
             "Variables": {"BATCHER_BUCKET": "my-bucket"} if environ is None else environ
         },
     }
-    return answer("lambda", "GetFunctionConfiguration", values | changes)
+    return make_response("lambda", "GetFunctionConfiguration", values | changes)
 
 
 def queue(**changes: str) -> dict[str, Any]:
-    """Return a queue's attributes, which are all text."""
+    """Return the attributes of a correct queue with changes. SQS returns all values as text."""
     values = {
         "VisibilityTimeout": "365",
         "RedrivePolicy": f'{{"deadLetterTargetArn":"{QUEUE_ARN}-dead","maxReceiveCount":"10"}}',
     }
-    found = answer("sqs", "GetQueueAttributes", {"Attributes": values | changes})
-    attributes: dict[str, Any] = found["Attributes"]
+    response = make_response("sqs", "GetQueueAttributes", {"Attributes": values | changes})
+    attributes: dict[str, Any] = response["Attributes"]
     return attributes
 
 
 def lifecycle(*rules: dict[str, Any]) -> dict[str, Any]:
-    """Return a bucket's lifecycle rules; `Status` is Enabled unless told otherwise."""
-    whole = [{"Status": "Enabled", **rule} for rule in rules]
-    return answer("s3", "GetBucketLifecycleConfiguration", {"Rules": whole})
+    """Return the lifecycle configuration of a bucket; the default `Status` is Enabled."""
+    rules_with_status = [{"Status": "Enabled", **rule} for rule in rules]
+    return make_response("s3", "GetBucketLifecycleConfiguration", {"Rules": rules_with_status})
 
 
 def decisions(**actions: str) -> list[dict[str, Any]]:
-    """Return what IAM decides, by action (`s3_PutObject`)."""
+    """Return the results of IAM's policy simulator, given decisions by action (`s3_PutObject`)."""
     results = [
         {
             "EvalActionName": action.replace("_", ":"),
@@ -100,6 +100,6 @@ def decisions(**actions: str) -> list[dict[str, Any]]:
         }
         for action, decision in actions.items()
     ]
-    found = answer("iam", "SimulatePrincipalPolicy", {"EvaluationResults": results})
-    judged: list[dict[str, Any]] = found["EvaluationResults"]
-    return judged
+    response = make_response("iam", "SimulatePrincipalPolicy", {"EvaluationResults": results})
+    evaluation_results: list[dict[str, Any]] = response["EvaluationResults"]
+    return evaluation_results

@@ -1,4 +1,4 @@
-"""Running `batcher check`, and a look at what it has found."""
+"""Running `batcher check` and reading its results."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ WRITTEN = {
     "write.abort",
     "write.cleanup",
 }
-"""What a whole dry write tells of."""
+"""The checks of a complete write probe."""
 
 
 @contextmanager
 def models_read_once() -> Iterator[None]:
-    """Read the models of AWS's services once: half of the time of making clients."""
+    """Read each service model of botocore once; reading takes half the time of making a client."""
     with pytest.MonkeyPatch.context() as patch:
         loader = functools.cache(botocore.loaders.create_loader)
         patch.setattr(botocore.session, "create_loader", loader)
@@ -36,25 +36,25 @@ def models_read_once() -> Iterator[None]:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
-    """Set these variables."""
+    """Set environment variables."""
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, str]]]:
-    """Run the command with `--json`; give its exit code and its findings."""
+    """Run the command with `--json` and return its exit code and its findings."""
     code = main(["check", *arguments, "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["fine"] == (code == 0)
-    assert sum(told["counts"].values()) == len(told["findings"])
-    return code, told["findings"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["fine"] == (code == 0)
+    assert sum(document["counts"].values()) == len(document["findings"])
+    return code, document["findings"]
 
 
-def marks(found: list[dict[str, str]], mark: str) -> set[str]:
+def marks(findings: list[dict[str, str]], mark: str) -> set[str]:
     """Return the checks that have this mark."""
-    return {finding["check"] for finding in found if finding["mark"] == mark}
+    return {finding["check"] for finding in findings if finding["mark"] == mark}
 
 
-def text_of(found: list[dict[str, str]], check_: str) -> str:
-    """Return all that is told of a check."""
-    return " ".join(f"{f['found']}: {f['do']}" for f in found if f["check"] == check_)
+def text_of(findings: list[dict[str, str]], check_: str) -> str:
+    """Return the text of all findings of a check."""
+    return " ".join(f"{f['found']}: {f['do']}" for f in findings if f["check"] == check_)

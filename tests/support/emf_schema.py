@@ -1,4 +1,4 @@
-"""CloudWatch's embedded metric format: its schema, and the rules that a schema cannot say.
+"""CloudWatch's embedded metric format: its schema, and its rules beyond the schema.
 
 Source: Amazon CloudWatch user guide, "Specification: Embedded metric format" (document structure,
 schema, and limits).
@@ -64,7 +64,7 @@ MAX_DIMENSION_CHARACTERS = 1024
 
 
 def metrics_of(line: str) -> dict[str, list[float]]:
-    """Hold a line against the format, and give the values of every metric that it declares."""
+    """Check that a line has the format, and return the values of every metric that it declares."""
     assert "\n" not in line
     assert len(line.encode()) <= MAX_BYTES
     document = json.loads(line)
@@ -83,7 +83,7 @@ def metrics_of(line: str) -> dict[str, list[float]]:
 
 
 def _values(target: Any) -> list[float]:  # noqa: ANN401  # JSON
-    """Return what a metric's target member holds: a number, or a few."""
+    """Return the values of a metric's target member, which is a number or a list of numbers."""
     values = target if isinstance(target, list) else [target]
     assert 1 <= len(values) <= MAX_VALUES
     assert all(type(value) in {int, float} for value in values)

@@ -1,4 +1,4 @@
-"""Examples to test with: runs, messages and records as sources send them; objects' metadata."""
+"""Examples: chunks, batches, messages and records as sources send them, object metadata."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVENTS = Path(__file__).parent / "events"
 
 
 def make_settings(**values: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
-    """Settings with a bucket, for nothing works without one."""
+    """Create settings with a bucket, which is the one required setting."""
     return Settings(**{"bucket": "my-bucket", **values})
 
 
@@ -38,13 +38,13 @@ def make_chunk(
     origin: Origin = LIBRARY,
     arrivals_s: Sequence[float] | None = None,
     positions: Sequence[str] | None = None,
-    **columns: Any,  # noqa: ANN401  # as Run takes them
+    **columns: Any,  # noqa: ANN401  # as Chunk takes them
 ) -> Chunk:
-    """Make a run of these payloads, all of one type."""
+    """Create a chunk of these payloads, which must have one type."""
     count = len(payloads)
     return Chunk(
         origin,
-        list(payloads),  # type: ignore[arg-type]  # all of one type, as the caller sees to
+        list(payloads),  # type: ignore[arg-type]  # of one type, as documented
         RangeColumn("", range(count)) if positions is None else positions,
         ConstantColumn(ARRIVAL_S, count) if arrivals_s is None else arrivals_s,
         **columns,
@@ -52,23 +52,23 @@ def make_chunk(
 
 
 def make_chunk_of_text(text: bytes, origin: Origin = LIBRARY) -> Chunk:
-    """Make a run of a text's lines, as readers of files do."""
+    """Create a chunk of the lines of a text, as `batcher write` does."""
     count = text.count(b"\n")
     positions, arrivals_s = RangeColumn("", range(count)), ConstantColumn(ARRIVAL_S, count)
     return Chunk(origin, LinesColumn(text, count), positions, arrivals_s)
 
 
 def make_batch(
-    run: Chunk,
+    chunk: Chunk,
     partition: str = "",
     *,
     is_quarantine: bool = False,
     sealed: FlushReason | None = FlushReason.EVENT,
 ) -> Batch:
-    """Make a batch of one run."""
-    batch = Batch(Route(run.origin, partition, is_quarantine), 0.0, float("inf"))
-    texts = join_lines(run)
-    batch.add(run, texts, sum(map(len, texts)))
+    """Create a batch of one chunk."""
+    batch = Batch(Route(chunk.origin, partition, is_quarantine), 0.0, float("inf"))
+    texts = join_lines(chunk)
+    batch.add(chunk, texts, sum(map(len, texts)))
     batch.seal_reason = sealed
     return batch
 
@@ -79,7 +79,13 @@ def event_from(name: str) -> Any:  # noqa: ANN401  # JSON
 
 
 def message(identity: str, body: object = "{}", **changes: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Make one message of a standard queue; `sent_ms` and `arn` can be chosen."""
+    """Create one message of a standard queue.
+
+    Args:
+        identity: the message's id.
+        body: the message's body.
+        changes: `sent_ms` and `arn`, if they matter.
+    """
     return {
         "messageId": identity,
         "receiptHandle": "AQEB",
@@ -93,16 +99,16 @@ def message(identity: str, body: object = "{}", **changes: Any) -> dict[str, Any
 def fifo_message(
     identity: str, number: object, group: str = "g", body: object = "{}"
 ) -> dict[str, Any]:
-    """Make one message of a FIFO queue."""
-    made = message(identity, body, arn=FIFO_ARN)
-    made["attributes"] |= {"SequenceNumber": number, "MessageGroupId": group}
-    return made
+    """Create one message of a FIFO queue."""
+    fifo = message(identity, body, arn=FIFO_ARN)
+    fifo["attributes"] |= {"SequenceNumber": number, "MessageGroupId": group}
+    return fifo
 
 
 def kinesis_record(
     number: str, data: bytes = b"{}", *, shard: str = "shardId-000000000003", arn: str = STREAM_ARN
 ) -> dict[str, Any]:
-    """Make one record of a stream."""
+    """Create one record of a Kinesis stream."""
     return {
         "kinesis": {
             "partitionKey": "1",
@@ -119,7 +125,7 @@ def kinesis_record(
 def dynamodb_record(
     number: str, image: object = None, *, arn: str = TABLE_ARN, arrival_s: float = ARRIVAL_S
 ) -> dict[str, Any]:
-    """Make one record of a table's stream: an item that was inserted."""
+    """Create one record of a DynamoDB stream: an item that was inserted."""
     return {
         "eventID": f"event-{number}",
         "eventName": "INSERT",
@@ -139,17 +145,17 @@ def dynamodb_record(
 
 
 def texts_of(batch: Batch) -> bytes:
-    """Take all text out of a batch."""
+    """Take all text out of a batch, and return it."""
     return b"".join(batch.take_texts())
 
 
 def described(text: bytes, **changes: str) -> dict[str, str]:
-    """Return the metadata of an object with this text."""
-    known = {
+    """Return the metadata of an object with this text; `changes` name fields without prefix."""
+    fields = {
         "records": str(text.count(b"\n")),
         "bytes": str(len(text)),
         "crc32": f"{zlib.crc32(text):08x}",
         "first": "7",
         "last": "9",
     }
-    return {f"batcher-{field}": value for field, value in (known | changes).items()}
+    return {f"batcher-{field}": value for field, value in (fields | changes).items()}

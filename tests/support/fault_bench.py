@@ -1,4 +1,4 @@
-"""Lab: batcher before a proxy before a real S3 server, and a look at what is in the bucket."""
+"""Fault bench: batcher writing through a fault proxy to a real S3 server, and its bucket."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from support.s3_servers import S3Server
 from support.store_fixtures import ENGINES
 
 BRIEF = Backoff(max_elapsed_s=3)
-"""Some seven attempts, in virtual time."""
+"""About seven attempts, in virtual time."""
 QUICK = Backoff(base_s=0.001, cap_s=0.01, max_elapsed_s=30)
-"""In place of the usual one where time is real: as patient, and more eager."""
-ANSWER_S = 1.5
-"""In place of 10 s: when a request is cut whose answer does not come."""
+"""For tests in real time: gives up as late as the default, with much shorter delays."""
+RESPONSE_TIMEOUT_S = 1.5
+"""Replaces the response timeout of 10 s."""
 DEFAULTS: Mapping[str, Any] = {
     "format": "lines",
     "compression": "none",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UploadShape:
-    """How a body goes up."""
+    """Lines and settings that make batcher upload a body in a certain way."""
 
     name: str
     line_bytes: int
@@ -55,7 +55,7 @@ class UploadShape:
         return self.name
 
     def make(self) -> list[bytes]:
-        """Make its lines; no two are the same."""
+        """Create the lines. All of them differ."""
         return [incompressible_bytes(self.line_bytes, seed) for seed in range(self.lines)]
 
 
@@ -67,19 +67,19 @@ TWO_PARTS = UploadShape("two parts", 7 * MIB // 4, 3, {})
 
 @dataclass(slots=True)
 class VirtualSleeps:
-    """Waiting between attempts that takes no time, on a clock that believes it."""
+    """Sleeps that return at once, and a clock that advances by them."""
 
     now_s: float = 0.0
     delays_s: list[float] = field(default_factory=list)
     before: Callable[[int], Awaitable[None]] | None = None
-    """Called with the number of each wait, from 1, in its place."""
+    """Called in each sleep with its number, from 1."""
 
     def clock(self) -> float:
-        """Return the time."""
+        """Return the virtual time."""
         return self.now_s
 
     async def sleep(self, delay_s: float) -> None:
-        """Note the delay, and let the clock go on."""
+        """Record the delay and advance the clock."""
         self.delays_s.append(delay_s)
         self.now_s += delay_s
         if self.before is not None:
@@ -88,27 +88,27 @@ class VirtualSleeps:
 
 @dataclass(frozen=True, slots=True)
 class WriteOutcome:
-    """How it ended: receipts, or the error that the ticket raised."""
+    """The result of a write: receipts, or the error that the ticket raised."""
 
     receipts: list[Receipt]
     error: BatcherError | None
 
 
 class FaultBench:
-    """A bucket behind a proxy, written by an engine, each test under a root of its own."""
+    """A bucket behind a fault proxy, written to by one engine, under a new root per test."""
 
     def __init__(self, proxy: FaultProxy, server: S3Server, bucket: str, engine: str) -> None:
-        """Write to the server's bucket through the proxy."""
+        """Prepare to write to the server's bucket through the proxy."""
         self.proxy = proxy
         self.client = server.client
-        """Looks at the server itself, not through the proxy."""
+        """A client of the server itself, not through the proxy."""
         self.bucket = bucket
         self.root = f"events-{token_hex(8)}"
         self.engine = engine
-        self.waits = VirtualSleeps()
+        self.sleeps = VirtualSleeps()
 
     def settings(self, **chosen: Any) -> Settings:  # noqa: ANN401  # as Settings takes them
-        """Return settings for the bucket, under which bodies are as large as their lines."""
+        """Return settings for the bucket, without compression."""
         values = {
             "bucket": self.bucket,
             "root": self.root,
@@ -119,17 +119,17 @@ class FaultBench:
         return Settings(**values)
 
     def store(self, settings: Settings) -> RetryingStore:
-        """Return the store that everybody writes to; its waits take no time."""
+        """Return a store that retries without delay, in virtual time."""
         return RetryingStore(
             ENGINES[self.engine](settings),
             BRIEF,
             jitter=lambda: 0.5,
-            sleep=self.waits.sleep,
-            clock=self.waits.clock,
+            sleep=self.sleeps.sleep,
+            clock=self.sleeps.clock,
         )
 
-    def store_in_real_time(self, settings: Settings) -> RetryingStore:
-        """Return a store that looks at the event's deadline."""
+    def real_time_store(self, settings: Settings) -> RetryingStore:
+        """Return a store that retries in real time, so that deadlines apply."""
         return RetryingStore(ENGINES[self.engine](settings), QUICK)
 
     async def write(
@@ -137,61 +137,71 @@ class FaultBench:
         lines: Sequence[bytes],
         *rules: Rule,
         seed: int = 0,
-        is_in_real_time: bool = False,
+        real_time: bool = False,
         **chosen: Any,  # noqa: ANN401  # as Settings takes them
     ) -> WriteOutcome:
-        """Write lines by a `Batcher` while the proxy follows the rules; nothing of it is left."""
+        """Write lines with a `Batcher` while the proxy applies the rules.
+
+        Also checks that the batcher has returned its whole budget at the end.
+
+        Args:
+            lines: the records.
+            rules: faults that the proxy injects.
+            seed: of the rules that apply with a probability.
+            real_time: retry in real time instead of virtual time.
+            chosen: settings that differ from `DEFAULTS`.
+        """
         settings = self.settings(**chosen)
         self.proxy.use_rules(*rules, seed=seed)
-        store = self.store_in_real_time(settings) if is_in_real_time else self.store(settings)
+        store = self.real_time_store(settings) if real_time else self.store(settings)
         batcher = Batcher(settings, store=store)
         async with batcher:
             ticket = await batcher.submit_many(lines)
             try:
                 await batcher.flush()
-                written = WriteOutcome(await ticket, None)
+                outcome = WriteOutcome(await ticket, None)
             except BatcherError as error:
-                written = WriteOutcome([], error)
+                outcome = WriteOutcome([], error)
         assert batcher.budget.held_bytes == 0
-        return written
+        return outcome
 
-    def handler(self, *, is_in_real_time: bool = False, **chosen: Any) -> LambdaHandler:  # noqa: ANN401
-        """Make a Lambda handler; `is_in_real_time`: it looks at the event's deadline."""
+    def handler(self, *, real_time: bool = False, **chosen: Any) -> LambdaHandler:  # noqa: ANN401
+        """Create a Lambda handler; with `real_time` its store retries until the deadline."""
         values = {"partial_response": True, "deadline_margin_s": 0, **chosen}
         settings = self.settings(**values)
-        store = self.store_in_real_time(settings) if is_in_real_time else self.store(settings)
+        store = self.real_time_store(settings) if real_time else self.store(settings)
         return make_handler(settings, store=store)
 
     def bodies(self) -> dict[str, bytes]:
-        """Return what is in the bucket, by key, as the server itself tells it."""
+        """Return the bodies of all objects, by key."""
         keys = self.keys()
         return {k: self.client.get_object(Bucket=self.bucket, Key=k)["Body"].read() for k in keys}
 
     def keys(self) -> set[str]:
         """Return the keys of all objects."""
-        answer = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.root}/")
-        return {found["Key"] for found in answer.get("Contents", [])}
+        response = self.client.list_objects_v2(Bucket=self.bucket, Prefix=f"{self.root}/")
+        return {entry["Key"] for entry in response.get("Contents", [])}
 
     def open_uploads(self) -> list[str]:
-        """Return the keys of the multipart uploads that are open."""
-        answer = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.root}/")
-        return [found["Key"] for found in answer.get("Uploads", [])]
+        """Return the keys of the open multipart uploads."""
+        response = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.root}/")
+        return [entry["Key"] for entry in response.get("Uploads", [])]
 
     def assert_empty(self) -> None:
-        """No object is there, and no upload is open."""
+        """Check that there are no objects and no open uploads."""
         assert self.keys() == set()
         assert self.open_uploads() == []
 
     def lines(self) -> list[bytes]:
-        """Return the lines of all objects; a half line is a line that nobody wrote."""
+        """Return the lines of all objects, including incomplete ones."""
         bodies = self.bodies().values()
         return [line for body in bodies for line in body.removesuffix(b"\n").split(b"\n")]
 
-    def assert_durable(self, written: WriteOutcome, lines: Sequence[bytes]) -> None:
-        """All is there once, byte for byte, under the keys of the receipts, and nothing else."""
-        assert written.error is None
+    def assert_durable(self, outcome: WriteOutcome, lines: Sequence[bytes]) -> None:
+        """Check that the objects hold exactly these lines, once each, as the receipts say."""
+        assert outcome.error is None
         bodies = self.bodies()
-        assert {receipt.key: receipt.size_bytes for receipt in written.receipts} == {
+        assert {receipt.key: receipt.size_bytes for receipt in outcome.receipts} == {
             key: len(body) for key, body in bodies.items()
         }
         assert b"".join(line + b"\n" for line in lines) in bodies.values()
@@ -199,7 +209,7 @@ class FaultBench:
         assert self.open_uploads() == []
 
     def assert_nothing_partial(self, lines: Sequence[bytes]) -> None:
-        """What is there is whole, and there once; no upload is open."""
+        """Check that all objects are complete, no line is there twice, and no upload is open."""
         for body in self.bodies().values():
             assert body.endswith(b"\n")
         assert Counter(self.lines()) <= Counter(lines)
@@ -207,7 +217,7 @@ class FaultBench:
 
 
 def shorten_response_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an answer that does not come be given up in less than a second."""
-    monkeypatch.setattr(request, "RESPONSE_TIMEOUT_S", ANSWER_S)
-    monkeypatch.setattr(request, "COMPLETE_TIMEOUT_S", ANSWER_S)
+    """Shorten the response timeouts to `RESPONSE_TIMEOUT_S`."""
+    monkeypatch.setattr(request, "RESPONSE_TIMEOUT_S", RESPONSE_TIMEOUT_S)
+    monkeypatch.setattr(request, "COMPLETE_TIMEOUT_S", RESPONSE_TIMEOUT_S)
     monkeypatch.setattr(request, "MIN_BYTES_PER_S", 16 * MIB)

@@ -1,6 +1,6 @@
-"""Proxy: stands before an S3 server and lets requests go wrong on the wire, as a script says.
+"""A proxy in front of an S3 server that injects faults by rules, at the level of HTTP and TCP.
 
-The Host header goes through as it is, for clients sign it.
+It passes the Host header on unchanged, because clients sign it.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 from support.fault_script import Fault, FaultKind, FaultScript, Rule, SeenRequest, classify
-from support.http_client import Message, answer_of, exchange, read_body, read_head
+from support.http_client import Message, exchange, make_error_response, read_body, read_head
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-STOP_S = 10.0
-"""The most that anything of it takes that a test waits for; nothing does."""
-TURNS = 5
-"""Turns of the loop that opening or closing a connection takes, and some."""
-RST = struct.pack("ii", 1, 0)
-"""SO_LINGER of a connection whose close is a reset."""
+CALL_TIMEOUT_S = 10.0
+"""A test fails if a call to the proxy takes longer. Normally calls take milliseconds."""
+LOOP_STEPS = 5
+"""More steps than the event loop needs to open or close a connection."""
+SO_LINGER_RESET = struct.pack("ii", 1, 0)
+"""Value of SO_LINGER with which closing a connection sends a reset."""
 
 
 class FaultProxy:
-    """A proxy on a free port while it is entered, in a thread and on a loop of its own."""
+    """A proxy on a free port, with its own thread and event loop, while it is entered."""
 
     def __init__(self, upstream: str) -> None:
-        """Stand before the server at this URL."""
+        """Create a proxy for the server at this URL."""
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or HOST, parts.port or 80)
-        # Bound and never listening: the port stays ours, and refuses, while the proxy is away
-        self._place = _bound(0)
-        self.port: int = self._place.getsockname()[1]
+        # Bound but never listening: reserves the port and refuses connections while disconnected
+        self._reserved_port = _bound_socket(0)
+        self.port: int = self._reserved_port.getsockname()[1]
         self.seen: list[SeenRequest] = []
-        """Every request since the last `follow`."""
+        """Every request since the last `use_rules`."""
         self._script = FaultScript()
         self._held: list[Message] = []
         self._loop = asyncio.new_event_loop()
@@ -66,42 +66,44 @@ class FaultProxy:
     ) -> None:
         self.disconnect()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(STOP_S)
-        self._place.close()
+        self._thread.join(CALL_TIMEOUT_S)
+        self._reserved_port.close()
 
     def use_rules(self, *rules: Rule, seed: int = 0) -> None:
-        """Let requests go wrong as these rules say, from now on."""
+        """Inject faults by these rules from now on, and forget requests seen before."""
         self.seen = []
         self._script = FaultScript(rules, seed)
 
     def unfired(self) -> list[str]:
-        """Name the rules that did less than they were to do."""
+        """Describe the rules that applied to fewer requests than they should have."""
         return self._script.unfired()
 
     def count(self, operation: str, key: str = "", fault: Fault | None = None) -> int:
-        """Count requests of one operation on keys that hold `key`; with `fault`, those it hit."""
+        """Count requests of one operation on keys that contain `key`, or those with this fault."""
         return sum(
-            one.operation == operation and key in one.key and (fault is None or one.fault == fault)
-            for one in self.seen
+            request.operation == operation
+            and key in request.key
+            and (fault is None or request.fault == fault)
+            for request in self.seen
         )
 
     def disconnect(self) -> None:
-        """Refuse connections, and break those there are."""
-        self._wait_for(self._go_away())
+        """Reset all connections and refuse new ones."""
+        self._call(self._disconnect())
 
     def reconnect(self) -> None:
-        """Take connections again, on the same port."""
-        self._wait_for(self._come_back())
+        """Accept connections again, on the same port."""
+        self._call(self._reconnect())
 
     def close_idle_connections(self) -> None:
-        """Close idle connections, as S3 does after some seconds; clients have noticed it then."""
-        self._wait_for(self._hang_up())
+        """Close idle connections, as S3 does after some seconds, and wait until clients notice."""
+        self._call(self._close_idle_connections())
 
     def release(self) -> list[int]:
-        """Send what was held to the server, and give the status of each answer."""
+        """Send the held requests to the server and return the status of each response."""
         held, self._held = self._held, []
-        answers = [self._wait_for(exchange(*self._upstream, request)) for request in held]
-        return [answer.status for answer in answers if answer is not None]
+        responses = [self._call(exchange(*self._upstream, request)) for request in held]
+        return [response.status for response in responses if response is not None]
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -110,18 +112,18 @@ class FaultProxy:
         finally:
             self._loop.close()
 
-    def _wait_for(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(STOP_S)
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(CALL_TIMEOUT_S)
 
-    async def _come_back(self) -> None:
-        self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
+    async def _reconnect(self) -> None:
+        self._server = await asyncio.start_server(self._accept, sock=_bound_socket(self.port))
 
-    async def _go_away(self) -> None:
+    async def _disconnect(self) -> None:
         if self._server is None:
             return
         for listening in self._server.sockets:
             self._loop.remove_reader(listening.fileno())
-        for _ in range(TURNS):  # a server that is closed while it accepts leaks the connection
+        for _ in range(LOOP_STEPS):  # a server that is closed while it accepts leaks the connection
             await asyncio.sleep(0)
         self._server.close()
         for task, writer in self._connections.items():
@@ -129,10 +131,10 @@ class FaultProxy:
             _reset(writer)
         if self._connections:
             await asyncio.wait(list(self._connections))
-        for _ in range(TURNS):  # an aborted connection is closed in a later turn
+        for _ in range(LOOP_STEPS):  # an aborted connection is closed in a later step
             await asyncio.sleep(0)
 
-    async def _hang_up(self) -> None:
+    async def _close_idle_connections(self) -> None:
         for writer in self._connections.values():
             writer.write_eof()
         if self._connections:
@@ -144,9 +146,9 @@ class FaultProxy:
         task.add_done_callback(self._connections.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client's connection until either side has enough of it."""
+        """Serve one client's connection until either side closes it."""
         try:
-            # Whoever breaks off is told nothing; the other side sees it soon enough
+            # A connection that breaks needs no response; the other side notices by itself
             with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (head := await read_head(reader)) is not None:
                     if head.headers.get("expect", "").lower() == "100-continue":
@@ -155,61 +157,58 @@ class FaultProxy:
                     operation, key = classify(request.first_line[0], request.first_line[1])
                     fault = self._script.decide(operation, key)
                     self.seen.append(SeenRequest(operation, key, fault))
-                    if not await self._answer(request, fault, reader, writer):
+                    if not await self._respond(request, fault, reader, writer):
                         break
         finally:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    async def _answer(
+    async def _respond(
         self,
         request: Message,
         fault: Fault | None,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> bool:
-        """Answer one request, or let it go wrong; says whether the connection goes on."""
-        way = None if fault is None else fault.kind
-        answer = None
-        if fault is None or fault.after_success or way is FaultKind.CUT_BODY:
-            answer = await exchange(*self._upstream, request, cut=way is FaultKind.CUT_BODY)
-        if way is FaultKind.HOLD:
+        """Respond to one request, or inject a fault. Returns whether the connection stays open."""
+        kind = None if fault is None else fault.kind
+        response = None
+        if fault is None or fault.after_success or kind is FaultKind.CUT_BODY:
+            response = await exchange(*self._upstream, request, cut=kind is FaultKind.CUT_BODY)
+        if kind is FaultKind.HOLD:
             self._held.append(request)
-        if way in {FaultKind.STALL, FaultKind.HOLD}:
+        if kind in {FaultKind.STALL, FaultKind.HOLD}:
             await reader.read(1)  # until the client gives up
             return False
-        if fault is not None and way is FaultKind.ANSWER:
-            answer = answer_of(fault, request)
-        if answer is None or way in {FaultKind.RESET, FaultKind.CUT_BODY}:
+        if fault is not None and kind is FaultKind.RESPOND:
+            response = make_error_response(fault, request)
+        if response is None or kind in {FaultKind.RESET, FaultKind.CUT_BODY}:
             _reset(writer)
             return False
-        sent = answer.head + answer.body
-        if way is FaultKind.CUT_ANSWER:
-            cut_bytes = len(answer.body) // 2 if answer.body else len(sent) - 10
+        sent = response.head + response.body
+        if kind is FaultKind.CUT_RESPONSE:
+            cut_bytes = len(response.body) // 2 if response.body else len(sent) - 10
             sent = sent[: len(sent) - cut_bytes]
         writer.write(sent)
         await writer.drain()
-        has_end = answer.status < 200 or {"content-length", "transfer-encoding"} & {*answer.headers}
-        is_last = answer.headers.get("connection", "").lower() == "close"
-        return (
-            way is not FaultKind.CUT_ANSWER
-            and not is_last
-            and (bool(has_end) or answer.status == 204)
-        )
+        has_length = {"content-length", "transfer-encoding"} & {*response.headers}
+        has_end = response.status < 200 or response.status == 204 or bool(has_length)
+        is_last = response.headers.get("connection", "").lower() == "close"
+        return kind is not FaultKind.CUT_RESPONSE and not is_last and has_end
 
 
-def _bound(port: int) -> socket.socket:
-    """Return a socket that is bound to a port, and does not listen yet."""
-    made = socket.socket()
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((HOST, port))
-    return made
+def _bound_socket(port: int) -> socket.socket:
+    """Return a socket that is bound to a port but does not listen."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind((HOST, port))
+    return bound
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection in such a way that the client sees a reset."""
+    """Close a connection with a reset."""
     connection = writer.get_extra_info("socket")
     with suppress(OSError):  # it is closed already
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, SO_LINGER_RESET)
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""What the fuzzers draw from: values that no source sends, at every place of what they do send."""
+"""Strategies of the fuzz tests: events, files, settings, objects, with unusual values anywhere."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from support.examples import dynamodb_record, fifo_message, kinesis_record, mess
 from support.strategies import json_values
 
 Path = tuple[str | int, ...]
-GONE = object()
-"""In place of a value: there is none."""
+MISSING = object()
+"""In place of a value: the field is missing."""
 
 
 def nested(depth: int, inside: object = 0) -> object:
-    """Return lists in lists."""
+    """Return `inside` in `depth` lists."""
     for _ in range(depth):
         inside = [inside]
     return inside
 
 
-ODD: tuple[Any, ...] = (
+UNUSUAL: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 7, 1.5, -0.0, 2**53 + 1, 2**64, 10**400, -(10**400)),
     *(float("inf"), float("-inf"), float("nan"), 1e308, 253_402_300_799.999, 253_402_300_800),
     *("", " ", "0", "-1", "7", "nan", "inf", "1e400", "1_000", "9" * 400, "9" * 5_000),
@@ -36,20 +36,20 @@ ODD: tuple[Any, ...] = (
     *("aws:sqs", "aws:kinesis", "aws:s3", "arn:aws:sqs:::", "arn:aws:sqs:x:1:" + "q" * 2_000),
     *("arn:aws:kinesis:x:1:stream/\ud800", "arn:aws:dynamodb:x:1:table//stream/", "AQ==", "!"),
 )
-"""Values that have broken programs before: wherever a source has one, it may have any of these."""
+"""Values that have broken programs before. Any field of any source may have any of them."""
 
-odd_values: st.SearchStrategy[Any] = st.sampled_from(ODD) | json_values | st.text()
+unusual_values: st.SearchStrategy[Any] = st.sampled_from(UNUSUAL) | json_values | st.text()
 
 
-def places(value: object, path: Path = ()) -> Iterator[Path]:
-    """Return the path of every place in a JSON value, the value itself included."""
+def all_paths(value: object, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every value within a JSON value, and of the value itself."""
     yield path
     if isinstance(value, dict):
         for name in value:
-            yield from places(value[name], (*path, name))
+            yield from all_paths(value[name], (*path, name))
     elif isinstance(value, list):
         for index in range(len(value)):
-            yield from places(value[index], (*path, index))
+            yield from all_paths(value[index], (*path, index))
 
 
 GOOD: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -58,57 +58,57 @@ GOOD: dict[str, Callable[[int], dict[str, Any]]] = {
     "kinesis": lambda n: kinesis_record(str(95 + n), json.dumps({"n": n, "f": "x"}).encode()),
     "dynamodb": lambda n: dynamodb_record(str(95 + n), {"n": {"N": str(n)}}),
 }
-"""One good record of each source, by its number."""
+"""Creates a good record of each source, given its number."""
 
 
-def spoil(record: dict[str, Any], changes: Mapping[Path, object]) -> Any:  # noqa: ANN401  # JSON
-    """Return copy of a record with other values at some paths, or, for `GONE`, with none there."""
-    whole: list[Any] = [copy.deepcopy(record)]
-    for path in sorted(changes, key=len, reverse=True):  # never into what was just put there
-        parent: Any = whole
+def corrupt(record: dict[str, Any], changes: Mapping[Path, object]) -> Any:  # noqa: ANN401  # JSON
+    """Return a copy of a record with other values at some paths, or none where it is `MISSING`."""
+    root: list[Any] = [copy.deepcopy(record)]
+    for path in sorted(changes, key=len, reverse=True):  # inner values first
+        parent: Any = root
         for step in (0, *path)[:-1]:
             parent = parent[step]
         last: Any = (0, *path)[-1]
-        if changes[path] is not GONE:
+        if changes[path] is not MISSING:
             parent[last] = changes[path]
         elif isinstance(parent, dict):
             del parent[last]
-    return whole[0]
+    return root[0]
 
 
-def spoiled(record: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Draw a record with something wrong at one to three places: another value, or nothing."""
-    where = st.sampled_from(list(places(record)))
-    what = st.just(GONE) | odd_values
-    return st.dictionaries(where, what, min_size=1, max_size=3).map(
-        lambda changes: spoil(record, changes)
+def corrupted(record: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Draw a record in which one to three values are changed or missing."""
+    paths = st.sampled_from(list(all_paths(record)))
+    values = st.just(MISSING) | unusual_values
+    return st.dictionaries(paths, values, min_size=1, max_size=3).map(
+        lambda changes: corrupt(record, changes)
     )
 
 
 @st.composite
 def service_events(draw: st.DrawFn) -> tuple[str, list[Any], set[int]]:
-    """Draw a source, its records, and which of them were spoiled."""
+    """Draw a source, its records, and the indices of the corrupted ones."""
     kind = draw(st.sampled_from(sorted(GOOD)))
     records: list[Any] = [GOOD[kind](n) for n in range(draw(st.integers(1, 5)))]
     bad = draw(st.sets(st.integers(0, len(records) - 1), max_size=3))
     for index in bad:
-        records[index] = draw(spoiled(records[index]))
-    for _ in range(draw(st.integers(0, 1))):  # one comes twice
+        records[index] = draw(corrupted(records[index]))
+    for _ in range(draw(st.integers(0, 1))):  # a duplicate
         records.append(draw(st.sampled_from(records)))
     return kind, records, bad
 
 
-direct_records = st.dictionaries(st.text(max_size=4), odd_values, max_size=3)
-anything = (
-    odd_values
+direct_records = st.dictionaries(st.text(max_size=4), unusual_values, max_size=3)
+direct_events = (
+    unusual_values
     | direct_records
-    | st.lists(direct_records | odd_values, max_size=3)
+    | st.lists(direct_records | unusual_values, max_size=3)
     | st.dictionaries(
         st.sampled_from(["Records", "records", "awslogs", "detail-type", "source", "x"]),
-        odd_values | st.lists(odd_values, max_size=3),
+        unusual_values | st.lists(unusual_values, max_size=3),
     )
 )
-"""What a function may be invoked with by hand."""
+"""Events of direct invocations."""
 
 
 templates = st.lists(
@@ -123,12 +123,12 @@ templates = st.lists(
     | st.text(max_size=4),
     max_size=6,
 ).map("".join)
-"""What a `partition_by` may be; most are refused."""
+"""Values of `partition_by`. Most are rejected."""
 
 setting_values: st.SearchStrategy[Any] = (
     st.sampled_from(
         [
-            *ODD[:-22],
+            *UNUSUAL[:-22],
             *("64MiB", "1.5", "1e3", "1iB", "9" * 5_000 + "MiB", "0.1kB", "true", "no", "gzip"),
             *("zstd", "none", "AES256", "aws:kms", "s3://b/r", "a/../b", "file:/x", "file:\ud800"),
             *('{"a":"b"}', '{"a":1}', '{"\\ud800":"x"}', '{"Batcher-x":"1"}', '{"a":"\\n"}', "{"),
@@ -136,17 +136,17 @@ setting_values: st.SearchStrategy[Any] = (
             *("{field:f}", "{field:f", "{arrival:%Y}", "a" * 1_100, "x={field:f}/" * 9, "\u212a"),
         ]
     )
-    | odd_values
+    | unusual_values
     | st.integers()
     | st.floats()
     | st.binary(max_size=8)
 )
-"""What a setting may be given."""
+"""Values of a setting."""
 
 
 @st.composite
 def files(draw: st.DrawFn) -> bytes:
-    """Draw a file: lines, packed or not, in one member or several, whole or damaged."""
+    """Draw a file: lines, compressed or not, in one or several members, intact or damaged."""
     line = st.sampled_from([b"", b"0", b"{}", b'{"a":1}', b"x" * 200, b"\r", b"\x00", b"\xff"])
     texts = st.lists(line | st.binary(max_size=12), max_size=12).map(b"\n".join)
     packers: list[Callable[[bytes], bytes]] = [bytes, gzip.compress, zstd.compress]
@@ -156,29 +156,29 @@ def files(draw: st.DrawFn) -> bytes:
         for _ in range(draw(st.integers(1, 3)))
     )
     for _ in range(draw(st.integers(0, 2))):
-        at = draw(st.integers(0, len(data)))
-        other = draw(
+        start = draw(st.integers(0, len(data)))
+        inserted = draw(
             st.sampled_from([b"", b"\0\0", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"])
             | st.binary(max_size=3)
         )
-        kept = draw(st.sampled_from([at, at + 1, len(data)]))
-        data = data[:at] + other + data[kept:]
+        end = draw(st.sampled_from([start, start + 1, len(data)]))
+        data = data[:start] + inserted + data[end:]
     return draw(st.just(data) | st.binary(max_size=40))
 
 
 quarantine_lines = st.fixed_dictionaries(
     {},
     optional={
-        "reason": st.sampled_from(["not_json", "empty", "gzip", "malformed"]) | odd_values,
-        "detail": st.just("x") | odd_values,
-        "source": st.sampled_from(["sqs", "kinesis", "library"]) | odd_values,
-        "position": st.sampled_from(["1", "2"]) | odd_values,
-        "arrival": st.just("2026-11-23T07:00:00+00:00") | odd_values,
-        "payload": st.sampled_from(['{"a":1}', "{"]) | odd_values,
-        "payload_b64": st.just("e30=") | odd_values,
-        "envelope": st.just({"messageId": "1"}) | odd_values,
+        "reason": st.sampled_from(["not_json", "empty", "gzip", "malformed"]) | unusual_values,
+        "detail": st.just("x") | unusual_values,
+        "source": st.sampled_from(["sqs", "kinesis", "library"]) | unusual_values,
+        "position": st.sampled_from(["1", "2"]) | unusual_values,
+        "arrival": st.just("2026-11-23T07:00:00+00:00") | unusual_values,
+        "payload": st.sampled_from(['{"a":1}', "{"]) | unusual_values,
+        "payload_b64": st.just("e30=") | unusual_values,
+        "envelope": st.just({"messageId": "1"}) | unusual_values,
         "replay": st.fixed_dictionaries(
-            {}, optional=dict.fromkeys(("id", "state", "key", "queue"), odd_values)
+            {}, optional=dict.fromkeys(("id", "state", "key", "queue"), unusual_values)
         )
         | st.fixed_dictionaries(
             {
@@ -187,7 +187,7 @@ quarantine_lines = st.fixed_dictionaries(
                 "key": st.sampled_from([None, "events/x.ndjson.gz"]),
             }
         )
-        | odd_values,
+        | unusual_values,
     },
 ).map(lambda line: json.dumps(line).encode())
 GOOD_LINE = json.dumps(
@@ -225,4 +225,4 @@ metadata = st.dictionaries(
     max_size=3,
 )
 stored_objects = st.dictionaries(keys, st.tuples(bodies, metadata), max_size=3)
-"""What may lie in a bucket."""
+"""Objects in a bucket: body and metadata by key."""

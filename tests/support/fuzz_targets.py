@@ -1,7 +1,7 @@
-"""Targets: what must hold of events, and of what lies in a bucket, whatever comes in.
+"""Checks of the fuzz tests: guarantees that hold for any event and for any objects in a bucket.
 
-Hypothesis and atheris call the same functions. Each takes one input, and raises where a promise is
-broken: an `AssertionError`, or whatever the code raised that is no error of ours.
+Hypothesis and atheris call the same functions. Each takes one input and raises if a guarantee is
+broken: an `AssertionError`, or an exception of the code that is not a `BatcherError`.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ IDENTITY = {
 }
 
 
-def at(record: object, path: tuple[str, ...]) -> object:
-    """Look a value up; None where a step is missing."""
+def value_at(record: object, path: tuple[str, ...]) -> object:
+    """Return the value at a path, or None if a step is missing."""
     for name in path:
         record = record.get(name) if isinstance(record, Mapping) else None
     return record
 
 
-def answered(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # noqa: ANN401
-    """Return what a fresh handler answers, or the error of ours that it raises, and what it wrote.
+def invoke_handler(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # noqa: ANN401
+    """Return the response of a new handler, or the `BatcherError` that it raised, and its store.
 
     Raises:
-        Exception: any that is no `BatcherError`.
+        Exception: any other exception of the handler.
     """
     store = MemoryStore()
     chosen = make_settings(**{"root": ROOT, "partial_response": True, "linger_s": 0, **settings})
@@ -67,9 +67,9 @@ def answered(event: object, **settings: Any) -> tuple[object, MemoryStore]:  # n
 
 
 def lines_of(store: MemoryStore, *, quarantined: bool) -> list[bytes]:
-    """Return the lines of all objects of data, or of quarantine; every key must be one of ours."""
-    found: list[bytes] = []
-    for key, there in store.objects.items():
+    """Return the lines of all data objects, or of all quarantine objects, after checking keys."""
+    lines: list[bytes] = []
+    for key, stored in store.objects.items():
         assert len(key.encode()) <= MAX_KEY_BYTES, key
         root, first, *rest = key.split("/")
         assert root == ROOT, key
@@ -77,58 +77,59 @@ def lines_of(store: MemoryStore, *, quarantined: bool) -> list[bytes]:
         assert not {"", ".", ".."} & {first, *rest}, key
         assert first == "_quarantine" or re.fullmatch("[01]{4}", first), key
         if (first == "_quarantine") is quarantined:
-            text = gzip.decompress(there.body)
+            text = gzip.decompress(stored.body)
             assert text.endswith(b"\n")
-            found += text[:-1].split(b"\n")
-            assert there.info.metadata["batcher-records"] == str(text.count(b"\n"))
-    return found
+            lines += text[:-1].split(b"\n")
+            assert stored.info.metadata["batcher-records"] == str(text.count(b"\n"))
+    return lines
 
 
-def read(line: bytes) -> object:
-    """Read a line of data; numbers that Python has no value for are their text."""
+def parse_line(line: bytes) -> object:
+    """Parse a line of data. Integers too long for Python's limit stay text."""
     return json.loads(line, parse_int=lambda text: int(text) if len(text) < 99 else text)
 
 
 def payload_of(kind: str, record: dict[str, Any]) -> object:
-    """Return what stands in the line of a good record."""
+    """Return the value that the line of a good record must have."""
     if kind == "dynamodb":
         return record
     return json.loads(b64decode(record["kinesis"]["data"]) if kind == "kinesis" else record["body"])
 
 
 def check_service_event(kind: str, records: list[Any], bad: set[int], **settings: Any) -> None:  # noqa: ANN401
-    """An event of a service: all with an identity is settled or handed back, good ones are written.
+    """Check an event of a service: every record is settled or handed back, good ones are written.
 
     Args:
-        kind: of `SOURCES`.
-        records: what the event holds.
-        bad: the indices of those that may be anything; the others are good.
+        kind: a key of `SOURCES`.
+        records: of the event.
+        bad: indices of records that may be anything. The others are good.
+        settings: of the handler.
     """
-    identities = [at(record, IDENTITY[kind]) for record in records]
-    sources = [at(record, ("eventSource",)) for record in records]
-    answer, store = answered({"Records": records}, **settings)
+    identities = [value_at(record, IDENTITY[kind]) for record in records]
+    sources = [value_at(record, ("eventSource",)) for record in records]
+    response, store = invoke_handler({"Records": records}, **settings)
     has_all = all(isinstance(i, str) and i for i in identities)
-    if isinstance(answer, BatcherError):
+    if isinstance(response, BatcherError):
         assert not store.objects
-        assert not has_all or set(map(repr, sources)) != {repr(SOURCES[kind])}, answer
+        assert not has_all or set(map(repr, sources)) != {repr(SOURCES[kind])}, response
         return
     assert has_all
-    assert isinstance(answer, dict)
-    assert set(answer) == {"batchItemFailures"}
-    back = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
-    assert back <= set(identities)
-    kept, aside = lines_of(store, quarantined=False), lines_of(store, quarantined=True)
-    positions = [json.loads(line)["position"] for line in aside]
+    assert isinstance(response, dict)
+    assert set(response) == {"batchItemFailures"}
+    failures = {item["itemIdentifier"] for item in response["batchItemFailures"]}
+    assert failures <= set(identities)
+    good, quarantined = lines_of(store, quarantined=False), lines_of(store, quarantined=True)
+    positions = [json.loads(line)["position"] for line in quarantined]
     assert len(set(positions)) == len(positions)
-    assert set(positions) <= {_shown(identity) for identity in identities}
+    assert set(positions) <= {_escaped(identity) for identity in identities}
     mode = settings.get("on_bad_record", "quarantine")
     if mode != "fail":
-        assert not back
+        assert not failures
     if mode == "quarantine":
-        assert len(kept) + len(aside) == len(set(identities))
+        assert len(good) + len(quarantined) == len(set(identities))
     else:
-        assert not aside
-    values = [read(line) for line in kept]
+        assert not quarantined
+    values = [parse_line(line) for line in good]
     for index, record in enumerate(records):
         first = identities.index(identities[index])
         if index in bad or first in bad:
@@ -138,26 +139,26 @@ def check_service_event(kind: str, records: list[Any], bad: set[int], **settings
             assert values.count(expected) == 1, (record, values)
 
 
-def _shown(identity: object) -> str:
-    """Return an identity as a line of quarantine shows it."""
+def _escaped(identity: object) -> str:
+    """Return an identity as a quarantine line has it."""
     return str(identity).encode("utf-8", "backslashreplace").decode()
 
 
 def check_any_event(event: object) -> None:
-    """A hand-made event: an answer of a known form, or an error of ours; records are all there."""
-    answer, store = answered(event)
-    if isinstance(answer, BatcherError):
+    """Check a direct invocation: a response of a known form or a `BatcherError`, no record lost."""
+    response, store = invoke_handler(event)
+    if isinstance(response, BatcherError):
         assert not store.objects
         return
-    assert isinstance(answer, dict)
-    if set(answer) == {"batchItemFailures"}:
+    assert isinstance(response, dict)
+    if set(response) == {"batchItemFailures"}:
         return
-    assert set(answer) == {"receipts", "quarantined"}
+    assert set(response) == {"receipts", "quarantined"}
     count = len(event) if isinstance(event, list) else 1
-    kept, aside = lines_of(store, quarantined=False), lines_of(store, quarantined=True)
-    assert len(kept) == sum(receipt["records"] for receipt in answer["receipts"])
-    assert len(aside) == answer["quarantined"]
-    assert len(kept) + len(aside) == count
+    good, quarantined = lines_of(store, quarantined=False), lines_of(store, quarantined=True)
+    assert len(good) == sum(receipt["records"] for receipt in response["receipts"])
+    assert len(quarantined) == response["quarantined"]
+    assert len(good) + len(quarantined) == count
 
 
 StoredObjects = Mapping[str, tuple[bytes, Mapping[str, str]]]
@@ -167,9 +168,9 @@ StoredObjects = Mapping[str, tuple[bytes, Mapping[str, str]]]
 def check_stored(
     objects: Mapping[str, tuple[bytes, Mapping[str, str]]], uploads: list[str]
 ) -> None:
-    """What lies under a root may be anything: `verify` judges it, `replay` leaves it or says why.
+    """Check that `verify` and `replay` cope with any objects under a root.
 
-    Objects of data stay as they are, whatever is found; nothing is removed.
+    Data objects must stay unchanged, and no object may be removed.
     """
     asyncio.run(_check_stored(objects, uploads))
 
@@ -183,23 +184,22 @@ async def _check_stored(objects: StoredObjects, uploads: list[str]) -> None:
     report = VerifyReport()
     await Verifier(store, ROOT, report, 2).run(lambda: 0.0, lambda: None)
     json.dumps(report.as_dict()).encode()
-    under = [key for key in objects if key.startswith(f"{ROOT}/")]
-    assert report.objects + report.quarantine_objects <= len(under)
+    keys = [key for key in objects if key.startswith(f"{ROOT}/")]
+    assert report.objects + report.quarantine_objects <= len(keys)
     if any(key.startswith(f"{ROOT}/") for key in uploads):
         assert not report.is_clean
     settings = make_settings(root=ROOT)
-    destination = ObjectTarget(store, settings)
-    means = ReplayContext(
-        store, store, destination, RecordFilter(frozenset(), "", float("-inf"), float("inf")), 2**20
-    )
+    target = ObjectTarget(store, settings)
+    record_filter = RecordFilter(frozenset(), "", float("-inf"), float("inf"))
+    context = ReplayContext(store, store, target, record_filter, 2**20)
     try:
         for _ in range(2):
-            replay = Replay(means, ROOT)
+            replay = Replay(context, ROOT)
             async for _ in replay.run(await replay.list_objects()):
                 pass
-        assert replay.stats.replayed.total() == 0, "a second run sent records again"
+        assert replay.stats.replayed.total() == 0, "a second run replayed records"
     finally:
-        await destination.aclose()
+        await target.aclose()
     for key, (body, _) in objects.items():
         assert key in store.objects
         if not key.startswith(f"{ROOT}/_quarantine/"):

@@ -1,4 +1,4 @@
-"""Harness: handlers whose loops are closed after the test, and a look at what they wrote."""
+"""Handlers that are closed after the test, and functions that read what they wrote."""
 
 from __future__ import annotations
 
@@ -16,73 +16,73 @@ from support.examples import make_settings
 from support.fakes import HookedStore
 
 KIND = "kind={field:kind}"
-"""A partition that a test can choose for each record."""
+"""A `partition_by` with which each record names its partition."""
 
 
 class HandlerFactory:
-    """Handlers, each in an environment of its own; Lambda would just end their processes."""
+    """Creates handlers, and closes them at the end of the test."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start without handlers."""
         self._handlers: list[LambdaHandler] = []
 
     def make(self, store: ObjectStore, **settings: Any) -> LambdaHandler:  # noqa: ANN401
-        """Make a handler that writes to `store`; partial responses unless told otherwise."""
+        """Create a handler that writes to `store`, by default with partial responses."""
         transform = settings.pop("transform", None)
         chosen = make_settings(**{"partial_response": True, "root": "events", **settings})
         return self.keep(make_handler(chosen, transform=transform, store=store))
 
     def keep(self, handler: LambdaHandler) -> LambdaHandler:
-        """Close this handler too."""
+        """Close this handler at the end of the test, too."""
         self._handlers.append(handler)
         return handler
 
     def close(self) -> None:
-        """End all environments."""
+        """Close all handlers."""
         for handler in self._handlers:
             handler.close()
 
 
 def item_failures(*identifiers: str) -> dict[str, list[dict[str, str]]]:
-    """Return the answer that names these, and no others."""
+    """Return the partial response with exactly these identifiers."""
     return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
 NO_FAILURES = item_failures()
 
 
-def text_of(there: MemoryObject) -> bytes:
-    """Return an object's text."""
-    return gzip.decompress(there.body)
+def text_of(stored: MemoryObject) -> bytes:
+    """Return the decompressed text of an object."""
+    return gzip.decompress(stored.body)
 
 
 def lines_of(store: MemoryStore, fragment: str = "") -> list[str]:
-    """Return the lines of all objects whose key has `fragment` in it, by key."""
+    """Return the lines of all objects whose key contains `fragment`, in the order of keys."""
     keys = [key for key in sorted(store.objects) if fragment in key]
     return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
 
 
 def data_of(store: MemoryStore) -> list[str]:
-    """Return the lines of all objects of data."""
+    """Return the lines of all data objects."""
     keys = [key for key in sorted(store.objects) if "/_quarantine/" not in key]
     return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
 
 
 def quarantine_of(store: MemoryStore) -> list[dict[str, Any]]:
-    """Return the lines of all quarantine objects, read."""
+    """Return the parsed lines of all quarantine objects."""
     return [json.loads(line) for line in lines_of(store, "/_quarantine/")]
 
 
 def snapshot(store: MemoryStore) -> dict[str, tuple[bytes, str, dict[str, str]]]:
-    """Return all there is in a store, to compare."""
+    """Return body, content type and metadata of every object, by key."""
     return {
-        key: (there.body, there.attributes.content_type, dict(there.info.metadata))
-        for key, there in store.objects.items()
+        key: (stored.body, stored.attributes.content_type, dict(stored.info.metadata))
+        for key, stored in store.objects.items()
     }
 
 
 def assert_described(metadata: Mapping[str, str], text: bytes, positions: Sequence[str]) -> None:
-    """The metadata says what is in the object."""
+    """Check that metadata describes an object with this text, of records at these positions."""
     assert metadata["batcher-records"] == str(len(positions)) == str(text.count(b"\n"))
     assert metadata["batcher-first"] == positions[0]
     assert metadata["batcher-last"] == positions[-1]
@@ -92,6 +92,6 @@ def assert_described(metadata: Mapping[str, str], text: bytes, positions: Sequen
 
 
 def hooked() -> tuple[MemoryStore, HookedStore]:
-    """Return an empty store, and one around it that a test can step in."""
+    """Return an empty store, and a `HookedStore` around it."""
     inner = MemoryStore()
     return inner, HookedStore(inner)

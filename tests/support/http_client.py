@@ -1,4 +1,4 @@
-"""Wire: HTTP/1.1 messages as they are, byte for byte, read whole."""
+"""A minimal HTTP/1.1 client whose messages are raw bytes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from http import HTTPStatus
 
 from support.fault_script import Fault
 
-LONGEST_BYTES = 64 * 1024**2
-"""No message of a test comes near it."""
+MAX_BODY_BYTES = 64 * 1024**2
+"""Far more than any message of a test."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """A request or an answer."""
+    """A request or a response."""
 
     head: bytes
-    """Up to and with the empty line."""
+    """Everything up to and including the empty line."""
     body: bytes
-    """As it was sent: the sizes of chunks are in it."""
+    """The raw body, including the sizes of chunks if it is chunked."""
 
     @cached_property
     def first_line(self) -> list[str]:
@@ -29,12 +29,12 @@ class Message:
 
     @property
     def status(self) -> int:
-        """Return an answer's status."""
+        """Return the status of a response."""
         return int(self.first_line[1])
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """Return the headers, by their names in lower case."""
+        """Return the headers, by name in lower case."""
         lines = self.head.decode("latin-1").split("\r\n")[1:]
         pairs = (line.partition(":") for line in lines if line)
         return {name.strip().lower(): value.strip() for name, _, value in pairs}
@@ -47,7 +47,7 @@ class Message:
 
 
 async def read_head(reader: asyncio.StreamReader) -> Message | None:
-    """Read a head; None where the other side has closed."""
+    """Read a head, or return None if the other side has closed the connection."""
     try:
         return Message(await reader.readuntil(b"\r\n\r\n"), b"")
     except asyncio.IncompleteReadError:
@@ -55,18 +55,25 @@ async def read_head(reader: asyncio.StreamReader) -> Message | None:
 
 
 async def read_body(reader: asyncio.StreamReader, message: Message, *, to_end: bool) -> Message:
-    """Read the body that belongs to a head; without a length it goes `to_end`, or is empty."""
+    """Read the body that belongs to a head.
+
+    Args:
+        reader: the connection.
+        message: has the head.
+        to_end: whether a body without a length extends to the end of the connection; otherwise it
+            is empty.
+    """
     headers = message.headers
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = await _read_chunks(reader)
     elif "content-length" in headers:
         size_bytes = int(headers["content-length"])
-        if size_bytes > LONGEST_BYTES:
+        if size_bytes > MAX_BODY_BYTES:
             msg = f"a body of {size_bytes} bytes"
             raise ValueError(msg)
         body = await reader.readexactly(size_bytes)
     else:
-        body = await reader.read(LONGEST_BYTES) if to_end else b""
+        body = await reader.read(MAX_BODY_BYTES) if to_end else b""
     return Message(message.head, body)
 
 
@@ -76,8 +83,8 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
     while size_bytes:
         line = await reader.readuntil(b"\r\n")
         size_bytes = int(line.split(b";")[0], 16)
-        if sum(map(len, pieces)) + size_bytes > LONGEST_BYTES:
-            msg = f"a body of more than {LONGEST_BYTES} bytes"
+        if sum(map(len, pieces)) + size_bytes > MAX_BODY_BYTES:
+            msg = f"a body of more than {MAX_BODY_BYTES} bytes"
             raise ValueError(msg)
         pieces.append(line)
         if size_bytes:
@@ -88,10 +95,13 @@ async def _read_chunks(reader: asyncio.StreamReader) -> bytes:
 
 
 async def exchange(host: str, port: int, request: Message, *, cut: bool = False) -> Message | None:
-    """Send a request over a connection of its own, and read the answer.
+    """Send a request over a new connection and return the response.
 
     Args:
-        cut: send half of the body and close; there is no answer then.
+        host: of the server.
+        port: of the server.
+        request: sent without its Expect header.
+        cut: send half of the body and close the connection. The result is None.
     """
     reader, writer = await asyncio.open_connection(host, port)
     try:
@@ -101,24 +111,24 @@ async def exchange(host: str, port: int, request: Message, *, cut: bool = False)
         await writer.drain()
         if cut:
             return None
-        answer = await read_head(reader)
-        while answer is not None and answer.status == HTTPStatus.CONTINUE:
-            answer = await read_head(reader)
-        if answer is None or _has_no_body(request, answer):
-            return answer
-        return await read_body(reader, answer, to_end=True)
+        response = await read_head(reader)
+        while response is not None and response.status == HTTPStatus.CONTINUE:
+            response = await read_head(reader)
+        if response is None or _has_no_body(request, response):
+            return response
+        return await read_body(reader, response, to_end=True)
     finally:
         writer.close()
         await asyncio.wait([asyncio.ensure_future(writer.wait_closed())])
 
 
-def _has_no_body(request: Message, answer: Message) -> bool:
+def _has_no_body(request: Message, response: Message) -> bool:
     no_body = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
-    return request.first_line[0] == "HEAD" or answer.status in no_body
+    return request.first_line[0] == "HEAD" or response.status in no_body
 
 
-def answer_of(fault: Fault, request: Message) -> Message:
-    """Return the answer that a fault puts in the server's place."""
+def make_error_response(fault: Fault, request: Message) -> Message:
+    """Return the error response of a fault of kind RESPOND."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{fault.code}</Code><Message>as the test says</Message>"

@@ -1,4 +1,4 @@
-"""Serving: a stand-in for AWS on a free port, and what leads an SDK to it."""
+"""An HTTP server that replaces an AWS service, and the environment that points SDKs to it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Self
 
 
 class Stub:
-    """Serves while it is entered."""
+    """A server on a free port of this machine, while it is entered."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], variable: str, region: str) -> None:
         """Listen on a free port.
 
         Args:
-            handler: answers each request.
-            variable: names the endpoint in the environment.
-            region: of what is served.
+            handler: handles the requests.
+            variable: environment variable that SDKs read the endpoint from.
+            region: AWS region of the service.
         """
         self._variable = variable
         self._region = region
@@ -26,7 +26,7 @@ class Stub:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What an AWS SDK must find in the environment to talk to it."""
+        """The environment variables with which an AWS SDK talks to it."""
         return {
             self._variable: f"http://127.0.0.1:{self._server.server_address[1]}",
             "AWS_ACCESS_KEY_ID": "test",

@@ -1,4 +1,4 @@
-"""Alone: one process of a test run at a time, for what two would spoil for each other."""
+"""A lock between the processes of a test run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Keep out the other processes that ask for the same folder; the next finds what we left."""
+    """Hold a lock on a folder, creating it first. Other processes wait for it, files stay."""
     folder.mkdir(exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)  # which unlocks it
+        os.close(descriptor)  # releases the lock

@@ -1,4 +1,4 @@
-"""A function with its mappings, on moto."""
+"""A Lambda function with its event source mappings, on moto."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MAPPED = {"BatchSize": 10_000, "MaximumBatchingWindowInSeconds": 5}
 
 
 class Deployment:
-    """Role, function, bucket and queue; what is mapped to the function a test says."""
+    """Role, function, bucket and queue. Tests add the mappings."""
 
     def __init__(self, environ: Mapping[str, str], bucket: str) -> None:
-        """Make them at the server of `environ`."""
+        """Create them on the server of `environ`."""
         self._environ = environ
         self.bucket = bucket
         self.name = f"events-{token_hex(4)}"
@@ -27,8 +27,8 @@ class Deployment:
         iam = self.client("iam")
         role = iam.create_role(RoleName=self.name, AssumeRolePolicyDocument="{}")
         code = io.BytesIO()
-        with zipfile.ZipFile(code, "w") as made:
-            made.writestr("x.py", "")
+        with zipfile.ZipFile(code, "w") as package:
+            package.writestr("x.py", "")
         self.lambda_.create_function(
             FunctionName=self.name,
             Runtime="python3.13",
@@ -43,46 +43,46 @@ class Deployment:
         self.set(BATCHER_BUCKET=bucket, BATCHER_ROOT="events")
 
     def client(self, service: str) -> Any:  # noqa: ANN401  # boto3 has no types
-        """Make a client; all are closed at the end."""
-        made = boto3.client(
+        """Create a client, which `close` closes."""
+        client = boto3.client(
             service,
             endpoint_url=self._environ["AWS_ENDPOINT_URL_S3"],
             aws_access_key_id="test",
             aws_secret_access_key="test",
             region_name="us-east-1",
         )
-        self._clients.append(made)
-        return made
+        self._clients.append(client)
+        return client
 
     def set(self, **variables: str) -> None:
-        """Return the function this environment."""
+        """Set the environment variables of the function."""
         self.lambda_.update_function_configuration(
             FunctionName=self.name, Environment={"Variables": variables}
         )
 
     def arn_of_queue(self, url: str) -> str:
         """Return a queue's ARN."""
-        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        return str(found["Attributes"]["QueueArn"])
+        response = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(response["Attributes"]["QueueArn"])
 
     def map_queue(self, **changes: Any) -> str:  # noqa: ANN401  # as the API
-        """Map the queue to the function; give the mapping's UUID."""
+        """Map the queue to the function and return the mapping's UUID."""
         arn = self.arn_of_queue(self.queue)
-        made = self.lambda_.create_event_source_mapping(
+        mapping = self.lambda_.create_event_source_mapping(
             FunctionName=self.name, EventSourceArn=arn, **MAPPED | changes
         )
-        return str(made["UUID"])
+        return str(mapping["UUID"])
 
     def map_stream(self, name: str, **changes: Any) -> str:  # noqa: ANN401  # as the API
-        """Make a stream and map it; give the mapping's UUID."""
+        """Create a stream, map it to the function and return the mapping's UUID."""
         kinesis = self.client("kinesis")
         kinesis.create_stream(StreamName=name, ShardCount=1)
         arn = kinesis.describe_stream(StreamName=name)["StreamDescription"]["StreamARN"]
-        chosen = {"StartingPosition": "TRIM_HORIZON", "BisectBatchOnFunctionError": True}
-        made = self.lambda_.create_event_source_mapping(
-            FunctionName=self.name, EventSourceArn=arn, **MAPPED | chosen | changes
+        defaults = {"StartingPosition": "TRIM_HORIZON", "BisectBatchOnFunctionError": True}
+        mapping = self.lambda_.create_event_source_mapping(
+            FunctionName=self.name, EventSourceArn=arn, **MAPPED | defaults | changes
         )
-        return str(made["UUID"])
+        return str(mapping["UUID"])
 
     def close(self) -> None:
         """Close all clients."""

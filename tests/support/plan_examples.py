@@ -1,4 +1,4 @@
-"""Examples to plan with: workloads, settings, and records like orders."""
+"""Examples for `batcher plan`: workloads, plans and records."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", "
 
 
 def workload_of(**values: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
-    """Make a workload; 1,000 records of 1 KiB a second from SQS unless told otherwise."""
-    usual: dict[str, Any] = {"records_per_s": 1_000, "record_bytes": 1_024}
+    """Create a workload, by default of 1,000 records of 1 KiB per second from SQS."""
+    defaults: dict[str, Any] = {"records_per_s": 1_000, "record_bytes": 1_024}
     if values.get("source") is SourceType.FIFO:
-        usual["window_s"] = 0
-    return Workload(**usual | values)
+        defaults["window_s"] = 0
+    return Workload(**defaults | values)
 
 
 def plan_of(settings: dict[str, Any] | None = None, **values: Any) -> Plan:  # noqa: ANN401
-    """Plan for such a workload."""
+    """Create the plan for a workload with these values."""
     return make_plan(workload_of(**values), make_settings(**settings or {}))
 
 
 def orders(count: int, seed: int = 7) -> list[bytes]:
-    """Make records of some 400 bytes, each another, the same at every run."""
+    """Create different records of about 400 bytes, the same for the same seed."""
     rng = random.Random(seed)  # noqa: S311  # no secret
     return [
         orjson.dumps(

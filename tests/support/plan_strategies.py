@@ -1,4 +1,4 @@
-"""Strategies: workloads that can be planned for, and settings that can be used."""
+"""Strategies for `batcher plan`: workloads and settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.examples import make_settings
 
 @st.composite
 def workloads(draw: st.DrawFn, /, **fixed: Any) -> Workload:  # noqa: ANN401  # as Workload takes them
-    """Return a workload whose records fit an invocation."""
+    """Draw a workload whose records fit into an invocation."""
     source = fixed.pop("source", None) or draw(st.sampled_from(SourceType))
     largest = 1_000_000 if source.is_queue else 4_000_000
     values: dict[str, Any] = {
@@ -32,7 +32,7 @@ def workloads(draw: st.DrawFn, /, **fixed: Any) -> Workload:  # noqa: ANN401  # 
 
 @st.composite
 def settings(draw: st.DrawFn, *, are_events_cut: bool = True) -> Settings:
-    """Return settings; whether a queue's events can be cut into more objects can be chosen."""
+    """Draw settings. With `are_events_cut`, `max_records` may cut events into several objects."""
     values: dict[str, Any] = {
         "engine": draw(st.sampled_from(["aioboto3", "obstore"])),
         "compression": draw(st.sampled_from(["gzip", "zstd", "none"])),
@@ -47,5 +47,5 @@ def settings(draw: st.DrawFn, *, are_events_cut: bool = True) -> Settings:
 
 
 def is_possible(workload: Workload, chosen: Settings) -> bool:
-    """Whether even one record can be delivered."""
+    """Return whether a single record can be delivered."""
     return not size_faults(workload, chosen)

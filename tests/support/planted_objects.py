@@ -1,4 +1,4 @@
-"""Planted: objects that are put where `batcher verify` looks, and what it says of them."""
+"""Objects that tests plant for `batcher verify`, and its result."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ KEY = f"{salt(FRESH, 16)}/dt=2026-11-23/hour=07/{FRESH}.ndjson.gz"
 
 
 def plant(folder: Path, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
-    """Write one object, with this metadata or none."""
-    about = ObjectAttributes("application/gzip", metadata or {})
-    asyncio.run(FileStore(folder).put(key, body, about))
+    """Write one object, by default without metadata."""
+    attributes = ObjectAttributes("application/gzip", metadata or {})
+    asyncio.run(FileStore(folder).put(key, body, attributes))
 
 
 def plant_stream(folder: Path, first: int, last: int, partition: str = "p=1") -> str:
-    """Write an object of a stream; give its key."""
+    """Write an object of a stream and return its key."""
     name = f"orders-shardId-000000000003-{first:064d}"
     key = f"{salt(name, 16)}/{partition}/{name}.ndjson.gz"
     metadata = described(TEXT, first=str(first), last=str(last))
@@ -39,6 +39,6 @@ def plant_stream(folder: Path, first: int, last: int, partition: str = "p=1") ->
 
 
 def verify(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, Any]:
-    """Run the command with `--json`; give its exit code and what it says."""
+    """Run the command with `--json` and return its exit code and its output."""
     code = main(["verify", f"file://{folder}", "--json", *flags])
     return code, json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""A Lambda Runtime API, and functions that run under the real runtime client against it."""
+"""A Lambda Runtime API, and function processes with the real runtime client that talk to it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from types import TracebackType
 from typing import Any, Self
 
 HOST = "127.0.0.1"
-PATIENCE_S = 30.0
-"""The most a step may take on a busy machine; none is waited for so long."""
-LEFT_S = 20.0
-"""What an invocation is told that it has, unless said otherwise."""
-START = "/2018-06-01/runtime/"
+STEP_TIMEOUT_S = 30.0
+"""A test fails if a step takes longer. Normally steps take less than a second."""
+DEFAULT_REMAINING_S = 20.0
+"""Default time until the deadline of an invocation."""
+PATH_PREFIX = "/2018-06-01/runtime/"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:batcher"
 TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled=1"
 
 
 class Function:
-    """One sandbox: a process with the runtime client and the handler in it, while it is entered."""
+    """A sandbox: a process with the runtime client and the handler, while it is entered."""
 
     def __init__(
         self,
@@ -36,27 +36,33 @@ class Function:
         handler: str = "batcher.handler.handler",
         *,
         client: Sequence[str] = (sys.executable, "-m", "awslambdaric"),
-        left_s: float = LEFT_S,
+        remaining_s: float = DEFAULT_REMAINING_S,
     ) -> None:
-        """Run `handler` with nothing but `environ`; its output goes to `folder`.
+        """Prepare to run a handler.
 
-        Its module may lie in `folder`. What `environ` has goes before what every sandbox has.
-        `client` is the runtime client; each invocation is told that it has `left_s`.
+        Args:
+            environ: the whole environment, besides the variables of every sandbox, which it
+                overrides.
+            folder: working directory, which may have the handler's module. `function.log` in it
+                gets the output.
+            handler: as Lambda's setting `Handler`.
+            client: command that runs the runtime client.
+            remaining_s: time until the deadline of each invocation.
         """
         self._client = client
-        self._left_s = left_s
+        self._remaining_s = remaining_s
         self._handler = handler
         self._environ = environ
         self._folder = folder
         self._events: Queue[tuple[str, bytes]] = Queue()
-        self._answers: Queue[tuple[str, Any]] = Queue()
+        self._responses: Queue[tuple[str, Any]] = Queue()
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         self._server = _Server((HOST, 0), _Requests)
-        self._server.events, self._server.answers = self._events, self._answers
-        self._server.left_s = self._left_s
+        self._server.events, self._server.responses = self._events, self._responses
+        self._server.remaining_s = self._remaining_s
         Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
@@ -67,7 +73,7 @@ class Function:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",
             "LAMBDA_TASK_ROOT": str(self._folder),
             "PATH": os.defpath,
-            # The package under test, wherever this process has it from
+            # The package under test, as this process has imported it
             "PYTHONPATH": str(Path(sys.modules["batcher"].__file__ or "").parent.parent),
             **self._environ,
         }
@@ -96,62 +102,62 @@ class Function:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait(PATIENCE_S)
+            process.wait(STEP_TIMEOUT_S)
 
     @property
     def has_ended(self) -> bool:
-        """Whether its process is gone."""
+        """Whether its process has ended."""
         return self._process is None or self._process.poll() is not None
 
     def send(self, event: object) -> None:
-        """Hand it an event, and don't wait."""
+        """Send an event to the function without waiting for its response."""
         self._events.put((f"request-{next(self._numbers)}", json.dumps(event).encode()))
 
     def invoke(self, event: object) -> tuple[str, Any]:
-        """Hand it an event, and give `response` or `error`, and what was posted with it."""
+        """Send an event and return the function's `response` or `error`, with its document."""
         self.send(event)
-        return self.answer(PATIENCE_S)
+        return self.wait_response(STEP_TIMEOUT_S)
 
-    def answer(self, within_s: float) -> tuple[str, Any]:
-        """Return what `invoke` does, for the event that was sent.
+    def wait_response(self, timeout_s: float) -> tuple[str, Any]:
+        """Wait for the response to the event that was sent, and return it as `invoke` does.
 
         Raises:
-            queue.Empty: there is none yet.
+            queue.Empty: there was no response within `timeout_s`.
         """
-        return self._answers.get(timeout=within_s)
+        return self._responses.get(timeout=timeout_s)
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves one function."""
+    """Serves the runtime client of one function."""
 
     daemon_threads = True
     block_on_close = False
     events: Queue[tuple[str, bytes]]
-    answers: Queue[tuple[str, Any]]
-    left_s: float
+    responses: Queue[tuple[str, Any]]
+    remaining_s: float
 
 
 class _Requests(BaseHTTPRequestHandler):
-    """The requests of the runtime client: the next event, and what became of it."""
+    """The requests of the runtime client: get the next event, post a response or an error."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
 
     def do_GET(self) -> None:
-        """Return the next event, whenever there is one."""
+        """Respond with the next event when there is one."""
         identity, event = self.server.events.get()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", identity)
-        deadline_ms = int((time.time() + self.server.left_s) * 1000)
+        deadline_ms = int((time.time() + self.server.remaining_s) * 1000)
         self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline_ms))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
         self.send_header("Lambda-Runtime-Trace-Id", TRACE)
         self._send(event)
 
     def do_POST(self) -> None:
-        """Take an answer, or the news that the function cannot even start."""
-        body = self._body()
-        self.server.answers.put((self.path.removeprefix(START).split("/")[-1], json.loads(body)))
+        """Accept a response, an error, or the error that the function cannot start."""
+        kind = self.path.removeprefix(PATH_PREFIX).split("/")[-1]
+        self.server.responses.put((kind, json.loads(self._body())))
         self.send_response(202)
         self._send(b"{}")
 
@@ -172,4 +178,4 @@ class _Requests(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # its name above
-        """Return nothing."""
+        """Log nothing."""

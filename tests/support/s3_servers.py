@@ -1,4 +1,4 @@
-"""Servers that speak S3, on this machine and on free ports."""
+"""S3 servers on free ports of this machine."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from batcher.tools.demo.seaweedfs import EmbeddedS3
 
 
 class S3Server(Protocol):
-    """A server that speaks S3, as long as the tests run."""
+    """An S3 server for the duration of the tests."""
 
     @property
     def environ(self) -> dict[str, str]:
-        """What an AWS SDK must find in the environment to talk to it."""
+        """The environment variables with which an AWS SDK talks to it."""
 
     @property
     def client(self) -> Any:  # noqa: ANN401  # boto3 has no types
-        """A plain boto3 client, to look at what is there without batcher."""
+        """A boto3 client, to read the bucket independently of batcher."""
 
     def create_bucket(self, name: str) -> None:
         """Create a bucket."""
 
 
 class Moto:
-    """moto in process: answers like S3, and accepts any signature and any checksum."""
+    """moto in this process. Accepts any signature and any checksum."""
 
     def __init__(self) -> None:
-        """Choose a free port; nothing runs before it is entered."""
+        """Create the server, which starts when it is entered."""
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         self._url = ""
 
@@ -73,7 +73,7 @@ class Moto:
 
 
 class SeaweedFS(EmbeddedS3):
-    """SeaweedFS: a real server, which verifies signatures and checksums."""
+    """SeaweedFS: a real server that verifies signatures and checksums."""
 
     @cached_property
     def client(self) -> Any:  # noqa: ANN401  # boto3 has no types
@@ -91,7 +91,7 @@ class SeaweedFS(EmbeddedS3):
 
 
 def make_s3_client(environ: dict[str, str]) -> Any:  # noqa: ANN401  # boto3 has no types
-    """Make a boto3 client that looks at nothing but `environ`."""
+    """Create a boto3 client with endpoint, credentials and region of `environ`, without retries."""
     return boto3.client(
         "s3",
         endpoint_url=environ["AWS_ENDPOINT_URL_S3"],

@@ -1,4 +1,4 @@
-"""Shelf: a store whose listings and bodies can be made to fail, and that tells what was asked."""
+"""A bucket in memory that records requests, and whose listings and bodies can fail."""
 
 from __future__ import annotations
 
@@ -17,73 +17,72 @@ from batcher.stores.memory import MemoryStore
 ROOT = "r"
 HOUR = "dt=2026-11-23/hour=07"
 HOUR_S = 1_795_417_200
-"""When that hour begins."""
+"""Start of that hour."""
 SETTINGS = Settings(bucket="my-bucket", root=ROOT, concurrency=4)
 
 
 class SampleBucket(MemoryStore):
-    """Objects, when they were written, and a log of requests."""
+    """Objects with the times at which they were written, and a log of requests."""
 
     def __init__(self) -> None:
         """Start empty."""
         super().__init__()
-        self.modified: dict[str, float] = {}
-        self.asked: list[str] = []
-        """Listings as `list PREFIX` and `look PREFIX`, and bodies as `read KEY`."""
-        self.failing: Callable[[str, int], Exception | None] = lambda _request, _times: None
-        """Return the error of a request that is made so many times; of a body, after its half."""
-        self.at_once = self.most_at_once = 0
+        self.modified_s: dict[str, float] = {}
+        """When objects were written, by key."""
+        self.requests: list[str] = []
+        """Listings as `list PREFIX` and `look PREFIX` (one folder), and bodies as `read KEY`."""
+        self.error_for: Callable[[str, int], Exception | None] = lambda _request, _attempt: None
+        """Returns the error of a request and its attempt, from 1. Bodies fail halfway."""
+        self.open_bodies = self.max_open_bodies = 0
         self.is_closed = False
         self.pieces: Counter[str] = Counter()
-        """How much of each body was asked for, in MiB, begun ones included."""
+        """Pieces of 1 MiB read from each body, by key."""
 
     def count(self, start: str) -> int:
-        """Count the requests that start so."""
-        return sum(request.startswith(start) for request in self.asked)
+        """Count the requests that start with `start`."""
+        return sum(request.startswith(start) for request in self.requests)
 
-    def _ask(self, request: str) -> Exception | None:
-        self.asked.append(request)
-        return self.failing(request, self.asked.count(request))
+    def _record(self, request: str) -> Exception | None:
+        self.requests.append(request)
+        return self.error_for(request, self.requests.count(request))
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """See `ObjectReader.list_objects`."""
-        if error := self._ask(f"list {prefix}"):
+        if error := self._record(f"list {prefix}"):
             raise error
-        async for listed in self._listed(prefix):
-            yield listed
+        async for entry in self._list(prefix):
+            yield entry
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """See `ObjectReader.list_folder`."""
-        if error := self._ask(f"look {prefix}"):
+        if error := self._record(f"look {prefix}"):
             raise error
         folders = set()
-        async for listed in self._listed(prefix):
-            folder, slash, _ = listed.key.removeprefix(prefix).partition("/")
+        async for entry in self._list(prefix):
+            folder, slash, _ = entry.key.removeprefix(prefix).partition("/")
             if not slash:
-                yield listed
+                yield entry
             elif folder not in folders:
                 folders.add(folder)
                 yield CommonPrefix(f"{prefix}{folder}/")
 
-    async def _listed(self, prefix: str) -> AsyncIterator[ListEntry]:
-        async for found in super().list_objects(prefix):
-            modified_s = self.modified.get(found.key, 4e9)
-            yield ListEntry(found.key, found.size_bytes, found.etag, modified_s)
+    async def _list(self, prefix: str) -> AsyncIterator[ListEntry]:
+        async for entry in super().list_objects(prefix):
+            modified_s = self.modified_s.get(entry.key, 4e9)
+            yield ListEntry(entry.key, entry.size_bytes, entry.etag, modified_s)
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Fail halfway, if it is to."""
-        error = self._ask(f"read {key}")
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+        """Open an object whose body fails halfway if `error_for` returns an error."""
+        error = self._record(f"read {key}")
+        self.open_bodies += 1
+        self.max_open_bodies = max(self.max_open_bodies, self.open_bodies)
         try:
-            async with super().open_object(key) as opened:
-                pieces = (
-                    _broken(opened.pieces, error) if error else self._counted(key, opened.pieces)
-                )
-                yield ObjectBody(opened.info, opened.content_type, pieces)
+            async with super().open_object(key) as body:
+                pieces = _broken(body.pieces, error) if error else self._counted(key, body.pieces)
+                yield ObjectBody(body.info, body.content_type, pieces)
         finally:
-            self.at_once -= 1
+            self.open_bodies -= 1
 
     async def _counted(self, key: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async with _closing(pieces):
@@ -92,7 +91,7 @@ class SampleBucket(MemoryStore):
                 yield piece
 
     async def aclose(self) -> None:
-        """Note it."""
+        """Record that the reader was closed."""
         self.is_closed = True
 
 
@@ -110,40 +109,40 @@ async def _broken(pieces: AsyncIterator[bytes], error: Exception) -> AsyncIterat
 
 
 def stream_name(first: int, shard: int = 3) -> str:
-    """Name a stream's object."""
+    """Return the name of an object of a stream."""
     return f"orders-shardId-{shard:012d}-{first:064d}"
 
 
 def queue_name(time_s: float, number: int = 0) -> str:
-    """Name a queue's object."""
+    """Return the name of an object of a queue."""
     return f"jobs-{round(time_s * 1000):013d}-{number:032x}"
 
 
 def fresh_name(time_s: float, number: int = 0) -> str:
-    """Name a program's object."""
+    """Return the name of an object of a program."""
     time = f"{round(time_s * 1000):012x}"
     return f"{time[:8]}-{time[8:]}-7{number:03x}-8000-000000000000"
 
 
 def key_of(name: str, partition: str = HOUR, fanout: int = 16) -> str:
-    """Return the key of an object under the root."""
+    """Return the key of an object under `ROOT`."""
     parts = (ROOT, salt(name, fanout), partition, f"{name}.ndjson.gz")
     return "/".join(filter(None, parts))
 
 
 async def put(store: MemoryStore, key: str, text: bytes = b"1\n", **metadata: str) -> str:
-    """Write an object with this text; give its key."""
-    about = ObjectAttributes(
+    """Write an object with this text and return its key."""
+    attributes = ObjectAttributes(
         metadata={f"batcher-{name}": value for name, value in metadata.items()}
     )
-    await store.put(key, gzip.compress(text, mtime=0), about)
+    await store.put(key, gzip.compress(text, mtime=0), attributes)
     return key
 
 
 async def put_range(
     store: MemoryStore, first: int, last: int, partition: str = HOUR, fanout: int = 16
 ) -> str:
-    """Write a stream's object with a record for each number of its range; give its key."""
+    """Write an object of a stream with a record per number of its range, and return its key."""
     text = b"".join(b"%d\n" % number for number in range(first, last + 1))
     key = key_of(stream_name(first), partition, fanout)
     return await put(store, key, text, first=str(first), last=str(last))

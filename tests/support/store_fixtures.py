@@ -1,4 +1,4 @@
-"""Kits: a store under test, and a look at what is in it that does not go through it."""
+"""Stores under test, with independent access to their objects."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {
     "aioboto3": S3Store,
     "obstore": ObstoreStore,
 }
-"""Every engine for S3, as nothing wraps it."""
+"""The S3 engines, without wrappers."""
 
 
 class StoreFixture(Protocol):
-    """A store under test, and a look at what is in it that does not go through it."""
+    """A store under test, with access to its objects that does not use the store."""
 
     def open(self) -> ObjectStore:
-        """Make a store on the same place; another one sees the same objects."""
+        """Open a store. All stores of one fixture have the same objects."""
 
     def open_reader(self) -> ObjectReader:
-        """Make a reader of the same place."""
+        """Open a reader of the same objects."""
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """Return an object's body, Content-Type and metadata."""
@@ -51,7 +51,7 @@ class StoreFixture(Protocol):
         """Return the keys of all objects."""
 
     def open_uploads(self) -> int:
-        """Count the multipart uploads that are open."""
+        """Count the open multipart uploads."""
 
 
 @dataclass
@@ -61,33 +61,33 @@ class MemoryStoreFixture:
     store: MemoryStore
 
     def open(self) -> ObjectStore:
-        """Return the one store there is."""
+        """Return the store."""
         return self.store
 
     def open_reader(self) -> ObjectReader:
-        """Return the one store there is."""
+        """Return the store, which is its own reader."""
         return self.store
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
-        """See `Kit.read`."""
-        there = self.store.objects[key]
-        return there.body, there.attributes.content_type, dict(there.info.metadata)
+        """See `StoreFixture.read`."""
+        stored = self.store.objects[key]
+        return stored.body, stored.attributes.content_type, dict(stored.info.metadata)
 
     def keys(self) -> set[str]:
-        """See `Kit.keys`."""
+        """See `StoreFixture.keys`."""
         return set(self.store.objects)
 
     def open_uploads(self) -> int:
-        """See `Kit.open_uploads`."""
+        """See `StoreFixture.open_uploads`."""
         return len(self.store.uploads)
 
 
 @dataclass
 class RateLimitedStoreFixture(MemoryStoreFixture):
-    """A `MemoryStore` that is paced."""
+    """A `MemoryStore` with a rate limit."""
 
     def open(self) -> ObjectStore:
-        """Make a wrapper of its own."""
+        """Wrap the store in a new rate limiter."""
         return RateLimitedStore(self.store, PrefixLimiters(3_500, 16, "events", 16), 16)
 
 
@@ -129,63 +129,63 @@ class FileStoreFixture:
     folder: Path
 
     def open(self) -> ObjectStore:
-        """See `Kit.open`."""
+        """See `StoreFixture.open`."""
         return FileStore(self.folder)
 
     def open_reader(self) -> ObjectReader:
-        """See `Kit.open_reader`."""
+        """See `StoreFixture.open_reader`."""
         return FileReader(self.folder)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
-        """See `Kit.read`."""
+        """See `StoreFixture.read`."""
         meta = orjson.loads((self.folder / ".meta" / f"{key}.json").read_bytes())
         return (self.folder / key).read_bytes(), meta["content_type"], meta["metadata"]
 
     def files(self) -> set[str]:
-        """Return every file under the folder, whatever it is."""
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.folder)) for path in found}
+        """Return the relative path of every file under the folder."""
+        paths = (path for path in self.folder.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.folder)) for path in paths}
 
     def keys(self) -> set[str]:
-        """See `Kit.keys`."""
+        """See `StoreFixture.keys`."""
         return {f for f in self.files() if not Path(f).name.startswith(".") and f[:6] != ".meta/"}
 
     def open_uploads(self) -> int:
-        """Count the temporary files: they are what uploads leave."""
+        """Count the temporary files, which are the parts of open uploads."""
         return sum(Path(file).name.startswith(".") for file in self.files())
 
 
 @dataclass
 class S3StoreFixture:
-    """A store in S3, by some engine, on some server."""
+    """A bucket on a server, written to by one engine."""
 
     server: S3Server
     bucket: str
     engine: str = "aioboto3"
 
     def open(self, **settings: Any) -> ObjectStore:  # noqa: ANN401  # as Settings takes them
-        """See `Kit.open`."""
+        """See `StoreFixture.open`."""
         return ENGINES[self.engine](Settings(bucket=self.bucket, **settings))
 
     def open_reader(self) -> ObjectReader:
-        """Make one that lists two objects a page."""
+        """Open a reader that lists two objects per page."""
         return S3Reader(Settings(bucket=self.bucket), page_objects=2)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
-        """See `Kit.read`."""
-        answer = self.server.client.get_object(Bucket=self.bucket, Key=key)
-        return answer["Body"].read(), answer["ContentType"], answer["Metadata"]
+        """See `StoreFixture.read`."""
+        response = self.server.client.get_object(Bucket=self.bucket, Key=key)
+        return response["Body"].read(), response["ContentType"], response["Metadata"]
 
     def head(self, key: str) -> Any:  # noqa: ANN401  # boto3 has no types
-        """Return all that HeadObject says."""
+        """Return the response of HeadObject."""
         return self.server.client.head_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
 
     def keys(self) -> set[str]:
-        """See `Kit.keys`."""
-        answer = self.server.client.list_objects_v2(Bucket=self.bucket)
-        return {found["Key"] for found in answer.get("Contents", [])}
+        """See `StoreFixture.keys`."""
+        response = self.server.client.list_objects_v2(Bucket=self.bucket)
+        return {entry["Key"] for entry in response.get("Contents", [])}
 
     def open_uploads(self) -> int:
-        """See `Kit.open_uploads`."""
-        answer = self.server.client.list_multipart_uploads(Bucket=self.bucket)
-        return len(answer.get("Uploads", []))
+        """See `StoreFixture.open_uploads`."""
+        response = self.server.client.list_multipart_uploads(Bucket=self.bucket)
+        return len(response.get("Uploads", []))

@@ -38,11 +38,11 @@ field_values = (
     | st.text(min_size=100, max_size=200)
     | json_values
 )
-"""What a record may have in a field that chooses its partition."""
+"""Values of a field that chooses the partition of a record."""
 
 
 def dumped(value: object, *, ascii_only: bool = False, indent: int | None = None) -> bytes:
-    """Write a value as JSON; what has no form in UTF-8 is escaped."""
+    """Write a value as JSON, escaping it if it cannot be encoded as UTF-8."""
     try:
         return json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     except UnicodeEncodeError:
@@ -51,7 +51,7 @@ def dumped(value: object, *, ascii_only: bool = False, indent: int | None = None
 
 @st.composite
 def json_texts(draw: st.DrawFn) -> bytes:
-    """Draw a JSON text, in one of the ways to write it."""
+    """Draw a JSON text, with various escapes, indents and surrounding spaces."""
     value = draw(json_values)
     indent = draw(st.sampled_from([None, None, 0, 2]))
     text = dumped(value, ascii_only=draw(st.booleans()), indent=indent)
@@ -62,9 +62,9 @@ def json_texts(draw: st.DrawFn) -> bytes:
 good_payloads = st.builds(
     lambda field, n: dumped({"f": FIELDS[field], "n": n}), st.integers(0, 2), st.integers(0, 99)
 )
-"""Small records with a field `f` to partition by."""
+"""Small records with a field `f` that chooses the partition."""
 bad_payloads = st.sampled_from([b"", b"{", b"NaN", b"1 2", b'"\xff"', b'"' + b"x" * 300 + b'"'])
-"""Records that are bad, the last for its size where `max_bytes` is at most 300."""
+"""Bad records. The last one is too large if `max_bytes` is at most 300."""
 
 
 @st.composite
@@ -83,7 +83,7 @@ def chunks(
 
 
 sized_payloads = st.integers(0, 6).map(lambda size: b"x" * size)
-"""Lines of a few bytes each: sums of them often meet a limit exactly."""
+"""Lines of a few bytes. Their sums often equal a limit."""
 tight_limits = st.builds(BatchLimits, st.integers(3, 12), st.none() | st.integers(2, 5), st.none())
 
 limits = st.builds(
@@ -92,10 +92,10 @@ limits = st.builds(
     st.none() | st.integers(1, 5),
     st.none() | st.integers(0, 5),
 )
-"""Limits small enough to be met by a few records."""
+"""Limits that a few records reach."""
 
 bodies = (good_payloads | bad_payloads).map(lambda p: p.decode("latin-1"))
-"""What a message may carry: text, good or bad."""
+"""Bodies of messages, good or bad."""
 
 
 @st.composite
@@ -124,14 +124,14 @@ def fifo_messages(draw: st.DrawFn, max_size: int = 10) -> list[dict[str, Any]]:
 
 @st.composite
 def kinesis_records(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]]:
-    """Draw the records of a shard, in their order."""
+    """Draw the records of a shard, in order."""
     payloads = draw(st.lists(good_payloads | bad_payloads, min_size=1, max_size=max_size))
     return [kinesis_record(str(95 + n), payload) for n, payload in enumerate(payloads)]
 
 
 @st.composite
 def dynamodb_records(draw: st.DrawFn, max_size: int = 12) -> list[dict[str, Any]]:
-    """Draw the records of a table's stream, in their order; some cannot be written as JSON."""
+    """Draw the records of a DynamoDB stream, in order. Some cannot be written as JSON."""
     images = draw(st.lists(json_values | st.just("\ud800"), min_size=1, max_size=max_size))
     fields = draw(st.lists(st.sampled_from(FIELDS), min_size=len(images), max_size=len(images)))
     return [

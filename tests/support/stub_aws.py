@@ -1,4 +1,4 @@
-"""The services that a function is looked at by, answering what a test tells them."""
+"""Stubs of Lambda, IAM and package download for `batcher check --function`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from support.aws_shapes import answer
+from support.aws_shapes import make_response
 from support.http_stub import Stub
 
 _DENIED = '{"__type":"AccessDeniedException","Message":"no"}'
@@ -18,7 +18,7 @@ _NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 @dataclass
 class Account:
-    """What is deployed; what is None may not be looked at."""
+    """What is deployed. Reading a field that is None is denied."""
 
     function: dict[str, Any] | None = None
     mapping_pages: list[list[dict[str, Any]]] | None = None
@@ -26,9 +26,10 @@ class Account:
     honours_range: bool = True
     reserved: int | None = None
     allowed: set[str] | None = None
-    """Actions that the role may do, on what `allowed_on` is the start of."""
+    """Actions that the role may perform, on resources that start with `allowed_on`."""
     allowed_on: str = "arn:aws:s3:::my-bucket/events/"
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    """Method and path of each request."""
 
 
 class StubAws(Stub):
@@ -45,12 +46,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base's
-        """Return nothing."""
+        """Log nothing."""
 
     def _do(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         url = urlsplit(self.path)
-        self.account.asked.append(f"{self.command} {url.path}")
+        self.account.requests.append(f"{self.command} {url.path}")
         account, path = self.account, url.path
         if path == "/code.zip":
             self._package()
@@ -63,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/2015-03-31/functions/"):
             self._function()
         else:
-            self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+            self._respond(403, b"<Error><Code>AccessDenied</Code></Error>")
 
     do_GET = do_POST = do_HEAD = _do  # noqa: N815  # the base's names
 
@@ -88,17 +89,17 @@ class _Handler(BaseHTTPRequestHandler):
             values["NextMarker"] = str(number + 1)
         self._json("ListEventSourceMappings", values)
 
-    def _simulate(self, asked: dict[str, list[str]]) -> None:
+    def _simulate(self, parameters: dict[str, list[str]]) -> None:
         if self.account.allowed is None:
             text = "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
-            self._answer(403, text.encode())
+            self._respond(403, text.encode())
             return
-        actions = [v[0] for name, v in sorted(asked.items()) if name.startswith("ActionNames")]
-        (resource,) = asked["ResourceArns.member.1"]
-        # As our own role has it: the key is S3's to use, in the key's region
+        actions = [v[0] for name, v in sorted(parameters.items()) if name.startswith("ActionNames")]
+        (resource,) = parameters["ResourceArns.member.1"]
+        # The condition of our role: the KMS key may be used through S3 only, in the key's region
         context = "ContextEntries.member.1.ContextKeyValues.member.1"
         _, _, service, region, *_ = resource.split(":")
-        is_open = service != "kms" or asked.get(context) == [f"s3.{region}.amazonaws.com"]
+        is_open = service != "kms" or parameters.get(context) == [f"s3.{region}.amazonaws.com"]
         members = ""
         for action in actions:
             is_allowed = (
@@ -114,26 +115,28 @@ class _Handler(BaseHTTPRequestHandler):
         result = f"<EvaluationResults>{members}</EvaluationResults>"
         kind = "SimulatePrincipalPolicy"
         inner = f"<{kind}Result>{result}</{kind}Result>"
-        self._answer(200, f'<{kind}Response xmlns="{_NAMESPACE}">{inner}</{kind}Response>'.encode())
+        text = f'<{kind}Response xmlns="{_NAMESPACE}">{inner}</{kind}Response>'
+        self._respond(200, text.encode())
 
     def _package(self) -> None:
         body = self.account.package
         if body is None:
-            self._answer(403, b"")
+            self._respond(403, b"")
             return
-        wanted = re.fullmatch(r"bytes=-(\d+)", self.headers.get("Range", ""))
-        if wanted and self.account.honours_range:
-            self._answer(206, body[-int(wanted[1]) :])
+        suffix_range = re.fullmatch(r"bytes=-(\d+)", self.headers.get("Range", ""))
+        if suffix_range and self.account.honours_range:
+            self._respond(206, body[-int(suffix_range[1]) :])
         else:
-            self._answer(200, body)
+            self._respond(200, body)
 
     def _json(self, operation: str, values: dict[str, Any] | None) -> None:
         if values is None:
-            self._answer(403, _DENIED.encode())
+            self._respond(403, _DENIED.encode())
         else:
-            self._answer(200, json.dumps(answer("lambda", operation, values)).encode())
+            response = make_response("lambda", operation, values)
+            self._respond(200, json.dumps(response).encode())
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _respond(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

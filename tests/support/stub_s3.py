@@ -1,4 +1,4 @@
-"""An S3 that is not as it should be: it overwrites, forgets metadata, refuses, or never answers."""
+"""A faulty S3 server: it ignores conditions, drops metadata, or denies requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 from support.http_stub import Stub
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
-TAKEN = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
+PRECONDITION_FAILED = b"<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"
 CONFIGURATION = {
     "versioning": "versioning",
     "lifecycle": "lifecycle",
@@ -29,15 +29,16 @@ class Faults:
     ignores: Collection[str] = ()
     """Conditions that it ignores: if-none-match, if-match, complete."""
     denies: Collection[str] = ()
-    """What is answered by 403: put, head, delete, create, abort, bucket, configuration."""
+    """Requests that get a 403: put, head, delete, create, abort, bucket, configuration."""
     forgets_metadata: bool = False
     requests: list[str] = field(default_factory=list)
-    """What was asked, by the words above, and the conditions that were met."""
+    """The requests received, by the words above, and writes with their condition."""
     keys: set[str] = field(default_factory=set)
+    """The keys of the objects that exist."""
 
 
 class StubS3(Stub):
-    """Serves one bucket while it is entered, by these faults."""
+    """Serves one bucket with these faults, while it is entered."""
 
     def __init__(self, faults: Faults) -> None:
         """Listen on a free port."""
@@ -47,14 +48,14 @@ class StubS3(Stub):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request; objects are kept as (ETag, metadata)."""
+    """Handles requests. `objects` has ETag and metadata by key."""
 
     faults: Faults
     objects: dict[str, tuple[str, dict[str, str]]]
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # the base's
-        """Return nothing."""
+        """Log nothing."""
 
     def _do(self) -> None:
         size = int(self.headers.get("Content-Length", 0))
@@ -63,76 +64,76 @@ class _Handler(BaseHTTPRequestHandler):
         query = parse_qs(url.query, keep_blank_values=True)
         _, _, key = url.path.removeprefix("/").partition("/")
         if not key:
-            what = next((name for name in CONFIGURATION if name in query), "")
-            self._configuration(what) if what else self._bucket()
+            configuration = next((name for name in CONFIGURATION if name in query), "")
+            self._configuration(configuration) if configuration else self._bucket()
             return
         self._object(key, query, body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _do  # noqa: N815  # the base's names
 
     def _bucket(self) -> None:
-        self._answer("bucket", 200, headers={"x-amz-bucket-region": "us-east-1"})
+        self._respond("bucket", 200, headers={"x-amz-bucket-region": "us-east-1"})
 
-    def _configuration(self, what: str) -> None:
+    def _configuration(self, name: str) -> None:
         body = b"<VersioningConfiguration/>"
-        if what != "versioning":
-            self._answer("configuration", 501, b"<Error><Code>NotImplemented</Code></Error>")
+        if name != "versioning":
+            self._respond("configuration", 501, b"<Error><Code>NotImplemented</Code></Error>")
         else:
-            self._answer("configuration", 200, body)
+            self._respond("configuration", 200, body)
 
     def _object(self, key: str, query: dict[str, list[str]], body: bytes) -> None:
-        there = self.objects.get(key)
+        existing = self.objects.get(key)
         if self.command == "HEAD":
-            metadata = there[1] if there and not self.faults.forgets_metadata else {}
-            headers = {**metadata, "ETag": there[0]} if there else {}
-            self._answer("head", 200 if there else 404, headers=headers)
+            metadata = existing[1] if existing and not self.faults.forgets_metadata else {}
+            headers = {**metadata, "ETag": existing[0]} if existing else {}
+            self._respond("head", 200 if existing else 404, headers=headers)
         elif self.command == "DELETE" and "uploadId" in query:
-            self._answer("abort", 204)
+            self._respond("abort", 204)
         elif self.command == "DELETE":
             if "delete" not in self.faults.denies:
                 del self.objects[key]
                 self.faults.keys.discard(key)
-            self._answer("delete", 204)
+            self._respond("delete", 204)
         elif self.command == "POST" and "uploads" in query:
             kind = "InitiateMultipartUploadResult"
-            self._answer("create", 200, f"<{kind}><UploadId>u</UploadId></{kind}>".encode())
+            self._respond("create", 200, f"<{kind}><UploadId>u</UploadId></{kind}>".encode())
         elif "partNumber" in query:
-            self._answer("part", 200, headers={"ETag": '"part"'})
+            self._respond("part", 200, headers={"ETag": '"part"'})
         elif self.command == "POST":
-            self._write("complete", key, body, there)
+            self._write("complete", key, body, existing)
         else:
-            self._write("put", key, body, there)
+            self._write("put", key, body, existing)
 
     def _write(
-        self, what: str, key: str, body: bytes, there: tuple[str, dict[str, str]] | None
+        self, operation: str, key: str, body: bytes, existing: tuple[str, dict[str, str]] | None
     ) -> None:
         condition = "if-none-match" if "If-None-Match" in self.headers else "if-match"
-        self.faults.requests.append(f"{what} {condition}")
-        is_free = there is None
+        self.faults.requests.append(f"{operation} {condition}")
+        holds = existing is None
         if condition == "if-match":
-            is_free = there is not None and self.headers["If-Match"] == there[0]
-        ignored = {condition, what} & set(self.faults.ignores)
-        if not is_free and not ignored:
-            self._answer(what, 412, TAKEN)
+            holds = existing is not None and self.headers["If-Match"] == existing[0]
+        ignored = {condition, operation} & set(self.faults.ignores)
+        if not holds and not ignored:
+            self._respond(operation, 412, PRECONDITION_FAILED)
             return
         etag = f'"{hash(body):x}"'
         text = b""
-        if what == "complete":
+        if operation == "complete":
             kind = "CompleteMultipartUploadResult"
             text = f"<{kind}><ETag>{etag}</ETag></{kind}>".encode()
-        if what not in self.faults.denies:  # before the answer: the next request looks at it
+        if operation not in self.faults.denies:  # before the response, for the next request
             headers = ((name.lower(), value) for name, value in self.headers.items())
             metadata = {name: value for name, value in headers if name.startswith("x-amz-meta-")}
             self.objects[key] = (etag, metadata)
             self.faults.keys.add(key)
-        self._answer(what, 200, text, {"ETag": etag})
+        self._respond(operation, 200, text, {"ETag": etag})
 
-    def _answer(
-        self, what: str, status: int, body: bytes = b"", headers: dict[str, str] | None = None
+    def _respond(
+        self, operation: str, status: int, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> None:
-        """Answer, or refuse what is denied."""
-        self.faults.requests.append(what)
-        if what in self.faults.denies:
+        """Send a response, or a 403 if the operation is denied."""
+        self.faults.requests.append(operation)
+        if operation in self.faults.denies:
             status, body, headers = 403, b"" if self.command == "HEAD" else DENIED, {}
         self.send_response(status)
         for name, value in (headers or {}).items():

@@ -1,4 +1,4 @@
-"""Tap: a wire to a server that can stop the bytes of a PUT, either way, and let them go later."""
+"""A TCP proxy that can hold back a PUT or its response, and release it later."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from types import TracebackType
 from typing import Self
 
 HOST = "127.0.0.1"
-PATIENCE_S = 30.0
-AT_ONCE_BYTES = 1024**2
+STEP_TIMEOUT_S = 30.0
+"""A test fails if a step takes longer."""
+READ_BYTES = 1024**2
 
 
 class Direction(StrEnum):
-    """Which bytes of the next PUT are stopped."""
+    """Which bytes of the next PUT are held back."""
 
     NOTHING = "nothing"
     REQUEST = "request"
-    """Those to the server, which hears of it late, or never."""
-    ANSWER = "answer"
-    """The answer: the server has done it."""
+    """The request: the server does not get it before its release."""
+    RESPONSE = "response"
+    """The response: the server has processed the request."""
 
 
 class ThrottleProxy:
-    """Listens on a port of its own and passes all on to one server, while it is entered."""
+    """A proxy of one server on a free port, while it is entered."""
 
     def __init__(self, url: str) -> None:
-        """Pass on to the server at `url`."""
+        """Create a proxy of the server at `url`."""
         host, _, port = url.removeprefix("http://").partition(":")
         self._server = (host, int(port))
         self._stop = Direction.NOTHING
@@ -56,21 +57,21 @@ class ThrottleProxy:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
 
-    def stop(self, what: Direction) -> None:
-        """Stop this much of the next PUT."""
+    def stop(self, direction: Direction) -> None:
+        """Hold back the next PUT, or its response."""
         self._stopped.clear()
         self._released.clear()
-        self._stop = what
+        self._stop = direction
 
     def wait_until_stopped(self) -> None:
-        """Wait until there is a PUT whose bytes are stopped."""
-        assert self._stopped.wait(PATIENCE_S), "no PUT came"
+        """Wait until a PUT or its response is held back."""
+        assert self._stopped.wait(STEP_TIMEOUT_S), "no PUT arrived"
 
     def release(self) -> None:
-        """Let the bytes go on, and wait until the server has answered."""
+        """Release what is held back, and wait until the server has responded."""
         self._passed.clear()
         self._released.set()
-        assert self._passed.wait(PATIENCE_S), "the server has not answered"
+        assert self._passed.wait(STEP_TIMEOUT_S), "the server has not responded"
 
     def _start(self, work: Callable[..., None], *args: socket.socket) -> None:
         Thread(target=work, args=args, daemon=True).start()
@@ -81,20 +82,20 @@ class ThrottleProxy:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
                 self._sockets += [client, server]
-                self._start(self._requests, client, server)
-                self._start(self._answers, client, server)
+                self._start(self._forward_requests, client, server)
+                self._start(self._forward_responses, client, server)
 
-    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward_requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := client.recv(AT_ONCE_BYTES):
+            while data := client.recv(READ_BYTES):
                 if self._stop is Direction.REQUEST and data.startswith(b"PUT "):
                     self._hold()
                 server.sendall(data)
 
-    def _answers(self, client: socket.socket, server: socket.socket) -> None:
+    def _forward_responses(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            while data := server.recv(AT_ONCE_BYTES):
-                if self._stop is Direction.ANSWER and not data.startswith(b"HTTP/1.1 100"):
+            while data := server.recv(READ_BYTES):
+                if self._stop is Direction.RESPONSE and not data.startswith(b"HTTP/1.1 100"):
                     self._hold()
                 self._passed.set()
                 client.sendall(data)

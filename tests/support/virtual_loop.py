@@ -1,4 +1,4 @@
-"""VirtualLoop: an event loop whose time only jumps, and which can stop for good at any step."""
+"""An event loop with virtual time that can be killed at any step."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any, TypeVar, TypeVarTuple
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-ENOUGH_STEPS = 100_000
-"""No invocation of a model takes so many: one that does turns in circles."""
+MAX_STEPS = 100_000
+"""An invocation of a model takes far fewer steps. One that takes more is in an endless loop."""
 
 
 class Killed(BaseException):
-    """The sandbox is gone; `reason` says why."""
+    """The process of a sandbox was killed."""
 
     def __init__(self, reason: str) -> None:
-        """Return why."""
+        """Store the reason."""
         super().__init__(reason)
         self.reason = reason
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """Runs callbacks in order; where none is ready, time jumps to the next timer.
+    """Runs callbacks in order. If none is ready, its time jumps to the next timer.
 
-    What batcher asks of a loop is here, and nothing else: all other calls are refused. Executors
-    work inline, so that the same inputs take the same steps.
+    It has only the methods that batcher needs; others raise NotImplementedError. Executors run
+    inline, so that the same inputs take the same steps.
     """
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self.kill_at_step: int | None = None
         """The step before which the process is killed."""
         self.kill_at_s: float | None = None
-        """When the process is killed: Lambda's timeout."""
-        self.unheard: list[dict[str, Any]] = []
-        """What went to the exception handler: errors that nobody has taken."""
+        """The time at which the process is killed, as by Lambda's timeout."""
+        self.unhandled: list[dict[str, Any]] = []
+        """Calls of the exception handler: exceptions that were never retrieved."""
         self._now_s = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
@@ -61,35 +61,35 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Run until the future is done.
 
         Raises:
-            Killed: the process was killed before; see `end_unseen`.
+            Killed: the process was killed before that; see `close_without_cleanup`.
         """
         assert all(task.done() for task in self._tasks), "a task has outlived its invocation"
         self._tasks.clear()
-        assert asyncio.iscoroutine(future), "the handler hands over coroutines"
+        assert asyncio.iscoroutine(future), "the handler runs coroutines"
         main: asyncio.Task[T] = self.create_task(future)
         self._run(main.done)
         return main.result()
 
     def close_without_cleanup(self) -> None:
-        """End what a kill has left, as if it were never there.
+        """End the tasks that were left by a kill, as if they had never run.
 
-        Whoever calls this has cut the process off from the world first: then its code may well
-        clean up, for nobody will ever see it.
+        The caller has cut the process's connections first, so that the clean-up code of these tasks
+        has no effect.
         """
         self.kill_at_step = self.kill_at_s = None
         self._tasks[0].cancel()  # the others have owners that end them
         self._run(lambda: all(task.done() for task in self._tasks))
         for task in self._tasks:
             if not task.cancelled():
-                task.exception()  # heard
+                task.exception()  # marks it as retrieved
 
     def _run(self, is_over: Callable[[], bool]) -> None:
-        until_step = self.steps + ENOUGH_STEPS
-        asyncio._set_running_loop(self)  # noqa: SLF001  # exported for those who make loops
+        last_step = self.steps + MAX_STEPS
+        asyncio._set_running_loop(self)  # noqa: SLF001  # exported for implementers of loops
         try:
             while not is_over():
                 self._step()
-                assert self.steps < until_step, "the program turns in circles"
+                assert self.steps < last_step, "the program is in an endless loop"
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001  # as above
 
@@ -102,10 +102,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         handle = self._ready.popleft()
         if not handle.cancelled():
             self.steps += 1
-            handle._run()  # noqa: SLF001  # a loop is who runs handles
+            handle._run()  # noqa: SLF001  # loops run handles
 
     def _jump(self) -> None:
-        """Move to the time of the next timer, or to that of the kill."""
+        """Advance the time to the next timer, or to the kill."""
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
         due_s = self._timers[0][0] if self._timers else float("inf")
@@ -135,7 +135,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """Run a callback so many seconds from now."""
+        """Run a callback `delay` seconds from now."""
         return self.call_at(self._now_s + delay, callback, *args, context=context)
 
     def call_at(
@@ -151,10 +151,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Do nothing: a cancelled timer is passed over when its time comes."""
+        """Do nothing: a cancelled timer is skipped when it is due."""
 
     def create_future(self) -> asyncio.Future[Any]:
-        """Make a future."""
+        """Create a future."""
         return asyncio.Future(loop=self)
 
     def create_task(
@@ -179,7 +179,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         func: Callable[[*Ts], T],
         *args: *Ts,
     ) -> asyncio.Future[T]:
-        """Do the work here and now; the future is done."""
+        """Call `func` at once and return a future that is done."""
         del executor
         future: asyncio.Future[T] = self.create_future()
         try:
@@ -189,22 +189,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return future
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep what nobody has taken."""
-        self.unheard.append(context)
+        """Record the call."""
+        self.unhandled.append(context)
 
     def get_debug(self) -> bool:
-        """Return no: a model has checks of its own."""
+        """Return False: models have checks of their own."""
         return False
 
     def is_closed(self) -> bool:
-        """Return no: there is nothing to close."""
+        """Return False: there is nothing to close."""
         return False
 
     def is_running(self) -> bool:
-        """Return whether it is entered."""
+        """Return whether it runs callbacks."""
         return asyncio._get_running_loop() is self  # noqa: SLF001  # as above
 
 
 def virtual_loop() -> VirtualLoop:
-    """Make a loop."""
-    return VirtualLoop()  # type: ignore[abstract]  # all that batcher calls is there
+    """Create a loop."""
+    return VirtualLoop()  # type: ignore[abstract]  # it has all methods that batcher calls

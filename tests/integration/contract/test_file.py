@@ -22,25 +22,25 @@ WHOLE = {KEY, f".meta/{KEY}.json"}
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> FileStoreFixture:
+def store_fixture(tmp_path: Path) -> FileStoreFixture:
     """Return a folder that is not there yet."""
     return FileStoreFixture(tmp_path / "objects")
 
 
 @pytest.fixture
-def store(kit: FileStoreFixture) -> FileStore:
+def store(store_fixture: FileStoreFixture) -> FileStore:
     """Return a store in that folder."""
-    return FileStore(kit.folder)
+    return FileStore(store_fixture.folder)
 
 
 async def test_an_object_is_a_file_and_what_it_carries_another(
-    kit: FileStoreFixture, store: FileStore
+    store_fixture: FileStoreFixture, store: FileStore
 ) -> None:
     """The file has the object's bytes; `.meta/{key}.json` the rest; nothing else is there."""
     stored = await store.put(KEY, b"{}\n", ABOUT)
-    assert kit.files() == WHOLE
-    assert (kit.folder / KEY).read_bytes() == b"{}\n"
-    assert orjson.loads((kit.folder / ".meta" / f"{KEY}.json").read_bytes()) == {
+    assert store_fixture.files() == WHOLE
+    assert (store_fixture.folder / KEY).read_bytes() == b"{}\n"
+    assert orjson.loads((store_fixture.folder / ".meta" / f"{KEY}.json").read_bytes()) == {
         "etag": stored.etag,
         "content_type": "application/x-ndjson",
         "metadata": {"batcher-records": "3"},
@@ -48,18 +48,18 @@ async def test_an_object_is_a_file_and_what_it_carries_another(
 
 
 async def test_a_refused_write_leaves_no_temporary_file(
-    kit: FileStoreFixture, store: FileStore
+    store_fixture: FileStoreFixture, store: FileStore
 ) -> None:
     """Whether the key was taken, or another object was to be replaced."""
     await store.put(KEY, b"first", ABOUT)
     for replaces in (None, "other"):
         with pytest.raises(PreconditionFailedError):
             await store.put(KEY, b"second", ABOUT, if_match=replaces)
-    assert kit.files() == WHOLE
+    assert store_fixture.files() == WHOLE
 
 
 async def test_a_crash_while_replacing_leaves_no_bytes_under_the_old_digest(
-    kit: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    store_fixture: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a redelivery of what the old object had would be acknowledged, and is not there."""
     first = await store.put(KEY, b"first", ABOUT)
@@ -84,27 +84,27 @@ async def test_a_crash_while_replacing_leaves_no_bytes_under_the_old_digest(
         monkeypatch.undo()
         found = await store.head(KEY)
         assert found is not None
-        if (kit.folder / KEY).read_bytes() == b"second":
+        if (store_fixture.folder / KEY).read_bytes() == b"second":
             assert found.etag != first.etag
             assert found.metadata == {}
     assert (await store.put(KEY, b"third", ABOUT, if_match="")).size_bytes == len(b"third")
 
 
 async def test_an_upload_is_a_dot_file_beside_its_object(
-    kit: FileStoreFixture, store: FileStore
+    store_fixture: FileStoreFixture, store: FileStore
 ) -> None:
     """Readers that skip dot-files see nothing before it is complete; and it is gone after."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, b"x")
-    (temporary,) = kit.files()
+    (temporary,) = store_fixture.files()
     assert Path(temporary).name.startswith(".")
     assert Path(temporary).parent == Path(KEY).parent
     await upload.complete()
-    assert kit.files() == WHOLE
+    assert store_fixture.files() == WHOLE
 
 
 async def test_a_refused_complete_then_an_abort_leave_no_temporary_file(
-    kit: FileStoreFixture, store: FileStore
+    store_fixture: FileStoreFixture, store: FileStore
 ) -> None:
     """The object that was there keeps its two files."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -114,20 +114,20 @@ async def test_a_refused_complete_then_an_abort_leave_no_temporary_file(
         await upload.complete()
     await upload.abort()
     await upload.abort()  # a second one has nothing to do
-    assert kit.files() == WHOLE
+    assert store_fixture.files() == WHOLE
 
 
 async def test_an_object_without_its_meta_file_can_be_replaced(
-    kit: FileStoreFixture, store: FileStore
+    store_fixture: FileStoreFixture, store: FileStore
 ) -> None:
     """A crash between the two leaves it so; a redelivery then goes the way of another digest."""
     await store.put(KEY, b"first", ABOUT)
-    (kit.folder / ".meta" / f"{KEY}.json").unlink()
+    (store_fixture.folder / ".meta" / f"{KEY}.json").unlink()
     there = await store.head(KEY)
     assert there is not None
     assert there.metadata == {}
     await store.put(KEY, b"second", ABOUT, if_match=there.etag)
-    assert (kit.folder / KEY).read_bytes() == b"second"
+    assert (store_fixture.folder / KEY).read_bytes() == b"second"
 
 
 async def test_of_replacements_at_once_one_wins(
@@ -173,7 +173,7 @@ async def test_a_name_that_no_file_can_have_is_rejected(store: FileStore) -> Non
 
 
 async def test_an_upload_whose_creation_was_cancelled_leaves_no_file(
-    kit: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
+    store_fixture: FileStoreFixture, store: FileStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has got the upload, so nobody can abort it."""
     loop = asyncio.get_running_loop()
@@ -194,4 +194,4 @@ async def test_an_upload_whose_creation_was_cancelled_leaves_no_file(
     await asyncio.wait([creating])
     await left.wait()
     await loop.run_in_executor(None, lambda: None)
-    assert kit.files() == set()
+    assert store_fixture.files() == set()

@@ -32,7 +32,7 @@ DAY_S = 86_400
 
 
 @pytest.fixture(params=["memory", "file", "moto", "seaweedfs"])
-def kit(
+def store_fixture(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
     """Return each kind of store, empty."""
@@ -48,17 +48,17 @@ def kit(
 
 
 @pytest.fixture
-async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
+async def store(store_fixture: StoreFixture) -> AsyncIterator[ObjectStore]:
     """Return a store, and close it."""
-    opened = kit.open()
+    opened = store_fixture.open()
     yield opened
     await opened.aclose()
 
 
 @pytest.fixture
-async def reader(kit: StoreFixture) -> AsyncIterator[ObjectReader]:
+async def reader(store_fixture: StoreFixture) -> AsyncIterator[ObjectReader]:
     """Return a reader of the same place, and close it."""
-    opened = kit.open_reader()
+    opened = store_fixture.open_reader()
     yield opened
     await opened.aclose()
 
@@ -135,13 +135,13 @@ async def test_an_object_in_a_folder_is_as_a_listing_tells_it(
 
 
 async def test_a_listing_tells_size_tag_and_time(
-    kit: StoreFixture, store: ObjectStore, reader: ObjectReader
+    store_fixture: StoreFixture, store: ObjectStore, reader: ObjectReader
 ) -> None:
     """As HEAD has them."""
     stored = await store.put(KEY, b"hello\n", ABOUT)
     (found,) = [found async for found in reader.list_objects("events/")]
     assert (found.key, found.size_bytes, found.etag) == (KEY, 6, stored.etag)
-    if not isinstance(kit, MemoryStoreFixture):
+    if not isinstance(store_fixture, MemoryStoreFixture):
         assert abs(found.modified_s - time.time()) < DAY_S
 
 
@@ -218,18 +218,20 @@ async def _open_uploads(store: ObjectStore, *keys: str) -> list[MultipartUpload]
 
 
 async def test_open_uploads_are_listed_until_they_are_aborted_or_complete(
-    kit: StoreFixture, store: ObjectStore, reader: ObjectReader
+    store_fixture: StoreFixture, store: ObjectStore, reader: ObjectReader
 ) -> None:
     """By key and by when they were opened; none of them is an object."""
     uploads = await _open_uploads(store, "e/1", "e/1", "e/2", "e/3", "other/4")
     found = [upload async for upload in reader.list_uploads("e/")]
     assert len(found) == 4
-    if isinstance(kit, FileStoreFixture):
+    if isinstance(store_fixture, FileStoreFixture):
         assert all(upload.key.startswith("e/.") for upload in found)
     else:
         assert sorted(upload.key for upload in found) == ["e/1", "e/1", "e/2", "e/3"]
-    is_moto = isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto)
-    if not (isinstance(kit, MemoryStoreFixture) or is_moto):  # moto says 2010 of every upload
+    is_moto = isinstance(store_fixture, S3StoreFixture) and isinstance(store_fixture.server, Moto)
+    if not (
+        isinstance(store_fixture, MemoryStoreFixture) or is_moto
+    ):  # moto says 2010 of every upload
         assert all(abs(upload.started_s - time.time()) < DAY_S for upload in found)
     assert await listed(reader, "") == []
     await uploads[0].abort()
@@ -241,11 +243,11 @@ async def test_open_uploads_are_listed_until_they_are_aborted_or_complete(
     assert [upload async for upload in reader.list_uploads("")] == []
 
 
-async def test_a_bucket_that_is_not_there_is_named(kit: StoreFixture) -> None:
+async def test_a_bucket_that_is_not_there_is_named(store_fixture: StoreFixture) -> None:
     """What to do about it stands in the message."""
-    if not isinstance(kit, S3StoreFixture):
+    if not isinstance(store_fixture, S3StoreFixture):
         pytest.skip("a folder that is not there is empty")
-    reader = S3Reader(Settings(bucket=f"{kit.bucket}-gone"))
+    reader = S3Reader(Settings(bucket=f"{store_fixture.bucket}-gone"))
     try:
         with pytest.raises(BatcherError, match="create it, or correct `bucket`"):
             await listed(reader, "")
@@ -270,11 +272,11 @@ async def test_what_settings_name_is_what_is_read(tmp_path: Path) -> None:
 
 async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:
     """The object is read all the same; other dot-files are neither objects nor uploads."""
-    kit = FileStoreFixture(tmp_path)
-    await kit.open().put("a/b", b"x", ObjectAttributes("text/plain", {"n": "1"}))
+    store_fixture = FileStoreFixture(tmp_path)
+    await store_fixture.open().put("a/b", b"x", ObjectAttributes("text/plain", {"n": "1"}))
     (tmp_path / ".meta/a/b.json").write_bytes(b"{")
     (tmp_path / "a/.DS_Store").write_bytes(b"")
-    reader = kit.open_reader()
+    reader = store_fixture.open_reader()
     assert [(o.key, o.etag) async for o in reader.list_objects("")] == [("a/b", "")]
     assert await in_folder(reader, "") == ["a/"]
     assert await in_folder(reader, "a/") == ["a/b"]
@@ -285,10 +287,10 @@ async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:
 
 async def test_a_file_is_closed_also_if_its_opening_was_cancelled(tmp_path: Path) -> None:
     """Else a warning would fail us when it is collected."""
-    kit = FileStoreFixture(tmp_path)
-    await kit.open().put("a/b", b"x", ABOUT)
+    store_fixture = FileStoreFixture(tmp_path)
+    await store_fixture.open().put("a/b", b"x", ABOUT)
     for _ in range(20):
-        opening = asyncio.ensure_future(_read(kit.open_reader(), "a/b"))
+        opening = asyncio.ensure_future(_read(store_fixture.open_reader(), "a/b"))
         await asyncio.sleep(0)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -57,11 +57,11 @@ def written(server: S3Server, bucket: str, settings: dict[str, Any]) -> dict[str
         for _ in range(2):  # the second delivery finds its own objects
             handler(event, None)
     handler.close()
-    kit = S3StoreFixture(server, bucket)
+    store_fixture = S3StoreFixture(server, bucket)
     found: dict[str, Any] = {}
-    for key in sorted(kit.keys()):
-        head = kit.head(key)
+    for key in sorted(store_fixture.keys()):
+        head = store_fixture.head(key)
         tags = server.client.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]
         kept = {part: head.get(part) for part in KEPT}
-        found[key] = (kit.read(key)[0], kept, {tag["Key"]: tag["Value"] for tag in tags})
+        found[key] = (store_fixture.read(key)[0], kept, {tag["Key"]: tag["Value"] for tag in tags})
     return found

@@ -44,7 +44,7 @@ SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in
 
 
 @pytest.fixture(params=["memory", "paced", "callers", "file", *SERVED])
-def kit(
+def store_fixture(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
     """Return each kind of store, empty."""
@@ -65,9 +65,9 @@ def kit(
 
 
 @pytest.fixture
-async def store(kit: StoreFixture) -> AsyncIterator[ObjectStore]:
+async def store(store_fixture: StoreFixture) -> AsyncIterator[ObjectStore]:
     """Return a store, and close it."""
-    opened = kit.open()
+    opened = store_fixture.open()
     yield opened
     await opened.aclose()
 
@@ -98,47 +98,53 @@ async def race(store: ObjectStore, if_match: str | None) -> tuple[list[int], lis
 
 
 async def test_a_put_creates_an_object_with_all_it_carries(
-    kit: StoreFixture, store: ObjectStore
+    store_fixture: StoreFixture, store: ObjectStore
 ) -> None:
     """Body, Content-Type and metadata come back as they were given, by any way of looking."""
     stored = await store.put(KEY, b"hello\n", ABOUT)
     assert stored.size_bytes == 6
     assert await store.head(KEY) == stored
     assert stored.metadata == ABOUT.metadata
-    assert kit.read(KEY) == (b"hello\n", "application/gzip", ABOUT.metadata)
+    assert store_fixture.read(KEY) == (b"hello\n", "application/gzip", ABOUT.metadata)
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_a_key_is_taken_as_it_is(kit: StoreFixture, store: ObjectStore, key: str) -> None:
+async def test_a_key_is_taken_as_it_is(
+    store_fixture: StoreFixture, store: ObjectStore, key: str
+) -> None:
     """What stands percent-encoded in a key stays so, and nothing is decoded or joined."""
     stored = await store.put(key, b"x", ABOUT)
     assert await store.head(key) == stored
-    assert kit.keys() == {key}
-    assert kit.read(key)[0] == b"x"
+    assert store_fixture.keys() == {key}
+    assert store_fixture.read(key)[0] == b"x"
 
 
-async def test_parts_go_to_a_key_as_it_is(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_parts_go_to_a_key_as_it_is(store_fixture: StoreFixture, store: ObjectStore) -> None:
     """A multipart upload takes the same keys as a PUT."""
     for key in KEYS:
         upload = await store.create_upload(key, ABOUT, part_bytes=MIN_PART_BYTES)
         await upload.put_part(1, b"one part")
         stored = await upload.complete()
         assert await store.head(key) == stored
-    assert kit.keys() == set(KEYS)
-    assert kit.open_uploads() == 0
+    assert store_fixture.keys() == set(KEYS)
+    assert store_fixture.open_uploads() == 0
 
 
-async def test_a_put_on_a_taken_key_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_a_put_on_a_taken_key_is_refused(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """What is there stays, with its metadata, even where the same bytes come."""
     stored = await store.put(KEY, b"first", ABOUT)
     for body in (b"second", b"first"):
         with pytest.raises(PreconditionFailedError):
             await store.put(KEY, body, ObjectAttributes("text/plain", {"other": "1"}))
     assert await store.head(KEY) == stored
-    assert kit.read(KEY) == (b"first", "application/gzip", ABOUT.metadata)
+    assert store_fixture.read(KEY) == (b"first", "application/gzip", ABOUT.metadata)
 
 
-async def test_a_put_replaces_what_it_names(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_a_put_replaces_what_it_names(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """Body, Content-Type and metadata are the new ones, and so is the ETag."""
     old = await store.put(KEY, b"first", ABOUT)
     new = await store.put(
@@ -146,20 +152,22 @@ async def test_a_put_replaces_what_it_names(kit: StoreFixture, store: ObjectStor
     )
     assert new.etag != old.etag
     assert await store.head(KEY) == new
-    assert kit.read(KEY) == (b"second", "text/plain", {"other": "1"})
+    assert store_fixture.read(KEY) == (b"second", "text/plain", {"other": "1"})
 
 
-async def test_what_head_saw_can_be_replaced(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_what_head_saw_can_be_replaced(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """The writer names by `replaces` what HEAD gave it."""
     await store.put(KEY, b"first", ABOUT)
     there = await store.head(KEY)
     assert there is not None
     await store.put(KEY, b"second", ABOUT, if_match=there.etag)
-    assert kit.read(KEY)[0] == b"second"
+    assert store_fixture.read(KEY)[0] == b"second"
 
 
 async def test_a_put_that_names_another_object_is_refused(
-    kit: StoreFixture, store: ObjectStore
+    store_fixture: StoreFixture, store: ObjectStore
 ) -> None:
     """A late PUT of somebody who saw an older object changes nothing."""
     old = await store.put(KEY, b"first", ABOUT)
@@ -167,17 +175,17 @@ async def test_a_put_that_names_another_object_is_refused(
     with pytest.raises(PreconditionFailedError):
         await store.put(KEY, b"late", ABOUT, if_match=old.etag)
     assert await store.head(KEY) == new
-    assert kit.read(KEY)[0] == b"second"
+    assert store_fixture.read(KEY)[0] == b"second"
 
 
 async def test_a_put_that_replaces_nothing_creates_nothing(
-    kit: StoreFixture, store: ObjectStore
+    store_fixture: StoreFixture, store: ObjectStore
 ) -> None:
     """AWS answers 404 here, others 412; an object would be one that nobody expects."""
     elsewhere = await store.put("elsewhere", b"x", ABOUT)
     with pytest.raises(BatcherError):
         await store.put(KEY, b"body", ABOUT, if_match=elsewhere.etag)
-    assert kit.keys() == {"elsewhere"}
+    assert store_fixture.keys() == {"elsewhere"}
 
 
 async def test_head_gives_none_where_a_key_is_free(store: ObjectStore) -> None:
@@ -187,84 +195,86 @@ async def test_head_gives_none_where_a_key_is_free(store: ObjectStore) -> None:
     assert await store.head(KEY[:-3]) is None
 
 
-async def test_an_empty_body_is_an_object(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_an_empty_body_is_an_object(store_fixture: StoreFixture, store: ObjectStore) -> None:
     """Nothing special happens to it."""
     stored = await store.put(KEY, b"", ABOUT)
     assert stored.size_bytes == 0
     assert await store.head(KEY) == stored
-    assert kit.read(KEY)[0] == b""
+    assert store_fixture.read(KEY)[0] == b""
 
 
-async def test_a_closed_store_leaves_its_objects_to_the_next(kit: StoreFixture) -> None:
+async def test_a_closed_store_leaves_its_objects_to_the_next(store_fixture: StoreFixture) -> None:
     """Closing lets go of connections only; another store goes on, and a close twice is fine."""
-    first = kit.open()
+    first = store_fixture.open()
     stored = await first.put(KEY, b"x", ABOUT)
     await first.aclose()
     await first.aclose()
-    second = kit.open()
+    second = store_fixture.open()
     there = await second.head(KEY)
     assert there == stored
     await second.put(KEY, b"y", ABOUT, if_match=stored.etag)
     await second.aclose()
-    assert kit.read(KEY)[0] == b"y"
+    assert store_fixture.read(KEY)[0] == b"y"
 
 
-def _skip_moto(kit: StoreFixture) -> None:
-    if isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto):
+def _skip_moto(store_fixture: StoreFixture) -> None:
+    if isinstance(store_fixture, S3StoreFixture) and isinstance(store_fixture.server, Moto):
         pytest.skip("moto looks and writes in two steps: now and then two writers win")
 
 
 @pytest.mark.slow
-async def test_of_puts_at_once_one_wins(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_of_puts_at_once_one_wins(store_fixture: StoreFixture, store: ObjectStore) -> None:
     """The object is the winner's, and everybody else hears so."""
-    _skip_moto(kit)
+    _skip_moto(store_fixture)
     winners, errors = await race(store, if_match=None)
     assert len(winners) == 1
-    assert kit.read(KEY)[0] == b"%d" % winners[0]
+    assert store_fixture.read(KEY)[0] == b"%d" % winners[0]
     # 409 is S3's answer where two conditional writes overlap
     assert all(isinstance(e, PreconditionFailedError | RetryableError) for e in errors)
 
 
-async def test_of_replacements_at_once_one_wins(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_of_replacements_at_once_one_wins(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """Two invocations that saw the same object cannot both replace it."""
-    if isinstance(kit, FileStoreFixture):
+    if isinstance(store_fixture, FileStoreFixture):
         pytest.skip("test_file.py has this with threads that meet for certain")
-    _skip_moto(kit)
+    _skip_moto(store_fixture)
     old = await store.put(KEY, b"old", ABOUT)
     winners, _ = await race(store, if_match=old.etag)
     assert len(winners) == 1
-    assert kit.read(KEY)[0] == b"%d" % winners[0]
+    assert store_fixture.read(KEY)[0] == b"%d" % winners[0]
 
 
 async def test_parts_become_an_object_whatever_order_they_come_in(
-    kit: StoreFixture, store: ObjectStore
+    store_fixture: StoreFixture, store: ObjectStore
 ) -> None:
     """Nothing can be seen before `complete`; then it is there whole, with all it carries."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     for number in (3, 1, 4, 2):
         await upload.put_part(number, PARTS[number - 1])
     assert await store.head(KEY) is None
-    assert kit.keys() == set()
-    assert kit.open_uploads() == 1
+    assert store_fixture.keys() == set()
+    assert store_fixture.open_uploads() == 1
     stored = await upload.complete()
     whole = b"".join(PARTS)
     assert stored.size_bytes == len(whole)
     assert await store.head(KEY) == stored
-    assert kit.read(KEY) == (whole, "application/gzip", ABOUT.metadata)
-    assert kit.open_uploads() == 0
+    assert store_fixture.read(KEY) == (whole, "application/gzip", ABOUT.metadata)
+    assert store_fixture.open_uploads() == 0
 
 
-async def test_parts_go_side_by_side(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_parts_go_side_by_side(store_fixture: StoreFixture, store: ObjectStore) -> None:
     """The order they arrive in does not matter."""
     parts = [PARTS[0], PARTS[1], b"tail"]
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await asyncio.gather(*(upload.put_part(n, body) for n, body in enumerate(parts, 1)))
     await upload.complete()
-    assert kit.read(KEY)[0] == b"".join(parts)
+    assert store_fixture.read(KEY)[0] == b"".join(parts)
 
 
 async def test_a_part_sent_again_takes_the_place_of_the_first(
-    kit: StoreFixture, store: ObjectStore
+    store_fixture: StoreFixture, store: ObjectStore
 ) -> None:
     """A repeated part is no second one: the size that S3 is told is that of the object."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -273,10 +283,12 @@ async def test_a_part_sent_again_takes_the_place_of_the_first(
     await upload.put_part(2, b"tail")
     stored = await upload.complete()
     assert stored.size_bytes == MIN_PART_BYTES + 4
-    assert kit.read(KEY)[0] == PARTS[1] + b"tail"
+    assert store_fixture.read(KEY)[0] == PARTS[1] + b"tail"
 
 
-async def test_a_complete_on_a_taken_key_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_a_complete_on_a_taken_key_is_refused(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """What is there stays; the upload can still be aborted, or complete by naming it."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, b"late")
@@ -284,13 +296,15 @@ async def test_a_complete_on_a_taken_key_is_refused(kit: StoreFixture, store: Ob
     with pytest.raises(PreconditionFailedError):
         await upload.complete()
     assert await store.head(KEY) == there
-    assert kit.read(KEY) == (b"first", "text/plain", {"other": "1"})
+    assert store_fixture.read(KEY) == (b"first", "text/plain", {"other": "1"})
     await upload.abort()
-    assert kit.open_uploads() == 0
-    assert kit.keys() == {KEY}
+    assert store_fixture.open_uploads() == 0
+    assert store_fixture.keys() == {KEY}
 
 
-async def test_a_complete_replaces_what_it_names(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_a_complete_replaces_what_it_names(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """After a refused Complete the same parts can replace what HEAD saw; a wrong name cannot."""
     old = await store.put(KEY, b"first", ObjectAttributes("text/plain"))
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
@@ -300,9 +314,9 @@ async def test_a_complete_replaces_what_it_names(kit: StoreFixture, store: Objec
         await upload.complete()
     new = await upload.complete(if_match=old.etag)
     assert await store.head(KEY) == new
-    assert kit.read(KEY) == (PARTS[0] + b"tail", "application/gzip", ABOUT.metadata)
-    assert kit.open_uploads() == 0
-    if isinstance(kit, S3StoreFixture) and isinstance(kit.server, Moto):
+    assert store_fixture.read(KEY) == (PARTS[0] + b"tail", "application/gzip", ABOUT.metadata)
+    assert store_fixture.open_uploads() == 0
+    if isinstance(store_fixture, S3StoreFixture) and isinstance(store_fixture.server, Moto):
         return  # moto takes any If-Match on Complete; SeaweedFS and S3 don't
     late = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await late.put_part(1, b"late")
@@ -310,29 +324,33 @@ async def test_a_complete_replaces_what_it_names(kit: StoreFixture, store: Objec
         await late.complete(if_match=old.etag)
     await late.abort()
     assert await store.head(KEY) == new
-    assert kit.open_uploads() == 0
+    assert store_fixture.open_uploads() == 0
 
 
-async def test_an_aborted_upload_leaves_nothing(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_an_aborted_upload_leaves_nothing(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """No object, no open upload; with and without parts."""
     for numbers in ((), (1,), (1, 2)):
         upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
         for number in numbers:
             await upload.put_part(number, b"part")
         await upload.abort()
-    assert kit.open_uploads() == 0
-    assert kit.keys() == set()
+    assert store_fixture.open_uploads() == 0
+    assert store_fixture.keys() == set()
     assert await store.head(KEY) is None
 
 
-async def test_a_part_that_is_too_small_is_refused(kit: StoreFixture, store: ObjectStore) -> None:
+async def test_a_part_that_is_too_small_is_refused(
+    store_fixture: StoreFixture, store: ObjectStore
+) -> None:
     """Only the last part may be under 5 MiB; `FileStore`, which does not care, takes it."""
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     await upload.put_part(1, noise(MIN_PART_BYTES // 8))
     await upload.put_part(2, b"tail")
-    if not isinstance(kit, FileStoreFixture):
+    if not isinstance(store_fixture, FileStoreFixture):
         with pytest.raises(BatcherError):
             await upload.complete()
-        assert kit.keys() == set()
+        assert store_fixture.keys() == set()
     await upload.abort()
-    assert kit.open_uploads() == 0
+    assert store_fixture.open_uploads() == 0

@@ -201,8 +201,8 @@ def test_modules_of_ones_own_go_in_beside_batcher(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["--python", OTHER_PYTHON], f"python{OTHER_PYTHON} is not on the PATH"),
-        (["--with", "nowhere.py"], "no such file or folder"),
-        (["--with", "batcher"], "already has a batcher"),
+        (["--with", "nowhere.py"], "there is no such file"),
+        (["--with", "batcher"], "has a batcher already"),
     ],
 )
 def test_what_cannot_be_made_is_refused_with_the_reason(

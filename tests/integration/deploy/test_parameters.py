@@ -67,7 +67,7 @@ def test_every_fault_is_named_in_one_line(packager: Packager) -> None:
     (line,) = [line for line in said.splitlines() if "parameters.js" in line]
     for name, value in WRONG.items():
         assert f"{name}={value}: must be " in line
-    assert "windw: unknown parameter" in line
+    assert "windw: there is no such parameter" in line
     assert "    at " not in said, "a stack says nothing to who deploys"
 
 
@@ -87,11 +87,11 @@ def test_every_fault_is_named_in_one_line(packager: Packager) -> None:
         ({"batch_size": "11", "window": "0"}, "batch_size=11 needs a window of 1 s or more"),
         (
             {"queue": "existing", "queue_arn": f"{QUEUE}.fifo", "batch_size": "10"},
-            "a FIFO queue accepts batch_size=10 at most, and needs window=0",
+            "a FIFO queue takes batch_size=10 at most, and window=0",
         ),
         (
             {"queue": "existing", "queue_arn": f"{QUEUE}.fifo", "batch_size": "11", "window": "0"},
-            "a FIFO queue accepts batch_size=10 at most, and needs window=0",
+            "a FIFO queue takes batch_size=10 at most, and window=0",
         ),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_stage_may_have_parameters_of_its_own(packager: Packager, tmp_path: Pa
     file.write_text(text.replace("params:\n", "params:\n  dev: {memory: 512}\n", 1))
     assert function(mine.template(), "Sqs")["MemorySize"] == 512
     file.write_text(text.replace("params:\n", "params:\n  dev: {memmory: 512}\n", 1))
-    assert "memmory: unknown parameter" in mine.refusal(bucket="my-bucket")
+    assert "memmory: there is no such parameter" in mine.refusal(bucket="my-bucket")
 
 
 def test_wrong_values_are_known_of_every_parameter_that_has_a_rule() -> None:

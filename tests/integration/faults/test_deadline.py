@@ -33,7 +33,7 @@ def test_the_answer_names_exactly_what_is_not_known_to_be_durable(
 ) -> None:
     """Hanging messages, and those whose turn never came; delivered again, all are there once."""
     handle = handler_factory.keep(
-        fault_bench.handler(is_in_real_time=True, concurrency=concurrency, **JSON)
+        fault_bench.handler(real_time=True, concurrency=concurrency, **JSON)
     )
     assert handle(sqs("warm", first=9), LONG) == NO_FAILURES
     fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
@@ -63,7 +63,7 @@ def test_a_stream_that_hangs_is_raised_and_written_once_by_its_retry(
 ) -> None:
     """Only an error lets AWS halve the batch; its retry finds what was written before."""
     handle = handler_factory.keep(
-        fault_bench.handler(is_in_real_time=True, partial_response=partial_response, **JSON)
+        fault_bench.handler(real_time=True, partial_response=partial_response, **JSON)
     )
     assert handle(kinesis("warm", first=9), LONG) == NO_FAILURES
     fault_bench.proxy.use_rules(Rule("put", fault, key="kind=b", times=ALWAYS))
@@ -87,7 +87,7 @@ def test_an_upload_that_hangs_is_gone_when_the_handler_answers(
 ) -> None:
     """Whatever the server has done of it: no upload is open, and the next event is written."""
     handle = handler_factory.keep(
-        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+        fault_bench.handler(real_time=True, partial_response=False, **ONE_OBJECT)
     )
     assert handle(make("warm", first=9), LONG) == NO_FAILURES
     fault_bench.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
@@ -105,7 +105,7 @@ def test_a_store_where_everything_hangs_lets_the_handler_answer(
 ) -> None:
     """Aborts and looks hang as well; they end with the margin, and the next event is written."""
     handle = handler_factory.keep(
-        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+        fault_bench.handler(real_time=True, partial_response=False, **ONE_OBJECT)
     )
     everything = ("put", "head", "part", "complete", "abort", "list")
     fault_bench.proxy.use_rules(*(Rule(operation, STALL, times=ALWAYS) for operation in everything))
@@ -124,7 +124,7 @@ def test_a_storm_that_outlasts_the_event_ends_with_it(
 ) -> None:
     """Attempts stop at the deadline, all comes back, and no task goes on behind the answer."""
     handle = handler_factory.keep(
-        fault_bench.handler(is_in_real_time=True, partial_response=False, **ONE_OBJECT)
+        fault_bench.handler(real_time=True, partial_response=False, **ONE_OBJECT)
     )
     fault_bench.proxy.use_rules(Rule("put", SLOW_DOWN, times=ALWAYS))
     with pytest.raises(RetryableError, match="2 of 2 records are not durable"):
@@ -137,7 +137,7 @@ def test_an_abort_that_hangs_once_is_tried_again(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """One answer that does not come is not the end of aborting: the parts would be paid for."""
-    handle = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    handle = handler_factory.keep(fault_bench.handler(real_time=True, **ONE_OBJECT))
     fault_bench.proxy.use_rules(Rule("part", DENIED, times=ALWAYS), Rule("abort", STALL))
     assert handle(large(sqs), LONG) == item_failures("m0", "m1", "m2")
     fault_bench.assert_empty()

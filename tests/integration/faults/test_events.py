@@ -12,8 +12,8 @@ from support.fault_bench import FaultBench
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
-    CUT_ANSWER,
     CUT_BODY,
+    CUT_RESPONSE,
     DENIED,
     ERROR_IN_200,
     HOLD,
@@ -55,7 +55,7 @@ def etags(fault_bench: FaultBench) -> dict[str, Any]:
         RESET,
         RESPONSE_LOST,
         CUT_BODY,
-        CUT_ANSWER,
+        CUT_RESPONSE,
         LATE_SERVER_ERROR,
     ],
     ids=str,
@@ -77,7 +77,7 @@ def test_an_event_is_written_once_whatever_passes(
 
 
 @SOURCES
-@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_RESPONSE, LATE_SERVER_ERROR], ids=str)
 def test_a_put_whose_answer_was_lost_is_success_and_no_second_object(
     fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_put_whose_answer_was_lost_is_success_and_no_second_object(
 
 
 @pytest.mark.parametrize("times", [1, 3], ids=["once", "three times"])
-@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_RESPONSE, LATE_SERVER_ERROR], ids=str)
 def test_a_replacing_put_whose_answer_was_lost_is_success(
     fault_bench: FaultBench, handler_factory: HandlerFactory, fault: Fault, times: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_late_put_of_a_killed_invocation_is_refused(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """Its batch was halved meanwhile: an old whole over a new half would double records."""
-    killed = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    killed = handler_factory.keep(fault_bench.handler(real_time=True, **ONE_OBJECT))
     fault_bench.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
@@ -147,7 +147,7 @@ def test_a_late_put_that_came_before_its_retry_is_replaced(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """The half that starts at the same record takes its key, so nothing is there twice."""
-    killed = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    killed = handler_factory.keep(fault_bench.handler(real_time=True, **ONE_OBJECT))
     fault_bench.proxy.use_rules(Rule("put", HOLD))
     with pytest.raises(RetryableError, match="deadline"):
         killed(kinesis(*"abcd"), SHORT)
@@ -163,7 +163,7 @@ def test_a_late_replacing_put_is_refused(
     fault_bench: FaultBench, handler_factory: HandlerFactory
 ) -> None:
     """It names the object that it saw, and another one is there by now."""
-    handle = handler_factory.keep(fault_bench.handler(is_in_real_time=True, **ONE_OBJECT))
+    handle = handler_factory.keep(fault_bench.handler(real_time=True, **ONE_OBJECT))
     assert handle(kinesis("a"), None) == NO_FAILURES
     fault_bench.proxy.use_rules(Rule("put", HOLD, first=2))
     with pytest.raises(RetryableError, match="deadline"):

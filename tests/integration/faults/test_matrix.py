@@ -18,8 +18,8 @@ from support.fault_bench import (
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
-    CUT_ANSWER,
     CUT_BODY,
+    CUT_RESPONSE,
     DENIED,
     ERROR_IN_200,
     LATE_ERROR_IN_200,
@@ -36,14 +36,14 @@ from support.fault_script import (
 
 PUTS = (SMALL_PUT, LARGE_PUT)
 ANSWERED = (SERVER_ERROR, SLOW_DOWN, LATE_SERVER_ERROR)
-BROKEN = (RESET, RESPONSE_LOST, CUT_BODY, CUT_ANSWER)
+BROKEN = (RESET, RESPONSE_LOST, CUT_BODY, CUT_RESPONSE)
 HANGING = (STALL, LATE_STALL)
 UNDONE = (SERVER_ERROR, SLOW_DOWN, RESET)
 """Faults that the server never hears of."""
 
 PASSING: list[tuple[str, Fault, UploadShape]] = [
     *(("put", fault, shape) for fault in (*ANSWERED, *BROKEN, CONFLICT) for shape in PUTS),
-    *(("create", fault, ONE_PART) for fault in (*ANSWERED, RESET, RESPONSE_LOST, CUT_ANSWER)),
+    *(("create", fault, ONE_PART) for fault in (*ANSWERED, RESET, RESPONSE_LOST, CUT_RESPONSE)),
     *(("part", fault, TWO_PARTS) for fault in (*ANSWERED, *BROKEN)),
     *(
         (name, fault, ONE_PART)
@@ -74,7 +74,7 @@ async def test_what_passes_costs_only_time(
     written = await fault_bench.write(lines, rule, **shape.settings)
     fault_bench.assert_durable(written, lines)
     assert len(written.receipts) == 1
-    assert fault_bench.waits.delays_s
+    assert fault_bench.sleeps.delays_s
 
 
 @pytest.mark.parametrize("fault", [*BROKEN], ids=str)
@@ -113,7 +113,7 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     ("operation", "fault", "shape"),
     [
         *(("put", fault, shape) for fault in (*UNDONE, CUT_BODY, CONFLICT) for shape in PUTS),
-        *(("create", fault, ONE_PART) for fault in (*UNDONE, RESPONSE_LOST, CUT_ANSWER)),
+        *(("create", fault, ONE_PART) for fault in (*UNDONE, RESPONSE_LOST, CUT_RESPONSE)),
         *(("part", fault, TWO_PARTS) for fault in (*UNDONE, RESPONSE_LOST, CUT_BODY)),
         *(("complete", fault, TWO_PARTS) for fault in (*UNDONE, ERROR_IN_200, CUT_BODY)),
     ],
@@ -145,7 +145,7 @@ async def test_one_part_that_cannot_be_sent_is_enough(
 
 
 @pytest.mark.parametrize("shape", PUTS, ids=str)
-@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_ANSWER, LATE_SERVER_ERROR], ids=str)
+@pytest.mark.parametrize("fault", [RESPONSE_LOST, CUT_RESPONSE, LATE_SERVER_ERROR], ids=str)
 async def test_a_put_whose_every_answer_is_lost_leaves_one_whole_object_at_most(
     fault_bench: FaultBench, fault: Fault, shape: UploadShape
 ) -> None:
@@ -159,7 +159,7 @@ async def test_a_put_whose_every_answer_is_lost_leaves_one_whole_object_at_most(
 
 
 @pytest.mark.parametrize(
-    "fault", [RESPONSE_LOST, CUT_ANSWER, LATE_ERROR_IN_200, LATE_SERVER_ERROR], ids=str
+    "fault", [RESPONSE_LOST, CUT_RESPONSE, LATE_ERROR_IN_200, LATE_SERVER_ERROR], ids=str
 )
 async def test_a_complete_whose_every_answer_is_lost_is_found_out_by_looking(
     fault_bench: FaultBench, fault: Fault
@@ -210,12 +210,12 @@ async def test_many_objects_survive_any_mixture_of_faults(fault_bench: FaultBenc
         SLOW_DOWN,
         RESET,
         RESPONSE_LOST,
-        CUT_ANSWER,
+        CUT_RESPONSE,
         CUT_BODY,
         LATE_SERVER_ERROR,
     )
     rules = [Rule("put", fault, times=ALWAYS, chance=0.07) for fault in mixture]
-    written = await fault_bench.write(lines, *rules, seed=7, is_in_real_time=True, max_records=1)
+    written = await fault_bench.write(lines, *rules, seed=7, real_time=True, max_records=1)
     assert written.error is None
     assert sorted(fault_bench.lines()) == sorted(lines)
     assert {receipt.key for receipt in written.receipts} == fault_bench.keys()

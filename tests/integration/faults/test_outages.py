@@ -53,10 +53,10 @@ def test_a_busy_prefix_takes_no_slot_while_it_waits(
 
 
 # obstore tells of an answer its status and body only
-HEARS_HEADERS = pytest.mark.parametrize("fault_bench", ["aioboto3"], indirect=True)
+SEES_HEADERS = pytest.mark.parametrize("fault_bench", ["aioboto3"], indirect=True)
 
 
-@HEARS_HEADERS
+@SEES_HEADERS
 @pytest.mark.parametrize(
     "fault", [slow_down_for("2"), slow_down_for("Mon, 23 Nov 2026 07:00:02 GMT")], ids=["s", "date"]
 )
@@ -69,7 +69,7 @@ async def test_what_the_store_asks_for_is_waited_in_full(
     lines = SMALL_PUT.make()
     written = await fault_bench.write(lines, Rule("put", fault))
     fault_bench.assert_durable(written, lines)
-    (delay_s,) = fault_bench.waits.delays_s
+    (delay_s,) = fault_bench.sleeps.delays_s
     assert 2.0 <= delay_s <= 2.1  # half of the first ceiling beside it
 
 
@@ -79,11 +79,11 @@ async def test_an_engine_that_hears_no_headers_waits_by_itself(fault_bench: Faul
     lines = SMALL_PUT.make()
     written = await fault_bench.write(lines, Rule("put", slow_down_for("3600"), times=3))
     fault_bench.assert_durable(written, lines)
-    assert fault_bench.waits.delays_s == sorted(fault_bench.waits.delays_s)
-    assert len(fault_bench.waits.delays_s) == 3
+    assert fault_bench.sleeps.delays_s == sorted(fault_bench.sleeps.delays_s)
+    assert len(fault_bench.sleeps.delays_s) == 3
 
 
-@HEARS_HEADERS
+@SEES_HEADERS
 async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(
     fault_bench: FaultBench,
 ) -> None:
@@ -91,7 +91,7 @@ async def test_a_store_that_asks_for_more_time_than_there_is_is_given_up(
     written = await fault_bench.write(SMALL_PUT.make(), Rule("put", slow_down_for("3600"), times=1))
     assert isinstance(written.error, RetryableError)
     assert written.error.retry_after_s == 3600
-    assert fault_bench.waits.delays_s == []
+    assert fault_bench.sleeps.delays_s == []
     assert fault_bench.proxy.count("put") == 1
     fault_bench.assert_empty()
 
@@ -120,11 +120,11 @@ async def test_a_store_that_is_away_for_a_while_is_waited_for(
 ) -> None:
     """From the first request on nobody answers, and then all is durable, once."""
     fault_bench.proxy.disconnect()
-    fault_bench.waits.before = away(fault_bench, 0, 4)
+    fault_bench.sleeps.before = away(fault_bench, 0, 4)
     lines = shape.make()
     written = await fault_bench.write(lines, **shape.settings)
     fault_bench.assert_durable(written, lines)
-    assert len(fault_bench.waits.delays_s) >= 4
+    assert len(fault_bench.sleeps.delays_s) >= 4
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ async def test_a_store_that_goes_away_in_the_middle_is_waited_for(
     fault_bench: FaultBench, operation: str, shape: UploadShape
 ) -> None:
     """Connections break, new ones are refused, and the upload goes on where it was."""
-    fault_bench.waits.before = away(fault_bench, 1, 5)
+    fault_bench.sleeps.before = away(fault_bench, 1, 5)
     lines = shape.make()
     written = await fault_bench.write(lines, Rule(operation, SLOW_DOWN), **shape.settings)
     fault_bench.assert_durable(written, lines)
-    assert len(fault_bench.waits.delays_s) >= 5
+    assert len(fault_bench.sleeps.delays_s) >= 5
     assert fault_bench.proxy.count("create") <= 2
 
 
@@ -169,7 +169,7 @@ async def test_a_store_that_goes_away_under_an_upload_for_good_is_told(
 ) -> None:
     """No object is there; the upload, which nobody can reach, is the lifecycle rule's."""
     monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.3)
-    fault_bench.waits.before = away(fault_bench, 1, 0)
+    fault_bench.sleeps.before = away(fault_bench, 1, 0)
     written = await fault_bench.write(TWO_PARTS.make(), Rule("part", SLOW_DOWN))
     assert isinstance(written.error, RetryableError)
     assert fault_bench.keys() == set()
@@ -180,7 +180,7 @@ async def test_connections_that_were_closed_while_idle_cost_nothing(
 ) -> None:
     """S3 closes them after some seconds; the next write just takes new ones."""
     await write_one_by_one(fault_bench, fault_bench.proxy.close_idle_connections)
-    assert fault_bench.waits.delays_s == []
+    assert fault_bench.sleeps.delays_s == []
     assert fault_bench.proxy.count("put") == 3
 
 
@@ -194,7 +194,7 @@ async def test_connections_that_died_unnoticed_cost_one_wait_each_at_most(
         fault_bench.proxy.reconnect()
 
     await write_one_by_one(fault_bench, reset)
-    assert len(fault_bench.waits.delays_s) <= 2
+    assert len(fault_bench.sleeps.delays_s) <= 2
 
 
 async def write_one_by_one(fault_bench: FaultBench, meanwhile: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from support.fault_proxy import HOST, FaultProxy
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
-    CUT_ANSWER,
+    CUT_RESPONSE,
     ERROR_IN_200,
     RESET,
     RESPONSE_LOST,
@@ -135,7 +135,7 @@ def test_an_answer_that_is_cut_has_less_than_it_says(direct: Direct) -> None:
     """The connection ends within the body."""
     proxy, moto, bucket = direct
     moto.client.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
-    proxy.use_rules(Rule("get", CUT_ANSWER))
+    proxy.use_rules(Rule("get", CUT_RESPONSE))
     client = make_s3_client({**moto.environ, "AWS_ENDPOINT_URL_S3": proxy.url})
     with pytest.raises((IncompleteReadError, ResponseStreamingError)):
         client.get_object(Bucket=bucket, Key="k")["Body"].read()

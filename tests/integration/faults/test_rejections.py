@@ -10,7 +10,7 @@ from support.fault_script import ALWAYS, DENIED, EXPIRED, SKEWED, Fault, FaultKi
 from support.handler_harness import HandlerFactory
 from support.numbered_events import JSON, sqs
 
-EXPIRED_403 = Fault("expired, 403", FaultKind.ANSWER, status=403, code="ExpiredToken")
+EXPIRED_403 = Fault("expired, 403", FaultKind.RESPOND, status=403, code="ExpiredToken")
 HINTS = {
     EXPIRED: "the credentials have expired; renew them",
     EXPIRED_403: "the credentials have expired; renew them",
@@ -43,7 +43,7 @@ async def test_what_no_retry_mends_is_raised_at_once(
     assert HINTS[fault] in text
     assert f"s3://{fault_bench.bucket}/{fault_bench.root}/" in text
     assert "\n" not in text
-    assert fault_bench.waits.delays_s == []
+    assert fault_bench.sleeps.delays_s == []
     assert fault_bench.proxy.count(operation) <= 2  # two parts go side by side
     fault_bench.assert_empty()
 
@@ -72,4 +72,4 @@ def test_a_look_that_is_refused_is_no_success(
     fault_bench.proxy.use_rules(Rule("head", fault, times=ALWAYS))
     with pytest.raises(RejectedError, match="HeadObject"):
         handle(sqs("a"), None)
-    assert fault_bench.waits.delays_s == []
+    assert fault_bench.sleeps.delays_s == []

@@ -10,8 +10,8 @@ from support.fault_bench import FaultBench
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
-    CUT_ANSWER,
     CUT_BODY,
+    CUT_RESPONSE,
     DENIED,
     EXPIRED,
     LATE_SERVER_ERROR,
@@ -29,7 +29,7 @@ from support.store_fixtures import ENGINES
 
 def answering(status: int, code: str) -> Fault:
     """Return the fault of this answer."""
-    return Fault(f"{status} {code}", FaultKind.ANSWER, status=status, code=code)
+    return Fault(f"{status} {code}", FaultKind.RESPOND, status=status, code=code)
 
 
 ANSWERS = [
@@ -96,13 +96,13 @@ async def test_an_answer_is_told_in_the_same_words(
 
 @OBSTORE
 @OPERATIONS
-@pytest.mark.parametrize("fault", [RESET, RESPONSE_LOST, CUT_BODY, CUT_ANSWER], ids=str)
+@pytest.mark.parametrize("fault", [RESET, RESPONSE_LOST, CUT_BODY, CUT_RESPONSE], ids=str)
 async def test_a_broken_connection_may_hold_next_time(
     fault_bench: FaultBench, operation: str, fault: Fault
 ) -> None:
     """One line that names operation, object and endpoint; aiohttp may have sent it twice."""
     error = await told(fault_bench, "obstore", operation, fault)
-    if operation != "put" and fault is CUT_ANSWER:
+    if operation != "put" and fault is CUT_RESPONSE:
         return  # the head of the answer may have come whole, and says enough
     assert type(error) is RetryableError
     name = "HeadObject" if operation == "head" else "PutObject"

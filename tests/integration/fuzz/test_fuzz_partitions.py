@@ -17,10 +17,10 @@ from batcher.keys.partition import DEFAULT_PARTITION, MAX_VALUE_BYTES, escape_va
 from batcher.limits import MAX_KEY_BYTES
 from batcher.writing.object import object_key, object_name
 from support.examples import make_batch, make_chunk, make_settings
-from support.fuzz_strategies import ODD, odd_values, templates
+from support.fuzz_strategies import UNUSUAL, templates, unusual_values
 from support.strategies import field_values
 
-FIELDS = odd_values | field_values
+FIELDS = unusual_values | field_values
 RECORDS = st.lists(
     st.fixed_dictionaries({"f": FIELDS}, optional={"g": st.fixed_dictionaries({"h": FIELDS})}),
     min_size=1,
@@ -99,11 +99,11 @@ def test_every_good_record_has_one_partition(template: str, records: list[dict[s
 
 def test_odd_values_are_escaped_or_have_no_name_of_their_own() -> None:
     """Each of them, whatever the random ones are."""
-    for value in ODD:
+    for value in UNUSUAL:
         check_value(value)
 
 
-@given(odd_values)
+@given(unusual_values)
 def test_a_value_is_escaped_as_readers_read_it_back(value: object) -> None:
     """Safe characters only, at most 128 bytes."""
     check_value(value)

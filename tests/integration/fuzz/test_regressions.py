@@ -11,7 +11,7 @@ from batcher.errors import RejectedError
 from batcher.keys.partition import DEFAULT_PARTITION, PartitionTemplate, escape_value
 from support.examples import fifo_message, kinesis_record, make_chunk, message
 from support.fuzz_strategies import nested
-from support.fuzz_targets import answered, check_service_event, lines_of
+from support.fuzz_targets import check_service_event, invoke_handler, lines_of
 
 HUGE = 10**400
 
@@ -46,7 +46,7 @@ def test_a_fifo_number_that_is_none_orders_nothing(number: object) -> None:
 
 def test_a_direct_record_that_is_too_deep_to_be_written_is_refused_by_an_error_of_ours() -> None:
     """It raised TypeError; nothing is written, so the caller can send the others again."""
-    answer, store = answered([{"good": 1}, {"deep": nested(5_000)}])
+    answer, store = invoke_handler([{"good": 1}, {"deep": nested(5_000)}])
     assert isinstance(answer, RejectedError)
     assert "record 1 of 2" in str(answer)
     assert not store.objects
@@ -54,7 +54,7 @@ def test_a_direct_record_that_is_too_deep_to_be_written_is_refused_by_an_error_o
 
 def test_a_direct_record_with_a_number_too_long_to_be_written_is_refused() -> None:
     """Python writes whole numbers of up to 4,300 digits; ValueError is none of ours."""
-    answer, _ = answered({"number": 10**5_000})
+    answer, _ = invoke_handler({"number": 10**5_000})
     assert isinstance(answer, RejectedError)
 
 
@@ -66,7 +66,7 @@ def test_a_field_that_is_nested_deeply_has_a_partition(depth: int) -> None:
     """
     deep = b'{"f":' + b"[" * depth + b"]" * depth + b"}"
     records = [message("id0", '{"n": 0}'), message("id1", deep.decode())]
-    _, store = answered({"Records": records}, partition_by="f={field:f}")
+    _, store = invoke_handler({"Records": records}, partition_by="f={field:f}")
     assert deep in lines_of(store, quarantined=False)
     assert len(store.objects) == 2
 

@@ -15,15 +15,15 @@ from batcher.cli import main
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from support.examples import make_settings
-from support.fuzz_strategies import GOOD, spoil
-from support.fuzz_targets import answered, check_service_event, check_stored
+from support.fuzz_strategies import GOOD, corrupt
+from support.fuzz_targets import check_service_event, check_stored, invoke_handler
 
 HUGE = 10**400
 
 
 def check_spoiled(kind: str, path: tuple[str, ...], value: object) -> None:
     """A second record with `value` at `path`, a good one before it."""
-    records: list[Any] = [GOOD[kind](0), spoil(GOOD[kind](1), {path: value})]
+    records: list[Any] = [GOOD[kind](0), corrupt(GOOD[kind](1), {path: value})]
     check_service_event(kind, records, {1})
 
 
@@ -61,16 +61,16 @@ def test_a_source_with_a_long_name_has_keys_of_at_most_1024_bytes(kind: str, fie
 def test_a_sequence_number_never_leaves_its_folder(kind: str, number: str) -> None:
     """It stands in the key unescaped; half a surrogate pair made the event come back for ever."""
     path = ("kinesis", "sequenceNumber") if kind == "kinesis" else ("dynamodb", "SequenceNumber")
-    records = [spoil(GOOD[kind](0), {path: number}), GOOD[kind](1)]
+    records = [corrupt(GOOD[kind](0), {path: number}), GOOD[kind](1)]
     check_service_event(kind, records, {0}, partition_by="")
-    _, store = answered({"Records": records}, partition_by="")
+    _, store = invoke_handler({"Records": records}, partition_by="")
     folders = {key.count("/") for key in store.objects if "/_quarantine/" not in key}
     assert folders == {2}
 
 
 def test_a_bad_record_with_an_odd_identity_is_quarantined() -> None:
     """Orjson refuses it; a program that names a file in bytes that are no UTF-8 meets this too."""
-    records = [GOOD["sqs"](0), spoil(GOOD["sqs"](1), {("messageId",): "\ud800", ("body",): "{"})]
+    records = [GOOD["sqs"](0), corrupt(GOOD["sqs"](1), {("messageId",): "\ud800", ("body",): "{"})]
     check_service_event("sqs", records, {1})
 
 

@@ -28,14 +28,16 @@ RECORDS = records_of("kinesis", ["a", "a", "b", "bad", "a", "b"], [1, 2, 3, -1, 
 class Deployment:
     """A bucket on a real server, and functions that reach it through a wire that can be stopped."""
 
-    def __init__(self, server: SeaweedFS, bucket: str, tap: ThrottleProxy, folder: Path) -> None:
+    def __init__(
+        self, server: SeaweedFS, bucket: str, throttle_proxy: ThrottleProxy, folder: Path
+    ) -> None:
         """Deploy to `bucket`."""
         self._client = server.client
         self._bucket = bucket
         self._folder = folder
         self._environ = {
             **server.environ,
-            "AWS_ENDPOINT_URL_S3": tap.url,
+            "AWS_ENDPOINT_URL_S3": throttle_proxy.url,
             "BATCHER_BUCKET": bucket,
             "BATCHER_ROOT": "events",
             "BATCHER_PARTITION_BY": PARTITIONS["kinesis"],
@@ -63,17 +65,19 @@ class Deployment:
 
 
 @pytest.fixture
-def tap(seaweedfs: SeaweedFS) -> Iterator[ThrottleProxy]:
+def throttle_proxy(seaweedfs: SeaweedFS) -> Iterator[ThrottleProxy]:
     """Return a wire to the server."""
-    with ThrottleProxy(seaweedfs.url) as tap:
-        yield tap
+    with ThrottleProxy(seaweedfs.url) as throttle_proxy:
+        yield throttle_proxy
 
 
 @pytest.fixture
-def deployment(seaweedfs: SeaweedFS, bucket: str, tap: ThrottleProxy, tmp_path: Path) -> Deployment:
+def deployment(
+    seaweedfs: SeaweedFS, bucket: str, throttle_proxy: ThrottleProxy, tmp_path: Path
+) -> Deployment:
     """Deploy to a bucket of its own."""
     seaweedfs.create_bucket(bucket)
-    return Deployment(seaweedfs, bucket, tap, tmp_path)
+    return Deployment(seaweedfs, bucket, throttle_proxy, tmp_path)
 
 
 def batch(start: int, end: int) -> dict[str, Any]:
@@ -103,24 +107,24 @@ REDELIVERIES: list[Sequence[tuple[int, int]]] = [[(0, 6)], [(0, 1), (1, 4), (4, 
 """What comes after a batch of the first four has been killed: longer ones, and shorter ones."""
 
 
-@pytest.mark.parametrize("stop", [Direction.REQUEST, Direction.ANSWER])
+@pytest.mark.parametrize("stop", [Direction.REQUEST, Direction.RESPONSE])
 @pytest.mark.parametrize("redeliveries", REDELIVERIES)
 def test_a_function_killed_in_a_put_has_written_each_record_once_when_it_came_again(
     deployment: Deployment,
-    tap: ThrottleProxy,
+    throttle_proxy: ThrottleProxy,
     stop: Direction,
     redeliveries: Sequence[tuple[int, int]],
 ) -> None:
     """Whether S3 has heard of it or not; and what it hears of late is refused."""
     with deployment.function() as function:
-        tap.stop(stop)
+        throttle_proxy.stop(stop)
         function.send(batch(0, 4))
-        tap.wait_until_stopped()
+        throttle_proxy.wait_until_stopped()
         function.kill()
-    assert (len(deployment.objects().objects) > 0) == (stop is Direction.ANSWER)
+    assert (len(deployment.objects().objects) > 0) == (stop is Direction.RESPONSE)
     with deployment.function() as function:
         for start, end in redeliveries:
             assert function.invoke(batch(start, end)) == ("response", NO_FAILURES)
     deployment.check()
-    tap.release()
+    throttle_proxy.release()
     deployment.check()

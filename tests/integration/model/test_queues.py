@@ -22,7 +22,7 @@ from support.aws_model.s3 import Bucket
 from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
 from support.aws_model.scenarios import (
     FEW_SCENARIOS,
-    FORTUNES,
+    INVOCATION_FAULTS,
     TIMEOUT_S,
     assert_reached,
     digits,
@@ -83,21 +83,21 @@ class QueueMachine(RuleBasedStateMachine):
         )
         self.environment: LambdaSandbox | None = None
 
-    def invoke(self, batch: Sequence[QueueMessage], fortune: InvocationFaults) -> Outcome:
+    def invoke(self, batch: Sequence[QueueMessage], faults: InvocationFaults) -> Outcome:
         """Invoke the function, in a new sandbox where the last one was killed."""
         if self.environment is None or not self.environment.is_alive:
             self.environment = LambdaSandbox(
                 self.bucket, self.settings, transform=transform, retries=self.retries
             )
         self.reached["invocations"] += 1
-        outcome = self.environment.invoke(event_of(batch), fortune)
-        note(f"{[each.number for each in batch]} with {fortune}: {outcome}")
+        outcome = self.environment.invoke(event_of(batch), faults)
+        note(f"{[each.number for each in batch]} with {faults}: {outcome}")
         return outcome
 
-    def deliver(self, batch: list[QueueMessage], fortune: InvocationFaults) -> None:
+    def deliver(self, batch: list[QueueMessage], faults: InvocationFaults) -> None:
         """Deliver a batch; what goes from the queue by it is durable."""
         self.queue.batches.append(batch)
-        self.settle(batch, self.invoke(batch, fortune))
+        self.settle(batch, self.invoke(batch, faults))
 
     def settle(self, batch: list[QueueMessage], outcome: Outcome) -> None:
         """Let the mapping delete messages, and look."""
@@ -110,19 +110,19 @@ class QueueMachine(RuleBasedStateMachine):
         return list(compress(visible, map(int, f"{mask:012b}"))) or visible
 
     @precondition(lambda self: self.queue.visible())
-    @rule(mask=st.integers(0, 2**MOST - 1), order=st.integers(0, 2), fortune=FORTUNES)
-    def a_batch_comes(self, mask: int, order: int, fortune: InvocationFaults) -> None:
+    @rule(mask=st.integers(0, 2**MOST - 1), order=st.integers(0, 2), faults=INVOCATION_FAULTS)
+    def a_batch_comes(self, mask: int, order: int, faults: InvocationFaults) -> None:
         """In no order, where the queue has none."""
         batch = self.choose(mask)
-        self.deliver(batch[::-1] if order == 1 and not self.is_fifo else batch, fortune)
+        self.deliver(batch[::-1] if order == 1 and not self.is_fifo else batch, faults)
 
     @precondition(lambda self: self.queue.batches)
-    @rule(which=st.integers(0, 20), fortune=FORTUNES)
-    def a_batch_comes_again(self, which: int, fortune: InvocationFaults) -> None:
+    @rule(which=st.integers(0, 20), faults=INVOCATION_FAULTS)
+    def a_batch_comes_again(self, which: int, faults: InvocationFaults) -> None:
         """The same set: its deletion did not get through."""
         batch = self.queue.batches[which % len(self.queue.batches)]
         self.reached["the same set came again"] += 1
-        self.settle(batch, self.invoke(batch if self.is_fifo else batch[::-1], fortune))
+        self.settle(batch, self.invoke(batch if self.is_fifo else batch[::-1], faults))
 
     @precondition(lambda self: self.bucket.pending)
     @rule(which=st.integers(0, 20))

@@ -43,13 +43,13 @@ class Shard:
         )
         return LambdaSandbox(self.bucket, chosen, transform=transform, retries=False)
 
-    def deliver(self, start: int, end: int, *fates: RequestOutcome) -> Outcome:
+    def deliver(self, start: int, end: int, *outcomes: RequestOutcome) -> Outcome:
         """Deliver the records from `start` up to `end` in a new sandbox."""
-        return self.sandbox().invoke(event_of(self.records[start:end]), InvocationFaults(fates))
+        return self.sandbox().invoke(event_of(self.records[start:end]), InvocationFaults(outcomes))
 
     def copies(self) -> list[int]:
         """Count the objects that each record is in."""
-        places = self.audit.places(self.bucket)
+        places = self.audit.count_objects(self.bucket)
         return [places[record.number] for record in self.records]
 
 

@@ -21,7 +21,7 @@ from support.aws_model.s3 import Bucket
 from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
 from support.aws_model.scenarios import (
     FEW_SCENARIOS,
-    FORTUNES,
+    INVOCATION_FAULTS,
     TIMEOUT_S,
     assert_reached,
     digits,
@@ -91,15 +91,15 @@ class StreamMachine(RuleBasedStateMachine):
         ]
         self.environment: LambdaSandbox | None = None
 
-    def invoke(self, batch: Sequence[StreamRecord], fortune: InvocationFaults) -> Outcome:
+    def invoke(self, batch: Sequence[StreamRecord], faults: InvocationFaults) -> Outcome:
         """Invoke the function, in a new sandbox where the last one was killed."""
         if self.environment is None or not self.environment.is_alive:
             self.environment = LambdaSandbox(
                 self.bucket, self.settings, transform=transform, retries=self.retries
             )
         self.reached["invocations"] += 1
-        outcome = self.environment.invoke(event_of(batch), fortune)
-        note(f"{[record.number for record in batch]} with {fortune}: {outcome}")
+        outcome = self.environment.invoke(event_of(batch), faults)
+        note(f"{[record.number for record in batch]} with {faults}: {outcome}")
         return outcome
 
     def look(self) -> None:
@@ -108,33 +108,33 @@ class StreamMachine(RuleBasedStateMachine):
         self.audit.check(self.bucket, done)
 
     def deliver(
-        self, lane: Lane[StreamRecord], size: int, fortune: InvocationFaults, *, as_before: bool
+        self, lane: Lane[StreamRecord], size: int, faults: InvocationFaults, *, as_before: bool
     ) -> None:
         """Deliver a lane's next batch."""
         batch = lane.batch(size, as_before=as_before)
         before = lane.checkpoint
-        lane.settle(batch, self.invoke(batch, fortune))
+        lane.settle(batch, self.invoke(batch, faults))
         if lane.checkpoint != before:
             self.bucket.forget_replacements()
         self.look()
 
     @precondition(lambda self: not all(lane.is_drained for lane in self.lanes))
-    @rule(drawn=digits(3, 8, 3, 6), fortune=FORTUNES)
-    def the_next_batch_comes(self, drawn: tuple[int, ...], fortune: InvocationFaults) -> None:
+    @rule(drawn=digits(3, 8, 3, 6), faults=INVOCATION_FAULTS)
+    def the_next_batch_comes(self, drawn: tuple[int, ...], faults: InvocationFaults) -> None:
         """A retry, where the last one failed."""
         which, size, new_end, recycled = drawn
         if recycled == 1:
             self.environment = None
         lanes = [lane for lane in self.lanes if not lane.is_drained]
-        self.deliver(lanes[which % len(lanes)], size + 1, fortune, as_before=not new_end)
+        self.deliver(lanes[which % len(lanes)], size + 1, faults, as_before=not new_end)
 
     @precondition(lambda self: any(lane.acknowledged for lane in self.lanes))
-    @rule(which=st.integers(0, 20), fortune=FORTUNES)
-    def an_acknowledged_batch_comes_again(self, which: int, fortune: InvocationFaults) -> None:
+    @rule(which=st.integers(0, 20), faults=INVOCATION_FAULTS)
+    def an_acknowledged_batch_comes_again(self, which: int, faults: InvocationFaults) -> None:
         """As it was; nothing may change by it."""
         done = [batch for lane in self.lanes for batch in lane.acknowledged]
         self.reached["acknowledged batch came again"] += 1
-        self.invoke(done[which % len(done)], fortune)
+        self.invoke(done[which % len(done)], faults)
         self.look()
 
     @precondition(lambda self: self.bucket.pending)

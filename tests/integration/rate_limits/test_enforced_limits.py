@@ -29,7 +29,7 @@ NUMBERS = count()
 @pytest.fixture(autouse=True)
 def long_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten minutes of requests take more steps than an invocation."""
-    monkeypatch.setattr(virtual, "ENOUGH_STEPS", 10_000_000)
+    monkeypatch.setattr(virtual, "MAX_STEPS", 10_000_000)
 
 
 async def write(store: RetryingStore, salts: list[str], workers: int, until_s: float) -> None:

@@ -28,7 +28,7 @@ def played(program: Coroutine[Any, Any, T]) -> T:
     """Run a program on a clock of its own, which only jumps."""
     loop = virtual_loop()
     result = loop.run_until_complete(program)
-    assert not loop.unheard, loop.unheard
+    assert not loop.unhandled, loop.unhandled
     return result
 
 

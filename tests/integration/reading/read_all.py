@@ -51,7 +51,7 @@ class Reading:
                         self.lines += lines
                 except BatcherError as error:
                     self.errors[found.key] = error
-        assert self.bucket.at_once == 0
+        assert self.bucket.open_bodies == 0
         assert self.bucket.is_closed
         return self
 

@@ -25,8 +25,8 @@ async def test_after_a_lost_connection_reading_continues_at_the_same_byte(
     await sample_bucket.put(
         f"{key[:-3]}", text, ObjectAttributes()
     )  # not compressed, so that halves are given
-    sample_bucket.failing = lambda asked, times: (
-        RetryableError("reset") if asked.startswith("read") and times <= 2 else None
+    sample_bucket.error_for = lambda request, attempt: (
+        RetryableError("reset") if request.startswith("read") and attempt <= 2 else None
     )
     reading = Reading(sample_bucket)
     await reading.run(ordered=ordered)
@@ -73,7 +73,7 @@ async def test_opening_an_object_is_retried(
         async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
             opens = self.count("read") + 1
             if opens in {1, 2, 4}:
-                self.asked.append("read")
+                self.requests.append("read")
                 msg = "SlowDown"
                 raise RetryableError(msg, retry_after_s=7.0)
             async with super().open_object(key) as opened:
@@ -81,8 +81,8 @@ async def test_opening_an_object_is_retried(
 
     busy = Busy()
     busy.objects = sample_bucket.objects
-    busy.failing = lambda asked, times: (
-        RetryableError("reset") if asked == f"read {key}" and times == 1 else None
+    busy.error_for = lambda request, attempt: (
+        RetryableError("reset") if request == f"read {key}" and attempt == 1 else None
     )
     reading = await Reading(busy).run()
     assert reading.lines == [b"12345"]
@@ -94,8 +94,8 @@ async def test_an_object_that_keeps_failing_is_an_error_and_the_others_are_read(
 ) -> None:
     """After some attempts without progress."""
     bad, good = await put_range(sample_bucket, 1, 9), await put_range(sample_bucket, 10, 19)
-    sample_bucket.failing = lambda asked, _: (
-        RetryableError("busy") if asked == f"read {bad}" else None
+    sample_bucket.error_for = lambda request, _: (
+        RetryableError("busy") if request == f"read {bad}" else None
     )
     reading = await Reading(sample_bucket).run()
     assert sorted(set(reading.lines) - set(numbers(range(1, 10)))) == numbers(range(10, 20))
@@ -112,16 +112,16 @@ async def test_two_versions_of_an_object_are_never_mixed(
     sample_bucket.objects.clear()
     await sample_bucket.put(key, b"old\n" * 10, ObjectAttributes())
 
-    def fail(asked: str, times: int) -> Exception | None:
-        if asked.startswith("read") and times == 1:
+    def fail(request: str, attempt: int) -> Exception | None:
+        if request.startswith("read") and attempt == 1:
             return RetryableError("reset")
-        if asked.startswith("read"):
+        if request.startswith("read"):
             sample_bucket.objects[key] = new.objects[key]
         return None
 
     new = SampleBucket()
     await new.put(key, b"new\n" * 10, ObjectAttributes())
-    sample_bucket.failing = fail
+    sample_bucket.error_for = fail
     reading = await Reading(sample_bucket).run()
     assert set(reading.lines) == {b"old"}
     assert "replaced while it was read" in str(reading.errors[key])

@@ -161,22 +161,24 @@ async def test_an_hour_is_read_without_listing_a_year(sample_bucket: SampleBucke
     """Lists the root, each salt and its day, and the hour if it exists."""
     await put_year(sample_bucket)
     key = await put_at(sample_bucket, HOUR_S + 60)
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     assert await found(sample_bucket, "2026-11-23T07:00", "2026-11-23T08:00") == [key]
     assert sample_bucket.count("look r/") <= 1 + 16 + 16
-    lists = [request for request in sample_bucket.asked if request.startswith("list ")]
+    lists = [request for request in sample_bucket.requests if request.startswith("list ")]
     assert lists == [f"list {key[: key.index('/jobs')]}/"]
 
 
 async def test_whole_days_are_listed_as_a_whole(sample_bucket: SampleBucket) -> None:
     """Only the days at the ends are explored."""
     await put_year(sample_bucket)
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     keys = await found(sample_bucket, "2026-11-10", "2026-11-12T12:00")
     assert len(keys) == 4 + 4 + 2
-    assert not any("2026-11-09" in request for request in sample_bucket.asked)
+    assert not any("2026-11-09" in request for request in sample_bucket.requests)
     assert not any(
-        request.endswith("dt=2026-11-12/") for request in sample_bucket.asked if "list" in request
+        request.endswith("dt=2026-11-12/")
+        for request in sample_bucket.requests
+        if "list" in request
     )
     assert sample_bucket.count("look r/") <= 1 + 16 + 16
     assert sample_bucket.count("list r/") <= len(keys)
@@ -185,7 +187,7 @@ async def test_whole_days_are_listed_as_a_whole(sample_bucket: SampleBucket) -> 
 async def test_a_full_read_takes_one_listing_per_salt_and_day(sample_bucket: SampleBucket) -> None:
     """The hours are not explored."""
     await put_year(sample_bucket)
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     assert len(await found(sample_bucket)) == 4 * 365
     assert sample_bucket.count("look r/") == 1 + 16
     assert sample_bucket.count("list r/") <= 16 * 365
@@ -196,10 +198,10 @@ async def test_only_folders_that_can_match_the_pattern_are_listed(
 ) -> None:
     """Nothing else is requested."""
     await put_year(sample_bucket)
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     assert len(await found(sample_bucket, partition="dt=2026-11-10/hour=*")) == 4
     assert sample_bucket.count("look r/") == 1 + 16
-    assert {request[-14:-1] for request in sample_bucket.asked if "list" in request} == {
+    assert {request[-14:-1] for request in sample_bucket.requests if "list" in request} == {
         "dt=2026-11-10"
     }
     assert len(await found(sample_bucket, partition="hour=06")) == 365
@@ -213,13 +215,15 @@ async def test_days_below_a_few_other_folders_are_found(sample_bucket: SampleBuc
             await put(
                 sample_bucket, key_of(stream_name(day), f"customer={customer}/dt=2026-11-{day:02d}")
             )
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     keys = await found(sample_bucket, "2026-11-10", "2026-11-11")
     assert [key.partition("customer=")[2][:15] for key in keys] == [
         "a/dt=2026-11-10",
         "b/dt=2026-11-10",
     ]
-    assert all("dt=2026-11-10" in request for request in sample_bucket.asked if "list" in request)
+    assert all(
+        "dt=2026-11-10" in request for request in sample_bucket.requests if "list" in request
+    )
 
 
 @pytest.mark.parametrize("fanout", [1, 2])
@@ -233,10 +237,10 @@ async def test_below_many_other_folders_everything_is_listed(
     await put(sample_bucket, f"r/_quarantine/sqs/dt=2026-11-11/{queue_name(HOUR_S)}.ndjson.gz")
     salted = "" if fanout == 1 else "0/"
     await put(sample_bucket, f"r/{salted}customer=1/dt=2026-11-10/not-ours-but-not-chosen.csv")
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     keys = await found(sample_bucket, "2026-11-11", "2026-11-12")
     assert len(keys) == (2 * MAX_EXPLORED_FOLDERS + 50 + 6) // 7
-    assert len(sample_bucket.asked) == (5 if fanout == 2 else 2)
+    assert len(sample_bucket.requests) == (5 if fanout == 2 else 2)
 
 
 async def test_many_objects_directly_in_a_folder_are_listed_once(
@@ -283,7 +287,7 @@ async def test_quarantine_is_found_by_source_and_date(sample_bucket: SampleBucke
             name = stream_name(day)
             key = f"r/_quarantine/{source}/dt=2026-11-{day}/{name}.ndjson.gz"
             keys[source, day] = await put(sample_bucket, key)
-            sample_bucket.modified[key] = HOUR_S + (day - 23) * DAY_S
+            sample_bucket.modified_s[key] = HOUR_S + (day - 23) * DAY_S
     assert sorted(await found(sample_bucket, quarantine=True)) == sorted(keys.values())
     assert await found(sample_bucket, partition="sqs/dt=2026-11-22", quarantine=True) == [
         keys["sqs", 22]
@@ -291,11 +295,11 @@ async def test_quarantine_is_found_by_source_and_date(sample_bucket: SampleBucke
     assert sorted(await found(sample_bucket, "2026-11-22", quarantine=True)) == sorted(
         key for (_, day), key in keys.items() if day >= 22
     )
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     assert sorted(await found(sample_bucket, None, "2026-11-21T23:00", quarantine=True)) == sorted(
         key for (_, day), key in keys.items() if day == 21
     )
-    assert not any("dt=2026-11-22" in request for request in sample_bucket.asked)
+    assert not any("dt=2026-11-22" in request for request in sample_bucket.requests)
 
 
 async def test_foreign_objects_are_reported_and_left_out(
@@ -343,8 +347,8 @@ async def test_a_failed_list_request_is_an_error(
     """For every kind of request. No task is left running."""
     for number in range(40):
         await put_at(sample_bucket, HOUR_S, number)
-    sample_bucket.failing = lambda asked, _: (
-        RejectedError("no") if asked.startswith(request_) else None
+    sample_bucket.error_for = lambda request, _: (
+        RejectedError("no") if request.startswith(request_) else None
     )
     with pytest.raises(RejectedError, match="no"):
         await found(sample_bucket)

@@ -31,7 +31,7 @@ async def test_covered_includes_covered_objects(sample_bucket: SampleBucket) -> 
     """Nothing is compared, and each object is opened once."""
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 2, 8)
-    sample_bucket.asked.clear()
+    sample_bucket.requests.clear()
     reading = await Reading(sample_bucket).run(covered=True)
     assert sorted(reading.lines) == numbers(range(1, 10), range(2, 9))
     assert not reading.findings
@@ -116,8 +116,8 @@ async def test_a_covering_object_must_be_readable(
     elif wrong == "long":
         monkeypatch.setattr("batcher.reading.overlap.MAX_COMPARED_BYTES", 16)
     else:
-        sample_bucket.failing = lambda asked, times: (
-            NotFoundError("gone") if asked == f"read {outer}" and times > 1 else None
+        sample_bucket.error_for = lambda request, attempt: (
+            NotFoundError("gone") if request == f"read {outer}" and attempt > 1 else None
         )
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.keys == [outer, inner]
@@ -156,11 +156,11 @@ async def test_a_removed_object_covers_nothing_and_does_not_block_others(
     await put_range(sample_bucket, 2, 8)
     await put_range(sample_bucket, 3, 7)
 
-    def delete(asked: str, _: int) -> None:
-        if asked == f"read {gone}":
+    def delete(request: str, _: int) -> None:
+        if request == f"read {gone}":
             sample_bucket.objects.pop(gone, None)
 
-    sample_bucket.failing = delete
+    sample_bucket.error_for = delete
     reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(2, 9))
     assert isinstance(reading.errors[gone], NotFoundError)
@@ -175,11 +175,11 @@ async def test_an_object_that_cannot_be_opened_does_not_break_the_chain(
     gone = await put_range(sample_bucket, 2, 20)
     await put_range(sample_bucket, 3, 7)
 
-    def delete(asked: str, _: int) -> None:
-        if asked == f"read {gone}":
+    def delete(request: str, _: int) -> None:
+        if request == f"read {gone}":
             sample_bucket.objects.pop(gone, None)
 
-    sample_bucket.failing = delete
+    sample_bucket.error_for = delete
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.keys == [outer, gone]
     assert reading.lines == [b"%d" % number for number in range(1, 10)]

@@ -103,7 +103,7 @@ async def test_an_object_has_the_values_of_key_listing_and_metadata(
     """As far as each of them has them."""
     key = await put(sample_bucket, key_of(stream_name(5)), b"1\n2\n", records="2", first="5")
     await put(sample_bucket, key_of(queue_name(HOUR_S + 1)), b"1\n")
-    sample_bucket.modified[key] = HOUR_S + 5.0
+    sample_bucket.modified_s[key] = HOUR_S + 5.0
     values = []
     async with Reading(sample_bucket).objects(ordered=True) as objects:
         async for found in objects:
@@ -128,7 +128,7 @@ async def test_no_more_objects_are_open_than_allowed(
             async for lines in found:
                 count += len(lines)
     assert count == 8 * 10_000
-    assert sample_bucket.most_at_once == SETTINGS.concurrency
+    assert sample_bucket.max_open_bodies == SETTINGS.concurrency
 
 
 async def test_read_ahead_is_bounded_for_objects_of_any_size(
@@ -159,7 +159,7 @@ async def test_reading_the_lines_of_an_object_raises_its_errors(
     for key, body in zip(keys, bodies, strict=True):
         await sample_bucket.put(key, body, ObjectAttributes())
     errors = {f"read {keys[2]}": NotFoundError("gone"), f"read {keys[3]}": RejectedError("denied")}
-    sample_bucket.failing = lambda asked, _: errors.get(asked)
+    sample_bucket.error_for = lambda request, _: errors.get(request)
     reading = await Reading(sample_bucket).run(ordered=True)
     assert reading.lines == [b"1", b"2", b"3"]
     kinds = [DamagedError, DamagedError, NotFoundError, RejectedError]
@@ -196,8 +196,8 @@ async def test_the_iteration_raises_a_failed_listing(sample_bucket: SampleBucket
     """Objects known before it come first, in order. Then the iteration is over."""
     await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 10, 19, "dt=2026-11-24")
-    sample_bucket.failing = lambda asked, _: (
-        RejectedError("denied") if asked.endswith("dt=2026-11-24/") else None
+    sample_bucket.error_for = lambda request, _: (
+        RejectedError("denied") if request.endswith("dt=2026-11-24/") else None
     )
     reading = Reading(sample_bucket)
     async with reading.objects(ordered=True) as objects:
@@ -213,7 +213,9 @@ async def test_an_unexpected_exception_is_raised(sample_bucket: SampleBucket) ->
     """By reading the lines. Nothing waits forever."""
     bad = await put_range(sample_bucket, 1, 9)
     await put_range(sample_bucket, 10, 19)
-    sample_bucket.failing = lambda asked, _: ZeroDivisionError() if asked == f"read {bad}" else None
+    sample_bucket.error_for = lambda request, _: (
+        ZeroDivisionError() if request == f"read {bad}" else None
+    )
     with pytest.raises(ZeroDivisionError):
         await Reading(sample_bucket).run()
     assert sample_bucket.is_closed
@@ -242,10 +244,10 @@ async def test_leaving_early_closes_everything(sample_bucket: SampleBucket) -> N
 
     for leave in (within, at_once):
         await leave()
-        assert sample_bucket.at_once == 0
+        assert sample_bucket.open_bodies == 0
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(cancelled())
-    assert sample_bucket.at_once == 0
+    assert sample_bucket.open_bodies == 0
     assert sample_bucket.is_closed
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from support.fault_script import (
     ALWAYS,
     CONFLICT,
-    CUT_ANSWER,
     CUT_BODY,
+    CUT_RESPONSE,
     ERROR_IN_200,
     HOLD,
     LATE_ERROR_IN_200,
@@ -30,7 +30,7 @@ USUAL: Weighted = (
     (SLOW_DOWN, 3),
     (RESET, 3),
     (RESPONSE_LOST, 3),
-    (CUT_ANSWER, 2),
+    (CUT_RESPONSE, 2),
 )
 HANGING: Weighted = ((STALL, 1), (LATE_STALL, 1))
 WEIGHTS: Mapping[str, Weighted] = {

@@ -1,4 +1,4 @@
-"""A model of S3: what it stores, what it is asked, and what becomes of each request."""
+"""A model of S3 in which each request has a chosen outcome."""
 
 from __future__ import annotations
 
@@ -26,62 +26,62 @@ SLOW_S = 3.0
 
 
 class RequestOutcome(StrEnum):
-    """What becomes of one request."""
+    """The outcome of one request."""
 
     ACTS = "acts"
-    """It is done, and answered."""
+    """It succeeds."""
     ACTS_SLOWLY = "acts_slowly"
-    """The same, some seconds later."""
+    """It succeeds after some seconds."""
     BUSY = "busy"
-    """503: nothing is done."""
+    """503: it has no effect."""
     BUSY_FOR_LONG = "busy_for_long"
-    """503 with a Retry-After."""
+    """503 with a Retry-After: it has no effect."""
     REFUSED = "refused"
-    """403: nothing is done, and nothing will be."""
+    """403: it has no effect, and a retry would not either."""
     ANSWER_LOST = "answer_lost"
-    """It is done, and the connection breaks before the answer."""
+    """It takes effect, and the connection breaks before the response."""
     HANGS = "hangs"
-    """It is never done, and never answered."""
+    """It has no effect and gets no response."""
     LATE = "late"
-    """It is done at some later time, and never answered."""
+    """It takes effect at some later time and gets no response."""
     ERROR_AND_LATE = "error_and_late"
-    """It is answered with an error, and done at some later time all the same."""
+    """It gets an error, but takes effect at some later time."""
     LATE_BY_ONE = "late_by_one"
-    """It is done when the next request has arrived, and never answered."""
+    """It takes effect when the next request has arrived, and gets no response."""
 
 
 @dataclass(eq=False, slots=True)
 class DelayedWrite:
-    """A write that was sent, and is done whenever it is done, if its condition holds then."""
+    """A write that takes effect later, if its condition holds then."""
 
     key: str
     if_match: str | None
     act: Callable[[], object]
     after: int | None
-    """It lands once so many requests have arrived; None: when somebody says so."""
+    """It takes effect once this many requests have arrived; None: when the test says so."""
 
 
 class Bucket:
-    """Objects under S3's rules: each write is one step, and its condition is looked at then."""
+    """Objects under S3's rules: a write is atomic, including the check of its condition."""
 
     def __init__(self, reached: Counter[str]) -> None:
-        """Start empty; `reached` counts what has happened."""
+        """Start empty; `reached` counts the cases that a test has reached."""
         self.objects: dict[str, MemoryObject] = {}
         self.pending: list[DelayedWrite] = []
         self.writes: Counter[str] = Counter()
-        """How often each key was written."""
+        """Number of writes, by key."""
         self.reached = reached
         self._arrived = count()
 
     def write(
         self, key: str, body: bytes, attributes: ObjectAttributes, if_match: str | None, tag: str
     ) -> ObjectInfo:
-        """Store one object, if the condition holds."""
-        there = self.objects.get(key)
-        if (None if there is None else there.info.etag) != if_match:
+        """Store one object if the condition holds."""
+        existing = self.objects.get(key)
+        if (None if existing is None else existing.info.etag) != if_match:
             self.reached["refused by a condition"] += 1
             raise PreconditionFailedError(key)
-        if there is not None:
+        if existing is not None:
             self.reached["object replaced"] += 1
         stored = ObjectInfo(tag, len(body), dict(attributes.metadata))
         self.objects[key] = MemoryObject(body, attributes, stored)
@@ -89,14 +89,14 @@ class Bucket:
         return stored
 
     def arrive(self) -> int:
-        """Note one more request; writes that waited for it are done first."""
+        """Count a request and return its number; delayed writes that it triggers come first."""
         number = next(self._arrived)
         for pending in [p for p in self.pending if p.after is not None and p.after < number]:
             self.land(pending)
         return number
 
     def land(self, pending: DelayedWrite) -> None:
-        """Do a write that was late."""
+        """Let a delayed write take effect."""
         self.pending.remove(pending)
         try:
             pending.act()
@@ -106,52 +106,56 @@ class Bucket:
             self.reached["late write landed"] += 1
 
     def forget_replacements(self) -> None:
-        """Drop late writes that replace what is there now.
+        """Drop delayed writes that would replace the current object.
 
-        That is an assumption: a replacing write is not that late. It can only still succeed when
-        what it saw has come back after it was sent; see `test_stream_assumptions`.
+        This is an assumption: a replacing write is never delayed that long. It could only succeed
+        if the object had the ETag of its condition again; see `test_stream_assumptions`.
         """
         for pending in list(self.pending):
-            there = self.objects.get(pending.key)
-            if there is not None and there.info.etag == pending.if_match:
+            existing = self.objects.get(pending.key)
+            if existing is not None and existing.info.etag == pending.if_match:
                 self.pending.remove(pending)
                 self.reached["assumed: no such late replacement"] += 1
 
 
 @dataclass(eq=False)
 class ModelUpload:
-    """A multipart upload; a late complete finds it open or gone."""
+    """A multipart upload. A delayed complete fails if the upload is not open any more."""
 
     parts: dict[int, bytes] = field(default_factory=dict)
     is_open: bool = True
 
     def open_parts(self) -> dict[int, bytes]:
-        """Return the parts of an open upload."""
+        """Return the parts.
+
+        Raises:
+            UploadLostError: the upload was completed or aborted.
+        """
         if not self.is_open:
-            gone = "the upload is gone"
-            raise UploadLostError(gone)
+            reason = "the upload is not open"
+            raise UploadLostError(reason)
         return self.parts
 
 
 @dataclass(eq=False)
 class Connection(EngineStore):
-    """One process's way to the bucket: an `ObjectStore`. When it is cut, nothing gets through."""
+    """One process's connection to the bucket, an `ObjectStore`. Once cut, all requests fail."""
 
     bucket: Bucket
     is_cut: bool = False
-    fates: Iterator[RequestOutcome] = field(default_factory=lambda: repeat(RequestOutcome.ACTS))
+    outcomes: Iterator[RequestOutcome] = field(default_factory=lambda: repeat(RequestOutcome.ACTS))
     requests: list[str] = field(default_factory=list)
     uploads: dict[str, ModelUpload] = field(default_factory=dict)
 
-    def draw(self, fates: Iterable[RequestOutcome]) -> None:
-        """Set the fates of the next requests; those after them succeed."""
-        self.fates = chain(fates, repeat(RequestOutcome.ACTS))
+    def draw(self, outcomes: Iterable[RequestOutcome]) -> None:
+        """Set the outcomes of the next requests. Requests after them succeed."""
+        self.outcomes = chain(outcomes, repeat(RequestOutcome.ACTS))
 
     async def aclose(self) -> None:
         """Do nothing."""
 
     async def _put(self, request: Request) -> ObjectInfo:
-        """Store one object; the ETag depends on the body alone, as in S3."""
+        """Store one object. As in S3, its ETag depends on the body alone."""
         key, body = request.key, request.body
         tag = hashlib.md5(body, usedforsecurity=False).hexdigest()
 
@@ -162,8 +166,8 @@ class Connection(EngineStore):
 
     async def _head(self, request: Request) -> ObjectInfo | None:
         def act() -> ObjectInfo | None:
-            there = self.bucket.objects.get(request.key)
-            return None if there is None else there.info
+            existing = self.bucket.objects.get(request.key)
+            return None if existing is None else existing.info
 
         return await self.request("head", act)
 
@@ -185,7 +189,7 @@ class Connection(EngineStore):
         return await self.request("part", act)
 
     async def _complete_upload(self, request: Request) -> ObjectInfo:
-        """Make the object appear; its ETag depends on the parts alone."""
+        """Complete the upload; the object's ETag depends on the parts alone."""
         key, if_match = request.key, request.if_match
 
         def act() -> ObjectInfo:
@@ -212,36 +216,37 @@ class Connection(EngineStore):
         key: str | None = None,
         if_match: str | None = None,
     ) -> T:
-        """Make one request, whose fate is drawn; a kill may come before it, within, and after."""
+        """Send one request with the next outcome. The process may be killed before and after it."""
         await self._pause(0)
         number = self.bucket.arrive()
-        fate = next(self.fates)
+        outcome = next(self.outcomes)
         self.requests.append(operation)
-        self.bucket.reached[f"{operation} {fate}"] += 1
+        self.bucket.reached[f"{operation} {outcome}"] += 1
         if (
-            fate in {RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE, RequestOutcome.ERROR_AND_LATE}
+            outcome
+            in {RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE, RequestOutcome.ERROR_AND_LATE}
             and key is not None
         ):
-            after = number if fate is RequestOutcome.LATE_BY_ONE else None
+            after = number if outcome is RequestOutcome.LATE_BY_ONE else None
             self.bucket.pending.append(DelayedWrite(key, if_match, act, after))
-        if fate is RequestOutcome.REFUSED:
+        if outcome is RequestOutcome.REFUSED:
             raise RejectedError(operation)
-        if fate in {RequestOutcome.BUSY, RequestOutcome.ERROR_AND_LATE}:
+        if outcome in {RequestOutcome.BUSY, RequestOutcome.ERROR_AND_LATE}:
             raise RetryableError(operation)
-        if fate is RequestOutcome.BUSY_FOR_LONG:
+        if outcome is RequestOutcome.BUSY_FOR_LONG:
             raise RetryableError(operation, SLOW_S)
-        if fate in {RequestOutcome.HANGS, RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE}:
+        if outcome in {RequestOutcome.HANGS, RequestOutcome.LATE, RequestOutcome.LATE_BY_ONE}:
             await asyncio.Event().wait()
-        if fate is RequestOutcome.ACTS_SLOWLY:
+        if outcome is RequestOutcome.ACTS_SLOWLY:
             await self._pause(SLOW_S)
         result = act()
         await self._pause(0)
-        if fate is RequestOutcome.ANSWER_LOST:
+        if outcome is RequestOutcome.ANSWER_LOST:
             raise RetryableError(operation)
         return result
 
     async def _pause(self, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         if self.is_cut:
-            gone = "the process is gone"
-            raise RejectedError(gone)
+            reason = "the process was killed"
+            raise RejectedError(reason)

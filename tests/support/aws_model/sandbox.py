@@ -1,4 +1,4 @@
-"""Environment: one Lambda sandbox with the real handler in it, on virtual time."""
+"""A model of a Lambda sandbox that runs the real handler in virtual time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from support.virtual_loop import Killed, virtual_loop
 
 @dataclass(frozen=True, slots=True)
 class InvocationFaults:
-    """What one invocation meets."""
+    """The faults of one invocation."""
 
-    fates: Sequence[RequestOutcome] = ()
-    """Of its requests, in their order; those after them succeed."""
+    outcomes: Sequence[RequestOutcome] = ()
+    """Outcomes of its first requests, in order. Later requests succeed."""
     kill_after: int | None = None
-    """The steps after which its process is killed."""
+    """Steps of the event loop after which the process is killed."""
     left_ms: int | None = None
-    """The time that Lambda gives it; None: for ever."""
+    """The time until Lambda's timeout, or None for no timeout."""
 
 
 NO_FAULTS = InvocationFaults()
@@ -36,14 +36,14 @@ NO_FAULTS = InvocationFaults()
 
 @dataclass(frozen=True, slots=True)
 class Responded:
-    """The handler has returned; these identifiers it names."""
+    """The handler returned a partial response with these identifiers."""
 
     identifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The handler has raised, or was killed."""
+    """The handler raised an error, or was killed."""
 
     why: str
 
@@ -52,7 +52,7 @@ Outcome = Responded | Failed
 
 
 class LambdaSandbox:
-    """A sandbox: warm from one invocation to the next, until it is killed."""
+    """A sandbox that stays warm between invocations until it is killed."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class LambdaSandbox:
         transform: Callable[[bytes], bytes | None] | None = None,
         retries: bool = True,
     ) -> None:
-        """Start one, which writes to `bucket`; `retries`: through the real `RetryingStore`."""
+        """Start a sandbox that writes to `bucket`, by default through a `RetryingStore`."""
         self.is_alive = True
         self._connection = Connection(bucket)
         store: ObjectStore = self._connection
@@ -76,22 +76,22 @@ class LambdaSandbox:
 
     @property
     def requests(self) -> list[str]:
-        """What was sent to the bucket so far."""
+        """The operations sent to the bucket so far."""
         return self._connection.requests
 
-    def invoke(self, event: dict[str, Any], fortune: InvocationFaults = NO_FAULTS) -> Outcome:
-        """Invoke the handler once, and tell what its source gets to see of it."""
+    def invoke(self, event: dict[str, Any], faults: InvocationFaults = NO_FAULTS) -> Outcome:
+        """Invoke the handler once and return the outcome as its event source sees it."""
         assert self.is_alive
         loop = self._loop
-        self._connection.draw(fortune.fates)
-        context = None if fortune.left_ms is None else FakeContext(fortune.left_ms)
+        self._connection.draw(faults.outcomes)
+        context = None if faults.left_ms is None else FakeContext(faults.left_ms)
         loop.kill_at_s = None if context is None else loop.time() + context.left_ms / 1000
-        if fortune.kill_after is not None:
-            loop.kill_at_step = loop.steps + fortune.kill_after
+        if faults.kill_after is not None:
+            loop.kill_at_step = loop.steps + faults.kill_after
         runner = partial(asyncio.Runner, loop_factory=lambda: loop)
         try:
             with patch.object(asyncio, "Runner", runner):
-                answer = self._handler(event, context)
+                response = self._handler(event, context)
         except Killed as killed:
             self._reached[f"killed by {killed.reason}"] += 1
             self.is_alive = False
@@ -103,6 +103,6 @@ class LambdaSandbox:
             return Failed(str(error))
         finally:
             loop.kill_at_s = loop.kill_at_step = None
-        assert not loop.unheard, loop.unheard
-        assert list(answer) == ["batchItemFailures"]
-        return Responded(tuple(each["itemIdentifier"] for each in answer["batchItemFailures"]))
+        assert not loop.unhandled, loop.unhandled
+        assert list(response) == ["batchItemFailures"]
+        return Responded(tuple(item["itemIdentifier"] for item in response["batchItemFailures"]))

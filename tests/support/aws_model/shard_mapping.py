@@ -1,10 +1,15 @@
 """A model of Lambda's event source mapping for one lane of a shard.
 
-What it does is what AWS documents: on success the checkpoint moves behind the batch; on an error or
-a timeout the batch comes back, halved if bisect is on; of the sequence numbers that a function
-names, the lowest counts, and it and all after it comes back; an unknown one brings everything back;
-without `ReportBatchItemFailures` answers are not read. What AWS leaves open is left to chance:
-where a batch ends, and whether one that was acknowledged comes again.
+It behaves as AWS documents:
+
+- On success the checkpoint moves to the end of the batch.
+- After an error or a timeout the batch is redelivered, halved if bisect is on.
+- If the function returns sequence numbers, the batch is redelivered from the lowest one on.
+- If it returns an unknown sequence number, the whole batch is redelivered.
+- Without `ReportBatchItemFailures` the response is ignored.
+
+Where a batch ends, and whether an acknowledged batch is delivered again, is random, because AWS
+does not specify it.
 Source: AWS Lambda developer guide, "Configuring partial batch response with Kinesis Data Streams".
 """
 
@@ -31,7 +36,7 @@ R = TypeVar("R", bound=Numbered)
 
 @dataclass
 class Lane(Generic[R]):
-    """Records that come one after another: a shard, or one of the parallel batches of one."""
+    """Records that are delivered in sequence: a shard, or one parallel batch of a shard."""
 
     records: Sequence[R]
     reports: bool
@@ -42,10 +47,11 @@ class Lane(Generic[R]):
     checkpoint: int = 0
     """Records before this index are acknowledged."""
     acknowledged: list[Sequence[R]] = field(default_factory=list)
-    """The batches of those, as they were delivered."""
+    """The acknowledged batches, as delivered."""
     _ends: list[int] = field(default_factory=list)
-    """Where the next batches end that have failed before: the nearest last."""
-    _tried_to: int = 0
+    """Ends of batches that have failed before, the nearest last."""
+    _last_end: int = 0
+    """End of the batch delivered last."""
 
     @property
     def is_drained(self) -> bool:
@@ -53,26 +59,26 @@ class Lane(Generic[R]):
         return self.checkpoint >= len(self.records)
 
     def batch(self, size: int, *, as_before: bool) -> Sequence[R]:
-        """Return the next batch: all of them start at the checkpoint.
+        """Return the next batch, which starts at the checkpoint.
 
         Args:
-            size: how many records, where the end is free to choose.
-            as_before: end a retry where its first try ended, or where bisect has cut it; else the
-                mapping has lost its memory, and read the shard anew.
+            size: number of records of a new batch.
+            as_before: whether a redelivery ends where the first delivery ended, or where bisect has
+                cut it. Otherwise the mapping has restarted and forms a new batch.
         """
         if not as_before:
             self._ends.clear()
         if not self._ends:
             self._ends.append(min(self.checkpoint + size, len(self.records)))
         end = self._ends[-1]
-        if self.checkpoint < self._tried_to != end:
-            longer = end > self._tried_to
+        if self.checkpoint < self._last_end != end:
+            longer = end > self._last_end
             self.reached["longer retry" if longer else "shorter retry"] += 1
-        self._tried_to = end
+        self._last_end = end
         return self.records[self.checkpoint : end]
 
     def settle(self, batch: Sequence[R], outcome: Outcome) -> None:
-        """Do what the mapping does when an invocation has ended."""
+        """Move the checkpoint after an invocation, or prepare the redelivery."""
         end = self._ends[-1]
         if not isinstance(outcome, Responded):
             if self.bisects and len(batch) > 1:
@@ -88,9 +94,9 @@ class Lane(Generic[R]):
         if self.checkpoint == end:
             self._ends.pop()
 
-    def _first_failed(self, batch: Sequence[R], answer: Responded) -> int:
-        """Return the index of the first record that comes back; the length where none does."""
+    def _first_failed(self, batch: Sequence[R], response: Responded) -> int:
+        """Return the index of the first record to redeliver, or the length of the batch."""
         index = {record.number: i for i, record in enumerate(batch)}
-        if any(identifier not in index for identifier in answer.identifiers):
+        if any(identifier not in index for identifier in response.identifiers):
             return 0
-        return min((index[i] for i in answer.identifiers), default=len(batch))
+        return min((index[i] for i in response.identifiers), default=len(batch))

@@ -1,4 +1,4 @@
-"""Messages of a queue that a model draws, SQS with its mapping, and what must become of each."""
+"""A model of an SQS queue with its event source mapping, and an audit of its messages."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class QueueMessage:
 
     number: int
     kind: str
-    """`a` to `c` are partitions; `bad` is a bad record; `leave` is left out."""
+    """`a` to `c` are partitions; `bad` is a bad record; `leave` is filtered by the transform."""
     sent_ms: int
     group: str = ""
     """Its FIFO group; empty in a standard queue."""
 
     @property
     def identity(self) -> str:
-        """Its message id; the order of ids is none of the messages'."""
+        """Its message id. The order of ids differs from the order of messages."""
         return hashlib.md5(str(self.number).encode(), usedforsecurity=False).hexdigest()
 
     def envelope(self) -> dict[str, Any]:
@@ -45,13 +45,13 @@ class QueueMessage:
 
 
 def event_of(messages: Iterable[QueueMessage]) -> dict[str, Any]:
-    """Make the event that brings these."""
+    """Create the event with these messages."""
     return {"Records": [each.envelope() for each in messages]}
 
 
 @dataclass
 class Queue:
-    """Which messages are still in the queue, and which were taken for delivered."""
+    """The messages of a queue, and those that the mapping has deleted."""
 
     messages: Sequence[QueueMessage]
     reports: bool
@@ -59,17 +59,18 @@ class Queue:
     reached: Counter[str]
     deleted: dict[QueueMessage, None] = field(default_factory=dict)
     batches: list[list[QueueMessage]] = field(default_factory=list)
-    """All batches so far, as they were delivered."""
+    """All batches delivered so far."""
 
     def visible(self) -> list[QueueMessage]:
-        """Return what can be delivered."""
+        """Return the messages that can be delivered."""
         return [each for each in self.messages if each not in self.deleted]
 
     def settle(self, batch: Sequence[QueueMessage], outcome: Outcome) -> list[QueueMessage]:
-        """Do what the mapping does when an invocation has ended; give what it deletes.
+        """Delete messages after an invocation, as the mapping does, and return them.
 
-        On an error all messages come back, and so they do where the answer names an unknown one.
-        Else exactly those come back that it names. Without `ReportBatchItemFailures` none is read.
+        After an error, or a response with an unknown identifier, all messages are redelivered.
+        Otherwise exactly those in the response are. Without `ReportBatchItemFailures` the response
+        is ignored.
         Source: AWS Lambda developer guide, "Handling errors for an SQS event source".
         """
         if not isinstance(outcome, Responded):
@@ -85,42 +86,42 @@ class Queue:
 
 
 class QueueAudit:
-    """Reads a bucket, and says which messages are in which object."""
+    """Reads a bucket and returns the messages of each object."""
 
     def __init__(self, messages: Iterable[QueueMessage]) -> None:
-        """Know all messages there are."""
+        """Use `messages` as all messages that exist."""
         self._messages = {each.identity: each for each in messages}
         self._read: dict[str, list[QueueMessage]] = {}
 
     def contents(self, bucket: Bucket) -> dict[str, list[QueueMessage]]:
-        """Return the messages of each object, by key; a key is written once, so it is read once."""
-        for key, there in bucket.objects.items():
+        """Return the messages of each object, by key. Each object is read once."""
+        for key, stored in bucket.objects.items():
             if key not in self._read:
-                self._read[key] = self._look(key, there)
+                self._read[key] = self._parse(key, stored)
         assert set(bucket.writes.values()) <= {1}, "an object of a queue is never replaced"
         return self._read
 
-    def _look(self, key: str, there: MemoryObject) -> list[QueueMessage]:
-        lines = [json.loads(line) for line in unpack(key, there.body).splitlines()]
+    def _parse(self, key: str, stored: MemoryObject) -> list[QueueMessage]:
+        lines = [json.loads(line) for line in unpack(key, stored.body).splitlines()]
         is_quarantine = "/_quarantine/" in key
-        found = [self._messages[line["position" if is_quarantine else "id"]] for line in lines]
-        for each, line in zip(found, lines, strict=True):
+        messages = [self._messages[line["position" if is_quarantine else "id"]] for line in lines]
+        for each, line in zip(messages, lines, strict=True):
             assert (each.kind == "bad") == is_quarantine
             if not is_quarantine:
                 assert line == {"kind": each.kind, "id": each.identity}
                 assert f"/kind={each.kind}/" in key
-        joined = "\n".join(sorted(each.identity for each in found))
+        joined = "\n".join(sorted(each.identity for each in messages))
         digest = hashlib.sha256(joined.encode()).hexdigest()
-        metadata = there.info.metadata
+        metadata = stored.info.metadata
         assert metadata["batcher-digest"] == digest
-        assert metadata["batcher-records"] == str(len(found)) == str(len(set(found)))
+        assert metadata["batcher-records"] == str(len(messages)) == str(len(set(messages)))
         assert f"-{digest[:32]}." in key
-        return found
+        return messages
 
     def check(self, bucket: Bucket, deleted: Iterable[QueueMessage]) -> None:
-        """Each message that is gone from the queue is durable, or was left out."""
+        """Check that each deleted message is durable, or was filtered."""
         contents = self.contents(bucket)
-        sets = [frozenset(found) for found in contents.values()]
+        sets = [frozenset(messages) for messages in contents.values()]
         assert len(sets) == len(set(sets)), "one set of messages is in two objects"
         durable = frozenset().union(*sets)
         for each in deleted:

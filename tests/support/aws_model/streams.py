@@ -1,4 +1,4 @@
-"""Records of a stream that a model draws, and what must become of each."""
+"""Records of the stream models, and an audit of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MIDNIGHT_S = 1_795_478_400.0
 """2026-11-24 00:00 UTC: the border of an hour and of a day."""
 MINUTE_S = 60.0
 FIRST_NUMBER = 97
-"""Sequence numbers soon have a digit more: their order as text is another one."""
+"""Sequence numbers go from two to three digits, so that their order as text differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,18 @@ class StreamRecord:
 
     number: str
     kind: str
-    """`a` to `c` are partitions; `bad`, `odd` and `raise` are bad records; `leave` is left out."""
+    """`a` to `c` are partitions; `bad`, `odd`, `raise` are bad; `leave` is filtered."""
     arrival_s: float
     source: str
 
     @property
     def is_bad(self) -> bool:
-        """Whether its place is in quarantine."""
+        """Whether it belongs into quarantine."""
         return self.kind in {"bad", "odd", "raise"}
 
     @property
-    def is_left_out(self) -> bool:
-        """Whether the transform leaves it out."""
+    def is_filtered(self) -> bool:
+        """Whether the transform filters it."""
         return self.kind == "leave"
 
     def envelope(self) -> dict[str, Any]:
@@ -48,17 +48,17 @@ class StreamRecord:
             text = "\ud800" if self.kind in {"bad", "odd"} else self.kind
             image = {"Id": {"N": self.number}, "kind": {"S": text}}
             return dynamodb_record(self.number, image, arrival_s=self.arrival_s)
-        made = kinesis_record(
+        record = kinesis_record(
             self.number, b"no json" if self.kind == "bad" else f" {payload}".encode()
         )
         if self.kind == "odd":
-            made["kinesis"]["data"] = "*"  # no base64: found before all others
-        made["kinesis"]["approximateArrivalTimestamp"] = self.arrival_s
-        return made
+            record["kinesis"]["data"] = "*"  # not base64, which is found before other faults
+        record["kinesis"]["approximateArrivalTimestamp"] = self.arrival_s
+        return record
 
 
 def transform(payload: bytes) -> bytes | None:
-    """Leave records out, and fail on others; the same each time."""
+    """Filter some records and fail on others, deterministically."""
     if b'"leave"' in payload:
         return None
     if b'"raise"' in payload:
@@ -67,7 +67,7 @@ def transform(payload: bytes) -> bytes | None:
 
 
 def records_of(source: str, kinds: Sequence[str], minutes: Sequence[int]) -> list[StreamRecord]:
-    """Make records with sequence numbers that grow, which arrived so many minutes from midnight."""
+    """Create records with growing sequence numbers, which arrived these minutes after midnight."""
     return [
         StreamRecord(str(FIRST_NUMBER + n), kind, MIDNIGHT_S + minute * MINUTE_S, source)
         for n, (kind, minute) in enumerate(zip(kinds, minutes, strict=True))
@@ -75,7 +75,7 @@ def records_of(source: str, kinds: Sequence[str], minutes: Sequence[int]) -> lis
 
 
 def event_of(records: Iterable[StreamRecord]) -> dict[str, Any]:
-    """Make the event that brings these."""
+    """Create the event with these records."""
     return {"Records": [record.envelope() for record in records]}
 
 
@@ -86,42 +86,44 @@ PARTITIONS = {
 
 
 def unpack(key: str, body: bytes) -> bytes:
-    """Take an object's compression off."""
+    """Decompress an object."""
     return gzip.decompress(body) if key.endswith(".gz") else body
 
 
 class Audit:
-    """Reads a bucket, and says where each record is; what is wrong with an object fails at once."""
+    """Reads a bucket, checks every object, and counts the objects that have each record."""
 
     def __init__(self, records: Iterable[StreamRecord]) -> None:
-        """Know all records there are."""
+        """Use `records` as all records that exist."""
         self._records = {record.number: record for record in records}
         self._read: dict[tuple[str, str], list[str]] = {}
 
-    def places(self, bucket: Bucket) -> Counter[str]:
-        """Count the objects that each record is in."""
+    def count_objects(self, bucket: Bucket) -> Counter[str]:
+        """Count the objects that have each record, by sequence number."""
         return Counter(
-            number for key, there in bucket.objects.items() for number in self._numbers(key, there)
+            number
+            for key, stored in bucket.objects.items()
+            for number in self._numbers(key, stored)
         )
 
-    def _numbers(self, key: str, there: MemoryObject) -> list[str]:
-        known = self._read.get((key, there.info.etag))
-        if known is None:
-            known = self._read[key, there.info.etag] = self._look(key, there)
-        return known
+    def _numbers(self, key: str, stored: MemoryObject) -> list[str]:
+        numbers = self._read.get((key, stored.info.etag))
+        if numbers is None:
+            numbers = self._read[key, stored.info.etag] = self._parse(key, stored)
+        return numbers
 
-    def _look(self, key: str, there: MemoryObject) -> list[str]:
-        """Read one object: its lines are the records, in order, and its metadata is true."""
-        text = unpack(key, there.body)
+    def _parse(self, key: str, stored: MemoryObject) -> list[str]:
+        """Check one object, its lines and its metadata, and return its sequence numbers."""
+        text = unpack(key, stored.body)
         lines = [json.loads(line) for line in text.splitlines()]
         is_quarantine = "/_quarantine/" in key
         numbers = [_number(line, is_quarantine=is_quarantine) for line in lines]
         assert numbers == sorted(numbers, key=int)
-        assert_described(there.info.metadata, text, numbers)
+        assert_described(stored.info.metadata, text, numbers)
         assert f"{numbers[0]:0>64}" in key
         for number, line in zip(numbers, lines, strict=True):
             record = self._records[number]
-            assert not record.is_left_out
+            assert not record.is_filtered
             assert record.is_bad == is_quarantine
             if not is_quarantine:
                 assert f"/kind={record.kind}/" in key
@@ -129,16 +131,16 @@ class Audit:
         return numbers
 
     def check(self, bucket: Bucket, acknowledged: Iterable[StreamRecord]) -> None:
-        """Each record that was acknowledged is in exactly one object, or was left out."""
-        places = self.places(bucket)
+        """Check that each acknowledged record is in exactly one object, or was filtered."""
+        counts = self.count_objects(bucket)
         for record in acknowledged:
-            found = places[record.number]
-            assert found == (not record.is_left_out), f"{record} is in {found} objects"
+            objects = counts[record.number]
+            assert objects == (not record.is_filtered), f"{record} is in {objects} objects"
 
     def check_end(self, bucket: Bucket) -> None:
-        """Each record is in exactly one object, and nothing else is there."""
+        """Check that each record is in exactly one object, and that there are no others."""
         self.check(bucket, self._records.values())
-        assert set(self.places(bucket)) <= set(self._records)
+        assert set(self.count_objects(bucket)) <= set(self._records)
 
 
 def _number(line: Mapping[str, Any], *, is_quarantine: bool) -> str:

@@ -1,4 +1,4 @@
-"""A distribution that was not looked up never counts as safe."""
+"""The audit: what was not looked up is never taken for safe."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit import FOUND, NONE_KNOWN, NOT_AUDITED, AuditResult, exit_code, report, targets
+from audit import FOUND, NONE_KNOWN, NOT_AUDITED, Audited, exit_code, report, targets
 
 SAFE = {"name": "orjson", "version": "3.10.11", "vulns": []}
 BAD = {
@@ -17,16 +17,16 @@ BAD = {
 SKIPPED = {"name": "isal", "skip_reason": "Dependency not found on PyPI"}
 
 
-def audit_result(*outputs: list[dict[str, Any]]) -> AuditResult:
-    """Return the result of these outputs, one per service."""
-    made = AuditResult()
-    for dependencies in outputs:
+def audited(*answers: list[dict[str, Any]]) -> Audited:
+    """Return what comes of these answers, one a service."""
+    made = Audited()
+    for dependencies in answers:
         made.add({"dependencies": dependencies, "fixes": []})
     return made
 
 
 @pytest.mark.parametrize(
-    ("outputs", "code"),
+    ("answers", "code"),
     [
         ([[SAFE]], NONE_KNOWN),
         ([[SAFE, BAD]], FOUND),
@@ -37,36 +37,36 @@ def audit_result(*outputs: list[dict[str, Any]]) -> AuditResult:
     ],
 )
 @pytest.mark.parametrize("may_be_offline", [True, False])
-def test_only_a_complete_audit_without_a_finding_passes(
-    outputs: list[list[dict[str, Any]]],
+def test_only_a_whole_audit_without_a_finding_is_well(
+    answers: list[list[dict[str, Any]]],
     code: int,
     may_be_offline: bool,  # noqa: FBT001  # a case
 ) -> None:
-    """AUDIT_OFFLINE excuses an incomplete audit, never a vulnerability."""
+    """Offline is let pass where that is said; a vulnerability never is."""
     wanted = NONE_KNOWN if may_be_offline and code == NOT_AUDITED else code
-    assert exit_code([audit_result(*outputs)], may_be_offline=may_be_offline) == wanted
+    assert exit_code([audited(*answers)], may_be_offline=may_be_offline) == wanted
 
 
 def test_what_one_service_does_not_know_another_may() -> None:
-    """In any order of the services."""
+    """In whichever order they answer."""
     known = {"name": "isal", "version": "1.9.1", "vulns": []}
-    assert audit_result([SAFE, SKIPPED], [SAFE, known]).is_complete
-    assert audit_result([SAFE, known], [SAFE, SKIPPED]).is_complete
+    assert audited([SAFE, SKIPPED], [SAFE, known]).is_whole
+    assert audited([SAFE, known], [SAFE, SKIPPED]).is_whole
 
 
-def test_one_incomplete_list_fails_the_audit() -> None:
+def test_one_list_that_was_not_looked_up_spoils_all() -> None:
     """There is a lock for each engine."""
-    both = [audit_result([SAFE]), audit_result([SKIPPED])]
+    both = [audited([SAFE]), audited([SKIPPED])]
     assert exit_code(both, may_be_offline=False) == NOT_AUDITED
 
 
 def test_the_report_names_what_is_vulnerable_and_what_is_not_known() -> None:
     """With the version to take, and the reason."""
     other = {**SKIPPED, "name": "wrapt"}
-    lines = report("requirements-x.txt", audit_result([BAD, SKIPPED, other]))
+    lines = report("requirements-x.txt", audited([BAD, SKIPPED, other]))
     assert lines == [
-        "requirements-x.txt: 1 distribution looked up, 1 vulnerable",
-        "  aiohttp 3.9.0: PYSEC-1 CVE-2024-1: fixed in 3.9.2",
+        "requirements-x.txt: 1 distributions looked up, 1 vulnerable",
+        "  aiohttp 3.9.0: PYSEC-1 CVE-2024-1: mended in 3.9.2",
         "  not looked up: isal, wrapt: Dependency not found on PyPI",
     ]
 

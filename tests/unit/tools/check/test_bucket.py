@@ -22,7 +22,7 @@ from batcher.tools.check.bucket import (
 )
 from batcher.tools.check.bucket_policy import evaluate_policy
 from batcher.tools.check.findings import CheckResult, CheckStatus
-from support.aws_shapes import answer, lifecycle
+from support.aws_shapes import lifecycle, make_response
 from support.examples import make_settings
 
 ABORT: dict[str, Any] = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
@@ -127,7 +127,7 @@ def test_markers_that_expire_are_no_records() -> None:
 def policy(*statements: dict[str, Any]) -> dict[str, Any]:
     """Return a bucket's policy."""
     text = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-    return answer("s3", "GetBucketPolicy", {"Policy": text})
+    return make_response("s3", "GetBucketPolicy", {"Policy": text})
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_policy_that_lets_everybody_in_is_an_error() -> None:
     assert "anybody may s3:GetObject" in found[1].detail
     bound = {**public, "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}}
     assert mark_of(evaluate_policy(policy(bound), "my-bucket", "")) is CheckStatus.WARNING
-    alone = answer("s3", "GetBucketPolicy", {"Policy": json.dumps({"Statement": DENY})})
+    alone = make_response("s3", "GetBucketPolicy", {"Policy": json.dumps({"Statement": DENY})})
     assert mark_of(evaluate_policy(alone, "my-bucket", "")) is CheckStatus.OK
 
 
@@ -196,7 +196,7 @@ def blocked(**changes: bool) -> dict[str, Any]:
     """Return a public access block with all four set, but for these."""
     names = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     values = dict.fromkeys(names, True) | changes
-    return answer("s3", "GetPublicAccessBlock", {"PublicAccessBlockConfiguration": values})
+    return make_response("s3", "GetPublicAccessBlock", {"PublicAccessBlockConfiguration": values})
 
 
 def test_public_access_must_be_blocked_in_all_four_ways() -> None:
@@ -212,7 +212,7 @@ def encryption(algorithm: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN40
     """Return a bucket's default encryption."""
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm}, **changes}
     values = {"ServerSideEncryptionConfiguration": {"Rules": [rule]}}
-    return answer("s3", "GetBucketEncryption", values)
+    return make_response("s3", "GetBucketEncryption", values)
 
 
 def test_objects_are_encrypted_by_the_bucket_or_by_the_settings() -> None:
@@ -234,7 +234,7 @@ def test_a_default_retention_is_reported() -> None:
     def lock(**retention: object) -> dict[str, Any]:
         rule = {"Rule": {"DefaultRetention": retention}} if retention else {}
         values = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled", **rule}}
-        return answer("s3", "GetObjectLockConfiguration", values)
+        return make_response("s3", "GetObjectLockConfiguration", values)
 
     (found,) = evaluate_object_lock(lock(Mode="COMPLIANCE", Days=30))
     assert (found.status, found.detail[:10]) == (CheckStatus.WARNING, "COMPLIANCE")
@@ -247,7 +247,7 @@ def test_a_default_retention_is_reported() -> None:
 def test_versioning_is_reported_and_is_no_problem() -> None:
     """Enabled, suspended or never set."""
     for status in ({"Status": "Enabled"}, {"Status": "Suspended"}, {}):
-        (found,) = evaluate_versioning(answer("s3", "GetBucketVersioning", status))
+        (found,) = evaluate_versioning(make_response("s3", "GetBucketVersioning", status))
         assert (found.status, found.detail[:3] == "on:") == (
             CheckStatus.OK,
             "Enabled" in status.values(),
@@ -270,7 +270,7 @@ def test_a_bucket_elsewhere_costs_or_fails(
     mark: CheckStatus,
 ) -> None:
     """The engine obstore does not follow a bucket into another region."""
-    head = answer("s3", "HeadBucket", {} if there is None else {"BucketRegion": there})
+    head = make_response("s3", "HeadBucket", {} if there is None else {"BucketRegion": there})
     found = evaluate_region(
         head, "us-east-2", "https://s3.us-east-2.amazonaws.com", follows_region=follows
     )

@@ -350,7 +350,7 @@ async def test_a_program_reads_a_folder_in_five_lines(
                     got += lines
     assert got == [b"0", b"1", b"2"]
     (record,) = caplog.records
-    assert record.getMessage().startswith("object_foreign key=report.csv detail=no object of")
+    assert record.getMessage().startswith("object_foreign key=report.csv detail=unknown suffix; ")
 
 
 def test_invalid_arguments_are_rejected_at_once(tmp_path: Path) -> None:

@@ -37,9 +37,11 @@ DEFAULT_BUDGET_BYTES = 256 * MIB
 
 
 MAX_FANOUT = 65_536
+"""A salt then has 16 binary digits."""
 
 
 MAX_LINGER_S = 86_400
+"""One day. Readers rely on it when they select objects by time (`batcher.reading.times`)."""
 
 
 COMPRESSION_LEVELS = {"none": (0, 0, 0), "gzip": (0, 1, 9), "zstd": (-7, 1, 19)}
@@ -47,6 +49,7 @@ COMPRESSION_LEVELS = {"none": (0, 0, 0), "gzip": (0, 1, 9), "zstd": (-7, 1, 19)}
 
 
 _MAX_INTEGER_BITS = 64
+"""Far above all bounds. Python refuses to print numbers of over 4,300 digits."""
 
 
 _MAX_MEMORY_DIGITS = 9
@@ -421,7 +424,6 @@ class Settings:
             faults.append(f"{spec.name}: {error}")
             return spec.default
         if isinstance(parsed, int) and parsed.bit_length() > _MAX_INTEGER_BITS:
-            # Python refuses to print a number of over 4,300 digits
             faults.append(
                 f"{spec.name}: the number has more than {_MAX_INTEGER_BITS} bits; choose a smaller"
             )

@@ -1,4 +1,4 @@
-"""Settings: what a user can choose, parsed once, every fault in one message."""
+"""Settings are parsed and checked; one message has every fault."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1024**2
 
 
 def faults_of(**values: object) -> tuple[str, ...]:
-    """Return all faults of these settings, besides the bucket."""
+    """Return all faults of these settings, with a valid bucket."""
     with pytest.raises(SettingsError) as caught:
         make_settings(**values)
     return caught.value.faults
@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
 
 
 def test_settings_are_values() -> None:
-    """Equal ones are equal, and nobody changes them."""
+    """They compare by value and cannot be changed."""
     assert make_settings(max_bytes="1MiB") == make_settings(max_bytes=MIB)
     with pytest.raises(FrozenInstanceError):
         make_settings().fanout = 2  # type: ignore[misc]  # what the test is about
@@ -66,7 +66,7 @@ def test_every_setting_has_help() -> None:
 
 
 def test_the_environment_names_settings_in_upper_case() -> None:
-    """All as text; other variables are nobody's business."""
+    """Values are text. Other variables are ignored."""
     settings = Settings.from_env(
         {
             "BATCHER_BUCKET": "my-bucket",
@@ -106,21 +106,21 @@ def test_the_process_has_the_environment_where_none_is_given(
 @pytest.mark.parametrize(
     ("text", "value"), [("yes", True), ("ON", True), ("1", True), ("no", False), (" 0 ", False)]
 )
-def test_a_truth_is_written_in_many_ways(text: str, value: bool) -> None:  # noqa: FBT001  # expected
-    """As people do."""
+def test_a_boolean_can_be_written_in_several_ways(text: str, value: bool) -> None:  # noqa: FBT001  # expected
+    """In any case, with spaces around."""
     assert make_settings(partial_response=text).partial_response is value
 
 
 @pytest.mark.parametrize("text", ["", "none", " None "])
 def test_no_limit_can_be_written(text: str) -> None:
-    """Where none is a value."""
+    """If the setting has None as a value."""
     assert make_settings(max_records=text).max_records is None
 
 
 @pytest.mark.parametrize("name", ["concurrency", "prefix_rate", "fleet", "fanout"])
 @pytest.mark.parametrize("text", ["", "none"])
-def test_a_number_that_is_required_cannot_be_nothing(name: str, text: str) -> None:
-    """An empty variable is a fault, and never a None that breaks something later."""
+def test_a_required_number_cannot_be_none(name: str, text: str) -> None:
+    """An empty variable is a fault."""
     with pytest.raises(SettingsError, match=name):
         make_settings(**{name: text})
 
@@ -149,8 +149,8 @@ def test_an_unknown_name_is_refused_with_what_was_meant(variable: str, fix: str)
     assert caught.value.faults == (f"{variable}: unknown setting; {fix}",)
 
 
-def test_every_fault_stands_in_one_message() -> None:
-    """Unknown names, values that are none, and values out of bounds."""
+def test_one_message_has_every_fault() -> None:
+    """Unknown names, values that cannot be parsed, and values out of range."""
     with pytest.raises(SettingsError) as caught:
         Settings.from_env(
             {
@@ -189,7 +189,7 @@ def test_every_fault_stands_in_one_message() -> None:
     assert all(f"  - {fault}" in str(caught.value) for fault in caught.value.faults)
 
 
-def test_what_does_not_fit_together_is_told_with_the_rest() -> None:
+def test_faults_between_settings_are_in_the_same_message() -> None:
     """All faults in one message, DESIGN 3."""
     with pytest.raises(SettingsError, match=r"(?s)bucket.*partition_by"):
         Settings(fanout=1, partition_by="{field:a}")
@@ -268,14 +268,14 @@ def test_what_does_not_fit_together_is_told_with_the_rest() -> None:
         ),
     ],
 )
-def test_a_fault_is_told_in_words(values: dict[str, object], fault: str) -> None:
-    """With the name of the setting, what was given, and what would do."""
+def test_a_fault_names_setting_problem_and_fix(values: dict[str, object], fault: str) -> None:
+    """The given value is part of the problem."""
     faults = faults_of(**values)
     assert any(found.startswith(fault) for found in faults), faults
 
 
-def test_metadata_that_is_no_text_is_a_fault() -> None:
-    """As it is where it comes as JSON."""
+def test_metadata_that_is_not_unicode_is_a_fault() -> None:
+    """As in JSON."""
     assert faults_of(metadata={"a": "\ud800"})
 
 
@@ -293,14 +293,14 @@ def test_metadata_that_is_no_text_is_a_fault() -> None:
         {"fanout": 65_536},
     ],
 )
-def test_what_works_is_taken(values: dict[str, object]) -> None:
-    """Without a word."""
+def test_valid_settings_are_accepted(values: dict[str, object]) -> None:
+    """Without an error."""
     assert make_settings(**values)
 
 
 @pytest.mark.parametrize(("memory_mb", "budget_mib"), [("128", 42), ("512", 170), ("10240", 256)])
 def test_in_lambda_the_budget_is_a_third_of_the_memory(memory_mb: str, budget_mib: int) -> None:
-    """And at most the default."""
+    """It is at most the default."""
     environ = {"BATCHER_BUCKET": "my-bucket", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
     settings = Settings.from_env(environ)
     assert settings.budget_bytes // MIB == budget_mib
@@ -324,14 +324,14 @@ def test_in_the_smallest_lambda_defaults_and_explicit_settings_fit() -> None:
 
 @pytest.mark.parametrize("budget", ["1", "1MiB", "20MiB", "100MiB"])
 def test_defaults_give_way_to_any_budget(budget: str) -> None:
-    """However small."""
+    """Even to a tiny one."""
     settings = make_settings(budget_bytes=budget)
     assert 1 <= settings.max_bytes <= settings.budget_bytes
     assert settings.part_size >= 5 * MIB
 
 
 def test_explicit_settings_that_do_not_fit_are_a_fault() -> None:
-    """A batch larger than the budget is fine only where it can leave in parts."""
+    """A batch larger than the budget is valid only if it can be uploaded in parts."""
     (fault,) = faults_of(max_bytes="64MiB", budget_bytes="10MiB")
     assert fault.startswith("max_bytes: 67108864 is over budget_bytes (10485760); lower it")
     assert make_settings(max_bytes="64MiB", budget_bytes="32MiB").max_bytes == 64 * MIB
@@ -350,7 +350,7 @@ def test_without_a_salt_no_record_may_choose_the_first_folder(template: str) -> 
 
 
 def test_keys_that_could_be_too_long_are_a_fault() -> None:
-    """S3 takes 1,024 bytes, whatever a record has in its fields."""
+    """S3 accepts 1,024 bytes, and fields of records may be long."""
     fields_of_128 = "/".join(f"f{n}={{field:f{n}}}" for n in range(5))
     (fault,) = faults_of(partition_by=fields_of_128)
     assert fault.startswith("root, partition_by: keys could be ")

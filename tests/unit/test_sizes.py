@@ -1,4 +1,4 @@
-"""Units: sizes as people write them."""
+"""Sizes, parsed from text and formatted as text."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from batcher.tools.formatting import format_size
         ("0", 0),
     ],
 )
-def test_a_size_is_read_as_people_write_it(text: object, size_bytes: int) -> None:
-    """With an i it is binary, without decimal; a bare number is bytes."""
+def test_sizes_are_parsed(text: object, size_bytes: int) -> None:
+    """A unit with an i is binary, one without is decimal. A bare number is bytes."""
     assert parse_size(text) == size_bytes
 
 
 @pytest.mark.parametrize("text", ["", "MiB", "1XB", "-1", "1iB", "1e3", None, True, 1.5, b"1", []])
-def test_what_is_no_size_is_refused_with_an_example(text: object) -> None:
-    """The message shows what was meant."""
+def test_other_text_is_rejected_with_an_example(text: object) -> None:
+    """The example is in the message."""
     with pytest.raises(ValueError, match="is not a size; write one such as 64MiB"):
         parse_size(text)
 
 
-def test_a_part_of_a_byte_is_refused() -> None:
-    """There are no half bytes."""
+def test_a_fraction_of_a_byte_is_rejected() -> None:
+    """The value has to be a whole number of bytes."""
     with pytest.raises(ValueError, match="not a whole number of bytes"):
         parse_size("1.5")
 
@@ -51,6 +51,6 @@ def test_a_decimal_size_of_whole_bytes_is_read(text: str) -> None:
     ("size_bytes", "text"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_400_000, "1.4 MB"), (2.5e12, "2,500.0 GB")],
 )
-def test_a_size_is_shown_for_people(size_bytes: float, text: str) -> None:
-    """In the largest decimal unit that it reaches."""
+def test_sizes_are_formatted(size_bytes: float, text: str) -> None:
+    """In the largest decimal unit that is not larger than the size."""
     assert format_size(size_bytes) == text

@@ -97,8 +97,8 @@ def test_what_must_not_go_unseen_rings(packager: Packager) -> None:
     ]
 
 
-def test_silence_is_health_but_where_nobody_reads(packager: Packager) -> None:
-    """A stream without a reader has no iterator, and no age: its records expire unseen."""
+def test_missing_data_is_good_except_for_reads_of_a_stream(packager: Packager) -> None:
+    """A stream without a reader has no iterator age, and its records expire without an alarm."""
     found = alarms(packager, stream="new")
     unread = found.pop("KinesisUnreadAlarm")
     for alarm in found.values():
@@ -113,40 +113,38 @@ def test_silence_is_health_but_where_nobody_reads(packager: Packager) -> None:
 
 
 @pytest.mark.parametrize("timeout_s", [60, 50, 300, 900])
-def test_what_fails_three_times_rings_however_rarely_it_comes_back(
-    packager: Packager, timeout_s: int
-) -> None:
-    """One message that fails comes back after the visibility timeout, and maybe nothing else does.
+def test_three_failures_of_one_message_raise_the_alarm(packager: Packager, timeout_s: int) -> None:
+    """A failed message is redelivered after the visibility timeout, perhaps as the only message.
 
-    Sparse as that is, three failures must fall into the periods that are looked at.
+    Its first three failures must be within the evaluated periods.
     """
     template = packager.template(timeout=str(timeout_s))
     visibility_s = template.of_type("AWS::SQS::Queue")["Queue"]["VisibilityTimeout"]
     for name in ("SqsErrorsAlarm", "SqsFailedRecordsAlarm"):
         alarm = template.resources[name]["Properties"]
         assert alarm["DatapointsToAlarm"] == 3
-        looked_at_s = alarm["EvaluationPeriods"] * alarm["Period"]
-        assert looked_at_s <= 86_400, "CloudWatch takes no more than a day"
+        evaluated_s = alarm["EvaluationPeriods"] * alarm["Period"]
+        assert evaluated_s <= 86_400, "CloudWatch evaluates at most a day"
         third_s = 2 * (visibility_s + WINDOW_S)  # after the first, at the end of its period
-        assert alarm["Period"] + third_s <= looked_at_s
+        assert alarm["Period"] + third_s <= evaluated_s
 
 
 def test_limits_follow_the_parameters(packager: Packager) -> None:
-    """A function that may take longer is slow later."""
+    """The threshold for slow invocations is a share of the timeout."""
     found = alarms(packager, stream="new", timeout="300", alarm_age="60")
     assert found["SqsDurationAlarm"]["Threshold"] == 240_000
     assert found["SqsAgeAlarm"]["Threshold"] == 60
     assert found["KinesisAgeAlarm"]["Threshold"] == 60_000
 
 
-def test_a_topic_hears_of_every_alarm_and_of_its_end(packager: Packager) -> None:
-    """An alarm that nobody hears is none."""
+def test_a_topic_is_notified_when_an_alarm_starts_and_ends(packager: Packager) -> None:
+    """For every alarm."""
     for alarm in alarms(packager, **EVERYTHING).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
 
 
 def test_alarms_look_at_metrics_that_exist(packager: Packager) -> None:
-    """A name that nobody sends is silence, which looks like health."""
+    """An alarm on a metric that does not exist would never be raised."""
     for parameters in (EVERYTHING, EXISTING):
         for name, alarm in alarms(packager, **parameters).items():
             assert alarm["MetricName"] in KNOWN[alarm["Namespace"]], name

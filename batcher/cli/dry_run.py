@@ -60,7 +60,8 @@ def print_dry_run(store: DryRunStore, settings: Settings, destination: str, file
         if value not in ("", None) and value != {}:
             lines.append(f"  {spec.name:<20} {value}")
     size = format_size(store.size_bytes)
-    lines.append(f"{store.objects} objects, {size}, under {destination}, such as")
+    objects = "1 object" if store.objects == 1 else f"{store.objects} objects"
+    lines.append(f"{objects}, {size}, under {destination}, such as")
     lines += (f"  {key}" for key in store.keys)
-    lines.append("nothing was written; the names, but not their form, will be others then")
+    lines.append("nothing was written; a real run makes other names of the same form")
     print(*lines, sep="\n", file=file)  # the command's output

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
-from batcher.batching.router import Routed, Router
+from batcher.batching.router import Routed
 from batcher.batching.validation import Transform
 from batcher.concurrency import shielded
 from batcher.encoding.codec import MEMBER_BYTES
 from batcher.errors import RetryableError
-from batcher.keys.names import Uuid7Generator
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.settings import Settings
 from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
-from batcher.stores import ObjectStore, limit_concurrency, open_store
+from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.pending import PendingBatch, PendingState
+from batcher.writing.pipeline import Pipeline, choose_store
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
-from batcher.writing.writer import Writer
 
 ENCODER_THREADS = 2
 
@@ -69,11 +66,13 @@ class Batcher:
         """What has happened so far."""
         self.budget = Budget(settings.budget_bytes)
         """The bytes held now, and at most so far."""
-        if store is None:
-            self._store = open_store(settings, self.counts.count_retry)
-        else:
-            self._store = limit_concurrency(store, settings.concurrency)
-        self._router = Router(settings, transform)
+        self._pipeline = Pipeline(
+            settings,
+            choose_store(settings, store, self.counts.count_retry),
+            threads=ENCODER_THREADS,
+            transform=transform,
+            wall_clock=wall_clock,
+        )
         self._clock = clock
         self._wall_clock = wall_clock
         self._open_batches = OpenBatches(
@@ -81,17 +80,16 @@ class Batcher:
         )
         self._pending: dict[Batch, PendingBatch] = {}
         self._failed: list[PendingBatch] = []
-        self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-        writer = Writer(self._store, settings, self._executor, ENCODER_THREADS)
-        self._dispatcher = Dispatcher(writer, self.counts, settings.concurrency, self._on_failure)
+        self._dispatcher = Dispatcher(
+            self._pipeline.writer, self.counts, settings.concurrency, self._on_failure
+        )
         self._timer: asyncio.TimerHandle | None = None
-        self._next_uuid = Uuid7Generator(wall_clock, secrets.randbits)
         self._submitted = 0
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
-        return f"<Batcher {self._store!r} open={len(self._open_batches)} {self.budget!r}>"
+        return f"<Batcher {self._pipeline.store!r} open={len(self._open_batches)} {self.budget!r}>"
 
     def __del__(self) -> None:
         """Warn of records that nobody will write any more, as asyncio does of its own things."""
@@ -225,8 +223,7 @@ class Batcher:
         if self._timer is not None:
             self._timer.cancel()
         await self._dispatcher.abort()
-        await self._store.aclose()
-        self._executor.shutdown(wait=False)
+        await self._pipeline.aclose()
 
     async def _wait_for_outcomes(self) -> None:
         """Wait for all flights; raise a failure that nobody has heard of."""
@@ -256,7 +253,7 @@ class Batcher:
     ) -> tuple[list[PendingBatch], Routed]:
         """Take a run in: wait for room, add it to its batches, and send off what is full."""
         self._check_loop()
-        admitted = self._router.route(chunk, bad)
+        admitted = self._pipeline.router.route(chunk, bad)
         size_bytes = sum(_text_bytes(part) for _, part in admitted.chunks)
         await self.budget.take(size_bytes, self._relieve_pressure)
         if self._is_closed:
@@ -282,7 +279,7 @@ class Batcher:
         return [flight for flight, added in touched.items() if added], admitted
 
     def _add_pending(self, batch: Batch) -> PendingBatch:
-        flight = self._pending[batch] = PendingBatch(batch, self.budget, self._next_uuid())
+        flight = self._pending[batch] = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
         flight.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
         return flight
 

@@ -48,25 +48,26 @@ def handler(engine: str, bucket: str, tenants: PartitionedEvents, concurrency: i
 
 def writer(engine: str, bucket: str, tenants: PartitionedEvents, concurrency: int) -> Prepare:
     """Use batcher's writer alone: batches that are decided become objects."""
-    from batcher.batching.router import Router  # noqa: PLC0415
     from batcher.handler.event_writer import plan_batches  # noqa: PLC0415
     from batcher.sources import read_event  # noqa: PLC0415
     from batcher.stores import open_store  # noqa: PLC0415
     from batcher.writing.budget import Budget  # noqa: PLC0415
     from batcher.writing.dispatcher import Dispatcher  # noqa: PLC0415
     from batcher.writing.pending import PendingBatch  # noqa: PLC0415
+    from batcher.writing.pipeline import Pipeline  # noqa: PLC0415
     from batcher.writing.stats import Stats  # noqa: PLC0415
-    from batcher.writing.writer import Writer  # noqa: PLC0415
 
     settings = _settings(engine, bucket, concurrency)
-    intake, store = Router(settings, None), open_store(settings)
-    sends, loop = Writer(store, settings, ThreadPoolExecutor(1), 1), asyncio.new_event_loop()
+    pipeline = Pipeline(settings, open_store(settings), threads=1)
+    loop = asyncio.new_event_loop()
 
     def prepare(number: int) -> Invoke:
-        batches, _ = plan_batches(read_event(tenants.event(number), time.time()), intake, settings)
+        batches, _ = plan_batches(
+            read_event(tenants.event(number), time.time()), pipeline.router, settings
+        )
 
         async def write() -> None:
-            budget, dispatch = Budget(2**40), Dispatcher(sends, Stats(), concurrency)
+            budget, dispatch = Budget(2**40), Dispatcher(pipeline.writer, Stats(), concurrency)
             flights = [PendingBatch(batch, budget, "") for batch in batches]
             for flight in flights:
                 flight.add_held(flight.batch.size_bytes)

@@ -6,6 +6,7 @@ Every record that enters is in exactly one field of `Routed`: nothing is lost he
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from itertools import groupby
 
@@ -45,11 +46,13 @@ class Router:
         self._is_json = settings.format == Format.NDJSON
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._on_bad_record = settings.on_bad_record
-        self._apply_transform: Callable[[Chunk], Validated] | None = None
-        if transform is not None:
-            from batcher.batching.transform import apply_transform  # noqa: PLC0415  # most have none
+        self._apply_transform = _load_transform(transform)
 
-            self._apply_transform = partial(apply_transform, transform=transform)
+    def with_transform(self, transform: Transform | None) -> Router:
+        """Return a router by the same settings with this transform, or with none."""
+        router = copy(self)
+        router._apply_transform = _load_transform(transform)  # noqa: SLF001  # of our own class
+        return router
 
     def route(
         self, chunk: Chunk, bad: Sequence[BadRecord] = (), all_positions: Sequence[str] = ()
@@ -95,6 +98,15 @@ class Router:
             for origin, records in groupby(bad, key=lambda record: record.chunk.origin):
                 route = Route(origin, "", is_quarantine=True)
                 routed.chunks.append((route, quarantine_chunk(list(records))))
+
+
+def _load_transform(transform: Transform | None) -> Callable[[Chunk], Validated] | None:
+    """Import what applies a transform, only if there is one: most users have none."""
+    if transform is None:
+        return None
+    from batcher.batching.transform import apply_transform  # noqa: PLC0415
+
+    return partial(apply_transform, transform=transform)
 
 
 def _restore_payloads(bad: Sequence[BadRecord], chunk: Chunk) -> list[BadRecord]:

@@ -6,23 +6,19 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from batcher.batching.router import Router
 from batcher.handler.emf import InvocationStats
 from batcher.handler.event_writer import EventResult, EventWriter, event_error
 from batcher.handler.telemetry import Telemetry, log_outcome
-from batcher.keys.names import Uuid7Generator
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
-from batcher.stores import ObjectStore, limit_concurrency, open_store
-from batcher.stores.metered import MeteredStore
+from batcher.writing.pipeline import Pipeline, choose_store
 from batcher.writing.stats import Stats
-from batcher.writing.writer import Writer
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
+    from batcher.stores import ObjectStore
     from batcher.stores.custom import CustomStore
 
 ENCODER_THREADS = 1
@@ -66,9 +62,8 @@ class Handler:
         self._transform = transform
         self._store = store
         self._metrics = metrics
-        self._opened_store: ObjectStore | None = None
         self._runner: asyncio.Runner | None = None
-        self._executor: ThreadPoolExecutor | None = None
+        self._pipeline: Pipeline | None = None
         self._event_writer: EventWriter | None = None
         self._telemetry: Telemetry | None = None
         self._stats = Stats()
@@ -143,23 +138,18 @@ class Handler:
     ) -> EventResult:
         """Deliver on the loop that the store's connections belong to."""
         if self._event_writer is None:
-            self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-            if self._opened_store is None:
-                self._opened_store = self._open_store(settings)
-            writer = Writer(self._opened_store, settings, self._executor, ENCODER_THREADS)
-            intake = Router(settings, self._transform)
-            names = Uuid7Generator(time.time, _random_bits)
-            self._event_writer = EventWriter(intake, writer, settings, names, clock=time.time)
+            request_stats = self._telemetry.request_stats if self._telemetry else None
+            store = choose_store(settings, self._store, self._count_retry, request_stats)
+            self._pipeline = Pipeline(
+                settings,
+                store,
+                threads=ENCODER_THREADS,
+                transform=self._transform,
+                wall_clock=time.time,
+            )
+            self._event_writer = EventWriter(self._pipeline, clock=time.time)
         self._event_writer.stats = self._stats
         return await self._event_writer.write(event, deadline_s)
-
-    def _open_store(self, settings: Settings) -> ObjectStore:
-        """Return the store, metered where somebody reads the figures."""
-        requests = self._telemetry.request_stats if self._telemetry else None
-        if self._store is None:
-            return open_store(settings, self._count_retry, requests)
-        store = limit_concurrency(self._store, settings.concurrency)
-        return store if requests is None else MeteredStore(store, requests, str)
 
     def _count_retry(self) -> None:
         """Count a request that is sent again, for the event that is under way."""
@@ -168,18 +158,10 @@ class Handler:
     def close(self) -> None:
         """Let go of connections, threads and the event loop; for programs that outlive it."""
         if self._runner is not None:
-            if self._opened_store is not None:
-                self._runner.run(self._opened_store.aclose())
+            if self._pipeline is not None:
+                self._runner.run(self._pipeline.aclose())
             self._runner.close()
-        if self._executor is not None:
-            self._executor.shutdown()
-        self._runner = self._executor = self._event_writer = None
-
-
-def _random_bits(bits: int) -> int:
-    import secrets  # noqa: PLC0415  # only direct invokes have names by chance
-
-    return secrets.randbits(bits)
+        self._runner = self._pipeline = self._event_writer = None
 
 
 def make_handler(

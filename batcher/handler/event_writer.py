@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.sources import Event
     from batcher.writing.object import Receipt
-    from batcher.writing.writer import Writer
+    from batcher.writing.pipeline import Pipeline
 
 
 class EventResult(Struct):
@@ -87,26 +87,18 @@ class EventWriter:
 
     def __init__(
         self,
-        router: Router,
-        writer: Writer,
-        settings: Settings,
-        next_uuid: Callable[[], str],
+        pipeline: Pipeline,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Decide by `intake`, and write by `writer`.
+        """Route and write by `pipeline`.
 
         Args:
-            intake: decides what becomes of each record.
-            writer: writes one batch.
-            settings: the limits.
-            fresh_name: gives a UUIDv7 at each call.
-            clock: seconds since 1970, as arrivals are told.
+            pipeline: stays the caller's, who closes it.
+            clock: seconds since 1970, the clock of arrival times.
         """
-        self._router = router
-        self._writer = writer
-        self._settings = settings
-        self._next_uuid = next_uuid
+        self._pipeline = pipeline
+        self._settings = pipeline.settings
         self._clock = clock
         self.stats = Stats()
         """What has happened since this was put here: who wants an event's own, puts a new one."""
@@ -120,7 +112,7 @@ class EventWriter:
                 then is cancelled, and nothing of it is left.
         """
         delivered = EventResult(Ledger(event.positions))
-        batches, decisions = plan_batches(event, self._router, self._settings)
+        batches, decisions = plan_batches(event, self._pipeline.router, self._settings)
         for admitted in decisions:
             self.stats.count_routed(admitted)
             for run in admitted.excluded:
@@ -128,7 +120,7 @@ class EventWriter:
             for bad in admitted.rejected:
                 delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
         dispatch = Dispatcher(
-            self._writer, self.stats, self._settings.concurrency, clock=self._clock
+            self._pipeline.writer, self.stats, self._settings.concurrency, clock=self._clock
         )
         flights: list[PendingBatch] = []
         try:
@@ -156,7 +148,7 @@ class EventWriter:
         for batch in batches:
             await budget.take(batch.size_bytes, _cannot_make_room)
             is_fresh = batch.route.origin.naming is NamingScheme.FRESH
-            uuid_name = self._next_uuid() if is_fresh else ""
+            uuid_name = self._pipeline.next_uuid() if is_fresh else ""
             flight = PendingBatch(batch, budget, uuid_name, deadline_s=deadline_s)
             flight.add_held(batch.size_bytes)
             pending.append(flight)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batcher.batching.router import Router
 from batcher.handler.event_writer import EventWriter, plan_batches
-from batcher.keys.names import Uuid7Generator
 from batcher.records.chunk import positions_digest
 from batcher.sources import Event
 from batcher.tools.replay.grouping import REPLAY_SOURCE, make_chunk, make_group_id
@@ -23,7 +18,7 @@ from batcher.tools.replay.marks import (
 )
 from batcher.tools.replay.target import SendPlan, SendResult, Skipped
 from batcher.writing.object import METADATA_DIGEST, object_key, object_name
-from batcher.writing.writer import Writer
+from batcher.writing.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,14 +40,10 @@ class ObjectTarget:
         self._store = store
         self._settings = replace(settings, on_bad_record="fail")
         self._has_transform = transform is not None
-        self._router = Router(self._settings, transform)
-        self._router_without_transform = Router(self._settings)
-        self._executor = ThreadPoolExecutor(ENCODER_THREADS, "batcher-encode")
-        writer = Writer(store, self._settings, self._executor, ENCODER_THREADS)
-        names = Uuid7Generator(time.time, secrets.randbits)
-        self._event_writer = EventWriter(
-            self._router_without_transform, writer, self._settings, names
-        )
+        # What `plan` has transformed must not be transformed again when it is sent
+        self._pipeline = Pipeline(self._settings, store, threads=ENCODER_THREADS)
+        self._router = self._pipeline.router.with_transform(transform)
+        self._event_writer = EventWriter(self._pipeline)
         self.counts = self._event_writer.stats
 
     def plan(
@@ -90,7 +81,7 @@ class ObjectTarget:
 
     def _plan_keys(self, event: Event) -> dict[str, str]:
         """Return the key of the object that each record will be in."""
-        batches, _ = plan_batches(event, self._router_without_transform, self._settings)
+        batches, _ = plan_batches(event, self._pipeline.router, self._settings)
         keys: dict[str, str] = {}
         for batch in batches:
             key = object_key(batch, object_name(batch, batch.digest(), ""), self._settings)
@@ -120,4 +111,4 @@ class ObjectTarget:
 
     async def aclose(self) -> None:
         """End the threads. The caller closes the store."""
-        self._executor.shutdown(wait=False)
+        self._pipeline.close_threads()

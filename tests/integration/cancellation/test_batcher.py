@@ -33,7 +33,7 @@ def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
 @pytest.fixture
 def inline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encode without threads, so that turns can be counted."""
-    monkeypatch.setattr("batcher.batcher.ThreadPoolExecutor", InlineExecutor)
+    monkeypatch.setattr("batcher.writing.pipeline.ThreadPoolExecutor", InlineExecutor)
 
 
 async def program(batcher: Batcher, records: list[bytes], tickets: list[Any]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from batcher.batching.router import Router
 from batcher.errors import RetryableError, UploadLostError
 from batcher.handler.event_writer import EventWriter
 from batcher.limits import MIN_PART_BYTES
@@ -20,10 +19,10 @@ from batcher.sources import Event, read_event
 from batcher.stores.memory import MemoryStore
 from batcher.stores.retrying import Backoff, RetryingStore
 from batcher.writing.budget import Budget
-from batcher.writing.writer import Writer
+from batcher.writing.pipeline import Pipeline
 from integration.cancellation.interleave import run_loop_steps
 from support.examples import kinesis_record, make_settings, message
-from support.fakes import HookedStore, InlineExecutor, failing, texts_in, yielding
+from support.fakes import HookedStore, failing, texts_in, yielding
 from support.handler_harness import KIND
 
 BOUND_TURNS = 3_000
@@ -106,8 +105,7 @@ def budgets(monkeypatch: pytest.MonkeyPatch) -> list[Budget]:
 def delivery_to(store: HookedStore, settings: Settings) -> EventWriter:
     """Make what delivers events, retries included, with no waiting between them."""
     retrying = RetryingStore(store, Backoff(base_s=0.0))
-    writer = Writer(retrying, settings, InlineExecutor(), 1)
-    return EventWriter(Router(settings), writer, settings, iter(map(str, count())).__next__)
+    return EventWriter(Pipeline(settings, retrying, threads=1))
 
 
 async def cut(delivery: EventWriter, event: Event, turn: int) -> bool:

@@ -12,7 +12,8 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from batcher.errors import SettingsError
-from batcher.keys.names import Format, max_key_bytes
+from batcher.keys.names import max_key_bytes
+from batcher.keys.object_format import Format
 from batcher.keys.partition import PartitionTemplate
 from batcher.limits import (
     MAX_KEY_BYTES,

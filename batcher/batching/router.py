@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from batcher.batching.batch import Route
 from batcher.batching.quarantine import quarantine_chunk
 from batcher.batching.validation import TRANSFORM_OUTPUT_PREFIX, Transform, Validated, validate
-from batcher.keys.names import Format
+from batcher.keys.object_format import Format
 from batcher.keys.partition import PartitionTemplate
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk

@@ -24,7 +24,7 @@ from batcher.cli.options import FaultCollector, add_setting_options, settings_fr
 from batcher.cli.output import DONE, NOT_DURABLE, Progress, echo, write_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals, exit_on_interrupt
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
-from batcher.keys.names import Format
+from batcher.keys.object_format import Format
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn

@@ -22,9 +22,6 @@ ISAL_MAX_LEVEL = 3
 GZIP_WBITS = 31
 """Write a gzip header and trailer. Both libraries write mtime 0."""
 
-QUARANTINE_CODEC = ("gzip", 1)
-"""Codec and level of quarantine objects, whatever the settings are."""
-
 Member = list[memoryview]
 """The text of one member, in pieces to be joined."""
 

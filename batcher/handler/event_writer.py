@@ -17,6 +17,7 @@ from batcher.records.chunk import NamingScheme
 from batcher.sources.event import Ledger
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
+from batcher.writing.object import choose_format
 from batcher.writing.pending import PendingBatch
 from batcher.writing.stats import Stats
 
@@ -64,7 +65,8 @@ def plan_batches(
         decisions.append(admitted)
         for route, part in admitted.chunks:
             ordered = part
-            open_batches = unlimited if event.all_or_nothing or route.is_quarantine else limited
+            has_limits = not event.all_or_nothing and choose_format(route, settings).limited
+            open_batches = limited if has_limits else unlimited
             if open_batches is limited and _may_exceed_limits(part, settings):
                 ordered = _sort_by_message_id(part)
             for batch, _ in open_batches.add(route, ordered, 0.0):

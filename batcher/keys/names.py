@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from batcher.keys.partition import DIGEST_DIGITS, percent_encode
@@ -38,23 +37,7 @@ MAX_STEM_BYTES = 255 + 1 + 32
 
 MAX_NAME_BYTES = MAX_STEM_BYTES + 1 + SEQUENCE_DIGITS
 
-COMPRESSION_SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
-
-QUARANTINE_SUFFIX = ".ndjson.gz"
-
 MAX_SUFFIX_BYTES = len(".ndjson.zst")
-
-
-class Format(StrEnum):
-    """The text format of an object."""
-
-    NDJSON = "ndjson"
-    """One JSON value per line."""
-    LINES = "lines"
-    """Any bytes without a newline per line."""
-
-
-FORMAT_EXTENSIONS = {Format.NDJSON: ".ndjson", Format.LINES: ".txt"}
 
 
 def sequence_name(origin: Origin, first: str) -> str:

@@ -12,17 +12,15 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from batcher.keys.names import (
-    COMPRESSION_SUFFIXES,
     FIFO_DIGITS,
-    FORMAT_EXTENSIONS,
     MESSAGE_SET_DIGITS,
     QUARANTINE_FOLDER,
-    QUARANTINE_SUFFIX,
     SEQUENCE_DIGITS,
     TIME_DIGITS,
     root_prefix,
     salt,
 )
+from batcher.keys.object_format import DATA_SUFFIXES, QUARANTINE_FORMAT
 from batcher.records.chunk import NamingScheme
 
 MAX_SALT_DIGITS = 16
@@ -54,12 +52,6 @@ _SHARD = re.compile(r"(?P<stream>.+)-(?P<shard>shardId-\d+)")
 _STREAM_LABEL = re.compile(
     r"(?P<stream>.+)-(?P<shard>\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?)"
 )
-
-_KNOWN_SUFFIXES = [
-    extension + suffix
-    for extension in FORMAT_EXTENSIONS.values()
-    for suffix in COMPRESSION_SUFFIXES.values()
-]
 
 
 class SourceFamily(StrEnum):
@@ -182,8 +174,8 @@ def _parse_quarantine_key(key: str, folders: list[str], file: str) -> ParsedKey:
         case _:
             msg = f"its folders are not {QUARANTINE_FOLDER}/SOURCE/dt=YYYY-MM-DD/"
             raise KeyParseError(msg)
-    if suffix != QUARANTINE_SUFFIX:
-        msg = f"quarantine objects end with {QUARANTINE_SUFFIX}"
+    if suffix != QUARANTINE_FORMAT.suffix:
+        msg = f"quarantine objects end with {QUARANTINE_FORMAT.suffix}"
         raise KeyParseError(msg)
     naming, stem, first, time_s = _parse_base_name(text)
     return ParsedKey(key, "", "/".join(folders), naming, stem, first, suffix, source, time_s)
@@ -191,10 +183,10 @@ def _parse_quarantine_key(key: str, folders: list[str], file: str) -> ParsedKey:
 
 def _split_suffix(file: str) -> tuple[str, str]:
     """Split a file name into base name and suffix."""
-    for ending in _KNOWN_SUFFIXES:
+    for ending in DATA_SUFFIXES:
         if file.endswith(ending) and len(file) > len(ending):
             return file.removesuffix(ending), ending
-    msg = f"unknown suffix; batcher writes {', '.join(sorted(_KNOWN_SUFFIXES))}"
+    msg = f"unknown suffix; batcher writes {', '.join(sorted(DATA_SUFFIXES))}"
     raise KeyParseError(msg)
 
 

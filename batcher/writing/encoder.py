@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from batcher.concurrency import shielded
 from batcher.encoding.codec import (
-    QUARANTINE_CODEC,
     Checksum,
     Codec,
     EncodedMember,
     Member,
     MemberSplitter,
 )
+from batcher.writing.object import choose_format
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from batcher.keys.object_format import ObjectFormat
     from batcher.settings import Settings
     from batcher.writing.pending import PendingBatch
 
@@ -35,8 +36,8 @@ class Encoder:
         """Encode as the settings say, in the `threads` of `executor`."""
         self._executor = executor
         self._threads = threads
-        self._codec = Codec(settings.compression, settings.compression_level)
-        self._quarantine_codec = Codec(*QUARANTINE_CODEC)
+        self._settings = settings
+        self._codecs: dict[ObjectFormat, Codec] = {}
 
     async def encode_stream(
         self, pending: PendingBatch, checksum: Checksum
@@ -83,7 +84,12 @@ class Encoder:
                 buffer.append(piece)
 
     def _choose_codec(self, pending: PendingBatch) -> Codec:
-        return self._quarantine_codec if pending.batch.route.is_quarantine else self._codec
+        object_format = choose_format(pending.batch.route, self._settings)
+        codec = self._codecs.get(object_format)
+        if codec is None:
+            codec = Codec(object_format.compression, object_format.compression_level)
+            self._codecs[object_format] = codec
+        return codec
 
     async def _encode_in_threads(
         self, codec: Codec, members: list[Member]

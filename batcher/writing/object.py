@@ -9,16 +9,12 @@ from msgspec import Struct
 
 from batcher.encoding.codec import Checksum
 from batcher.keys.names import (
-    COMPRESSION_SUFFIXES,
-    FORMAT_EXTENSIONS,
-    QUARANTINE_FOLDER,
-    QUARANTINE_SUFFIX,
-    Format,
     message_set_name,
     quarantine_date,
     salt,
     sequence_name,
 )
+from batcher.keys.object_format import QUARANTINE_FORMAT, ObjectFormat, data_format
 from batcher.keys.partition import DIGEST_DIGITS
 from batcher.records.chunk import NamingScheme, positions_digest
 from batcher.stores.base import ObjectAttributes, ObjectInfo
@@ -26,7 +22,7 @@ from batcher.stores.base import ObjectAttributes, ObjectInfo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batcher.batching.batch import Batch
+    from batcher.batching.batch import Batch, Route
     from batcher.settings import Settings
 
 # The names of metadata; a user's own stand beside them
@@ -55,12 +51,6 @@ MAX_POSITION_BYTES = 320
 KEPT_POSITION_CHARACTERS = 20
 
 
-_COMPRESSED_TYPES = {"gzip": "application/gzip", "zstd": "application/zstd"}
-
-
-_PLAIN_TYPES = {Format.NDJSON: "application/x-ndjson", Format.LINES: "text/plain"}
-
-
 class Receipt(Struct, frozen=True):
     """An object that is durable."""
 
@@ -73,14 +63,13 @@ class Receipt(Struct, frozen=True):
     """Whether it is a quarantine object: its records are bad, and kept aside."""
 
 
-def object_content_type(batch: Batch, settings: Settings) -> str:
-    """Return the Content-Type by the format, or as the user set it."""
-    if batch.route.is_quarantine:
-        return _COMPRESSED_TYPES["gzip"]
-    if settings.content_type:
-        return settings.content_type
-    plain = _PLAIN_TYPES[Format(settings.format)]
-    return _COMPRESSED_TYPES.get(settings.compression, plain)
+def choose_format(route: Route, settings: Settings) -> ObjectFormat:
+    """Return how the objects of a route are stored: bad records as quarantine, others as data."""
+    if route.is_quarantine:
+        return QUARANTINE_FORMAT
+    return data_format(
+        settings.format, settings.compression, settings.compression_level, settings.content_type
+    )
 
 
 def object_metadata(
@@ -145,17 +134,16 @@ def object_key(batch: Batch, name: str, settings: Settings) -> str:
 
     Quarantine has no salt, for few such objects are ever written.
     """
-    if batch.route.is_quarantine:
-        # What the name is made of decides the date: a stream's shorter retry must find the key
-        is_by_first = batch.route.origin.naming is NamingScheme.SEQUENCE
-        arrival_s = batch.first_arrival_s if is_by_first else batch.oldest_arrival_s
+    object_format = choose_format(batch.route, settings)
+    if object_format.folder:
+        # The date follows the name: the shorter event of a stream's retry must find the same key
+        named_by_first = batch.route.origin.naming is NamingScheme.SEQUENCE
+        arrival_s = batch.first_arrival_s if named_by_first else batch.oldest_arrival_s
         date = f"dt={quarantine_date(arrival_s)}"
-        folders = [QUARANTINE_FOLDER, batch.route.origin.source, date]
-        file = f"{name}{QUARANTINE_SUFFIX}"
+        folders = [object_format.folder, batch.route.origin.source, date]
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
-        extension = FORMAT_EXTENSIONS[Format(settings.format)]
-        file = f"{name}{extension}{COMPRESSION_SUFFIXES[settings.compression]}"
+    file = f"{name}{object_format.suffix}"
     return "/".join(filter(None, [settings.root, *folders, file]))
 
 
@@ -172,7 +160,9 @@ class ObjectSpec:
         """Whether nobody else can ever write its key."""
         self.key = object_key(batch, object_name(batch, self._digest, fresh_name), settings)
         beside = object_metadata(batch, self._digest, checksum, settings.metadata)
-        self.attributes = ObjectAttributes(object_content_type(batch, settings), beside)
+        self.attributes = ObjectAttributes(
+            choose_format(batch.route, settings).content_type, beside
+        )
 
     def is_ours(self, info: ObjectInfo) -> bool:
         """Return whether an object under this key is the one we send."""

@@ -12,7 +12,8 @@ from batcher.encoding.codec import Codec
 from batcher.encoding.decoder import Decoder
 from batcher.encoding.text import LineSplitter
 from batcher.errors import DamagedError
-from batcher.keys.names import COMPRESSION_SUFFIXES, salt
+from batcher.keys.names import salt
+from batcher.keys.object_format import COMPRESSION_SUFFIXES
 from batcher.keys.parse import parse_key
 from batcher.keys.partition import PartitionTemplate
 from batcher.reading.overlap import SequenceRange, ShardRanges

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from batcher.errors import SettingsError
-from batcher.keys.names import COMPRESSION_SUFFIXES, FORMAT_EXTENSIONS, Format
+from batcher.keys.object_format import Format, data_suffix
 from batcher.keys.partition import escape_value
 from batcher.settings import MAX_FANOUT, Settings
 from batcher.tools.ddl.columns import TableColumn, require_distinct
@@ -177,8 +177,7 @@ def define_table(
         name=options.name or to_column_name(path.rpartition("/")[2]),
         scheme=scheme,
         path=path,
-        extension=FORMAT_EXTENSIONS[Format(settings.format)]
-        + COMPRESSION_SUFFIXES[settings.compression],
+        extension=data_suffix(settings.format, settings.compression),
         compression=settings.compression,
         is_json=settings.format == Format.NDJSON,
         columns=columns,

@@ -12,7 +12,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from batcher.keys.names import QUARANTINE_FOLDER, QUARANTINE_SUFFIX, SEQUENCE_DIGITS
+from batcher.keys.names import QUARANTINE_FOLDER, SEQUENCE_DIGITS
+from batcher.keys.object_format import QUARANTINE_FORMAT
 from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def identity_scope(key: str) -> str:
     For a stream it is the shard. For every other source it is the object, because nothing replaces
     that with other records.
     """
-    path = key.rpartition(f"{QUARANTINE_FOLDER}/")[2].removesuffix(QUARANTINE_SUFFIX)
+    path = key.rpartition(f"{QUARANTINE_FOLDER}/")[2].removesuffix(QUARANTINE_FORMAT.suffix)
     name = path.rpartition("/")[2]
     shard = _SEQUENCE_NAME.fullmatch(name)
     return path if shard is None else f"{path.partition('/')[0]}/{shard[1]}"

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batcher.encoding.codec import QUARANTINE_CODEC, Checksum, Codec, encode_text
+from batcher.encoding.codec import Checksum, Codec, encode_text
 from batcher.errors import DamagedError, PreconditionFailedError, RetryableError
+from batcher.keys.object_format import QUARANTINE_FORMAT
 from batcher.reading.stream import decode_body
 from batcher.stores.base import ObjectAttributes, ObjectInfo, ObjectReader, ObjectStore
 from batcher.tools.formatting import format_size
@@ -114,4 +115,6 @@ async def replace_quarantine_object(
 
 
 def _encode_lines(lines: Sequence[QuarantineLine]) -> tuple[bytes, Checksum]:
-    return encode_text(join_lines(lines), Codec(*QUARANTINE_CODEC))
+    return encode_text(
+        join_lines(lines), Codec(QUARANTINE_FORMAT.compression, QUARANTINE_FORMAT.compression_level)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batcher.encoding.codec import Checksum
-from batcher.writing.object import Receipt, object_content_type, object_metadata
+from batcher.writing.object import Receipt, choose_format, object_metadata
 from support.examples import QUEUE, make_batch, make_chunk, make_settings
 
 
@@ -24,14 +24,17 @@ def test_the_content_type_follows_the_format_unless_it_is_set(
     values: dict[str, str], expected: str
 ) -> None:
     """No Content-Encoding, so it tells how the bytes lie."""
-    assert object_content_type(make_batch(make_chunk(b"1")), make_settings(**values)) == expected
+    assert (
+        choose_format(make_batch(make_chunk(b"1")).route, make_settings(**values)).content_type
+        == expected
+    )
 
 
 def test_quarantine_is_gzip_whatever_data_is() -> None:
     """Also where the user has set a type for data."""
     batch = make_batch(make_chunk(b"1"), is_quarantine=True)
     settings = make_settings(compression="none", content_type="text/csv")
-    assert object_content_type(batch, settings) == "application/gzip"
+    assert choose_format(batch.route, settings).content_type == "application/gzip"
 
 
 def test_a_sealed_batch_has_its_whole_metadata() -> None:

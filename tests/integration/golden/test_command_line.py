@@ -141,7 +141,8 @@ ALL = [
     Case("s3_in_parts", [IN, S3, "--multipart-threshold", "300"], _file),
     Case(
         "s3_streamed",
-        ["-", S3, "--part-size", "5MiB", "--multipart-threshold", "5MiB"],
+        # No linger: on a slow machine its 5 s would end the object before the last line is read
+        ["-", S3, "--part-size", "5MiB", "--multipart-threshold", "5MiB", "--linger-s", "600"],
         stdin=_streamed,
     ),
     Case(

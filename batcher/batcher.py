@@ -1,4 +1,4 @@
-"""Batcher: admits records of any asyncio program, lets them linger, and drains."""
+"""Batcher: takes records from any asyncio program and writes them in batches."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ ENCODER_THREADS = 2
 
 
 PRESSURE_FLUSH_DIVISOR = 8
-"""Under pressure batches are sealed, largest first, until an eighth of the budget is leaving."""
+"""If the budget is spent, batches are sealed, largest first, until 1/8 of it is being written."""
 
 
 class Batcher:
-    """Writes records into few, large objects; use it as `async with Batcher(settings) as batcher`.
+    """Writes records into few, large objects. Use it as `async with Batcher(settings) as batcher`.
 
-    Every record that `submit` has taken ends as a receipt of its ticket, or as the error that says
-    why not. Leaving the `async with` drains; a failure that no ticket's owner has heard of is
-    raised there, or by `flush`, at the latest.
+    Awaiting the ticket of a submitted record returns its receipt or raises the error. Leaving the
+    `async with` writes everything. A failure that no ticket has raised is raised there, or by
+    `flush`.
     """
 
     def __init__(
@@ -51,21 +51,22 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """Set up; nothing is opened before the `async with`.
+        """Set up. Nothing connects and no thread starts before the first batch is written.
 
         Args:
             settings: what to write, and where.
-            store: where to write instead; it is closed with the batcher.
-            transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to
-                leave the record out; must be deterministic. A record on which it raises is bad.
-            clock: seconds, for lingering; never goes back.
+            store: where to write instead. It is closed with the batcher.
+            transform: called with each payload as bytes. Returns the new payload (bytes, str or
+                dict), or None to leave the record out. It must be deterministic. A record for
+                which it raises is a bad record.
+            clock: seconds, monotonic, for lingering.
             wall_clock: seconds since 1970, for arrival times and names.
         """
         self.settings = settings
         self.counts = Stats()
-        """What has happened so far."""
+        """Totals so far."""
         self.budget = Budget(settings.budget_bytes)
-        """The bytes held now, and at most so far."""
+        """Counts the bytes held now, and the most so far."""
         self._pipeline = Pipeline(
             settings,
             choose_store(settings, store, self.counts.count_retry),
@@ -92,12 +93,12 @@ class Batcher:
         return f"<Batcher {self._pipeline.store!r} open={len(self._open_batches)} {self.budget!r}>"
 
     def __del__(self) -> None:
-        """Warn of records that nobody will write any more, as asyncio does of its own things."""
+        """Warn about records that are lost because the batcher was never closed."""
         if getattr(self, "_pending", None) and not self._is_closed:
-            import warnings  # noqa: PLC0415  # where all is well, nothing is warned of
+            import warnings  # noqa: PLC0415  # not needed by correct programs
 
-            records = sum(flight.batch.records for flight in self._pending.values())
-            msg = f"{records} records are lost, for {self!r} was never closed: use `async with`"
+            records = sum(pending.batch.records for pending in self._pending.values())
+            msg = f"{self!r}: never closed, records lost: {records}; use `async with`"
             warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
 
     async def __aenter__(self) -> Self:
@@ -109,31 +110,32 @@ class Batcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drain; a cancellation or an interrupt aborts instead."""
+        """Drain, or abort if the block was left by a cancellation or an interrupt."""
         if kind is None:
             await self.aclose()
         elif issubclass(kind, Exception):
             try:
                 await self.aclose()
-            except Exception as failure:  # noqa: BLE001  # the program's own error goes first
+            except Exception as failure:  # noqa: BLE001  # the program's own error has priority
                 error.add_note(f"batcher: {failure}")  # type: ignore[union-attr]  # there is one
         else:
             await self.abort()
 
     async def submit(self, record: Record) -> OneTicket:
-        """Admit one record, and wait only for room; `await` the ticket to know it is durable.
+        """Take one record, waiting only for room. Await the ticket to know that it is durable.
 
         Raises:
-            RuntimeError: the batcher is closed, or has been used in another event loop.
-            TypeError: it is no dict, `str` or `bytes`, or holds what JSON has no form for.
+            RuntimeError: the batcher is closed, or was used in another event loop.
+            TypeError: the record is no dict, `str` or `bytes`, or JSON cannot represent it.
+            RetryableError: the batcher was closed while this waited for room.
         """
-        flights, admitted = await self._accept(*self._make_chunk([record]))
-        return OneTicket(flights, admitted.bad, admitted.rejected)
+        pending, routed = await self._accept(*self._make_chunk([record]))
+        return OneTicket(pending, routed.bad, routed.rejected)
 
     async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
-        """Admit many records in their order, the fast way in; see `submit`.
+        """Take many records in their order. Faster per record than `submit`.
 
-        When it raises, or is cancelled, records before that point may have been admitted.
+        If it raises or is cancelled, the records before that point may have been taken.
 
         Raises:
             TypeError: as `submit`, or `records` is itself one record.
@@ -141,45 +143,45 @@ class Batcher:
         if isinstance(records, str | bytes | bytearray | dict):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
-        flights: list[PendingBatch] = []
+        pending: list[PendingBatch] = []
         bad: list[BadRecord] = []
-        refused: list[BadRecord] = []
-        taken = 0
+        rejected: list[BadRecord] = []
+        accepted = 0
         for part in iter_slices(records):
             try:
-                run, odd = self._make_chunk(part)
+                chunk, unencodable = self._make_chunk(part)
             except TypeError as error:
-                msg = f"record {taken + find_unfit(part)} of those submitted: {error}"
+                msg = f"record {accepted + find_unfit(part)} of those submitted: {error}"
                 raise TypeError(msg) from error
-            more, admitted = await self._accept(run, odd)
-            taken += len(part)
-            flights += more
-            bad += admitted.bad
-            refused += admitted.rejected
-        return ManyTicket(flights, bad, refused)
+            more, routed = await self._accept(chunk, unencodable)
+            accepted += len(part)
+            pending += more
+            bad += routed.bad
+            rejected += routed.rejected
+        return ManyTicket(pending, bad, rejected)
 
-    async def submit_run(self, run: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
-        """Admit a run that the caller has built, with positions of its own: lines of a file.
+    async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
+        """Take a chunk that the caller has built with its own positions, like lines of a file.
 
         Args:
-            run: payloads of bytes, of one origin.
+            chunk: payloads of bytes, of one origin.
             bad: records of that origin that the caller has found bad.
         """
-        flights, admitted = await self._accept(run, bad)
-        return ManyTicket(flights, admitted.bad, admitted.rejected)
+        pending, routed = await self._accept(chunk, bad)
+        return ManyTicket(pending, routed.bad, routed.rejected)
 
     async def flush(self) -> None:
-        """Seal every open batch, and wait until the outcome of all that was submitted is known.
+        """Seal every open batch and wait for the outcome of every record submitted so far.
 
         Raises:
-            BatcherError: something is not durable, and no ticket's owner has heard of it.
+            BatcherError: a batch is not durable, and no ticket has raised its error.
         """
         self._check_loop()
         self._submit_sealed(self._open_batches.seal_all(FlushReason.FLUSH))
         await self._wait_for_outcomes()
 
     async def aclose(self) -> None:
-        """Refuse new records, write all that were admitted, and let go of everything.
+        """Refuse new records, write all that were taken, and release threads and connections.
 
         Raises:
             BatcherError: as `flush`.
@@ -193,30 +195,30 @@ class Batcher:
             await self._release()
 
     async def abort(self) -> None:
-        """Refuse new records, drop all that is not durable yet, and let go of everything.
+        """Refuse new records, drop all that are not durable, and release threads and connections.
 
-        Tickets of what was dropped raise `RetryableError`.
+        Tickets of dropped records raise `RetryableError`.
         """
         self._check_loop()
         self._is_closed = True
         self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
-        self._dispatcher.cancel()  # before the loop lets them begin
+        self._dispatcher.cancel()  # before the event loop starts them
         await self._release()
 
     def _check_loop(self) -> None:
-        """Belong to the event loop that this runs in; futures and connections are one loop's."""
+        """Raise if this runs in another event loop than before: futures belong to one loop."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
             msg = (
-                "this batcher has been used in another event loop, and belongs to it: make one a "
-                "loop, or call it by asyncio.run_coroutine_threadsafe"
+                "this batcher was used in another event loop; create one batcher per event loop, "
+                "or call it with asyncio.run_coroutine_threadsafe"
             )
             raise RuntimeError(msg)
 
     async def _release(self) -> None:
-        """Let go of everything, even when cancelled meanwhile."""
+        """Release everything, even if cancelled meanwhile."""
         await shielded(self._close_all())
 
     async def _close_all(self) -> None:
@@ -226,7 +228,7 @@ class Batcher:
         await self._pipeline.aclose()
 
     async def _wait_for_outcomes(self) -> None:
-        """Wait for all flights; raise a failure that nobody has heard of."""
+        """Wait for all pending batches. Raise a failure that no ticket has raised or will raise."""
         await self._dispatcher.wait(list(self._pending.values()))
         self._failed = [each for each in self._failed if each.state is PendingState.FAILED]
         unreported = [each for each in self._failed if not each.waiters]
@@ -236,62 +238,67 @@ class Batcher:
             error = unreported[0].outcome.exception()
             records = sum(pending.batch.records for pending in unreported)
             if error is not None:
-                error.add_note(f"{records} records in {len(unreported)} batches are not durable")
+                error.add_note(f"not durable: records={records} batches={len(unreported)}")
                 raise error
 
     def _make_chunk(self, records: Sequence[Record]) -> tuple[Chunk, list[BadRecord]]:
-        """Make a run of a program's records; those after it have other positions."""
+        """Make a chunk of a program's records, positioned after all records before them.
+
+        Returns:
+            The chunk, and the records that could not be encoded.
+        """
         if self._is_closed:
-            msg = "the batcher is closed; records are taken inside its `async with` only"
+            msg = "the batcher is closed; submit records inside its `async with`"
             raise RuntimeError(msg)
-        run, odd = make_chunk(records, self._submitted, self._wall_clock())
+        chunk, bad = make_chunk(records, self._submitted, self._wall_clock())
         self._submitted += len(records)
-        return run, odd
+        return chunk, bad
 
     async def _accept(
         self, chunk: Chunk, bad: Sequence[BadRecord]
     ) -> tuple[list[PendingBatch], Routed]:
-        """Take a run in: wait for room, add it to its batches, and send off what is full."""
+        """Wait for room, add a chunk to its batches, and submit the batches that are full."""
         self._check_loop()
-        admitted = self._pipeline.router.route(chunk, bad)
-        size_bytes = sum(_text_bytes(part) for _, part in admitted.chunks)
+        routed = self._pipeline.router.route(chunk, bad)
+        size_bytes = sum(_text_bytes(part) for _, part in routed.chunks)
         await self.budget.take(size_bytes, self._relieve_pressure)
         if self._is_closed:
             self.budget.adjust(-size_bytes)
-            msg = "not written: the batcher was closed while this waited for room"
+            msg = "not written: the batcher was closed while this waited for room; submit it again"
             raise RetryableError(msg)
-        self.counts.count_routed(admitted)
+        self.counts.count_routed(routed)
         now_s = self._clock()
         touched: dict[PendingBatch, int] = {}
-        for route, part in admitted.chunks:
+        for route, part in routed.chunks:
             for batch, added_bytes in self._open_batches.add(route, part, now_s):
-                flight = self._pending.get(batch) or self._add_pending(batch)
-                flight.add_held(added_bytes)
-                touched[flight] = touched.get(flight, 0) + added_bytes
+                pending = self._pending.get(batch) or self._add_pending(batch)
+                pending.add_held(added_bytes)
+                touched[pending] = touched.get(pending, 0) + added_bytes
         if self.settings.linger_s == 0:
             self._open_batches.seal_due(now_s)
-        for flight in touched:
-            if flight.batch.seal_reason is not None:
-                self._submit_sealed([flight.batch])
-            elif flight.batch.unencoded_bytes >= MEMBER_BYTES:
-                self._dispatcher.stream(flight)
+        for pending in touched:
+            if pending.batch.seal_reason is not None:
+                self._submit_sealed([pending.batch])
+            elif pending.batch.unencoded_bytes >= MEMBER_BYTES:
+                self._dispatcher.stream(pending)
         self._set_timer(now_s)
-        return [flight for flight, added in touched.items() if added], admitted
+        return [pending for pending, added_bytes in touched.items() if added_bytes], routed
 
     def _add_pending(self, batch: Batch) -> PendingBatch:
-        flight = self._pending[batch] = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
-        flight.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
-        return flight
+        pending = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
+        pending.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
+        self._pending[batch] = pending
+        return pending
 
     def _submit_sealed(self, batches: Iterable[Batch]) -> None:
-        """Send sealed batches off, each once."""
+        """Submit sealed batches for writing, each once."""
         for batch in batches:
-            flight = self._pending.get(batch)
-            if flight is not None and not flight.is_submitted:
-                self._dispatcher.submit(flight)
+            pending = self._pending.get(batch)
+            if pending is not None and not pending.is_submitted:
+                self._dispatcher.submit(pending)
 
     def _relieve_pressure(self, short_bytes: int) -> None:
-        """Set bytes on their way out, the largest open batch first, unless enough are leaving."""
+        """Seal open batches, the largest first, unless enough bytes are being written already."""
         idle = {batch: self._pending[batch].idle_bytes for batch in self._open_batches}
         leaving_bytes = self.budget.held_bytes - sum(idle.values())
         if leaving_bytes >= short_bytes:
@@ -305,9 +312,9 @@ class Batcher:
             self._submit_sealed([batch])
 
     def _set_timer(self, now_s: float) -> None:
-        """Wake when the oldest open batch is due."""
+        """Set the timer for the oldest open batch, unless it is set."""
         if self._timer is not None:
-            return  # it looks at the next one when it goes off
+            return  # it sets itself for the next batch when it fires
         due_s = self._open_batches.next_due_s()
         if due_s != float("inf"):
             loop = asyncio.get_running_loop()
@@ -320,7 +327,7 @@ class Batcher:
         self._set_timer(now_s)
 
     def _on_failure(self, pending: PendingBatch) -> None:
-        """Note a failure until somebody hears of it; a failed batch takes no more records."""
+        """Keep a failed batch until its error is raised, and close it to further records."""
         self._failed.append(pending)
         if pending.batch.seal_reason is None:
             self._open_batches.seal(pending.batch, FlushReason.FAILURE)
@@ -328,5 +335,5 @@ class Batcher:
 
 
 def _text_bytes(chunk: Chunk) -> int:
-    """Bytes of the run's text: its payloads, which are bytes here, and a newline each."""
+    """Return the bytes of a chunk's text: its payloads, bytes here, and one newline each."""
     return len(chunk.text) if chunk.text is not None else chunk.total_length + len(chunk)

@@ -220,7 +220,7 @@ class _WriteCommand:
         """Submit block after block, waiting while the budget is used up."""
         async for block in self._reader:
             chunk, bad_records = _make_chunk(block)
-            ticket = await self._batcher.submit_run(chunk, bad_records)
+            ticket = await self._batcher.submit_chunk(chunk, bad_records)
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
             ticket.bad = ()  # releases them: a file of bad lines would fill the memory

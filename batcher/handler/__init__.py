@@ -1,4 +1,4 @@
-"""Handler: what AWS Lambda calls; where environment, clients, event loop and deadline meet."""
+"""Handler: what AWS Lambda calls. Connects environment, clients, event loop and deadline."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from batcher.stores.custom import CustomStore
 
 ENCODER_THREADS = 1
-"""An event of 6 MB is encoded in some 10 ms, and functions of up to 1,769 MB have one core."""
+"""An event of 6 MB is encoded in about 10 ms, and functions of up to 1,769 MB have one core."""
 
 
 class LambdaContext(Protocol):
-    """The part of Lambda's context that is used."""
+    """The part of Lambda's context object that batcher uses."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return the time until the function is killed."""
+        """Return the time until Lambda kills the function."""
 
 
 class LambdaHandler(Protocol):
-    """What `make_handler` gives: a plain function, for some decorators take nothing else."""
+    """What `make_handler` returns: a plain function, as some decorators accept nothing else."""
 
     def __call__(self, event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """See `Handler.__call__`."""
@@ -43,10 +43,10 @@ class LambdaHandler(Protocol):
 
 
 class Handler:
-    """A Lambda handler: call it with event after event.
+    """A Lambda handler. Call it with one event after another.
 
-    Event loop, connections and threads are made at the first event and live as long as the
-    environment; a program that outlives its handler calls `close`.
+    Event loop, connections and threads are created at the first event and live as long as the
+    environment. A program that outlives its handler calls `close`.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Handler:
         store: ObjectStore | CustomStore | None = None,
         metrics: Callable[[str], object] | None = None,
     ) -> None:
-        """Set up; see `make_handler`."""
+        """Set up. See `make_handler` for the arguments."""
         self._settings = settings
         self._transform = transform
         self._store = store
@@ -69,21 +69,26 @@ class Handler:
         self._stats = Stats()
 
     def __call__(self, event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
-        """Write the event's records, and answer with what is not durable.
+        """Write the event's records, and return those that are not durable.
 
         Args:
-            event: what Lambda hands over, parsed.
-            context: tells the time that is left; None: there is no deadline.
+            event: Lambda's event, parsed from JSON.
+            context: Lambda's context, for the remaining time. None: there is no deadline.
+
+        Returns:
+            The response that the event's source expects: `batchItemFailures`, or for a direct
+            invoke the receipts.
 
         Raises:
-            UnknownSourceError: the event is of no source that batcher reads.
-            SettingsError: the environment's settings cannot work.
-            RetryableError: records are not durable, and the answer cannot say so.
-            RejectedError: the same, and it will not change by itself.
+            UnknownSourceError: batcher cannot read events of this source.
+            SettingsError: the environment's settings are invalid.
+            RetryableError: records are not durable, and the response cannot report them. The source
+                redelivers the event.
+            RejectedError: the same, and a retry fails until the cause is fixed.
         """
         if self._runner is None:
             self._runner = asyncio.Runner()
-        # Not Runner.run: it would set a handler for Ctrl-C and back, 0.1 ms an event, for nobody
+        # Not Runner.run: installing and removing its handler for Ctrl-C takes 0.1 ms per event
         loop = self._runner.get_loop()
         began_s = loop.time()
         if self._settings is None:
@@ -113,30 +118,30 @@ class Handler:
         loop: asyncio.AbstractEventLoop,
         invocation: InvocationStats,
     ) -> dict[str, Any]:
-        """See `__call__`; what is found out on the way is noted on `invocation`."""
-        found = read_event(event, time.time())
-        invocation.source = found.source
-        if not found.positions:
-            return {"receipts": [], "quarantined": 0} if found.direct else _failure_response([])
-        invocation.records = invocation.failed = len(found.positions)
+        """See `__call__`. Fills in `invocation` for the telemetry."""
+        read = read_event(event, time.time())
+        invocation.source = read.source
+        if not read.positions:
+            return {"receipts": [], "quarantined": 0} if read.direct else _failure_response([])
+        invocation.records = invocation.failed = len(read.positions)
         deadline_s = None
         if context is not None:
             left_s = context.get_remaining_time_in_millis() / 1000
             deadline_s = invocation.began_s + left_s - settings.deadline_margin_s
         try:
-            delivered = loop.run_until_complete(self._write_event(found, settings, deadline_s))
+            result = loop.run_until_complete(self._write_event(read, settings, deadline_s))
         except KeyboardInterrupt:
-            loop.run_until_complete(_cancel_tasks())  # nothing of it may run in the next event
+            loop.run_until_complete(_cancel_tasks())  # no task may run on in the next event
             raise
-        invocation.failed = len(delivered.ledger)
-        invocation.timed_out = delivered.timed_out
-        log_outcome(found, delivered)
-        return respond(found, delivered, partial_response=settings.partial_response)
+        invocation.failed = len(result.ledger)
+        invocation.timed_out = result.timed_out
+        log_outcome(read, result)
+        return respond(read, result, partial_response=settings.partial_response)
 
     async def _write_event(
         self, event: Event, settings: Settings, deadline_s: float | None
     ) -> EventResult:
-        """Deliver on the loop that the store's connections belong to."""
+        """Write the event on the loop that the store's connections belong to."""
         if self._event_writer is None:
             request_stats = self._telemetry.request_stats if self._telemetry else None
             store = choose_store(settings, self._store, self._count_retry, request_stats)
@@ -152,11 +157,11 @@ class Handler:
         return await self._event_writer.write(event, deadline_s)
 
     def _count_retry(self) -> None:
-        """Count a request that is sent again, for the event that is under way."""
+        """Count a retry for the current event."""
         self._stats.count_retry()
 
     def close(self) -> None:
-        """Let go of connections, threads and the event loop; for programs that outlive it."""
+        """Release connections, threads and the event loop, if the program outlives the handler."""
         if self._runner is not None:
             if self._pipeline is not None:
                 self._runner.run(self._pipeline.aclose())
@@ -171,32 +176,33 @@ def make_handler(
     store: ObjectStore | CustomStore | None = None,
     metrics: Callable[[str], object] | None = None,
 ) -> LambdaHandler:
-    """Make a Lambda handler of one's own, to be decorated as one likes.
+    """Create a Lambda handler, for settings in code, a transform, or decorators of your own.
 
     Args:
         settings: None: read from the environment at the first event.
-        transform: gives, for a payload as bytes, a new one (bytes, str or dict), or None to leave
-            the record out. Must be deterministic. A record on which it raises is a bad record.
-        store: where to write instead of what the settings name.
-        metrics: takes each event's line of metrics. None: in Lambda it goes to the log, elsewhere
-            there is none.
+        transform: called with each payload as bytes. Returns the new payload (bytes, str or dict),
+            or None to leave the record out. It must be deterministic. A record for which it raises
+            is a bad record.
+        store: where to write instead of the bucket of the settings.
+        metrics: called with each event's line of metrics. None: in Lambda the line goes to the
+            log, elsewhere there is none.
     """
-    made = Handler(settings, transform=transform, store=store, metrics=metrics)
+    instance = Handler(settings, transform=transform, store=store, metrics=metrics)
 
     def handler(event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
-        """Write the event's records; see `Handler`."""
-        return made(event, context)
+        """Write the event's records; see `Handler.__call__`."""
+        return instance(event, context)
 
-    handler.close = made.close  # type: ignore[attr-defined]  # functions may have attributes
+    handler.close = instance.close  # type: ignore[attr-defined]  # functions may have attributes
     return cast("LambdaHandler", handler)
 
 
 def respond(event: Event, result: EventResult, *, partial_response: bool) -> dict[str, Any]:
-    """Return the answer that the source expects, or raise where only that makes it send again."""
+    """Return the response that the source expects, or raise if only that makes it redeliver."""
     if len(result.ledger):
-        # A stream that was cut must be halved by bisect, and only an error makes it so
-        only_raising = event.direct or (event.all_or_nothing and result.timed_out)
-        if only_raising or not partial_response:
+        # Lambda bisects a stream's event that timed out only if the function raises
+        must_raise = event.direct or (event.all_or_nothing and result.timed_out)
+        if must_raise or not partial_response:
             raise event_error(result, len(event.positions))
         return _failure_response(event.select_failures(result.ledger, event.positions))
     if event.direct:
@@ -211,7 +217,7 @@ def respond(event: Event, result: EventResult, *, partial_response: bool) -> dic
 
 
 async def _cancel_tasks() -> None:
-    """Cancel what runs on this loop, and wait until it has ended."""
+    """Cancel all other tasks of this loop, and wait until they have ended."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -224,4 +230,4 @@ def _failure_response(identifiers: list[str]) -> dict[str, Any]:
 
 
 handler = make_handler()
-"""The handler set up by environment variables alone."""
+"""The handler that is configured by environment variables alone."""

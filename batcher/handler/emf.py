@@ -1,4 +1,4 @@
-"""Metrics: what one event came to, as one line in CloudWatch's embedded metric format; pure."""
+"""Metrics of one event as a line in CloudWatch's embedded metric format (EMF). Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMESPACE = "batcher"
 
 
 DIMENSION = "FunctionName"
-"""The only one, called as in the namespace AWS/Lambda: each further value would be billed anew."""
+"""The only dimension, named as in AWS/Lambda. CloudWatch bills every further combination."""
 
 
 REQUIRED_UNITS = {
@@ -27,7 +27,7 @@ REQUIRED_UNITS = {
     "batcher_put_seconds": "Seconds",
     "batcher_oldest_record_age_seconds": "Seconds",
 }
-"""Units of the metrics of every line; the last two need an object that was sent."""
+"""Units of the metrics of every line. The last two are absent if no object was sent."""
 
 
 NONZERO_UNITS = {
@@ -44,7 +44,7 @@ NONZERO_UNITS = {
     "batcher_deadline_cuts_total": "Count",
     "batcher_cold_starts_total": "Count",
 }
-"""Units of those that are there only where they are not 0: CloudWatch bills each that exists."""
+"""Units of metrics that are left out when 0: CloudWatch bills every metric that exists."""
 
 
 _DEFINITIONS = {
@@ -53,54 +53,54 @@ _DEFINITIONS = {
 
 
 EVENT_FLUSH_REASONS = (FlushReason.EVENT, FlushReason.BYTES, FlushReason.RECORDS)
-"""Why an event's batches are sealed; the other reasons are a program's."""
+"""Why an event's batches are sealed. Other reasons occur in programs only."""
 
 
 MAX_VALUES = 100
-"""Of one metric in one line. Source: CloudWatch embedded metric format specification."""
+"""Values of one metric in one line. Source: CloudWatch embedded metric format specification."""
 
 
 MAX_THROTTLED_PREFIXES = 5
-"""Named in one line, those with the most throttles."""
+"""Prefixes in one line: those with the most throttles."""
 
 
 MetricValue = float | Sequence[float]
 
 
 class InvocationStats(Struct):
-    """What is known of one event beside what was counted; filled in as it goes on."""
+    """Facts about one event that `Stats` does not count. Filled in while it is handled."""
 
     began_s: float = 0.0
-    """On the event loop's clock."""
+    """When it began, on the event loop's clock."""
     source: str = "unknown"
     records: int = 0
-    """That it brought; an id that comes twice counts once."""
+    """Records in the event. An id that occurs twice counts once."""
     failed: int = 0
-    """Of these, what is not durable at its end, and not left out by decision."""
+    """Records that are neither durable nor filtered nor dropped at its end."""
     timed_out: bool = False
     """Whether the deadline ended it."""
     cold_start: bool = False
-    """Whether it is the environment's first."""
+    """Whether it is the first event of the environment."""
     duration_s: float = 0.0
     error_type: str = ""
-    """The kind of what was raised; empty: nothing was."""
+    """The class of the error that was raised, or empty."""
 
 
 def metric_values(
     invocation: InvocationStats, stats: Stats, request_stats: RequestStats
 ) -> dict[str, MetricValue]:
-    """Return the event's metrics by name, those left out that have no value."""
-    found: dict[str, MetricValue] = {
+    """Return the event's metrics by name, without those that have no value."""
+    values: dict[str, MetricValue] = {
         "batcher_records_total": stats.records,
         "batcher_payload_bytes_total": stats.bytes_in,
         "batcher_objects_total": stats.objects,
         "batcher_object_bytes_total": stats.bytes_out,
     }
     if request_stats.put_durations_s:
-        found["batcher_put_seconds"] = sample_values(request_stats.put_durations_s)
+        values["batcher_put_seconds"] = sample_values(request_stats.put_durations_s)
     if stats.objects or stats.quarantined:
-        found["batcher_oldest_record_age_seconds"] = round(stats.oldest_record_age_s, 3)
-    rare = {
+        values["batcher_oldest_record_age_seconds"] = round(stats.oldest_record_age_s, 3)
+    nonzero = {
         **{
             f"batcher_flushes_{reason}_total": stats.flushes[reason]
             for reason in EVENT_FLUSH_REASONS
@@ -115,12 +115,12 @@ def metric_values(
         "batcher_deadline_cuts_total": int(invocation.timed_out),
         "batcher_cold_starts_total": int(invocation.cold_start),
     }
-    return found | {name: value for name, value in rare.items() if value}
+    return values | {name: value for name, value in nonzero.items() if value}
 
 
 def search_properties(invocation: InvocationStats, request_stats: RequestStats) -> dict[str, Any]:
-    """Return what stands in the line to be searched, and is no metric."""
-    found: dict[str, Any] = {
+    """Return fields of the line that are no metrics but can be searched for in the log."""
+    properties: dict[str, Any] = {
         "source": invocation.source,
         "event_records": invocation.records,
         "requests": request_stats.attempts,
@@ -128,12 +128,12 @@ def search_properties(invocation: InvocationStats, request_stats: RequestStats) 
         "seconds": round(invocation.duration_s, 4),
     }
     if request_stats.throttles_by_prefix:
-        found["throttles_by_prefix"] = dict(
+        properties["throttles_by_prefix"] = dict(
             request_stats.throttles_by_prefix.most_common(MAX_THROTTLED_PREFIXES)
         )
     if invocation.error_type:
-        found["error"] = invocation.error_type
-    return found
+        properties["error"] = invocation.error_type
+    return properties
 
 
 def emf_line(
@@ -142,27 +142,28 @@ def emf_line(
     function_name: str,
     now_s: float,
 ) -> str:
-    """Write metrics as one line, without its end.
+    """Return one line of EMF, without a newline.
 
     Args:
-        found: metrics by name.
-        beside: properties.
-        function: whose they are.
-        now_s: when the event has ended, in seconds since 1970.
+        metrics: by name, see `metric_values`.
+        properties: see `search_properties`.
+        function_name: the value of the dimension.
+        now_s: when the event ended, in seconds since 1970.
     """
     directive = {
         "Namespace": NAMESPACE,
         "Dimensions": [[DIMENSION]],
         "Metrics": [_DEFINITIONS[name] for name in metrics],
     }
-    about = {"Timestamp": int(now_s * 1000), "CloudWatchMetrics": [directive]}
-    return orjson.dumps({"_aws": about, DIMENSION: function_name, **properties, **metrics}).decode()
+    header = {"Timestamp": int(now_s * 1000), "CloudWatchMetrics": [directive]}
+    line = {"_aws": header, DIMENSION: function_name, **properties, **metrics}
+    return orjson.dumps(line).decode()
 
 
 def sample_values(durations_s: Sequence[float]) -> list[float]:
-    """Return all values or, of more than one metric may have, as many evenly over their order.
+    """Return all values, or at most `MAX_VALUES` of them, evenly spaced in sorted order.
 
-    The least, the greatest and the percentiles stay; how many there were is another figure's.
+    Minimum, maximum and percentiles are kept. Their number is not; see `requests`.
     """
     rounded = [round(value, 4) for value in durations_s]
     if len(rounded) <= MAX_VALUES:

@@ -1,4 +1,4 @@
-"""Delivery: one event's records into objects, all sealed at its end; a ledger tells how it went."""
+"""Event writer: writes one event's records as objects, and reports which are durable."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
 
 
 class EventResult(Struct):
-    """How the delivery of one event ended."""
+    """What became of the records of one event."""
 
     ledger: Ledger
     receipts: list[Receipt] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
-    """Why records are not durable, one error an object or refused record."""
+    """Why records are not durable: one error per object or rejected record."""
     timed_out: bool = False
-    """Whether the deadline ended it."""
+    """Whether the deadline ended the writing."""
 
 
 def plan_batches(
     event: Event, router: Router, settings: Settings
 ) -> tuple[list[Batch], list[Routed]]:
-    """Decide which batches an event becomes, all sealed; pure.
+    """Return the sealed batches of an event, and the router's decisions per chunk. Pure.
 
-    A stream's are one a partition, whatever the limits. A queue's are kept within the limits; the
-    same set of messages makes the same batches whatever order it comes in.
+    A stream's event makes one batch per partition, regardless of the limits. A queue's batches are
+    within the limits. The same set of messages makes the same batches, in whatever order they come.
 
     Raises:
-        RetryableError: a stream's event does not fit the budget, so nothing of it is written.
+        RetryableError: a stream's event does not fit the budget, so nothing of it may be written.
     """
     bad: dict[object, list[BadRecord]] = defaultdict(list)
     for record in event.bad:
@@ -60,10 +60,10 @@ def plan_batches(
     limited = OpenBatches(BatchLimits(settings.max_bytes, settings.max_records))
     batches: dict[Batch, None] = {}
     decisions = []
-    for run in event.chunks:
-        admitted = router.route(run, bad.pop(run.origin, ()), event.positions)
-        decisions.append(admitted)
-        for route, part in admitted.chunks:
+    for chunk in event.chunks:
+        routed = router.route(chunk, bad.pop(chunk.origin, ()), event.positions)
+        decisions.append(routed)
+        for route, part in routed.chunks:
             ordered = part
             has_limits = not event.all_or_nothing and choose_format(route, settings).limited
             open_batches = limited if has_limits else unlimited
@@ -76,16 +76,16 @@ def plan_batches(
     size_bytes = sum(batch.size_bytes for batch in batches)
     if event.all_or_nothing and size_bytes > settings.budget_bytes:
         msg = (
-            f"an event of {size_bytes} payload bytes does not fit budget_bytes "
-            f"({settings.budget_bytes}), so nothing of it was written: give the function more "
-            "memory, raise budget_bytes, or lower the mapping's batch size"
+            f"nothing written: an event of {size_bytes} payload bytes does not fit budget_bytes "
+            f"({settings.budget_bytes}); give the function more memory, raise budget_bytes, or "
+            "lower the mapping's batch size"
         )
         raise RetryableError(msg)
     return list(batches), decisions
 
 
 class EventWriter:
-    """Delivers event after event, with the parts that live as long as the environment."""
+    """Writes event after event, with a pipeline that lives as long as the Lambda environment."""
 
     def __init__(
         self,
@@ -96,68 +96,68 @@ class EventWriter:
         """Route and write by `pipeline`.
 
         Args:
-            pipeline: stays the caller's, who closes it.
+            pipeline: closed by the caller.
             clock: seconds since 1970, the clock of arrival times.
         """
         self._pipeline = pipeline
         self._settings = pipeline.settings
         self._clock = clock
         self.stats = Stats()
-        """What has happened since this was put here: who wants an event's own, puts a new one."""
+        """Totals since this object was set. Set a new one to count a single event."""
 
     async def write(self, event: Event, deadline_s: float | None) -> EventResult:
-        """Write an event's records, until all outcomes are known or the deadline is there.
+        """Write an event's records, until all outcomes are known or the deadline is reached.
 
         Args:
-            event: what was read.
-            deadline_s: when to stop, on the event loop's clock; None: never. What is not durable
-                then is cancelled, and nothing of it is left.
+            event: the records, as read.
+            deadline_s: when to stop, on the event loop's clock, or None. Writes that have not
+                ended then are cancelled, and leave no object and no open upload.
         """
-        delivered = EventResult(Ledger(event.positions))
+        result = EventResult(Ledger(event.positions))
         batches, decisions = plan_batches(event, self._pipeline.router, self._settings)
-        for admitted in decisions:
-            self.stats.count_routed(admitted)
-            for run in admitted.excluded:
-                delivered.ledger.settle(run.positions)
-            for bad in admitted.rejected:
-                delivered.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
-        dispatch = Dispatcher(
+        for routed in decisions:
+            self.stats.count_routed(routed)
+            for chunk in routed.excluded:
+                result.ledger.settle(chunk.positions)
+            for bad in routed.rejected:
+                result.errors.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
+        dispatcher = Dispatcher(
             self._pipeline.writer, self.stats, self._settings.concurrency, clock=self._clock
         )
-        flights: list[PendingBatch] = []
+        pending: list[PendingBatch] = []
         try:
             async with asyncio.timeout_at(deadline_s):
                 if _is_past(deadline_s):
-                    raise TimeoutError  # noqa: TRY301  # nothing is begun
-                await self._submit_all(batches, dispatch, flights, deadline_s)
-                await dispatch.wait(flights)
+                    raise TimeoutError  # noqa: TRY301  # nothing was started
+                await self._submit_all(batches, dispatcher, pending, deadline_s)
+                await dispatcher.wait(pending)
         except TimeoutError:
-            delivered.timed_out = True
+            result.timed_out = True
         finally:
-            await dispatch.abort()
-        _settle_outcomes(delivered, flights)
-        return delivered
+            await dispatcher.abort()
+        _settle_outcomes(result, pending)
+        return result
 
     async def _submit_all(
         self,
         batches: Sequence[Batch],
-        dispatch: Dispatcher,
+        dispatcher: Dispatcher,
         pending: list[PendingBatch],
         deadline_s: float | None,
     ) -> None:
-        """Send all batches off, as the budget has room for them."""
+        """Submit all batches, each when the budget has room for it. Add each to `pending`."""
         budget = Budget(self._settings.budget_bytes)
         for batch in batches:
             await budget.take(batch.size_bytes, _cannot_make_room)
             is_fresh = batch.route.origin.naming is NamingScheme.FRESH
             uuid_name = self._pipeline.next_uuid() if is_fresh else ""
-            flight = PendingBatch(batch, budget, uuid_name, deadline_s=deadline_s)
-            flight.add_held(batch.size_bytes)
-            pending.append(flight)
-            if len(batches) == 1:  # most events: a task and its waiting would be 5 % of a small one
-                await dispatch.run(flight)
+            pending_batch = PendingBatch(batch, budget, uuid_name, deadline_s=deadline_s)
+            pending_batch.add_held(batch.size_bytes)
+            pending.append(pending_batch)
+            if len(batches) == 1:  # most events: a task would add 5 % to the time of a small one
+                await dispatcher.run(pending_batch)
             else:
-                dispatch.submit(flight)
+                dispatcher.submit(pending_batch)
 
 
 def _is_past(deadline_s: float | None) -> bool:
@@ -165,27 +165,27 @@ def _is_past(deadline_s: float | None) -> bool:
 
 
 def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> None:
-    """Settle what is durable, and keep the errors of what is not."""
-    for flight in pending:
-        error = flight.outcome.exception()
+    """Settle the records of durable batches, and collect the errors of the others."""
+    for each in pending:
+        error = each.outcome.exception()
         if error is None:
-            for positions in flight.batch.positions:
+            for positions in each.batch.positions:
                 result.ledger.settle(positions)
-            result.receipts.append(flight.outcome.result())
+            result.receipts.append(each.outcome.result())
         else:
             result.errors.append(_as_exception(error))
 
 
 def event_error(result: EventResult, records: int) -> Exception:
-    """Return the error for a handler to raise: why an event is not durable, in one line."""
+    """Return the error that a handler raises: how many records are not durable, and why."""
     first = result.errors[0] if result.errors else None
     severe = next((e for e in result.errors if isinstance(e, RejectedError)), first)
     open_count = len(result.ledger)
     if result.timed_out:
-        why = "the deadline was there: raise the function's timeout, or lower the batch size"
+        why = "the deadline was reached; raise the function's timeout, or lower the batch size"
     else:
         why = "unknown" if severe is None else describe_error(severe)
-    text = f"{open_count} of {records} records are not durable and must come again: {why}"
+    text = f"{open_count} of {records} records are not durable and must be redelivered: {why}"
     kind = RejectedError if isinstance(severe, RejectedError) else RetryableError
     error = kind(text)
     error.__cause__ = severe
@@ -193,7 +193,7 @@ def event_error(result: EventResult, records: int) -> Exception:
 
 
 def describe_error(error: Exception) -> str:
-    """Return an error as text for logs, without anything that could be payload."""
+    """Return an error as text for logs, without anything that may contain payload."""
     if isinstance(error, PoisonRecordError) and error.reason == BadRecordReason.TRANSFORM:
         return f"record {error.position}: {error.reason}: {error.detail.partition(':')[0]}"
     if isinstance(error, BatcherError):
@@ -202,18 +202,18 @@ def describe_error(error: Exception) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = "" if trace is None else f" in {trace.tb_frame.f_code.co_name}, line {trace.tb_lineno}"
-    return f"{type(error).__name__}{where}: no error that a store should raise"
+    return f"{type(error).__name__}{where}: unexpected error; a bug of batcher or of the store"
 
 
 def _may_exceed_limits(chunk: Chunk, settings: Settings) -> bool:
-    """Return whether a queue's run could be over the limits of one batch."""
+    """Return whether a queue's chunk may exceed the limits of one batch."""
     if settings.max_records is not None and len(chunk) > settings.max_records:
         return True
     return 4 * chunk.total_length + len(chunk) > settings.max_bytes
 
 
 def _sort_by_message_id(chunk: Chunk) -> Chunk:
-    """Order a queue's messages by their ids, for no order of theirs lasts; FIFO has its own."""
+    """Order a queue's messages by id: SQS redelivers them in any order. FIFO keeps its order."""
     if chunk.origin.naming is not NamingScheme.MESSAGE_SET or chunk.sequence_numbers is not None:
         return chunk
     return chunk.take(sorted(range(len(chunk)), key=chunk.positions.__getitem__))
@@ -224,4 +224,4 @@ def _as_exception(error: BaseException) -> Exception:
 
 
 def _cannot_make_room(short_bytes: int) -> None:
-    """All batches are sealed: what is held leaves by itself."""
+    """Do nothing: all batches are sealed, so held bytes are given back without help."""

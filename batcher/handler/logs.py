@@ -1,9 +1,9 @@
-"""Logs: in Lambda, batcher's lines as JSON objects, in either of Lambda's log formats.
+"""Logs: writes batcher's log lines as JSON objects in Lambda, in either of Lambda's log formats.
 
-A template names its fields: `log.error("not_durable source=%s error=%s", …)` is an event and two
-fields. Elsewhere that is the text of the line; in Lambda it becomes
-`{"timestamp", "level", "message": "not_durable", "logger", "requestId", "source", "error"}`, the
-names that Lambda's own lines have. A logger that somebody has set up is left as it is.
+A template names its fields: `log.error("not_durable source=%s error=%s", …)` has an event and two
+fields. Outside of Lambda that is the text of the line. In Lambda it becomes
+`{"timestamp", "level", "message": "not_durable", "logger", "requestId", "source", "error"}`, with
+the field names of Lambda's own lines. A logger that is already configured is left unchanged.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ from collections.abc import Mapping
 import orjson
 
 _RUNTIME_HANDLER_PREFIX = "LambdaLoggerHandler"
-"""What the classes of handlers are called that Lambda's runtime client gives the root logger."""
+"""The class names of the handlers that Lambda's runtime client installs start with this."""
 
 
 _CLIENT_LOGGERS = ("aiobotocore", "botocore")
-"""Their lines of level DEBUG have whole bodies in them."""
+"""Their DEBUG lines contain whole request bodies."""
 
 
 _labels: dict[str, str] = {}
 
 
 def set_labels(labels: Mapping[str, str]) -> None:
-    """Put these fields on every line from now on, in place of those before."""
+    """Add these fields to every following line, instead of the previous ones."""
     _labels.clear()
     _labels.update(labels)
 
 
 def configure(*, lambda_writes_json: bool) -> None:
-    """Return our lines their form, if only Lambda's runtime client has set logging up.
+    """Format batcher's lines as JSON, unless the user has configured logging.
 
-    And keep bodies out of the log: who wants the client's own DEBUG lines sets its level.
+    Also set the loggers of the S3 client to INFO, unless the user has set their level, to keep
+    request bodies out of the log.
 
     Args:
-        is_json: whether Lambda writes JSON itself: then it gets our fields. Else we write.
+        lambda_writes_json: whether Lambda's runtime formats lines as JSON. Then it gets our fields.
+            Otherwise we write the lines.
     """
     for client in map(logging.getLogger, _CLIENT_LOGGERS):
         if client.level == logging.NOTSET:
@@ -51,52 +53,53 @@ def configure(*, lambda_writes_json: bool) -> None:
     ):
         return
     if lambda_writes_json:
-        ours.addFilter(_set_fields)  # the same function twice is there once
+        ours.addFilter(_set_fields)  # adding the same function again has no effect
     else:
         ours.addHandler(JsonLogHandler())
         ours.propagate = False
 
 
 class JsonLogHandler(logging.Handler):
-    """Writes each record as one JSON object a line, on standard output."""
+    """Writes each log record as one line of JSON to standard output."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; what cannot be written is told as logging does, and raises nothing."""
+        """Write one log record. An error is reported by `logging` and not raised."""
         try:
             event, fields = _parse(record)
             if record.exc_info:
                 fields["stackTrace"] = logging.Formatter().formatException(record.exc_info)
-            written = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            found = {
-                "timestamp": f"{written}.{record.msecs:03.0f}Z",
+            timestamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            line = {
+                "timestamp": f"{timestamp}.{record.msecs:03.0f}Z",
                 "level": record.levelname,
                 "message": event,
                 "logger": record.name,
                 **_labels,
                 **fields,
             }
-            write_line(orjson.dumps(found, str).decode())
-        except Exception:  # noqa: BLE001  # as every handler of the standard library
+            write_line(orjson.dumps(line, str).decode())
+        except Exception:  # noqa: BLE001  # as handlers of the standard library do
             self.handleError(record)
 
 
 def write_line(line: str) -> None:
-    """Write one line to standard output, which is Lambda's log, in one piece."""
+    """Write one line to standard output, which is Lambda's log, in a single write."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def _set_fields(record: logging.LogRecord) -> bool:
-    """Turn a record's arguments into fields, which Lambda's JSON formatter shows."""
+    """Turn a log record's arguments into fields for Lambda's JSON formatter."""
     event, fields = _parse(record)
     record.msg, record.args = event, ()
-    trace = {name: value for name, value in _labels.items() if name != "requestId"}  # it has that
-    record.__dict__.update(trace | fields)
+    # Lambda's formatter adds the request id itself
+    labels = {name: value for name, value in _labels.items() if name != "requestId"}
+    record.__dict__.update(labels | fields)
     return True
 
 
 def _parse(record: logging.LogRecord) -> tuple[str, dict[str, object]]:
-    """Return the event and the fields of a record, or all its text where it has another form."""
+    """Return a log record's event and fields, or its whole text if its template has no fields."""
     event, *pairs = str(record.msg).split(" ")
     arguments = record.args if isinstance(record.args, tuple) else ()
     if "%" in event or len(pairs) != len(arguments) or not all("=%" in pair for pair in pairs):

@@ -1,4 +1,4 @@
-"""Reporter: tells of each event: a line of metrics, labels on log lines, and what went wrong."""
+"""Telemetry of each event: a line of metrics, labels on log lines, and errors in the log."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from batcher.errors import PoisonRecordError
-from batcher.handler import emf as metrics
-from batcher.handler import logs
+from batcher.handler import emf, logs
 from batcher.handler.emf import InvocationStats
 from batcher.handler.event_writer import EventResult, describe_error
 from batcher.stores.metered import RequestStats
@@ -20,37 +19,38 @@ if TYPE_CHECKING:
     from batcher.sources import Event
 
 MAX_LOGGED_ERRORS = 20
-"""Logged of one event, a line each; of more only the number is told."""
+"""Errors of one event that are logged, one line each. Of further errors only the count is."""
 
 
 log = logging.getLogger("batcher")
 
 
 class Telemetry:
-    """One environment's: it lives through all events, and is told when each begins and ends."""
+    """Reports on the events of one Lambda environment: call `begin` and `end` for each."""
 
     def __init__(
         self, environ: Mapping[str, str], write_line: Callable[[str], object] | None = None
     ) -> None:
-        """Report as `environ` says, which is Lambda's.
+        """Configure logging if `environ` is Lambda's.
 
         Args:
-            environ: the variables as they are at any time; Lambda changes the trace's by event.
-            write: where a line of metrics goes; None: to standard output, where logs go too.
+            environ: the live environment variables. Lambda changes the trace's for every event.
+            write_line: called with each line of metrics. None: write it to standard output, which
+                is Lambda's log.
         """
         self._environ = environ
         self._write_line = logs.write_line if write_line is None else write_line
         self._is_cold = True
         self._labels: dict[str, str] = {}
         self.request_stats = RequestStats()
-        """Of the event that is under way."""
+        """Of the current event."""
         if "AWS_LAMBDA_FUNCTION_NAME" in environ:
             logs.configure(
                 lambda_writes_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
             )
 
     def begin(self, context: object) -> InvocationStats:
-        """Begin an event, which Lambda's `context` names."""
+        """Reset for a new event. Lambda's `context` has its request id."""
         self.request_stats.clear()
         self._labels = _make_labels(context, self._environ.get("_X_AMZN_TRACE_ID", ""))
         logs.set_labels(self._labels)
@@ -58,22 +58,22 @@ class Telemetry:
         return InvocationStats(cold_start=is_cold)
 
     def end(self, invocation: InvocationStats, stats: Stats) -> None:
-        """Write the event's line; what fails here fails no event."""
+        """Write the event's line of metrics. An error here is logged and fails no event."""
         try:
-            found = metrics.metric_values(invocation, stats, self.request_stats)
-            beside = self._labels | metrics.search_properties(invocation, self.request_stats)
-            function = self._environ.get("AWS_LAMBDA_FUNCTION_NAME") or "none"
-            self._write_line(metrics.emf_line(found, beside, function, time.time()))
-        except Exception as error:  # noqa: BLE001  # its records are durable: nothing may redeliver them
+            values = emf.metric_values(invocation, stats, self.request_stats)
+            properties = self._labels | emf.search_properties(invocation, self.request_stats)
+            function_name = self._environ.get("AWS_LAMBDA_FUNCTION_NAME") or "none"
+            self._write_line(emf.emf_line(values, properties, function_name, time.time()))
+        except Exception as error:  # noqa: BLE001  # raising would redeliver durable records
             log.warning("metrics_failed error=%s", type(error).__name__)
 
 
 def log_outcome(event: Event, result: EventResult) -> None:
-    """Log what somebody must look at, a line an object at most, and never a payload."""
-    refused = [error for error in result.errors if isinstance(error, PoisonRecordError)]
+    """Log what an operator must look at: at most one line per object, and never a payload."""
+    rejected = [error for error in result.errors if isinstance(error, PoisonRecordError)]
     others = [error for error in result.errors if not isinstance(error, PoisonRecordError)]
-    for reason, records in Counter(error.reason for error in refused).items():
-        first = next(error.position for error in refused if error.reason == reason)
+    for reason, records in Counter(error.reason for error in rejected).items():
+        first = next(error.position for error in rejected if error.reason == reason)
         line = "refused source=%s reason=%s records=%d first=%s"
         log.error(line, event.source, reason, records, first)
     for error in others[:MAX_LOGGED_ERRORS]:
@@ -85,17 +85,17 @@ def log_outcome(event: Event, result: EventResult) -> None:
     if result.timed_out:
         unsettled = len(result.ledger)
         log.error("deadline_cut source=%s unsettled=%d", event.source, unsettled)
-    is_talkative = log.isEnabledFor(logging.DEBUG)
+    is_debug = log.isEnabledFor(logging.DEBUG)
     for receipt in result.receipts:
         if receipt.quarantined:
             log.warning("quarantined records=%d key=%s", receipt.records, receipt.key)
-        elif is_talkative:
+        elif is_debug:
             line = "batch_written records=%d size_bytes=%d key=%s"
             log.debug(line, receipt.records, receipt.size_bytes, receipt.key)
 
 
 def _make_labels(context: object, trace: str) -> dict[str, str]:
-    """Return what all lines of an event have in common, so that they can be found."""
+    """Return the fields of every line of an event: its request id and its trace id."""
     labels = {}
     request_id = getattr(context, "aws_request_id", None)
     if request_id:

@@ -1,4 +1,4 @@
-"""Encoder: a batch's text becomes its body, off the event loop where something overlaps."""
+"""Encoder: compresses a batch's text to its body, in threads where that overlaps with sending."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from batcher.writing.pending import PendingBatch
 
 YIELD_INTERVAL_BYTES = 2 * 1024**2
-"""Text that is encoded here before the event loop has a turn: 5 ms, or 120 ms with gzip-9."""
+"""Text encoded in the event loop's thread between two yields: 5 ms, or 120 ms with gzip-9."""
 
 
 class Encoder:
     """Compresses members in threads, in the order of the text."""
 
     def __init__(self, settings: Settings, executor: Executor, threads: int) -> None:
-        """Encode as the settings say, in the `threads` of `executor`."""
+        """Encode by the settings, in the `threads` threads of `executor`."""
         self._executor = executor
         self._threads = threads
         self._settings = settings
@@ -42,17 +42,17 @@ class Encoder:
     async def encode_stream(
         self, pending: PendingBatch, checksum: Checksum
     ) -> AsyncGenerator[bytes]:
-        """Return batch's body piece by piece, as its text comes, until it is sealed and done."""
+        """Yield the batch's body in pieces as its text arrives, until it is sealed and encoded."""
         codec = self._choose_codec(pending)
-        members = MemberSplitter()
+        splitter = MemberSplitter()
         is_over = False
         while not is_over:
             texts = await pending.next_texts()
             is_over = pending.is_exhausted
-            full = [member for text in texts for member in members.feed(text)]
-            del texts  # the members hold what is still needed
-            if is_over and members.buffered_bytes:
-                full.append(members.finish())
+            full = [member for text in texts for member in splitter.feed(text)]
+            del texts  # members reference what is still needed, so the rest is freed
+            if is_over and splitter.buffered_bytes:
+                full.append(splitter.finish())
             async with aclosing(self._encode_in_threads(codec, full)) as encodings:
                 async for encoded in encodings:
                     for piece in _count_encoded(encoded, pending, checksum):
@@ -61,26 +61,27 @@ class Encoder:
     async def encode_inline(
         self, pending: PendingBatch, checksum: Checksum, buffer: BytesBuffer
     ) -> None:
-        """Encode a sealed batch into `body` in the event loop's own thread, where its text is warm.
+        """Encode a sealed batch into `buffer` in the event loop's own thread.
 
-        For the one object of an event there is no network that threads could overlap with; they
-        would cost 3 % of the event, and a generator 2 %. The loop looks at its deadline in between.
+        With a single object per event there is no network transfer that threads could overlap
+        with. Threads would cost 3 % of the event's time, and a generator 2 %. The event loop gets
+        a turn after every `YIELD_INTERVAL_BYTES`, so that a deadline can end this.
         """
         codec = self._choose_codec(pending)
-        members = MemberSplitter()
+        splitter = MemberSplitter()
         batch = pending.batch
         while batch.unencoded_bytes:
             until_bytes = max(0, batch.unencoded_bytes - YIELD_INTERVAL_BYTES)
             while batch.unencoded_bytes > until_bytes:
-                for text in batch.take_texts(1):  # one piece, made now
+                for text in batch.take_texts(1):  # one piece, joined only now
                     for piece in _count_encoded(
-                        codec.encode(members.feed(text)), pending, checksum
+                        codec.encode(splitter.feed(text)), pending, checksum
                     ):
                         buffer.append(piece)
             if batch.unencoded_bytes:
                 await asyncio.sleep(0)
-        if members.buffered_bytes:
-            for piece in _count_encoded(codec.encode([members.finish()]), pending, checksum):
+        if splitter.buffered_bytes:
+            for piece in _count_encoded(codec.encode([splitter.finish()]), pending, checksum):
                 buffer.append(piece)
 
     def _choose_codec(self, pending: PendingBatch) -> Codec:
@@ -94,27 +95,27 @@ class Encoder:
     async def _encode_in_threads(
         self, codec: Codec, members: list[Member]
     ) -> AsyncGenerator[list[EncodedMember]]:
-        """Encode side by side; each thread gets its share at once, for every hand-over costs."""
+        """Encode in all threads. Each gets its whole share at once: every hand-over costs time."""
         loop = asyncio.get_running_loop()
         share = max(1, -(-len(members) // self._threads))
         shares = [members[i : i + share] for i in range(0, len(members), share)]
         running = deque(loop.run_in_executor(self._executor, codec.encode, s) for s in shares)
         shares.clear()
-        members.clear()  # the threads hold what is still needed
+        members.clear()  # the threads reference what is still needed
         try:
             while running:
                 encoded = await asyncio.shield(running[0])
                 running.popleft()
                 yield encoded
         finally:
-            if running:  # a thread cannot be cancelled; a member takes it some milliseconds
+            if running:  # a thread cannot be cancelled, but needs only milliseconds per member
                 await shielded(asyncio.wait(running))
 
 
 def _count_encoded(
     encoded: list[EncodedMember], pending: PendingBatch, checksum: Checksum
 ) -> Iterator[bytes]:
-    """Return the bytes of members, counted in the checksum, and held in place of their text."""
+    """Yield the bytes of members. Add them to the checksum, and hold them instead of their text."""
     for piece, crc32, text_bytes in encoded:
         checksum.add(crc32, text_bytes)
         pending.replace_held(text_bytes, len(piece))
@@ -122,23 +123,23 @@ def _count_encoded(
 
 
 class BytesBuffer:
-    """Encoded bytes that wait to be sent."""
+    """A FIFO of encoded bytes that are not sent yet."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._pieces: deque[bytes] = deque()
         self.size_bytes = 0
         self.appended_bytes = 0
-        """All bytes that ever were in it."""
+        """All bytes appended since the start."""
 
     def append(self, piece: bytes) -> None:
-        """Put a piece at its end."""
+        """Append a piece at the end."""
         self._pieces.append(piece)
         self.size_bytes += len(piece)
         self.appended_bytes += len(piece)
 
     def take(self, size_bytes: int) -> bytes:
-        """Take so many bytes off its start; it has at least as many."""
+        """Remove and return the first `size_bytes` bytes. The buffer must hold at least as many."""
         taken: list[bytes | memoryview] = []
         missing = size_bytes
         while missing:
@@ -152,16 +153,16 @@ class BytesBuffer:
         return b"".join(taken)
 
     def take_all(self) -> bytes:
-        """Take all that is left."""
+        """Remove and return all bytes."""
         return self.take(self.size_bytes)
 
     def take_full_parts(self, part_bytes: int) -> Iterator[bytes]:
-        """Take parts of `part_bytes` off its start, as long as there are such."""
+        """Remove and yield parts of exactly `part_bytes`, as long as there are enough bytes."""
         while self.size_bytes >= part_bytes:
             yield self.take(part_bytes)
 
     def take_parts(self, part_bytes: int) -> Iterator[bytes]:
-        """Take all that is left in parts of one size; the last one may be shorter."""
+        """Remove and yield all bytes in parts of one size. The last part may be shorter."""
         yield from self.take_full_parts(part_bytes)
         if self.size_bytes:
             yield self.take_all()
@@ -170,7 +171,7 @@ class BytesBuffer:
 async def iter_parts(
     buffer: BytesBuffer, pieces: AsyncIterator[bytes], part_bytes: int
 ) -> AsyncGenerator[bytes]:
-    """Cut a body into parts of one size as it comes; the last one may be shorter."""
+    """Yield a body in parts of one size as its pieces arrive. The last part may be shorter."""
     for part in buffer.take_full_parts(part_bytes):
         yield part
     async for piece in pieces:

@@ -1,4 +1,4 @@
-"""Receipt: the store's word that an object is durable; and what stands on the object."""
+"""One object of a batch: its format, key and metadata, and the receipt once it is durable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batcher.batching.batch import Batch, Route
     from batcher.settings import Settings
 
-# The names of metadata; a user's own stand beside them
+# Names of the object's metadata, next to the user's own
 METADATA_RECORDS = "batcher-records"
 
 
@@ -45,7 +45,7 @@ METADATA_CRC32 = "batcher-crc32"
 
 
 MAX_POSITION_BYTES = 320
-"""Of `batcher-first` and of `batcher-last`: with them, what is the user's (1,024) fits in 2 KB."""
+"""Limit of `batcher-first` and `batcher-last`: with the user's 1,024 bytes they fit S3's 2 KB."""
 
 
 KEPT_POSITION_CHARACTERS = 20
@@ -55,12 +55,12 @@ class Receipt(Struct, frozen=True):
     """An object that is durable."""
 
     key: str
-    """Its full key; empty for a record that was left out by decision."""
+    """Its full key. Empty for a record that was dropped or left out by the transform."""
     records: int
     size_bytes: int
     """Bytes of the object, compressed."""
     quarantined: bool = False
-    """Whether it is a quarantine object: its records are bad, and kept aside."""
+    """Whether it is a quarantine object, which holds bad records."""
 
 
 def choose_format(route: Route, settings: Settings) -> ObjectFormat:
@@ -75,13 +75,13 @@ def choose_format(route: Route, settings: Settings) -> ObjectFormat:
 def object_metadata(
     batch: Batch, digest: str, checksum: Checksum | None, user_metadata: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the object's metadata: what is known of it now, and the user's own.
+    """Return the object's metadata: what is known now, and the user's own.
 
     Args:
-        batch: what is in the object; of an open one only its start is known.
-        digest: of its positions.
+        batch: the object's records. Of an open batch only the first position is known.
+        digest: of its positions; see `Batch.digest`.
         checksum: of the whole text, or None while it is still being encoded.
-        extra: the user's.
+        user_metadata: from the settings.
     """
     known = {METADATA_FIRST: _encode_position(batch.first_position)}
     if batch.seal_reason is not None:
@@ -97,10 +97,10 @@ def object_metadata(
 
 
 def _encode_position(position: str) -> str:
-    """Percent-encode what a header cannot hold: a file's name may have anything in it.
+    """Percent-encode a position if a header cannot hold it: a file's name may have any character.
 
-    Of what is too long the end stays, with the line's number, after a digest of the whole: S3
-    takes 2 KB of metadata, the user's included.
+    Of a position that is too long only the end is kept, which has the line's number, after a digest
+    of the whole. S3 allows 2 KB of metadata, the user's included.
     """
     whole = position
     if not (position.isascii() and position.isprintable()):
@@ -115,9 +115,9 @@ def object_name(batch: Batch, digest: str, uuid_name: str) -> str:
     """Name the object of a batch.
 
     Args:
-        batch: sealed, if its source can send the records again.
+        batch: sealed, if its source can redeliver the records.
         digest: of its positions; see `Batch.digest`.
-        fresh: a new UUIDv7, for origins whose objects have no name of their own.
+        uuid_name: a new UUIDv7, for origins whose objects are not named after their records.
     """
     origin = batch.route.origin
     if origin.naming is NamingScheme.SEQUENCE:
@@ -130,9 +130,9 @@ def object_name(batch: Batch, digest: str, uuid_name: str) -> str:
 
 
 def object_key(batch: Batch, name: str, settings: Settings) -> str:
-    """Return the full key of a batch's object; what is empty leaves no slash.
+    """Return the full key of a batch's object. Empty folders are left out.
 
-    Quarantine has no salt, for few such objects are ever written.
+    Quarantine objects have no salt because few of them are written.
     """
     object_format = choose_format(batch.route, settings)
     if object_format.folder:
@@ -148,27 +148,27 @@ def object_key(batch: Batch, name: str, settings: Settings) -> str:
 
 
 class ObjectSpec:
-    """The object that a flight becomes: its key, what stands beside its body, how it is known."""
+    """The object of a pending batch: its key, its attributes, and how to recognize it."""
 
     def __init__(
-        self, batch: Batch, fresh_name: str, checksum: Checksum | None, settings: Settings
+        self, batch: Batch, uuid_name: str, checksum: Checksum | None, settings: Settings
     ) -> None:
-        """Name and describe the object by what is known of the batch now."""
+        """Set key and metadata from what is known about the batch now; see `object_metadata`."""
         self._batch = batch
         self._digest = batch.digest()
         self.is_fresh = not batch.route.origin.is_redeliverable
-        """Whether nobody else can ever write its key."""
-        self.key = object_key(batch, object_name(batch, self._digest, fresh_name), settings)
-        beside = object_metadata(batch, self._digest, checksum, settings.metadata)
+        """Whether no other writer and no redelivery can write its key."""
+        self.key = object_key(batch, object_name(batch, self._digest, uuid_name), settings)
+        metadata = object_metadata(batch, self._digest, checksum, settings.metadata)
         self.attributes = ObjectAttributes(
-            choose_format(batch.route, settings).content_type, beside
+            choose_format(batch.route, settings).content_type, metadata
         )
 
     def is_ours(self, info: ObjectInfo) -> bool:
-        """Return whether an object under this key is the one we send."""
+        """Return whether an object found under this key has the records that we send."""
         return self.is_fresh or info.metadata.get(METADATA_DIGEST) == self._digest
 
     def make_receipt(self, size_bytes: int) -> Receipt:
-        """Return the receipt for an object of so many bytes that is durable."""
+        """Return the receipt of the object, once it is durable with this size."""
         batch = self._batch
         return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)

@@ -1,4 +1,4 @@
-"""Counts: what has happened so far, one addition an object, never one a record."""
+"""Stats: totals of records, objects and bytes, counted per object and never per record."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ class Stats(Struct):
     """Totals since the start."""
 
     records: int = 0
-    """Durable in objects of data."""
+    """Records that are durable in objects of data."""
     objects: int = 0
     """Durable objects of data."""
     bytes_in: int = 0
-    """Payload bytes of the durable records, their newlines counted."""
+    """Payload bytes of the durable records, newlines included."""
     bytes_out: int = 0
-    """Bytes of the durable objects."""
+    """Bytes of the durable objects of data."""
     quarantined: int = 0
-    """Bad records, durable in quarantine."""
+    """Bad records that are durable in quarantine."""
     dropped: int = 0
-    """Bad records that were left out, by the user's choice."""
+    """Bad records that were left out, by `on_bad_record=drop`."""
     filtered: int = 0
-    """Records for which the transform gave None."""
+    """Records for which the transform returned None."""
     rejected: int = 0
-    """Bad records that were handed back, by the user's choice."""
+    """Bad records that were returned as errors, by `on_bad_record=fail`."""
     failed: int = 0
     """Records of batches that could not be written."""
     retries: int = 0
-    """Requests that were sent again, for the store was busy or did not answer."""
+    """Requests that were sent again because the store was throttling or did not respond."""
     oldest_record_age_s: float = 0.0
     """The longest time from a record's arrival at its source until it was durable."""
     flushes: Counter[str] = field(default_factory=Counter)
@@ -46,13 +46,13 @@ class Stats(Struct):
         self.retries += 1
 
     def count_routed(self, routed: Routed) -> None:
-        """Count what was decided about a run."""
+        """Count the records of a chunk that will not be written."""
         self.dropped += routed.dropped
         self.filtered += sum(map(len, routed.excluded)) - routed.dropped
         self.rejected += len(routed.rejected)
 
     def count_written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
-        """Count an object that is durable at `now_s`, in seconds since 1970."""
+        """Count an object that became durable at `now_s`, in seconds since 1970."""
         self.oldest_record_age_s = max(self.oldest_record_age_s, now_s - batch.oldest_arrival_s)
         if receipt.quarantined:
             self.quarantined += receipt.records

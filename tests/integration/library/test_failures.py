@@ -63,7 +63,7 @@ async def test_a_failure_that_nobody_heard_of_is_raised_by_flush(store: HookedSt
         ticket = await batcher.submit(b"1")
         with pytest.raises(RetryableError, match="busy") as caught:
             await batcher.flush()
-        assert caught.value.__notes__ == ["1 records in 1 batches are not durable"]
+        assert caught.value.__notes__ == ["not durable: records=1 batches=1"]
         with pytest.raises(RetryableError, match="busy"):
             await ticket
 
@@ -328,4 +328,4 @@ def test_a_batcher_that_is_never_closed_warns_of_its_records(engine: str) -> Non
         assert caught == []
         asyncio.run(leave(is_flushed=False))
         gc.collect()
-    assert ["2 records are lost" in str(one.message) for one in caught] == [True]
+    assert ["records lost: 2" in str(one.message) for one in caught] == [True]

@@ -143,7 +143,7 @@ def test_a_failure_says_how_many_records_and_why(
     """The most severe error decides, and is the cause."""
     error = event_error(delivered_with(*errors), 5)
     assert type(error) is kind
-    assert str(error) == f"2 of 5 records are not durable and must come again: {why}"
+    assert str(error) == f"2 of 5 records are not durable and must be redelivered: {why}"
     assert error.__cause__ in errors
 
 

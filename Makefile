@@ -1,4 +1,4 @@
-# Everything runs in .venv, which each target makes for itself where only python3 is there.
+# Everything runs in .venv, which each target creates for itself; only python3 is needed.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -36,7 +36,7 @@ lint: $(VENV)/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-fix: $(VENV)/.ready  ## format, and mend what ruff can mend
+fix: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
@@ -48,7 +48,7 @@ $(VENV)/.bench: pyproject.toml batcher/__init__.py
 bench: $(VENV)/.bench  ## all questions of bench/ in their short form: figures, ratios, charts; ten minutes
 	$(BIN)/python bench/run.py $(BENCH)
 
-bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on a machine that does nothing else
+bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on an idle machine
 	$(BIN)/python bench/run.py --full $(BENCH)
 
 prefixes: $(VENV)/.bench  ## the model of S3's partitions: refusals by key layout, fanout and load; PREFIXES='--full'
@@ -70,7 +70,7 @@ scenarios: $(VENV)/.ready  ## 100,000 random scenarios of queues and streams, ki
 FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60
 
-fuzz: $(VENV)/.ready  ## arbitrary input for a minute a target, guided by coverage; Linux only
+fuzz: $(VENV)/.ready  ## arbitrary input, one minute per target, guided by coverage; Linux only
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
 	for target in $(FUZZ_TARGETS); do \
 		$(BIN)/python tests/long/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
@@ -92,12 +92,12 @@ $(OSLS): deploy/package-lock.json
 	npm ci --prefix deploy --no-audit --no-fund --loglevel=error
 	touch $@
 
-deploy: $(OSLS)  ## package, and what serverless.yml says into AWS; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
+deploy: $(OSLS)  ## package, and deploy serverless.yml to AWS; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
 	@test -n '$(BUCKET)' || { echo 'make deploy BUCKET=name-of-your-bucket' >&2; exit 1; }
 	@$(MAKE) --no-print-directory package
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) deploy --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 
-remove: $(OSLS)  ## all that deploy has made but the bucket of data; BUCKET=, STAGE=, DEPLOY= as at deploy
+remove: $(OSLS)  ## remove all that deploy has created, except the bucket of data; BUCKET=, STAGE=, DEPLOY= as at deploy
 	@test -n '$(BUCKET)' || { echo 'make remove BUCKET=name-of-your-bucket' >&2; exit 1; }
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 
@@ -105,7 +105,7 @@ $(VENV)/.lock: Makefile | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
 	touch $@
 
-lock: $(VENV)/.lock  ## deploy/requirements-*.txt anew from pyproject.toml; LOCK=--upgrade for the newest versions
+lock: $(VENV)/.lock  ## generate deploy/requirements-*.txt from pyproject.toml; LOCK=--upgrade for the newest versions
 	$(BIN)/python deploy/lock.py $(LOCK)
 
 NODE_IS_NEW := const [major, minor] = process.versions.node.split(".").map(Number); \
@@ -128,14 +128,14 @@ $(CHECKS)/.ready: Makefile
 
 TEMPLATES := dist/template
 
-check-deploy: $(OSLS) $(VENV)/.ready $(CHECKS)/.ready package  ## what serverless.yml comes to, by cfn-lint and checkov
+check-deploy: $(OSLS) $(VENV)/.ready $(CHECKS)/.ready package  ## check the template of serverless.yml by cfn-lint and checkov
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) package --param bucket=my-bucket --param stream=new --package $(TEMPLATES)
 	$(BIN)/cfn-lint -t $(TEMPLATES)/cloudformation-template-*.json
 	$(CHECKS)/bin/checkov -f $(TEMPLATES)/cloudformation-template-update-stack.json --config-file deploy/checkov.yml \
 		--compact --quiet --skip-download
 
 .PHONY: audit
-audit: $(CHECKS)/.ready  ## locked distributions against known vulnerabilities; AUDIT_OFFLINE=allow where no service can be asked
+audit: $(CHECKS)/.ready  ## check locked distributions for known vulnerabilities; AUDIT_OFFLINE=allow without a network
 	$(CHECKS)/bin/python deploy/audit.py
 
 clean:

@@ -262,8 +262,8 @@ class Settings:
 
     Values may be text, as in the environment: `64MiB`, `true`, `{"team": "x"}`.
     Peak memory is about `budget_bytes` + 100 to 190 MB for an input of any length: the
-    interpreter, its libraries, and what the allocator keeps between buffers; see docs/design.md,
-    "Memory".
+    interpreter, its libraries, and what the allocator keeps between buffers; see
+    docs/decisions/0010-memory.md.
 
     Raises:
         SettingsError: with every fault at once.

@@ -1,0 +1,80 @@
+"""The states of a pending batch, from its first record to a caller that knows the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batcher.batching.batch import FlushReason
+from batcher.encoding.codec import MEMBER_BYTES
+from batcher.errors import RetryableError
+from batcher.writing.budget import Budget
+from batcher.writing.object import Receipt
+from batcher.writing.pending import PendingBatch, PendingState
+from support.examples import make_batch, make_chunk
+
+BUDGET_BYTES = 4 * MEMBER_BYTES
+
+
+def open_batch(payload: bytes = b"1") -> PendingBatch:
+    """Return an open batch of one record, with its bytes taken from a budget."""
+    batch = make_batch(make_chunk(payload))
+    batch.seal_reason = None
+    budget = Budget(BUDGET_BYTES)
+    budget.adjust(batch.size_bytes)
+    pending = PendingBatch(batch, budget, "name")
+    pending.add_held(batch.size_bytes)
+    return pending
+
+
+async def test_a_sealed_batch_is_submitted_once_and_then_durable() -> None:
+    pending = open_batch()
+    assert (pending.state, pending.is_submitted) == (PendingState.OPEN, False)
+    assert pending.idle_bytes == 2
+    pending.batch.seal_reason = FlushReason.LINGER
+    pending.mark_submitted()
+    assert (pending.state, pending.is_submitted) == (PendingState.SUBMITTED, True)
+    assert (pending.is_streaming, pending.idle_bytes) == (False, 0)
+    pending.succeed(Receipt("key", 1, 2))
+    pending.mark_reported()
+    assert pending.state is PendingState.DURABLE
+    assert (await pending.outcome).key == "key"
+
+
+async def test_a_streaming_writer_without_text_starves_until_it_is_woken() -> None:
+    """Only a starved writer holds bytes that nothing but a seal sets in motion."""
+    pending = open_batch()
+    pending.start_streaming()
+    assert (pending.is_streaming, pending.idle_bytes) == (True, 0)
+    texts = asyncio.ensure_future(pending.next_texts())
+    await asyncio.sleep(0)
+    assert (pending.state, pending.idle_bytes) == (PendingState.STARVED, 2)
+    pending.batch.seal_reason = FlushReason.FLUSH
+    pending.mark_submitted()
+    pending.wake()
+    assert (pending.state, pending.idle_bytes) == (PendingState.FINISHING, 0)
+    assert b"".join(await texts) == b"1\n"
+    assert pending.state is PendingState.FINISHING
+    assert pending.is_exhausted
+
+
+async def test_a_starved_writer_streams_on_when_there_is_enough_text() -> None:
+    pending = open_batch()
+    pending.start_streaming()
+    texts = asyncio.ensure_future(pending.next_texts())
+    await asyncio.sleep(0)
+    payload = b"x" * MEMBER_BYTES
+    pending.batch.add(make_chunk(payload), [payload], len(payload))
+    pending.wake()
+    assert sum(map(len, await texts)) == 2 + MEMBER_BYTES
+    assert pending.state is PendingState.STREAMING
+
+
+async def test_a_failure_is_reported_to_one_caller_only() -> None:
+    """A failed batch needs no submission, and holds nothing any more."""
+    pending = open_batch()
+    pending.start_streaming()
+    pending.fail(RetryableError("S3 is down"))
+    assert (pending.state, pending.is_submitted) == (PendingState.FAILED, True)
+    assert (pending.idle_bytes, pending.batch.unencoded_bytes) == (0, 0)
+    pending.mark_reported()
+    assert pending.state is PendingState.REPORTED

@@ -26,7 +26,7 @@ hypothesis.settings.register_profile("batcher", deadline=None, max_examples=100)
 hypothesis.settings.load_profile("batcher")  # no deadline: tests never assert on time
 
 JOIN_S = 5.0
-"""The most that a pool's thread may take to end after its last work; none takes it."""
+"""Timeout for a pool's thread to end after its last work. None takes that long."""
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def bucket() -> str:
 
 @pytest.fixture(autouse=True)
 def no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide what this machine's environment and files say about AWS, and about batcher."""
+    """Hide this machine's configuration of AWS and of batcher."""
     for name in list(os.environ):
         if name.upper().startswith(PREFIXES):
             monkeypatch.delenv(name)
@@ -67,7 +67,7 @@ def no_aws_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def models_are_read_once() -> Iterator[None]:
-    """Let all clients of a process share what botocore reads from files, half a second a client."""
+    """Let all clients of a process share what botocore reads from files: half a second each."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
         yield
@@ -75,9 +75,9 @@ def models_are_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_blocked_loop() -> Iterator[None]:
-    """Fail what waits for a disk, a socket or a lock on an event loop's thread.
+    """Fail code that waits for a disk, a socket or a lock on an event loop's thread.
 
-    Only calls that batcher makes count. The command line is left out: its loop serves nobody else.
+    Only calls that batcher makes count. The command line is left out: its loop serves one command.
     """
     detector = BlockBuster(scanned_modules="batcher", excluded_modules=["batcher.cli"])
     for function in detector.functions.values():
@@ -98,7 +98,7 @@ def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("no_task_is_left")
     yield
     if _new_threads(before):
-        gc.collect()  # a pool that nobody holds ends its threads
+        gc.collect()  # a pool without references ends its threads
         for thread in _new_threads(before):
             thread.join(JOIN_S)
     left = _new_threads(before)
@@ -134,7 +134,7 @@ async def no_task_is_left() -> AsyncIterator[None]:
 
 
 def _new_threads(before: set[threading.Thread]) -> list[threading.Thread]:
-    """Return the threads that somebody must end: a loop ends its own, and servers' are daemons."""
+    """Return threads that a test must end: a loop ends its own, and servers' are daemons."""
     return [
         thread
         for thread in threading.enumerate()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from errno import EBADF
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
 
@@ -111,16 +111,6 @@ class _CountingInput(io.RawIOBase):
     def readable(self) -> bool:
         """Return True."""
         return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401  # a writable buffer
-        """Read available bytes into `buffer` and return their number, 0 at the end."""
-        if self._buffered:
-            data = self.read(len(buffer))
-            buffer[: len(data)] = data
-            return len(data)
-        size_bytes: int = self._raw.readinto(buffer)  # type: ignore[attr-defined]  # unbuffered
-        self._on_read(size_bytes)
-        return size_bytes
 
     def read(self, size: int = -1) -> bytes:
         """Return at most `size` bytes from one system call, or none at the end."""

@@ -110,7 +110,7 @@ class PartitionFolder:
 
 
 def parse_folders(partition_by: str) -> list[PartitionFolder]:
-    """Parse a template that `batcher.keys.partition.Template` has accepted."""
+    """Parse a template that `batcher.keys.partition.PartitionTemplate` has accepted."""
     folders: list[list[TemplatePiece]] = []
     for piece in _split_template(partition_by.strip("/")):
         first, *others = piece.text.split("/") if piece.kind is PieceKind.LITERAL else [piece.text]

@@ -21,9 +21,6 @@ API_CreateEventSourceMapping: a larger batch size needs a window of 1 s or more.
 MAX_WINDOW_S = 300
 """Longest batching window, in whole seconds; FIFO queues have none. Source: as above."""
 
-MAX_TIMEOUT_S = 900
-"""Longest timeout of a function. Source: the Lambda quotas, as above."""
-
 DEFAULT_ACCOUNT_CONCURRENCY = 1_000
 """Concurrent invocations per account and region, unless AWS raises the quota. Source: as above."""
 

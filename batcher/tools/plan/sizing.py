@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from batcher.limits import MAX_LAMBDA_TIMEOUT_S
 from batcher.settings import MIB, Settings
 from batcher.stores.retrying import Backoff
 from batcher.tools.plan.invocations import event_json_bytes
 from batcher.tools.plan.objects import CompressionEstimate, estimate_objects
 from batcher.tools.plan.prices import lambda_dollars
-from batcher.tools.plan.quotas import MAX_TIMEOUT_S, MB_PER_VCPU
+from batcher.tools.plan.quotas import MB_PER_VCPU
 from batcher.tools.plan.workload import SourceType, Workload
 
 INVOCATION_MS = 0.35
@@ -217,7 +218,7 @@ def list_function_sizes(
                 duration_s,
                 cold_s,
                 peak_bytes,
-                min(MAX_TIMEOUT_S, max(MIN_TIMEOUT_S, timeout_s)),
+                min(MAX_LAMBDA_TIMEOUT_S, max(MIN_TIMEOUT_S, timeout_s)),
                 lambda_dollars(duration_s, memory_mb, arch),
                 memory_mb * MIB >= needed_bytes and cold_s <= MAX_COLD_START_S,
             )

@@ -57,7 +57,7 @@ class Batcher:
             settings: what to write, and where.
             store: where to write instead. It is closed with the batcher.
             transform: called with each payload as bytes. Returns the new payload (bytes, str or
-                dict), or None to leave the record out. It must be deterministic. A record for
+                dict), or None to filter the record out. It must be deterministic. A record for
                 which it raises is a bad record.
             clock: seconds, monotonic, for lingering.
             wall_clock: seconds since 1970, for arrival times and names.

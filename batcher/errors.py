@@ -1,64 +1,63 @@
 """What batcher raises, sorted by what the caller does next.
 
-| error | the caller's move |
+| error | what the caller does next |
 | --- | --- |
-| `RetryableError` | send the same bytes again, later |
-| `RejectedError` | nothing will change by itself: redeliver, and tell a human |
-| `PoisonRecordError` | set this one record aside; its neighbours are fine |
-| `UnknownSourceError` | route this event to another function |
-| `SettingsError` | correct the settings; every fault is in the one message |
+| `RetryableError` | retry later with the same bytes |
+| `RejectedError` | have the cause fixed, then retry; a retry alone does not help |
+| `PoisonRecordError` | correct or discard this record; the other records are not affected |
+| `UnknownSourceError` | send this event to another function |
+| `SettingsError` | correct the settings; the message lists every fault |
 """
 
 from collections.abc import Sequence
 
 
 class BatcherError(Exception):
-    """The root of everything batcher raises on purpose."""
+    """Base of all errors that batcher raises on purpose."""
 
 
 class RetryableError(BatcherError):
-    """The same bytes may succeed later: nothing is known to be durable, nothing is wrong with them.
+    """A retry with the same bytes may succeed later. Nothing is known to be durable.
 
-    `retry_after_s` is what the store asks to wait at least, or None where it does not say.
+    `retry_after_s` is the shortest wait that the store asks for, or None if it asks for none.
     """
 
     def __init__(self, message: str = "", retry_after_s: float | None = None) -> None:
-        """Return what happened, and how long the store wants to be left alone."""
+        """Set the message, and the wait in seconds that the store asks for."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
 class ThrottledError(RetryableError):
-    """The store asks for fewer requests a second.
+    """The store asks for fewer requests per second.
 
-    Raised by stores, answered by the pace of the prefix, which slows down
-    (`batcher.stores.rate_limits.limiter`).
+    Stores raise it. `batcher.stores.rate_limits` then lowers the rate of the prefix.
     """
 
 
 class TooLateError(RetryableError):
-    """The request was not sent: its turn would come after its deadline, or nobody knows when.
+    """The request was not sent: its turn would come after its deadline, or the store is down.
 
-    Raised by the pacing; the records are handed back at once, for no repetition would come sooner.
+    `batcher.stores.rate_limits` raises it. It is not retried, because a retry would be later still.
     """
 
 
 class UploadLostError(RetryableError):
-    """A multipart upload is gone, or has lost a race: all of its parts must be sent again.
+    """A multipart upload no longer exists, or has lost a race. All of its parts must be sent again.
 
-    Raised by stores, answered by the writer, which starts anew where it still has the parts.
+    Stores raise it. The writer starts a new upload if it still has the parts.
     """
 
 
 class RejectedError(BatcherError):
-    """The store refuses, and will until something is changed: a bucket, a permission, a key."""
+    """The store refuses the request until something is fixed: a bucket, a permission, a key."""
 
 
 class PoisonRecordError(BatcherError):
-    """This record can never be written; the message says why, and its neighbours are fine."""
+    """This record can never be written. The message says why. Other records are not affected."""
 
     def __init__(self, reason: str, detail: str, position: str) -> None:
-        """Name the record by its `position` at the source, and the fault by its `reason`."""
+        """Set the reason, a detail for the message, and the record's position at its source."""
         super().__init__(f"record {position}: {reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -66,31 +65,31 @@ class PoisonRecordError(BatcherError):
 
 
 class UnknownSourceError(BatcherError):
-    """An event of a source that batcher does not read, or of several at once."""
+    """The event is of a source that batcher does not read, or of several sources."""
 
 
 class SettingsError(BatcherError):
-    """Settings that cannot work; `faults` holds every one that was found."""
+    """The settings are invalid. `faults` has every fault that was found."""
 
     def __init__(self, faults: Sequence[str]) -> None:
-        """Join all faults into one message, a line each."""
+        """Join all faults into one message, one per line."""
         super().__init__("\n".join(["settings cannot be used:", *(f"  - {f}" for f in faults)]))
         self.faults = tuple(faults)
 
 
 class NotFoundError(BatcherError):
-    """An object that was to be read is not there."""
+    """The object to be read does not exist."""
 
 
 class DamagedError(BatcherError):
-    """An object's body is not what its name promises, or ends early; reading it again won't help.
+    """An object's body is not in the format that its name says, or is incomplete.
 
-    Raised by what reads objects back; the message says where.
+    Readers raise it. The message says where the damage is. Reading it again does not help.
     """
 
 
 class PreconditionFailedError(BatcherError):
-    """A conditional write met another state of the key than it named (HTTP 412).
+    """The condition of a write was not met: the key is in another state (HTTP 412).
 
-    Raised by stores, answered by the writer; it never reaches a user.
+    Stores raise it and the writer handles it. It never reaches a user.
     """

@@ -1,6 +1,15 @@
-"""Router: sends each record of a chunk to its partition or to quarantine, or excludes it.
+"""Router: decides for each record of a chunk where it is written, or why it is not.
 
-Every record that enters is in exactly one field of `Routed`: nothing is lost here.
+No record is lost here. Each one is written to its partition, or it is one of these:
+
+- filtered: the transform returned None for it. Settled, but not written.
+- bad: it cannot be written to its partition. The setting `on_bad_record` decides whether it is
+  - quarantined (`quarantine`): written as a line of a quarantine object,
+  - dropped (`drop`): settled, but not written,
+  - rejected (`fail`): not settled, but reported to its source or program as failed.
+
+Excluded records are the filtered and the dropped ones. All counts use these words. Only the
+names of logs, metrics and JSON output differ: there, `left_out` is filtered, `refused` rejected.
 """
 
 from __future__ import annotations
@@ -23,18 +32,18 @@ from batcher.settings import Settings
 
 
 class Routed(Struct):
-    """Every record of a chunk, once: to be written, excluded, or rejected."""
+    """Every record of a chunk: in `chunks`, `excluded` or `rejected`, and in only one of them."""
 
     chunks: list[tuple[Route, Chunk]] = field(default_factory=list)
     """Records to be written. Quarantined records are the lines of their object."""
     excluded: list[Chunk] = field(default_factory=list)
-    """Records that are settled without being written: filtered, or bad and dropped."""
+    """Filtered and dropped records: settled without being written."""
     dropped: int = 0
-    """Number of bad records in `excluded`."""
+    """Number of dropped records in `excluded`. The others are filtered."""
     bad: list[BadRecord] = field(default_factory=list)
     """All bad records, also those that are in another field."""
     rejected: list[BadRecord] = field(default_factory=list)
-    """Bad records to be reported as failed: `on_bad_record=fail`."""
+    """Bad records to be reported as failed."""
 
 
 class Router:
@@ -87,7 +96,7 @@ class Router:
         return routed
 
     def _handle_bad(self, routed: Routed, bad: list[BadRecord]) -> None:
-        """Put bad records where the setting `on_bad_record` wants them."""
+        """Quarantine, drop or reject bad records, by the setting `on_bad_record`."""
         routed.bad = bad
         if self._on_bad_record == "fail":
             routed.rejected += bad

@@ -3,6 +3,15 @@
 A body is a sequence of independent members (gzip members or zstd frames), cut every `MEMBER_BYTES`
 of text regardless of records and chunks. So the same text gives the same bytes, and members can be
 compressed in parallel.
+
+To add a codec, change these files as well as `_make_compressor` here:
+
+- `encoding/decoder.py`: `detect_compression`, `_decompressor_factory`, `_is_codec_error`.
+- `keys/object_format.py`: suffix and content type. `MAX_SUFFIX_BYTES` in `keys/names.py` has the
+  size of the longest suffix.
+- `settings.py`: the levels in `COMPRESSION_LEVELS`.
+- `cli/input.py`: remove it from the formats that the command line refuses, if it is one of them.
+- `tools/plan/objects.py`: measured CPU time and ratio by level.
 """
 
 from __future__ import annotations
@@ -14,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MEMBER_BYTES = 512 * 1024
-"""Text of one member, small enough to stay in the CPU cache; see decision 0002."""
+"""Text of one member, small enough to stay in the CPU cache; see docs/decisions/0002."""
 
 ISAL_MAX_LEVEL = 3
 """Up to this gzip level ISA-L compresses, above it zlib."""

@@ -1,4 +1,7 @@
-"""Text: records to newline-terminated text, and blocks of text to complete lines.
+"""Text: joins payloads into newline-terminated text, and cuts blocks of text into lines.
+
+Text is the content of an object before compression, mostly as bytes. No JSON is made or parsed
+here: payloads are joined as they are. `LineSplitter` is the way back, for readers.
 
 Text must not depend on how records came in chunks: the same records give the same bytes.
 """

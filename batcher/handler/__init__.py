@@ -1,4 +1,8 @@
-"""Handler: what AWS Lambda calls. Connects environment, clients, event loop and deadline."""
+"""Handler: what AWS Lambda calls. Connects environment, clients, event loop and deadline.
+
+`event_writer` writes the records of an event. `response` makes the answer to Lambda from the
+result.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from batcher.handler.emf import InvocationStats
-from batcher.handler.event_writer import EventResult, EventWriter, event_error
+from batcher.handler.event_writer import EventResult, EventWriter
+from batcher.handler.response import failure_response, respond
 from batcher.handler.telemetry import Telemetry, log_outcome
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
@@ -122,7 +127,7 @@ class Handler:
         read = read_event(event, time.time())
         invocation.source = read.source
         if not read.positions:
-            return {"receipts": [], "quarantined": 0} if read.direct else _failure_response([])
+            return {"receipts": [], "quarantined": 0} if read.direct else failure_response([])
         invocation.records = invocation.failed = len(read.positions)
         deadline_s = None
         if context is not None:
@@ -181,7 +186,7 @@ def make_handler(
     Args:
         settings: None: read from the environment at the first event.
         transform: called with each payload as bytes. Returns the new payload (bytes, str or dict),
-            or None to leave the record out. It must be deterministic. A record for which it raises
+            or None to filter the record out. It must be deterministic. A record for which it raises
             is a bad record.
         store: where to write instead of the bucket of the settings.
         metrics: called with each event's line of metrics. None: in Lambda the line goes to the
@@ -197,25 +202,6 @@ def make_handler(
     return cast("LambdaHandler", handler)
 
 
-def respond(event: Event, result: EventResult, *, partial_response: bool) -> dict[str, Any]:
-    """Return the response that the source expects, or raise if only that makes it redeliver."""
-    if len(result.ledger):
-        # Lambda bisects a stream's event that timed out only if the function raises
-        must_raise = event.direct or (event.all_or_nothing and result.timed_out)
-        if must_raise or not partial_response:
-            raise event_error(result, len(event.positions))
-        return _failure_response(event.select_failures(result.ledger, event.positions))
-    if event.direct:
-        data = [receipt for receipt in result.receipts if not receipt.quarantined]
-        return {
-            "receipts": [
-                {"key": r.key, "records": r.records, "size_bytes": r.size_bytes} for r in data
-            ],
-            "quarantined": sum(r.records for r in result.receipts if r.quarantined),
-        }
-    return _failure_response([])
-
-
 async def _cancel_tasks() -> None:
     """Cancel all other tasks of this loop, and wait until they have ended."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
@@ -223,10 +209,6 @@ async def _cancel_tasks() -> None:
         task.cancel()
     if others:
         await asyncio.wait(others)
-
-
-def _failure_response(identifiers: list[str]) -> dict[str, Any]:
-    return {"batchItemFailures": [{"itemIdentifier": identifier} for identifier in identifiers]}
 
 
 handler = make_handler()

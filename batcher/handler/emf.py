@@ -44,7 +44,10 @@ NONZERO_UNITS = {
     "batcher_deadline_cuts_total": "Count",
     "batcher_cold_starts_total": "Count",
 }
-"""Units of metrics that are left out when 0: CloudWatch bills every metric that exists."""
+"""Units of metrics that are omitted when 0: CloudWatch bills every metric that exists.
+
+`left_out` counts filtered records, and `refused` rejected ones; see `batcher.batching.router`.
+"""
 
 
 _DEFINITIONS = {

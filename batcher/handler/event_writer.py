@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
-from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
+from batcher.errors import BatcherError, PoisonRecordError, RetryableError
 from batcher.records.bad_record import BadRecordReason
 from batcher.records.chunk import NamingScheme
 from batcher.sources.event import Ledger
@@ -174,22 +174,6 @@ def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> No
             result.receipts.append(each.outcome.result())
         else:
             result.errors.append(_as_exception(error))
-
-
-def event_error(result: EventResult, records: int) -> Exception:
-    """Return the error that a handler raises: how many records are not durable, and why."""
-    first = result.errors[0] if result.errors else None
-    severe = next((e for e in result.errors if isinstance(e, RejectedError)), first)
-    open_count = len(result.ledger)
-    if result.timed_out:
-        why = "the deadline was reached; raise the function's timeout, or lower the batch size"
-    else:
-        why = "unknown" if severe is None else describe_error(severe)
-    text = f"{open_count} of {records} records are not durable and must be redelivered: {why}"
-    kind = RejectedError if isinstance(severe, RejectedError) else RetryableError
-    error = kind(text)
-    error.__cause__ = severe
-    return error
 
 
 def describe_error(error: Exception) -> str:

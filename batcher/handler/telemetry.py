@@ -74,6 +74,7 @@ def log_outcome(event: Event, result: EventResult) -> None:
     others = [error for error in result.errors if not isinstance(error, PoisonRecordError)]
     for reason, records in Counter(error.reason for error in rejected).items():
         first = next(error.position for error in rejected if error.reason == reason)
+        # In the log, `refused` means rejected; see `batcher.batching.router`
         line = "refused source=%s reason=%s records=%d first=%s"
         log.error(line, event.source, reason, records, first)
     for error in others[:MAX_LOGGED_ERRORS]:

@@ -1,5 +1,9 @@
 """Names of objects, made from their content: the same records give the same key.
 
+A name is the last part of a key without the suffix. `object_key` in `batcher.writing.object` joins
+the full key: root, salt, partition, name and suffix. `object_name` there chooses the function that
+makes the name. For example, `message_set_name` names the objects of SQS, of FIFO queues as well.
+
 Keys are a contract with readers and with redelivery. A changed name means that a record which is
 delivered again is written twice. `batcher.keys.parse` reads what is made here.
 """

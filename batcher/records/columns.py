@@ -1,4 +1,7 @@
-"""Columns: values of many records, in a shorter form than a list where there is one.
+"""Columns: sequences of one value per record, in less memory than a list.
+
+For example, `ConstantColumn` holds one value for all records of a chunk. These are not the columns
+of a table: `batcher.tools.ddl.columns` has those.
 
 Every column is a `Sequence`. Add a form here if a source gives values that need not be expanded.
 """

@@ -1,6 +1,17 @@
 """Sources: an event from Lambda, or records from a program, read into chunks.
 
-Add a source as a module of this package with a function `read`, and register it in `_READERS`.
+To add an event source:
+
+1. Add a module here with a function `read`, and register it in `_READERS`. `event_fields` has the
+   helpers to read an event's fields. `event` has `Event`, and selects the failures for Lambda.
+2. Give its `Origin` a `NamingScheme` (`records/chunk.py`). A new scheme needs a name in
+   `keys/names.py`, a choice in `object_name` (`writing/object.py`), and a pattern in
+   `keys/parse.py`.
+3. If its records have an envelope, remove the payload from it in `_without_payload`
+   (`batching/quarantine.py`).
+4. Add it to the tools: `SourceService` in `tools/check/mapping.py` for `batcher check`, and
+   `SourceType` in `tools/plan/workload.py` for `batcher plan`, whose tables by source are in
+   `invocations.py`, `sizing.py`, `output.py` and `costs.py`.
 """
 
 from __future__ import annotations
@@ -10,8 +21,8 @@ from importlib import import_module
 from typing import Any
 
 from batcher.errors import UnknownSourceError
-from batcher.sources.envelopes import distinct_sources, get_path
 from batcher.sources.event import Event
+from batcher.sources.event_fields import distinct_sources, get_path
 
 __all__ = ["Event", "read_event"]
 

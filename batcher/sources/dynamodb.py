@@ -19,7 +19,8 @@ from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn
-from batcher.sources.envelopes import (
+from batcher.sources.event import Event, whole_event
+from batcher.sources.event_fields import (
     EventRecords,
     check_times,
     distinct_arns,
@@ -30,7 +31,6 @@ from batcher.sources.envelopes import (
     read_times,
     require_identities,
 )
-from batcher.sources.event import Event, whole_event
 
 _ORIGIN = Origin("dynamodb", NamingScheme.SEQUENCE)
 

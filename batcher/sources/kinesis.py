@@ -14,7 +14,8 @@ from pybase64 import b64decode
 from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.sources.envelopes import (
+from batcher.sources.event import Event, whole_event
+from batcher.sources.event_fields import (
     EventRecords,
     check_times,
     distinct_arns,
@@ -26,7 +27,6 @@ from batcher.sources.envelopes import (
     require_identities,
     split_non_text,
 )
-from batcher.sources.event import Event, whole_event
 
 _ORIGIN = Origin("kinesis", NamingScheme.SEQUENCE)
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from batcher.keys.names import SEQUENCE_DIGITS, make_stem
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.sources.envelopes import (
+from batcher.sources.event import Event, FailureSelector, Ledger
+from batcher.sources.event_fields import (
     EventRecords,
     distinct_arns,
     drop_duplicates,
@@ -23,7 +24,6 @@ from batcher.sources.envelopes import (
     require_identities,
     split_non_text,
 )
-from batcher.sources.event import Event, FailureSelector, Ledger
 
 _ORIGIN = Origin("sqs", NamingScheme.MESSAGE_SET)
 

@@ -1,4 +1,8 @@
-"""One object of a batch: its format, key and metadata, and the receipt once it is durable."""
+"""One object of a batch: its format, key and metadata, and the receipt once it is durable.
+
+`object_key` joins the full key of an object. The name in it is made by `batcher.keys.names`, and
+the partition by `batcher.keys.partition`.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ class Receipt(Struct, frozen=True):
     """An object that is durable."""
 
     key: str
-    """Its full key. Empty for a record that was dropped or left out by the transform."""
+    """Its full key. Empty for a record that was filtered or dropped."""
     records: int
     size_bytes: int
     """Bytes of the object, compressed."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Stats(Struct):
-    """Totals since the start."""
+    """Totals since the start. `batcher.batching.router` defines filtered, dropped and rejected."""
 
     records: int = 0
     """Records that are durable in objects of data."""
@@ -25,28 +25,28 @@ class Stats(Struct):
     bytes_out: int = 0
     """Bytes of the durable objects of data."""
     quarantined: int = 0
-    """Bad records that are durable in quarantine."""
+    """Quarantined records: bad records that are durable in quarantine objects."""
     dropped: int = 0
-    """Bad records that were left out, by `on_bad_record=drop`."""
+    """Bad records that were settled without being written, by `on_bad_record=drop`."""
     filtered: int = 0
     """Records for which the transform returned None."""
     rejected: int = 0
-    """Bad records that were returned as errors, by `on_bad_record=fail`."""
+    """Bad records that were reported as failed, by `on_bad_record=fail`."""
     failed: int = 0
     """Records of batches that could not be written."""
     retries: int = 0
-    """Requests that were sent again because the store was throttling or did not respond."""
+    """Requests that were retried because the store was throttling or did not respond."""
     oldest_record_age_s: float = 0.0
     """The longest time from a record's arrival at its source until it was durable."""
     flushes: Counter[str] = field(default_factory=Counter)
     """Sealed batches by `FlushReason`."""
 
     def count_retry(self) -> None:
-        """Count a request that is sent again."""
+        """Count a request that is retried."""
         self.retries += 1
 
     def count_routed(self, routed: Routed) -> None:
-        """Count the records of a chunk that will not be written."""
+        """Count the records of a chunk that are not written: filtered, dropped, rejected."""
         self.dropped += routed.dropped
         self.filtered += sum(map(len, routed.excluded)) - routed.dropped
         self.rejected += len(routed.rejected)

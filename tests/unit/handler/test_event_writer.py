@@ -1,4 +1,4 @@
-"""Delivery, the part that decides: which batches an event becomes, and what it raises."""
+"""Event writer, the part that decides: which batches an event becomes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import pytest
 
 from batcher.batching.batch import Batch, FlushReason
 from batcher.batching.router import Router
-from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
-from batcher.handler.event_writer import EventResult, event_error, plan_batches
+from batcher.errors import RetryableError
+from batcher.handler.event_writer import plan_batches
 from batcher.settings import Settings
 from batcher.sources import read_event
-from batcher.sources.event import Ledger
 from batcher.writing.object import object_key, object_name
 from support.examples import fifo_message, kinesis_record, make_settings, message, texts_of
 
@@ -121,35 +120,3 @@ def test_a_direct_invoke_is_kept_within_the_limits() -> None:
     batches, _ = plan_batches(event, Router(settings), settings)
     assert [b.records for b in batches] == [2, 1]
     assert object_name(batches[0], batches[0].digest(), "fresh") == "fresh"
-
-
-def delivered_with(*errors: Exception, timed_out: bool = False) -> EventResult:
-    """Report of a delivery of which two records are not durable."""
-    return EventResult(Ledger(["a", "b"]), errors=list(errors), timed_out=timed_out)
-
-
-@pytest.mark.parametrize(
-    ("errors", "kind", "why"),
-    [
-        ([RetryableError("slow down")], RetryableError, "slow down"),
-        ([RejectedError("no bucket")], RejectedError, "no bucket"),
-        ([RetryableError("slow"), RejectedError("no bucket")], RejectedError, "no bucket"),
-        ([PoisonRecordError("empty", "nothing", "a")], RetryableError, "record a: empty: nothing"),
-    ],
-)
-def test_a_failure_says_how_many_records_and_why(
-    errors: list[Exception], kind: type[BatcherError], why: str
-) -> None:
-    """The most severe error decides, and is the cause."""
-    error = event_error(delivered_with(*errors), 5)
-    assert type(error) is kind
-    assert str(error) == f"2 of 5 records are not durable and must be redelivered: {why}"
-    assert error.__cause__ in errors
-
-
-def test_a_delivery_that_was_cut_says_what_helps() -> None:
-    """Also where nothing had failed yet."""
-    error = event_error(delivered_with(timed_out=True), 2)
-    assert isinstance(error, RetryableError)
-    assert "raise the function's timeout" in str(error)
-    assert error.__cause__ is None

@@ -1,11 +1,11 @@
-"""Columns out of an event's records."""
+"""Event fields: columns of the fields of an event's records."""
 
 from __future__ import annotations
 
 import pytest
 
 from batcher.errors import RejectedError
-from batcher.sources.envelopes import (
+from batcher.sources.event_fields import (
     check_times,
     drop_duplicates,
     get_path,

@@ -1,7 +1,9 @@
-"""Reading columns from the envelopes of an event: fast for regular records, careful otherwise.
+"""Event fields: reads the fields of an event's records into columns. Shared by the sources.
 
-Shared by the sources. Each source has a fast path of C calls over whole columns, and a path that
-reads record by record where a value is missing or malformed.
+Lambda passes each record in an envelope: a dict with the payload, its position, its time and its
+ARN. No other envelopes, such as those of SNS or EventBridge, are unwrapped. Each source
+has a fast path of C calls over whole columns, and a path that reads record by record where a value
+is missing or malformed.
 """
 
 from __future__ import annotations

@@ -45,14 +45,14 @@ class WorkerSlots:
 
         Args:
             count: the number of slots.
-            on_free: called when `released` has freed a slot.
+            on_free: called when `temporarily_released` has freed a slot.
         """
         self._free = count
         self._on_free = on_free
 
     @property
     def is_oversubscribed(self) -> bool:
-        """Whether more slots are taken than exist, as `released` takes back without waiting."""
+        """Whether more slots are taken than exist; see `temporarily_released`."""
         return self._free < 0
 
     def acquire_nowait(self) -> bool:
@@ -67,8 +67,8 @@ class WorkerSlots:
         self._free += 1
 
     @contextmanager
-    def released(self) -> Iterator[None]:
-        """Free a slot while the caller waits. It is taken back at the end, free or not."""
+    def temporarily_released(self) -> Iterator[None]:
+        """Free the caller's slot while it waits. Take it back at the end, even if none is free."""
         self._free += 1
         self._on_free()
         try:

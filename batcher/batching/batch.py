@@ -176,7 +176,7 @@ class OpenBatches:
         """Add all records of `chunk`, to one or more batches, and seal those that are full.
 
         A batch without room for the next record is sealed too. A record larger than `max_bytes`
-        gets a batch of its own, so the caller must reject such records before.
+        gets its own batch, so the caller must reject such records before.
 
         Returns:
             Each batch that took records or was sealed, in order, and the bytes it took, perhaps 0.

@@ -58,7 +58,7 @@ def quarantine_line(bad: BadRecord) -> bytes:
 
 
 def _without_payload(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the envelope without the payload, which the line has in a field of its own.
+    """Return the envelope without the payload, which the line has in a separate field.
 
     Records of DynamoDB streams have no envelope: the whole record is their payload.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batcher.batching.validation import Transform
 
 MAX_SHOWN_PER_KIND = 20
-"""So many findings of each kind are printed; the rest are only counted."""
+"""The most findings of each kind that are printed. The rest are only counted."""
 
 
 _KIND_SUMMARIES = {

@@ -145,9 +145,9 @@ class _ReplaySummary:
 
     dry_run: bool
     write_stats: Stats = field(default_factory=Stats)
-    """Of the objects written; empty with `--to-queue`."""
+    """Counts of the objects written. Empty with `--to-queue`."""
     stats: ReplayStats = field(default_factory=ReplayStats)
-    """Of the quarantined records."""
+    """Counts of the quarantined records."""
     seconds: float = 0.0
     signal: int = 0
     """Number of the first signal received, or 0."""

@@ -44,10 +44,11 @@ class Decoder:
         """Choose the codec by a suffix or a name that ends with it: `.gz`, `.zst`, or any other.
 
         The defaults are for objects that batcher wrote. Input of the command line comes from other
-        programs, so it may look back further, may be padded, and more of it is worth saving.
+        programs, so it may have larger windows and padding. It is decoded in smaller blocks, to
+        lose less text before damage.
 
         Args:
-            max_output_bytes: size of the largest block; up to this much text before damage is lost.
+            max_output_bytes: size of the largest block. Up to this much text before damage is lost.
             max_window_log: base 2 logarithm of the largest window that a zstd frame may ask for.
             padded: whether zero bytes may follow a gzip member, as gzip(1) allows.
         """

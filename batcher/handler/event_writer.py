@@ -208,4 +208,4 @@ def _as_exception(error: BaseException) -> Exception:
 
 
 def _cannot_make_room(short_bytes: int) -> None:
-    """Do nothing: all batches are sealed, so held bytes are given back without help."""
+    """Do nothing: all batches are sealed, so held bytes are released as they are written."""

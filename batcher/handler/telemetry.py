@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batcher.sources import Event
 
 MAX_LOGGED_ERRORS = 20
-"""Errors of one event that are logged, one line each. Of further errors only the count is."""
+"""Errors of one event that are logged, one line each. Of the others only their number is logged."""
 
 
 log = logging.getLogger("batcher")
@@ -43,7 +43,7 @@ class Telemetry:
         self._is_cold = True
         self._labels: dict[str, str] = {}
         self.request_stats = RequestStats()
-        """Of the current event."""
+        """The requests of the current event."""
         if "AWS_LAMBDA_FUNCTION_NAME" in environ:
             logs.configure(
                 lambda_writes_json=environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
@@ -79,7 +79,7 @@ def log_outcome(event: Event, result: EventResult) -> None:
         log.error(line, event.source, reason, records, first)
     for error in others[:MAX_LOGGED_ERRORS]:
         log.error("not_durable source=%s error=%s", event.source, describe_error(error))
-    if len(others) > MAX_LOGGED_ERRORS:
+    if len(others) > MAX_LOGGED_ERRORS:  # counts the errors that have no line
         log.error(
             "not_durable_either source=%s errors=%d", event.source, len(others) - MAX_LOGGED_ERRORS
         )

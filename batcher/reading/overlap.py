@@ -169,7 +169,7 @@ class OverlapCheck:
 
     parsed_key: ParsedKey
     furthest_before: asyncio.Future[SequenceRange | None] | None
-    """Of the objects registered before this one, the range with the highest end."""
+    """The range with the highest end, of the objects registered before this one."""
     furthest_after: asyncio.Future[SequenceRange | None]
     """The same including this object. Set when it was opened, or could not be."""
 
@@ -180,7 +180,7 @@ class SequenceRange:
 
     first: int
     last: int
-    """From its metadata; equal to `first` if that does not have it."""
+    """The number in its metadata, or `first` if the metadata does not have it."""
     key: str
 
 

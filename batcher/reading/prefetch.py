@@ -21,7 +21,7 @@ MAX_PREFETCHED_BLOCKS = 4
 
 
 class Prefetch:
-    """Reads one object in a task of its own, which the caller ends with `stop`."""
+    """Reads one object in its own task, which the caller ends with `stop`."""
 
     def __init__(
         self,

@@ -220,7 +220,7 @@ class ReadObjects:
             self._ready_queue.put_nowait(prefetch)
 
     async def _longest_first(self, entries: list[CatalogEntry]) -> list[CatalogEntry]:
-        """Sort objects that begin with the same record so that a covered one follows its cover.
+        """Sort objects that begin with the same record: a covered one follows what covers it.
 
         There are several only if the fanout or the suffix was changed between a failure and its
         retry. In that case each object is opened one more time.

@@ -1,4 +1,7 @@
-"""Stream: an object's text, block by block. Reopens the object after an error, without repeats."""
+"""Stream: an object's text, block by block. Reopens the object after an error, without repeats.
+
+This is a stream of bytes. The streams of Kinesis and DynamoDB are in `batcher.sources`.
+"""
 
 from __future__ import annotations
 
@@ -74,12 +77,12 @@ class ResumableBody:
             try:
                 async with aclosing(decode_body(self._opened.pieces, self._key)) as blocks:
                     async for block in blocks:
-                        fresh = block[skip_bytes:]
-                        skip_bytes -= len(block) - len(fresh)
-                        if fresh:
-                            yielded_bytes += len(fresh)
+                        unread = block[skip_bytes:]
+                        skip_bytes -= len(block) - len(unread)
+                        if unread:
+                            yielded_bytes += len(unread)
                             self._failures = 0
-                            yield fresh
+                            yield unread
             except RetryableError as error:
                 failure = error
             else:

@@ -118,8 +118,8 @@ def folders_time_range(folders: Iterable[str]) -> TimeRange:
 
 MAX_CLOCK_SKEW_S = 900.0
 """The most that clocks may differ: S3 refuses requests from a clock that differs by more. Source:
-Amazon S3 API reference, RequestTimeTooSkewed. Also the longest that a record of a program may wait
-for room in the pipeline."""
+Amazon S3 API reference, RequestTimeTooSkewed. It is also assumed to be the longest time that a
+record of a program waits in `submit` for room in the budget."""
 
 _MULTIPART_ETAG = re.compile(r'"?[0-9a-f]+-\d+"?')
 

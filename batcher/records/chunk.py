@@ -131,11 +131,11 @@ class NamingScheme(StrEnum):
     """How the objects of an origin are named; see `batcher.keys.names`."""
 
     SEQUENCE = "sequence"
-    """By the first sequence number in the object: streams."""
+    """Named by the first sequence number in the object. Used for streams."""
     MESSAGE_SET = "message_set"
-    """By the oldest time and the set of message ids: SQS."""
+    """Named by the oldest time and the set of message ids. Used for SQS."""
     FRESH = "fresh"
-    """By a new UUIDv7: library, command line and direct invokes."""
+    """Named by a new UUIDv7. Used for library, command line and direct invokes."""
 
 
 def positions_digest(positions: Sequence[str]) -> str:

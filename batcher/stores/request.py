@@ -113,11 +113,11 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
     deadline_s: float | None = None
     """When the result must be known, on the event loop's clock. None: there is no deadline."""
     slots: WorkerSlots | None = None
-    """Where the sender holds a worker slot, to be released while the request waits."""
+    """The slots of which the sender holds one. It is released while the request waits."""
     timeout: PausableTimeout | None = None
     """Set by `RetryingStore`, for stores inside it that wait before they send."""
     retry_log: RetryLog | None = None
-    """Where retries are counted. None: on its own."""
+    """The log that counts retries. None: the request gets its own."""
 
     def __repr__(self) -> str:  # a body is payload, which must not get into logs
         return f"<Request {self.label} {self.key!r} {len(self.body)} B>"
@@ -144,7 +144,7 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
 
     def slot_released(self) -> AbstractContextManager[None]:
         """Release the sender's worker slot, if it holds one, while the request waits."""
-        return nullcontext() if self.slots is None else self.slots.released()
+        return nullcontext() if self.slots is None else self.slots.temporarily_released()
 
 
 Response: TypeAlias = ObjectInfo | UploadPart | str | None

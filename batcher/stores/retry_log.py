@@ -28,7 +28,7 @@ class RetryLog:
         self._retries += 1
 
     def write(self) -> None:
-        """Log a line if there were retries since the last one."""
+        """Log one `request_repeated` if there were retries since the last one."""
         if self._retries:
             log.warning(
                 "request_repeated operation=%s key=%s times=%s error=%s",

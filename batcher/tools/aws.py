@@ -31,11 +31,11 @@ class CallLimits:
     """How long a call may take, and how often its request is sent. A tool narrows the defaults."""
 
     timeout_s: float = 60.0
-    """For connecting, and for each wait for bytes of the response."""
+    """Time for connecting, and for each wait for bytes of the response."""
     attempts: int = 4
     """Requests per call. botocore retries throttling, 5xx and lost connections."""
     total_s: float | None = None
-    """For the whole call: connecting, retries and the response. None: no limit of its own."""
+    """Time for the whole call: connecting, retries and the response. None: no limit."""
 
 
 class AwsErrorKind(Enum):
@@ -177,7 +177,7 @@ class AwsSession:
         return AwsCallError(AwsErrorKind.CONFIGURATION, next(hints, first_line(error)))
 
 
-# Every error code that has a meaning of its own here, with what to do about it. `{permission}` is
+# The error codes that are handled specially, each with its fix. `{permission}` is
 # the IAM action of the call. HEAD responses have no body: their code is the status.
 # Source: the "common errors" of the services' API references
 _ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {

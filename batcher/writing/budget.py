@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 MAX_BACKLOG_BYTES = 32 * 1024**2
-"""With more text than this waiting the encoder is far behind: a third of a second of its work."""
+"""If more text than this waits, the encoder is far behind: it needs 1/3 s to encode it."""
 
 
 class Budget:
@@ -56,12 +56,12 @@ class Budget:
             self.adjust(size_bytes)
 
     def adjust(self, delta_bytes: int) -> None:
-        """Hold `delta_bytes` more without waiting. A negative number gives bytes back."""
+        """Hold `delta_bytes` more without waiting. A negative number releases bytes."""
         self.held_bytes += delta_bytes
         self.peak_bytes = max(self.peak_bytes, self.held_bytes)
         if delta_bytes < 0:
             self.notify()
 
     def notify(self) -> None:
-        """Wake the waiting `take`: bytes were given back, or a streaming writer has run dry."""
+        """Wake the waiting `take`: bytes were released, or a streaming writer has no text left."""
         self._freed.set()

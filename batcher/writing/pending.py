@@ -19,7 +19,7 @@ ENCODE_SLICE_BYTES = 8 * MEMBER_BYTES
 
 
 class PendingState(Enum):
-    """Where a pending batch is between its first record and its outcome."""
+    """The state of a pending batch between its first record and its outcome."""
 
     OPEN = "open"
     """It takes records. Nothing of it is being written."""
@@ -64,7 +64,7 @@ class PendingBatch:
         self.uuid_name = uuid_name
         self.deadline_s = deadline_s
         self.slots: WorkerSlots | None = None
-        """Where the worker that writes the batch holds a slot. None: nowhere."""
+        """The slots of which the worker that writes the batch holds one. None: it holds none."""
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self.state = PendingState.OPEN
         self.waiters = 0
@@ -94,7 +94,7 @@ class PendingBatch:
 
     @property
     def idle_bytes(self) -> int:
-        """Held bytes that leave only if the batch is sealed."""
+        """Held bytes that are released only if the batch is sealed: no writer takes them now."""
         if self.state in (PendingState.OPEN, PendingState.STARVED):
             return self._held_bytes - self.in_flight_bytes
         return 0

@@ -1,4 +1,4 @@
-"""Tickets: what `submit` returns. Awaiting one tells whether its records are durable."""
+"""Tickets: what `submit` returns. Await one to know that its records are durable."""
 
 from __future__ import annotations
 

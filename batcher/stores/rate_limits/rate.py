@@ -41,7 +41,7 @@ MIN_PER_S = 1 / 300
 
 
 CUBIC_GROWTH = 1.0
-"""The part of the throttled rate that is added beyond it, in the time that recovery took."""
+"""Growth beyond the throttled rate, as a part of it, in a time as long as the recovery took."""
 
 
 MIN_RECOVERY_S, MAX_RECOVERY_S = 4.0, 400.0
@@ -49,14 +49,15 @@ MIN_RECOVERY_S, MAX_RECOVERY_S = 4.0, 400.0
 
 
 RECOVERY_KNEE_PER_S, RECOVERY_EXPONENT = 0.25, 0.5
-"""Up to this rate recovery takes longest. Above, the time shrinks by this power of the rate. The
-power is less than 1, so that among writers that share a prefix, those with a higher rate need more
-requests to recover."""
+"""Up to the first figure, a rate in requests per second, recovery takes `MAX_RECOVERY_S`. Above it
+the time is divided by (rate / first figure) to the power of the second. That power is less than 1,
+so that among writers that share a prefix, those with a higher rate need more requests to recover.
+"""
 
 
 FIRST_RECOVERY_REQUESTS = 32.0
 """The first recovery takes at most the time of this many requests, and each further one twice as
-many: what was measured in a prefix's first second may be far off."""
+many, because the rate measured in a prefix's first second may be wrong."""
 
 
 MAX_RECOVERY_DOUBLINGS = 20  # far beyond the number that matters

@@ -30,7 +30,7 @@ class RateLimitedStore(ObjectStore):
     another. However the wait ends, cancellation included, nothing stays taken.
 
     PUT and all requests of a multipart upload share one rate limit in S3, so all count. HEAD has a
-    limit of its own in S3, and only takes a slot. An abort counts, but waits for nothing.
+    separate limit in S3, and only takes a slot. An abort counts, but waits for nothing.
     """
 
     def __init__(

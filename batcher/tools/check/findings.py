@@ -15,7 +15,7 @@ class CheckStatus(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """It works, but costs money, safety or sleep."""
+    """Records are safe, but something costs money, weakens security or will need attention."""
     ERROR = "error"
     """Records are lost, duplicated or never written."""
     NOT_CHECKED = "not checked"
@@ -41,7 +41,7 @@ class CheckResult:
         return f"{problem}; {sanitize_line(self.fix)}" if self.fix else problem
 
     def as_dict(self) -> dict[str, str]:
-        """Return the result as an entry of the JSON document."""
+        """Return the result as an entry of the JSON document. Programs rely on its field names."""
         return {
             "mark": str(self.status),
             "check": self.check,
@@ -97,7 +97,7 @@ class CheckReport:
         return ", ".join(f"{counts[status]} {status}" for status in CheckStatus if counts[status])
 
     def as_dict(self, location: str) -> dict[str, object]:
-        """Return the JSON document of the run."""
+        """Return the JSON document of the run. Programs rely on its field names."""
         return {
             "place": location,
             "fine": self.has_no_error,

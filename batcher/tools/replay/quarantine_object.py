@@ -1,4 +1,4 @@
-"""Quarantine object: read it, mark its lines, and replace it if nobody else has changed it."""
+"""Quarantine object: read it, mark its lines, and replace it if it was not changed since."""
 
 from __future__ import annotations
 

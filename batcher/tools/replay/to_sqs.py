@@ -30,7 +30,7 @@ MAX_CONCURRENT_SENDS = 8
 """Concurrent calls. A FIFO queue gets one call at a time, to keep its order."""
 
 MAX_SENDS = 5
-"""How often a message is sent if SQS reports a fault of its own for it."""
+"""How often a message is sent if SQS reports an internal error for it."""
 
 
 class SqsSender(Protocol):

@@ -70,7 +70,7 @@ class Inspection:
         self.unchecked_lines = 0
         """Lines that are too long to be checked."""
         self.quarantine_reasons: Counter[str] = Counter()
-        """Of a quarantine object: the number of records by reason."""
+        """Number of records by reason, for a quarantine object."""
         self.findings: list[Finding] = []
 
     @property

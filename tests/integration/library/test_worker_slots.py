@@ -55,7 +55,7 @@ def test_a_seat_that_is_left_is_free_until_its_owner_is_back() -> None:
     seats = WorkerSlots(1, lambda: told.append(seats.acquire_nowait()))
     assert seats.acquire_nowait()
     assert not seats.acquire_nowait()
-    with seats.released():
+    with seats.temporarily_released():
         assert told == [True]
         assert not seats.is_oversubscribed
     assert seats.is_oversubscribed

@@ -7,7 +7,7 @@ MAX_KEY_BYTES = 1_024
 
 
 MIN_PART_BYTES = 5 * 1024**2
-"""The smallest part of a multipart upload; the last part may be smaller. Source: Amazon S3 User
+"""The smallest part of a multipart upload. The last part may be smaller. Source: Amazon S3 User
 Guide, "Amazon S3 multipart upload limits"."""
 
 

@@ -150,7 +150,7 @@ class Between:
         self.low, self.high = low, high
 
     def __call__(self, value: float | None) -> list[str]:
-        """Return what is wrong with the value; an empty list if nothing is."""
+        """Return what is wrong with the value. An empty list if nothing is."""
         if value is None or self.low <= value <= self.high:
             return []
         return [f"{value} is out of range; choose {self.low} to {self.high}"]
@@ -163,7 +163,7 @@ class OneOf:
         self.choices = choices
 
     def __call__(self, value: str) -> list[str]:
-        """Return what is wrong with the value; an empty list if nothing is."""
+        """Return what is wrong with the value. An empty list if nothing is."""
         if value in self.choices:
             return []
         choices = ", ".join(choice for choice in self.choices if choice)

@@ -61,7 +61,7 @@ class Route(Struct, frozen=True):
 
     origin: Origin
     partition: str
-    """Hive-style path; empty in quarantine and without partitions."""
+    """Hive-style path. Empty in quarantine and without partitions."""
     is_quarantine: bool = False
 
 
@@ -153,7 +153,7 @@ class Batch:
         return positions_digest(positions)
 
     def lowest_sequence_number(self) -> str | None:
-        """Return the lowest sequence number of a FIFO queue's records; None for other sources."""
+        """Return the lowest sequence number of a FIFO queue's records. None for other sources."""
         numbers = filter(str.isdecimal, self._sequence_numbers)
         return min(numbers, key=int, default=None)
 

@@ -62,7 +62,7 @@ class LineReader:
     def __init__(
         self, inputs: Sequence[str], max_line_bytes: int, *, expect_json: bool = False
     ) -> None:
-        """Prepare to read; nothing is read before the iteration.
+        """Prepare to read. Nothing is read before the iteration.
 
         Args:
             inputs: paths, or `-` for standard input, in the order of reading. Each is plain, gzip

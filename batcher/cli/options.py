@@ -81,7 +81,7 @@ def describe_setting(spec: Field[Any]) -> str:
 
 
 def describe_default(spec: Field[Any]) -> str:
-    """Return the default of a setting as a user would write it; empty if it is empty text."""
+    """Return the default of a setting as a user would write it. Empty if it is empty text."""
     default: object = spec.metadata["default"]
     if isinstance(default, Derived):
         return default.text
@@ -214,7 +214,7 @@ class FindingPrinter:
             echo(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
 
     def print_error(self, error: BatcherError) -> None:
-        """Count and print an object that could not be read; the error names it."""
+        """Count and print an object that could not be read. The error names it."""
         self.counts[FindingKind.UNREADABLE] += 1
         if self.counts[FindingKind.UNREADABLE] <= MAX_SHOWN_PER_KIND:
             echo(f"error: {sanitize_line(str(error))}")

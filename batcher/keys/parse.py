@@ -77,16 +77,16 @@ class ParsedKey:
     salt: str
     """Empty with `fanout=1`, and in quarantine."""
     partition: str
-    """The Hive-style path; in quarantine, the folders from `_quarantine` on."""
+    """The Hive-style path. In quarantine, the folders from `_quarantine` on."""
     naming: NamingScheme
     stem: str
-    """The start of its name; empty for programs."""
+    """The start of its name. Empty for programs."""
     first: int | None
     """Its first sequence number, or a queue's oldest time in milliseconds (FIFO: lowest number)."""
     suffix: str
     """Format and compression: `.ndjson.gz`."""
     quarantine_source: str = ""
-    """The source of its bad records; empty for data."""
+    """The source of its bad records. Empty for data."""
     time_s: float | None = None
     """The time in its name, in seconds since 1970: of a queue's oldest message, or when a program's
     batch was opened. None for streams and FIFO queues, whose names have sequence numbers."""

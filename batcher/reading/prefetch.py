@@ -42,7 +42,7 @@ class Prefetch:
         """
         self.entry = entry
         self.info: ObjectInfo | None = None
-        """Size, ETag and metadata; None if it is not open yet or could not be opened."""
+        """Size, ETag and metadata. None if it is not open yet or could not be opened."""
         self.is_covered = False
         """Whether the object is left out. Known once `ready` is set."""
         self.ready = asyncio.Event()

@@ -30,7 +30,7 @@ class Chunk(Struct, frozen=True, dict=True):
     arrivals_s: Sequence[float]
     """When each record reached its source, in seconds since 1970, UTC."""
     envelopes: Sequence[Mapping[str, Any]] | None = None
-    """The records as the source sent them, for quarantine; None if the source has no envelope."""
+    """The records as the source sent them, for quarantine. None if the source has no envelope."""
     sequence_numbers: Sequence[str] | None = None
     """FIFO queues only: the numbers that order the messages of the queue."""
 
@@ -44,7 +44,7 @@ class Chunk(Struct, frozen=True, dict=True):
 
     @cached_property
     def is_str(self) -> bool:
-        """Whether the payloads are `str`; all of them have one type."""
+        """Whether the payloads are `str`. All of them have one type."""
         payloads = self.payloads
         return (
             not isinstance(payloads, LinesColumn)

@@ -134,7 +134,7 @@ class AwsSession:
         return service if client is None else str(client.meta.endpoint_url)
 
     def region(self, service: str) -> str:
-        """Return the region that a service is called in; empty before its first call."""
+        """Return the region that a service is called in. Empty before its first call."""
         client = self._clients.get(service)
         return "" if client is None else str(client.meta.region_name)
 

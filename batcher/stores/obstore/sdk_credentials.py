@@ -18,7 +18,7 @@ class SdkCredentialProvider:
     """Finds endpoint and credentials in the same way as every AWS SDK for Python."""
 
     def __init__(self, operation: str, bucket: str, key: str) -> None:
-        """Search; raises as `find_provider`."""
+        """Search. Raise the errors of `find_provider`."""
         with _translate_errors(operation, bucket, key):
             session = botocore.session.Session()
             self.endpoint = _find_endpoint(session)

@@ -252,7 +252,7 @@ def _covers_root(rule: LifecycleRule, root: str) -> bool:
 
 
 def _conditions(rule: LifecycleRule) -> Mapping[str, Any]:
-    """Return the conditions of a rule; rules in the old format have a prefix but no filter."""
+    """Return the conditions of a rule. Rules in the old format have a prefix but no filter."""
     rule_filter: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
     conditions: Mapping[str, Any] = rule_filter.get("And", rule_filter)
     return conditions

@@ -19,7 +19,7 @@ _OBJECT_ACTIONS = ("s3:PutObject", "s3:GetObject")
 def evaluate_policy(
     response: Mapping[str, Any] | None, bucket: str, root: str
 ) -> list[CheckResult]:
-    """Evaluate the response of GetBucketPolicy; None means that there is no policy."""
+    """Evaluate the response of GetBucketPolicy. None means that there is no policy."""
     try:
         policy = orjson.loads((response or {}).get("Policy") or "{}")
     except orjson.JSONDecodeError as problem:
@@ -77,10 +77,10 @@ def _applies_to_anyone(statement: PolicyStatement) -> bool:
 
 
 def _iam_matches(pattern: str, text: str) -> bool:
-    """Return whether an IAM pattern matches; only * and ? are special in it."""
+    """Return whether an IAM pattern matches. Only * and ? are special in it."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
 def _as_list(value: Any) -> Sequence[Any]:  # noqa: ANN401  # JSON
-    """Return a list; policies may write a single value without one."""
+    """Return a list. Policies may write a single value without one."""
     return value if isinstance(value, list) else [value]

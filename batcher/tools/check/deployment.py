@@ -44,13 +44,13 @@ class Deployment:
     results: list[CheckResult] = field(default_factory=list)
     configuration: Mapping[str, Any] | None = None
     mappings: Sequence[MappingConfiguration] | None = None
-    """All mappings of the function; None if they may not be listed."""
+    """All mappings of the function. None if they may not be listed."""
     checked_mappings: Sequence[MappingConfiguration] = ()
     """The mappings to check."""
 
     @property
     def environ(self) -> dict[str, str] | None:
-        """The usable part of the function's environment; None if it may not be read."""
+        """The usable part of the function's environment. None if it may not be read."""
         return (
             None
             if self.configuration is None

@@ -26,7 +26,7 @@ LOW_SPACE_BYTES = 10**9
 
 
 async def check_caller(aws: AwsClient) -> list[CheckResult]:
-    """Report the identity of the credentials; endpoints other than Amazon's may have no STS."""
+    """Report the identity of the credentials. Endpoints other than Amazon's may have no STS."""
     has_endpoint = any(os.environ.get(f"AWS_ENDPOINT_URL{name}") for name in ("", "_STS"))
     if "amazonaws.com" not in aws.endpoint("s3") and not has_endpoint:
         return []
@@ -131,7 +131,7 @@ async def probe_destination(
 
 
 async def _remove_probe_object(settings: Settings, key: str, aws: AwsClient | None) -> CheckResult:
-    """Delete the object of the probe, if that is allowed; the writer needs no such permission."""
+    """Delete the object of the probe, if that is allowed. The writer needs no such permission."""
     check = "write.cleanup"
     if aws is None:
         await asyncio.to_thread(_remove_file, settings, key)

@@ -19,7 +19,7 @@ class CheckStatus(StrEnum):
     ERROR = "error"
     """Records are lost, duplicated or never written."""
     NOT_CHECKED = "not checked"
-    """Unknown; the result names the missing permission or the reason."""
+    """Unknown. The result names the missing permission or the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class CheckResult:
     """The check's id, stable for programs: `mapping.responses`."""
     detail: str
     fix: str = ""
-    """How to fix it; empty if there is nothing to fix."""
+    """How to fix it. Empty if there is nothing to fix."""
     subject: str = ""
-    """Which one of several mappings or queues was checked; empty if there is only one."""
+    """Which one of several mappings or queues was checked. Empty if there is only one."""
 
     def as_line(self) -> str:
         """Return `subject: detail; fix` in one line, safe for a terminal, without the status."""
@@ -88,7 +88,7 @@ class CheckReport:
 
     @property
     def has_no_error(self) -> bool:
-        """Whether no result is an error; warnings do not count."""
+        """Whether no result is an error. Warnings do not count."""
         return not self.counts[CheckStatus.ERROR]
 
     def summary(self) -> str:

@@ -33,7 +33,7 @@ _RUNTIME = re.compile(r"python(\d+)\.(\d+)")
 
 
 def evaluate_function(configuration: FunctionConfiguration) -> list[CheckResult]:
-    """Evaluate state, environment, runtime and handler; the settings are checked elsewhere."""
+    """Evaluate state, environment, runtime and handler. The settings are checked elsewhere."""
     results = [_evaluate_state(configuration)]
     if fault := configuration.get("Environment", {}).get("Error"):
         detail = f"the environment cannot be read: {fault.get('ErrorCode', '')}"
@@ -51,7 +51,7 @@ def evaluate_limits(configuration: FunctionConfiguration, settings: Settings) ->
 
 
 def evaluate_settings(environ: Mapping[str, str], subject: str) -> list[CheckResult]:
-    """Evaluate the settings in an environment as the function does; each fault is an error."""
+    """Evaluate the settings in an environment as the function does. Each fault is an error."""
     faults = settings_faults(environ)
     if faults:
         fix = "correct it, or the first event fails"

@@ -23,7 +23,7 @@ MappingConfiguration = Mapping[str, Any]
 """The response of GetEventSourceMapping."""
 
 QueueAttributes = Mapping[str, Any]
-"""The `Attributes` of a GetQueueAttributes response; all values are text."""
+"""The `Attributes` of a GetQueueAttributes response. All values are text."""
 
 REPORT_BATCH_ITEM_FAILURES = "ReportBatchItemFailures"
 

@@ -34,7 +34,7 @@ _USE_OTHER_ENDPOINT = "use Amazon S3, or an endpoint that honours conditional wr
 
 @dataclass(slots=True)
 class ProbeOutcomes:
-    """The outcome of each request: its result or its error; None if it was not sent."""
+    """The outcome of each request: its result or its error. None if it was not sent."""
 
     created: ObjectInfo | BatcherError | None = None
     created_again: ObjectInfo | BatcherError | None = None
@@ -124,7 +124,7 @@ async def _probe_upload(
 
 
 async def _run_request(send: Callable[..., Awaitable[T]]) -> T | BatcherError:
-    """Return the result of a request, or its error; it ends within `REQUEST_TIMEOUT_S`."""
+    """Return the result of a request, or its error. It ends within `REQUEST_TIMEOUT_S`."""
     deadline_s = asyncio.get_running_loop().time() + REQUEST_TIMEOUT_S
     try:
         async with asyncio.timeout_at(deadline_s):
@@ -154,7 +154,7 @@ def _probe_attributes(settings: Settings, digest: str) -> ObjectAttributes:
 
 
 def evaluate_probe(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
-    """Yield a result per request; requests that were not sent after a failure give none."""
+    """Yield a result per request. Requests that were not sent after a failure give none."""
     if isinstance(outcomes.created, BatcherError):
         yield error("write.create", *_split_error(outcomes.created))
         return

@@ -85,7 +85,7 @@ def needed_s3_actions(settings: Settings) -> tuple[str, ...]:
 
 
 def needed_kms_actions(settings: Settings) -> tuple[str, ...]:
-    """Return the KMS actions that the writer needs for its key; none without a key."""
+    """Return the KMS actions that the writer needs for its key. None without a key."""
     return ("kms:GenerateDataKey", "kms:Decrypt") if settings.kms_key_id else ()
 
 

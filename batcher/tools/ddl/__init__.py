@@ -1,1 +1,1 @@
-"""Definitions of the objects under a root as a table, per engine, as text; nothing is read."""
+"""Definitions of the objects under a root as a table, per engine, as text. Nothing is read."""

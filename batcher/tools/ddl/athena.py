@@ -1,4 +1,4 @@
-"""Athena: a table with partition projection; the salt is a column with all values listed."""
+"""Athena: a table with partition projection. The salt is a column with all values listed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from batcher.tools.ddl.table import (
 )
 
 MAX_ENUM_BYTES = 200_000
-"""Longest list of values; a statement in Athena can have 262,144 bytes."""
+"""Longest list of values. A statement in Athena can have 262,144 bytes."""
 
 _JAVA_LETTERS = {"Y": "yyyy", "m": "MM", "d": "dd", "H": "HH", "M": "mm", "S": "ss", "j": "DDD"}
 """Directives of `strftime` as patterns of `java.time.format.DateTimeFormatter`."""
@@ -63,7 +63,7 @@ _REGEX_SERDE = "org.apache.hadoop.hive.serde2.RegexSerDe"
 
 
 def athena_ddl(table: TableDefinition) -> EngineScript:
-    """Return the statements that create the table; Athena runs one at a time.
+    """Return the statements that create the table. Athena runs one at a time.
 
     Raises:
         SettingsError: Athena cannot read the location.
@@ -168,7 +168,7 @@ def _format_type(column_type: ColumnType) -> str:
 
 
 def _create_view(table: TableDefinition, names: list[str]) -> str:
-    """Return the view over both tables; the salt is empty for objects without one."""
+    """Return the view over both tables. The salt is empty for objects without one."""
     columns = [_quote_view_name(name) for name, _ in _format_columns(table)[0]]
     partitions = [_quote_view_name(partition.name) for partition in table.partition_columns]
     selects = []
@@ -253,7 +253,7 @@ def partition_projection(partition: PartitionColumn, since: date | None) -> dict
 
 
 def enum_projection(values: Sequence[str]) -> dict[str, str]:
-    """Return the properties of a column with these values; injected if the list is too long."""
+    """Return the properties of a column with these values, or injected if they are too many."""
     text = ",".join(values)
     if len(text) > MAX_ENUM_BYTES:
         return {"type": "injected"}

@@ -22,7 +22,7 @@ _MAX_STRUCT_FIELDS = 100
 SCALAR_NAMES = ("boolean", "int", "bigint", "double", "string")
 
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-"""A valid name of a struct's field; Athena cannot quote such names."""
+"""A valid name of a struct's field. Athena cannot quote such names."""
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<word>[A-Za-z_][A-Za-z0-9_]*)|"(?P<double>(?:[^"]|"")+)"|`(?P<back>(?:[^`]|``)+)`"""
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ScalarType:
-    """A single value; a `string` can also hold the JSON of objects and arrays."""
+    """A single value. A `string` can also hold the JSON of objects and arrays."""
 
     name: str
 

@@ -27,7 +27,7 @@ _S3_SETUP = """\
 
 
 def duckdb_view(table: TableDefinition) -> EngineScript:
-    """Return the view; duckdb creates it only if there is an object for each length of salt."""
+    """Return the view. DuckDB creates it only if there is an object for each length of salt."""
     notes = []
     if table.scheme == "s3":
         notes.append(
@@ -72,7 +72,7 @@ def _select(table: TableDefinition, layout: PathLayout) -> str:
 
 
 def _decode_expression(value: str) -> str:
-    """Return an expression that decodes a field's value; a truncated value stays encoded."""
+    """Return an expression that decodes a field's value. A truncated value stays encoded."""
     return f"CASE WHEN contains({value}, '~') THEN {value} ELSE url_decode({value}) END"
 
 

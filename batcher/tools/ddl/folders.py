@@ -56,7 +56,7 @@ class TemplatePiece:
 
     @property
     def glob(self) -> str:
-        """A glob for the piece; literals cannot contain special characters of globs."""
+        """A glob for the piece. Literals cannot contain special characters of globs."""
         if self.kind is PieceKind.LITERAL:
             return self.text
         return "[0-9]" * DIRECTIVE_DIGITS[self.text] if self.kind is PieceKind.ARRIVAL else "*"
@@ -67,9 +67,9 @@ class PartitionFolder:
     """One folder of a partition's path: literal text, followed by a value."""
 
     literal_start: str
-    """For example `dt=`; the whole name if the folder is constant."""
+    """For example `dt=`. The whole name if the folder is constant."""
     value_pieces: tuple[TemplatePiece, ...]
-    """The pieces of the value; empty if the folder is constant."""
+    """The pieces of the value. Empty if the folder is constant."""
 
     @property
     def is_field(self) -> bool:
@@ -102,7 +102,7 @@ class PartitionFolder:
 
     @property
     def glob(self) -> str:
-        """A glob for the folder; without a literal start it is exact, to match no other folder."""
+        """A glob for the folder. Without a literal start it is exact, to match no other folder."""
         exact = not self.literal_start or not self.value_pieces
         return self.literal_start + (
             "".join(piece.glob for piece in self.value_pieces) if exact else "*"
@@ -129,7 +129,7 @@ def to_column_name(text: str) -> str:
 
 
 def _split_template(text: str) -> Iterator[TemplatePiece]:
-    """Yield the pieces of a template; each directive of a time is one piece."""
+    """Yield the pieces of a template. Each directive of a time is one piece."""
     for literal, kind, argument, _ in Formatter().parse(text):
         if literal:
             yield TemplatePiece(PieceKind.LITERAL, literal)
@@ -151,5 +151,5 @@ def _make_folder(pieces: list[TemplatePiece]) -> PartitionFolder:
 
 
 def _escape_regex(text: str) -> str:
-    """Return a regular expression for a literal; of its possible characters only `.` is special."""
+    """Return a regular expression for a literal. Of its possible characters only `.` is special."""
     return text.replace(".", r"\.")

@@ -98,7 +98,7 @@ _READ_JSON = """\
 
 
 def pyarrow_program(table: TableDefinition) -> EngineScript:
-    """Return a program; its function `scan` reads records."""
+    """Return a program. Its function `scan` reads records."""
     columns = [(column.name, _format_type(column.type)) for column in table.columns]
     if not columns:
         columns = [(RECORD_COLUMN, _TYPES["string"] if table.is_json else "pa.binary()")]

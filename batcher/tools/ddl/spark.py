@@ -65,7 +65,7 @@ def _frame_expression(table: TableDefinition, layout: PathLayout) -> str:
 
 
 def _decode_expression(value: str) -> str:
-    """Return an expression that decodes a field's value; a truncated value stays encoded."""
+    """Return an expression that decodes a field's value. A truncated value stays encoded."""
     return (
         f"functions.when({value}.contains('~'), {value})"
         f".otherwise(functions.call_function('url_decode', {value}))"

@@ -36,9 +36,9 @@ class PartitionColumn:
 
     folder: PartitionFolder
     name: str
-    """The column's name; empty if the folder is constant."""
+    """The column's name. Empty if the folder is constant."""
     values: tuple[str, ...] = ()
-    """All possible values, as they occur in keys; empty if they are unknown."""
+    """All possible values, as they occur in keys. Empty if they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PathLayout:
     """Paths of one shape, with or without a salt. A changed fanout leaves at most two shapes."""
 
     salt_bits: tuple[int, ...]
-    """Possible lengths of salts; empty for objects without a salt."""
+    """Possible lengths of salts. Empty for objects without a salt."""
 
     @property
     def salts(self) -> list[str]:
@@ -62,7 +62,7 @@ class TableDefinition:
     scheme: str
     """`s3` or `file`."""
     path: str
-    """`bucket/root`, or a folder; without a trailing slash."""
+    """`bucket/root` or a folder, without a trailing slash."""
     extension: str
     """The end of every object's name."""
     compression: str
@@ -71,10 +71,10 @@ class TableDefinition:
     """Empty for the only column `record`."""
     partitions: tuple[PartitionColumn, ...]
     salt: str
-    """The name of the salt's column; empty if there is no salt."""
+    """The name of the salt's column. Empty if there is no salt."""
     layouts: tuple[PathLayout, ...]
     since: date | None = None
-    """The first day, for engines that need one; None: one year before each query."""
+    """The first day, for engines that need one. None: one year before each query."""
 
     @property
     def partition_columns(self) -> list[PartitionColumn]:
@@ -105,7 +105,7 @@ class TableDefinition:
         ]
 
     def path_pattern(self, layout: PathLayout) -> str:
-        """Return a regular expression for the end of a path; groups are the salt and the values."""
+        """Return a regular expression for the end of a path, with groups for salt and values."""
         salt = "|".join(f"{_BIT_PATTERN}{{{bits}}}" for bits in layout.salt_bits)
         folders = [partition.folder.pattern for partition in self.partitions]
         return "/".join([*([f"({salt})"] if salt else []), *folders, "[^/]+"]) + "$"
@@ -116,11 +116,11 @@ class TableOptions:
     """The user's choices for a table, in addition to the settings of the writer."""
 
     name: str = ""
-    """The table's name, optionally with its database; default: the root's last folder."""
+    """The table's name, optionally with its database. Default: the root's last folder."""
     columns: Sequence[TableColumn] = ()
-    """Fields of the records that become columns; none: the only column is `record`."""
+    """Fields of the records that become columns. None: the only column is `record`."""
     fanouts: Sequence[int] = ()
-    """All fanouts that were ever used; default: the fanout of the settings."""
+    """All fanouts that were ever used. Default: the fanout of the settings."""
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """All possible values per partition column, as the records have them."""
     since: date | None = None
@@ -132,7 +132,7 @@ class EngineScript:
     """The script for one engine."""
 
     text: str
-    """Statements or a program that run unchanged; ends with a newline."""
+    """Statements or a program that run unchanged. Ends with a newline."""
     notes: tuple[str, ...] = ()
     """Limits of the script, one or two sentences each."""
 

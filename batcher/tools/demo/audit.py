@@ -32,7 +32,7 @@ OFFLINE_CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 class AuditError(BatcherError):
-    """The bucket cannot be read back; the message says why."""
+    """The bucket cannot be read back. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)

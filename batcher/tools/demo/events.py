@@ -186,7 +186,7 @@ def _sqs_redelivery(
 
 
 def _kinesis_invocations(sent: Sequence[Webhook]) -> list[list[EventRecord]]:
-    """Return the records of each shard in order; an invocation has records of one shard only."""
+    """Return the records of each shard in order. An invocation has records of one shard only."""
     shards: list[list[EventRecord]] = [[] for _ in range(SHARDS)]
     for index, webhook in enumerate(sent):
         key = _md5(str(index // 7))  # producers send a few records under one partition key

@@ -50,7 +50,7 @@ class SourceOutcome:
     checks: list[tuple[bool, str]]
     """Whether each check passed, and a sentence that describes it."""
     store_error: str
-    """The last error of the store, other than the simulated one; empty if there was none."""
+    """The last error of the store, other than the simulated one. Empty if there was none."""
 
     @property
     def sent_bytes(self) -> int:

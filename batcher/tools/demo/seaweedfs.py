@@ -44,15 +44,15 @@ HTTP_OK, HTTP_CONFLICT = 200, 409
 
 
 class EmbeddedS3Error(BatcherError):
-    """The embedded S3 failed; the message has the reason and the end of the server's log."""
+    """The embedded S3 failed. The message has the reason and the end of the server's log."""
 
 
 class NotInstalledError(EmbeddedS3Error):
-    """The server is not installed; the message says how to install it."""
+    """The server is not installed. The message says how to install it."""
 
 
 class EmbeddedS3:
-    """A context manager that runs a SeaweedFS server; instances are independent of each other.
+    """A context manager that runs a SeaweedFS server. Instances are independent of each other.
 
     The server listens on free ports of loopback, and accepts only requests signed with its own
     keys. On exit its process ends, and its folder is deleted unless the caller provided it.
@@ -178,7 +178,7 @@ class EmbeddedS3:
         raise EmbeddedS3Error(msg)
 
     def _request(self, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
-        """Send one signed request; a client would depend on the AWS configuration of the user."""
+        """Send one signed request. A client would depend on the AWS configuration of the user."""
         from botocore.auth import S3SigV4Auth  # noqa: PLC0415  # slow to import
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.credentials import Credentials  # noqa: PLC0415
@@ -306,7 +306,7 @@ def server_flags(
 
 
 def socket_paths(ports: Mapping[str, int]) -> list[Path]:
-    """Return the sockets that a killed server leaves; SeaweedFS hard-codes their paths."""
+    """Return the sockets that a killed server leaves. SeaweedFS hard-codes their paths."""
     names = (
         f"seaweedfs-{service}-grpc-{ports[f'{service}.grpc']}.sock" for service in ALL_SERVICES
     )

@@ -39,7 +39,7 @@ def print_introduction(console: Console, bucket: str, root: str, endpoint: str |
 
 
 def print_outcomes(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
-    """Print all outcomes; return whether all records are accounted for and all checks passed."""
+    """Print all outcomes. Return whether all records are accounted for and all checks passed."""
     console.print(_figures_table(outcomes))
     console.print(_partitions_table(outcomes))
     for outcome in outcomes:

@@ -93,7 +93,7 @@ def event_json_bytes(workload: Workload, records: float) -> float:
 
 
 def max_event_records(workload: Workload) -> int:
-    """Return how many records fit an invocation; 0 if not even one fits."""
+    """Return how many records fit an invocation. 0 if not even one fits."""
     fitting = (MAX_EVENT_BYTES - EMPTY_EVENT_BYTES) // record_json_bytes(workload)
     return int(min(workload.batch_size, fitting))
 
@@ -151,6 +151,6 @@ def estimate_invocations(
 
 
 def window_for_records(workload: Workload, records: float) -> int:
-    """Return the window in whole seconds in which a batch reaches `records`; may exceed 300."""
+    """Return the window in whole seconds in which a batch reaches `records`. May exceed 300."""
     estimate = estimate_invocations(workload, workload.records_per_s)
     return math.ceil(records * estimate.concurrent_batches / workload.records_per_s)

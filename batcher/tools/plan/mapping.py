@@ -27,7 +27,7 @@ UNLIMITED = -1
 
 @dataclass(frozen=True, slots=True)
 class MappingPlan:
-    """Settings of mapping and queue; None if this kind of source does not have the setting."""
+    """Settings of mapping and queue. None if this kind of source does not have the setting."""
 
     source: SourceType
     batch_size: int

@@ -49,7 +49,7 @@ MEASURED_LEVELS: Mapping[str, Mapping[CompressionLevel, tuple[float, float]]] = 
         19: (380.0, 5.8),
     },
 }
-"""CPU milliseconds per MB (10^6 bytes) of text, and the ratio, by level; zstd 0 is its default, 3.
+"""CPU milliseconds per MB (10^6 bytes) of text, and the ratio, by level. 0 is zstd's default, 3.
 
 The ratios are those of orders and log lines; real data differs by a factor of ten."""
 
@@ -80,7 +80,7 @@ class CompressionEstimate:
     """Size of the text divided by the size of the body."""
     cpu_ms_per_mb: float
     measured_records: int = 0
-    """Number of sample records that the ratio was measured with; 0: taken from the table."""
+    """Number of sample records that the ratio was measured with. 0: taken from the table."""
 
     @property
     def is_measured(self) -> bool:

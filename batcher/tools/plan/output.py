@@ -28,7 +28,7 @@ PLACEHOLDER_ARNS = {
 PLACEHOLDER_FAILURE_ARN = "arn:aws:sqs:REGION:ACCOUNT:FAILED"
 
 SIGNIFICANT_DIGITS = 6
-"""Significant digits of computed figures; more would be noise."""
+"""Significant digits of computed figures. More would be noise."""
 
 
 def make_document(plan: Plan) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def make_environment(plan: Plan) -> dict[str, str]:
 
 
 def make_serverless_yaml(plan: Plan) -> str:
-    """Return the configuration as YAML; values in capitals must be filled in."""
+    """Return the configuration as YAML. Values in capitals must be filled in."""
     return "\n".join(
         [*_function_lines(plan), *_mapping_lines(plan.mapping), *_queue_lines(plan.mapping)]
     )

@@ -106,7 +106,7 @@ def sqs_batch_records(record_bytes: float) -> float:
 
 
 def sqs_request_dollars(size_bytes: float, price: float = SQS_DOLLARS_PER_REQUEST) -> float:
-    """Return the price of one request; an empty one costs as much as one of 64 KB."""
+    """Return the price of one request. An empty one costs as much as one of 64 KB."""
     return max(1.0, -(-size_bytes // SQS_REQUEST_BYTES)) * price
 
 

@@ -10,7 +10,7 @@ MAX_EVENT_BYTES = 6_000_000
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html ("6 MB")."""
 
 MAX_BATCH_SIZE = 10_000
-"""Records per invocation; FIFO queues, and queues without a window, allow only 10. Source:
+"""Records per invocation. FIFO queues, and queues without a window, allow only 10. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-parameters.html, and those of Kinesis and
 DynamoDB (services-kinesis-parameters, services-ddb-params)."""
 
@@ -19,7 +19,7 @@ FIFO_BATCH_SIZE = NO_WINDOW_BATCH_SIZE = 10
 API_CreateEventSourceMapping: a larger batch size needs a window of 1 s or more."""
 
 MAX_WINDOW_S = 300
-"""Longest batching window, in whole seconds; FIFO queues have none. Source: as above."""
+"""Longest batching window, in whole seconds. FIFO queues have none. Source: as above."""
 
 DEFAULT_ACCOUNT_CONCURRENCY = 1_000
 """Concurrent invocations per account and region, unless AWS raises the quota. Source: as above."""
@@ -77,7 +77,7 @@ KINESIS_POLL_S, DYNAMODB_POLL_S = 1.0, 0.25
 https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis.html and with-ddb.html."""
 
 MB_PER_VCPU = 1_769
-"""Memory of a function with one vCPU; less memory gets a proportional share. Source:
+"""Memory of a function with one vCPU. Less memory gets a proportional share. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
 
 FIREHOSE_MAX_RECORD_BYTES = 1_000 * 1024

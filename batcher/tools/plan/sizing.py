@@ -78,7 +78,7 @@ RESIDENT_BYTES = {"obstore": 39e6, "aioboto3": 67e6}
 """Peak memory with a small event. Source: bench/coldstart.py."""
 
 RUNTIME_BYTES = 10e6
-"""Assumed memory of the runtime client; importing awslambdaric 4.2 takes 5 MB."""
+"""Assumed memory of the runtime client. Importing awslambdaric 4.2 takes 5 MB."""
 
 EVENT_COPIES = {
     SourceType.SQS: 6.0,
@@ -109,7 +109,7 @@ MAX_RETRY_S = Backoff().max_elapsed_s
 MIN_TIMEOUT_S = 60
 
 MAX_UTILIZATION = 0.7
-"""Highest share of a stream's invocation capacity that the peak may use; the rest is for catching
+"""Highest share of a stream's invocation capacity that the peak may use. The rest is for catching
 up after a failure."""
 
 

@@ -49,7 +49,7 @@ class SourceType(StrEnum):
 
     @property
     def is_queue(self) -> bool:
-        """Whether it is a queue; otherwise it is a stream with shards."""
+        """Whether it is a queue. Otherwise it is a stream with shards."""
         return self in {SourceType.SQS, SourceType.FIFO}
 
 
@@ -62,24 +62,24 @@ class Workload:
     """
 
     records_per_s: float
-    """Average rate; dollars and object sizes follow from it."""
+    """Average rate. Dollars and object sizes follow from it."""
     record_bytes: float
     """Average size of a payload without its newline; for DynamoDB of the whole stream record."""
     json_growth: float = DEFAULT_JSON_GROWTH
     """Size of a payload as a JSON string, without its quotes, divided by its own; for queues."""
     source: SourceType = SourceType.SQS
     window_s: int = DEFAULT_WINDOW_S
-    """MaximumBatchingWindowInSeconds; 0 for FIFO queues."""
+    """MaximumBatchingWindowInSeconds. 0 for FIFO queues."""
     peak: float = 2.0
-    """Highest rate divided by the average; concurrency, fanout and shards follow from it."""
+    """Highest rate divided by the average. Concurrency, fanout and shards follow from it."""
     partitions: int = 1
     """Number of partitions that the records of one invocation belong to."""
     shards: int | None = None
-    """Shards of a stream; None: the fewest that can take the peak."""
+    """Shards of a stream. None: the fewest that can take the peak."""
     pollers: int | None = None
-    """Batches of a queue that are filled concurrently; None: estimated from the rate."""
+    """Batches of a queue that are filled concurrently. None: estimated from the rate."""
     retention_days: float = 0.0
-    """How long objects are kept; 0 leaves storage out of the costs."""
+    """How long objects are kept. 0 leaves storage out of the costs."""
     arch: str = "arm64"
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Workload:
 
     @classmethod
     def from_text(cls, values: Mapping[str, object]) -> Workload:
-        """Parse the values of a command line; missing ones, and None, get their defaults.
+        """Parse the values of a command line. Missing ones, and None, get their defaults.
 
         Raises:
             SettingsError: names all faults.

@@ -32,7 +32,7 @@ class SqsMessage:
     attributes: Mapping[str, Mapping[str, Any]]
     """The message attributes of the original message, as the API of SQS has them."""
     fifo_parameters: Mapping[str, str]
-    """MessageGroupId and MessageDeduplicationId; empty for a standard queue."""
+    """MessageGroupId and MessageDeduplicationId. Empty for a standard queue."""
     size_bytes: int
     """The size by which SQS limits a call: payload and attributes."""
 

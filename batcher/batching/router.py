@@ -22,7 +22,6 @@ from itertools import groupby
 from msgspec import Struct, field
 
 from batcher.batching.batch import Route
-from batcher.batching.quarantine import quarantine_chunk
 from batcher.batching.validation import TRANSFORM_OUTPUT_PREFIX, Transform, Validated, validate
 from batcher.keys.object_format import Format
 from batcher.keys.partition import PartitionTemplate
@@ -104,6 +103,8 @@ class Router:
             routed.dropped += len(bad)
             routed.excluded += [record.chunk for record in bad]
         else:
+            from batcher.batching.quarantine import quarantine_chunk  # noqa: PLC0415  # rarely used
+
             for origin, records in groupby(bad, key=lambda record: record.chunk.origin):
                 route = Route(origin, "", is_quarantine=True)
                 routed.chunks.append((route, quarantine_chunk(list(records))))

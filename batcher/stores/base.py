@@ -16,9 +16,9 @@ from batcher.stores.request import (
     Operation,
     Request,
     Response,
+    RetryLog,
     UploadPart,
 )
-from batcher.stores.retry_log import RetryLog
 
 if TYPE_CHECKING:
     from batcher.concurrency import WorkerSlots

@@ -1,19 +1,24 @@
-"""Request: everything about one request to a store, from what it writes to how long it may take."""
+"""Request: everything about one request to a store.
+
+What it reads or writes, how long it may take (`PausableTimeout`), and its retries (`RetryLog`).
+"""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import asyncio
+import logging
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from batcher.concurrency import WorkerSlots
-    from batcher.stores.retry_log import RetryLog
-    from batcher.stores.timeouts import PausableTimeout
+
+log = logging.getLogger("batcher")
 
 RESPONSE_TIMEOUT_S = 10.0
 """How long a response may take, in addition to the time to send the body."""
@@ -86,6 +91,73 @@ class UploadPart(Struct, frozen=True):
 
 
 NO_ATTRIBUTES = ObjectAttributes()
+
+
+class PausableTimeout:
+    """Time limits of one request. `RetryingStore` sets them, `RateLimitedStore` pauses them."""
+
+    __slots__ = ("_clock", "_response_s", "_response_timeout", "paused_s")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Read the time from `clock`, in seconds."""
+        self._clock = clock
+        self._response_timeout: asyncio.Timeout | None = None
+        self._response_s = 0.0
+        self.paused_s = 0.0
+        """How long the request has waited for its turns so far."""
+
+    def limit_response(self, response_s: float) -> asyncio.Timeout:
+        """Return a timeout that cancels an attempt whose response takes longer than this."""
+        self._response_timeout = asyncio.timeout(response_s)
+        self._response_s = response_s
+        return self._response_timeout
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop all limits meanwhile. The response has its whole time again afterwards."""
+        since_s = self._clock()
+        if self._response_timeout is not None:
+            self._response_timeout.reschedule(None)
+        try:
+            yield
+        finally:
+            self.paused_s += self._clock() - since_s
+            if self._response_timeout is not None:
+                now_s = asyncio.get_running_loop().time()
+                self._response_timeout.reschedule(now_s + self._response_s)
+
+
+class RetryLog:
+    """Remembers the first failure of an object's requests, and counts the retries.
+
+    If the object cannot be written, nothing is logged here: the error that is raised has it all.
+    """
+
+    __slots__ = ("_first_error", "_first_operation", "_retries", "key")
+
+    def __init__(self, key: str) -> None:
+        """Start for the object at `key`, with no retries."""
+        self.key = key
+        self._first_operation = self._first_error = ""
+        self._retries = 0
+
+    def add(self, operation: str, error: Exception) -> None:
+        """Count a request that is retried after this error."""
+        if not self._retries:
+            self._first_operation, self._first_error = operation, str(error)
+        self._retries += 1
+
+    def write(self) -> None:
+        """Log one `request_repeated` if there were retries since the last one."""
+        if self._retries:
+            log.warning(
+                "request_repeated operation=%s key=%s times=%s error=%s",
+                self._first_operation,
+                self.key,
+                self._retries,
+                self._first_error,
+            )
+            self._retries = 0
 
 
 class Request(Struct, frozen=True, repr_omit_defaults=True):

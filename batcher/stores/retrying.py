@@ -10,9 +10,7 @@ from msgspec.structs import replace
 
 from batcher.errors import PreconditionFailedError, RetryableError, TooLateError, UploadLostError
 from batcher.stores.base import ObjectStore
-from batcher.stores.request import Operation, Request, Response
-from batcher.stores.retry_log import RetryLog
-from batcher.stores.timeouts import PausableTimeout
+from batcher.stores.request import Operation, PausableTimeout, Request, Response, RetryLog
 
 
 class RetryingStore(ObjectStore):

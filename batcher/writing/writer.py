@@ -16,7 +16,6 @@ from batcher.errors import PreconditionFailedError, RetryableError, UploadLostEr
 from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
 from batcher.stores.request import Operation, Request, Response
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
-from batcher.writing.multipart import abort_upload, choose_part_bytes, open_upload
 from batcher.writing.object import ObjectSpec, Receipt
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ class Writer:
         self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
     ) -> Receipt:
         """Write one object in parts, held until its end, so that a lost upload can be retried."""
+        from batcher.writing.multipart import choose_part_bytes  # noqa: PLC0415  # for large objects
+
         spec = self._make_spec(pending, checksum)
         part_bytes = choose_part_bytes(self._settings.part_size, buffer.size_bytes)
         parts = list(buffer.take_parts(part_bytes))
@@ -126,6 +127,8 @@ class Writer:
         self, pending: PendingBatch, buffer: BytesBuffer, encoded: AsyncIterator[bytes]
     ) -> Receipt:
         """Write one object in parts while its batch grows. Parts are released when sent."""
+        from batcher.writing.multipart import choose_part_bytes  # noqa: PLC0415  # as above
+
         spec = self._make_spec(pending, None)
         max_text_bytes = max(pending.batch.size_bytes, self._settings.max_bytes)
         max_body_bytes = int(max_text_bytes * MAX_ENCODING_OVERHEAD)
@@ -148,6 +151,8 @@ class Writer:
         Raises:
             UploadLostError: the upload does not exist any more; nothing of it is left.
         """
+        from batcher.writing.multipart import abort_upload, open_upload  # noqa: PLC0415  # as above
+
         async with open_upload(
             self._store,
             spec.key,

@@ -31,7 +31,7 @@ PURE = sorted(
         "stores/rate_limits/concurrency.py",
         "stores/rate_limits/limiter.py",
         "stores/rate_limits/rate.py",
-        "stores/s3/responses.py",
+        "stores/responses.py",
         "tools/check/bucket_policy.py",
         "tools/check/findings.py",
         "tools/check/function.py",

@@ -12,7 +12,7 @@ import re
 from obstore.exceptions import BaseError, PreconditionError
 
 from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
-from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, unreachable_error
+from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
 
 OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
 """All errors that obstore raises on purpose."""

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
-from batcher.stores.s3.responses import S3ErrorResponse, error_from_response, unreachable_error
+from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
 
 _RETRYABLE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (IncompleteReadError, "the body ended early"),

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from batcher.concurrency import WorkerSlots
 from batcher.stores import Operation, Request
-from batcher.stores.timeouts import PausableTimeout
+from batcher.stores.request import PausableTimeout
 from support.fakes import FakeClock
 
 MIB = 1024**2

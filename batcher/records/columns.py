@@ -1,7 +1,7 @@
 """Columns: sequences of one value per record, in less memory than a list.
 
 For example, `ConstantColumn` holds one value for all records of a chunk. These are not the columns
-of a table: `batcher.tools.ddl.columns` has those.
+of a table, which are in `tools/ddl/columns.py`.
 
 Every column is a `Sequence`. Add a form here if a source gives values that need not be expanded.
 """

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import re
 
-from obstore.exceptions import BaseError, PreconditionError
+from obstore.exceptions import PreconditionError
 
 from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
 from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
-
-OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
-"""All errors that obstore raises on purpose."""
-
 
 _DEBUG_MARKER = "\n\nDebug source:\n"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from batcher import __version__
@@ -19,13 +20,16 @@ from batcher.errors import RejectedError, SettingsError
 from batcher.stores.base import ObjectInfo, ObjectStore
 from batcher.stores.obstore.credentials import find_provider
 from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
-from batcher.stores.obstore.errors import OBSTORE_ERRORS, translate_error
 from batcher.stores.request import Operation, Request, Response
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config, S3Credential
 
     from batcher.settings import Settings
+
+OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
+"""All errors that obstore raises on purpose."""
+
 
 HEADER_ATTRIBUTES = {
     "cache-control",
@@ -191,6 +195,8 @@ class ObstoreStore(ObjectStore):
         except OBSTORE_ERRORS as error:
             provider = self._provider
             endpoint = "S3" if provider is None else provider.endpoint.base_url()
+            from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
+
             raise translate_error(error, operation, self.bucket, key, endpoint) from error
 
     def _connect(self, operation: str, key: str) -> S3Store:

@@ -81,6 +81,13 @@ def test_a_queues_object_is_named_by_its_oldest_time_and_its_messages() -> None:
     assert message_set_name(QUEUE, 1.0, "d" * 64, None) == f"my-queue-0000000001000-{'d' * 32}"
 
 
+@pytest.mark.parametrize("time_ms", [1_001, 1_545_082_649_183, 2_163_939_592_944])
+def test_a_queues_name_has_the_exact_millisecond(time_ms: int) -> None:
+    """As a float of seconds, the first and the last of these are just below the millisecond."""
+    name = message_set_name(QUEUE, time_ms / 1000, "d" * 64, None)
+    assert name == f"my-queue-{time_ms:013d}-{'d' * 32}"
+
+
 def test_a_fifo_queues_object_is_named_by_its_lowest_number() -> None:
     """20 digits, in place of the time."""
     chunk = make_chunk(b"1", b"2", origin=QUEUE, positions=["a", "b"], sequence_numbers=["9", "10"])

@@ -66,6 +66,21 @@ def test_every_form_of_name_is_read_at_its_place(  # noqa: PLR0913, PLR0917  # w
 
 
 @pytest.mark.parametrize(
+    ("text", "time_s"),
+    [
+        (SHARD, None),
+        (TABLE, None),
+        (QUEUE, 1_795_417_200.0),
+        (FIFO, None),
+        (FRESH, 0x019AAF5C2F00 / 1000),
+    ],
+)
+def test_the_time_in_a_name_is_in_seconds(text: str, time_s: float | None) -> None:
+    """Names with sequence numbers have none."""
+    assert parse_key(f"{HOUR}/{text}.ndjson", "").time_s == time_s
+
+
+@pytest.mark.parametrize(
     ("suffix", "is_json"),
     [
         (".ndjson", True),

@@ -92,6 +92,21 @@ def test_a_chunk_that_crosses_an_hour_is_divided() -> None:
     assert paths("h={arrival:%H}", chunk) == [("h=07", [b"1", b"3"]), ("h=08", [b"2", b"4"])]
 
 
+@pytest.mark.parametrize(
+    ("directives", "unit_s"),
+    [("%S", 1), ("%M", 60), ("%H-%M", 60), ("%H", 3_600), ("%d", 86_400), ("%j", 86_400)],
+)
+def test_a_chunk_is_divided_where_its_smallest_unit_of_time_changes(
+    directives: str, unit_s: int
+) -> None:
+    """Within a unit all records share one path."""
+    template = f"t={{arrival:{directives}}}"
+    start_s = ARRIVAL_S // unit_s * unit_s
+    times = [start_s, start_s + unit_s - 0.001, start_s + unit_s]
+    chunk = make_chunk(b"1", b"2", b"3", arrivals_s=times)
+    assert [records for _, records in paths(template, chunk)] == [[b"1", b"2"], [b"3"]]
+
+
 def test_a_chunk_that_crosses_a_border_nobody_asked_for_stays_whole() -> None:
     """The hour changes, the day does not."""
     chunk = make_chunk(b"1", b"2", arrivals_s=[ARRIVAL_S, ARRIVAL_S + HOUR_S])

@@ -89,6 +89,21 @@ async def test_pressure_flushes_the_largest_batch(store: HookedStore, inner: Mem
     assert batcher.budget.peak_bytes <= 100_000
 
 
+async def test_a_batch_whose_writer_waits_for_text_is_flushed_under_pressure(
+    store: HookedStore,
+) -> None:
+    """All of its text is encoded, so nothing of it leaves until it is sealed."""
+    line = b"1" * (MIB + MIB // 4)
+    async with batcher_of(store, budget_bytes=4 * MIB, max_bytes=4 * MIB) as batcher:
+        first = await batcher.submit_many([line] * 3)
+        assert not batcher.counts.flushes
+        await batcher.submit(line)  # its batch would linger for an hour
+        assert [receipt.records for receipt in await first] == [3]
+        assert batcher.counts.flushes == Counter(pressure=1)
+    assert batcher.counts.records == 4
+    assert batcher.budget.held_bytes == 0
+
+
 async def test_many_small_batches_under_pressure_all_become_objects(
     store: HookedStore, inner: MemoryStore
 ) -> None:

@@ -15,11 +15,11 @@ from support.examples import make_batch, make_chunk
 BUDGET_BYTES = 4 * MEMBER_BYTES
 
 
-def open_batch(payload: bytes = b"1") -> PendingBatch:
+def open_batch(payload: bytes = b"1", budget: Budget | None = None) -> PendingBatch:
     """Return an open batch of one record, with its bytes taken from a budget."""
     batch = make_batch(make_chunk(payload))
     batch.seal_reason = None
-    budget = Budget(BUDGET_BYTES)
+    budget = Budget(BUDGET_BYTES) if budget is None else budget
     budget.adjust(batch.size_bytes)
     pending = PendingBatch(batch, budget, "name")
     pending.add_held(batch.size_bytes)
@@ -78,3 +78,35 @@ async def test_a_failure_is_reported_to_one_caller_only() -> None:
     assert (pending.idle_bytes, pending.batch.unencoded_bytes) == (0, 0)
     pending.mark_reported()
     assert pending.state is PendingState.REPORTED
+
+
+async def test_bytes_of_parts_in_flight_are_not_idle() -> None:
+    """They leave when the store has answered, with or without a seal."""
+    pending = open_batch(b"x" * 99)
+    pending.start_streaming()
+    pending.in_flight_bytes = 60
+    texts = asyncio.ensure_future(pending.next_texts())
+    await asyncio.sleep(0)
+    assert (pending.state, pending.idle_bytes) == (PendingState.STARVED, 40)
+    texts.cancel()
+
+
+async def test_a_durable_batch_holds_nothing_any_more() -> None:
+    """Neither text nor what was encoded of it."""
+    budget = Budget(BUDGET_BYTES)
+    pending = open_batch(b"x" * 99, budget)
+    pending.replace_held(100, 10)
+    assert budget.held_bytes == 10
+    pending.succeed(Receipt("key", 1, 10))
+    assert budget.held_bytes == 0
+
+
+async def test_a_failed_batch_holds_nothing_and_has_no_backlog_any_more() -> None:
+    """Else the budget would wait for an encoder that has ended."""
+    budget = Budget(BUDGET_BYTES)
+    pending = open_batch(b"x" * MEMBER_BYTES, budget)
+    pending.start_streaming()
+    pending.wake()
+    assert budget.backlog_bytes == budget.held_bytes == MEMBER_BYTES + 1
+    pending.fail(RetryableError("S3 is down"))
+    assert budget.backlog_bytes == budget.held_bytes == 0

@@ -29,6 +29,10 @@ def test_a_folders_bad_lines_are_replayed_once(
     flags = ["replay", "file://out", "--transform", f"{module}:fix", "--json"]
     assert main(flags) == 0
     summary, messages = read_output(capsys)
+    assert list(summary) == [
+        *("records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "left_out"),
+        *("by_reason", "still_bad", "seconds"),
+    ]
     assert {name: summary[name] for name in ("records", "objects", "quarantined", "failed")} == {
         "records": 2,
         "objects": 1,

@@ -246,3 +246,29 @@ def test_a_store_that_keeps_failing_ends_the_run() -> None:
     assert [state for state in states(store).values() if state] == ["started"] * 3
     replay(store, transform=fix)
     assert set(states(store).values()) == {"done"}
+
+
+def test_failures_of_single_objects_do_not_end_the_run() -> None:
+    """Only failures without a success between them count."""
+    store = MemoryStore()
+    keys = [f"events/_quarantine/cli/dt=x/{number}.ndjson.gz" for number in range(7)]
+    for position, key in enumerate(keys):
+        line = {
+            "reason": "empty",
+            "source": "cli",
+            "position": str(position),
+            "arrival": "2026-11-23",
+            "payload": "",
+        }
+        put(store, key, [json.dumps(line).encode()])
+    failing = {keys[n] for n in (0, 1, 3, 4)}
+
+    class Refusing(CrashingStore):
+        async def send(self, request: Request) -> Response:
+            if request.operation is Operation.PUT and request.key in failing:
+                self.calls_left, self.is_crash = 0, False
+            return await super().send(request)
+
+    tally = replay(Refusing(store))
+    assert tally.error_count == len(failing)
+    assert sum(state == "done" for state in states(store).values()) == len(keys) - len(failing)

@@ -9,6 +9,9 @@ import pytest
 
 from batcher.cli import main
 from batcher.cli.options import FaultCollector
+from batcher.cli.write import WriteSummary
+from batcher.records.columns import RangeColumn
+from batcher.writing.stats import Stats
 
 
 @pytest.fixture
@@ -117,3 +120,40 @@ def test_exceptions_other_than_faults_are_not_collected() -> None:
     """Bugs must not be hidden."""
     with pytest.raises(KeyError), FaultCollector():
         raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("summary", "code"),
+    [
+        (WriteSummary("d", Stats(records=1, quarantined=1, dropped=1, filtered=1)), 0),
+        (WriteSummary("d", Stats(failed=1)), 1),
+        (WriteSummary("d", Stats(rejected=1)), 1),
+        (WriteSummary("d", errors=["an input cannot be read"]), 1),
+        (WriteSummary("d", failed_lines=[(RangeColumn("in:", range(1, 2)), "no")]), 1),
+        (WriteSummary("d", signal=2), 130),
+        (WriteSummary("d", signal=15), 143),
+        (WriteSummary("d", Stats(failed=1), signal=15), 1),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst_outcome(summary: WriteSummary, code: int) -> None:
+    """Lines that are not durable matter more than a signal."""
+    assert summary.exit_code == code
+
+
+def test_lines_that_failed_for_one_reason_are_one_range() -> None:
+    """Of other inputs, for other reasons, or after a gap they are a range of their own."""
+    summary = WriteSummary("d")
+    for name, first, last, reason in [
+        ("a:", 1, 5, "no"),
+        ("a:", 5, 9, "no"),
+        ("a:", 9, 12, "down"),
+        ("a:", 20, 21, "down"),
+        ("b:", 21, 22, "down"),
+    ]:
+        summary.add_failed_lines(RangeColumn(name, range(first, last)), reason)
+    assert [(str(lines), reason) for lines, reason in summary.failed_lines] == [
+        ("a:1-8", "no"),
+        ("a:9-11", "down"),
+        ("a:20-20", "down"),
+        ("b:21-21", "down"),
+    ]

@@ -141,6 +141,28 @@ def test_kinesis_redelivers_everything_from_the_lowest_failed_number() -> None:
     assert KINESIS.redeliver(records, handed_back) == records[3:]
 
 
+def test_a_mapping_redelivers_until_nothing_fails_and_counts_both() -> None:
+    """The first delivery is not a redelivery."""
+    records = SQS.make_invocations(load_webhooks(1))[0][:5]
+    failing = [[SQS.position(record) for record in records[:count]] for count in (3, 1, 0)]
+    responses = iter(failing)
+    sizes = []
+
+    class FailingHandler:
+        def __call__(self, event: Any, context: object = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+            del context
+            sizes.append(len(event["Records"]))
+            return {"batchItemFailures": [{"itemIdentifier": each} for each in next(responses)]}
+
+        def close(self) -> None:
+            """Do nothing."""
+
+    mapping = demo_run.EventSourceMapping(SQS, FailingHandler())
+    assert mapping.deliver(records) == failing
+    assert sizes == [5, 3, 1]
+    assert (mapping.deliveries, mapping.redelivered) == (3, 4)
+
+
 def test_packing_cuts_at_the_last_record_that_fits() -> None:
     """By bytes and by records; a record is counted with its comma."""
     records: list[EventRecord] = [{"n": "x" * 10}] * 5

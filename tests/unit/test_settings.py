@@ -7,6 +7,8 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from batcher.errors import SettingsError
+from batcher.keys.names import max_key_bytes
+from batcher.limits import MAX_KEY_BYTES
 from batcher.settings import Settings
 from support.examples import make_settings
 
@@ -358,3 +360,11 @@ def test_keys_that_could_be_too_long_are_a_fault() -> None:
     assert make_settings(partition_by=fields_of_128.replace("f0={field:f0}", ""))
     assert faults_of(root="\u00fc" * 512)
     assert excess > 0
+
+
+def test_the_longest_key_fits_into_s3_to_the_byte() -> None:
+    """A root that is one byte longer is refused before anything is written."""
+    room_bytes = MAX_KEY_BYTES - max_key_bytes("", 16, 0)
+    assert Settings(bucket="my-bucket", root="r" * room_bytes, partition_by="")
+    with pytest.raises(SettingsError, match="shorten them by 1"):
+        Settings(bucket="my-bucket", root="r" * (room_bytes + 1), partition_by="")

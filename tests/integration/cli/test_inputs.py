@@ -120,3 +120,17 @@ def test_a_sample_with_a_mark_is_read(tmp_path: Path, capsys: pytest.CaptureFixt
     flags = ["--engine", "spark", "--sample", f"{tmp_path}/in"]
     assert main(["ddl", "s3://bucket/root", *flags]) == 0
     assert "user" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("pack", "lines"), [(gzip.compress, 1_024), (zstd.compress, 1_034)])
+def test_lines_before_damage_are_written_as_they_have_ever_been(
+    tmp_path: Path, pack: Callable[[bytes], bytes], lines: int
+) -> None:
+    """Of gzip only whole steps of 32 KiB of text: writing more would change later runs."""
+    line = b'"%061d"\n'
+    text = b"".join(line % number for number in range(1_034))
+    file = tmp_path / "in"
+    file.write_bytes(pack(text) + b"no member")
+    out = tmp_path / "out"
+    assert main(["write", str(file), f"file://{out}"]) == 1
+    assert "".join(landed(out)).encode() == text[: 64 * lines]

@@ -142,6 +142,23 @@ def test_a_look_and_an_abort_wait_for_no_turn() -> None:
     played(program())
 
 
+def test_a_look_holds_a_slot_until_its_answer_whatever_that_is() -> None:
+    """So looks do not exceed the concurrency either."""
+
+    async def program() -> None:
+        limited = Limited(10_000)
+        store = paced(limited, concurrency=2)
+        looks = [asyncio.ensure_future(store.head(key("0000", number))) for number in range(7)]
+        for look in looks[:2]:
+            look.get_loop().call_later(ANSWER_S / 2, look.cancel)
+        await asyncio.wait(looks)
+        assert [look.cancelled() for look in looks] == [True] * 2 + [False] * 5
+        assert limited.seen.most_in_flight == 2
+        assert await outcomes([put(store, key("0000"))]) == [None]
+
+    played(program())
+
+
 @pytest.mark.parametrize("which", [0, 1, 5, 9])
 def test_a_cancelled_one_leaves_its_place_to_the_next(which: int) -> None:
     """Whether it is first or last: nothing is taken, and the others go as if it were not there."""

@@ -18,20 +18,6 @@ def test_no_more_slots_are_taken_than_there_are() -> None:
     assert slots.acquire_nowait()
 
 
-def test_a_slot_that_is_left_for_a_while_is_taken_back_even_if_it_was_given_away() -> None:
-    """Then there is one owner too many, until one of them ends."""
-    freed = []
-    slots = WorkerSlots(1, lambda: freed.append(slots.acquire_nowait()))
-    assert slots.acquire_nowait()
-    with slots.released():
-        assert freed == [True]
-        assert not slots.is_oversubscribed
-    assert slots.is_oversubscribed
-    slots.release()
-    assert not slots.is_oversubscribed
-    assert not slots.acquire_nowait()
-
-
 async def test_results_are_in_the_order_of_the_items() -> None:
     """However long each call takes, and no more calls run at once than allowed."""
     running = most = 0

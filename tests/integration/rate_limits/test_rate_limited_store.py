@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from batcher.concurrency import WorkerSlots
 from batcher.errors import ThrottledError
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from batcher.stores import ObjectAttributes, open_store
+from batcher.stores import ObjectAttributes, Operation, Request, open_store
 from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.retrying import RetryingStore
 from integration.rate_limits.virtual_stores import (
@@ -138,6 +139,27 @@ def test_a_look_and_an_abort_wait_for_no_turn() -> None:
         assert now() == before_s
         await store.put(key("0000", 9), b"", ObjectAttributes())
         assert now() - before_s == pytest.approx(2.0)
+
+    played(program())
+
+
+def test_a_request_that_waits_for_its_turn_frees_the_worker_slot_of_its_sender() -> None:
+    """Once per request that waits; at the end its sender has the slot again."""
+
+    async def program() -> None:
+        store = paced(no_hook, most_per_s=1.0)
+        freed_s: list[float] = []
+        slots = WorkerSlots(4, lambda: freed_s.append(now()))
+        assert all(slots.acquire_nowait() for _ in range(4))
+        requests = [
+            Request(Operation.PUT, key("0000", number), body=b"x", slots=slots)
+            for number in range(4)
+        ]
+        await asyncio.gather(*map(store.send, requests))
+        assert now() == pytest.approx(2.0)
+        assert freed_s == [0.0, 0.0]  # two were sent at once
+        assert not slots.acquire_nowait()
+        assert not slots.is_oversubscribed
 
     played(program())
 

@@ -309,12 +309,12 @@ async def test_a_folder_that_may_not_be_read_is_told(
 
     reader = FileReader(tmp_path)
     monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(BatcherError, match="cannot read a/b: Permission denied: check who"):
+    with pytest.raises(BatcherError, match="cannot read a/b: Permission denied; check who"):
         await _read(reader, "a/b")
     monkeypatch.setattr("os.scandir", denied)
-    with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied: check who"):
+    with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied; check who"):
         await listed(reader, "")
-    with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied: check who"):
+    with pytest.raises(BatcherError, match=r"cannot read .*: Permission denied; check who"):
         await in_folder(reader, "")
 
 

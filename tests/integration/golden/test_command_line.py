@@ -22,6 +22,8 @@ from .expected import compare, compare_names
 from .inputs import MIB, texts
 from .server import BUCKET, RecordingS3
 
+pytestmark = pytest.mark.slow  # a process each
+
 ENGINES = ("aioboto3", "obstore")
 FOLDER = "file://out"
 S3 = f"s3://{BUCKET}/events"

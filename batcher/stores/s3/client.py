@@ -17,7 +17,6 @@ from botocore.parsers import ResponseParserError
 from batcher import __version__
 from batcher.errors import RejectedError
 from batcher.stores.location import check_endpoint
-from batcher.stores.s3.errors import translate_error
 
 CONNECT_TIMEOUT_S = 5
 
@@ -64,6 +63,8 @@ class S3Client:
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
+            from batcher.stores.s3.errors import translate_error  # noqa: PLC0415  # rarely used
+
             raise translate_error(error, operation, self.bucket, key, endpoint) from error
 
     async def _connect(self, context: str) -> None:

@@ -337,4 +337,5 @@ asyncio.run(store.put("last", b"body", ObjectAttributes()))
 print("done")
 """
     assert run(script, sink) == "done"
-    assert sink.seen[-1].path == "/my-bucket/last"
+    # A request that was cancelled may reach the server after it
+    assert "/my-bucket/last" in {one.path for one in sink.seen}

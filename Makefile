@@ -9,14 +9,20 @@ WORKERS ?= 3
 
 .PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios fix lint clean package deploy remove lock check-deploy
 
-$(VENV)/.ready: pyproject.toml batcher/__init__.py
+# `pip install --group` needs pip 25.1; a system's venv may bring an older one
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+$(VENV)/.pip:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) 'pip>=25.1'
 	touch $@
 
-$(VENV)/.demo: pyproject.toml batcher/__init__.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+$(VENV)/.ready: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	$(INSTALL) --editable '.[aioboto3,cli,demo]' --group dev
+	touch $@
+
+$(VENV)/.demo: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	$(INSTALL) --editable '.[demo]'
 	touch $@
 
 demo: $(VENV)/.demo  ## real events through the Lambda handler into an embedded S3, and back
@@ -40,9 +46,8 @@ fix: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-$(VENV)/.bench: pyproject.toml batcher/__init__.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+$(VENV)/.bench: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	$(INSTALL) --editable '.[aioboto3,cli]' --group bench
 	touch $@
 
 bench: $(VENV)/.bench  ## all questions of bench/ in their short form: figures, ratios, charts; ten minutes
@@ -71,7 +76,7 @@ FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60
 
 fuzz: $(VENV)/.ready  ## arbitrary input, one minute per target, guided by coverage; Linux only
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
+	$(INSTALL) 'atheris>=3,<4'
 	for target in $(FUZZ_TARGETS); do \
 		$(BIN)/python tests/long/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
 	done
@@ -102,7 +107,7 @@ remove: $(OSLS)  ## remove all that deploy has created, except the bucket of dat
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 
 $(VENV)/.lock: Makefile | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.5'
+	$(INSTALL) 'uv>=0.5'
 	touch $@
 
 lock: $(VENV)/.lock  ## generate deploy/requirements-*.txt from pyproject.toml; LOCK=--upgrade for the newest versions

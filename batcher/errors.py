@@ -11,6 +11,14 @@
 
 from collections.abc import Sequence
 
+DISTRIBUTION = "s3-batcher"
+"""The name on PyPI, where `batcher` is somebody else's. Every install hint derives from it."""
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs an extra, for messages: `pip install 's3-batcher[cli]'`."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 class BatcherError(Exception):
     """Base of all errors that batcher raises on purpose."""

@@ -65,10 +65,10 @@ def contenders() -> list[Contender]:
             f"batcher-{engine}",
             f"batcher, {engine}",
             engine,
-            f"batcher{extra}",
+            f"s3-batcher{extra}",
             {**ours, "BATCHER_BUCKET": f"cold-batcher-{engine}", "BATCHER_ENGINE": engine},
         )
-        for engine, extra in (("obstore", "[fast]"), ("aioboto3", ""))
+        for engine, extra in (("obstore", ""), ("aioboto3", "[aioboto3]"))
     ] + [
         Contender("boto3", "boto3, as in tutorials", "boto3", "boto3", {"BUCKET": "cold-boto3"}),
         Contender(
@@ -235,7 +235,6 @@ def main() -> None:
     result.notes += [
         "CPU: of all threads; peak: VmHWM of the process",
         "imported: the packages loaded for it, with their `.pyc`; installed: what pip brings",
-        "batcher[fast] brings aioboto3 too, which obstore needs for multipart uploads alone",
         "the endpoint is one host with a certificate of its own; S3's chain takes longer to load",
         *(f"{one.label}: left out, {one.needs} is not installed" for one in absent),
     ]

@@ -124,7 +124,7 @@ def main() -> None:
     result = Result("fanout", notes=list(NOTES))
     has_obstore = find_spec("obstore") is not None
     if not has_obstore:
-        result.notes.append("left out: obstore: not installed (pip install 'batcher[fast]')")
+        result.notes.append("left out: obstore: not installed (pip install s3-batcher)")
     names = (*(OBSTORE if has_obstore else ()), *AIOBOTO3)
     lines: list[tuple[str | int | float, ...]] = []
     with sink_environment() as where:

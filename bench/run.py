@@ -97,7 +97,7 @@ def main() -> int:
         folder = options.into / stem
         print(f"charts: {len(draw(results, folder))} files in {folder}")
     except ModuleNotFoundError as missing:
-        print(f"no charts: {missing.name} is not installed: pip install 'batcher[bench]'")
+        print(f"no charts: {missing.name} is not installed: make bench installs it")
     print(f"took {time.monotonic() - started_s:.0f} s")
     if failed:
         print(f"failed: {', '.join(failed)}")

@@ -78,7 +78,7 @@ def peers() -> str:
 def missing() -> list[str]:
     """Name the peers that are not installed, a line each."""
     notes = [
-        f"left out: {name}: not installed (pip install 'batcher[bench]')"
+        f"left out: {name}: not installed (make bench installs it)"
         for name in ("obstore", *LIBRARIES)
         if find_spec(name) is None
     ]

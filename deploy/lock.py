@@ -23,10 +23,10 @@ def requirements(engine: str) -> list[str]:
     """Return what the handler needs with this engine, as `pyproject.toml` says it."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
     needed: list[str] = project["dependencies"]
-    if engine == "aioboto3":
+    if engine == "obstore":
         return needed
-    without = [requirement for requirement in needed if not requirement.startswith("aioboto3")]
-    return [*without, *project["optional-dependencies"]["fast"]]
+    without = [requirement for requirement in needed if not requirement.startswith("obstore")]
+    return [*without, *project["optional-dependencies"][engine]]
 
 
 def lock(engine: str, *, upgrade: bool) -> None:

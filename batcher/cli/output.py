@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from batcher.errors import install_hint
 from batcher.reading.sanitize import sanitize
 from batcher.tools.formatting import format_count, format_size
 from batcher.writing.stats import Stats
@@ -194,7 +195,7 @@ def make_progress(
     try:
         return _ProgressBar(activity, format_figures, read_bytes, total_bytes)
     except ImportError:
-        echo("for a progress bar: pip install 'batcher[cli]'")
+        echo(f"for a progress bar: {install_hint('cli')}")
         return _NoProgress()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batcher.errors import SettingsError
+from batcher.errors import DISTRIBUTION, SettingsError, install_hint
 from batcher.stores.base import (
     MultipartUpload,
     ObjectAttributes,
@@ -89,8 +89,10 @@ def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> Obj
 def _open_s3(settings: Settings) -> ObjectStore:
     if settings.engine == "obstore":
         return _open_obstore(settings)
-    from batcher.stores.s3.store import S3Store  # noqa: PLC0415  # half a second to import
-
+    try:
+        from batcher.stores.s3.store import S3Store  # noqa: PLC0415  # half a second to import
+    except ModuleNotFoundError as error:
+        raise _not_installed(error, "aioboto3", install_hint("aioboto3")) from error
     return S3Store(settings)
 
 
@@ -98,11 +100,15 @@ def _open_obstore(settings: Settings) -> ObjectStore:
     try:
         from batcher.stores.obstore.store import ObstoreStore  # noqa: PLC0415  # an extra
     except ModuleNotFoundError as error:
-        if error.name != "obstore":
-            raise
-        fault = "engine: obstore is not installed; pip install 'batcher[fast]'"
-        raise SettingsError([fault]) from error
+        raise _not_installed(error, "obstore", f"pip install {DISTRIBUTION}") from error
     return ObstoreStore(settings)
+
+
+def _not_installed(error: ModuleNotFoundError, engine: str, hint: str) -> Exception:
+    """Return the error to raise: the engine is missing, or a module that should be there."""
+    if error.name != engine:
+        return error
+    return SettingsError([f"engine: {engine} is not installed; {hint}"])
 
 
 def open_reader(settings: Settings) -> ObjectReader:

@@ -2,85 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import threading
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
-from obstore.exceptions import BaseError
-from obstore.store import S3Store
 
-from batcher import __version__
-from batcher.errors import RejectedError, SettingsError
+from batcher.errors import RejectedError
 from batcher.stores.base import ObjectInfo, ObjectStore
-from batcher.stores.obstore.credentials import find_provider
-from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
+from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
 from batcher.stores.request import Operation, Request, Response
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, S3Config, S3Credential
-
     from batcher.settings import Settings
-
-OBSTORE_ERRORS = (BaseError, FileNotFoundError, ValueError)
-"""All errors that obstore raises on purpose."""
-
-
-HEADER_ATTRIBUTES = {
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "storage-class",
-}
-"""Attributes that obstore sends as headers of their own, so metadata cannot have these names."""
-
-
-OBSTORE_VARIABLES = (
-    "AWS_SERVER_SIDE_ENCRYPTION",
-    "AWS_SSE_BUCKET_KEY_ENABLED",
-    "AWS_SSE_CUSTOMER_KEY_BASE64",
-    "AWS_SSE_KMS_KEY_ID",
-)
-"""Variables that only obstore reads, by itself. Its configuration cannot switch them off."""
-
-
-_HEADER_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # Source: RFC 9110, 5.6.2
-
-
-CONNECT_TIMEOUT = "5s"
-
-
-REQUEST_TIMEOUT = "1h"
-"""`RetryingStore` cuts each request much sooner, by its size. obstore's 30 s ignore the size."""
-
-
-IDLE_TIMEOUT = "12s"
-"""As aiohttp's with botocore: an idle connection may be closed by S3, and cost an attempt."""
-
-
-CHECKSUM_ALGORITHM = "CRC64NVME"
-"""S3 verifies it. obstore's alternative, SHA-256, costs 0.6 ms per MiB more."""
-
-
-_obstore_pid: int | None = None
-"""The process that has obstore's threads. A fork of it has none of them."""
 
 
 class ObstoreStore(ObjectStore):
     """Writes objects with a checksum that S3 verifies. Connects at its first request.
 
-    Requests run in obstore's own threads, so a store can serve one event loop after another. The
-    threads are frozen and thawed with a Lambda environment. They do not survive a fork: in a child,
-    where a request would wait for ever, it raises instead. A cancelled request closes its
-    connection. S3 may still carry it out if it has received all of it. The condition makes that
-    harmless, as with every late request.
+    A cancelled request closes its connection. S3 may still carry it out if it has received all of
+    it. The condition makes that harmless, as with every late request.
 
     Multipart uploads use aioboto3's `S3Store`, which is imported when the first one is opened:
     obstore cannot complete an upload under a condition, abort one, or retry a part. See
@@ -93,18 +32,13 @@ class ObstoreStore(ObjectStore):
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
         """
-        if faults := find_obstore_faults(settings, os.environ):
-            raise SettingsError(faults)
         self.bucket = settings.bucket
         self._settings = settings
         self._attributes = (
             {"Storage-Class": settings.storage_class} if settings.storage_class else {}
         )
         self._tags = dict(settings.tags) or None
-        self._provider: CredentialProvider | None = None
-        self._credentials: Credentials | None = None
-        self._client: S3Store | None = None
-        self._connecting = threading.Lock()  # not asyncio's: there may be several event loops
+        self._client = ObstoreClient(settings)
         self._multipart_store: ObjectStore | None = None
 
     def __repr__(self) -> str:
@@ -127,7 +61,7 @@ class ObstoreStore(ObjectStore):
             **attributes.metadata,
             "Content-Type": attributes.content_type,
         }
-        async with self._call("PutObject", request.key) as client:
+        async with self._client.call("PutObject", request.key) as client:
             response = await obstore.put_async(
                 client,
                 request.key,
@@ -140,7 +74,7 @@ class ObstoreStore(ObjectStore):
 
     async def _head(self, request: Request) -> ObjectInfo | None:
         try:
-            async with self._call("HeadObject", request.key) as client:
+            async with self._client.call("HeadObject", request.key) as client:
                 # Not `head_async`, which leaves the metadata out
                 response = await obstore.get_async(client, request.key, options={"head": True})
         except KeyError:
@@ -169,133 +103,7 @@ class ObstoreStore(ObjectStore):
 
     async def aclose(self) -> None:
         """Close all connections: obstore's when no request uses them any more."""
-        self._client = self._provider = self._credentials = None
+        self._client.close()
         multipart_store, self._multipart_store = self._multipart_store, None
         if multipart_store is not None:
             await multipart_store.aclose()
-
-    @asynccontextmanager
-    async def _call(self, operation: str, key: str) -> AsyncIterator[S3Store]:
-        """Return the client for one call, and translate what it raises.
-
-        Raises:
-            KeyError: HeadObject found nothing.
-        """
-        if _obstore_pid not in {None, os.getpid()}:
-            msg = (
-                f"{operation} s3://{self.bucket}/{key}: this process was forked from one that uses "
-                "engine=obstore; spawn it, or use engine=aioboto3"
-            )
-            raise RejectedError(msg)
-        client = self._client
-        if client is None or self._provider is None or self._provider.is_refresh_due():
-            client = await asyncio.to_thread(self._connect, operation, key)
-        try:
-            yield client
-        except OBSTORE_ERRORS as error:
-            provider = self._provider
-            endpoint = "S3" if provider is None else provider.endpoint.base_url()
-            from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
-
-            raise translate_error(error, operation, self.bucket, key, endpoint) from error
-
-    def _connect(self, operation: str, key: str) -> S3Store:
-        """Return a client with current credentials. Blocks: it reads files, perhaps the network."""
-        global _obstore_pid  # noqa: PLW0603  # obstore's threads belong to the process, too
-        context = f"{operation} s3://{self.bucket}/{key}"
-        with self._connecting:
-            provider = self._provider or find_provider(operation, self.bucket, key)
-            if self._provider is None and provider.endpoint.url:
-                from batcher.stores.location import check_endpoint  # noqa: PLC0415  # not in AWS
-
-                check_endpoint(provider.endpoint.url, context)
-            if self._client is not None and not provider.is_refresh_due():
-                return self._client  # a concurrent request has connected
-            credentials = provider.get_credentials(operation, self.bucket, key)
-            if self._client is None or credentials != self._credentials:
-                try:
-                    client = self._make_client(provider, credentials)
-                except (*OBSTORE_ERRORS, OSError, TypeError) as error:
-                    reason = str(error).partition("\n")[0]
-                    msg = f"{context}: engine=obstore cannot be set up: {reason}"
-                    raise RejectedError(msg) from error
-                _obstore_pid = os.getpid()
-                self._provider, self._credentials, self._client = provider, credentials, client
-            return self._client
-
-    def _make_client(self, provider: CredentialProvider, credentials: Credentials) -> S3Store:
-        settings = self._settings
-        url, is_in_host = provider.endpoint.bucket_url(self.bucket)
-        is_secure = url.startswith("https:")
-        config: S3Config = {
-            "bucket": self.bucket,
-            "region": provider.endpoint.region,
-            "aws_endpoint_url_s3": url,
-            "virtual_hosted_style_request": is_in_host,
-            "checksum_algorithm": CHECKSUM_ALGORITHM,
-            # TLS protects the body and S3 verifies the CRC: a SHA-256 would be wasted
-            "unsigned_payload": is_secure,
-            "conditional_put": "etag",
-            # Set, because obstore also reads environment variables for these
-            "skip_signature": False,
-            "disable_tagging": False,
-            "request_payer": False,
-            "s3_express": False,
-        }
-        if settings.sse:
-            config["server_side_encryption"] = settings.sse
-        if settings.kms_key_id:
-            config["sse_kms_key_id"] = settings.kms_key_id
-        options: ClientConfig = {
-            "allow_http": not is_secure,
-            "connect_timeout": CONNECT_TIMEOUT,
-            "timeout": REQUEST_TIMEOUT,
-            "pool_idle_timeout": IDLE_TIMEOUT,
-            "pool_max_idle_per_host": str(settings.concurrency),
-            "user_agent": f"batcher/{__version__}",
-        }
-        if provider.endpoint.ca_bundle:
-            options["root_certificate"] = Path(provider.endpoint.ca_bundle).read_bytes()
-        return S3Store(
-            config=config,
-            client_options=options,
-            # Only `RetryingStore` retries: with two layers attempts would multiply
-            retry_config={"max_retries": 0},
-            # Not in `config`: obstore would take a missing token from the environment
-            credential_provider=lambda: _to_obstore_credential(credentials),
-        )
-
-
-def _to_obstore_credential(credentials: Credentials) -> S3Credential:
-    """Return credentials in obstore's form. They have no expiry: we renew them ourselves."""
-    return {
-        "access_key_id": credentials.access_key_id,
-        "secret_access_key": credentials.secret_access_key,
-        "token": credentials.session_token or None,
-        "expires_at": None,
-    }
-
-
-def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Return settings and variables that obstore would ignore, change, or add by itself."""
-    faults = [
-        f"{name}: engine=obstore would take it from the environment; unset it, and set sse"
-        for name in OBSTORE_VARIABLES
-        if name in environ
-    ]
-
-    def refuse(name: str, value: str, why: str) -> None:
-        faults.append(f"{name}: {value!r} {why} with engine=obstore; use engine=aioboto3")
-
-    if settings.bucket.startswith("arn:") or settings.bucket.endswith("--x-s3"):
-        refuse("bucket", settings.bucket, "cannot be addressed")
-    for name in settings.metadata:
-        if name.lower() in HEADER_ATTRIBUTES:
-            refuse("metadata", name, "would become a header of its own")
-        elif not _HEADER_TOKEN.fullmatch(name):
-            refuse("metadata", name, "cannot be a name")
-    for name in ("content_type", "storage_class", "kms_key_id"):
-        value = getattr(settings, name)
-        if not (value.isascii() and value.isprintable() and value == value.strip()):
-            refuse(name, value, "cannot be a header")
-    return faults

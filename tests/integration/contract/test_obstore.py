@@ -177,7 +177,7 @@ def test_an_engine_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch
     """With the command that installs it."""
     monkeypatch.delitem(sys.modules, "batcher.stores.obstore.store")
     monkeypatch.setitem(sys.modules, "obstore", None)
-    with pytest.raises(SettingsError, match=r"pip install 'batcher\[fast\]'"):
+    with pytest.raises(SettingsError, match=r"pip install s3-batcher"):
         open_store(make_settings(engine="obstore"))
 
 
@@ -219,7 +219,7 @@ async def test_requests_that_come_at_once_find_out_once_where_to_go(
         time.sleep(0.05)
         return find_provider(operation, bucket, key)
 
-    monkeypatch.setattr("batcher.stores.obstore.store.find_provider", slow_find)
+    monkeypatch.setattr("batcher.stores.obstore.client.find_provider", slow_find)
     store = store_of()
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
@@ -247,7 +247,7 @@ async def test_renewed_credentials_sign_the_next_request(sink: RecordingServer) 
 
     store = store_of()
     role = Role({**AWS, "AWS_ENDPOINT_URL_S3": sink.url, "AWS_CA_BUNDLE": str(sink.certificate)})
-    store._provider = role  # noqa: SLF001  # what `find` would have found
+    store._client._provider = role  # noqa: SLF001  # what `find` would have found
     await put(store)
     await put(store)
     role.due = True

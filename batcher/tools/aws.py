@@ -23,7 +23,7 @@ from botocore.parsers import ResponseParserError
 from batcher import __version__
 from batcher.errors import BatcherError
 from batcher.stores.responses import CREDENTIAL_HINTS
-from batcher.stores.s3.errors import LOCAL_HINTS, first_line
+from batcher.stores.sdk_errors import LOCAL_HINTS, first_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from batcher.stores.obstore.endpoint import DEFAULT_REGION, Credentials, Endpoint
-from batcher.stores.s3.errors import translate_error
+from batcher.stores.sdk_errors import translate_error
 
 
 class SdkCredentialProvider:

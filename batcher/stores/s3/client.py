@@ -63,7 +63,7 @@ class S3Client:
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
-            from batcher.stores.s3.errors import translate_error  # noqa: PLC0415  # rarely used
+            from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
 
             raise translate_error(error, operation, self.bucket, key, endpoint) from error
 

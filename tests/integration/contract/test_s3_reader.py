@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, IncompleteReadError
 
 from batcher.errors import BatcherError, NotFoundError, RejectedError, RetryableError
 from batcher.settings import Settings
-from batcher.stores.s3.errors import translate_error
 from batcher.stores.s3.reader import S3Reader
+from batcher.stores.sdk_errors import translate_error
 
 LISTING = (
     '<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'

@@ -13,7 +13,7 @@ from batcher.errors import (
     ThrottledError,
     UploadLostError,
 )
-from batcher.stores.s3.errors import translate_error
+from batcher.stores.sdk_errors import translate_error
 
 ENDPOINT = "https://s3.example"
 DATE = "Mon, 23 Nov 2026 07:00:00 GMT"

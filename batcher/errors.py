@@ -7,6 +7,7 @@
 | `PoisonRecordError` | correct or discard this record; the other records are not affected |
 | `UnknownSourceError` | send this event to another function |
 | `SettingsError` | correct the settings; the message lists every fault |
+| `NotInstalledError` | install the package; the message has the command |
 """
 
 from collections.abc import Sequence
@@ -83,6 +84,13 @@ class SettingsError(BatcherError):
         """Join all faults into one message, one per line."""
         super().__init__("\n".join(["settings cannot be used:", *(f"  - {f}" for f in faults)]))
         self.faults = tuple(faults)
+
+
+class NotInstalledError(BatcherError):
+    """A package of an extra is missing. The message says what needs it and how to install it.
+
+    Commands raise it before they have changed anything, and end with exit code 2.
+    """
 
 
 class NotFoundError(BatcherError):

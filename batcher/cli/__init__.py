@@ -19,7 +19,7 @@ from batcher.cli.signals import (
     reraise_lost_interrupts,
 )
 from batcher.cli.stdio import run_with_stdio
-from batcher.errors import BatcherError, SettingsError
+from batcher.errors import BatcherError, NotInstalledError, SettingsError
 
 COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
 
@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(arguments.run(arguments))
     except SettingsError as error:
         echo("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))
+        return WRONG_USAGE
+    except NotInstalledError as error:
+        echo(str(error))
         return WRONG_USAGE
     except BatcherError as error:
         echo(str(error))

@@ -17,11 +17,10 @@ from uuid import uuid4
 
 from batcher.cli.output import DONE, WRONG_USAGE
 from batcher.cli.signals import SIGNAL_EXIT_BASE, can_handle_signals
-from batcher.errors import BatcherError
+from batcher.errors import BatcherError, NotInstalledError
 from batcher.tools.demo.seaweedfs import (
     INSTALL_HINT,
     EmbeddedS3,
-    NotInstalledError,
     isolated_aws_environ,
 )
 

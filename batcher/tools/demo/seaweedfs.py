@@ -18,13 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from batcher.errors import BatcherError, install_hint
+from batcher.errors import BatcherError, NotInstalledError, install_hint
 
 __all__ = [
     "INSTALL_HINT",
     "EmbeddedS3",
     "EmbeddedS3Error",
-    "NotInstalledError",
     "isolated_aws_environ",
 ]
 
@@ -45,10 +44,6 @@ HTTP_OK, HTTP_CONFLICT = 200, 409
 
 class EmbeddedS3Error(BatcherError):
     """The embedded S3 failed. The message has the reason and the end of the server's log."""
-
-
-class NotInstalledError(EmbeddedS3Error):
-    """The server is not installed. The message says how to install it."""
 
 
 class EmbeddedS3:

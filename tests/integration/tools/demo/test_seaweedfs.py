@@ -15,11 +15,11 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
+from batcher.errors import NotInstalledError
 from batcher.tools.demo import seaweedfs as embedded_s3
 from batcher.tools.demo.seaweedfs import (
     EmbeddedS3,
     EmbeddedS3Error,
-    NotInstalledError,
     isolated_aws_environ,
 )
 

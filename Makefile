@@ -106,11 +106,11 @@ remove: $(OSLS)  ## remove all that deploy has created, except the bucket of dat
 	@test -n '$(BUCKET)' || { echo 'make remove BUCKET=name-of-your-bucket' >&2; exit 1; }
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 
-$(VENV)/.lock: Makefile | $(BIN)/python
+$(VENV)/.uv: Makefile | $(BIN)/python
 	$(INSTALL) 'uv>=0.5'
 	touch $@
 
-lock: $(VENV)/.lock  ## generate deploy/requirements-*.txt from pyproject.toml; LOCK=--upgrade for the newest versions
+lock: $(VENV)/.uv  ## generate deploy/requirements-*.txt from pyproject.toml; LOCK=--upgrade for the newest versions
 	$(BIN)/python deploy/lock.py $(LOCK)
 
 NODE_IS_NEW := const [major, minor] = process.versions.node.split(".").map(Number); \

@@ -9,7 +9,7 @@ from pathlib import Path
 ENGINES = ("obstore", "aioboto3")
 ARCHITECTURES: Mapping[str, str] = {"arm64": "aarch64", "x86_64": "x86_64"}
 """Lambda's names, and the wheels'."""
-GLIBC_MINOR: Mapping[str, int] = {"3.11": 26, "3.12": 34, "3.13": 34}
+GLIBC_MINOR: Mapping[str, int] = {"3.11": 26, "3.12": 34, "3.13": 34, "3.14": 34}
 """The glibc (2.x) under each runtime: Amazon Linux 2, and 2023 from Python 3.12 on. Source:
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html."""
 OLDEST_GLIBC_MINOR = 5

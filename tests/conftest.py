@@ -29,6 +29,16 @@ JOIN_S = 5.0
 """Timeout for a pool's thread to end after its last work. None takes that long."""
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests measured and do not judge: their property `shown`."""
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport) and report.when == "call":
+                for name, value in report.user_properties:
+                    if name == "shown":
+                        terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Moto]:
     """One moto server on a free port; its state is global, so take a fresh bucket."""

@@ -92,7 +92,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport) and report.when == "call":
                 for name, value in report.user_properties:
-                    told[name].append(value)
+                    if name in told:
+                        told[name].append(value)
     if told[COUNTS]:
         terminalreporter.section("where the messages are")
         notes = [] if HAS_LOCALSTACK else [NO_LOCALSTACK]

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-BUCKET = "/tmp/my-bucket"  # noqa: S108  # the README's, replaced by a folder of the test
+IN_README = "/tmp/my-bucket"  # noqa: S108  # replaced by a folder of the test
 RECORD = '{"n": 1}'
 
 
@@ -148,9 +148,7 @@ def test_the_first_object_by_the_words_of_the_readme(
     """From nothing: no environment, nothing in pip's cache. The time is printed, not judged."""
     environment = Environment(tmp_path, tmp_path / "cache")
     folder, line = tmp_path / "my-bucket", fenced("", f"pip install {DISTRIBUTION}")
-    example = fenced("python", "import asyncio\nfrom batcher").replace(
-        "file:///tmp/my-bucket", f"file://{folder}"
-    )
+    example = fenced("python", "import asyncio\nfrom batcher").replace(IN_README, str(folder))
     (tmp_path / "example.py").write_text(example)
     started_s = time.monotonic()
     environment.create()
@@ -162,7 +160,7 @@ def test_the_first_object_by_the_words_of_the_readme(
     assert first == folder / key
     assert (first.stat().st_size, int(records)) == (int(size_bytes), 1)
 
-    commands = fenced("", 'echo \'{"user": 8').replace("/tmp/my-bucket", str(folder))
+    commands = fenced("", 'echo \'{"user": 8').replace(IN_README, str(folder))
     shown = environment.shell(commands).stdout
     assert len(list(objects(folder))) == 2
     users = [json.loads(line)["user"] for line in shown.splitlines() if line.startswith("{")]

@@ -369,10 +369,10 @@ class Settings:
         Between(0, MAX_LAMBDA_TIMEOUT_S),
     )
     engine: str = setting(
-        "S3 transport; obstore needs the extra `fast`",
+        "S3 transport; aioboto3 needs the extra `aioboto3`",
         _parse_text,
-        "aioboto3",
-        OneOf("aioboto3", "obstore"),
+        "obstore",
+        OneOf("obstore", "aioboto3"),
     )
     sse: str = setting(
         "server-side encryption of every object",

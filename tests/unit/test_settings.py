@@ -45,7 +45,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "on_bad_record": "quarantine",
         "partial_response": False,
         "deadline_margin_s": 2,
-        "engine": "aioboto3",
+        "engine": "obstore",
         "sse": "",
         "kms_key_id": "",
         "storage_class": "",
@@ -232,7 +232,7 @@ def test_faults_between_settings_are_in_the_same_message() -> None:
             {"on_bad_record": "ignore"},
             "on_bad_record: unknown value 'ignore'; choose one of: quarantine, drop, fail",
         ),
-        ({"engine": "boto3"}, "engine: unknown value 'boto3'; choose one of: aioboto3, obstore"),
+        ({"engine": "boto3"}, "engine: unknown value 'boto3'; choose one of: obstore, aioboto3"),
         ({"sse": "kms"}, "sse: unknown value 'kms'; choose one of: AES256, aws:kms, aws:kms:dsse"),
         ({"kms_key_id": "k"}, "kms_key_id: not used without KMS; set sse to aws:kms"),
         (

@@ -165,8 +165,8 @@ def _advise_on_stream(plan: Plan) -> Iterator[Advice]:
         yield Advice(
             "busy_shards",
             f"the peak needs {plan.utilization:.0%} of the invocation capacity of these shards, "
-            "so they would not catch up after a failure; use more shards, a lower compression "
-            "level, or engine=obstore",
+            f"so they would not catch up after a failure; use {_how_to_save_cpu(plan)}, or more "
+            "shards",
         )
 
 
@@ -213,7 +213,7 @@ def _advise_on_function(plan: Plan) -> Iterator[Advice]:
         yield Advice(
             "cold_start",
             f"the first invocation of an environment takes {function.cold_start_s:.1f} s even with "
-            f"{function.memory_mb:,} MB; use a lower compression level, or engine=obstore",
+            f"{function.memory_mb:,} MB; use {_how_to_save_cpu(plan)}",
         )
     if plan.full_load.text_bytes > plan.settings.budget_bytes:
         effect = "cut into more objects" if plan.workload.source.is_queue else "rejected as a whole"
@@ -223,6 +223,11 @@ def _advise_on_function(plan: Plan) -> Iterator[Advice]:
             f"budget_bytes ({format_size(plan.settings.budget_bytes)}) and would be {effect}; "
             "raise it",
         )
+
+
+def _how_to_save_cpu(plan: Plan) -> str:
+    level = "a lower compression level"
+    return level if plan.settings.engine == "obstore" else f"{level} or engine=obstore"
 
 
 def collect_notes(plan: Plan) -> list[str]:

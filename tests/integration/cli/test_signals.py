@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.cli.processes import run_in_shell
+from support.store_fixtures import ENGINES
 
 INTERRUPTED_IMPORT = """
 import signal, sys
@@ -20,22 +21,33 @@ except KeyboardInterrupt:
     pass
 sys.path.remove({folder!r})
 del sys.modules[__name__]
-import aioboto3
+import {client}
 """
 """A module that raises a signal and then becomes the real module, if the process still runs.
 
 It drops `KeyboardInterrupt`, as Python does in its own callbacks during imports.
 """
+CLIENTS = ("aioboto3", "boto3", "obstore")
+"""Packages that commands import to talk to AWS. The first one imported raises the signal."""
 ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} | dict.fromkeys(
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "stand-in"
 )
 
 
-@pytest.mark.parametrize("command", ["write -", "ls", "cat", "verify", "check"])
+def interrupt_imports(signal_name: str, folder: Path) -> None:
+    """Put modules into `folder` that raise the signal when a client is imported."""
+    for client in CLIENTS:
+        module = INTERRUPTED_IMPORT.format(number=signal_name, folder=str(folder), client=client)
+        (folder / f"{client}.py").write_text(module)
+
+
+WRITES = [f"write - --engine {engine}" for engine in ENGINES]
+
+
+@pytest.mark.parametrize("command", [*WRITES, "ls", "cat", "verify", "check"])
 def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_path: Path) -> None:
-    """The import takes half a second, in which some commands handle no signals."""
-    module = INTERRUPTED_IMPORT.format(number="SIGINT", folder=str(tmp_path))
-    (tmp_path / "aioboto3.py").write_text(module)
+    """The import takes up to half a second, in which some commands handle no signals."""
+    interrupt_imports("SIGINT", tmp_path)
     arguments = [*command.split(), "s3://bucket/root"]
     done = run_in_shell(arguments, environ=ENVIRON, paths=(tmp_path,))
     assert done.returncode == 130, done.stderr
@@ -44,11 +56,12 @@ def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_
     assert line.startswith("batcher: stopped")
 
 
-def test_sigterm_while_the_client_is_imported_ends_silently(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", WRITES)
+def test_sigterm_while_the_client_is_imported_ends_silently(command: str, tmp_path: Path) -> None:
     """As it ends any program; a shell reports 143."""
-    module = INTERRUPTED_IMPORT.format(number="SIGTERM", folder=str(tmp_path))
-    (tmp_path / "aioboto3.py").write_text(module)
-    done = run_in_shell(["write", "-", "s3://bucket/root"], environ=ENVIRON, paths=(tmp_path,))
+    interrupt_imports("SIGTERM", tmp_path)
+    arguments = [*command.split(), "s3://bucket/root"]
+    done = run_in_shell(arguments, environ=ENVIRON, paths=(tmp_path,))
     assert done.returncode == -signal.SIGTERM
     assert (done.stdout, done.stderr) == ("", "")
 

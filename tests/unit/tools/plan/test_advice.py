@@ -168,6 +168,22 @@ def test_a_function_that_starts_too_late_is_named() -> None:
     assert "even with 1,769 MB" in texts(plan)["cold_start"]
 
 
+@pytest.mark.parametrize(
+    ("engine", "advice"),
+    [
+        ("obstore", "a lower compression level"),
+        ("aioboto3", "a lower compression level or engine=obstore"),
+    ],
+)
+def test_the_faster_engine_is_advised_to_those_who_do_not_have_it(engine: str, advice: str) -> None:
+    """It is the default."""
+    slow = {"compression": "zstd", "compression_level": 19, "engine": engine}
+    plan = plan_of(slow, source=SourceType.DYNAMODB, record_bytes=100_000)
+    assert texts(plan)["cold_start"].endswith(f"; use {advice}")
+    plan = plan_of(slow, source=SourceType.KINESIS, records_per_s=20_000, shards=1)
+    assert texts(plan)["busy_shards"].endswith(f"; use {advice}, or more shards")
+
+
 def test_a_budget_below_an_events_text_is_named() -> None:
     """A stream's event would be refused, a queue's cut."""
     small = {"budget_bytes": 1_000_000}

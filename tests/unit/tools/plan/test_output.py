@@ -137,9 +137,9 @@ def test_the_chosen_function_is_one_of_the_options() -> None:
 
 def test_a_queues_yaml_has_the_values_of_the_plan() -> None:
     """Function, mapping and queue."""
-    plan = plan_of({"engine": "obstore", "root": "events"}, window_s=40)
+    plan = plan_of({"engine": "aioboto3", "root": "events"}, window_s=40)
     leaves = yaml_of(make_serverless_yaml(plan))
-    assert leaves["memorySize"] == "256"
+    assert leaves["memorySize"] == "512"
     assert leaves["timeout"] == "60"
     assert leaves["architecture"] == "arm64"
     assert leaves["batchSize"] == "10000"
@@ -147,7 +147,7 @@ def test_a_queues_yaml_has_the_values_of_the_plan() -> None:
     assert leaves["maximumConcurrency"] == "5"
     assert leaves["functionResponseType"] == "ReportBatchItemFailures"
     assert leaves["BATCHER_PARTIAL_RESPONSE"] == '"true"'
-    assert leaves["BATCHER_ENGINE"] == '"obstore"'
+    assert leaves["BATCHER_ENGINE"] == '"aioboto3"'
     assert leaves["BATCHER_ROOT"] == '"events"'
     assert leaves["VisibilityTimeout"] == "400"
     assert leaves["maxReceiveCount"] == "9"

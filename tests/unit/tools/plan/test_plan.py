@@ -121,6 +121,7 @@ def test_shards_that_cannot_keep_up_get_concurrent_batches() -> None:
     assert plan.event.concurrent_batches == factor
     assert plan.utilization <= 0.7 < plan.utilization * factor / (factor - 1)
     assert plan_of({}, **values).mapping.parallelization_factor == 1
+    values["records_per_s"] = 2_000
     assert (
         plan_of({}, **values | {"peak": 2.0}).utilization == 2 * plan_of({}, **values).utilization
     )

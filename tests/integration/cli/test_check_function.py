@@ -38,7 +38,7 @@ def package(*names: str, size: int = 10) -> bytes:
     return file.getvalue()
 
 
-FULL = package("batcher/x.py", "aioboto3/__pycache__/x.pyc")
+FULL = package("batcher/x.py", "obstore/__pycache__/x.pyc")
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_a_role_and_a_package_as_they_should_be(
     assert code == 0
     (role,) = of(found, "role")
     assert role.startswith("ok: events-writer may s3:PutObject")
-    assert of(found, "function.package") == ["ok: aioboto3 is included, with .pyc files"]
+    assert of(found, "function.package") == ["ok: obstore is included, with .pyc files"]
     assert of(found, "mapping.alone") == ["ok: one mapping of this function writes to this root"]
 
 
@@ -173,13 +173,13 @@ def test_a_large_package_is_not_fetched_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Its end is enough; from a server that would send all of it nothing is taken."""
-    large = package("batcher/x.py", "aioboto3/__pycache__/x.pyc", size=3 * 1024**2)
+    large = package("batcher/x.py", "obstore/__pycache__/x.pyc", size=3 * 1024**2)
     account = Account(
         function(ENVIRON), [[mapping()]], large, allowed=NEEDED, honours_range=honours_range
     )
     _, found = check(account, monkeypatch, capsys)
     assert [one[:11] for one in of(found, "function.package")] == [
-        "ok: aioboto" if honours_range else "not checked"
+        "ok: obstore" if honours_range else "not checked"
     ]
 
 

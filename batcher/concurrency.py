@@ -1,9 +1,11 @@
-"""Concurrency: worker slots, a bounded map, and waits that survive a cancellation."""
+"""Concurrency: worker slots, a bounded map, waits that survive a cancellation, and threads."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -90,3 +92,24 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
         task.cancelled() or task.exception()  # retrieved, because the cancellation is raised
         raise cancelled
     return task.result()
+
+
+async def run_in_daemon_thread(function: Callable[[], T]) -> T:
+    """Return the result of a function that blocks on the network. It runs in a thread of its own.
+
+    A caller that is cancelled does not wait, and the function runs on to its end. Nor does the
+    process wait for it at its exit. It does wait for the threads of `asyncio.to_thread`, so that
+    one request without a response would hold it for the whole of its timeouts.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001  # the caller gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="batcher-call", daemon=True).start()
+    return await asyncio.wrap_future(future)

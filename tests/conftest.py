@@ -93,7 +93,6 @@ def no_blocked_loop() -> Iterator[None]:
     for function in detector.functions.values():
         # The first request makes the client: botocore then reads the service's model from files
         function.can_block_in("batcher/stores/s3/client.py", "_connect")
-        function.can_block_in("batcher/tools/aws.py", "_connect")
         function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
     detector.activate()
     yield

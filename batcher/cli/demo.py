@@ -31,7 +31,7 @@ RECORDS_UNACCOUNTED = 1
 """Exit code: some records are missing or duplicated in the bucket."""
 
 
-EXTRAS = {"rich", "duckdb"}
+EXTRAS = {"boto3", "botocore", "duckdb", "rich"}
 """Packages of the extra `demo`."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 
 from botocore.exceptions import (
@@ -41,6 +42,9 @@ LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
 """Errors before anything is sent, and how to fix them."""
 
 
+_ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>[:,]? ?")  # urllib3 begins its texts with one
+
+
 def translate_error(
     error: ClientError | BotoCoreError | ResponseParserError,
     operation: str,
@@ -64,9 +68,9 @@ def translate_error(
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, without its full stop."""
+    """Return the first line of an error's text, without objects' addresses and its full stop."""
     cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's text
-    return str(cause or error).partition("\n")[0].rstrip(".")
+    return _ADDRESS.sub("", str(cause or error)).partition("\n")[0].rstrip(".")
 
 
 def _parse_response(error: ClientError, operation: str) -> S3ErrorResponse:

@@ -1,29 +1,25 @@
-"""Calls to AWS services for the operator tools, and their errors in plain words."""
+"""Calls to AWS services for the operator tools, and their errors in plain words.
+
+boto3 is imported when a session is made: it belongs to an extra, and takes 0.2 s to import.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any
-
-import aioboto3
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionError,  # noqa: A004  # botocore's own
-    HTTPClientError,
-)
-from botocore.parsers import ResponseParserError
+from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
-from batcher.errors import BatcherError
+from batcher.concurrency import run_in_daemon_thread
+from batcher.errors import BatcherError, NotInstalledError, install_hint
 from batcher.stores.responses import CREDENTIAL_HINTS
-from batcher.stores.sdk_errors import LOCAL_HINTS, first_line
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +84,36 @@ class AwsSession:
     """AWS clients of one region, one per service. Each is made at its first call.
 
     Credentials, region and endpoints come from the environment, as for every AWS SDK.
+
+    boto3 blocks, so each call runs in a thread of its own. A call that is cancelled or has taken
+    `CallLimits.total_s` raises at once, but its thread goes on until a response, or until its
+    attempts have failed. Its request may still take effect. The threads are daemons: a process ends
+    without waiting for them.
     """
 
-    def __init__(self, region: str | None = None, limits: CallLimits | None = None) -> None:
-        """Connect to `region`, or to that of the environment if it is None or empty."""
-        self._region = region or os.environ.get("AWS_REGION")
+    def __init__(
+        self,
+        region: str | None = None,
+        limits: CallLimits | None = None,
+        *,
+        purpose: str = "this command",
+    ) -> None:
+        """Import boto3. Nothing is sent yet.
+
+        Args:
+            region: where the services are; None or empty: the region of the environment.
+            limits: how long calls may take.
+            purpose: what the calls are for, for the message if boto3 is not installed.
+
+        Raises:
+            NotInstalledError: boto3 is not installed.
+        """
+        self._region = region or os.environ.get("AWS_REGION") or None
         self._limits = CallLimits() if limits is None else limits
+        self._boto3 = _import_boto3(purpose)
         self._session: Any = None  # one for all clients, because it caches the services' models
         self._clients: dict[str, Any] = {}
-        self._connect_lock = asyncio.Lock()
-        self._exit_stack = AsyncExitStack()
+        self._connect_lock = threading.Lock()  # clients may be shared by threads, sessions may not
 
     async def call(
         self, service: str, operation: str, permission: str, **parameters: object
@@ -113,20 +129,27 @@ class AwsSession:
         Raises:
             AwsCallError: there is no response, or it is an error.
         """
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # an extra
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+        def send() -> Mapping[str, Any]:
+            client = self._connect(service)
+            response: Mapping[str, Any] = getattr(client, operation)(**parameters)
+            return response
+
         try:
             async with asyncio.timeout(self._limits.total_s):
-                client = await self._connect(service)
-                response: Mapping[str, Any] = await getattr(client, operation)(**parameters)
+                return await run_in_daemon_thread(send)
         except ClientError as error:
             endpoint = self.endpoint(service)
             raise _error_from_response(error, operation, endpoint, permission) from error
-        except (TimeoutError, BotoCoreError, ResponseParserError, ValueError) as error:
+        except (OSError, BotoCoreError, ResponseParserError, ValueError) as error:
             raise self._error_without_response(error, service, operation) from error
-        return response
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._exit_stack.aclose()
+        for client in list(self._clients.values()):  # an abandoned call may still add one
+            client.close()
 
     def endpoint(self, service: str) -> str:
         """Return the URL that a service is called at, or its name before its first call."""
@@ -138,8 +161,11 @@ class AwsSession:
         client = self._clients.get(service)
         return "" if client is None else str(client.meta.region_name)
 
-    async def _connect(self, service: str) -> Any:  # noqa: ANN401  # aioboto3 has no types
-        async with self._connect_lock:
+    def _connect(self, service: str) -> Any:  # noqa: ANN401  # boto3 has no types
+        """Return the client of a service. Blocks: it reads files, perhaps the network."""
+        from botocore.config import Config  # noqa: PLC0415  # an extra
+
+        with self._connect_lock:
             if service not in self._clients:
                 config = Config(
                     connect_timeout=self._limits.timeout_s,
@@ -147,21 +173,22 @@ class AwsSession:
                     retries={"mode": "standard", "total_max_attempts": self._limits.attempts},
                     user_agent=f"batcher/{__version__}",
                 )
-                self._session = self._session or aioboto3.Session(region_name=self._region)
-                client = self._session.client(service, config=config)
-                self._clients[service] = await self._exit_stack.enter_async_context(client)
-        return self._clients[service]
+                self._session = self._session or self._boto3.Session(region_name=self._region)
+                self._clients[service] = self._session.client(service, config=config)
+            return self._clients[service]
 
     def _error_without_response(
-        self,
-        error: TimeoutError | BotoCoreError | ResponseParserError | ValueError,
-        service: str,
-        operation: str,
+        self, error: Exception, service: str, operation: str
     ) -> AwsCallError:
+        from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004, PLC0415
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415  # an extra
+
+        from batcher.stores.sdk_errors import LOCAL_HINTS, first_line  # noqa: PLC0415  # as above
+
         endpoint, kind = self.endpoint(service), AwsErrorKind.UNREACHABLE
         check_network = "check the network and AWS_ENDPOINT_URL"
         if isinstance(error, TimeoutError):
-            reason = f"{endpoint}: no response within {self._limits.total_s:g} s"
+            reason = f"{endpoint}: no response within {self._limits.total_s or 0:g} s"
             return AwsCallError(kind, reason, check_network, retryable=True)
         if isinstance(error, ConnectionError | HTTPClientError):
             reason = f"cannot reach {endpoint}: {first_line(error)}"
@@ -170,11 +197,24 @@ class AwsSession:
             reason = f"{operation}: {endpoint} sent a response that is not of AWS's API"
             hint = "check AWS_ENDPOINT_URL"
             return AwsCallError(AwsErrorKind.OTHER, reason, hint, retryable=True)
+        kind = AwsErrorKind.CONFIGURATION
+        if isinstance(error, OSError):  # a program or a file that credentials come from
+            return AwsCallError(kind, f"no credentials: {first_line(error)}")
         if isinstance(error, ValueError):  # botocore's, for an endpoint URL that it cannot parse
-            hint = "set AWS_ENDPOINT_URL to http(s)://host[:port]"
-            return AwsCallError(AwsErrorKind.CONFIGURATION, str(error), hint)
+            return AwsCallError(kind, str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]")
         hints = (hint for error_class, hint in LOCAL_HINTS if isinstance(error, error_class))
-        return AwsCallError(AwsErrorKind.CONFIGURATION, next(hints, first_line(error)))
+        return AwsCallError(kind, next(hints, first_line(error)))
+
+
+def _import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
+    try:
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types; an extra
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in {"boto3", "botocore"}:
+            raise
+        msg = f"{purpose} needs boto3, which is not installed; {install_hint('cli')}"
+        raise NotInstalledError(msg) from error
+    return boto3
 
 
 # The error codes that are handled specially, each with its fix. `{permission}` is

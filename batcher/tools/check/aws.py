@@ -21,9 +21,14 @@ class AwsClient:
     """Calls AWS services while it is entered. Each client is made at its first call."""
 
     def __init__(self, region: str | None = None) -> None:
-        """Connect to `region`, or to that of the environment if it is None."""
+        """Connect to `region`, or to that of the environment if it is None.
+
+        Raises:
+            NotInstalledError: boto3 is not installed.
+        """
         limits = CallLimits(CALL_TIMEOUT_S, CALL_ATTEMPTS, total_s=CALL_TIMEOUT_S)
-        self._session = AwsSession(region, limits)
+        purpose = "check of a bucket or a function"
+        self._session = AwsSession(region, limits, purpose=purpose)
         self.endpoint = self._session.endpoint
         self.region = self._session.region
 

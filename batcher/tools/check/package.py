@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import zipfile
 from collections.abc import Collection, Mapping
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
 
-import aiohttp
-
+from batcher.concurrency import run_in_daemon_thread
 from batcher.tools.check.findings import CheckResult, error, not_checked, ok, warning
 
 if TYPE_CHECKING:
@@ -99,16 +101,20 @@ async def _fetch_tail(url: str) -> bytes | None:
 
     A server that ignores the range is accepted only if the whole file is that small.
     """
-    timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
-    headers = {"Range": f"bytes=-{ZIP_TAIL_BYTES}"}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, headers=headers) as response,
-        ):
-            is_small = (response.content_length or ZIP_TAIL_BYTES + 1) <= ZIP_TAIL_BYTES
-            if response.status != _PARTIAL_CONTENT and not (response.ok and is_small):
+    if not url.startswith(("https:", "http:")):
+        return None
+
+    def fetch() -> bytes | None:
+        request = Request(url, headers={"Range": f"bytes=-{ZIP_TAIL_BYTES}"})  # noqa: S310  # HTTP
+        with urlopen(request, timeout=FETCH_TIMEOUT_S) as response:  # noqa: S310  # as above
+            length = int(response.headers.get("Content-Length") or ZIP_TAIL_BYTES + 1)
+            if response.status != _PARTIAL_CONTENT and length > ZIP_TAIL_BYTES:
                 return None
-            return await response.read()
-    except (aiohttp.ClientError, TimeoutError, ValueError):
+            body: bytes = response.read()
+            return body
+
+    try:
+        async with asyncio.timeout(FETCH_TIMEOUT_S):
+            return await run_in_daemon_thread(fetch)
+    except (OSError, HTTPException, ValueError):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3  # type: ignore[import-untyped]  # it has no types
 import duckdb
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.session import get_session
 
 from batcher.errors import BatcherError
 from batcher.keys.names import QUARANTINE_FOLDER
@@ -97,7 +98,7 @@ class Bucket:
     def __init__(self, name: str) -> None:
         """Open the bucket `name`."""
         self.name = name
-        self._client = get_session().create_client("s3")
+        self._client = boto3.Session(region_name=os.environ.get("AWS_REGION")).client("s3")
 
     def objects(self, root: str) -> list[BucketObject]:
         """List all objects under `root`."""

@@ -18,10 +18,15 @@ class SqsClient:
     """Sends to one queue. Connects at the first call, to the region in the queue's URL."""
 
     def __init__(self, url: str) -> None:
-        """Send to the queue at `url`."""
+        """Send to the queue at `url`.
+
+        Raises:
+            NotInstalledError: boto3 is not installed.
+        """
         self._url = url
         match = _REGION_IN_URL.match(url)
-        self._session = AwsSession(None if match is None else match[1], CALL_LIMITS)
+        region = None if match is None else match[1]
+        self._session = AwsSession(region, CALL_LIMITS, purpose="replay --to-queue")
 
     async def check_queue(self) -> None:
         """Check that the queue exists. Without the permission to look, it is taken to exist.

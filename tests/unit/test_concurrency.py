@@ -1,12 +1,21 @@
-"""Worker slots, the bounded map, and waits that survive a cancellation."""
+"""Worker slots, the bounded map, waits that survive a cancellation, and threads."""
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 
 import pytest
 
-from batcher.concurrency import WorkerSlots, map_concurrently, shielded
+from batcher.concurrency import (
+    WorkerSlots,
+    map_concurrently,
+    run_in_daemon_thread,
+    shielded,
+)
 
 
 def test_no_more_slots_are_taken_than_there_are() -> None:
@@ -71,3 +80,73 @@ async def test_shielded_work_ends_before_the_cancellation_is_raised() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended == [True]
+
+
+async def test_a_thread_returns_its_result_or_raises_its_error() -> None:
+    """The event loop is free meanwhile."""
+    released = threading.Event()
+
+    def blocked() -> str:
+        released.wait()
+        return threading.current_thread().name
+
+    waiting = asyncio.create_task(run_in_daemon_thread(blocked))
+    await asyncio.sleep(0)
+    released.set()
+    assert await waiting != threading.current_thread().name
+    with pytest.raises(ZeroDivisionError):
+        await run_in_daemon_thread(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize("late", [lambda: 1, lambda: 1 // 0], ids=["result", "error"])
+async def test_a_cancelled_wait_leaves_the_thread_to_end_by_itself(late: Callable[[], int]) -> None:
+    """The caller goes on at once; neither a late result nor a late error disturbs anybody."""
+    started, released, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def blocked() -> None:
+        started.set()
+        released.wait()
+        try:
+            late()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(run_in_daemon_thread(blocked))
+    await asyncio.to_thread(started.wait)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not ended.is_set()
+    released.set()
+    await asyncio.to_thread(ended.wait)
+
+
+def test_a_process_ends_while_a_thread_is_still_blocked() -> None:
+    """With the threads of `asyncio.to_thread` it would wait."""
+    script = """
+import asyncio, threading
+from batcher.concurrency import run_in_daemon_thread
+
+async def main():
+    started = threading.Event()
+
+    def block():
+        started.set()
+        threading.Event().wait()
+
+    work = asyncio.create_task(run_in_daemon_thread(block))
+    while not started.is_set():
+        await asyncio.sleep(0)
+    work.cancel()
+
+asyncio.run(main())
+print("ended")
+"""
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-W", "error", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,  # ends the process if the test fails
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("ended\n", "", 0)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any, cast
 
+import boto3  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from batcher.tools.aws import AwsCallError, AwsErrorKind, AwsSession, CallLimits
@@ -98,6 +104,7 @@ async def test_a_wrong_endpoint_is_unreachable_or_a_configuration_error(
     error = await failed_call()
     assert (error.kind, error.code, error.retryable) == (kind, "", retryable)
     assert "AWS_ENDPOINT_URL" in error.hint
+    assert "object at 0x" not in error.reason
 
 
 async def test_without_credentials_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,3 +123,69 @@ async def test_a_call_ends_at_its_total_limit(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         error = await failed_call(CallLimits(timeout_s=60.0, attempts=1, total_s=0.2))
     assert (error.kind, error.retryable) == (AwsErrorKind.UNREACHABLE, True)
+
+
+async def test_what_credentials_come_from_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that a profile names; botocore lets the system's error through."""
+    (tmp_path / "config").write_text("[default]\ncredential_process = /nowhere/at-all\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    error = await failed_call()
+    assert (error.kind, error.retryable) == (AwsErrorKind.CONFIGURATION, False)
+    assert "/nowhere/at-all" in error.reason
+
+
+async def test_calls_at_once_share_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in its thread, and one client per service."""
+    handler = cast("type[Refusal]", type("Handler", (Refusal,), {"code": "QueueDoesNotExist"}))
+    made: list[str] = []
+    make = boto3.Session.client
+
+    def counted(self: object, service: str, **options: object) -> object:
+        made.append(service)
+        return make(self, service, **options)
+
+    monkeypatch.setattr(boto3.Session, "client", counted)
+    with Stub(handler, "AWS_ENDPOINT_URL", "us-east-1") as server:
+        for name, value in server.environ.items():
+            monkeypatch.setenv(name, value)
+        session = AwsSession(limits=ONCE)
+        calls = [session.call("sqs", "list_queues", "sqs:ListQueues") for _ in range(5)]
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert session.endpoint("sqs") == server.environ["AWS_ENDPOINT_URL"]
+        assert session.region("sqs") == "us-east-1"
+        await session.aclose()
+    assert [cast("AwsCallError", error).code for error in errors] == ["QueueDoesNotExist"] * 5
+    assert made == ["sqs"]
+
+
+def test_a_process_ends_although_a_call_has_no_response() -> None:
+    """The time of its timeouts would be minutes."""
+    script = """
+import asyncio, os, socket
+from batcher.tools.aws import AwsCallError, AwsSession, CallLimits
+
+async def main(url):
+    session = AwsSession(limits=CallLimits(timeout_s=200.0, attempts=1, total_s=0.5))
+    try:
+        await session.call("sqs", "list_queues", "sqs:ListQueues")
+    except AwsCallError as error:
+        print(error.kind.name)
+    await session.aclose()
+
+with socket.create_server(("127.0.0.1", 0)) as silent:
+    os.environ["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    asyncio.run(main(os.environ["AWS_ENDPOINT_URL"]))
+"""
+    environ = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"), "x")
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environ,
+        timeout=100,  # ends the process if the test fails
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("UNREACHABLE\n", "", 0)

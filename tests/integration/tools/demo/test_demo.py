@@ -331,7 +331,7 @@ def test_an_endpoint_that_cannot_be_meant_is_wrong_usage(
     assert capsys.readouterr().err.startswith("batcher demo: --s3: ")
 
 
-@pytest.mark.parametrize("package", ["rich", "duckdb"])
+@pytest.mark.parametrize("package", ["boto3", "botocore", "duckdb", "rich"])
 def test_where_an_extra_is_missing_one_line_says_what_to_install(package: str) -> None:
     """No traceback, and nothing was started."""
     code = (

@@ -22,7 +22,7 @@ $(VENV)/.ready: pyproject.toml batcher/__init__.py | $(VENV)/.pip
 	touch $@
 
 $(VENV)/.demo: pyproject.toml batcher/__init__.py | $(VENV)/.pip
-	$(INSTALL) --editable '.[demo]'
+	$(INSTALL) --editable '.[aioboto3,demo]'
 	touch $@
 
 demo: $(VENV)/.demo  ## real events through the Lambda handler into an embedded S3, and back

@@ -46,7 +46,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Sends some thousand real GitHub webhooks through the Lambda handler, as SQS "
         "and as Kinesis events, into an S3 server that runs for the duration of the demo. A bad "
         "record, a failing PUT and a redelivered event are among them. Then reads the bucket back "
-        "with DuckDB and compares it record by record. Needs no network and no AWS account.",
+        "with DuckDB and compares it record by record. If aioboto3 is installed, the same events "
+        "go through that engine as well, and must become the same objects. Needs no network and "
+        "no AWS account.",
         epilog="Exit codes: 0: every record is accounted for. 1: some are not. 2: wrong usage, or "
         "a package is not installed. 130 or 143: stopped by a signal.",
     )
@@ -96,7 +98,7 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
     from rich.console import Console  # noqa: PLC0415  # an extra
 
     from batcher.tools.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
-    from batcher.tools.demo.run import SOURCES, run_source  # noqa: PLC0415
+    from batcher.tools.demo.run import OTHER_ENGINE, SOURCES, has_other_engine, run_source  # noqa: PLC0415
     from batcher.tools.demo.show import print_introduction, print_outcomes, status_updates  # noqa: PLC0415
 
     console = Console()
@@ -113,7 +115,18 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
             run_source(source, bucket, f"{root}/{source.name.lower()}", folder, update_status)
             for source in SOURCES
         ]
-    is_complete = print_outcomes(outcomes, console)
+        others = [
+            run_source(
+                source,
+                bucket,
+                f"{root}/{OTHER_ENGINE}/{source.name.lower()}",
+                folder,
+                update_status,
+                engine=OTHER_ENGINE,
+            )
+            for source in SOURCES * has_other_engine()
+        ]
+    is_complete = print_outcomes(outcomes, others, console)
     if arguments.keep:
         console.print(f"The files that were read back are in {folder}", soft_wrap=True)
     return DONE if is_complete else RECORDS_UNACCOUNTED

@@ -1,10 +1,15 @@
-"""Run: one source's events through the handler into S3, with redeliveries, and the checks."""
+"""Run: one source's events through the handler into S3, with redeliveries, and the checks.
+
+The same events by another engine must become the same objects.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +42,9 @@ MAX_DELIVERIES = 5
 
 SOURCES = (SQS, KINESIS)
 
+OTHER_ENGINE = "aioboto3"
+"""The engine that is not the default. It comes with an extra."""
+
 
 @dataclass
 class SourceOutcome:
@@ -45,6 +53,8 @@ class SourceOutcome:
     mapping: EventSourceMapping
     invocations: Sequence[Sequence[EventRecord]]
     objects: list[BucketObject]
+    digests: dict[str, str]
+    """SHA-256 of each object, by key without the root."""
     contents: BucketContents
     difference: RecordDifference
     checks: list[tuple[bool, str]]
@@ -64,8 +74,19 @@ class SourceOutcome:
         return [listed for listed in self.objects if not listed.is_quarantine]
 
 
-def run_source(
-    source: DemoSource, bucket: Bucket, root: str, folder: Path, on_progress: Callable[[str], None]
+def has_other_engine() -> bool:
+    """Return whether `OTHER_ENGINE` is installed."""
+    return find_spec(OTHER_ENGINE) is not None
+
+
+def run_source(  # noqa: PLR0913  # a source's run has them
+    source: DemoSource,
+    bucket: Bucket,
+    root: str,
+    folder: Path,
+    on_progress: Callable[[str], None],
+    *,
+    engine: str | None = None,
 ) -> SourceOutcome:
     """Send one source's events through the handler, download the objects, and compare.
 
@@ -75,10 +96,12 @@ def run_source(
         root: the start of every key; there must be no objects under it.
         folder: where the objects are downloaded to.
         on_progress: called with a description before each invocation, and before the audit.
+        engine: the engine of the handler; None for the default.
     """
     invocations = source.make_invocations(load_webhooks())
     failing_index, bad_record = corrupt_one_record(source, invocations)
-    settings = Settings(bucket=bucket.name, root=root, partial_response=True)
+    chosen: dict[str, Any] = {} if engine is None else {"engine": engine}
+    settings = Settings(bucket=bucket.name, root=root, partial_response=True, **chosen)
     store = FailOnceStore(open_store(settings))
     handler = make_handler(settings, store=store)
     mapping = EventSourceMapping(source, handler)
@@ -97,12 +120,27 @@ def run_source(
         checks.append(_check_redelivery(mapping, bucket, root, invocations[failing_index]))
     finally:
         handler.close()
+    digests = {
+        entry.key.removeprefix(root): hashlib.sha256((folder / entry.key).read_bytes()).hexdigest()
+        for entry in objects
+    }
     contents = read_back(objects, folder)
     checks.append(_check_quarantine(source, bad_record, contents.quarantined))
     sent = [source.text(r) for records in invocations for r in records if r is not bad_record]
     difference = compare_records(sent, contents.records)
     error = str(store.last_error or "")
-    return SourceOutcome(mapping, invocations, objects, contents, difference, checks, error)
+    return SourceOutcome(
+        mapping, invocations, objects, digests, contents, difference, checks, error
+    )
+
+
+def check_same_objects(first: SourceOutcome, other: SourceOutcome) -> tuple[bool, str]:
+    """Check that the other engine has written the same objects for the same events."""
+    text = (
+        f"{other.mapping.source.name} by engine={OTHER_ENGINE}: the same {len(first.objects)} "
+        "objects, with the same keys and bytes"
+    )
+    return other.digests == first.digests, text
 
 
 def _check_failed_put(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from batcher.tools.demo.run import SourceOutcome
+from batcher.tools.demo.run import OTHER_ENGINE, SourceOutcome, check_same_objects
 from batcher.tools.formatting import format_count, format_size
 
 if TYPE_CHECKING:
@@ -38,20 +38,37 @@ def print_introduction(console: Console, bucket: str, root: str, endpoint: str |
     console.print(text, highlight=False, markup=False)
 
 
-def print_outcomes(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
-    """Print all outcomes. Return whether all records are accounted for and all checks passed."""
+def print_outcomes(
+    outcomes: Sequence[SourceOutcome], others: Sequence[SourceOutcome], console: Console
+) -> bool:
+    """Print all outcomes. Return whether all records are accounted for and all checks passed.
+
+    Args:
+        outcomes: the outcomes of the default engine, by source.
+        others: the outcomes of the other engine, in the same order; empty if it did not run.
+        console: where to print.
+    """
+    same = [check_same_objects(*pair) for pair in zip(outcomes, others, strict=False)]
     console.print(_figures_table(outcomes))
     console.print(_partitions_table(outcomes))
     for outcome in outcomes:
         console.print(f"\n{outcome.mapping.source.name}", style="bold")
-        console.print(_checks_table(outcome))
+        console.print(_checks_table(outcome.checks))
+    if same:
+        console.print("\nThe same events by the other engine", style="bold")
+        console.print(_checks_table(same))
     console.print("\nSome of the keys", style="bold")
     for outcome in outcomes:
         quarantine = [listed for listed in outcome.objects if listed.is_quarantine]
         for listed in [*outcome.data_objects[:EXAMPLE_KEYS], *quarantine[:1]]:
             console.print(f"  {listed.key}", soft_wrap=True, highlight=False, markup=False)
     console.print()
-    return _print_result(outcomes, console)
+    faults = [
+        *_list_faults(outcomes),
+        *(f"{OTHER_ENGINE}, {fault}" for fault in _list_faults(others)),
+        *(f"check failed: {text}" for passed, text in same if not passed),
+    ]
+    return _print_result(outcomes, faults, console)
 
 
 def _figures_table(outcomes: Sequence[SourceOutcome]) -> Table:
@@ -86,9 +103,9 @@ def _figures_column(outcome: SourceOutcome) -> dict[str, str]:
     }
 
 
-def _checks_table(outcome: SourceOutcome) -> Table:
+def _checks_table(checks: Sequence[tuple[bool, str]]) -> Table:
     table = Table.grid(padding=(0, 1))
-    for passed, text in outcome.checks:
+    for passed, text in checks:
         mark = "[green]✓[/]" if passed else "[bold red]✗[/]"
         table.add_row(f"  {mark}", text)
     return table
@@ -105,7 +122,7 @@ def _partitions_table(outcomes: Sequence[SourceOutcome]) -> Table:
     return table
 
 
-def _print_result(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
+def _list_faults(outcomes: Sequence[SourceOutcome]) -> list[str]:
     faults = []
     for outcome in outcomes:
         name = outcome.mapping.source.name
@@ -114,6 +131,12 @@ def _print_result(outcomes: Sequence[SourceOutcome], console: Console) -> bool:
         if outcome.store_error:
             faults.append(f"{name}: the last error of the store: {outcome.store_error}")
         faults += [f"{name}: check failed: {text}" for passed, text in outcome.checks if not passed]
+    return faults
+
+
+def _print_result(
+    outcomes: Sequence[SourceOutcome], faults: Sequence[str], console: Console
+) -> bool:
     if faults:
         console.print("Not every record is accounted for:", style="bold red")
         for fault in faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import signal
@@ -35,6 +36,7 @@ from batcher.tools.demo.events import (
     pack_invocations,
 )
 from batcher.tools.demo.seaweedfs import EmbeddedS3, isolated_aws_environ
+from support.store_fixtures import ENGINES
 
 EVENTS = Path(__file__).parents[3] / "support" / "events"
 EXAMPLES = {"SQS": "sqsEvent.json", "Kinesis": "kinesisStreamEvent.json"}
@@ -225,9 +227,30 @@ def test_the_demo_accounts_for_every_record_without_any_aws_configuration(
     shown = " ".join(capsys.readouterr().out.split())
     assert "Every record is accounted for: of 5,232 sent, 5,230 were written once each" in shown
     assert "2 are in quarantine" in shown
-    assert shown.count("✓") == 6
+    assert "SQS by engine=aioboto3: the same 10 objects, with the same keys and bytes" in shown
+    assert "Kinesis by engine=aioboto3: the same 14 objects, with the same keys and bytes" in shown
+    assert shown.count("✓") == 8
     assert "✗" not in shown
     assert dict(os.environ) == before
+
+
+class RecompressingStore(ObjectStore):
+    """A store that stores other bytes of the same text."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        """Wrap `store`."""
+        self._store = store
+
+    async def aclose(self) -> None:
+        """Close the store."""
+        await self._store.aclose()
+
+    async def send(self, request: Request) -> Response:
+        """Compress a body again, at another level."""
+        if request.operation is Operation.PUT:
+            body = gzip.compress(gzip.decompress(request.body), 9, mtime=0)
+            return await self._store.put(request.key, body, request.attributes)
+        return await self._store.send(request)
 
 
 @pytest.mark.slow
@@ -275,6 +298,41 @@ class FaultyStore(ObjectStore):
                 again = f"{request.key}.again.ndjson.gz"
                 await self._store.put(again, request.body, request.attributes)
         return await self._store.send(request)
+
+
+def test_without_aioboto3_the_default_engine_runs_alone(
+    users_s3: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It comes with an extra of its own."""
+    monkeypatch.setitem(sys.modules, "aioboto3", None)
+    assert run_demo(*users_s3) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("✓") == 6
+    assert "aioboto3" not in shown
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_that_writes_other_objects_makes_the_demo_fail(
+    users_s3: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    engine: str,
+) -> None:
+    """No record is lost by it: only the other engine's objects show it."""
+
+    def open_other(settings: Settings) -> ObjectStore:
+        """Open a store that stores other bytes, for one engine."""
+        store = open_store(settings)
+        return RecompressingStore(store) if settings.engine == engine else store
+
+    monkeypatch.setattr(demo_run, "open_store", open_other)
+    assert run_demo(*users_s3) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "check failed: SQS by engine=aioboto3: the same" in shown
+    assert "check failed: Kinesis by engine=aioboto3: the same" in shown
+    assert " missing records," not in shown
 
 
 @pytest.mark.parametrize(

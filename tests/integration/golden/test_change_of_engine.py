@@ -1,0 +1,66 @@
+"""A deployment changes the engine while deliveries are not finished: nothing is doubled or lost."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+
+from batcher.handler import make_handler
+from batcher.limits import MIN_PART_BYTES
+from support.examples import kinesis_record, make_settings
+from support.handler_harness import NO_FAILURES
+
+from .server import BUCKET, RecordingS3
+
+IN_PARTS = {"multipart_threshold": 1, "part_size": MIN_PART_BYTES, "compression": "none"}
+"""Sends all that is larger than a part in parts, by engines that do so for events."""
+
+
+def deliver(engine: str, size_bytes: int, *numbers: int, **settings: Any) -> Any:  # noqa: ANN401
+    """Deliver records of one shard to a handler that this engine serves."""
+    records = [
+        kinesis_record(str(number), json.dumps({"n": number, "x": "x" * size_bytes}).encode())
+        for number in numbers
+    ]
+    handler = make_handler(
+        make_settings(bucket=BUCKET, engine=engine, partial_response=True, **settings)
+    )
+    try:
+        return handler({"Records": records}, None)
+    finally:
+        handler.close()
+
+
+@pytest.mark.parametrize(("before", "after"), [("aioboto3", "obstore"), ("obstore", "aioboto3")])
+@pytest.mark.parametrize(
+    ("size_bytes", "settings"), [(10, {}), (2 * MIN_PART_BYTES, IN_PARTS)], ids=["small", "large"]
+)
+def test_a_delivery_that_one_engine_has_written_is_known_to_the_other(
+    s3: RecordingS3, before: str, after: str, size_bytes: int, settings: dict[str, Any]
+) -> None:
+    """Its answer was lost: the redelivery is acknowledged, and nothing is written again."""
+    assert deliver(before, size_bytes, 1, 2, **settings) == NO_FAILURES
+    ((key, written),) = s3.objects.items()
+    s3.requests.clear()
+    assert deliver(after, size_bytes, 1, 2, **settings) == NO_FAILURES
+    assert s3.objects.keys() == {key}
+    assert s3.objects[key] is written
+    assert "HEAD -> 200" in s3.requests[key]
+    assert not s3.uploads
+
+
+@pytest.mark.parametrize(("before", "after"), [("aioboto3", "obstore"), ("obstore", "aioboto3")])
+def test_a_longer_redelivery_replaces_what_the_other_engine_has_written(
+    s3: RecordingS3, before: str, after: str
+) -> None:
+    """As with one engine: the same key, by a conditional write."""
+    assert deliver(before, 10, 1) == NO_FAILURES
+    (key,) = s3.objects
+    assert deliver(after, 10, 1, 2, 3) == NO_FAILURES
+    assert s3.objects.keys() == {key}
+    lines = gzip.decompress(s3.objects[key].body).splitlines()
+    assert [json.loads(line)["n"] for line in lines] == [1, 2, 3]
+    assert s3.requests[key][-1] == "PUT if-match=current -> 200"

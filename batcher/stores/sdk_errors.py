@@ -16,6 +16,7 @@ from botocore.exceptions import (
     NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
+    SSOTokenLoadError,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
@@ -36,6 +37,7 @@ LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (PartialCredentialsError, "incomplete credentials; set AWS_SECRET_ACCESS_KEY too"),
     (ProfileNotFound, "AWS_PROFILE names a profile that does not exist; correct it"),
     (NoRegionError, "no region; set AWS_REGION"),
+    (SSOTokenLoadError, "there is no single sign-on; run `aws sso login`"),
     (UnauthorizedSSOTokenError, "the single sign-on has expired; run `aws sso login`"),
     (TokenRetrievalError, "the single sign-on has expired; run `aws sso login`"),
 )
@@ -69,7 +71,8 @@ def translate_error(
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's text, without objects' addresses and its full stop."""
-    cause = getattr(error, "kwargs", {}).get("error")  # shorter than botocore's text
+    values = getattr(error, "kwargs", {})
+    cause = None if "path" in values else values.get("error")  # shorter than botocore's text
     return _ADDRESS.sub("", str(cause or error)).partition("\n")[0].rstrip(".")
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from batcher.errors import RejectedError
 from batcher.stores.obstore.endpoint import (
     DEFAULT_REGION,
     CredentialProvider,
@@ -60,28 +61,73 @@ class EnvironmentCredentialProvider:
 def find_provider(operation: str, bucket: str, key: str) -> CredentialProvider:
     """Return a provider of endpoint and credentials. Blocks: it may read files and the network.
 
+    Where botocore is not installed, everything must be in environment variables.
+
     Raises:
         RejectedError: credentials are missing or incomplete; the message says what to set.
         RetryableError: the source of credentials does not respond.
     """
     if has_only_environment(os.environ):
         return EnvironmentCredentialProvider(os.environ)
+    context = f"{operation} s3://{bucket}/{key}"
+    files = _find_readable_files(os.environ, context)
     # Profiles, roles, containers, machines: botocore's search, whose import takes 0.1 s
-    from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider  # noqa: PLC0415  # lazy
+    try:
+        from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider  # noqa: PLC0415  # lazy
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] != "botocore":
+            raise
+        from batcher.stores.obstore.without_sdk import check_environment  # noqa: PLC0415  # lazy
 
+        check_environment(os.environ, files, context)
+        return EnvironmentCredentialProvider(os.environ)
     return SdkCredentialProvider(operation, bucket, key)
 
 
 def has_only_environment(environ: Mapping[str, str]) -> bool:
     """Return whether variables have credentials, and no profile or file can override anything."""
-    if not (environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY")):
-        return False
+    return _has_keys(environ) and not _find_files(environ)
+
+
+def _has_keys(environ: Mapping[str, str]) -> bool:
+    """Return whether the environment has credentials, and names no profile."""
     if any(environ.get(name) for name in _PROFILE_VARIABLES):
         return False
-    return not any(
-        Path(environ.get(name) or default).expanduser().is_file()
-        for name, default in _AWS_FILES.items()
-    )
+    return bool(environ.get("AWS_ACCESS_KEY_ID") and environ.get("AWS_SECRET_ACCESS_KEY"))
+
+
+def _find_files(environ: Mapping[str, str]) -> list[Path]:
+    """Return the AWS files that exist."""
+    files = []
+    for name, default in _AWS_FILES.items():
+        try:
+            path = Path(environ.get(name) or default).expanduser()
+            if path.is_file():
+                files.append(path)
+        except (OSError, RuntimeError):  # no home folder, or no access to it: no file for botocore
+            continue
+    return files
+
+
+def _find_readable_files(environ: Mapping[str, str], context: str) -> list[Path]:
+    """Return the AWS files that can be read.
+
+    Raises:
+        RejectedError: another one exists, and the environment lacks what it may have. botocore
+            would skip it without a word.
+    """
+    readable = []
+    has_region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    for path in _find_files(environ):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            if not (has_region and _has_keys(environ)):
+                msg = f"{context}: {path} cannot be read: {error.strerror}; make it readable"
+                raise RejectedError(msg) from error
+        else:
+            readable.append(path)
+    return readable
 
 
 def _is_true(text: str | None) -> bool:

@@ -8,10 +8,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004  # botocore's own
+    HTTPClientError,
+    NoCredentialsError,
+)
 
+from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.stores.obstore.endpoint import DEFAULT_REGION, Credentials, Endpoint
-from batcher.stores.sdk_errors import translate_error
+from batcher.stores.sdk_errors import first_line, translate_error
+
+_TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 
 
 class SdkCredentialProvider:
@@ -21,6 +30,8 @@ class SdkCredentialProvider:
         """Search. Raise the errors of `find_provider`."""
         with _translate_errors(operation, bucket, key):
             session = botocore.session.Session()
+            if region := os.environ.get("AWS_REGION"):  # botocore reads AWS_DEFAULT_REGION only
+                session.set_config_variable("region", region)
             self.endpoint = _find_endpoint(session)
             self._sdk_credentials: Any = session.get_credentials()
             if self._sdk_credentials is None:
@@ -40,12 +51,11 @@ class SdkCredentialProvider:
 
 def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no types
     profile = session.get_scoped_config()
-    region = os.environ.get("AWS_REGION") or session.get_config_variable("region")
     ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     s3_config = profile.get("s3")
     addressing = s3_config.get("addressing_style") if isinstance(s3_config, dict) else None
     return Endpoint(
-        region or DEFAULT_REGION,
+        session.get_config_variable("region") or DEFAULT_REGION,
         _find_endpoint_url(session, profile),
         ca_bundle or "",
         addressing or "auto",
@@ -72,5 +82,26 @@ def _find_endpoint_url(session: Any, profile: Mapping[str, Any]) -> str:  # noqa
 def _translate_errors(operation: str, bucket: str, key: str) -> Iterator[None]:
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
-        raise translate_error(error, operation, bucket, key, "S3") from error
+    # OSError and ValueError: a program, a file or a URL that the credentials come from
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        raise _translate_error(error, operation, bucket, key) from error
+
+
+def _translate_error(
+    error: Exception, operation: str, bucket: str, key: str
+) -> BatcherError | KeyError:
+    """Return the error to raise. Responses are of the source of credentials, not of S3."""
+    context = f"{operation} s3://{bucket}/{key}: cannot get credentials"
+    if isinstance(error, ClientError):
+        body = error.response.get("Error", {})
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        code, message = str(body.get("Code", "")), str(body.get("Message", ""))
+        is_busy = status >= _SERVER_ERROR or status == _TOO_MANY_REQUESTS or "Throttl" in code
+        error_class = RetryableError if is_busy else RejectedError
+        reason = f"{error.operation_name} answered {status} {code}: {message}".rstrip(": ")
+        return error_class(f"{context}: {reason}")
+    if isinstance(error, ConnectionError | HTTPClientError):
+        return RetryableError(f"{context}: {str(error).rstrip('.')}; check the network")
+    if isinstance(error, BotoCoreError):
+        return translate_error(error, operation, bucket, key, "S3")
+    return RejectedError(f"{context}: {first_line(error)}")

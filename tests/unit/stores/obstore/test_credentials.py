@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import botocore.session
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from batcher.errors import RejectedError
+from batcher.errors import RejectedError, RetryableError, install_hint
 from batcher.stores.obstore.credentials import (
     EnvironmentCredentialProvider,
     find_provider,
@@ -19,6 +23,7 @@ from batcher.stores.obstore.endpoint import Credentials, Endpoint
 from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+REGION = {"AWS_REGION": "eu-west-1"}
 ASKED = ("PutObject", "my-bucket", "key")
 PROFILE = """
 [default]
@@ -209,3 +214,219 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(access, "_sdk_credentials", Role())
     assert access.is_refresh_due()
     assert access.get_credentials(*ASKED) == Credentials("NEW", "NEWER", "")
+
+
+@pytest.fixture
+def without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make botocore impossible to import."""
+    monkeypatch.delitem(sys.modules, "batcher.stores.obstore.sdk_credentials")
+    monkeypatch.setitem(sys.modules, "botocore", None)
+
+
+def write_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
+    """Write the file that profiles are in."""
+    path = tmp_path / "config"
+    path.write_text(text)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    return path
+
+
+@pytest.mark.usefixtures("without_botocore")
+def test_without_botocore_keys_of_the_environment_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a region, whatever keys a file has; other profiles do not count."""
+    write_config(
+        tmp_path,
+        monkeypatch,
+        "[default]\nregion = eu-north-1\naws_access_key_id = OTHER\n# ca_bundle = x\n"
+        "[profile other]\nendpoint_url = https://s3.example\n",
+    )
+    for name, value in {**KEYS, "AWS_DEFAULT_REGION": "eu-west-2"}.items():
+        monkeypatch.setenv(name, value)
+    access = find_provider(*ASKED)
+    assert access.get_credentials(*ASKED) == Credentials("AKID", "SECRET")
+    assert (access.endpoint.region, access.endpoint.url) == ("eu-west-2", "")
+
+
+@pytest.mark.usefixtures("without_botocore")
+@pytest.mark.parametrize(
+    ("text", "environ", "missing"),
+    [
+        ("[default]\nregion = eu-north-1\n", {}, "set AWS_REGION"),
+        ("[default]\nendpoint_url = https://a\n", REGION, "set AWS_ENDPOINT_URL_S3"),
+        ("[profile default]\n services=x\n", REGION, "set AWS_ENDPOINT_URL_S3"),
+        ("[ default ]\nca_bundle = /ca.pem\n", REGION, "set AWS_CA_BUNDLE"),
+        ("[default]\nuse_fips_endpoint = true\n", REGION, "set AWS_USE_FIPS_ENDPOINT"),
+        ("[default]\ns3 =\n  addressing_style = path\n", REGION, "remove it"),
+    ],
+)
+def test_without_botocore_a_file_is_not_left_out_silently(
+    text: str,
+    environ: Mapping[str, str],
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A guess could send records elsewhere. The variable says the same as the file would."""
+    path = write_config(tmp_path, monkeypatch, text)
+    for name, value in {**KEYS, **environ}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RejectedError) as caught:
+        find_provider(*ASKED)
+    message = str(caught.value)
+    assert message.startswith("PutObject s3://my-bucket/key: ")
+    assert str(path) in message
+    assert f"{missing}, or install botocore: {install_hint('cli')}" in message
+    if missing.startswith("set "):
+        monkeypatch.setenv(missing.removeprefix("set "), "eu-west-1")
+        assert find_provider(*ASKED)
+
+
+@pytest.mark.usefixtures("without_botocore")
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"AWS_PROFILE": "dev"},
+        {**KEYS, "AWS_PROFILE": "dev", **REGION},
+        {"AWS_DEFAULT_PROFILE": "dev"},
+        {"AWS_WEB_IDENTITY_TOKEN_FILE": "/var/token", "AWS_ROLE_ARN": "arn:aws:iam::1:role/r"},
+        {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/x"},
+        {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:1/x"},
+    ],
+    ids=lambda environ: "+".join(environ) or "none",
+)
+@pytest.mark.parametrize("has_file", [True, False], ids=["file", "no file"])
+def test_without_botocore_everything_else_is_one_clear_error(
+    environ: Mapping[str, str],
+    has_file: bool,  # noqa: FBT001  # a case
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names what was looked for, what was found, and both ways out. No secret is in it."""
+    path = write_config(tmp_path, monkeypatch, PROFILE) if has_file else None
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RejectedError) as caught:
+        find_provider(*ASKED)
+    message = str(caught.value)
+    assert message.startswith("PutObject s3://my-bucket/key: no credentials: ")
+    assert "\n" not in message
+    found = [name for name in environ if name not in {*KEYS, *REGION, "AWS_ROLE_ARN"}]
+    found += [] if path is None else [str(path)]
+    expected = ", ".join(found) or "no AWS file and no other variable"
+    assert f"(found: {expected})" in message
+    assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in message
+    assert install_hint("cli") in message
+    assert not {word for word in ("SECRET;", "HIDDEN", "/var/token") if word in message}
+
+
+@pytest.mark.usefixtures("without_botocore")
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_without_botocore_half_a_pair_of_keys_is_told(
+    name: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which half is missing."""
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(RejectedError, match=f"incomplete credentials; set {missing} too"):
+        find_provider(*ASKED)
+
+
+@pytest.mark.parametrize("home", ["/nowhere", "/dev/null", "\udcff"])
+def test_a_home_folder_that_cannot_be_read_has_no_files(
+    home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for every AWS SDK; keys in the environment are enough then."""
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", home)
+    assert has_only_environment(KEYS)
+    with pytest.raises(RejectedError, match="no credentials"):
+        find_provider(*ASKED)
+
+
+def test_a_user_without_a_home_folder_has_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may run with a user id that the system does not know."""
+    assert has_only_environment({**KEYS, "AWS_CONFIG_FILE": "~nobody-knows-this-user/config"})
+    monkeypatch.setenv("AWS_CONFIG_FILE", "~nobody-knows-this-user/config")
+    with pytest.raises(RejectedError, match="no credentials"):
+        find_provider(*ASKED)
+
+
+@pytest.mark.parametrize("text", [b"[default\nregion", b"\xff\xfe[default]"])
+def test_a_file_that_is_no_configuration_is_told(
+    text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its name."""
+    path = tmp_path / "config"
+    path.write_bytes(text)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(path))
+    with pytest.raises(RejectedError, match=str(path)):
+        find_provider(*ASKED)
+
+
+def test_a_file_without_permission_is_told_unless_it_is_not_needed(tmp_path: Path) -> None:
+    """AWS SDKs skip it. The process gives up the rights of root, if it has them."""
+    path = tmp_path / "config"
+    path.write_text(PROFILE)
+    path.chmod(0)
+    script = """
+import os
+import botocore.session
+from batcher.errors import RejectedError, RetryableError, install_hint
+from batcher.stores.obstore import credentials, sdk_credentials
+if os.geteuid() == 0:
+    os.chmod(os.path.dirname(os.environ["AWS_CONFIG_FILE"]), 0o755)
+    os.seteuid(65534)
+asked = ("PutObject", "my-bucket", "key")
+try:
+    credentials.find_provider(*asked)
+except RejectedError as error:
+    print(error)
+os.environ |= {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-3"}
+print(credentials.find_provider(*asked).endpoint.region)
+"""
+    with TemporaryDirectory() as folder:  # pytest's own are closed to other users
+        path = path.rename(Path(folder) / "config")
+        done = subprocess.run(  # noqa: S603  # our own interpreter and script
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"AWS_CONFIG_FILE": str(path)},
+        )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        f"PutObject s3://my-bucket/key: {path} cannot be read: Permission denied; make it readable",
+        "eu-west-3",
+    ]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "credential_process = /nowhere/at-all",
+        "credential_process = echo not-json",
+        "credential_process = 'no end",
+        "credential_process = false",
+        "role_arn = arn:aws:iam::1:role/r\ncredential_source = Nowhere",
+        "role_arn = arn:aws:iam::1:role/r\nsource_profile = missing",
+        "sso_start_url = https://a\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = r",
+        "role_arn = arn:aws:iam::1:role/r\nweb_identity_token_file = /nowhere",
+    ],
+)
+def test_a_profile_that_leads_nowhere_is_told(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever botocore raises: errors of its own, of the system, of a parser."""
+    write_config(tmp_path, monkeypatch, f"[default]\n{config}\n")
+    with pytest.raises((RejectedError, RetryableError)) as caught:
+        find_provider(*ASKED).get_credentials(*ASKED)
+    assert str(caught.value).startswith("PutObject s3://my-bucket/key: ")

@@ -17,7 +17,7 @@ from obstore.store import S3Store
 from batcher import __version__
 from batcher.errors import RejectedError, SettingsError
 from batcher.stores.obstore.credentials import find_provider
-from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
+from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT, CredentialProvider, Credentials
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -49,6 +49,17 @@ OBSTORE_VARIABLES = (
 
 
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # Source: RFC 9110, 5.6.2
+
+
+_OTHER_BUCKETS = (
+    (re.compile(r"arn:.*\.mrap"), "a multi-region access point"),
+    (re.compile(r"arn:.*"), "an ARN"),
+    (re.compile(r".*--xa?-s3"), "a directory bucket"),
+)
+"""Names of buckets whose requests have other hosts and other signatures.
+
+Source: Amazon S3 user guide, "Directory bucket naming rules", "Multi-Region Access Points".
+"""
 
 
 CONNECT_TIMEOUT = "5s"
@@ -123,7 +134,7 @@ class ObstoreClient:
         if _obstore_pid not in {None, os.getpid()}:
             msg = (
                 f"{operation} s3://{self.bucket}/{key}: this process was forked from one that uses "
-                "engine=obstore; spawn it, or use engine=aioboto3"
+                f"engine=obstore; spawn it, or {OTHER_ENGINE_HINT}"
             )
             raise RejectedError(msg)
         client = self._client
@@ -215,7 +226,11 @@ def _to_obstore_credential(credentials: Credentials) -> S3Credential:
 
 
 def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[str]:
-    """Return settings and variables that obstore would ignore, change, or add by itself."""
+    """Return settings and variables that obstore cannot use, or would ignore, change or add.
+
+    X-Ray's header is not among them: obstore cannot send it, but a function with tracing has no
+    setting that asks for it, and works without. docs/operations.md says what is lost.
+    """
     faults = [
         f"{name}: engine=obstore would take it from the environment; unset it, and set sse"
         for name in OBSTORE_VARIABLES
@@ -223,10 +238,12 @@ def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[
     ]
 
     def refuse(name: str, value: str, why: str) -> None:
-        faults.append(f"{name}: {value!r} {why} with engine=obstore; use engine=aioboto3")
+        faults.append(f"{name}: {value!r} {why} with engine=obstore; {OTHER_ENGINE_HINT}")
 
-    if settings.bucket.startswith("arn:") or settings.bucket.endswith("--x-s3"):
-        refuse("bucket", settings.bucket, "cannot be addressed")
+    for pattern, kind in _OTHER_BUCKETS:
+        if pattern.fullmatch(settings.bucket):
+            refuse("bucket", settings.bucket, f"is {kind}, which cannot be addressed")
+            break
     for name in settings.metadata:
         if name.lower() in HEADER_ATTRIBUTES:
             refuse("metadata", name, "would become a header of its own")

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from batcher.errors import RejectedError
+from batcher.errors import RejectedError, install_hint
 
 DEFAULT_REGION = "us-east-1"
+OTHER_ENGINE_HINT = f"use engine=aioboto3 ({install_hint('aioboto3')})"
+"""For what obstore cannot do. The other engine is an extra, and may not be installed."""
 _HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """Buckets that can be part of a host name. Amazon's certificate covers no names with a dot."""
 
@@ -47,7 +49,7 @@ class Endpoint(Struct, frozen=True):
         if self.url:
             return self.url.rstrip("/")
         if "-iso" in self.region:
-            msg = f"engine=obstore knows no endpoint of {self.region}; use engine=aioboto3"
+            msg = f"engine=obstore knows no endpoint of {self.region}; {OTHER_ENGINE_HINT}"
             raise RejectedError(msg)
         host = f"s3{'-fips' * self.fips}{'.dualstack' * self.dualstack}.{self.region}"
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from batcher.errors import RejectedError, RetryableError, SettingsError
+from batcher.errors import RejectedError, RetryableError, SettingsError, install_hint
 from batcher.stores import ObjectAttributes, open_store
 from batcher.stores.obstore.credentials import EnvironmentCredentialProvider, find_provider
 from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
@@ -153,8 +153,19 @@ async def test_certificates_that_cannot_be_read_are_told(
         ({"content_type": "text/größe"}, "content_type: 'text/größe'"),
         ({"storage_class": "A\r\nX: 1"}, "storage_class: "),
         ({"sse": "aws:kms", "kms_key_id": "key\n"}, "kms_key_id: "),
-        ({"bucket": "arn:aws:s3:eu-west-1:1:accesspoint/x"}, "bucket: 'arn:"),
-        ({"bucket": "fast--euw1-az1--x-s3"}, "bucket: 'fast--"),
+        (
+            {"bucket": "arn:aws:s3:eu-west-1:1:accesspoint/x"},
+            "bucket: 'arn:aws:s3:eu-west-1:1:accesspoint/x' is an ARN, which",
+        ),
+        (
+            {"bucket": "arn:aws:s3::1:accesspoint/x.mrap"},
+            "bucket: 'arn:aws:s3::1:accesspoint/x.mrap' is a multi-region access point, which",
+        ),
+        (
+            {"bucket": "fast--euw1-az1--x-s3"},
+            "bucket: 'fast--euw1-az1--x-s3' is a directory bucket, which",
+        ),
+        ({"bucket": "fast--euw1-az1--xa-s3"}, "bucket: 'fast--euw1-az1--xa-s3' is a directory"),
     ],
 )
 def test_what_cannot_be_sent_as_it_is_set_is_refused(chosen: dict[str, Any], fault: str) -> None:
@@ -163,7 +174,8 @@ def test_what_cannot_be_sent_as_it_is_set_is_refused(chosen: dict[str, Any], fau
         open_store(make_settings(engine="obstore", **chosen))
     (told,) = caught.value.faults
     assert told.startswith(fault)
-    assert told.endswith("use engine=aioboto3")
+    assert "with engine=obstore" in told
+    assert told.endswith(f"; use engine=aioboto3 ({install_hint('aioboto3')})")
 
 
 def test_a_variable_that_would_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from batcher.errors import install_hint
+from batcher.errors import RetryableError, install_hint
+from batcher.stores.obstore.credentials import find_provider
 from support.http_stub import Stub
 from support.s3_servers import Moto
 
@@ -224,13 +225,32 @@ def test_a_token_of_single_sign_on_that_is_refused_is_told(environ: dict[str, st
     assert Services.signed_by == []
 
 
+@pytest.mark.parametrize(("duration_s", "is_due"), [(900, True), (3_600, False)])
+def test_credentials_of_a_role_are_renewed_by_botocore_when_they_are_due(
+    duration_s: int,
+    is_due: bool,  # noqa: FBT001  # a case
+    environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It renews in the last 15 minutes, so credentials of 15 minutes are due at once."""
+    for key, text in prepare("role", environ).items():
+        monkeypatch.setenv(key, text)
+    file = Path(environ["HOME"]) / ".aws" / "config"
+    file.write_text(file.read_text().replace("source", f"duration_seconds = {duration_s}\nsource"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    asked = ("PutObject", "my-bucket", "key")
+    provider = find_provider(*asked)
+    assert provider.is_refresh_due()
+    first = provider.get_credentials(*asked)
+    assert first.access_key_id.startswith("ASIA")
+    assert provider.is_refresh_due() == is_due
+    assert (provider.get_credentials(*asked) != first) == is_due
+
+
 def test_an_sts_that_cannot_be_reached_is_not_called_s3(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A retry may help, and the message has the address."""
-    from batcher.errors import RetryableError  # noqa: PLC0415
-    from batcher.stores.obstore.credentials import find_provider  # noqa: PLC0415
-
     for key, text in prepare("role", environ).items():
         monkeypatch.setenv(key, text)
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batcher.stores import ObjectAttributes
+from batcher.stores.obstore.store import ObstoreStore
 from batcher.stores.s3.store import S3Store
 from integration.contract.recording_server import RecordingServer
 from support.examples import make_settings
@@ -47,3 +48,17 @@ async def test_each_request_carries_the_trace_of_its_event(
     assert second.headers["x-amzn-trace-id"] == TRACE.replace("2793", "0000")
     assert "x-amzn-trace-id" not in third.headers
     assert sink.connections == 1
+
+
+async def test_a_function_with_tracing_writes_with_obstore_without_the_header(
+    sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda sets these variables; docs/operations.md says what is lost."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
+    monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE)
+    store = ObstoreStore(make_settings())
+    await store.put("a", b"body", ABOUT)
+    await store.aclose()
+    (seen,) = sink.seen
+    assert "x-amzn-trace-id" not in seen.headers

@@ -114,8 +114,9 @@ def test_each_region_has_an_endpoint_of_its_own(region: str, url: str) -> None:
 
 def test_a_region_of_an_unknown_partition_is_left_to_the_other_engine() -> None:
     """A guess would send records to a host that is not Amazon's."""
-    with pytest.raises(RejectedError, match="engine=aioboto3"):
+    with pytest.raises(RejectedError, match="engine=aioboto3") as caught:
         Endpoint("us-iso-east-1").base_url()
+    assert install_hint("aioboto3") in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from lock import requirements
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from target import ENGINES, Target
+from target import ENGINES, GLIBC_MINOR, HERE, Target
 
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^ ;\\]+)(?: ; ([^\\]+?))? \\$")
 SDK = {"aioboto3", "aiobotocore", "boto3", "botocore"}
@@ -63,3 +65,25 @@ def test_the_engines_differ_by_their_transport_alone() -> None:
     assert {name: version for name, version in obstore.items() if name in aioboto3} == {
         name: version for name, version in aioboto3.items() if name in obstore
     }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("python", GLIBC_MINOR)
+def test_zstd_is_packaged_for_pythons_without_it(engine: str, python: str) -> None:
+    """From 3.14 on it is in the standard library."""
+    installed = set()
+    for line in lock_of(engine).read_text().splitlines():
+        if match := PINNED.match(line):
+            environment = {"python_full_version": f"{python}.0", "python_version": python}
+            if match[3] is None or Marker(match[3]).evaluate(environment):
+                installed.add(canonicalize_name(match[1]))
+    has_zstd = tuple(map(int, python.split("."))) >= (3, 14)
+    assert ("backports-zstd" in installed) is not has_zstd
+    assert {"orjson", "msgspec", "isal"} <= installed
+
+
+def test_packages_are_made_for_the_pythons_that_the_project_names() -> None:
+    project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if line.startswith(prefix)]
+    assert named == list(GLIBC_MINOR)

@@ -175,8 +175,7 @@ def test_the_first_object_by_the_words_of_the_readme(
         ("check s3://my-bucket/a", "cli"),
         ("demo", "demo"),
     ):
-        expect = NOT_DURABLE if arguments == "demo" else WRONG_USAGE
-        refused = environment.shell(f"echo '{RECORD}' | batcher {arguments}", expect=expect)
+        refused = environment.shell(f"echo '{RECORD}' | batcher {arguments}", expect=WRONG_USAGE)
         assert install_hint(extra) in refused.stderr
         assert "Traceback" not in refused.stderr
 

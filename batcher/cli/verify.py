@@ -46,7 +46,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="Exit codes: 0: nothing is wrong. 1: something is wrong or cannot be read. 2: wrong "
         "usage or settings, or the folder does not exist. 130: stopped by Ctrl-C. 141: standard "
         "output was closed (SIGPIPE). Needs s3:ListBucket and s3:ListBucketMultipartUploads on the "
-        "bucket, and s3:GetObject on the root.",
+        "bucket, and s3:GetObject on the root. Lists open uploads with boto3, of the extra cli; "
+        "without it, everything else is verified.",
     )
     parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -185,6 +186,8 @@ def report_notes(report: VerifyReport) -> list[str]:
         (report.removed_objects, "object", "removed during this run"),
     ]
     lines += [f"note: {format_count(count, noun)} {text}" for count, noun, text in notes if count]
+    if report.uploads_unchecked:
+        lines.append(f"note: open uploads were not looked for: {report.uploads_unchecked}")
     return lines
 
 

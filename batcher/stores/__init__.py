@@ -112,12 +112,28 @@ def _not_installed(error: ModuleNotFoundError, engine: str, hint: str) -> Except
 
 
 def open_reader(settings: Settings) -> ObjectReader:
-    """Return a reader of `settings.bucket`. It connects at its first request."""
+    """Return a reader of `settings.bucket`. It connects at its first request.
+
+    Raises:
+        SettingsError: the engine is not installed, or cannot address the bucket.
+    """
     if settings.bucket.startswith("file:"):
         from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415
 
         return FileReader(parse_folder_url(settings.bucket))
-    from batcher.stores.s3.reader import S3Reader  # noqa: PLC0415  # half a second to import
-
+    if settings.engine == "obstore":
+        return _open_obstore_reader(settings)
+    try:
+        from batcher.stores.s3.reader import S3Reader  # noqa: PLC0415  # half a second to import
+    except ModuleNotFoundError as error:
+        raise _not_installed(error, "aioboto3", install_hint("aioboto3")) from error
     return S3Reader(settings)
+
+
+def _open_obstore_reader(settings: Settings) -> ObjectReader:
+    try:
+        from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy
+    except ModuleNotFoundError as error:
+        raise _not_installed(error, "obstore", f"pip install {DISTRIBUTION}") from error
+    return ObstoreReader(settings)

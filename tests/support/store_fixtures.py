@@ -21,6 +21,7 @@ from batcher.stores.custom import CustomUpload
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
+from batcher.stores.obstore.reader import ObstoreReader
 from batcher.stores.obstore.store import ObstoreStore
 from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
@@ -33,6 +34,12 @@ ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {
     "obstore": ObstoreStore,
 }
 """The S3 engines, without wrappers."""
+
+READERS: Mapping[str, Callable[..., ObjectReader]] = {
+    "aioboto3": S3Reader,
+    "obstore": ObstoreReader,
+}
+"""The readers of the S3 engines."""
 
 
 class StoreFixture(Protocol):
@@ -157,7 +164,7 @@ class FileStoreFixture:
 
 @dataclass
 class S3StoreFixture:
-    """A bucket on a server, written to by one engine."""
+    """A bucket on a server, written to and read by one engine."""
 
     server: S3Server
     bucket: str
@@ -169,7 +176,7 @@ class S3StoreFixture:
 
     def open_reader(self) -> ObjectReader:
         """Open a reader that lists two objects per page."""
-        return S3Reader(Settings(bucket=self.bucket), page_objects=2)
+        return READERS[self.engine](Settings(bucket=self.bucket), page_objects=2)
 
     def read(self, key: str) -> tuple[bytes, str, dict[str, str]]:
         """See `StoreFixture.read`."""

@@ -98,6 +98,7 @@ class ObstoreClient:
         *,
         retry_config: RetryConfig = NO_RETRIES,
         request_timeout: str = REQUEST_TIMEOUT,
+        read_timeout: str | None = None,
     ) -> None:
         """Connect to `settings.bucket` at the first call.
 
@@ -105,6 +106,7 @@ class ObstoreClient:
             settings: the bucket, and the headers of every object.
             retry_config: how often obstore itself retries a request.
             request_timeout: how long one attempt may take, in obstore's form, such as `60s`.
+            read_timeout: how long to wait for the response, and for the next bytes of its body.
 
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
@@ -115,6 +117,7 @@ class ObstoreClient:
         self._settings = settings
         self._retry_config = retry_config
         self._request_timeout = request_timeout
+        self._read_timeout = read_timeout
         self._provider: CredentialProvider | None = None
         self._credentials: Credentials | None = None
         self._client: S3Store | None = None
@@ -204,6 +207,8 @@ class ObstoreClient:
             "pool_max_idle_per_host": str(settings.concurrency),
             "user_agent": f"batcher/{__version__}",
         }
+        if self._read_timeout is not None:
+            options["read_timeout"] = self._read_timeout
         if provider.endpoint.ca_bundle:
             options["root_certificate"] = Path(provider.endpoint.ca_bundle).read_bytes()
         return S3Store(

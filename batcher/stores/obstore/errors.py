@@ -11,14 +11,22 @@ import re
 
 from obstore.exceptions import PreconditionError
 
-from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
+from batcher.errors import (
+    BatcherError,
+    PreconditionFailedError,
+    RejectedError,
+    RetryableError,
+    install_hint,
+)
+from batcher.stores.obstore.keys import find_prefix_fault, unreadable_key_error
 from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
 
 _DEBUG_MARKER = "\n\nDebug source:\n"
 
 
 _STATUS = re.compile(
-    r"Error performing [A-Z]+ \S+ in \S+ - "
+    r"Error performing [A-Z]+ \S+ in [^\s,]+"
+    r"(?:, after \d+ retries, max_retries: \d+, retry_timeout: \S+ )? - "
     r"Server returned non-2xx status code: (\d{3})([^:]*): ?(.*)",
     re.DOTALL,
 )
@@ -28,6 +36,13 @@ _CODE = re.compile(r"<Code>\s*([^<\s]+)\s*</Code>")
 
 
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+
+
+_INVALID_PATH = re.compile(
+    r'Encountered object with invalid path: (?:Error parsing )?Path "(.*?)"'
+    r"(?: contained empty path segment|: Encountered illegal)",
+    re.DOTALL,
+)
 
 
 _REASON = re.compile(r'(?:message|error): "([^"]+)"')
@@ -40,6 +55,16 @@ _KIND = re.compile(r"\bkind: (\w+)")
 
 
 _REDIRECT, _NO_RESPONSE = "Received redirect without LOCATION", "HTTP error"
+
+
+_NOT_XML = "Got invalid list response"
+
+
+_NOT_ASCII = "contained non UTF-8 characters"
+"""obstore says so of headers that are UTF-8, too."""
+
+
+_LISTING = "ListObjectsV2"
 
 
 _MOVED = 301
@@ -62,6 +87,8 @@ def translate_error(
     message = message or text
     if response := _parse_response(operation, message):
         return error_from_response(response, context, endpoint)
+    if unusable := _unusable_response_error(message, operation, bucket, key, endpoint):
+        return unusable
     if _NO_RESPONSE in message:
         return unreachable_error(context, endpoint, _describe_failure(message, debug))
     if isinstance(error, FileNotFoundError) and operation == "HeadObject":
@@ -70,6 +97,26 @@ def translate_error(
         if isinstance(error, kind):
             return error_class(f"{context}: {_one_line(message)}")
     return RetryableError(f"{context}: {endpoint}: {_one_line(message)}")
+
+
+def _unusable_response_error(
+    message: str, operation: str, bucket: str, key: str, endpoint: str
+) -> BatcherError | None:
+    """Return the error for a response with status 200 that obstore cannot use, or None."""
+    context = f"{operation} s3://{bucket}/{key}"
+    if operation == _LISTING and (found := _INVALID_PATH.search(message)):
+        fault = find_prefix_fault(found[1]) or "is not a path"
+        return unreadable_key_error(operation, bucket, found[1], fault)
+    if _NOT_XML in message:
+        reason = _one_line(message.rpartition(_NOT_XML)[2].lstrip(": "))
+        problem = "the response is not from S3 (check AWS_ENDPOINT_URL_S3)"
+        return RetryableError(f"{context}: {endpoint}: {problem}: {reason}")
+    if _NOT_ASCII in message:
+        hint = f"use engine=aioboto3 ({install_hint('aioboto3')})"
+        return RejectedError(
+            f"{context}: engine=obstore cannot read metadata outside ASCII; {hint}"
+        )
+    return None
 
 
 def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:

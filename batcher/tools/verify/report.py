@@ -43,6 +43,8 @@ class VerifyReport:
     """Lines that are too long to be checked."""
     removed_objects: int = 0
     """Objects that were removed between listing and reading."""
+    uploads_unchecked: str = ""
+    """Why open uploads were not looked for, with the remedy. Empty if they were."""
     finding_counts: Counter[FindingKind] = field(default_factory=Counter)
     _findings: dict[FindingKind, list[Finding]] = field(default_factory=dict)
     _streams: dict[tuple[str, str], StreamSummary] = field(default_factory=dict)
@@ -133,6 +135,7 @@ class VerifyReport:
             "not_all_known": self.incomplete_metadata,
             "unjudged_lines": self.unchecked_lines,
             "gone": self.removed_objects,
+            "uploads_unchecked": self.uploads_unchecked or None,
             "findings": {
                 kind.value: self.finding_counts[kind]
                 for kind in FindingKind

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from batcher.encoding.decoder import Decoder
-from batcher.errors import BatcherError, DamagedError, NotFoundError, RetryableError
+from batcher.errors import (
+    BatcherError,
+    DamagedError,
+    NotFoundError,
+    NotInstalledError,
+    RetryableError,
+)
 from batcher.keys.names import root_prefix
 from batcher.keys.parse import KeyParseError, ParsedKey, is_check_key, parse_key
 from batcher.reading.findings import Finding, FindingKind
@@ -139,6 +145,8 @@ class Verifier:
         try:
             async for upload in self._reader.list_uploads(prefix):
                 self._report.add_upload(upload, wall_clock())
+        except NotInstalledError as error:
+            self._report.uploads_unchecked = sanitize_line(str(error))
         except BatcherError as error:
             self._add_finding(
                 FindingKind.UNREADABLE, prefix, f"open uploads cannot be listed: {error}"

@@ -21,6 +21,7 @@ from batcher.stores.s3.reader import S3Reader
 from integration.contract.test_store import ABOUT, KEY, KEYS, noise
 from support.s3_servers import Moto, S3Server
 from support.store_fixtures import (
+    READERS,
     FileStoreFixture,
     MemoryStoreFixture,
     S3StoreFixture,
@@ -31,7 +32,10 @@ PIECE_BYTES = 1024**2
 DAY_S = 86_400
 
 
-@pytest.fixture(params=["memory", "file", "moto", "seaweedfs"])
+SERVED = [f"{server}-{engine}" for server in ("moto", "seaweedfs") for engine in READERS]
+
+
+@pytest.fixture(params=["memory", "file", *SERVED])
 def store_fixture(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bucket: str
 ) -> StoreFixture:
@@ -40,11 +44,12 @@ def store_fixture(
         return MemoryStoreFixture(MemoryStore())
     if request.param == "file":
         return FileStoreFixture(tmp_path / "objects")
-    server: S3Server = request.getfixturevalue(request.param)
+    name, engine = request.param.split("-")
+    server: S3Server = request.getfixturevalue(name)
     server.create_bucket(bucket)
     for name, value in server.environ.items():
         monkeypatch.setenv(name, value)
-    return S3StoreFixture(server, bucket)
+    return S3StoreFixture(server, bucket, engine)
 
 
 @pytest.fixture
@@ -247,7 +252,7 @@ async def test_a_bucket_that_is_not_there_is_named(store_fixture: StoreFixture) 
     """What to do about it stands in the message."""
     if not isinstance(store_fixture, S3StoreFixture):
         pytest.skip("a folder that is not there is empty")
-    reader = S3Reader(Settings(bucket=f"{store_fixture.bucket}-gone"))
+    reader = READERS[store_fixture.engine](Settings(bucket=f"{store_fixture.bucket}-gone"))
     try:
         with pytest.raises(BatcherError, match="create it, or correct `bucket`"):
             await listed(reader, "")
@@ -264,10 +269,11 @@ async def test_what_settings_name_is_what_is_read(tmp_path: Path) -> None:
     folder = open_reader(Settings(bucket=f"file://{tmp_path}/x"))
     assert isinstance(folder, FileReader)
     assert folder.folder == tmp_path / "x"
-    bucket = open_reader(Settings(bucket="my-bucket"))
-    assert isinstance(bucket, S3Reader)
-    assert repr(bucket) == "S3Reader('my-bucket')"
-    await bucket.aclose()
+    for engine, kind in READERS.items():
+        bucket = open_reader(Settings(bucket="my-bucket", engine=engine))
+        assert type(bucket) is kind
+        assert repr(bucket) == f"{kind.__name__}('my-bucket')"
+        await bucket.aclose()
 
 
 async def test_metadata_that_a_crash_left_out_is_none(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from batcher.errors import BatcherError, RetryableError
 from batcher.stores import ObjectAttributes
+from batcher.stores.obstore import reader as obstore_reader
+from batcher.stores.s3 import reader as s3_reader
 from support.fault_bench import FaultBench
 from support.fault_script import (
     ALWAYS,
@@ -24,7 +28,7 @@ from support.fault_script import (
     FaultKind,
     Rule,
 )
-from support.store_fixtures import ENGINES
+from support.store_fixtures import ENGINES, READERS
 
 
 def answering(status: int, code: str) -> Fault:
@@ -89,6 +93,46 @@ async def test_an_answer_is_told_in_the_same_words(
         pytest.skip("nothing is there to be replaced")
     ours, theirs = [
         await told(fault_bench, engine, operation, fault) for engine in ("obstore", "aioboto3")
+    ]
+    assert type(ours) is type(theirs)
+    assert str(ours) == str(theirs)
+
+
+async def told_reading(
+    fault_bench: FaultBench, engine: str, operation: str, fault: Fault
+) -> BatcherError:
+    """Ask a reader once, under a fault; give what it raises."""
+    fault_bench.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
+    reader = READERS[engine](fault_bench.settings())
+    try:
+        if operation == "list":
+            assert [found async for found in reader.list_objects(f"{fault_bench.root}/")] == []
+        else:
+            async with reader.open_object(f"{fault_bench.root}/{fault.status}"):
+                pass
+    except BatcherError as error:
+        return error
+    finally:
+        await reader.aclose()
+        assert fault_bench.proxy.unfired() == []
+    pytest.fail("no error")
+
+
+@OBSTORE
+@pytest.mark.parametrize("operation", ["list", "get"])
+@pytest.mark.parametrize("fault", ANSWERS, ids=str)
+async def test_readers_tell_an_answer_in_the_same_words(
+    fault_bench: FaultBench, operation: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The permission that is missing is the one for reading. obstore's text tells of retries."""
+    monkeypatch.setattr(s3_reader, "RETRIES", {"mode": "standard", "total_max_attempts": 1})
+    brief = timedelta(milliseconds=1)
+    backoff = {"init_backoff": brief, "max_backoff": brief, "base": 2}
+    retries = {"max_retries": 1, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}
+    monkeypatch.setattr(obstore_reader, "RETRIES", retries)
+    ours, theirs = [
+        await told_reading(fault_bench, engine, operation, fault)
+        for engine in ("obstore", "aioboto3")
     ]
     assert type(ours) is type(theirs)
     assert str(ours) == str(theirs)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from batcher.errors import RejectedError, RetryableError
+from batcher.errors import NotInstalledError, RejectedError, RetryableError
 from batcher.keys.names import salt
 from batcher.reading.findings import Finding, FindingKind
 from batcher.stores import ObjectAttributes
@@ -219,3 +219,14 @@ async def test_findings_are_listed_up_to_a_limit_and_all_are_counted(store: Stor
 def test_an_age_is_formatted_for_people(seconds: float, shown: str) -> None:
     """In a suitable unit."""
     assert format_age(seconds) == shown
+
+
+async def test_uploads_that_cannot_be_listed_without_a_package_are_no_finding(store: Store) -> None:
+    """Everything else is verified, and the report says what was left out."""
+    await put(store, key_of(1), 1, 2)
+    store.failing = lambda key, _: NotInstalledError("needs boto3") if key == "uploads" else None
+    report = await verified(store)
+    assert report.is_clean
+    assert report.objects == 1
+    assert report.uploads_unchecked == "needs boto3"
+    assert report.as_dict()["uploads_unchecked"] == "needs boto3"

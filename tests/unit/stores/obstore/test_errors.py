@@ -6,6 +6,7 @@ import pytest
 from obstore.exceptions import (
     AlreadyExistsError,
     GenericError,
+    InvalidPathError,
     PermissionDeniedError,
     PreconditionError,
 )
@@ -190,3 +191,61 @@ def test_a_text_that_cannot_be_read_is_sorted_by_its_class(
 ) -> None:
     """Another obstore may say it otherwise: never a success that is none, and never None."""
     assert type(told(error, operation)) is kind
+
+
+LISTING = "Generic S3 error: Error performing list request: "
+INVALID = "Encountered object with invalid path: "
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "fault"),
+    [
+        (f'{INVALID}Path "a//b" contained empty path segment', "a//b", "has an empty part"),
+        (
+            f'{INVALID}Error parsing Path "a/./b": Encountered illegal character sequence "."',
+            "a/./b",
+            "has a part '.' or '..'",
+        ),
+        (
+            f'{INVALID}Error parsing Path "a\nb": Encountered illegal character sequence "\n"',
+            "a\\nb",
+            "has a control character",
+        ),
+        (f'{INVALID}Path "a" contained empty path segment', "a", "is not a path"),
+    ],
+)
+def test_a_key_that_is_no_path_is_named(text: str, key: str, fault: str) -> None:
+    """In one line, with the engine that can read it."""
+    found = told(InvalidPathError(text), "ListObjectsV2")
+    assert type(found) is RejectedError
+    assert str(found) == (
+        f"ListObjectsV2 s3://bucket: engine=obstore cannot read the key '{key}', which {fault}; "
+        "use engine=aioboto3 (pip install 's3-batcher[aioboto3]')"
+    )
+
+
+def test_a_response_that_is_not_from_s3_may_be_another_next_time() -> None:
+    """Such as a page of a proxy. The endpoint may be the wrong one."""
+    found = told(
+        GenericError("Generic S3 error: Got invalid list response: x\n y"), "ListObjectsV2"
+    )
+    assert type(found) is RetryableError
+    assert str(found).endswith("not from S3 (check AWS_ENDPOINT_URL_S3): x y")
+
+
+def test_metadata_that_obstore_cannot_decode_is_refused() -> None:
+    """A retry does not help, the other engine does."""
+    text = 'Generic S3 error: Metadata value for ""x-amz-meta-a"" contained non UTF-8 characters'
+    found = told(GenericError(text), "GetObject")
+    assert type(found) is RejectedError
+    assert "use engine=aioboto3 (pip install" in str(found)
+
+
+def test_an_answer_after_retries_is_read() -> None:
+    """The text then tells how many there were."""
+    text = answered("503 Slow Down", "SlowDown").replace(
+        " in 1.2ms - ", " in 1.2s, after 4 retries, max_retries: 4, retry_timeout: 180s  - "
+    )
+    found = told(GenericError(LISTING + text), "ListObjectsV2")
+    assert type(found) is ThrottledError
+    assert f"{ENDPOINT} answered 503 SlowDown: said" in str(found)

@@ -36,6 +36,7 @@ def test_the_document_of_a_report_is_a_contract() -> None:
         "not_all_known": 0,
         "unjudged_lines": 3,
         "gone": 2,
+        "uploads_unchecked": None,
         "findings": {"open_upload": 1},
         "found": [{"kind": FindingKind.OPEN_UPLOAD, "key": "k", "detail": "open for 60 min"}],
         "streams": [

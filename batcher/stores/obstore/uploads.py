@@ -1,0 +1,92 @@
+"""Open multipart uploads, which obstore cannot list. boto3 lists them, in threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator
+from functools import partial
+from typing import Any
+
+from batcher import __version__
+from batcher.concurrency import run_in_daemon_thread
+from batcher.errors import NotInstalledError, RejectedError, install_hint
+from batcher.stores.base import OpenUpload
+
+PAGE_UPLOADS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns
+
+
+async def list_uploads(
+    bucket: str, prefix: str, *, page_uploads: int = PAGE_UPLOADS
+) -> AsyncGenerator[OpenUpload, None]:
+    """Return every multipart upload that is open under `prefix`, page by page.
+
+    Raises:
+        NotInstalledError: boto3 is not installed.
+        BatcherError: as in `ObjectStore.send`.
+    """
+    parameters: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxUploads": page_uploads}
+    client = await run_in_daemon_thread(partial(_make_client, bucket, prefix))
+    try:
+        while True:
+            response = await run_in_daemon_thread(partial(_list_page, client, parameters))
+            for found in response.get("Uploads", ()):
+                yield OpenUpload(found["Key"], found["Initiated"].timestamp())
+            if not response.get("IsTruncated"):
+                return
+            markers = {
+                name: response.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")
+            }
+            if not any(markers.values()) or markers.items() <= parameters.items():
+                msg = f"s3://{bucket}: its uploads cannot be listed: no page follows the first"
+                raise RejectedError(msg)
+            parameters |= {name: marker for name, marker in markers.items() if marker}
+    finally:
+        client.close()
+
+
+def _make_client(bucket: str, prefix: str) -> Any:  # noqa: ANN401  # boto3 has no types
+    """Return a client. Blocks: it reads files, perhaps the network."""
+    try:
+        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types; an extra
+        from botocore.config import Config  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in {"boto3", "botocore"}:
+            raise
+        msg = f"listing open uploads needs boto3, which is not installed; {install_hint('cli')}"
+        raise NotInstalledError(msg) from error
+    config = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 5},
+        user_agent=f"batcher/{__version__}",
+    )
+    try:
+        # Every other SDK reads AWS_REGION; botocore reads AWS_DEFAULT_REGION only
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        return session.client("s3", config=config)
+    except BotoCoreError as error:
+        from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
+
+        raise translate_error(error, "ListMultipartUploads", bucket, prefix, "S3") from error
+    except ValueError as error:  # the SDK cannot parse the endpoint
+        context = f"ListMultipartUploads s3://{bucket}/{prefix}"
+        msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+        raise RejectedError(msg) from error
+
+
+def _list_page(client: Any, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401  # as above
+    """Return one page. Blocks."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415
+
+    try:
+        response: dict[str, Any] = client.list_multipart_uploads(**parameters)
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        bucket, prefix = parameters["Bucket"], parameters["Prefix"]
+        raise translate_error(
+            error, "ListMultipartUploads", bucket, prefix, client.meta.endpoint_url
+        ) from error
+    return response

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from statistics import median
 
 from child_process import Child
@@ -122,14 +121,10 @@ def main() -> None:
     options = parse_options(parser)
     setting = start()
     result = Result("fanout", notes=list(NOTES))
-    has_obstore = find_spec("obstore") is not None
-    if not has_obstore:
-        result.notes.append("left out: obstore: not installed (pip install s3-batcher)")
-    names = (*(OBSTORE if has_obstore else ()), *AIOBOTO3)
     lines: list[tuple[str | int | float, ...]] = []
     with sink_environment() as where:
         for objects in options.objects or (SHORT_OBJECTS if options.short else OBJECTS):
-            contenders = measure(objects, names, options.rounds, where)
+            contenders = measure(objects, (*OBSTORE, *AIOBOTO3), options.rounds, where)
             lines += rows(objects, contenders)
             result.ratios += ratios(objects, contenders)
     columns = (

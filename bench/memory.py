@@ -16,10 +16,10 @@ from isal import isal_zlib
 
 from line_files import MIB, Lines, write_lines, write_partitioned
 from measured_command import run
-from report import Result, Table, finish, make_parser, parse_options, ratio, start
+from report import Ratio, Result, Table, finish, make_parser, parse_options, ratio, start
 from sink_environment import SinkEnvironment, sink_environment
 from stream import MEMORY_TARGET_MB, proven_bytes
-from stream_commands import batcher_write
+from stream_commands import ENGINES, batcher_write
 
 SIZES_MIB, SHORT_SIZES_MIB = (16, 64, 256, 1024), (16, 96, 192)
 BUDGETS_MIB, SHORT_BUDGETS_MIB = (8, 16, 64, 256), (16, 64)
@@ -134,33 +134,41 @@ def table(what: str, engine: str, found: Sequence[Case]) -> Table:
     return Table(f"Peak memory of `batcher write` by {what}, engine {engine}", columns, rows)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = make_parser(__doc__, rounds=3, short_rounds=2)
-    parser.add_argument("--engine", choices=("aioboto3", "obstore"), help="default: the fastest")
-    parser.add_argument("--most-mib", type=int, help="no larger input than this")
-    options = parse_options(parser)
-    setting = start()
-    engine = options.engine or ("obstore" if find_spec("obstore") else "aioboto3")
-    result = Result("memory", notes=list(NOTES))
-    with sink_environment() as where:
-        found = cases(where.folder, engine, options.most_mib, is_short=options.short)
-        for group in found.values():
-            for _ in range(options.rounds):
-                for case in group:
-                    case.round(where)
-    result.tables += [table(what, engine, group) for what, group in found.items()]
+def ratios(engine: str, found: Mapping[str, Sequence[Case]]) -> list[Ratio]:
+    """Hold the peaks of one engine against each other, and against the budget."""
+    results = []
     by_size = found["input, MiB"]
     base = next((case for case in by_size if case.label >= FLAT_FROM_MIB), by_size[0])
     for case in by_size:
         if case.label > base.label:
-            name = f"peak of {case.label} MiB over that of {base.label} MiB"
-            result.ratios.append(ratio(name, case.peaks, base.peaks, at_most=FLAT))
+            name = f"{engine}: peak of {case.label} MiB over that of {base.label} MiB"
+            results.append(ratio(name, case.peaks, base.peaks, at_most=FLAT))
     for case in found["budget, MiB"]:
         budget_mb = case.label * MIB / 1e6
         beyond = [peak - budget_mb for peak in case.peaks]
-        name = f"MB beyond a budget of {case.label} MiB"
-        result.ratios.append(ratio(name, beyond, [1.0] * len(beyond), at_most=MEMORY_TARGET_MB))
+        name = f"{engine}: MB beyond a budget of {case.label} MiB"
+        results.append(ratio(name, beyond, [1.0] * len(beyond), at_most=MEMORY_TARGET_MB))
+    return results
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = make_parser(__doc__, rounds=3, short_rounds=2)
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="default: both")
+    parser.add_argument("--most-mib", type=int, help="no larger input than this")
+    options = parse_options(parser)
+    setting = start()
+    engines = options.engine or [name for name in ENGINES if find_spec(name) is not None]
+    result = Result("memory", notes=list(NOTES))
+    with sink_environment() as where:
+        for engine in engines:
+            found = cases(where.folder, engine, options.most_mib, is_short=options.short)
+            for group in found.values():
+                for _ in range(options.rounds):
+                    for case in group:
+                        case.round(where)
+            result.tables += [table(what, engine, group) for what, group in found.items()]
+            result.ratios += ratios(engine, found)
     finish(result, setting, options.json)
 
 

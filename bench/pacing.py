@@ -1,9 +1,9 @@
 """Pacing: how much of a prefix's limit a writer uses, with and without `prefix_rate` set to it.
 
 A proxy before a real S3 server (SeaweedFS) accepts 50 writes per second for each prefix and refuses
-the rest (`throttling_proxy.py`): Amazon's 3,500, scaled down. Two writers, each with a prefix of
-its own, put small objects as fast as they may, in real time: one has the limit as its
-`prefix_rate`, one has the default. Figures are from the second minute on.
+the rest (`throttling_proxy.py`): Amazon's 3,500, scaled down. Two writers for each engine, each
+with a prefix of its own, put small objects as fast as they may, in real time: one has the limit as
+its `prefix_rate`, one has the default. Figures are from the second minute on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import asyncio
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from batcher.errors import RetryableError
@@ -35,6 +37,7 @@ from report import (
 )
 
 BUCKET = "pacing"
+ENGINES = ("obstore", "aioboto3")
 BODY = secrets.token_bytes(1024)
 WORKERS = 48
 """Concurrent PUTs of a writer."""
@@ -75,10 +78,16 @@ async def write(settings: Settings, until_s: float) -> WriterCounts:
     return written
 
 
-async def write_both(engine: str, limit: float, lasts_s: float) -> dict[str, WriterCounts]:
-    """Run both writers at once."""
+async def write_all(
+    engines: Sequence[str], limit: float, lasts_s: float
+) -> dict[tuple[str, str], WriterCounts]:
+    """Run all writers at once: two for each engine."""
     until_s = time.monotonic() + lasts_s
-    rates = {"default rate": 3_500, "rate set": round(limit)}
+    rates = {
+        (engine, how): rate
+        for engine in engines
+        for how, rate in (("default rate", 3_500), ("rate set", round(limit)))
+    }
     writing = [
         write(
             Settings(
@@ -87,7 +96,7 @@ async def write_both(engine: str, limit: float, lasts_s: float) -> dict[str, Wri
             ),
             until_s,
         )
-        for how, rate in rates.items()
+        for (engine, how), rate in rates.items()
     ]  # fmt: skip
     return dict(zip(rates, await asyncio.gather(*writing), strict=True))
 
@@ -118,13 +127,14 @@ def rate_used(
 def main() -> None:
     """Start server and proxy, write, and print."""
     parser = make_parser(__doc__, rounds=1, short_rounds=1)
-    parser.add_argument("--engine", choices=("aioboto3", "obstore"), default="aioboto3")
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="default: both")
     parser.add_argument(
         "--limit", type=float, default=50.0, help="a second and prefix (%(default)s)"
     )
     parser.add_argument("--burst-s", type=float, default=0.2, help="of unused limit (%(default)s)")
     parser.add_argument("--minutes", type=float, help="default 4, with --short 0.7")
     options = parse_options(parser)
+    engines = options.engine or [name for name in ENGINES if find_spec(name) is not None]
     lasts_s = round(60 * (options.minutes or (0.7 if options.short else 4.0)))
     since_s = min(60, lasts_s // 3)
     setting = start()
@@ -139,15 +149,15 @@ def main() -> None:
             "throttling_proxy.py", place, str(options.limit), str(options.burst_s), env=os.environ
         ) as limiter:
             os.environ["AWS_ENDPOINT_URL_S3"] = f"http://127.0.0.1:{limiter.greeting()['port']}"
-            written = asyncio.run(write_both(options.engine, options.limit, lasts_s))
+            written = asyncio.run(write_all(engines, options.limit, lasts_s))
             rows, curves = [], []
-            for how, one in written.items():
+            for (engine, how), one in written.items():
                 seen = limiter.ask(prefix=one.prefix)
                 counts = [seen.get(str(second), [0, 0]) for second in range(lasts_s - 1)]
-                row, ratios = rate_used(options.engine, how, counts, options.limit, since_s)
+                row, ratios = rate_used(engine, how, counts, options.limit, since_s)
                 rows.append([*row, one.objects, one.handed_back])
                 result.ratios += ratios
-                curves.append(_curve(how, counts))
+                curves.append(_curve(f"{engine}, {how}", counts))
     columns = (
         "engine", "limit", "used, %", "refused, %", "at first: used, %", "refused, %", "objects",
         "handed back",

@@ -10,6 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from batcher.errors import DISTRIBUTION
+
 IN_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 """What AWS's Python runtime has by itself. Source: AWS Lambda, Python runtimes."""
 
@@ -24,7 +26,7 @@ def owners(modules: Iterable[str]) -> set[str]:
         canonicalize_name(name) for module in modules for name in by_module.get(module, ())
     }
     if "batcher" in modules:
-        found.add("batcher")  # an editable installation lists no modules
+        found.add(DISTRIBUTION)  # an editable installation lists no modules
     return found
 
 
@@ -60,7 +62,7 @@ def size_bytes(name: str) -> int:
     Raises:
         PackageNotFoundError: it is not installed.
     """
-    if name == "batcher":
+    if name == DISTRIBUTION:
         folder = Path(__file__).parent.parent / "batcher"
         return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     files = distribution(name).files

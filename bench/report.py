@@ -24,7 +24,7 @@ from statistics import median
 import batcher
 
 PACKAGES = (
-    "batcher", "aioboto3", "botocore", "boto3", "obstore", "aws-lambda-powertools", "orjson",
+    "s3-batcher", "aioboto3", "botocore", "boto3", "obstore", "aws-lambda-powertools", "orjson",
     "msgspec", "backports.zstd", "isal",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from line_files import Lines
 
 HERE = Path(__file__).parent
-ENGINES = ("aioboto3", "obstore")
+ENGINES = ("obstore", "aioboto3")
 FORMATS = ("lines", "ndjson")
 LIBRARIES = ("smart_open", "s3fs", "pyarrow")
 CONFIGURATIONS = HERE / "peers"
@@ -49,8 +49,7 @@ def streams(codec: str, *, is_short: bool = False) -> Iterator[Stream]:
         if find_spec(engine) is not None:
             for format_ in FORMATS:
                 yield Stream(f"batcher {format_} {engine}", codec, _batcher(codec, format_, engine))
-    if find_spec("obstore") is not None:
-        yield Stream("floor", codec, _library("floor", codec))
+    yield Stream("floor", codec, _library("floor", codec))
     if codec == "gzip" or not is_short:
         yield from _peers(codec)
 
@@ -79,7 +78,7 @@ def missing() -> list[str]:
     """Name the peers that are not installed, a line each."""
     notes = [
         f"left out: {name}: not installed (make bench installs it)"
-        for name in ("obstore", *LIBRARIES)
+        for name in LIBRARIES
         if find_spec(name) is None
     ]
     programs = ("aws", "fluent-bit", "vector")

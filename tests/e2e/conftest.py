@@ -12,7 +12,7 @@ from e2e import tools
 from e2e.localstack import NOTED, LocalStack, running
 from e2e.modelled_cloud import Modelled
 from e2e.pipelines import Cloud
-from e2e.project import Project
+from e2e.project import ENGINES, Projects
 from e2e.record_counts import Counts, table
 
 if TYPE_CHECKING:
@@ -22,36 +22,39 @@ COUNTS, PACKAGED = "counts", "packaged"
 """What a test tells the table at the end, from whichever process it runs in."""
 HAS_LOCALSTACK = bool(tools.python_of_localstack())
 NO_LOCALSTACK = "skipped: LocalStack, for python3.13 is not on the PATH; PYTHON313= says where"
-PLACES = ["warm", "cold"]
+WARM, COLD = "warm", "cold"
+PLACES = [f"{WARM}-obstore", f"{COLD}-obstore", f"{WARM}-aioboto3"]
+"""Where all scenarios run. Cold starts of the other engine take longer, and show nothing else."""
 ONE_PROCESS = pytest.mark.xdist_group("localstack")  # there is one LocalStack
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Package the project, once for all."""
-    return Project(tmp_path_factory.mktemp("project"))
+def projects(tmp_path_factory: pytest.TempPathFactory) -> Projects:
+    """Return the packages of the engines, each made when it is asked for."""
+    return Projects(tmp_path_factory.mktemp("projects"))
 
 
-@pytest.fixture(scope="session", params=["warm", "cold"])
+@pytest.fixture(scope="session", params=PLACES)
 def model(
     request: pytest.FixtureRequest,
-    project: Project,
+    projects: Projects,
     seaweedfs: SeaweedFS,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Modelled:
     """Return a cloud of our own models, which models everything."""
-    folder = tmp_path_factory.mktemp("sandboxes")
-    return Modelled(project, seaweedfs, folder, is_cold=request.param == "cold")
+    return _modelled(request.param, projects, seaweedfs, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def localstack(
-    project: Project, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+    projects: Projects,
+    seaweedfs: SeaweedFS,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cloud]:
     """Return a cloud of somebody else's models."""
     folder = tmp_path_factory.mktemp("localstack")
     with running(tools.localstack(), folder, seaweedfs) as emulator:
-        yield LocalStack(project, seaweedfs, emulator, folder / NOTED)
+        yield LocalStack(projects.get(ENGINES[0]), seaweedfs, emulator, folder / NOTED)
 
 
 @pytest.fixture(
@@ -60,7 +63,7 @@ def localstack(
 )
 def cloud(
     request: pytest.FixtureRequest,
-    project: Project,
+    projects: Projects,
     seaweedfs: SeaweedFS,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Cloud:
@@ -68,19 +71,27 @@ def cloud(
     if request.param == "localstack":
         given: Cloud = request.getfixturevalue("localstack")
         return given
-    folder = tmp_path_factory.mktemp("sandboxes")
-    return Modelled(project, seaweedfs, folder, is_cold=request.param == "cold")
+    return _modelled(request.param, projects, seaweedfs, tmp_path_factory)
+
+
+def _modelled(
+    place: str, projects: Projects, server: SeaweedFS, folders: pytest.TempPathFactory
+) -> Modelled:
+    temperature, engine = place.split("-")
+    folder = folders.mktemp("sandboxes")
+    return Modelled(projects.get(engine), server, folder, is_cold=temperature == COLD)
 
 
 @pytest.fixture
 def count(
-    record_property: Callable[[str, object], None], project: Project
+    record_property: Callable[[str, object], None], projects: Projects
 ) -> Callable[[Counts], None]:
     """Put a scenario's counts into the table that is printed at the end."""
 
     def note(counts: Counts) -> None:
         record_property(COUNTS, asdict(counts))
-        record_property(PACKAGED, str(project))
+        for project in projects.made.values():
+            record_property(PACKAGED, str(project))
 
     return note
 

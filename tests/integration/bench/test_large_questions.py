@@ -15,6 +15,7 @@ pytest.importorskip("cryptography", reason="the sink's certificate")
 pytestmark = pytest.mark.slow
 
 BENCH = Path(__file__).parents[3] / "bench"
+ENGINES = ("obstore", "aioboto3")
 KEYS = {"question", "about", "tables", "ratios", "charts", "notes"}
 
 
@@ -38,9 +39,10 @@ def asked(question: str, tmp_path: Path, *options: str) -> dict[str, Any]:
 
 def test_stream_holds_batcher_against_the_floor(tmp_path: Path) -> None:
     """Four MiB suffice to prove both; the ratios mean nothing at this size."""
-    found = asked("stream", tmp_path, "--mib", "4", "--codec", "zstd", "--only", "lines aioboto3")
+    found = asked("stream", tmp_path, "--mib", "4", "--codec", "zstd", "--only", "batcher lines")
     (table,) = found["tables"]
-    assert "batcher lines aioboto3" in {row[1] for row in table["rows"]}
+    names = {f"batcher lines {engine}" for engine in ENGINES}
+    assert {row[1] for row in table["rows"]} == {"floor", *names}
 
 
 def test_fanout_proves_every_contender(tmp_path: Path) -> None:
@@ -48,18 +50,24 @@ def test_fanout_proves_every_contender(tmp_path: Path) -> None:
     found = asked("fanout", tmp_path, "--objects", "3")
     (table,) = found["tables"]
     names = {row[1] for row in table["rows"]}
-    assert {"handler-aioboto3", "writer-aioboto3", "gather-aioboto3", "threads-boto3"} <= names
+    of_engines = {
+        f"{what}-{engine}" for engine in ENGINES for what in ("handler", "writer", "gather")
+    }
+    assert {*of_engines, "threads-boto3"} <= names
     assert found["ratios"]
 
 
 def test_memory_reports_peaks_for_each_series(tmp_path: Path) -> None:
     """Small inputs, one round: input, budget and partitions."""
     found = asked("memory", tmp_path, "--most-mib", "4")
-    assert [table["columns"][0] for table in found["tables"]] == [
-        "input, MiB",
-        "budget, MiB",
-        "partitions open",
+    assert [
+        (table["columns"][0], table["title"].rpartition(" ")[2]) for table in found["tables"]
+    ] == [
+        (series, engine)
+        for engine in ENGINES
+        for series in ("input, MiB", "budget, MiB", "partitions open")
     ]
+    assert {ratio["name"].partition(":")[0] for ratio in found["ratios"]} == set(ENGINES)
 
 
 def test_scaling_compares_small_events_with_large_ones(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from batcher.cli import main
 from batcher.stores.s3 import reader as s3_reader
 from integration.cli.replay_inputs import lines_in, read_output, write
 from support.s3_servers import Moto
+from support.store_fixtures import ENGINES
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -189,10 +190,18 @@ def s3(moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{bucket}/events"
 
 
-def test_a_buckets_bad_lines_are_replayed_once(
-    s3: str, moto: Moto, bucket: str, module: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_buckets_bad_lines_are_replayed_once(  # noqa: PLR0913, PLR0917  # fixtures and a case
+    s3: str,
+    moto: Moto,
+    bucket: str,
+    module: str,
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With the same metadata, but for what tells of the text."""
+    monkeypatch.setenv("BATCHER_ENGINE", engine)
     write(s3)
     flags = ["replay", s3, "--transform", f"{module}:fix"]
     assert main(flags) == 0

@@ -14,7 +14,6 @@ import pytest
 from batcher.errors import PoisonRecordError, RejectedError, RetryableError, UnknownSourceError
 from batcher.handler import make_handler
 from batcher.stores.memory import MemoryStore
-from batcher.stores.s3.store import S3Store
 from support.examples import (
     EVENTS,
     SEQUENCE,
@@ -34,6 +33,7 @@ from support.handler_harness import (
     snapshot,
     text_of,
 )
+from support.store_fixtures import ENGINES
 
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
@@ -75,17 +75,20 @@ def test_another_environment_writes_the_same_keys_and_bytes(
     assert snapshot(one) == snapshot(two)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_real_event_twice_leaves_a_real_bucket_as_once(
     handler_factory: HandlerFactory,
     seaweedfs: SeaweedFS,
     bucket: str,
+    engine: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One handler and one client write all events; then they all come again."""
     seaweedfs.create_bucket(bucket)
     for variable, value in seaweedfs.environ.items():
         monkeypatch.setenv(variable, value)
-    handle = handler_factory.make(S3Store(make_settings(bucket=bucket)), format="lines")
+    store = ENGINES[engine](make_settings(bucket=bucket))
+    handle = handler_factory.make(store, format="lines")
 
     def listed() -> list[tuple[str, str, str]]:
         answer = seaweedfs.client.list_objects_v2(Bucket=bucket)

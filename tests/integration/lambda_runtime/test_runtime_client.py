@@ -15,6 +15,7 @@ from support.aws_model.s3 import Bucket
 from support.aws_model.streams import PARTITIONS, Audit, event_of, records_of
 from support.handler_harness import NO_FAILURES
 from support.runtime_api import Function
+from support.store_fixtures import ENGINES
 from support.throttle_proxy import Direction, ThrottleProxy
 
 if TYPE_CHECKING:
@@ -29,9 +30,14 @@ class Deployment:
     """A bucket on a real server, and functions that reach it through a wire that can be stopped."""
 
     def __init__(
-        self, server: SeaweedFS, bucket: str, throttle_proxy: ThrottleProxy, folder: Path
+        self,
+        server: SeaweedFS,
+        bucket: str,
+        throttle_proxy: ThrottleProxy,
+        folder: Path,
+        engine: str,
     ) -> None:
-        """Deploy to `bucket`."""
+        """Deploy to `bucket`, which is written to by `engine`."""
         self._client = server.client
         self._bucket = bucket
         self._folder = folder
@@ -39,6 +45,7 @@ class Deployment:
             **server.environ,
             "AWS_ENDPOINT_URL_S3": throttle_proxy.url,
             "BATCHER_BUCKET": bucket,
+            "BATCHER_ENGINE": engine,
             "BATCHER_ROOT": "events",
             "BATCHER_PARTITION_BY": PARTITIONS["kinesis"],
             "BATCHER_PARTIAL_RESPONSE": "true",
@@ -71,13 +78,17 @@ def throttle_proxy(seaweedfs: SeaweedFS) -> Iterator[ThrottleProxy]:
         yield throttle_proxy
 
 
-@pytest.fixture
+@pytest.fixture(params=ENGINES)
 def deployment(
-    seaweedfs: SeaweedFS, bucket: str, throttle_proxy: ThrottleProxy, tmp_path: Path
+    request: pytest.FixtureRequest,
+    seaweedfs: SeaweedFS,
+    bucket: str,
+    throttle_proxy: ThrottleProxy,
+    tmp_path: Path,
 ) -> Deployment:
-    """Deploy to a bucket of its own."""
+    """Deploy to a bucket of its own, with each engine in turn."""
     seaweedfs.create_bucket(bucket)
-    return Deployment(seaweedfs, bucket, throttle_proxy, tmp_path)
+    return Deployment(seaweedfs, bucket, throttle_proxy, tmp_path, request.param)
 
 
 def batch(start: int, end: int) -> dict[str, Any]:

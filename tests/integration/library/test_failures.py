@@ -15,6 +15,7 @@ from batcher.limits import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
 from support.examples import make_settings
 from support.fakes import Gate, HookedStore, failing, incompressible_bytes, lines_in, no_hook
+from support.store_fixtures import ENGINES
 
 BUSY = RetryableError("the store is busy")
 REFUSED = RejectedError("no such bucket")
@@ -310,13 +311,14 @@ def test_another_event_loop_is_told_at_once() -> None:
     assert batcher.counts.objects == 1
 
 
-@pytest.mark.parametrize("engine", ["memory", "aioboto3"])
+@pytest.mark.parametrize("engine", ["memory", *ENGINES])
 def test_a_batcher_that_is_never_closed_warns_of_its_records(engine: str) -> None:
     """They are gone with its event loop; one that has nothing left says nothing."""
+    chosen = {} if engine == "memory" else {"engine": engine}
 
     async def leave(*, is_flushed: bool) -> None:
         store = MemoryStore() if engine == "memory" or is_flushed else None
-        batcher = Batcher(make_settings(linger_s=3_600), store=store)
+        batcher = Batcher(make_settings(linger_s=3_600, **chosen), store=store)
         await batcher.submit_many([b"1", b"2"])
         if is_flushed:
             await batcher.flush()

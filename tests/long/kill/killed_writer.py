@@ -24,6 +24,9 @@ BEYOND = 1.05
 ONE_REQUEST = {"max_bytes": "1MiB"}
 IN_PARTS = {"max_bytes": "12MiB", "multipart_threshold": "5MiB", "part_size": "5MiB"}
 CLI, LIBRARY = "command line", "library"
+TARGETS = [("file", ""), ("s3", "obstore"), ("file", ""), ("s3", "aioboto3")]
+"""Target and engine of the runs, in turn."""
+Kind = tuple[str, str, str]
 EARLY, WRITING = "killed before writing", "killed while writing"
 FINISHED, WHOLE_RUN = "finished before the kill", "measured"
 
@@ -39,31 +42,40 @@ class Case:
     """Of the input: `plain` or `gzip`."""
     is_large: bool
     """Whether objects are above the multipart threshold."""
+    engine: str
+    """Of S3. Empty: there is none in a folder."""
 
     def __str__(self) -> str:
         size = "parts" if self.is_large else "one request"
-        return f"{self.program}, {self.packing} input, {self.target}, {size}"
+        target = f"{self.target} by {self.engine}" if self.engine else self.target
+        return f"{self.program}, {self.packing} input, {target}, {size}"
 
     @classmethod
     def draw(cls, number: int, chance: random.Random) -> Case:
-        """Return the case of a run: targets and programs take turns."""
+        """Return the case of a run: targets, engines and programs take turns."""
         program = LIBRARY if number % 3 == 2 else CLI
         packing = chance.choice(["plain", "gzip"]) if program == CLI else "plain"
-        return cls("s3" if number % 2 else "file", program, packing, chance.random() < 0.5)
+        target = TARGETS[number % len(TARGETS)]
+        return cls(target[0], program, packing, chance.random() < 0.5, target[1])
 
     @property
     def settings(self) -> Mapping[str, str]:
         """Return the settings, as flags and the environment have them."""
-        return {"compression": "none", **(IN_PARTS if self.is_large else ONE_REQUEST)}
+        engine = {"engine": self.engine} if self.engine else {}
+        return {"compression": "none", **engine, **(IN_PARTS if self.is_large else ONE_REQUEST)}
+
+    @property
+    def kind(self) -> Kind:
+        """What decides how long a run takes."""
+        return self.target, self.engine, self.program
 
 
 MEASURED = [
-    Case(target, program, "plain", is_large=True)
-    for target in ("file", "s3")
+    Case(target, program, "plain", is_large=True, engine=engine)
+    for target, engine in dict.fromkeys(TARGETS)
     for program in (CLI, LIBRARY)
 ]
 """One of each kind is measured before any is killed."""
-Kind = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +112,7 @@ class KilledWriters:
 
         The first of a kind is measured, and not killed.
         """
-        kind = (case.target, case.program)
+        kind = case.kind
         is_measured = kind in self._write_s
         with tempfile.TemporaryFile() as output:
             started_s = time.monotonic()

@@ -20,16 +20,20 @@ from long.numbered_records import PROGRAM, payload
 MIB = 1024**2
 MOST = 60
 """Records of one submit."""
+IN_PARTS: dict[str, Any] = {
+    "compression": "none",
+    "max_bytes": 12 * MIB,
+    "multipart_threshold": 5 * MIB,
+    "part_size": 5 * MIB,
+    "budget_bytes": 48 * MIB,
+    "concurrency": 4,
+}
+SMALL: dict[str, Any] = {"max_bytes": MIB, "linger_s": 0.2, "budget_bytes": 32 * MIB}
 VARIANTS: list[dict[str, Any]] = [
-    {
-        "compression": "none",
-        "max_bytes": 12 * MIB,
-        "multipart_threshold": 5 * MIB,
-        "part_size": 5 * MIB,
-        "budget_bytes": 48 * MIB,
-        "concurrency": 4,
-    },
-    {"max_bytes": MIB, "linger_s": 0.2, "budget_bytes": 32 * MIB},
+    {"engine": "obstore", **IN_PARTS},
+    {"engine": "aioboto3", **SMALL},
+    {"engine": "aioboto3", **IN_PARTS},
+    {"engine": "obstore", **SMALL},
 ]
 """Programs that take turns: what is not set is at its default."""
 LIMIT_S = 150.0

@@ -32,10 +32,18 @@ EVENTS: dict[str, Any] = {
     "partition_by": "hour={arrival:%H}/k={field:k}",
     "deadline_margin_s": MARGIN_S,
 }
+SMALL: dict[str, Any] = {"partial_response": True}
+IN_PARTS: dict[str, Any] = {
+    "compression": "none",
+    "multipart_threshold": 16 * 1024,
+    "part_size": 5 * MIB,
+}
+"""Most objects go up in (one) part, and a failure raises."""
 VARIANTS: list[dict[str, Any]] = [
-    {"partial_response": True},
-    # Most objects go up in (one) part, and a failure raises
-    {"compression": "none", "multipart_threshold": 16 * 1024, "part_size": 5 * MIB},
+    {"engine": "obstore", **SMALL},
+    {"engine": "aioboto3", **IN_PARTS},
+    {"engine": "aioboto3", **SMALL},
+    {"engine": "obstore", **IN_PARTS},
 ]
 """Functions that take turns: what is not set is at its default."""
 

@@ -1,6 +1,6 @@
 """Calls to AWS services for the operator tools, and their errors in plain words.
 
-boto3 is imported when a session is made: it belongs to an extra, and takes 0.2 s to import.
+boto3 is imported when a session is made: it belongs to an extra, and is slow to import.
 """
 
 from __future__ import annotations

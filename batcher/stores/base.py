@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batcher.limits import MAX_PARTS
 from batcher.stores.request import (
     ObjectAttributes,
     ObjectInfo,
@@ -38,7 +39,9 @@ __all__ = [
 
 
 class ObjectStore(ABC):
-    """A place for objects. Every write is conditional: it creates, or replaces a named version.
+    """A place for objects. A PUT is conditional: it creates, or replaces a named version.
+
+    A multipart upload is for a fresh key, which no other writer and no redelivery can write.
 
     A store implements `send` and `aclose`. The other methods build the requests.
     """
@@ -58,6 +61,11 @@ class ObjectStore(ABC):
     @abstractmethod
     async def aclose(self) -> None:
         """Close connections. Objects stay."""
+
+    @property
+    def parallel_parts(self) -> int:
+        """How many parts of one upload are worth sending at once."""
+        return MAX_PARTS
 
     async def put(
         self,
@@ -95,7 +103,7 @@ class ObjectStore(ABC):
         deadline_s: float | None = None,
         slots: WorkerSlots | None = None,
     ) -> MultipartUpload:
-        """Open a multipart upload; see `send` and the fields of `Request`."""
+        """Open a multipart upload of a fresh key; see `send` and the fields of `Request`."""
         request = Request(
             Operation.CREATE_UPLOAD,
             key,
@@ -123,8 +131,8 @@ class MultipartUpload:
     async def put_part(self, number: int, body: bytes) -> None:
         """Send part `number`, from 1. All but the last have the size given at the creation.
 
-        Parts may be sent concurrently. They do not release the worker slot while they wait: a
-        batch has one slot, however many of its parts wait.
+        Parts are sent in order, at most `ObjectStore.parallel_parts` at once. They do not release
+        the worker slot while they wait: a batch has one slot, however many of its parts wait.
 
         Raises: see `ObjectStore.send`.
         """
@@ -139,7 +147,7 @@ class MultipartUpload:
         self._parts[number] = cast("UploadPart", await self._store.send(request))
 
     def completion(self) -> Request:
-        """Return the request that makes the object appear if its key is free."""
+        """Return the request that makes the object appear."""
         return replace(
             self._request,
             operation=Operation.COMPLETE_UPLOAD,
@@ -147,10 +155,9 @@ class MultipartUpload:
             deadline_s=self.deadline_s,
         )
 
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear, whole, under the condition; see `ObjectStore.send`."""
-        request = replace(self.completion(), if_match=if_match)
-        return cast("ObjectInfo", await self._store.send(request))
+    async def complete(self) -> ObjectInfo:
+        """Make the object appear, whole; see `ObjectStore.send`."""
+        return cast("ObjectInfo", await self._store.send(self.completion()))
 
     async def abort(self) -> None:
         """Discard all parts. Call it when no part is in flight any more."""

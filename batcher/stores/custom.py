@@ -15,8 +15,8 @@ class CustomUpload(Protocol):
     async def put_part(self, number: int, body: bytes) -> object:
         """Send part `number`, from 1."""
 
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
-        """Make the object appear, whole."""
+    async def complete(self) -> ObjectInfo:
+        """Make the object appear, whole. Its key is fresh."""
 
     async def abort(self) -> object:
         """Discard all parts."""
@@ -79,7 +79,7 @@ class CustomStoreAdapter(EngineStore):
         return UploadPart(request.part_number, len(request.body))
 
     async def _complete_upload(self, request: Request) -> ObjectInfo:
-        info = await self._uploads[request.upload_id].complete(if_match=request.if_match)
+        info = await self._uploads[request.upload_id].complete()
         self._uploads.pop(request.upload_id, None)
         return info
 

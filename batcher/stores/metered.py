@@ -44,6 +44,11 @@ class MeteredStore(ObjectStore):
     def __repr__(self) -> str:
         return repr(self.inner)
 
+    @property
+    def parallel_parts(self) -> int:
+        """As the inner store's."""
+        return self.inner.parallel_parts
+
     async def aclose(self) -> None:
         """Close the inner store."""
         await self.inner.aclose()

@@ -173,7 +173,7 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
     """PUT and PUT_PART: the bytes to send."""
     attributes: ObjectAttributes = NO_ATTRIBUTES
     if_match: str | None = None
-    """PUT and COMPLETE_UPLOAD: the ETag of the object to replace. None: the key must be free."""
+    """PUT: the ETag of the object to replace. None: the key must be free."""
     part_bytes: int = 0
     """Multipart: the size of all parts but the last."""
     upload_id: str = ""

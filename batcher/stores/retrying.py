@@ -53,6 +53,11 @@ class RetryingStore(ObjectStore):
     def __repr__(self) -> str:
         return repr(self.inner)
 
+    @property
+    def parallel_parts(self) -> int:
+        """As the inner store's."""
+        return self.inner.parallel_parts
+
     async def aclose(self) -> None:
         """Close the inner store."""
         await self.inner.aclose()

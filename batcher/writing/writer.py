@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from batcher.encoding.codec import Checksum
-from batcher.errors import PreconditionFailedError, RetryableError, UploadLostError
+from batcher.errors import PreconditionFailedError, RetryableError
 from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
-from batcher.stores.request import Operation, Request, Response
+from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
 from batcher.writing.object import ObjectSpec, Receipt
 
@@ -30,10 +29,6 @@ MAX_ENCODING_OVERHEAD = 1.01
 
 MAX_INLINE_BYTES = 64 * 1024
 """Text up to this size is encoded in the event loop's thread: 0.2 ms, or 4 ms with gzip-9."""
-
-
-MAX_UPLOADS = 3
-"""Attempts at a multipart upload that S3 loses, if all parts are still in memory."""
 
 
 class Writer:
@@ -71,21 +66,13 @@ class Writer:
         threshold_bytes = self._settings.multipart_threshold
         if inline or _is_small(pending):
             await self._encoder.encode_inline(pending, checksum, body)
-            return await self._write_encoded(pending, body, checksum)
+            return await self._write_single(pending, body.take_all(), checksum)
         async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:
             async for piece in encoded:
                 body.append(piece)
                 if is_streamed and body.size_bytes >= threshold_bytes:
                     return await self._write_stream(pending, body, encoded)
-        return await self._write_encoded(pending, body, checksum)
-
-    async def _write_encoded(
-        self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
-    ) -> Receipt:
-        """Write one object whose body is complete."""
-        if buffer.size_bytes >= self._settings.multipart_threshold:
-            return await self._write_parts(pending, buffer, checksum)
-        return await self._write_single(pending, buffer.take_all(), checksum)
+        return await self._write_single(pending, body.take_all(), checksum)
 
     async def _write_single(
         self, pending: PendingBatch, body: bytes, checksum: Checksum
@@ -103,71 +90,39 @@ class Writer:
         await create_object(self._store, spec, request)
         return spec.make_receipt(len(body))
 
-    async def _write_parts(
-        self, pending: PendingBatch, buffer: BytesBuffer, checksum: Checksum
-    ) -> Receipt:
-        """Write one object in parts, held until its end, so that a lost upload can be retried."""
-        from batcher.writing.multipart import choose_part_bytes  # noqa: PLC0415  # for large objects
-
-        spec = self._make_spec(pending, checksum)
-        part_bytes = choose_part_bytes(self._settings.part_size, buffer.size_bytes)
-        parts = list(buffer.take_parts(part_bytes))
-        uploads = 1
-        while True:
-            try:
-                await self._upload(pending, spec, _iterate(parts), part_bytes, held=True)
-            except UploadLostError:
-                if uploads == MAX_UPLOADS:
-                    raise
-                uploads += 1
-            else:
-                return spec.make_receipt(buffer.appended_bytes)
-
     async def _write_stream(
         self, pending: PendingBatch, buffer: BytesBuffer, encoded: AsyncIterator[bytes]
     ) -> Receipt:
         """Write one object in parts while its batch grows. Parts are released when sent."""
-        from batcher.writing.multipart import choose_part_bytes  # noqa: PLC0415  # as above
+        from batcher.writing.multipart import (  # noqa: PLC0415  # for large objects
+            abort_upload,
+            choose_part_bytes,
+            open_upload,
+        )
 
         spec = self._make_spec(pending, None)
         max_text_bytes = max(pending.batch.size_bytes, self._settings.max_bytes)
         max_body_bytes = int(max_text_bytes * MAX_ENCODING_OVERHEAD)
         part_bytes = choose_part_bytes(self._settings.part_size, max_body_bytes)
-        async with aclosing(iter_parts(buffer, encoded, part_bytes)) as parts:
-            await self._upload(pending, spec, parts, part_bytes, held=False)
-        return spec.make_receipt(buffer.appended_bytes)
-
-    async def _upload(
-        self,
-        pending: PendingBatch,
-        spec: ObjectSpec,
-        parts: AsyncIterable[bytes],
-        part_bytes: int,
-        *,
-        held: bool,
-    ) -> None:
-        """Make one multipart upload, from its creation to its object.
-
-        Raises:
-            UploadLostError: the upload does not exist any more; nothing of it is left.
-        """
-        from batcher.writing.multipart import abort_upload, open_upload  # noqa: PLC0415  # as above
-
-        async with open_upload(
-            self._store,
-            spec.key,
-            spec.attributes,
-            part_bytes,
-            deadline_s=pending.deadline_s,
-            slots=pending.slots,
-        ) as upload:
+        async with (
+            aclosing(iter_parts(buffer, encoded, part_bytes)) as parts,
+            open_upload(
+                self._store,
+                spec.key,
+                spec.attributes,
+                part_bytes,
+                deadline_s=pending.deadline_s,
+                slots=pending.slots,
+            ) as upload,
+        ):
             try:
                 async with asyncio.TaskGroup() as group:
-                    await self._send_parts(pending, upload, group, parts, held=held)
+                    await self._send_parts(pending, upload, group, parts, part_bytes)
             except BaseExceptionGroup as errors:  # except* wraps what it raises, on some Pythons
                 raise first_error(errors) from errors
-            if not await create_object(self._store, spec, upload.completion()):
+            if not await complete_upload(self._store, upload.completion()):
                 await abort_upload(upload)  # the object existed already
+        return spec.make_receipt(buffer.appended_bytes)
 
     async def _send_parts(
         self,
@@ -175,15 +130,17 @@ class Writer:
         upload: MultipartUpload,
         group: asyncio.TaskGroup,
         parts: AsyncIterable[bytes],
-        *,
-        held: bool,
+        part_bytes: int,
     ) -> None:
-        """Send parts concurrently, at most `concurrency` at once."""
+        """Send parts concurrently, as many at once as the store can and `concurrency` allows."""
         numbers = count(1)
-        semaphore = asyncio.Semaphore(self._settings.concurrency)
+        semaphore = asyncio.Semaphore(min(self._settings.concurrency, self._store.parallel_parts))
         async for part in parts:
             await semaphore.acquire()
-            task = group.create_task(_send_part(pending, upload, next(numbers), part, held=held))
+            is_last = len(part) < part_bytes
+            task = group.create_task(
+                _send_part(pending, upload, next(numbers), part, is_last=is_last)
+            )
             task.add_done_callback(lambda _: semaphore.release())
 
     def _make_spec(self, pending: PendingBatch, checksum: Checksum | None) -> ObjectSpec:
@@ -200,21 +157,19 @@ def _is_small(pending: PendingBatch) -> bool:
 
 
 async def _send_part(
-    pending: PendingBatch, upload: MultipartUpload, number: int, part: bytes, *, held: bool
+    pending: PendingBatch, upload: MultipartUpload, number: int, part: bytes, *, is_last: bool
 ) -> None:
-    """Send one part. Unless parts are held, its bytes return to the budget when it is sent."""
+    """Send one part. Its bytes return to the budget when it is sent.
+
+    Those of the last part do so with the whole object: some stores hold it until the completion.
+    """
     pending.in_flight_bytes += len(part)
     try:
         await upload.put_part(number, part)
-        if not held:
+        if not is_last:
             pending.replace_held(len(part), 0)
     finally:
         pending.in_flight_bytes -= len(part)
-
-
-async def _iterate(parts: list[bytes]) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -226,7 +181,7 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) -> bool:
-    """Send the request that creates an object, or replaces that of an earlier delivery.
+    """Send the PUT that creates an object, or replaces that of an earlier delivery.
 
     The first request creates, and is the only one as a rule. If the key is taken, a HEAD finds
     whose object that is: ours, by a request whose response was lost, or that of an earlier
@@ -236,7 +191,7 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
     Args:
         store: the store that has the key.
         spec: the object that is to exist.
-        request: PUT or COMPLETE_UPLOAD.
+        request: PUT.
 
     Returns:
         Whether this call created the object. False: an earlier request of ours had.
@@ -244,9 +199,8 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
     Raises:
         RetryableError: another writer changes the key at the same time; or as `ObjectStore.send`.
     """
-    send = store.send if request.operation is Operation.PUT else partial(_complete, store, spec)
     try:
-        await send(request)
+        await store.send(request)
     except PreconditionFailedError as taken:
         if spec.is_fresh:
             return False
@@ -259,7 +213,7 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
     else:
         return True
     try:
-        await send(replace(request, if_match=existing.etag))
+        await store.send(replace(request, if_match=existing.etag))
     except PreconditionFailedError as changed:
         existing = await _head(store, request)
         if existing is not None and spec.is_ours(existing):
@@ -269,15 +223,21 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
     return True
 
 
-async def _complete(store: ObjectStore, spec: ObjectSpec, request: Request) -> Response:
-    """Complete an upload. If the outcome is unknown, look for the object."""
+async def complete_upload(store: ObjectStore, request: Request) -> bool:
+    """Complete the upload of a fresh key. If the outcome is unknown, look for the object.
+
+    Returns:
+        Whether this request created the object. False: an earlier request of ours had.
+    """
     try:
-        return await store.send(request)
+        await store.send(request)
+    except PreconditionFailedError:
+        return False
     except RetryableError:
-        existing = await _head(store, request)
-        if existing is not None and spec.is_ours(existing):
-            return existing
-        raise
+        if await _head(store, request) is None:
+            raise
+        return False
+    return True
 
 
 async def _head(store: ObjectStore, request: Request) -> ObjectInfo | None:

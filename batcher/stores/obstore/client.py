@@ -6,8 +6,9 @@ import asyncio
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from batcher import __version__
-from batcher.errors import RejectedError, SettingsError
+from batcher.errors import BatcherError, RejectedError, SettingsError
 from batcher.stores.obstore.credentials import find_provider
 from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT, CredentialProvider, Credentials
 
@@ -134,6 +135,19 @@ class ObstoreClient:
         Raises:
             KeyError: HeadObject found nothing.
         """
+        client = await self.connect(operation, key)
+        try:
+            yield client
+        except OBSTORE_ERRORS as error:
+            raise self.translate(error, operation, key) from error
+
+    async def connect(self, operation: str, key: str) -> S3Store:
+        """Return obstore's client, with current credentials. Errors name this operation and key.
+
+        Raises:
+            RejectedError: credentials or the endpoint are not usable, or the process is a fork.
+            RetryableError: the source of credentials does not respond.
+        """
         if _obstore_pid not in {None, os.getpid()}:
             msg = (
                 f"{operation} s3://{self.bucket}/{key}: this process was forked from one that uses "
@@ -143,14 +157,14 @@ class ObstoreClient:
         client = self._client
         if client is None or self._provider is None or self._provider.is_refresh_due():
             client = await asyncio.to_thread(self._connect, operation, key)
-        try:
-            yield client
-        except OBSTORE_ERRORS as error:
-            provider = self._provider
-            endpoint = "S3" if provider is None else provider.endpoint.base_url()
-            from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
+        return client
 
-            raise translate_error(error, operation, self.bucket, key, endpoint) from error
+    def translate(self, error: BaseException, operation: str, key: str) -> BatcherError | KeyError:
+        """Return what to raise for an error of obstore. KeyError: HeadObject found nothing."""
+        from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
+
+        endpoint = "S3" if self._provider is None else self._provider.endpoint.base_url()
+        return translate_error(error, operation, self.bucket, key, endpoint)
 
     def _connect(self, operation: str, key: str) -> S3Store:
         """Return a client with current credentials. Blocks: it reads files, perhaps the network."""
@@ -216,17 +230,31 @@ class ObstoreClient:
             client_options=options,
             retry_config=self._retry_config,
             # Not in `config`: obstore would take a missing token from the environment
-            credential_provider=lambda: _to_obstore_credential(credentials),
+            credential_provider=self._make_credential_provider(provider, credentials),
+        )
+
+    def _make_credential_provider(
+        self, provider: CredentialProvider, credentials: Credentials
+    ) -> Callable[[], S3Credential]:
+        """Return what obstore calls for credentials.
+
+        A single request uses those of its start. A call of many requests may outlive them: it asks
+        before each request.
+        """
+        if self._retry_config is NO_RETRIES:
+            return lambda: _to_obstore_credential(credentials)
+        return lambda: _to_obstore_credential(
+            provider.get_credentials("GetCredentials", self.bucket, ""), is_renewed=True
         )
 
 
-def _to_obstore_credential(credentials: Credentials) -> S3Credential:
-    """Return credentials in obstore's form. They have no expiry: we renew them ourselves."""
+def _to_obstore_credential(credentials: Credentials, *, is_renewed: bool = False) -> S3Credential:
+    """Return credentials in obstore's form. Renewed ones are asked for each time."""
     return {
         "access_key_id": credentials.access_key_id,
         "secret_access_key": credentials.secret_access_key,
         "token": credentials.session_token or None,
-        "expires_at": None,
+        "expires_at": datetime.now(UTC) if is_renewed else None,
     }
 
 

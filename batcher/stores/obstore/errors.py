@@ -26,7 +26,7 @@ _DEBUG_MARKER = "\n\nDebug source:\n"
 
 _STATUS = re.compile(
     r"Error performing [A-Z]+ \S+ in [^\s,]+"
-    r"(?:, after \d+ retries, max_retries: \d+, retry_timeout: \S+ )? - "
+    r"(?:, after \d+ retries, max_retries: \d+, retry_timeout: \S+ )?\s*- "
     r"Server returned non-2xx status code: (\d{3})([^:]*): ?(.*)",
     re.DOTALL,
 )
@@ -77,7 +77,7 @@ _BY_CLASS: tuple[tuple[type[Exception], type[BatcherError]], ...] = (
 
 
 def translate_error(
-    error: Exception, operation: str, bucket: str, key: str, endpoint: str
+    error: BaseException, operation: str, bucket: str, key: str, endpoint: str
 ) -> BatcherError | KeyError:
     """Return the error to raise. KeyError: HeadObject found no object."""
     context = f"{operation} s3://{bucket}/{key}"

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 import obstore
 
-from batcher.errors import RejectedError
-from batcher.stores.base import ObjectInfo, ObjectStore
+from batcher.errors import UploadLostError
+from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
-from batcher.stores.request import Operation, Request, Response
+from batcher.stores.request import Request, UploadPart
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
+    from batcher.stores.obstore.upload import ObstoreUpload
 
 
-class ObstoreStore(ObjectStore):
+class ObstoreStore(EngineStore):
     """Writes objects with a checksum that S3 verifies. Connects at its first request.
 
     A cancelled request closes its connection. S3 may still carry it out if it has received all of
     it. The condition makes that harmless, as with every late request.
 
-    Multipart uploads use aioboto3's `S3Store`, which is imported when the first one is opened:
-    obstore cannot complete an upload under a condition, abort one, or retry a part. See
-    docs/decisions/0004.
+    obstore carries out a multipart upload as one call, and does not give its id. So the ids here
+    are our own, and an upload belongs to the store that has opened it. Its parts are sent one at a
+    time, and it is completed without a condition: it is for fresh keys. See docs/decisions/0015.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -39,38 +41,29 @@ class ObstoreStore(ObjectStore):
         )
         self._tags = dict(settings.tags) or None
         self._client = ObstoreClient(settings)
-        self._multipart_store: ObjectStore | None = None
+        self._upload_client: ObstoreClient | None = None
+        self._uploads: dict[str, ObstoreUpload] = {}
+        self._upload_ids = count(1)
+
+    @property
+    def parallel_parts(self) -> int:
+        """See `ObjectStore.parallel_parts`."""
+        return 1
 
     def __repr__(self) -> str:
         return f"ObstoreStore({self.bucket!r})"
 
-    async def send(self, request: Request) -> Response:
-        """Send one request, those of multipart uploads with aioboto3; see `ObjectStore.send`."""
-        if request.operation is Operation.PUT:
-            return await self._put(request)
-        if request.operation is Operation.HEAD:
-            return await self._head(request)
-        if self._multipart_store is None:
-            self._multipart_store = self._open_multipart_store(request.key)
-        return await self._multipart_store.send(request)
-
     async def _put(self, request: Request) -> ObjectInfo:
-        attributes = request.attributes
-        headers = {
-            **self._attributes,
-            **attributes.metadata,
-            "Content-Type": attributes.content_type,
-        }
         async with self._client.call("PutObject", request.key) as client:
             response = await obstore.put_async(
                 client,
                 request.key,
                 request.body,
-                attributes=headers,
+                attributes=self._headers(request),
                 tags=self._tags,
                 mode="create" if request.if_match is None else {"e_tag": request.if_match},
             )
-        return ObjectInfo(response["e_tag"] or "", len(request.body), attributes.metadata)
+        return ObjectInfo(response["e_tag"] or "", len(request.body), request.attributes.metadata)
 
     async def _head(self, request: Request) -> ObjectInfo | None:
         try:
@@ -86,24 +79,64 @@ class ObstoreStore(ObjectStore):
         }
         return ObjectInfo(response.meta["e_tag"] or "", response.meta["size"], metadata)
 
-    def _open_multipart_store(self, key: str) -> ObjectStore:
-        """Return the store for multipart uploads. A package for Lambda may lack its library."""
-        try:
-            from batcher.stores.s3.store import S3Store as MultipartStore  # noqa: PLC0415  # slow
-        except ModuleNotFoundError as error:
-            if error.name != "aioboto3":
-                raise
-            msg = (
-                f"CreateMultipartUpload s3://{self.bucket}/{key}: bodies of multipart_threshold "
-                f"({self._settings.multipart_threshold} bytes) and more go up by aioboto3, and "
-                "aioboto3 is not installed; raise multipart_threshold (5GiB at most), or install it"
+    async def _create_upload(self, request: Request) -> str:
+        """Open an upload. obstore retries its requests, so the request's own timeout pauses."""
+        from batcher.stores.obstore.upload import (  # noqa: PLC0415  # for large objects
+            CREATE,
+            UPLOAD_RETRIES,
+            UPLOAD_TIMEOUT,
+            ObstoreUpload,
+        )
+
+        if self._upload_client is None:
+            self._upload_client = ObstoreClient(
+                self._settings, retry_config=UPLOAD_RETRIES, request_timeout=UPLOAD_TIMEOUT
             )
-            raise RejectedError(msg) from error
-        return MultipartStore(self._settings)
+        upload_client, key = self._upload_client, request.key
+        upload = ObstoreUpload(
+            key, lambda error, operation: upload_client.translate(error, operation, key)
+        )
+        client = await upload_client.connect(CREATE, key)
+        with request.timeout_paused():
+            await upload.create(client, request.part_bytes, self._headers(request), self._tags)
+        upload_id = str(next(self._upload_ids))
+        self._uploads[upload_id] = upload
+        return upload_id
+
+    async def _put_part(self, request: Request) -> UploadPart:
+        await self._find_upload(request).put_part(request.part_number, request.body)
+        return UploadPart(request.part_number, len(request.body))
+
+    async def _complete_upload(self, request: Request) -> ObjectInfo:
+        etag = await self._find_upload(request).complete()
+        self._uploads.pop(request.upload_id, None)
+        size_bytes = sum(part.size_bytes for part in request.parts)
+        return ObjectInfo(etag, size_bytes, request.attributes.metadata)
+
+    async def _abort_upload(self, request: Request) -> None:
+        """Abort an upload. One that does not exist any more is fine."""
+        if upload := self._uploads.get(request.upload_id):
+            await upload.abort()
+            self._uploads.pop(request.upload_id, None)
+
+    def _find_upload(self, request: Request) -> ObstoreUpload:
+        upload = self._uploads.get(request.upload_id)
+        if upload is None:
+            msg = f"{request.label} {request.key}: the upload is complete or aborted"
+            raise UploadLostError(msg)
+        return upload
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        """Return the object's headers and metadata, which obstore tells apart by their names."""
+        attributes = request.attributes
+        return {
+            **self._attributes,
+            **attributes.metadata,
+            "Content-Type": attributes.content_type,
+        }
 
     async def aclose(self) -> None:
         """Close all connections: obstore's when no request uses them any more."""
         self._client.close()
-        multipart_store, self._multipart_store = self._multipart_store, None
-        if multipart_store is not None:
-            await multipart_store.aclose()
+        if self._upload_client is not None:
+            self._upload_client.close()

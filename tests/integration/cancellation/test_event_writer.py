@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from batcher.errors import RetryableError, UploadLostError
+from batcher.errors import RetryableError
 from batcher.handler.event_writer import EventWriter
-from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.sources import Event, read_event
 from batcher.stores.memory import MemoryStore
@@ -27,7 +26,6 @@ from support.handler_harness import KIND
 
 BOUND_TURNS = 3_000
 BUSY = RetryableError("503 SlowDown")
-IN_PARTS = {"multipart_threshold": 1, "part_size": MIN_PART_BYTES}
 
 
 def stream_event(records: int, size_bytes: int = 10) -> Event:
@@ -41,19 +39,6 @@ def stream_event(records: int, size_bytes: int = 10) -> Event:
 def queue_event() -> Event:
     """Make an event of a queue, one message of which is bad."""
     return read_event({"Records": [message("1", "1"), message("2", "bad")]}, 0.0)
-
-
-def lost_uploads(store: HookedStore) -> None:
-    """Let the first two uploads be lost: at a part, and at their end."""
-    parts = failing(UploadLostError("gone"), "part", times=1)
-    completes = failing(UploadLostError("gone"), "complete", times=1)
-
-    async def before(call: Any) -> None:  # noqa: ANN401
-        await yielding(call)
-        await parts(call)
-        await completes(call)
-
-    store.before = before
 
 
 def storms(store: HookedStore) -> None:
@@ -70,7 +55,7 @@ def storms(store: HookedStore) -> None:
 
 def lost_answers(store: HookedStore) -> None:
     """Let the first answers be lost after the store has acted."""
-    store.after = failing(BUSY, "put", "create", "part", "complete", times=3)
+    store.after = failing(BUSY, "put", times=3)
 
 
 def nothing_else(store: HookedStore) -> None:
@@ -83,9 +68,8 @@ SCENES: dict[str, tuple[Callable[[], Event], Callable[[HookedStore], None], dict
     "a queue": (queue_event, nothing_else, {}),
     "storms": (lambda: stream_event(4), storms, {"partition_by": KIND}),
     "lost answers": (lambda: stream_event(4), lost_answers, {"partition_by": KIND}),
-    "parts": (lambda: stream_event(2, 7 * 1024**2), nothing_else, IN_PARTS),
-    "lost uploads": (lambda: stream_event(2, 7 * 1024**2), lost_uploads, IN_PARTS),
-    "parts in a storm": (lambda: stream_event(2, 7 * 1024**2), storms, IN_PARTS),
+    "a large object": (lambda: stream_event(2, 7 * 1024**2), nothing_else, {}),
+    "a large object in a storm": (lambda: stream_event(2, 7 * 1024**2), storms, {}),
 }
 
 
@@ -137,7 +121,7 @@ async def test_an_event_that_is_cut_at_any_await_leaves_whole_objects_and_nothin
     event = make_event()
     settings = make_settings(**changes, compression="none")
     expected, requests = await clean_delivery(event, settings)
-    step = 7 if name.startswith(("parts", "lost uploads")) else 1
+    step = 7 if name.startswith("a large") else 1
     for turn in range(0, BOUND_TURNS, step):
         store = HookedStore(inner := MemoryStore(), yielding)
         delivery = delivery_to(store, settings)

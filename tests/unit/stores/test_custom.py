@@ -19,9 +19,9 @@ class OwnUpload:
         """See `CustomUpload.put_part`."""
         self._calls.append(("part", number, body))
 
-    async def complete(self, *, if_match: str | None = None) -> ObjectInfo:
+    async def complete(self) -> ObjectInfo:
         """See `CustomUpload.complete`."""
-        self._calls.append(("complete", if_match))
+        self._calls.append(("complete",))
         return INFO
 
     async def abort(self) -> None:
@@ -81,14 +81,14 @@ async def test_requests_of_an_upload_reach_that_upload() -> None:
     store = CustomStoreAdapter(own)
     upload = await store.create_upload("k", ATTRIBUTES, part_bytes=7)
     await upload.put_part(1, b"abc")
-    assert await upload.complete(if_match="old") == INFO
+    assert await upload.complete() == INFO
     await upload.abort()
     other = await store.create_upload("k", ATTRIBUTES, part_bytes=7)
     await other.abort()
     assert own.calls == [
         ("create", "k", ATTRIBUTES, 7),
         ("part", 1, b"abc"),
-        ("complete", "old"),
+        ("complete",),
         ("create", "k", ATTRIBUTES, 7),
         ("abort",),
     ]

@@ -57,7 +57,7 @@ async def test_every_request_has_the_key_the_deadline_and_the_retry_log(
     upload = await create(store, slots)
     await upload.put_part(2, b"c")
     await upload.put_part(1, b"ab")
-    await upload.complete(if_match="old")
+    await upload.complete()
     await upload.abort()
     created, *others = store.requests
     assert [request.label for request in store.requests] == [
@@ -72,16 +72,15 @@ async def test_every_request_has_the_key_the_deadline_and_the_retry_log(
 
 
 async def test_a_completion_names_all_parts_in_order(store: Recorder, slots: WorkerSlots) -> None:
-    """Whatever order they arrived in. The key must be free, unless it says otherwise."""
+    """Whatever order they arrived in."""
     upload = await create(store, slots)
     for number in (3, 1, 2):
         await upload.put_part(number, b"x" * number)
     completion = upload.completion()
     assert [part.number for part in completion.parts] == [1, 2, 3]
     assert [part.size_bytes for part in completion.parts] == [1, 2, 3]
-    assert completion.if_match is None
-    await upload.complete(if_match="old")
-    assert store.requests[-1].if_match == "old"
+    await upload.complete()
+    assert store.requests[-1] == completion
 
 
 async def test_waiting_parts_keep_the_worker_slot(store: Recorder, slots: WorkerSlots) -> None:

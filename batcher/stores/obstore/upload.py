@@ -1,0 +1,264 @@
+"""ObstoreUpload: one multipart upload by obstore, which pulls its parts from us."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import obstore
+
+from batcher.errors import (
+    BatcherError,
+    RejectedError,
+    RetryableError,
+    ThrottledError,
+    UploadLostError,
+)
+from batcher.stores.request import COMPLETE_TIMEOUT_S, RESPONSE_TIMEOUT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from obstore import PutResult
+    from obstore.store import RetryConfig, S3Store
+
+CREATE, PUT_PART, COMPLETE, ABORT = (
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+)
+"""The operations in Amazon's API."""
+
+
+RETRY_S = 30.0
+"""How long obstore retries a request of an upload, as `RetryingStore` does all others."""
+
+
+UPLOAD_RETRIES: RetryConfig = {
+    "max_retries": 10,
+    "retry_timeout": timedelta(seconds=RETRY_S),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=5),
+        "base": 2,
+    },
+}
+"""obstore's own retries, with full jitter. They cannot be left to `RetryingStore`: obstore gives an
+upload up at the first request that fails."""
+
+
+UPLOAD_TIMEOUT = f"{COMPLETE_TIMEOUT_S:.0f}s"
+"""For one attempt. Parts are cut much sooner, by `RetryingStore`."""
+
+
+_METHOD_MARKER = "Error performing "
+
+
+class ThrottledUploadError(UploadLostError, ThrottledError):
+    """An upload is lost because S3 throttles: the prefix must slow down."""
+
+
+class ObstoreUpload:
+    """One multipart upload, whose parts are sent one after another.
+
+    obstore does all of it in one call: it opens the upload, asks for part after part, and completes
+    the upload when there is no more. If anything fails, our answer included, it aborts the upload.
+    So an abort is an answer that fails. The call itself is never cancelled: obstore would forget
+    the upload and leave it open. It goes on by itself if nobody waits for its end.
+
+    With one part in flight, obstore waits until a part is sent before it takes the next one. An
+    empty answer makes it wait, too, and sends nothing. So each time that obstore asks, all that it
+    was given up to the answer before the last is known to be sent.
+
+    An upload belongs to the event loop that has opened it.
+    """
+
+    def __init__(
+        self, key: str, translate: Callable[[BaseException, str], BatcherError | KeyError]
+    ) -> None:
+        """Prepare an upload.
+
+        Args:
+            key: the object's full key.
+            translate: returns what to raise for an error of obstore in an operation.
+        """
+        self._key = key
+        self._translate = translate
+        self._part_bytes = 0
+        self._last_number = 0
+        """The number of the last part, which is known by its size. 0: it has not come yet."""
+        self._part: bytes | None = None
+        """The part that obstore takes next."""
+        self._taken = 0
+        """How many parts obstore has taken."""
+        self._taken_before = 0
+        """How many it had taken before the last answer."""
+        self._sent = 0
+        """How many parts are known to be sent."""
+        self._is_open = False
+        self._is_ended = False
+        self._is_aborted = False
+        self._changed = asyncio.Event()
+        self._call: asyncio.Future[PutResult]
+
+    async def create(
+        self,
+        client: S3Store,
+        part_bytes: int,
+        attributes: dict[str, str],
+        tags: dict[str, str] | None,
+    ) -> None:
+        """Open the upload.
+
+        Args:
+            client: obstore's client of the bucket.
+            part_bytes: the size of all parts but the last.
+            attributes: headers of the object, and its metadata.
+            tags: of the object.
+
+        Raises: see `ObjectStore.send`.
+        """
+        self._part_bytes = part_bytes
+        self._call = asyncio.ensure_future(
+            obstore.put_async(
+                client,
+                self._key,
+                self,
+                attributes=attributes,
+                tags=tags,
+                use_multipart=True,
+                chunk_size=part_bytes,
+                max_concurrency=1,
+            )
+        )
+        self._call.add_done_callback(self._on_end)
+        try:
+            async with asyncio.timeout(RETRY_S + RESPONSE_TIMEOUT_S):
+                while not self._is_open:
+                    self._raise_failure(CREATE)
+                    await self._changed.wait()
+        except TimeoutError as error:
+            self._set_aborted()
+            msg = f"{CREATE} {self._key}: no response within {RETRY_S + RESPONSE_TIMEOUT_S:.0f} s"
+            raise UploadLostError(msg) from error
+        except asyncio.CancelledError:
+            self._set_aborted()
+            raise
+
+    async def put_part(self, number: int, body: bytes) -> None:
+        """Send part `number`. The last part may be shorter: `complete` sends it.
+
+        A part whose wait was cut may be sent again: this then waits for the first attempt.
+
+        Raises:
+            UploadLostError: obstore could not send it, and has aborted the upload.
+            RejectedError: S3 refuses it, and obstore has aborted the upload.
+        """
+        is_last = len(body) < self._part_bytes
+        while number > self._taken:
+            self._raise_failure(PUT_PART)
+            if number == self._taken + 1 and self._part is None:
+                if self._last_number:
+                    msg = f"{PUT_PART} {self._key}: part {number} follows part "
+                    msg += f"{self._last_number}, which is shorter than {self._part_bytes} bytes"
+                    raise RejectedError(msg)
+                self._last_number = number if is_last else 0
+                self._part = body
+                self._notify()
+                if is_last:
+                    return
+            await self._changed.wait()
+        while self._sent < number and not is_last:
+            self._raise_failure(PUT_PART)
+            await self._changed.wait()
+
+    async def complete(self) -> str:
+        """Make the object appear. Return its ETag. It replaces what has its key.
+
+        Raises:
+            UploadLostError: the outcome is unknown: look for the object.
+            RejectedError: S3 refuses.
+        """
+        self._is_ended = True
+        self._notify()
+        while not self._call.done():
+            await self._changed.wait()
+        self._raise_failure(COMPLETE)
+        return self._call.result()["e_tag"] or ""
+
+    async def abort(self) -> None:
+        """Discard the upload, and wait until that is done.
+
+        The object may still appear if `complete` was called before.
+        """
+        self._set_aborted()
+        while not self._call.done():
+            await self._changed.wait()
+
+    def __aiter__(self) -> ObstoreUpload:
+        """Return itself, for obstore."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Answer obstore: with the next part, or with nothing to learn what is sent."""
+        self._is_open = True
+        self._sent, self._taken_before = self._taken_before, self._taken
+        self._notify()
+        while not self._is_aborted:
+            if self._part is not None:
+                part, self._part = self._part, None
+                self._taken += 1
+                return part
+            if self._is_ended:
+                raise StopAsyncIteration
+            if self._sent < self._taken:
+                return b""
+            await self._changed.wait()
+        msg = f"{self._key}: the upload is aborted"
+        raise UploadLostError(msg)
+
+    def _raise_failure(self, operation: str) -> None:
+        """Raise the error that has ended the upload, if there was one."""
+        if self._is_aborted:
+            msg = f"{operation} {self._key}: the upload was aborted"
+            raise UploadLostError(msg)
+        if not self._call.done():
+            return
+        error = self._call.exception()
+        if error is None:
+            if operation != COMPLETE:
+                msg = f"{operation} {self._key}: the upload is complete"
+                raise UploadLostError(msg)
+            return
+        translated = self._translate(error, self._find_operation(error))
+        # obstore has retried for as long as `RetryingStore` would, and has given the upload up
+        if isinstance(translated, ThrottledError):
+            translated = ThrottledUploadError(str(translated))
+        elif isinstance(translated, RetryableError):
+            translated = UploadLostError(str(translated))
+        raise translated from error
+
+    def _find_operation(self, error: BaseException) -> str:
+        """Return the operation that has failed, by the method in obstore's text."""
+        method = str(error).partition(_METHOD_MARKER)[2].partition(" ")[0]
+        if method == "POST":
+            return COMPLETE if self._is_open else CREATE
+        return ABORT if method == "DELETE" else PUT_PART
+
+    def _set_aborted(self) -> None:
+        self._is_aborted = True
+        self._part = None
+        self._notify()
+
+    def _on_end(self, call: asyncio.Future[PutResult]) -> None:
+        if not call.cancelled():
+            call.exception()  # whoever waits raises it: asyncio need not warn
+        self._part = None
+        self._notify()
+
+    def _notify(self) -> None:
+        """Wake all that wait for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()

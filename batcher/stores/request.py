@@ -32,8 +32,13 @@ COMPLETE_TIMEOUT_S = 300.0
 """S3 joins parts for minutes. Source: Amazon S3 API reference, CompleteMultipartUpload."""
 
 
-ABORT_TIMEOUT_IN_EVENT_S, ABORT_TIMEOUT_IN_PROGRAM_S = 0.2, 3.0
+ABORT_TIMEOUT_S = 3.0
 """Short enough for a retry within the time that `batcher.writing.multipart` has for an abort."""
+
+
+def transfer_timeout_s(size_bytes: int) -> float:
+    """Return how long a request with this many bytes may take until its response comes."""
+    return RESPONSE_TIMEOUT_S + size_bytes / MIN_BYTES_PER_S
 
 
 class Operation(Enum):
@@ -206,9 +211,8 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
         if self.operation is Operation.COMPLETE_UPLOAD:
             return COMPLETE_TIMEOUT_S
         if self.operation.is_cleanup:
-            in_program = self.deadline_s is None
-            return ABORT_TIMEOUT_IN_PROGRAM_S if in_program else ABORT_TIMEOUT_IN_EVENT_S
-        return RESPONSE_TIMEOUT_S + len(self.body) / MIN_BYTES_PER_S
+            return ABORT_TIMEOUT_S
+        return transfer_timeout_s(len(self.body))
 
     def timeout_paused(self) -> AbstractContextManager[None]:
         """Pause the request's timeout, if it has one, while the request waits for its turn."""

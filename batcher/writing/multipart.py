@@ -15,35 +15,28 @@ from batcher.stores.base import MultipartUpload, ObjectAttributes, ObjectStore
 if TYPE_CHECKING:
     from batcher.concurrency import WorkerSlots
 
-MAX_ABORT_IN_EVENT_S = 0.7
-"""The most that an abort takes in an event. A creation that must end first takes as long again, and
-both together fit into the deadline margin of the function."""
-
-
-MAX_ABORT_IN_PROGRAM_S = 10.0
-"""The same in a program, which is not killed: long enough to retry while S3 throttles."""
+MAX_ABORT_S = 10.0
+"""The most that an abort takes: long enough to retry while S3 throttles. A creation that must end
+first takes as long again."""
 
 
 @asynccontextmanager
-async def open_upload(  # noqa: PLR0913  # an upload's own, and the sender's
+async def open_upload(  # an upload's own, and the sender's
     store: ObjectStore,
     key: str,
     attributes: ObjectAttributes,
     part_bytes: int,
     *,
-    deadline_s: float | None = None,
     slots: WorkerSlots | None = None,
 ) -> AsyncIterator[MultipartUpload]:
     """Open a multipart upload. Leaving by any exception aborts it, cancellation included."""
     creation = asyncio.ensure_future(
-        store.create_upload(
-            key, attributes, part_bytes=part_bytes, deadline_s=deadline_s, slots=slots
-        )
+        store.create_upload(key, attributes, part_bytes=part_bytes, slots=slots)
     )
     try:
         upload = await asyncio.shield(creation)
     except asyncio.CancelledError:
-        await shielded(_abort_creation(creation, _abort_timeout_s(deadline_s)))
+        await shielded(_abort_creation(creation, MAX_ABORT_S))
         raise
     try:
         yield upload
@@ -64,11 +57,7 @@ async def _abort_creation(creation: asyncio.Future[MultipartUpload], timeout_s: 
 async def abort_upload(upload: MultipartUpload) -> None:
     """Abort an upload, whatever fails. If it stays open, the bucket's lifecycle rule removes it."""
     with suppress(BatcherError, TimeoutError):  # the error that led here is the one to raise
-        await shielded(asyncio.wait_for(upload.abort(), _abort_timeout_s(upload.deadline_s)))
-
-
-def _abort_timeout_s(deadline_s: float | None) -> float:
-    return MAX_ABORT_IN_PROGRAM_S if deadline_s is None else MAX_ABORT_IN_EVENT_S
+        await shielded(asyncio.wait_for(upload.abort(), MAX_ABORT_S))
 
 
 def choose_part_bytes(part_bytes: int, max_body_bytes: int) -> int:

@@ -34,7 +34,8 @@ MAX_INLINE_BYTES = 64 * 1024
 class Writer:
     """Encodes batches off the event loop and sends them: one PUT, or parts when they are large.
 
-    A batch that is still open is streamed: parts are sent while records arrive.
+    A batch that is still open is streamed: parts are sent while records arrive. The batches of
+    events are complete, and are always one PUT.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class Writer:
         """
         checksum = Checksum()
         body = BytesBuffer()
-        # An object that a redelivery may meet needs its whole metadata: all is encoded before
-        is_streamed = not pending.batch.route.origin.is_redeliverable
+        # An object that a redelivery may meet needs a condition, and its whole metadata at once.
+        # With a deadline there may be no time left to abort an upload
+        is_streamed = not pending.batch.route.origin.is_redeliverable and pending.deadline_s is None
         threshold_bytes = self._settings.multipart_threshold
         if inline or _is_small(pending):
             await self._encoder.encode_inline(pending, checksum, body)
@@ -111,7 +113,6 @@ class Writer:
                 spec.key,
                 spec.attributes,
                 part_bytes,
-                deadline_s=pending.deadline_s,
                 slots=pending.slots,
             ) as upload,
         ):

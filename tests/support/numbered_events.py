@@ -27,7 +27,7 @@ def kinesis(*kinds: str, first: int = 0) -> dict[str, Any]:
 
 
 def large(make: MakeEvent) -> dict[str, Any]:
-    """Create an event whose single object is uploaded in two parts."""
+    """Create an event whose single object is larger than a part."""
     return make(*["x" * (2 * 1024**2)] * 3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import obstore
 from batcher.errors import UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
-from batcher.stores.request import Request, UploadPart
+from batcher.stores.request import ABORT_TIMEOUT_S, Request, UploadPart
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -41,7 +42,8 @@ class ObstoreStore(EngineStore):
         )
         self._tags = dict(settings.tags) or None
         self._client = ObstoreClient(settings)
-        self._upload_client: ObstoreClient | None = None
+        self._upload_clients: dict[int, ObstoreClient] = {}
+        """By the size of parts, on which their timeouts depend. As a rule there is one."""
         self._uploads: dict[str, ObstoreUpload] = {}
         self._upload_ids = count(1)
 
@@ -80,35 +82,41 @@ class ObstoreStore(EngineStore):
         return ObjectInfo(response.meta["e_tag"] or "", response.meta["size"], metadata)
 
     async def _create_upload(self, request: Request) -> str:
-        """Open an upload. obstore retries its requests, so the request's own timeout pauses."""
+        """Open an upload. If this is cancelled, obstore aborts the upload as soon as it is open."""
         from batcher.stores.obstore.upload import (  # noqa: PLC0415  # for large objects
             CREATE,
-            UPLOAD_RETRIES,
-            UPLOAD_TIMEOUT,
             ObstoreUpload,
+            make_client,
         )
 
-        if self._upload_client is None:
-            self._upload_client = ObstoreClient(
-                self._settings, retry_config=UPLOAD_RETRIES, request_timeout=UPLOAD_TIMEOUT
-            )
-        upload_client, key = self._upload_client, request.key
+        key, part_bytes = request.key, request.part_bytes
+        upload_client = self._upload_clients.get(part_bytes)
+        if upload_client is None:
+            upload_client = make_client(self._settings, part_bytes)
+            self._upload_clients[part_bytes] = upload_client
+        client = await upload_client.connect(CREATE, key)
         upload = ObstoreUpload(
             key, lambda error, operation: upload_client.translate(error, operation, key)
         )
-        client = await upload_client.connect(CREATE, key)
-        with request.timeout_paused():
-            await upload.create(client, request.part_bytes, self._headers(request), self._tags)
         upload_id = str(next(self._upload_ids))
         self._uploads[upload_id] = upload
+        try:
+            await upload.create(client, part_bytes, self._headers(request), self._tags)
+        except BaseException:
+            upload.call_at_end(lambda: self._uploads.pop(upload_id, None))
+            raise
         return upload_id
 
     async def _put_part(self, request: Request) -> UploadPart:
-        await self._find_upload(request).put_part(request.part_number, request.body)
+        upload = self._find_upload(request)
+        with request.timeout_paused():  # obstore limits it itself, and retries
+            await upload.put_part(request.part_number, request.body)
         return UploadPart(request.part_number, len(request.body))
 
     async def _complete_upload(self, request: Request) -> ObjectInfo:
-        etag = await self._find_upload(request).complete()
+        upload = self._find_upload(request)
+        with request.timeout_paused():
+            etag = await upload.complete()
         self._uploads.pop(request.upload_id, None)
         size_bytes = sum(part.size_bytes for part in request.parts)
         return ObjectInfo(etag, size_bytes, request.attributes.metadata)
@@ -136,7 +144,16 @@ class ObstoreStore(EngineStore):
         }
 
     async def aclose(self) -> None:
-        """Close all connections: obstore's when no request uses them any more."""
+        """Close all connections, when no request uses them any more. Abort uploads that are open.
+
+        Those are uploads whose creation was cancelled before obstore had opened them.
+        """
+        aborts = [asyncio.ensure_future(upload.abort()) for upload in self._uploads.values()]
+        if aborts:
+            _, late = await asyncio.wait(aborts, timeout=ABORT_TIMEOUT_S)
+            for abort in late:
+                abort.cancel()
+        self._uploads.clear()
         self._client.close()
-        if self._upload_client is not None:
-            self._upload_client.close()
+        for client in self._upload_clients.values():
+            client.close()

@@ -15,13 +15,16 @@ from batcher.errors import (
     ThrottledError,
     UploadLostError,
 )
-from batcher.stores.request import COMPLETE_TIMEOUT_S, RESPONSE_TIMEOUT_S
+from batcher.stores import request
+from batcher.stores.obstore.client import ObstoreClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from obstore import PutResult
-    from obstore.store import RetryConfig, S3Store
+    from obstore.store import S3Store
+
+    from batcher.settings import Settings
 
 CREATE, PUT_PART, COMPLETE, ABORT = (
     "CreateMultipartUpload",
@@ -36,24 +39,31 @@ RETRY_S = 30.0
 """How long obstore retries a request of an upload, as `RetryingStore` does all others."""
 
 
-UPLOAD_RETRIES: RetryConfig = {
-    "max_retries": 10,
-    "retry_timeout": timedelta(seconds=RETRY_S),
-    "backoff": {
-        "init_backoff": timedelta(milliseconds=100),
-        "max_backoff": timedelta(seconds=5),
-        "base": 2,
-    },
-}
-"""obstore's own retries, with full jitter. They cannot be left to `RetryingStore`: obstore gives an
-upload up at the first request that fails."""
-
-
-UPLOAD_TIMEOUT = f"{COMPLETE_TIMEOUT_S:.0f}s"
-"""For one attempt. Parts are cut much sooner, by `RetryingStore`."""
-
-
 _METHOD_MARKER = "Error performing "
+
+
+def make_client(settings: Settings, part_bytes: int) -> ObstoreClient:
+    """Make the client for uploads whose parts have `part_bytes`.
+
+    obstore retries their requests itself, with jitter, and cuts those without a response. That
+    cannot be left to `RetryingStore`, because obstore gives an upload up at the first request that
+    fails.
+    """
+    return ObstoreClient(
+        settings,
+        retry_config={
+            "max_retries": 10,
+            "retry_timeout": timedelta(seconds=RETRY_S),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=5),
+                "base": 2,
+            },
+        },
+        request_timeout=f"{request.COMPLETE_TIMEOUT_S * 1000:.0f}ms",
+        # While S3 joins parts it sends spaces. Source: Amazon S3 API reference
+        read_timeout=f"{request.transfer_timeout_s(part_bytes) * 1000:.0f}ms",
+    )
 
 
 class ThrottledUploadError(UploadLostError, ThrottledError):
@@ -135,14 +145,9 @@ class ObstoreUpload:
         )
         self._call.add_done_callback(self._on_end)
         try:
-            async with asyncio.timeout(RETRY_S + RESPONSE_TIMEOUT_S):
-                while not self._is_open:
-                    self._raise_failure(CREATE)
-                    await self._changed.wait()
-        except TimeoutError as error:
-            self._set_aborted()
-            msg = f"{CREATE} {self._key}: no response within {RETRY_S + RESPONSE_TIMEOUT_S:.0f} s"
-            raise UploadLostError(msg) from error
+            while not self._is_open:
+                self._raise_failure(CREATE)
+                await self._changed.wait()
         except asyncio.CancelledError:
             self._set_aborted()
             raise
@@ -197,6 +202,10 @@ class ObstoreUpload:
         while not self._call.done():
             await self._changed.wait()
 
+    def call_at_end(self, callback: Callable[[], object]) -> None:
+        """Call `callback` when obstore has ended the upload, in whatever way."""
+        self._call.add_done_callback(lambda _: callback())
+
     def __aiter__(self) -> ObstoreUpload:
         """Return itself, for obstore."""
         return self
@@ -233,6 +242,8 @@ class ObstoreUpload:
                 raise UploadLostError(msg)
             return
         translated = self._translate(error, self._find_operation(error))
+        if not self._is_open:
+            raise translated from error
         # obstore has retried for as long as `RetryingStore` would, and has given the upload up
         if isinstance(translated, ThrottledError):
             translated = ThrottledUploadError(str(translated))
@@ -242,10 +253,10 @@ class ObstoreUpload:
 
     def _find_operation(self, error: BaseException) -> str:
         """Return the operation that has failed, by the method in obstore's text."""
+        if not self._is_open:
+            return CREATE
         method = str(error).partition(_METHOD_MARKER)[2].partition(" ")[0]
-        if method == "POST":
-            return COMPLETE if self._is_open else CREATE
-        return ABORT if method == "DELETE" else PUT_PART
+        return {"PUT": PUT_PART, "DELETE": ABORT}.get(method, COMPLETE)
 
     def _set_aborted(self) -> None:
         self._is_aborted = True

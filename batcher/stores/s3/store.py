@@ -22,8 +22,8 @@ from batcher.stores.s3.client import S3Client
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
-SWEEP_IN_EVENT_S, SWEEP_IN_PROGRAM_S = 0.5, 5.0
-"""The most that aborting a lost upload takes: in an event it runs in the deadline margin."""
+SWEEP_TIMEOUT_S = 5.0
+"""The most that aborting a lost upload takes."""
 
 
 MAX_SWEEPS, SWEEP_PAUSE_S = 3, 0.1
@@ -90,9 +90,8 @@ class S3Store(EngineStore):
 
     async def _abort_lost_uploads(self, request: Request) -> None:
         """Abort all uploads of a key of which we hold none, as far as there is time."""
-        limit_s = SWEEP_IN_PROGRAM_S if request.deadline_s is None else SWEEP_IN_EVENT_S
         with suppress(BatcherError, TimeoutError):
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(SWEEP_TIMEOUT_S):
                 for _ in range(MAX_SWEEPS):
                     if await self._try_abort_lost_uploads(request):
                         return

@@ -109,8 +109,7 @@ async def _probe_upload(
         return await upload.complete()
 
     async def abort(*, deadline_s: float) -> None:
-        del deadline_s  # with one, an abort gets only the short time that it has in an event
-        upload.deadline_s = None
+        upload.deadline_s = deadline_s
         await upload.abort()
 
     part = await _run_request(put_part)

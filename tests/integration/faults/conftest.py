@@ -11,12 +11,17 @@ import botocore.loaders
 import botocore.session
 import pytest
 
+from batcher.stores.obstore import upload
 from support.fault_bench import FaultBench
 from support.fault_proxy import FaultProxy
 from support.store_fixtures import ENGINES
 
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
+
+
+SHORT_RETRY_S = 2.0
+"""How long obstore retries the requests of an upload here, in real time, instead of 30 s."""
 
 
 @pytest.fixture(scope="package")
@@ -47,6 +52,7 @@ def fault_bench(
     """Return a laboratory on SeaweedFS; every planned fault must have happened by its end."""
     del one_loader
     with FaultProxy(seaweedfs.url) as proxy:
+        monkeypatch.setattr(upload, "RETRY_S", SHORT_RETRY_S)
         for name, value in {**seaweedfs.environ, "AWS_ENDPOINT_URL_S3": proxy.url}.items():
             monkeypatch.setenv(name, value)
         yield FaultBench(proxy, seaweedfs, fault_bucket, request.param)

@@ -41,6 +41,9 @@ HANGING = (STALL, LATE_STALL)
 UNDONE = (SERVER_ERROR, SLOW_DOWN, RESET)
 """Faults that the server never hears of."""
 
+UNHEARD = (RESPONSE_LOST, CUT_RESPONSE, LATE_SERVER_ERROR, LATE_STALL)
+"""Faults after which the server has acted, and we do not know."""
+
 PASSING: list[tuple[str, Fault, UploadShape]] = [
     *(("put", fault, shape) for fault in (*ANSWERED, *BROKEN, CONFLICT) for shape in PUTS),
     *(("create", fault, ONE_PART) for fault in (*ANSWERED, RESET, RESPONSE_LOST, CUT_RESPONSE)),
@@ -70,11 +73,14 @@ async def test_what_passes_costs_only_time(
     """Everything is durable, once, whole, by one object; no upload stays open."""
     lines = shape.make()
     # aiohttp itself sends a PUT once more on a broken connection: the third one reaches us
-    rule = Rule(operation, fault, times=3)
+    # obstore does not repeat a Complete whose response broke off: the object is looked for
+    is_final = (fault_bench.engine, operation, fault) == ("obstore", "complete", CUT_RESPONSE)
+    rule = Rule(operation, fault, times=1 if is_final else 3)
     written = await fault_bench.write(lines, rule, **shape.settings)
-    fault_bench.assert_durable(written, lines)
+    lost = 3 if operation == "create" and fault in UNHEARD else 0
+    fault_bench.assert_durable(written, lines, lost_uploads=lost)
     assert len(written.receipts) == 1
-    assert fault_bench.sleeps.delays_s
+    assert fault_bench.proxy.count(operation) > 1 or is_final
 
 
 @pytest.mark.parametrize("fault", [*BROKEN], ids=str)
@@ -104,7 +110,8 @@ async def test_an_answer_that_never_comes_is_not_waited_for(
     shorten_response_timeouts(monkeypatch)
     lines = shape.make()
     written = await fault_bench.write(lines, Rule(operation, fault), **shape.settings)
-    fault_bench.assert_durable(written, lines)
+    lost = 1 if operation == "create" and fault in UNHEARD else 0
+    fault_bench.assert_durable(written, lines, lost_uploads=lost)
     assert fault_bench.proxy.count(operation) > 1
 
 
@@ -128,8 +135,12 @@ async def test_what_does_not_pass_is_handed_back(
     written = await fault_bench.write(lines, rule, **shape.settings)
     assert isinstance(written.error, RetryableError)
     assert f"s3://{fault_bench.bucket}/{fault_bench.root}/" in str(written.error)
-    fault_bench.assert_empty()
-    assert fault_bench.proxy.count(operation, fault=fault) > 1
+    attempts = fault_bench.proxy.count(operation, fault=fault)
+    assert attempts > 1
+    if operation == "create" and fault in UNHEARD:
+        fault_bench.assert_empty(lost_uploads=attempts)
+    else:
+        fault_bench.assert_empty()
 
 
 @pytest.mark.slow
@@ -194,11 +205,16 @@ async def test_an_upload_that_failed_is_gone_though_its_abort_goes_wrong(
 async def test_an_abort_that_never_succeeds_holds_nothing_up(
     fault_bench: FaultBench, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    """The first error is raised all the same; the bucket's lifecycle rule is the last net."""
-    monkeypatch.setattr(uploading, "MAX_ABORT_IN_PROGRAM_S", 0.5)
+    """An error is raised all the same; the bucket's lifecycle rule is the last net.
+
+    It is the first error, but obstore says only what was wrong with the abort.
+    """
+    monkeypatch.setattr(uploading, "MAX_ABORT_S", 0.5)
+    shorten_response_timeouts(monkeypatch)
     rules = [Rule("part", DENIED, times=ALWAYS), Rule("abort", fault, times=ALWAYS)]
     written = await fault_bench.write(TWO_PARTS.make(), *rules)
-    assert "AccessDenied" in str(written.error)
+    expected = {"aioboto3": "AccessDenied", "obstore": "AbortMultipartUpload"}
+    assert expected[fault_bench.engine] in str(written.error)
     assert fault_bench.keys() == set()
 
 

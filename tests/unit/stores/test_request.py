@@ -22,7 +22,6 @@ MIB = 1024**2
         (Request(Operation.CREATE_UPLOAD, "k"), 10.0),
         (Request(Operation.COMPLETE_UPLOAD, "k"), 300.0),
         (Request(Operation.ABORT_UPLOAD, "k"), 3.0),
-        (Request(Operation.ABORT_UPLOAD, "k", deadline_s=1.0), 0.2),
     ],
     ids=str,
 )

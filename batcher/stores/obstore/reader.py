@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 
-from batcher.errors import RetryableError, ThrottledError
+from batcher.errors import BatcherError, RetryableError
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, OBSTORE_ERRORS, ObstoreClient
 from batcher.stores.obstore.keys import (
@@ -35,8 +35,8 @@ LISTING, READING = "ListObjectsV2", "GetObject"
 PIECE_BYTES = 1024**2
 
 
-MIN_CHUNK_BYTES = 256 * 1024
-"""obstore collects this much of a body before it hands it over. A larger chunk is divided."""
+MIN_PIECE_BYTES = 256 * 1024
+"""Pieces have at least this size, except the last: readers decode each one in a thread."""
 
 
 PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns
@@ -350,28 +350,32 @@ class ObstoreReader:
         self, key: str, result: GetResult, size_bytes: int
     ) -> AsyncGenerator[bytes, None]:
         """Return the body in pieces. Raise RetryableError if it is truncated."""
+        # obstore could collect chunks itself, but would discard them if the body ends early
+        chunks = aiter(result.stream(min_chunk_size=1))
         read_bytes = 0
-        chunks = aiter(result.stream(min_chunk_size=MIN_CHUNK_BYTES))
-        while chunk := await self._next_chunk(key, chunks, read_bytes, size_bytes):
-            for start in range(0, len(chunk), PIECE_BYTES):
-                yield chunk[start : start + PIECE_BYTES]
-            read_bytes += len(chunk)
-        if read_bytes != size_bytes:
-            raise _truncated_error(self.bucket, key, read_bytes, size_bytes)
+        failure: BatcherError | None = None
+        is_ended = False
+        while not is_ended:
+            collected = bytearray()
+            while not is_ended and len(collected) < MIN_PIECE_BYTES:
+                try:
+                    chunk = await self._next_chunk(key, chunks)
+                except BatcherError as error:
+                    failure, chunk = error, b""
+                collected += chunk
+                is_ended = not chunk
+            read_bytes += len(collected)
+            for start in range(0, len(collected), PIECE_BYTES):
+                yield bytes(memoryview(collected)[start : start + PIECE_BYTES])
+        if failure is not None and not _is_body_failure(failure):
+            raise failure
+        if read_bytes != size_bytes or failure is not None:
+            raise _truncated_error(self.bucket, key, read_bytes, size_bytes) from failure
 
-    async def _next_chunk(
-        self, key: str, chunks: AsyncIterator[bytes], read_bytes: int, size_bytes: int
-    ) -> bytes:
-        """Return the next bytes of a body, or nothing at its end."""
-        try:
-            async with self._client.call(READING, key):
-                return bytes(await anext(chunks, b""))
-        except ThrottledError:
-            raise
-        except RetryableError as error:  # obstore has tried to continue, and has not succeeded
-            if isinstance(error.__cause__, OBSTORE_ERRORS):
-                raise _truncated_error(self.bucket, key, read_bytes, size_bytes) from error
-            raise
+    async def _next_chunk(self, key: str, chunks: AsyncIterator[bytes]) -> bytes:
+        """Return the next bytes of a body as they come, or nothing at its end."""
+        async with self._client.call(READING, key):
+            return await anext(chunks, b"")
 
     async def aclose(self) -> None:
         """Close all connections when no request uses them any more."""
@@ -385,6 +389,11 @@ def _to_entry(key: str, meta: ObjectMeta) -> ListEntry:
 def _is_cut(error: RetryableError) -> bool:
     """Return whether the body of a listing has ended early."""
     return "list response body" in str(error.__cause__)
+
+
+def _is_body_failure(error: BatcherError) -> bool:
+    """Return whether the connection has failed while a body was read, not S3's response."""
+    return type(error) is RetryableError and isinstance(error.__cause__, OBSTORE_ERRORS)
 
 
 def _truncated_error(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:

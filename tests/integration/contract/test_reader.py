@@ -17,7 +17,6 @@ from batcher.stores import MultipartUpload, ObjectAttributes, ObjectReader, Obje
 from batcher.stores.base import CommonPrefix
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
-from batcher.stores.s3.reader import S3Reader
 from integration.contract.test_store import ABOUT, KEY, KEYS, noise
 from support.s3_servers import Moto, S3Server
 from support.store_fixtures import (
@@ -137,6 +136,20 @@ async def test_an_object_in_a_folder_is_as_a_listing_tells_it(
         (whole,) = [found async for found in reader.list_objects(key)]
         folder, slash, _ = key.rpartition("/")
         assert whole in [entry async for entry in reader.list_folder(f"{folder}{slash}")]
+
+
+async def test_an_empty_object_is_an_object(store: ObjectStore, reader: ObjectReader) -> None:
+    """Not the marker of a folder, also where a folder has its name and more."""
+    keys = ["e/a", "e/a-/x", "e/b/c", "f"]
+    for key in keys:
+        await store.put(key, b"", ABOUT)
+    assert await listed(reader, "") == keys
+    assert await listed(reader, "e/") == keys[:3]
+    assert await in_folder(reader, "") == ["e/", "f"]
+    assert await in_folder(reader, "e/") == ["e/a", "e/a-/", "e/b/"]
+    for key in keys:
+        async with reader.open_object(key) as opened:
+            assert [piece async for piece in opened.pieces] == []
 
 
 async def test_a_listing_tells_size_tag_and_time(
@@ -333,8 +346,7 @@ async def test_moto_is_a_server_of_many_pages(
         monkeypatch.setenv(name, value)
     for number in range(25):
         moto.client.put_object(Bucket=bucket, Key=f"k/{number:02d}", Body=b"x")
-    reader = S3Reader(Settings(bucket=bucket), page_objects=10)
-    try:
+    for kind in READERS.values():
+        reader = kind(Settings(bucket=bucket), page_objects=10)
         assert await listed(reader, "k/") == [f"k/{number:02d}" for number in range(25)]
-    finally:
         await reader.aclose()

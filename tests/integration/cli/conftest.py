@@ -10,7 +10,10 @@ from secrets import token_hex
 import pytest
 
 from batcher.cli import main
+from batcher.stores.obstore import reader as obstore_reader
+from batcher.stores.s3 import reader as s3_reader
 from integration.cli.replay_inputs import FIX
+from support.store_fixtures import READERS
 
 
 @pytest.fixture
@@ -22,6 +25,16 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield name
     sys.modules.pop(name, None)
+
+
+@pytest.fixture(params=READERS)
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return an engine that commands use. Unreachable servers are tried twice, without a wait."""
+    name: str = request.param
+    monkeypatch.setenv("BATCHER_ENGINE", name)
+    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
+    monkeypatch.setitem(obstore_reader.RETRIES, "max_retries", 1)
+    return name
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from support.sample_bucket import HOUR_S, key_of, queue_name, stream_name
 
 if TYPE_CHECKING:
     from support.s3_servers import SeaweedFS
+from support.store_fixtures import READERS
 
 MIDNIGHT_S = HOUR_S - 7 * 3_600
 Output = pytest.CaptureFixture[bytes]
@@ -68,16 +69,16 @@ async def write_day(settings: Settings) -> list[bytes]:
     return records
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", *READERS])
 def place(
     request: pytest.FixtureRequest, tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> str:
-    """Return the URL of an empty root, in a folder and in a bucket."""
+    """Return the URL of an empty root, in a folder and in a bucket that each engine reads."""
     if request.param == "folder":
         return f"file://{tmp_path}/out"
     server: SeaweedFS = request.getfixturevalue("seaweedfs")
     server.create_bucket(bucket)
-    for name, value in server.environ.items():
+    for name, value in {**server.environ, "BATCHER_ENGINE": request.param}.items():
         monkeypatch.setenv(name, value)
     return f"s3://{bucket}/events"
 

@@ -150,6 +150,7 @@ def test_wrong_usage_exits_2(
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("engine")
 def test_a_bucket_is_listed_within_its_root(
     moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

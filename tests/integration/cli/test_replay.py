@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
-from batcher.stores.s3 import reader as s3_reader
 from integration.cli.replay_inputs import lines_in, read_output, write
 from support.s3_servers import Moto
-from support.store_fixtures import ENGINES
 
 pytestmark = pytest.mark.usefixtures("module")
 
@@ -190,18 +188,11 @@ def s3(moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"s3://{bucket}/events"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_buckets_bad_lines_are_replayed_once(  # noqa: PLR0913, PLR0917  # fixtures and a case
-    s3: str,
-    moto: Moto,
-    bucket: str,
-    module: str,
-    engine: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.usefixtures("engine")
+def test_a_buckets_bad_lines_are_replayed_once(
+    s3: str, moto: Moto, bucket: str, module: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the same metadata, but for what tells of the text."""
-    monkeypatch.setenv("BATCHER_ENGINE", engine)
     write(s3)
     flags = ["replay", s3, "--transform", f"{module}:fix"]
     assert main(flags) == 0
@@ -220,6 +211,7 @@ def test_a_buckets_bad_lines_are_replayed_once(  # noqa: PLR0913, PLR0917  # fix
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("engine")
 def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,7 +219,6 @@ def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "stand-in")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
     assert main(["replay", "s3://bucket/root"]) == 1
     printed = capsys.readouterr().err
     assert "http://127.0.0.1:9" in printed

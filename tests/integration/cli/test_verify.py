@@ -17,7 +17,6 @@ from batcher.handler import make_handler
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, ObjectStore
-from batcher.stores.s3 import reader as s3_reader
 from support.examples import described, dynamodb_record, fifo_message, kinesis_record, message
 from support.planted_objects import KEY, TEXT, plant, verify
 
@@ -172,6 +171,7 @@ async def _fill(store: ObjectStore) -> None:
     await store.create_upload("root/big.ndjson.gz", ObjectAttributes(), part_bytes=MIN_PART_BYTES)
 
 
+@pytest.mark.usefixtures("engine")
 def test_a_bucket_is_verified_as_a_folder_is(
     seaweedfs: SeaweedFS,
     bucket: str,
@@ -201,6 +201,7 @@ def test_a_bucket_is_verified_as_a_folder_is(
     assert "create it, or correct `bucket`" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("engine")
 def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,7 +209,6 @@ def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setitem(s3_reader.RETRIES, "total_max_attempts", 2)  # five take ten seconds
     assert main(["verify", "s3://bucket/root"]) == 1
     printed = capsys.readouterr().err
     assert "cannot reach http://127.0.0.1:9" in printed

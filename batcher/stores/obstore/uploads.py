@@ -12,6 +12,10 @@ from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import NotInstalledError, RejectedError, install_hint
 from batcher.stores.base import OpenUpload
 
+# Reads are idempotent, so boto3 may retry them
+RETRIES = {"mode": "standard", "total_max_attempts": 5}
+
+
 PAGE_UPLOADS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns
 
 
@@ -58,7 +62,7 @@ def _make_client(bucket: str, prefix: str) -> Any:  # noqa: ANN401  # boto3 has 
     config = Config(
         connect_timeout=5,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 5},
+        retries=dict(RETRIES),
         user_agent=f"batcher/{__version__}",
     )
     try:

@@ -12,7 +12,8 @@ from batcher.stores import ObjectReader
 from batcher.stores.base import CommonPrefix
 from batcher.stores.obstore.credentials import EnvironmentCredentialProvider
 from batcher.stores.obstore.endpoint import Credentials
-from batcher.stores.obstore.reader import MAX_CUT_PAGES, ObstoreReader
+from batcher.stores.obstore.listing import MAX_CUT_PAGES
+from batcher.stores.obstore.reader import ObstoreReader
 from support.examples import make_settings
 from support.listing_server import Listings, ListingServer
 from support.store_fixtures import READERS

@@ -9,6 +9,7 @@ import pytest
 from batcher.errors import BatcherError, RetryableError
 from batcher.stores import ObjectAttributes
 from batcher.stores.obstore import reader as obstore_reader
+from batcher.stores.obstore import uploads
 from batcher.stores.s3 import reader as s3_reader
 from support.fault_bench import FaultBench
 from support.fault_script import (
@@ -102,11 +103,13 @@ async def told_reading(
     fault_bench: FaultBench, engine: str, operation: str, fault: Fault
 ) -> BatcherError:
     """Ask a reader once, under a fault; give what it raises."""
-    fault_bench.proxy.use_rules(Rule(operation, fault, times=ALWAYS))
+    fault_bench.proxy.use_rules(Rule("get" if operation == "get" else "list", fault, times=ALWAYS))
     reader = READERS[engine](fault_bench.settings())
     try:
         if operation == "list":
             assert [found async for found in reader.list_objects(f"{fault_bench.root}/")] == []
+        elif operation == "uploads":
+            assert [found async for found in reader.list_uploads(f"{fault_bench.root}/")] == []
         else:
             async with reader.open_object(f"{fault_bench.root}/{fault.status}"):
                 pass
@@ -119,13 +122,14 @@ async def told_reading(
 
 
 @OBSTORE
-@pytest.mark.parametrize("operation", ["list", "get"])
+@pytest.mark.parametrize("operation", ["list", "get", "uploads"])
 @pytest.mark.parametrize("fault", ANSWERS, ids=str)
 async def test_readers_tell_an_answer_in_the_same_words(
     fault_bench: FaultBench, operation: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The permission that is missing is the one for reading. obstore's text tells of retries."""
     monkeypatch.setattr(s3_reader, "RETRIES", {"mode": "standard", "total_max_attempts": 1})
+    monkeypatch.setitem(uploads.RETRIES, "total_max_attempts", 1)
     brief = timedelta(milliseconds=1)
     backoff = {"init_backoff": brief, "max_backoff": brief, "base": 2}
     retries = {"max_retries": 1, "backoff": backoff, "retry_timeout": timedelta(seconds=60)}

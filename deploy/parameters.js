@@ -43,23 +43,8 @@ const RULES = {
 };
 const MOST_WITHOUT_WINDOW = 10; // messages of a queue. Source: Lambda API, CreateEventSourceMapping
 
-const SIZE = /^\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*$/i; // as batcher/tools/formatting.py reads it
-const MIB = 1024 ** 2;
-
-const bytesIn = (text) => {
-  const [, number, unit = '', binary] = SIZE.exec(text) || [];
-  return Number(number) * (binary ? 1024 : 1000) ** (' kmgt'.indexOf(unit.toLowerCase() || ' '));
-};
-
-// Faults that lie between two parameters, or between one and the engine in the package.
-const disagreements = function* (given, engine) {
-  if (engine === 'obstore' && given.max_bytes != null && given.multipart_threshold == null) {
-    const budget = given.budget_bytes == null ? Math.min(256, given.memory / 3) * MIB : bytesIn(given.budget_bytes);
-    if (bytesIn(given.max_bytes) > budget) {
-      yield `max_bytes=${given.max_bytes} is over the budget of ${Math.floor(budget)} bytes (budget_bytes, or a third of memory and`
-        + ' 256MiB at most), and what obstore sends in one piece lies in it whole: package with ENGINE=aioboto3, or raise the budget';
-    }
-  }
+// Faults that lie between two parameters.
+const disagreements = function* (given) {
   for (const source of ['queue', 'stream']) {
     if (given[source] === 'existing' && given[`${source}_arn`] == null) {
       yield `${source}=existing needs --param '${source}_arn=arn:…'`;
@@ -75,7 +60,6 @@ const disagreements = function* (given, engine) {
 module.exports = async ({ options, resolveVariable }) => {
   const params = await resolveVariable('self:params');
   const stage = await resolveVariable('sls:stage');
-  const engine = await resolveVariable('file(dist/deployment.json):engine');
   const onCommandLine = [options.param || []].flat().map((one) => one.split('=')[0]);
   const given = {};
   for (const name of Object.keys(params.default)) given[name] = await resolveVariable(`param:${name}, null`);
@@ -87,7 +71,7 @@ module.exports = async ({ options, resolveVariable }) => {
   for (const [name, { says, holds }] of Object.entries(RULES)) {
     if (given[name] != null && !holds(String(given[name]))) faults.push(`${name}=${given[name]}: must be ${says}`);
   }
-  faults.push(...disagreements(given, engine));
+  faults.push(...disagreements(given));
   if (faults.length) {
     const error = new Error(faults.join('; '));
     error.stack = ''; // osls would print it, many times

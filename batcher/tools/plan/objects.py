@@ -119,16 +119,6 @@ def estimate_objects(
     return ObjectEstimate(event_records / records, records, records * (workload.record_bytes + 1))
 
 
-def requests_per_object(
-    objects: ObjectEstimate, settings: Settings, compression: CompressionEstimate
-) -> int:
-    """Return the billed requests per object: one PUT, or those of a multipart upload."""
-    body_bytes = objects.text_bytes / compression.ratio
-    if body_bytes < settings.multipart_threshold:
-        return 1
-    return 2 + math.ceil(body_bytes / settings.part_size)
-
-
 def estimate_prefixes(settings: Settings, puts_per_s: float) -> PrefixEstimate:
     """Return the fanout that `puts_per_s` PUTs per second need at the peak.
 

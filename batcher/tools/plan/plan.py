@@ -22,7 +22,6 @@ from batcher.tools.plan.objects import (
     assume_compression,
     estimate_objects,
     estimate_prefixes,
-    requests_per_object,
 )
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES, MAX_PARALLELIZATION
 from batcher.tools.plan.sizing import (
@@ -150,7 +149,7 @@ def _plan_with(
     peak_duration_s = peak_load.duration_s(function.memory_mb, function.arch)
     peak_objects = estimate_objects(workload, settings, peak.records)
     puts_per_s = peak.per_s * peak_objects.per_event
-    requests = objects.per_event * requests_per_object(objects, settings, compression)
+    requests = objects.per_event  # an object of an event is one PUT, whatever its size
     return Plan(
         workload=workload,
         settings=settings,

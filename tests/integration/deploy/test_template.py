@@ -15,6 +15,7 @@ from batcher.tools.plan.mapping import plan_mapping
 from batcher.tools.plan.workload import SourceType, Workload
 from integration.deploy.cloudformation import Template
 from integration.deploy.serverless import ROOT
+from support.store_fixtures import ENGINES
 
 if TYPE_CHECKING:
     from integration.deploy.serverless import Packager
@@ -252,27 +253,20 @@ def test_every_setting_is_a_parameter(packager: Packager) -> None:
         assert settings == Settings(**expected)  # type: ignore[arg-type]  # text is parsed
 
 
-def test_what_is_not_chosen_is_not_set(packager: Packager) -> None:
-    """What batcher takes by itself holds; a package for obstore sends each object by one PUT."""
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_is_not_chosen_is_not_set(
+    tmp_path_factory: pytest.TempPathFactory, packager: Packager, engine: str
+) -> None:
+    """What batcher takes by itself holds. The engine is the package's, not a default."""
     expected = {
         "BATCHER_BUCKET": "my-bucket",
         "BATCHER_ROOT": "sqs",
-        "BATCHER_ENGINE": "obstore",
+        "BATCHER_ENGINE": engine,
         "BATCHER_PARTIAL_RESPONSE": "true",
-        "BATCHER_MULTIPART_THRESHOLD": "5GiB",
     }
-    assert environment(packager.template(), "Sqs") == expected
+    service = type(packager)(tmp_path_factory.mktemp(f"service-{engine}"), engine)
+    assert environment(service.template(), "Sqs") == expected
     Settings.from_env({**expected, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256"})
-
-
-def test_a_package_with_aioboto3_sends_large_bodies_in_parts(
-    tmp_path_factory: pytest.TempPathFactory, packager: Packager
-) -> None:
-    """The threshold is batcher's own again."""
-    other = type(packager)(tmp_path_factory.mktemp("aioboto3-service"), "aioboto3")
-    variables = environment(other.template(), "Sqs")
-    assert variables["BATCHER_ENGINE"] == "aioboto3"
-    assert "BATCHER_MULTIPART_THRESHOLD" not in variables
 
 
 def test_the_function_is_what_the_package_was_made_for(packager: Packager) -> None:

@@ -128,8 +128,8 @@ def test_storage_is_the_same_for_both_and_only_where_asked_for() -> None:
     assert "S3 storage, once full" not in items_of()
 
 
-def test_an_object_in_parts_is_more_than_one_request() -> None:
-    """Create, each part, complete."""
+def test_an_object_of_an_event_is_one_request_whatever_the_threshold() -> None:
+    """Only programs and the command line send parts."""
     whole = plan_of(source=SourceType.KINESIS, window_s=300)
     assert whole.object_bytes > 600_000
     cut = plan_of(
@@ -141,7 +141,7 @@ def test_an_object_in_parts_is_more_than_one_request() -> None:
         next(item.batcher for item in plan.costs.items if item.name == "S3 PUT requests")
         for plan in (whole, cut)
     ]
-    assert puts[1] == pytest.approx(3 * puts[0])
+    assert puts[1] == puts[0]
 
 
 def test_every_object_is_paid_for() -> None:

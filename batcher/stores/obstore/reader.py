@@ -129,7 +129,7 @@ class ObstoreReader:
                 yield bytes(memoryview(collected)[start : start + PIECE_BYTES])
         if failure is not None and not _is_body_failure(failure):
             raise failure
-        if read_bytes != size_bytes or failure is not None:
+        if read_bytes != size_bytes:
             raise _truncated_error(self.bucket, key, read_bytes, size_bytes) from failure
 
     async def _next_chunk(self, key: str, chunks: AsyncIterator[bytes]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 
@@ -81,6 +82,42 @@ async def test_both_readers_list_the_same(listings: Listings, name: str, page_en
             assert await below(theirs, prefix) == expected
             assert await below(ours, prefix) == expected
             assert await within(ours, prefix) == await within(theirs, prefix)
+
+
+def is_path(key: str) -> bool:
+    """Return whether obstore can represent a key."""
+    parts = key.removesuffix("/").split("/")
+    return {"", ".", ".."}.isdisjoint(parts)
+
+
+@pytest.mark.parametrize("seed", range(24))
+async def test_any_keys_are_listed_as_they_are_or_one_that_cannot_be_is_named(
+    listings: Listings, seed: int
+) -> None:
+    """Keys that are made of the parts which are difficult, at random."""
+    rng = random.Random(seed)  # noqa: S311  # no secret
+    parts = ["a", "a-", "a0", "_", "_q", "-", "0", "b", "a.b", *(["", ".", ".."] * (seed % 2))]
+    for _ in range(rng.randint(1, 12)):
+        key = "/".join(rng.choices(parts, k=rng.randint(1, 3)))
+        if key:
+            listings.add(f"{key}{rng.choice(['', '', '/'])}", size_bytes=rng.choice([0, 5, 5]))
+    listings.page_entries = rng.choice([1, 2, 1_000])
+    prefixes = {"", "a", *(key[: rng.randint(0, len(key))] for key in listings.sizes)}
+    async with opened() as reader:
+        for prefix in sorted(prefixes):
+            matching = {key: n for key, n in listings.sizes.items() if key.startswith(prefix)}
+            try:
+                assert await below(reader, prefix) == sorted(matching.items())
+                expected = {
+                    prefix
+                    + key.removeprefix(prefix).partition("/")[0]
+                    + "/" * ("/" in key.removeprefix(prefix))
+                    for key in matching
+                }
+                assert await within(reader, prefix) == sorted(expected)
+            except RejectedError:
+                folder = prefix[: prefix.rfind("/") + 1]
+                assert not all(is_path(k) for k in listings.sizes if k.startswith(folder))
 
 
 @pytest.mark.parametrize(
@@ -185,15 +222,19 @@ async def test_a_folder_of_partitions_takes_two_requests_whatever_is_in_them(
 async def test_a_page_that_ends_early_is_requested_again(listings: Listings) -> None:
     """After the last object that was listed. obstore does not do that for listings."""
     listings.add("r/", "r/a", "r/b/", "r/b/c", "r/d", "r/e", "r/f")
-    async with opened() as reader, aclosing(reader.list_objects("r/")) as entries:  # type: ignore[type-var]
-        found = []
-        async for entry in entries:
-            found.append(entry.key)
-            listings.cut_pages = 1
-        assert found == sorted(listings.sizes)
+    reader = ObstoreReader(make_settings(engine="obstore"), page_objects=2)
+    found = []
+    async for entry in reader.list_objects("r/"):
+        found.append(entry.key)
+        listings.cut_pages = 1
+    assert found == sorted(listings.sizes)
+    for list_all in (below, within):
         listings.cut_pages = MAX_CUT_PAGES
         with pytest.raises(RetryableError, match="ListObjectsV2 s3://my-bucket/r/"):
-            await below(reader, "r/")
+            await list_all(reader, "r/")
+        listings.cut_pages = MAX_CUT_PAGES - 1
+        assert await list_all(reader, "r/")
+    await reader.aclose()
 
 
 async def test_a_listing_continues_with_renewed_credentials(

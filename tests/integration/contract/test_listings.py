@@ -208,6 +208,29 @@ async def test_a_wide_folder_is_listed_once_and_whole_by_who_goes_on(listings: L
     assert len(found) == len({*found})
 
 
+async def test_a_marker_among_very_many_objects_is_a_folder(listings: Listings) -> None:
+    """It is listed as an empty object, so its name alone says nothing."""
+    listings.page_entries = 1_000
+    listings.add(*(f"r/o{number:05d}" for number in range(1_500)))
+    listings.add("r/_quarantine/dt=1/a", "r/o00007-/")
+    async with opened() as reader:
+        found = await within(reader, "r/")
+    assert "r/o00007-/" in found
+    assert "r/o00007-" not in found
+    assert len(found) == 1_502
+
+
+async def test_few_objects_after_a_large_quarantine_take_three_requests(
+    listings: Listings,
+) -> None:
+    """What is in quarantine is not listed to the end."""
+    listings.page_entries = 1_000
+    listings.add(*(f"r/_quarantine/{number}" for number in range(5_500)), "r/o1", "r/o2")
+    async with opened() as reader:
+        assert await within(reader, "r/") == ["r/_quarantine/", "r/o1", "r/o2"]
+    assert [query.get("delimiter") for query in listings.requests] == [None, None, "/"]
+
+
 async def test_a_folder_of_partitions_takes_two_requests_whatever_is_in_them(
     listings: Listings,
 ) -> None:

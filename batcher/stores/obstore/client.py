@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -80,6 +82,14 @@ CHECKSUM_ALGORITHM = "CRC64NVME"
 
 NO_RETRIES: RetryConfig = {"max_retries": 0}
 """Only `RetryingStore` retries: with two layers attempts would multiply."""
+
+
+EXIT_DELAY_S = 0.02
+"""How long a process waits at its exit for obstore's threads to give up the interpreter.
+
+A thread that has just delivered a result still needs it for a moment. If the interpreter is gone,
+the process aborts: measured in 3 of 40 processes that ended right after a PUT (CPython 3.11).
+"""
 
 
 _obstore_pid: int | None = None
@@ -186,6 +196,8 @@ class ObstoreClient:
                     reason = str(error).partition("\n")[0]
                     msg = f"{context}: engine=obstore cannot be set up: {reason}"
                     raise RejectedError(msg) from error
+                if _obstore_pid is None:
+                    atexit.register(time.sleep, EXIT_DELAY_S)
                 _obstore_pid = os.getpid()
                 self._provider, self._credentials, self._client = provider, credentials, client
             return self._client

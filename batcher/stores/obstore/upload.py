@@ -197,10 +197,17 @@ class ObstoreUpload:
         """Discard the upload, and wait until that is done.
 
         The object may still appear if `complete` was called before.
+
+        Raises:
+            UploadLostError: S3 did not abort it in time.
+            RejectedError: S3 refuses to abort it.
         """
         self._set_aborted()
         while not self._call.done():
             await self._changed.wait()
+        error = self._call.exception()
+        if error is not None and self._is_open and self._find_operation(error) == ABORT:
+            raise self._translate_failure(error) from error
 
     def call_at_end(self, callback: Callable[[], object]) -> None:
         """Call `callback` when obstore has ended the upload, in whatever way."""
@@ -241,15 +248,18 @@ class ObstoreUpload:
                 msg = f"{operation} {self._key}: the upload is complete"
                 raise UploadLostError(msg)
             return
+        raise self._translate_failure(error) from error
+
+    def _translate_failure(self, error: BaseException) -> BatcherError | KeyError:
         translated = self._translate(error, self._find_operation(error))
         if not self._is_open:
-            raise translated from error
+            return translated
         # obstore has retried for as long as `RetryingStore` would, and has given the upload up
         if isinstance(translated, ThrottledError):
-            translated = ThrottledUploadError(str(translated))
-        elif isinstance(translated, RetryableError):
-            translated = UploadLostError(str(translated))
-        raise translated from error
+            return ThrottledUploadError(str(translated))
+        if isinstance(translated, RetryableError):
+            return UploadLostError(str(translated))
+        return translated
 
     def _find_operation(self, error: BaseException) -> str:
         """Return the operation that has failed, by the method in obstore's text."""

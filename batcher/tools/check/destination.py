@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from batcher.stores import open_store
 from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket import BUCKET_CALLS, BucketCall, evaluate_bucket, evaluate_region
 from batcher.tools.check.findings import CheckResult, error, ok, warning
-from batcher.tools.check.probe import evaluate_probe, probe_key, run_probe
+from batcher.tools.check.probe import PARTS_SUFFIX, evaluate_probe, probe_key, run_probe
 from batcher.tools.formatting import format_size
 
 if TYPE_CHECKING:
@@ -127,25 +127,28 @@ async def probe_destination(
     for result in evaluate_probe(outcomes):
         yield result
     if not isinstance(outcomes.created, BatcherError):
-        yield await _remove_probe_object(settings, key, aws)
+        yield await _remove_probe_objects(settings, [key, f"{key}{PARTS_SUFFIX}"], aws)
 
 
-async def _remove_probe_object(settings: Settings, key: str, aws: AwsClient | None) -> CheckResult:
-    """Delete the object of the probe, if that is allowed. The writer needs no such permission."""
+async def _remove_probe_objects(
+    settings: Settings, keys: Sequence[str], aws: AwsClient | None
+) -> CheckResult:
+    """Delete the probe's objects, if that is allowed. The writer needs no such permission."""
     check = "write.cleanup"
-    if aws is None:
-        await asyncio.to_thread(_remove_file, settings, key)
-        return ok(check, "the object of this check was deleted")
-    response = await aws.call(
-        "s3", "delete_object", "s3:DeleteObject", Bucket=settings.bucket, Key=key
-    )
-    if isinstance(response, CallFailure):
-        detail = (
-            f"the object of this check remains ({response.reason}, which the writer does not "
-            "need); readers skip it"
+    for key in keys:
+        if aws is None:
+            await asyncio.to_thread(_remove_file, settings, key)
+            continue
+        response = await aws.call(
+            "s3", "delete_object", "s3:DeleteObject", Bucket=settings.bucket, Key=key
         )
-        return ok(check, detail, subject=f"s3://{settings.bucket}/{key}")
-    return ok(check, "the object of this check was deleted")
+        if isinstance(response, CallFailure):
+            detail = (
+                f"the objects of this check remain ({response.reason}, which the writer does not "
+                "need); readers skip them"
+            )
+            return ok(check, detail, subject=f"s3://{settings.bucket}/{key}")
+    return ok(check, "the objects of this check were deleted")
 
 
 def _remove_file(settings: Settings, key: str) -> None:

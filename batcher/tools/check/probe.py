@@ -12,13 +12,13 @@ from batcher.errors import BatcherError, PreconditionFailedError, RetryableError
 from batcher.keys.names import QUARANTINE_FOLDER
 from batcher.keys.parse import CHECK_FOLDER
 from batcher.limits import MIN_PART_BYTES
-from batcher.stores.base import ObjectAttributes
+from batcher.stores.base import ObjectAttributes, ObjectInfo
 from batcher.tools.check.findings import CheckResult, error, not_checked, ok
 from batcher.writing.object import METADATA_DIGEST
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
-    from batcher.stores.base import ObjectInfo, ObjectStore
+    from batcher.stores.base import MultipartUpload, ObjectStore
 
 T = TypeVar("T")
 
@@ -45,11 +45,15 @@ class ProbeOutcomes:
     replaced_stale: ObjectInfo | BatcherError | None = None
     """The object replaced with that ETag once more, which must be refused by 412."""
     upload_error: BatcherError | None = None
-    """Why the multipart upload could not be created, or its part not be sent."""
+    """Why no multipart upload could be created."""
     upload_completed: ObjectInfo | BatcherError | None = None
-    """The upload completed on the existing key, which must be refused by 412."""
+    """An upload of one part, completed on a key of its own."""
     upload_aborted: BatcherError | bool | None = None
-    """True if the upload was aborted."""
+    """True if another upload was aborted."""
+
+
+PARTS_SUFFIX = "-parts"
+"""Added to the probe's key: where its multipart uploads go."""
 
 
 def probe_key(root: str, name: str) -> str:
@@ -61,9 +65,9 @@ async def run_probe(store: ObjectStore, key: str, settings: Settings) -> ProbeOu
     """Send every request that the writer uses, and return their outcomes.
 
     In order: create, create again (must be 412), HEAD, conditional replace, replace with a stale
-    ETag (must be 412), and a multipart upload whose completion must be 412. The requests have the
-    headers of any object of batcher's. Afterwards there is one object at `key`, unless the first
-    request failed. The upload is aborted, unless that is not allowed.
+    ETag (must be 412), a multipart upload that is completed, and one that is aborted. The requests
+    have the headers of any object of batcher's. Afterwards there is an object at `key` and one at
+    `key` with `PARTS_SUFFIX`, unless their requests failed.
     """
     outcomes = ProbeOutcomes()
     attributes = _probe_attributes(settings, "1")
@@ -92,34 +96,35 @@ async def run_probe(store: ObjectStore, key: str, settings: Settings) -> ProbeOu
 async def _probe_upload(
     store: ObjectStore, key: str, settings: Settings, outcomes: ProbeOutcomes
 ) -> None:
-    attributes = _probe_attributes(settings, "5")
-    upload = await _run_request(
-        partial(store.create_upload, key, attributes, part_bytes=MIN_PART_BYTES)
+    create = partial(
+        store.create_upload,
+        f"{key}{PARTS_SUFFIX}",
+        _probe_attributes(settings, "5"),
+        part_bytes=MIN_PART_BYTES,
     )
+    upload = await _run_request(create)
     if isinstance(upload, BatcherError):
         outcomes.upload_error = upload
         return
+    outcomes.upload_completed = await _run_request(partial(_complete_upload, upload))
+    if isinstance(outcomes.upload_completed, ObjectInfo):
+        upload = await _run_request(create)
+        if isinstance(upload, BatcherError):
+            outcomes.upload_aborted = upload
+            return
+    aborted = await _run_request(partial(_abort_upload, upload))
+    outcomes.upload_aborted = aborted if isinstance(aborted, BatcherError) else True
 
-    async def put_part(*, deadline_s: float) -> None:
-        upload.deadline_s = deadline_s
-        await upload.put_part(1, _probe_body(5))
 
-    async def complete(*, deadline_s: float) -> ObjectInfo:
-        upload.deadline_s = deadline_s
-        return await upload.complete()
+async def _complete_upload(upload: MultipartUpload, *, deadline_s: float) -> ObjectInfo:
+    upload.deadline_s = deadline_s
+    await upload.put_part(1, _probe_body(5))
+    return await upload.complete()
 
-    async def abort(*, deadline_s: float) -> None:
-        upload.deadline_s = deadline_s
-        await upload.abort()
 
-    part = await _run_request(put_part)
-    if isinstance(part, BatcherError):
-        outcomes.upload_error = part
-    else:
-        outcomes.upload_completed = await _run_request(complete)
-    if outcomes.upload_error or isinstance(outcomes.upload_completed, BatcherError):
-        aborted = await _run_request(abort)
-        outcomes.upload_aborted = aborted if isinstance(aborted, BatcherError) else True
+async def _abort_upload(upload: MultipartUpload, *, deadline_s: float) -> None:
+    upload.deadline_s = deadline_s
+    await upload.abort()
 
 
 async def _run_request(send: Callable[..., Awaitable[T]]) -> T | BatcherError:
@@ -198,13 +203,11 @@ def _evaluate_replace(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
 def _evaluate_upload(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
     if outcomes.upload_error is not None:
         yield error("write.parts", *_split_error(outcomes.upload_error))
-    else:
-        yield _evaluate_precondition(
-            "write.parts",
-            outcomes.upload_completed,
-            "If-None-Match of CompleteMultipartUpload",
-            "a multipart upload can be sent, and is refused if its key exists",
-        )
+    elif isinstance(outcomes.upload_completed, BatcherError):
+        problem, fix = _split_error(outcomes.upload_completed)
+        yield error("write.parts", f"a multipart upload cannot be completed: {problem}", fix)
+    elif outcomes.upload_completed is not None:
+        yield ok("write.parts", "a multipart upload can be sent")
     if isinstance(outcomes.upload_aborted, BatcherError):
         problem, fix = _split_error(outcomes.upload_aborted)
         fix = fix or "allow s3:AbortMultipartUpload on the root, or parts of failed uploads remain"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import re
@@ -11,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from batcher import __version__
+from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError, SettingsError
 from batcher.stores.obstore.credentials import find_provider
 from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT, CredentialProvider, Credentials
@@ -166,7 +167,7 @@ class ObstoreClient:
             raise RejectedError(msg)
         client = self._client
         if client is None or self._provider is None or self._provider.is_refresh_due():
-            client = await asyncio.to_thread(self._connect, operation, key)
+            client = await run_in_daemon_thread(partial(self._connect, operation, key))
         return client
 
     def translate(self, error: BaseException, operation: str, key: str) -> BatcherError | KeyError:

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from batcher.encoding.text import encode_payloads, iter_text, join_lines
 from batcher.records.chunk import NamingScheme, positions_digest
 from batcher.records.columns import RangeColumn
+from batcher.records.position import sequence_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -78,11 +79,11 @@ class Batch:
         self.size_bytes = 0
         self.oldest_arrival_s = float("inf")
         self.first_position = ""
-        """The position of the first record."""
+        """The position of the first record. Of a stream it is the sequence number."""
         self.first_arrival_s = 0.0
         """The arrival of the first record."""
         self.last_position = ""
-        """The position of the last record."""
+        """The position of the last record. Of a stream it is the sequence number."""
         self.positions: list[Sequence[str]] = []
         """The positions of all records, in columns, if a ledger will settle them."""
         self._positions_hash = hashlib.sha256()
@@ -133,9 +134,12 @@ class Batch:
         self._unencoded_bytes = 0
 
     def _add_positions(self, positions: Sequence[str]) -> None:
+        first, last = positions[0], positions[-1]
+        if self.route.origin.naming is NamingScheme.SEQUENCE:
+            first, last = sequence_number(first), sequence_number(last)
         if not self.records:
-            self.first_position = positions[0]
-        self.last_position = positions[-1]
+            self.first_position = first
+        self.last_position = last
         if self.route.origin.is_event:
             self.positions.append(positions)
         else:  # they are not needed again: a long batch keeps only their digest

@@ -33,7 +33,8 @@ GZIP_HINT = (
 
 KPL_HINT = (
     "the payload is aggregated by the Kinesis Producer Library: set AggregationEnabled=false "
-    "there, or deaggregate before batcher"
+    "there, or unpack the event's records before the handler is called, as deaggregate_records of "
+    "aws_kinesis_agg does; all records of one sequence number are written"
 )
 
 TRANSFORM_OUTPUT_PREFIX = "what the transform gave: "

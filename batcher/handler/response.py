@@ -22,7 +22,7 @@ def respond(event: Event, result: EventResult, *, partial_response: bool) -> dic
         must_raise = event.direct or (event.all_or_nothing and result.timed_out)
         if must_raise or not partial_response:
             raise event_error(result, len(event.positions))
-        return failure_response(event.select_failures(result.ledger, event.positions))
+        return failure_response(event.failed_identities(result.ledger))
     if event.direct:
         data = [receipt for receipt in result.receipts if not receipt.quarantined]
         return {

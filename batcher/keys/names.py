@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batcher.keys.partition import DIGEST_DIGITS, percent_encode
+from batcher.records.position import sequence_number
 
 if TYPE_CHECKING:
     from batcher.records.chunk import Origin
@@ -45,7 +46,13 @@ MAX_SUFFIX_BYTES = len(".ndjson.zst")
 
 
 def sequence_name(origin: Origin, first: str) -> str:
-    """Return the name of a stream's object, made from its first sequence number."""
+    """Return the name of a stream's object, made from its first sequence number.
+
+    Args:
+        origin: the stream and shard.
+        first: the position of the first record, with or without an index.
+    """
+    first = sequence_number(first)
     if not (first.isascii() and first.isdecimal() and len(first) <= SEQUENCE_DIGITS):
         first = _shorten(percent_encode(first), SEQUENCE_DIGITS)  # not a number of AWS
     return f"{origin.stem}-{first:0>{SEQUENCE_DIGITS}}"

@@ -24,13 +24,13 @@ from batcher.sources.event_fields import (
     EventRecords,
     check_times,
     distinct_arns,
-    drop_duplicates,
     get_arn,
     get_path,
     group_by,
     read_times,
     require_identities,
 )
+from batcher.sources.identities import separate_records
 
 _ORIGIN = Origin("dynamodb", NamingScheme.SEQUENCE)
 
@@ -42,7 +42,7 @@ _SORTED = orjson.OPT_SORT_KEYS
 
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read records into one chunk per stream, and each sequence number once."""
+    """Read records into one chunk per stream, and each record once."""
     try:
         changes = list(map(_CHANGE, records))
         numbers = list(map(_NUMBER, changes))
@@ -55,7 +55,7 @@ def read(records: EventRecords, now_s: float) -> Event:
     whole = Chunk(
         _ORIGIN, no_payloads, require_identities(numbers, "SequenceNumber"), arrivals_s, records
     )
-    whole = drop_duplicates(whole)
+    whole, identities = separate_records(whole, _content)
     chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     streams = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
@@ -64,7 +64,23 @@ def read(records: EventRecords, now_s: float) -> Event:
         good, undumped = _dump_records(named)
         chunks.append(good)
         bad += undumped
-    return Event("dynamodb", chunks, bad, whole.positions, whole_event, all_or_nothing=True)
+    return Event(
+        "dynamodb",
+        chunks,
+        bad,
+        whole.positions,
+        whole_event,
+        all_or_nothing=True,
+        identities=identities,
+    )
+
+
+def _content(record: Mapping[str, Any]) -> bytes:
+    """Return what makes two records of one sequence number equal: all that they have."""
+    try:
+        return orjson.dumps(record, None, _SORTED)
+    except orjson.JSONEncodeError:
+        return _dump_undumpable(record)
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:

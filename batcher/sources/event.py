@@ -5,7 +5,7 @@ The functions that select the failures to report are here; FIFO queues have thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -79,10 +79,20 @@ class Event(Struct, frozen=True):
     bad: list[BadRecord]
     """Records whose payload could not be decoded."""
     positions: Sequence[str]
-    """The identity of every record, once, in the order of the event."""
+    """The position of every record, once, in the order of the event."""
     select_failures: FailureSelector = field(default=unsettled_positions)
     """Selects the positions to report as failed."""
     all_or_nothing: bool = False
     """Whether any failure returns the whole event: streams."""
     direct: bool = False
     """Whether a program invoked the function and expects receipts."""
+    identities: Mapping[str, str] = field(default_factory=dict)
+    """The identity at the source of each position that is not itself the identity; see
+    `batcher.sources.identities`."""
+
+    def failed_identities(self, ledger: Ledger) -> list[str]:
+        """Return the identities to report as failed: those of which any record is not durable."""
+        failures = self.select_failures(ledger, self.positions)
+        if not self.identities:
+            return failures
+        return list(dict.fromkeys(self.identities.get(p, p) for p in failures))

@@ -150,16 +150,6 @@ def check_times(times_s: list[float]) -> list[float]:
     return times_s
 
 
-def drop_duplicates(chunk: Chunk) -> Chunk:
-    """Return the chunk without records whose position came before."""
-    if len(set(chunk.positions)) == len(chunk):
-        return chunk
-    first: dict[str, int] = {}
-    for index, position in enumerate(chunk.positions):
-        first.setdefault(position, index)
-    return chunk.take(list(first.values()))
-
-
 def group_by(
     chunk: Chunk, get_name: Callable[[Mapping[str, Any]], object]
 ) -> list[tuple[object, Chunk]]:
@@ -170,11 +160,19 @@ def group_by(
     return [(name, chunk.take(indices)) for name, indices in groups.items()]
 
 
-def split_non_text(chunk: Chunk, detail: str) -> tuple[Chunk, list[BadRecord]]:
-    """Return the records whose payload is text, and the others as bad records with `detail`."""
-    if set(map(type, chunk.payloads)) <= {str}:
+def split_non_text(
+    chunk: Chunk, detail: str, texts: tuple[type, ...] = (str,)
+) -> tuple[Chunk, list[BadRecord]]:
+    """Return the records whose payload is text, and the others as bad records with `detail`.
+
+    Args:
+        chunk: records with payloads of any type.
+        detail: of the bad records.
+        texts: the types that are text.
+    """
+    if set(map(type, chunk.payloads)) <= set(texts):
         return chunk, []
-    non_texts = [i for i, payload in enumerate(chunk.payloads) if not isinstance(payload, str)]
+    non_texts = [i for i, payload in enumerate(chunk.payloads) if not isinstance(payload, texts)]
     bad = []
     for index in non_texts:
         record = chunk.take([index])

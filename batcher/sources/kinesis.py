@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter
-from typing import cast
+from typing import Any, cast
 
 from msgspec.structs import replace
 from pybase64 import b64decode
@@ -19,7 +19,6 @@ from batcher.sources.event_fields import (
     EventRecords,
     check_times,
     distinct_arns,
-    drop_duplicates,
     get_arn,
     get_path,
     group_by,
@@ -27,6 +26,7 @@ from batcher.sources.event_fields import (
     require_identities,
     split_non_text,
 )
+from batcher.sources.identities import separate_records
 
 _ORIGIN = Origin("kinesis", NamingScheme.SEQUENCE)
 
@@ -34,9 +34,12 @@ _KINESIS, _NUMBER, _DATA = itemgetter("kinesis"), itemgetter("sequenceNumber"), 
 _ARRIVAL = itemgetter("approximateArrivalTimestamp")
 _EVENT_ID = itemgetter("eventID")
 
+_BYTES = (bytes, bytearray, memoryview)
+_TEXTS = (str, *_BYTES)
+
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read records into one chunk per shard, and each sequence number once."""
+    """Read records into one chunk per shard, and each record once."""
     try:
         inner = list(map(_KINESIS, records))
         numbers = list(map(_NUMBER, inner))
@@ -50,7 +53,7 @@ def read(records: EventRecords, now_s: float) -> Event:
         shards = {_parse_shard(str(get_path(r, "eventID") or "")) for r in records}
     arns = distinct_arns(records, "aws:kinesis")
     whole = Chunk(_ORIGIN, data, require_identities(numbers, "sequenceNumber"), arrivals_s, records)
-    whole = drop_duplicates(whole)
+    whole, identities = separate_records(whole, _content)
     chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     if len(shards) == len(arns) == 1:
@@ -60,11 +63,18 @@ def read(records: EventRecords, now_s: float) -> Event:
     for shard, chunk in groups:
         arn, shard_id = cast("tuple[str, str]", shard)
         named = replace(chunk, origin=replace(_ORIGIN, stem=make_stem(_stream_name(arn), shard_id)))
-        texts, non_texts = split_non_text(named, "the record's data is no text")
-        good, undecoded = _decode_base64(texts)
+        good, undecoded = _decode_data(named)
         chunks.append(good)
-        bad += [*non_texts, *undecoded]
-    return Event("kinesis", chunks, bad, whole.positions, whole_event, all_or_nothing=True)
+        bad += undecoded
+    return Event(
+        "kinesis",
+        chunks,
+        bad,
+        whole.positions,
+        whole_event,
+        all_or_nothing=True,
+        identities=identities,
+    )
 
 
 def _arn_and_shard(record: Mapping[str, object]) -> tuple[str, str]:
@@ -89,19 +99,47 @@ def _stream_name(arn: str) -> str:
     return arn.partition(":stream/")[2].partition("/")[0] or "stream"
 
 
-def _decode_base64(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
+def _content(record: Mapping[str, Any]) -> Hashable:
+    """Return what makes two records of one sequence number equal.
+
+    The sequence number of an unpacked record, which its aggregate has too, is complete only with
+    the number of the record in the aggregate. aws_kinesis_agg calls it `subSequenceNumber`.
+    """
+    data = get_path(record, "kinesis", "data")
+    try:
+        payload: object = _decode_one(data)
+    except (binascii.Error, TypeError, ValueError):
+        payload = repr(data)
+    return _arn_and_shard(record), repr(get_path(record, "kinesis", "subSequenceNumber")), payload
+
+
+def _decode_data(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
     """Decode base64: all in one call, or one by one if that fails for one of them."""
     data = cast("Sequence[str]", chunk.payloads)
     try:
         return replace(chunk, payloads=list(map(b64decode, data, repeat(None), repeat(True)))), []  # noqa: FBT003  # validate
+    except (binascii.Error, TypeError, ValueError):
+        pass
+    texts, bad = split_non_text(chunk, "the record's data is no text", _TEXTS)
+    payloads, kept = [], []
+    for index, text in enumerate(cast("Sequence[str | bytes]", texts.payloads)):
+        try:
+            payloads.append(_decode_one(text))
+            kept.append(index)
+        except (binascii.Error, ValueError) as error:
+            bad.append(BadRecord(texts.take([index]), BadRecordReason.BAD_BASE64, f"data: {error}"))
+    return replace(texts.take(kept), payloads=payloads), bad
+
+
+def _decode_one(data: str | bytes) -> bytes:
+    """Decode the data of one record. Bytes that are not base64 are the payload itself.
+
+    Lambda sends text. Bytes come from programs in front of the handler: aws_kinesis_agg makes
+    base64 of them, as Lambda does.
+    """
+    try:
+        return b64decode(data, None, validate=True)
     except (binascii.Error, ValueError):
-        payloads, kept, bad = [], [], []
-        for index, text in enumerate(data):
-            try:
-                payloads.append(b64decode(text, None, validate=True))
-                kept.append(index)
-            except (binascii.Error, ValueError) as error:
-                bad.append(
-                    BadRecord(chunk.take([index]), BadRecordReason.BAD_BASE64, f"data: {error}")
-                )
-        return replace(chunk.take(kept), payloads=payloads), bad
+        if isinstance(data, _BYTES):
+            return bytes(data)
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,7 +15,6 @@ from batcher.sources.event import Event, FailureSelector, Ledger
 from batcher.sources.event_fields import (
     EventRecords,
     distinct_arns,
-    drop_duplicates,
     get_arn,
     get_path,
     group_by,
@@ -24,6 +24,7 @@ from batcher.sources.event_fields import (
     require_identities,
     split_non_text,
 )
+from batcher.sources.identities import separate_records
 
 _ORIGIN = Origin("sqs", NamingScheme.MESSAGE_SET)
 
@@ -34,7 +35,7 @@ _SENT = itemgetter("SentTimestamp")
 
 
 def read(records: EventRecords, now_s: float) -> Event:
-    """Read messages into one chunk per queue, and each message id once.
+    """Read messages into one chunk per queue, and each message once.
 
     The chunk of a FIFO queue is in the order of its sequence numbers. Within a message group that
     is the order in which the messages were sent.
@@ -57,7 +58,7 @@ def read(records: EventRecords, now_s: float) -> Event:
     whole = Chunk(_ORIGIN, bodies, positions, sent_s, records, sequence_numbers)
     if sequence_numbers is not None:
         whole = _sort_by_number(whole, sequence_numbers)
-    whole = drop_duplicates(whole)
+    whole, identities = separate_records(whole, _content)
     chunks: list[Chunk] = []
     bad: list[BadRecord] = []
     queues = [(next(iter(arns)), whole)] if len(arns) == 1 else group_by(whole, get_arn)
@@ -67,26 +68,44 @@ def read(records: EventRecords, now_s: float) -> Event:
         chunks.append(good)
         bad += non_texts
     if sequence_numbers is None:
-        return Event("sqs", chunks, bad, whole.positions)
-    groups = {r["messageId"]: str(get_path(r, "attributes", "MessageGroupId")) for r in records}
-    return Event("sqs", chunks, bad, whole.positions, from_first_failure(groups))
+        return Event("sqs", chunks, bad, whole.positions, identities=identities)
+    groups = {
+        position: str(get_path(envelope, "attributes", "MessageGroupId"))
+        for position, envelope in zip(whole.positions, whole.envelopes or (), strict=True)
+    }
+    select_failures = from_first_failure(groups, identities)
+    return Event("sqs", chunks, bad, whole.positions, select_failures, identities=identities)
 
 
-def from_first_failure(groups: Mapping[str, str]) -> FailureSelector:
-    """Select, in each FIFO group, the first message that is not durable and all after it."""
+def from_first_failure(
+    groups: Mapping[str, str], identities: Mapping[str, str] | None = None
+) -> FailureSelector:
+    """Select, in each FIFO group, the first message that is not durable and all after it.
+
+    Args:
+        groups: the group of each position.
+        identities: see `Event.identities`. A message is durable if all of its records are.
+    """
+    identities = identities or {}
 
     def select(ledger: Ledger, positions: Sequence[str]) -> list[str]:
-        unsettled = set(ledger.unsettled(positions))
+        unsettled = {identities.get(p, p) for p in ledger.unsettled(positions)}
         blocked: set[str] = set()
         failures = []
         for position in positions if unsettled else ():
             group = groups[position]
-            if position in unsettled or group in blocked:
+            if identities.get(position, position) in unsettled or group in blocked:
                 blocked.add(group)
                 failures.append(position)
         return failures
 
     return select
+
+
+def _content(message: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what makes two messages of one id equal. It can be compared."""
+    body = get_path(message, "body")
+    return get_arn(message), type(body).__name__, body if isinstance(body, str) else repr(body)
 
 
 def _parse_sequence_number(value: object) -> str:

@@ -147,6 +147,7 @@ def test_the_salt_is_the_first_bits_of_the_names_digest(fanout: int, bits: int) 
 def test_a_stream_objects_number_has_64_digits() -> None:
     """So that names sort as the stream does."""
     assert sequence_name(SHARD, "7") == f"{SHARD.stem}-{'0' * 63}7"
+    assert sequence_name(SHARD, "7/12") == sequence_name(SHARD, "7"), "an index is no part of it"
 
 
 def test_a_uuid_is_version_7_of_a_time_a_counter_and_random_bits() -> None:

@@ -104,6 +104,19 @@ def test_a_record_that_comes_twice_is_read_once() -> None:
     assert len(event.chunks[0]) == 2
 
 
+def test_records_of_one_sequence_number_are_read_by_all_that_they_have() -> None:
+    """Shards of a table number their records independently; `eventID` tells those apart."""
+    other = dynamodb_record("1") | {"eventID": "event-of-another-shard"}
+    odd = dynamodb_record("1", SURROGATE)
+    event = read(dynamodb_record("1"), other, odd, dynamodb_record("2"), odd, other)
+    assert list(event.positions) == ["1", "1/1", "1/2", "2"]
+    assert list(event.chunks[0].positions) == ["1", "1/1", "2"]
+    assert [bad.position for bad in event.bad] == ["1/2"]
+    ledger = Ledger(event.positions)
+    ledger.settle(["1", "1/1", "2"])
+    assert event.failed_identities(ledger) == ["1"]
+
+
 def test_a_record_with_half_a_surrogate_pair_is_bad_and_its_neighbours_go_on() -> None:
     """Its payload is kept as JSON that escapes the half, so that it can be sent again."""
     odd = dynamodb_record("2", SURROGATE)

@@ -7,7 +7,6 @@ import pytest
 from batcher.errors import RejectedError
 from batcher.sources.event_fields import (
     check_times,
-    drop_duplicates,
     get_path,
     group_by,
     name_in_arn,
@@ -76,12 +75,6 @@ def test_identities_are_text_of_any_kind() -> None:
     for bad in (["a", Text("")], ["a", ""], ["a", None], [7]):
         with pytest.raises(RejectedError, match="has no messageId"):
             require_identities(bad, "messageId")
-
-
-def test_a_chunk_of_different_records_is_left_as_it_is() -> None:
-    """The very same one."""
-    chunk = make_chunk(b"1", b"2")
-    assert drop_duplicates(chunk) is chunk
 
 
 def test_chunks_are_divided_by_name_in_the_order_of_the_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -50,6 +51,53 @@ def test_a_record_that_comes_twice_is_read_once() -> None:
     event = read(kinesis_record("1", b"a"), kinesis_record("2", b"b"), kinesis_record("1", b"a"))
     assert list(event.positions) == ["1", "2"]
     assert list(event.chunks[0].payloads) == [b"a", b"b"]
+
+
+def unpacked(number: str, sub_number: int, data: object) -> dict[str, Any]:
+    """Create a record as aws_kinesis_agg unpacks it from an aggregate."""
+    record = kinesis_record(number)
+    record["kinesis"] |= {"subSequenceNumber": sub_number, "aggregated": True, "data": data}
+    return record
+
+
+def test_unpacked_records_of_one_sequence_number_are_all_read() -> None:
+    """Also those with equal content, which the number in the aggregate tells apart."""
+    records = [unpacked("5", n, b64encode(data)) for n, data in enumerate([b"a", b"b", b"a"])]
+    event = read(*records, kinesis_record("6", b"c"), *records)
+    assert list(event.chunks[0].payloads) == [b"a", b"b", b"a", b"c"]
+    assert list(event.positions) == ["5", "5/1", "5/2", "6"]
+    assert event.identities == {"5/1": "5", "5/2": "5"}
+
+
+def test_records_of_one_sequence_number_are_compared_by_what_they_hold() -> None:
+    """However the data is given, and whether it can be decoded or not."""
+    odd = [kinesis_record("5") for _ in range(8)]
+    given = ["YQ==", b"YQ==", b"a!", "no base64!", b"a!", "no base64!", None, 7]
+    for record, data in zip(odd, given, strict=True):
+        record["kinesis"]["data"] = data
+    event = read(*odd)
+    assert list(event.chunks[0].payloads) == [b"a", b"a!"]
+    assert [bad.position for bad in event.bad] == ["5/3", "5/4", "5/2"]
+    assert list(event.positions) == ["5", "5/1", "5/2", "5/3", "5/4"]
+
+
+def test_records_of_two_shards_share_no_identity() -> None:
+    """Each is written, and the answer has their number once."""
+    event = read(kinesis_record("5", b"a", shard="s1"), kinesis_record("5", b"a", shard="s2"))
+    assert [list(chunk.payloads) for chunk in event.chunks] == [[b"a"], [b"a"]]
+    assert event.failed_identities(Ledger(event.positions)) == ["5"]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_data_may_be_bytes(kind: type) -> None:
+    """Base64 as Lambda has it, or else the payload itself."""
+    records = [kinesis_record(str(n)) for n in range(3)]
+    for record, data in zip(records, [b"eyJhIjoxfQ==", b'{"a":2}', b""], strict=True):
+        record["kinesis"]["data"] = kind(data)
+    event = read(*records, kinesis_record("3", b"3"))
+    assert list(event.chunks[0].payloads) == [b'{"a":1}', b'{"a":2}', b"", b"3"]
+    assert set(map(type, event.chunks[0].payloads)) == {bytes}
+    assert event.bad == []
 
 
 def test_records_of_several_shards_are_chunks_of_their_own() -> None:

@@ -50,6 +50,43 @@ def test_a_message_that_comes_twice_is_read_once() -> None:
     assert list(event.chunks[0].payloads) == ["1", "2"]
 
 
+def test_messages_of_one_id_are_read_by_their_body() -> None:
+    """What else differs, such as the receipt handle, makes no other message."""
+    again = message("a", "2") | {"receiptHandle": "other"}
+    event = read(message("a", "2"), message("b", "2"), again, message("a", "1"))
+    assert list(event.positions) == ["a/1", "b", "a"]
+    assert list(event.chunks[0].payloads) == ["2", "2", "1"]
+    odd = read(message("a", {"1": 1}), message("a", "{'1': 1}"), message("a"), message("a", None))
+    assert len(odd.positions) == 4
+    two = read(message("a", arn="a:one"), message("a", arn="a:two"))
+    assert list(two.positions) == ["a", "a/1"]
+
+
+def test_a_message_comes_back_while_any_of_its_records_is_not_durable() -> None:
+    """Once, where it first was in the event."""
+    event = read(message("a", "2"), message("b", "2"), message("a", "1"))
+    for settled, failed in [((), "ab"), (("a",), "ab"), (("a", "a/1"), "b"), (("b",), "a")]:
+        ledger = Ledger(event.positions)
+        ledger.settle(settled)
+        assert event.failed_identities(ledger) == list(failed)
+
+
+def test_a_fifo_group_comes_back_from_the_first_record_of_a_failed_message() -> None:
+    """Later messages must not be acknowledged before it."""
+    event = read(
+        fifo_message("a", "1", "g", "1"),
+        fifo_message("b", "2", "g"),
+        fifo_message("c", "3", "h"),
+        fifo_message("a", "4", "g", "2"),
+    )
+    assert list(event.positions) == ["a", "b", "c", "a/1"]
+    ledger = Ledger(event.positions)
+    ledger.settle(["a", "b", "c"])
+    assert event.failed_identities(ledger) == ["a", "b"]
+    ledger.settle(["a/1"])
+    assert event.failed_identities(ledger) == []
+
+
 def test_messages_of_several_queues_are_chunks_of_their_own() -> None:
     """Each named by its queue; the answer is in the order of the event."""
     arns = ["arn:aws:sqs:r:1:one", "arn:aws:sqs:r:1:two", "arn:aws:sqs:r:1:one"]

@@ -58,9 +58,13 @@ class Batcher:
             store: where to write instead. It is closed with the batcher.
             transform: called with each payload as bytes. Returns the new payload (bytes, str or
                 dict), or None to filter the record out. It must be deterministic. A record for
-                which it raises is a bad record.
+                which it raises is a bad record, except for MemoryError and `RetryableError`: those
+                are raised by `submit`.
             clock: seconds, monotonic, for lingering.
             wall_clock: seconds since 1970, for arrival times and names.
+
+        Raises:
+            TypeError: `transform` is a coroutine function, or takes another number of parameters.
         """
         self.settings = settings
         self.counts = Stats()
@@ -127,7 +131,8 @@ class Batcher:
         Raises:
             RuntimeError: the batcher is closed, or was used in another event loop.
             TypeError: the record is no dict, `str` or `bytes`, or JSON cannot represent it.
-            RetryableError: the batcher was closed while this waited for room.
+            RetryableError: the batcher was closed while this waited for room, or the transform
+                raised it. The record was not taken.
         """
         pending, routed = await self._accept(*self._make_chunk([record]))
         return OneTicket(pending, routed.bad, routed.rejected)

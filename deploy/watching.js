@@ -31,6 +31,7 @@ const alarmsOf = ({ ours, lambda }, source, { age, lost, read }, limits) => [
   ['SlowDown', 'S3 throttles', ours('throttles_total'), 'Sum', 0, QUARTER_OF_AN_HOUR],
   ['Throttles', 'Lambda has no room for invocations', lambda('Throttles'), 'Sum', 0, QUARTER_OF_AN_HOUR],
   ['Quarantined', 'bad records were set aside', ours('quarantined_records_total'), 'Sum', 0, ONCE],
+  ['Transform', 'every record of an event failed in the transform', ours('transform_failures_total'), 'Sum', 0, ONCE],
   ['Duration', 'invocations come near their timeout', lambda('Duration'), 'Maximum', limits.slow_ms, ONCE],
   ...(lost ? [['DeadLetters', 'records were given up, and wait in a queue', lost, 'Maximum', 0, ONCE]] : []),
   ...(read ? [['Unread', `nobody reads the ${source}`, read, 'Sum', 1, QUARTER_OF_AN_HOUR, SILENCE_RINGS]] : []),
@@ -66,7 +67,7 @@ const widgetsOf = ({ ours, lambda }, sourceWidgets) => [
   ['Bytes of payloads and of objects', [ours('payload_bytes_total'), 'Sum'], [ours('object_bytes_total'), 'Sum']],
   ['Seconds of a PUT', [ours('put_seconds'), 'p50'], [ours('put_seconds'), 'p99']],
   ['Requests sent again, S3 throttling', [ours('retries_total'), 'Sum'], [ours('throttles_total'), 'Sum']],
-  ['Invocations', [lambda('Invocations'), 'Sum'], [lambda('Errors'), 'Sum'], [lambda('Throttles'), 'Sum'], [ours('cold_starts_total'), 'Sum'], [ours('deadline_cuts_total'), 'Sum']],
+  ['Invocations', [lambda('Invocations'), 'Sum'], [lambda('Errors'), 'Sum'], [lambda('Throttles'), 'Sum'], [ours('cold_starts_total'), 'Sum'], [ours('deadline_cuts_total'), 'Sum'], [ours('transform_failures_total'), 'Sum']],
   ['Milliseconds of an invocation', [lambda('Duration'), 'p50'], [lambda('Duration'), 'Maximum']],
   ['Invocations at once', [lambda('ConcurrentExecutions'), 'Maximum']],
 ];

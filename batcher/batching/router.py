@@ -49,7 +49,11 @@ class Router:
     """Transforms, validates and routes chunks by the settings alone."""
 
     def __init__(self, settings: Settings, transform: Transform | None = None) -> None:
-        """Configure from `settings` and, if there is one, the user's `transform`."""
+        """Configure from `settings` and, if there is one, the user's `transform`.
+
+        Raises:
+            TypeError: the transform cannot be called with a payload, or returns no record.
+        """
         self._template = PartitionTemplate(settings.partition_by)
         self._is_json = settings.format == Format.NDJSON
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
@@ -71,6 +75,9 @@ class Router:
             chunk: records of one origin.
             bad: records of the same origin that the source found bad.
             all_positions: the positions of `chunk` and `bad` in their order, if `bad` has records.
+
+        Raises:
+            MemoryError, RetryableError: see `batcher.batching.transform.apply_transform`.
         """
         routed = Routed()
         positions = all_positions or chunk.positions
@@ -111,11 +118,12 @@ class Router:
 
 
 def _load_transform(transform: Transform | None) -> Callable[[Chunk], Validated] | None:
-    """Import what applies a transform, only if there is one: most users have none."""
+    """Import what checks and applies a transform, only if there is one: most users have none."""
     if transform is None:
         return None
-    from batcher.batching.transform import apply_transform  # noqa: PLC0415
+    from batcher.batching.transform import apply_transform, check_transform  # noqa: PLC0415
 
+    check_transform(transform)
     return partial(apply_transform, transform=transform)
 
 

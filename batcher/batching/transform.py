@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from msgspec.structs import replace
 
 from batcher.batching.validation import Validated
+from batcher.errors import RetryableError
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.payload import to_payload
 
@@ -19,12 +22,52 @@ if TYPE_CHECKING:
 
 _MAX_DETAIL_CHARACTERS = 120
 
+_ERROR_PREFIX = "transform raised "
+
+
+def check_transform(transform: object) -> None:
+    """Check that `transform` can be called with a payload and can return a record.
+
+    Raises:
+        TypeError: it cannot. The message says what to give instead.
+    """
+    if not callable(transform):
+        msg = f"transform: {type(transform).__name__} is not callable; give a function"
+        raise TypeError(msg)
+    kind = _unfit_kind(transform)
+    if kind is not None:
+        msg = f"transform: it is {kind}; give a plain function, which returns the record"
+        raise TypeError(msg)
+    try:
+        inspect.signature(transform).bind(b"")
+    except ValueError:
+        return  # some functions that are written in C have no signature
+    except TypeError as error:
+        msg = f"transform: {error}; give a function that is called with the payload alone"
+        raise TypeError(msg) from None
+
+
+def _unfit_kind(transform: object) -> str | None:
+    """Return the kind of function if its result is never a record, else None."""
+    while isinstance(transform, partial):
+        transform = transform.func
+    for function in (transform, getattr(transform, "__call__", None)):  # noqa: B004  # the method
+        if inspect.iscoroutinefunction(function):
+            return "a coroutine function"
+        if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+            return "a generator function"
+    return None
+
 
 def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
     """Apply the user's `transform` to each record, in order.
 
     A record is bad if the transform raises, or returns anything but a record. It is filtered if the
     transform returns None. The good records still need `validate`.
+
+    Raises:
+        MemoryError, RetryableError: the transform raised it. That is not the fault of the record:
+            the records of the chunk must come again.
     """
     payloads: list[bytes] = []
     kept: list[int] = []
@@ -39,6 +82,8 @@ def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
             else:
                 payloads.append(to_payload(record))
                 kept.append(index)
+        except (MemoryError, RetryableError):
+            raise
         except Exception as error:  # noqa: BLE001  # user code may raise anything
             bad.append(
                 BadRecord(chunk.take([index]), BadRecordReason.TRANSFORM, _describe_error(error))
@@ -47,9 +92,14 @@ def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
     return Validated(good, bad, chunk.take(filtered) if filtered else None)
 
 
+def raised_type(bad: BadRecord) -> str:
+    """Return the type of the exception that the transform raised for a bad record."""
+    return bad.detail.removeprefix(_ERROR_PREFIX).partition(":")[0]
+
+
 def _describe_error(error: Exception) -> str:
     """Return a description of the user's error, whose `__str__` may raise too."""
-    detail = f"transform raised {type(error).__name__}"
+    detail = f"{_ERROR_PREFIX}{type(error).__name__}"
     with suppress(Exception):
         detail = f"{detail}: {error}"
     return detail[:_MAX_DETAIL_CHARACTERS].encode("utf-8", "backslashreplace").decode()

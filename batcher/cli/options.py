@@ -13,6 +13,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
+from batcher.batching.transform import check_transform
 from batcher.cli.output import echo
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.findings import Finding, FindingKind
@@ -286,4 +287,8 @@ def load_transform(name: str) -> Transform:
         raise SettingsError([f"transform: {name}: {type(error).__name__}: {error}"]) from error
     if not callable(found):
         raise SettingsError([f"transform: {name} is {type(found).__name__}; name a function"])
+    try:
+        check_transform(found)
+    except TypeError as error:
+        raise SettingsError([f"{error} ({name})"]) from None
     return cast("Transform", found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -62,7 +63,12 @@ class Handler:
         store: ObjectStore | CustomStore | None = None,
         metrics: Callable[[str], object] | None = None,
     ) -> None:
-        """Set up. See `make_handler` for the arguments."""
+        """Set up. See `make_handler` for the arguments and errors."""
+        if transform is not None:
+            from batcher.batching.transform import check_transform  # noqa: PLC0415  # rarely used
+
+            check_transform(transform)
+        self._in_use = threading.Lock()
         self._settings = settings
         self._transform = transform
         self._store = store
@@ -85,12 +91,29 @@ class Handler:
             invoke the receipts.
 
         Raises:
+            RuntimeError: it is called inside a running event loop, or while another thread is in
+                it. Nothing of the event was read or written.
+            MemoryError: the transform raised it. The source redelivers the event.
             UnknownSourceError: batcher cannot read events of this source.
             SettingsError: the environment's settings are invalid.
             RetryableError: records are not durable, and the response cannot report them. The source
                 redelivers the event.
             RejectedError: the same, and a retry fails until the cause is fixed.
         """
+        _check_no_running_loop()
+        if not self._in_use.acquire(blocking=False):
+            msg = (
+                "handler: called from several threads at once; make one handler per thread with "
+                "make_handler, or use Batcher"
+            )
+            raise RuntimeError(msg)
+        try:
+            return self._run(event, context)
+        finally:
+            self._in_use.release()
+
+    def _run(self, event: Any, context: LambdaContext | None) -> dict[str, Any]:  # noqa: ANN401  # JSON
+        """See `__call__`. Only one thread runs it at a time."""
         if self._runner is None:
             self._runner = asyncio.Runner()
         # Not Runner.run: installing and removing its handler for Ctrl-C takes 0.1 ms per event
@@ -140,6 +163,7 @@ class Handler:
             raise
         invocation.failed = len(result.ledger)
         invocation.timed_out = result.timed_out
+        invocation.transform_failed = bool(result.transform_error)
         log_outcome(read, result)
         return respond(read, result, partial_response=settings.partial_response)
 
@@ -187,10 +211,13 @@ def make_handler(
         settings: None: read from the environment at the first event.
         transform: called with each payload as bytes. Returns the new payload (bytes, str or dict),
             or None to filter the record out. It must be deterministic. A record for which it raises
-            is a bad record.
+            is a bad record, except for MemoryError and `RetryableError`: then the event comes back.
         store: where to write instead of the bucket of the settings.
         metrics: called with each event's line of metrics. None: in Lambda the line goes to the
             log, elsewhere there is none.
+
+    Raises:
+        TypeError: `transform` is a coroutine function, or takes another number of parameters.
     """
     instance = Handler(settings, transform=transform, store=store, metrics=metrics)
 
@@ -200,6 +227,19 @@ def make_handler(
 
     handler.close = instance.close  # type: ignore[attr-defined]  # functions may have attributes
     return cast("LambdaHandler", handler)
+
+
+def _check_no_running_loop() -> None:
+    """Raise RuntimeError if this thread runs an event loop, which waits for the handler."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    msg = (
+        "handler: called inside a running event loop; call it with asyncio.to_thread, or use "
+        "Batcher in async code"
+    )
+    raise RuntimeError(msg)
 
 
 async def _cancel_tasks() -> None:

@@ -41,6 +41,7 @@ NONZERO_UNITS = {
     "batcher_dropped_records_total": "Count",
     "batcher_left_out_records_total": "Count",
     "batcher_refused_records_total": "Count",
+    "batcher_transform_failures_total": "Count",
     "batcher_deadline_cuts_total": "Count",
     "batcher_cold_starts_total": "Count",
 }
@@ -82,6 +83,8 @@ class InvocationStats(Struct):
     """Records that are neither durable nor filtered nor dropped at its end."""
     timed_out: bool = False
     """Whether the deadline ended it."""
+    transform_failed: bool = False
+    """Whether every record failed in the transform."""
     cold_start: bool = False
     """Whether it is the first event of the environment."""
     duration_s: float = 0.0
@@ -115,6 +118,7 @@ def metric_values(
         "batcher_dropped_records_total": stats.dropped,
         "batcher_left_out_records_total": stats.filtered,
         "batcher_refused_records_total": stats.rejected,
+        "batcher_transform_failures_total": int(invocation.transform_failed),
         "batcher_deadline_cuts_total": int(invocation.timed_out),
         "batcher_cold_starts_total": int(invocation.cold_start),
     }

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from batcher.writing.pipeline import Pipeline
 
 
+_TRANSFORM = BadRecordReason.TRANSFORM
+
+
 class EventResult(Struct):
     """What became of the records of one event."""
 
@@ -40,6 +43,8 @@ class EventResult(Struct):
     """Why records are not durable: one error per object or rejected record."""
     timed_out: bool = False
     """Whether the deadline ended the writing."""
+    transform_error: str = ""
+    """The type of the first exception, if every record failed in the transform."""
 
 
 def plan_batches(
@@ -51,7 +56,9 @@ def plan_batches(
     within the limits. The same set of messages makes the same batches, in whatever order they come.
 
     Raises:
-        RetryableError: a stream's event does not fit the budget, so nothing of it may be written.
+        RetryableError: a stream's event does not fit the budget, or the transform raised it.
+            Nothing of the event may be written.
+        MemoryError: the transform raised it.
     """
     bad: dict[object, list[BadRecord]] = defaultdict(list)
     for record in event.bad:
@@ -115,6 +122,7 @@ class EventWriter:
         """
         result = EventResult(Ledger(event.positions))
         batches, decisions = plan_batches(event, self._pipeline.router, self._settings)
+        result.transform_error = _common_transform_error(event, decisions)
         for routed in decisions:
             self.stats.count_routed(routed)
             for chunk in routed.excluded:
@@ -174,6 +182,16 @@ def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> No
             result.receipts.append(each.outcome.result())
         else:
             result.errors.append(_as_exception(error))
+
+
+def _common_transform_error(event: Event, decisions: Sequence[Routed]) -> str:
+    """Return the type of the first exception if every record failed in the transform, else ""."""
+    failed = [bad for routed in decisions for bad in routed.bad if bad.reason == _TRANSFORM]
+    if not failed or len(failed) < sum(map(len, event.chunks)):
+        return ""
+    from batcher.batching.transform import raised_type  # noqa: PLC0415  # it was imported before
+
+    return raised_type(failed[0])
 
 
 def describe_error(error: Exception) -> str:

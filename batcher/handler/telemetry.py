@@ -77,6 +77,9 @@ def log_outcome(event: Event, result: EventResult) -> None:
         # In the log, `refused` means rejected; see `batcher.batching.router`
         line = "refused source=%s reason=%s records=%d first=%s"
         log.error(line, event.source, reason, records, first)
+    if result.transform_error:
+        line = "transform_failed source=%s records=%d error=%s"
+        log.error(line, event.source, sum(map(len, event.chunks)), result.transform_error)
     for error in others[:MAX_LOGGED_ERRORS]:
         log.error("not_durable source=%s error=%s", event.source, describe_error(error))
     if len(others) > MAX_LOGGED_ERRORS:  # counts the errors that have no line

@@ -26,6 +26,9 @@ def slow(payload):
     sys.stdin.readline()
     return fix(payload)
 
+async def wait(payload):
+    return payload
+
 nothing = None
 """
 """The user's module."""

@@ -104,6 +104,7 @@ def test_a_damaged_object_is_named_and_the_command_fails(
         (["--transform", "no_such_module:fix"], "ModuleNotFoundError"),
         (["--transform", "{module}:none"], "AttributeError"),
         (["--transform", "{module}:nothing"], "is NoneType; name a function"),
+        (["--transform", "{module}:wait"], "it is a coroutine function; give a plain function"),
         (["--fanout", "3"], "not a power of two"),
         (["--to-queue", "htps://typo/q"], "to_queue: 'htps://typo/q' is not the URL of a queue"),
         (["--to-queue", ""], "to_queue: '' is not the URL of a queue"),

@@ -58,6 +58,7 @@ WATCHED = {
     "SlowDown": ("batcher_throttles_total", 0),
     "Throttles": ("Throttles", 0),
     "Quarantined": ("batcher_quarantined_records_total", 0),
+    "Transform": ("batcher_transform_failures_total", 0),
     "Duration": ("Duration", 48_000),
     "DeadLetters": ("ApproximateNumberOfMessagesVisible", 0),
 }

@@ -86,6 +86,7 @@ def test_each_figure_stands_under_its_name() -> None:
         records=40,
         failed=3,
         timed_out=True,
+        transform_failed=True,
         cold_start=True,
         duration_s=1.23456,
         error_type="E",
@@ -124,6 +125,7 @@ def test_each_figure_stands_under_its_name() -> None:
         "batcher_dropped_records_total": [5],
         "batcher_left_out_records_total": [6],
         "batcher_refused_records_total": [7],
+        "batcher_transform_failures_total": [1],
         "batcher_deadline_cuts_total": [1],
         "batcher_cold_starts_total": [1],
     }

@@ -164,6 +164,16 @@ def test_an_event_of_which_a_record_passes_is_no_error(
     assert "batcher_transform_failures_total" not in metrics_of(lines[0])
 
 
+def test_an_event_whose_records_are_all_bad_otherwise_is_no_error_of_the_transform(
+    handler_factory: HandlerFactory, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has returned what it was asked for."""
+    handle = handler_factory.make(store, transform=lambda payload: payload)
+    assert handle(kinesis("no json", "no json"), None) == NO_FAILURES
+    assert len(quarantine_of(store)) == 2
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.mark.parametrize("on_bad_record", ["drop", "fail"])
 def test_an_error_is_logged_whatever_becomes_of_bad_records(
     handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture, on_bad_record: str

@@ -111,6 +111,7 @@ class ObstoreClient:
         retry_config: RetryConfig = NO_RETRIES,
         request_timeout: str = REQUEST_TIMEOUT,
         read_timeout: str | None = None,
+        renew_credentials: bool = False,
     ) -> None:
         """Connect to `settings.bucket` at the first call.
 
@@ -119,6 +120,8 @@ class ObstoreClient:
             retry_config: how often obstore itself retries a request.
             request_timeout: how long one attempt may take, in obstore's form, such as `60s`.
             read_timeout: how long to wait for the response, and for the next bytes of its body.
+            renew_credentials: ask for credentials before each request of a call, because a call of
+                many requests may outlive them. Only for calls that are never cancelled.
 
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
@@ -130,6 +133,7 @@ class ObstoreClient:
         self._retry_config = retry_config
         self._request_timeout = request_timeout
         self._read_timeout = read_timeout
+        self._renew_credentials = renew_credentials
         self._provider: CredentialProvider | None = None
         self._credentials: Credentials | None = None
         self._client: S3Store | None = None
@@ -251,10 +255,10 @@ class ObstoreClient:
     ) -> Callable[[], S3Credential]:
         """Return what obstore calls for credentials.
 
-        A single request uses those of its start. A call of many requests may outlive them: it asks
-        before each request.
+        obstore holds a lock while it asks for new ones, and the next request waits for that lock. A
+        stream that was cancelled while it waited would keep the lock for ever.
         """
-        if self._retry_config is NO_RETRIES:
+        if not self._renew_credentials:
             return lambda: _to_obstore_credential(credentials)
         return lambda: _to_obstore_credential(
             provider.get_credentials("GetCredentials", self.bucket, ""), is_renewed=True

@@ -63,6 +63,7 @@ def make_client(settings: Settings, part_bytes: int) -> ObstoreClient:
         request_timeout=f"{request.COMPLETE_TIMEOUT_S * 1000:.0f}ms",
         # While S3 joins parts it sends spaces. Source: Amazon S3 API reference
         read_timeout=f"{request.transfer_timeout_s(part_bytes) * 1000:.0f}ms",
+        renew_credentials=True,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -12,13 +13,21 @@ from typing import Any
 
 import pytest
 
-from batcher.errors import RejectedError, RetryableError, SettingsError, install_hint
+from batcher.errors import (
+    RejectedError,
+    RetryableError,
+    SettingsError,
+    UploadLostError,
+    install_hint,
+)
+from batcher.limits import MIN_PART_BYTES
 from batcher.stores import ObjectAttributes, open_store
 from batcher.stores.obstore.credentials import EnvironmentCredentialProvider, find_provider
 from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
 from batcher.stores.obstore.store import ObstoreStore
 from integration.contract.recording_server import RecordingServer
 from support.examples import make_settings
+from support.s3_servers import Moto
 
 KEY = "events/1100/city=S%C3%A3o/a.ndjson.gz"
 ABOUT = ObjectAttributes("application/gzip", {"batcher-records": "3", "team": "data  lake"})
@@ -218,6 +227,57 @@ async def test_a_closed_store_takes_no_old_connection(sink: RecordingServer) -> 
     await store.aclose()
     await put(store)
     assert sink.connections == 2
+
+
+async def test_every_request_of_an_upload_is_signed_with_current_credentials(
+    moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload may last longer than the credentials of a role."""
+    moto.create_bucket(bucket)
+    for name, value in moto.environ.items():
+        monkeypatch.setenv(name, value)
+    asked: list[str] = []
+
+    class Role(EnvironmentCredentialProvider):
+        """Notes each question."""
+
+        def get_credentials(self, operation: str, bucket: str, key: str) -> Credentials:
+            asked.append(operation)
+            return super().get_credentials(operation, bucket, key)
+
+    def find_role(operation: str, bucket: str, key: str) -> CredentialProvider:
+        del operation, bucket, key
+        return Role(os.environ)
+
+    monkeypatch.setattr("batcher.stores.obstore.client.find_provider", find_role)
+    store = store_of(bucket=bucket)
+    upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
+    at_creation = len(asked)
+    for number in (1, 2):
+        await upload.put_part(number, bytes(MIN_PART_BYTES))
+        assert len(asked) == at_creation + number
+    await upload.complete()
+    assert len(asked) == at_creation + 3
+    await store.aclose()
+
+
+async def test_an_upload_by_obstore_has_no_condition(
+    moto: Moto, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is for fresh keys; on a key that is taken it would replace the object."""
+    moto.create_bucket(bucket)
+    for name, value in moto.environ.items():
+        monkeypatch.setenv(name, value)
+    store = store_of(bucket=bucket)
+    await store.put(KEY, b"first", ABOUT)
+    upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
+    await upload.put_part(1, b"second")
+    await upload.complete()
+    assert moto.client.get_object(Bucket=bucket, Key=KEY)["Body"].read() == b"second"
+    with pytest.raises(UploadLostError, match="complete or aborted"):
+        await upload.put_part(2, b"late")
+    await upload.abort()
+    await store.aclose()
 
 
 async def test_requests_that_come_at_once_find_out_once_where_to_go(

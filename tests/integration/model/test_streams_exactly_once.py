@@ -47,7 +47,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"deadline_margin_s": 0},
     {"concurrency": 1},
     {"compression": "none", "max_records": 2, "max_bytes": 1_000},
-    {"multipart_threshold": 1, "compression": "none"},
+    {"compression": "none"},
 ]
 
 
@@ -188,7 +188,6 @@ def test_each_record_is_in_exactly_one_object(machine: type[StreamMachine], exam
         "late write landed",
         "late write refused",
         "object replaced",
-        "complete acts",
     )
 
 

@@ -169,3 +169,35 @@ def test_a_ledger_keeps_what_was_not_settled_in_order(
     ledger.settle(settled)
     assert ledger.unsettled(positions) == [p for p in positions if p not in set(settled)]
     assert (len(ledger) == 0) is (len(settled) == len(positions))
+
+
+@given(messages() | fifo_messages() | kinesis_records(), st.data(), LIMITS)
+def test_records_that_share_identities_are_all_written_and_come_back_together(
+    records: list[dict[str, Any]], data: st.DataObject, limits: tuple[int | None, int]
+) -> None:
+    """An identity comes back, once, as long as any of its records is not durable."""
+    contents = set()
+    for record in records:
+        number = data.draw(st.integers(95, 98))
+        if "kinesis" in record:
+            record["kinesis"]["sequenceNumber"] = str(number)
+            contents.add((str(number), record["kinesis"]["data"]))
+        else:
+            record["messageId"] = str(number)
+            contents.add((str(number), record["body"]))
+    event, batches, _ = planned(records, "f={field:f}", limits)
+    assert len(set(event.positions)) == len(event.positions) == len(contents)
+    assert sorted(p for b in batches for p in positions_of(b)) == sorted(event.positions)
+    ledger = Ledger(event.positions)
+    for batch in data.draw(st.lists(st.sampled_from(batches), unique=True)):
+        for positions in batch.positions:
+            ledger.settle(positions)
+    unsettled = {event.identities.get(p, p) for p in ledger.unsettled(event.positions)}
+    back = event.failed_identities(ledger)
+    assert len(set(back)) == len(back)
+    if event.all_or_nothing:
+        assert back == ([event.positions[0]] if unsettled else [])
+    elif event.chunks[0].sequence_numbers is None:
+        assert set(back) == unsettled
+    else:
+        assert unsettled <= set(back)

@@ -196,6 +196,18 @@ def _check_root(root: str) -> list[str]:
     return []
 
 
+def _check_region(region: str) -> list[str]:
+    if not region or re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?", region):
+        return []
+    return [f"{region!r} is not the name of a region; write one such as eu-central-1"]
+
+
+def _check_endpoint_url(url: str) -> list[str]:
+    if not url or (url.isprintable() and re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", url)):
+        return []
+    return [f"{url!r} is not an endpoint; write it as http(s)://host[:port]"]
+
+
 def _check_content_type(content_type: str) -> list[str]:
     if content_type.isprintable():
         return []
@@ -373,6 +385,18 @@ class Settings:
         _parse_text,
         "obstore",
         OneOf("obstore", "aioboto3"),
+    )
+    region: str = setting(
+        "region of the bucket; empty: from AWS_REGION or the profile",
+        _parse_text,
+        "",
+        _check_region,
+    )
+    endpoint_url: str = setting(
+        "S3 endpoint, for S3-compatible stores; empty: from AWS_ENDPOINT_URL_S3 or the profile",
+        _parse_text,
+        "",
+        _check_endpoint_url,
     )
     sse: str = setting(
         "server-side encryption of every object",

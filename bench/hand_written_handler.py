@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 import pybase64
-from aiobotocore.config import AioConfig  # type: ignore[import-untyped]  # it has no types
-from aiobotocore.session import get_session  # type: ignore[import-untyped]  # as above
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
 try:

@@ -9,7 +9,12 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from batcher.cli.lines import InputError, LineReader
-from batcher.cli.options import FaultCollector, add_setting_options, settings_from
+from batcher.cli.options import (
+    PLACE_SETTINGS,
+    FaultCollector,
+    add_setting_options,
+    settings_from,
+)
 from batcher.cli.output import DONE, echo
 from batcher.errors import SettingsError
 from batcher.settings import Settings
@@ -87,7 +92,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--since", metavar="DATE", help="the first day that has objects: 2025-01-31"
     )
     # Not all settings: `--engine` is the query engine here
-    add_setting_options(parser, LAYOUT_SETTINGS, "as the writer of the objects has them")
+    add_setting_options(
+        parser, (*LAYOUT_SETTINGS, *PLACE_SETTINGS), "as the writer of the objects has them"
+    )
     parser.set_defaults(run=run)
 
 

@@ -41,6 +41,10 @@ PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
 """Used to check all other settings if the given destination cannot be parsed."""
 
 
+PLACE_SETTINGS = ("region", "endpoint_url")
+"""Settings that say where a bucket is. Everything that reads it needs them."""
+
+
 TIME_FORMATS = (
     "an ISO 8601 date or time (UTC unless it has a zone), or an age: 30s, 15m, 2h, 3d, 1w"
 )
@@ -64,15 +68,18 @@ def add_setting_options(
             _add_setting_option(group, spec, describe_setting(spec))
 
 
-def add_concurrency_option(parser: argparse.ArgumentParser, limited: str) -> None:
-    """Add the option `--concurrency`, for commands that need no other setting.
+def add_reader_options(parser: argparse.ArgumentParser, limited: str) -> None:
+    """Add the options for the settings that a reader uses.
 
     Args:
-        limited: what it limits, in the plural.
+        limited: what `--concurrency` limits, in the plural.
     """
-    (spec,) = (spec for spec in fields(Settings) if spec.name == "concurrency")
-    default = describe_default(spec)
-    _add_setting_option(parser, spec, f"maximum {limited} at the same time (default {default})")
+    specs = {spec.name: spec for spec in fields(Settings)}
+    default = describe_default(specs["concurrency"])
+    concurrency_help = f"maximum {limited} at the same time (default {default})"
+    _add_setting_option(parser, specs["concurrency"], concurrency_help)
+    for name in PLACE_SETTINGS:
+        _add_setting_option(parser, specs[name], describe_setting(specs[name]))
 
 
 def describe_setting(spec: Field[Any]) -> str:
@@ -175,7 +182,7 @@ def add_selection_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--quarantine", action="store_true", help="quarantine objects instead of data objects"
     )
-    add_concurrency_option(parser, "requests and objects")
+    add_reader_options(parser, "requests and objects")
 
 
 def selection_from(arguments: argparse.Namespace) -> Selection:

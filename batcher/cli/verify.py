@@ -11,7 +11,7 @@ from signal import SIGINT
 
 import orjson
 
-from batcher.cli.options import add_concurrency_option, settings_from
+from batcher.cli.options import add_reader_options, settings_from
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, make_progress, print_table
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
 from batcher.errors import SettingsError
@@ -57,7 +57,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="do not report overlapping ranges: batches of a shard are processed concurrently (a "
         "parallelization factor over 1), or a DynamoDB stream has several shards",
     )
-    add_concurrency_option(parser, "objects read")
+    add_reader_options(parser, "objects read")
     parser.set_defaults(run=run)
 
 

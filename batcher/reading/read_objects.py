@@ -53,6 +53,8 @@ def read_objects(  # noqa: PLR0913  # what users choose
     covered: bool = False,
     concurrency: int = 16,
     max_line_bytes: int = MAX_LINE_BYTES,
+    region: str = "",
+    endpoint_url: str = "",
     on_finding: Callable[[Finding], None] = log_finding,
 ) -> ReadObjects:
     """Read objects back, decoded, across all salts. Use it as `async with … as objects`.
@@ -71,6 +73,8 @@ def read_objects(  # noqa: PLR0913  # what users choose
         concurrency: objects open at the same time. Each takes up to 8 MB of memory, typically 2 MB.
         max_line_bytes: an object with a longer line counts as damaged. Only the object that is
             being read can take this much memory.
+        region: of the bucket; empty: from the environment, as for every AWS SDK.
+        endpoint_url: the S3 endpoint; empty: from the environment, or Amazon's.
         on_finding: called, instead of logging, for each object that is left out (foreign or
             covered), and for each overlap of ranges.
 
@@ -79,7 +83,11 @@ def read_objects(  # noqa: PLR0913  # what users choose
     """
     destination = parse_destination(place)
     settings = Settings(
-        bucket=destination["bucket"], root=destination["root"], concurrency=concurrency
+        bucket=destination["bucket"],
+        root=destination["root"],
+        concurrency=concurrency,
+        region=region,
+        endpoint_url=endpoint_url,
     )
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=time.time())
     return ReadObjects(

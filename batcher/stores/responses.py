@@ -23,6 +23,13 @@ _SERVER_ERROR = 500
 _THROTTLING_STATUSES = {429, 503}
 
 
+_RETRYABLE_STATUSES = {408, 409, 425, 499}
+"""Statuses below 500 after which a retry may succeed. Most are not S3's, but a load balancer's."""
+
+
+_REDIRECTS = range(300, 400)
+
+
 _COMPLETE = "CompleteMultipartUpload"
 
 
@@ -34,14 +41,20 @@ CREDENTIAL_HINTS = {
 }
 """Error codes for credentials that AWS does not accept, and how to fix them."""
 
+OTHER_REGION_HINT = "the bucket is in another region; set AWS_REGION or region"
+REDIRECT_HINT = (
+    "it redirects to another place, which is not followed; set endpoint_url and region to where "
+    "the bucket is"
+)
+
 _HINTS = CREDENTIAL_HINTS | {
     "NoSuchBucket": "the bucket does not exist; create it, or correct `bucket`",
     "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
     "InvalidObjectState": "the object is archived; restore it first",
     "AllAccessDisabled": "access to this bucket is disabled; enable it",
     "RequestTimeTooSkewed": "this machine's clock is off; set it",
-    "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
-    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION",
+    "PermanentRedirect": OTHER_REGION_HINT,
+    "AuthorizationHeaderMalformed": OTHER_REGION_HINT,
     "InvalidBucketName": "the bucket name is invalid; correct `bucket`",
     "InvalidStorageClass": "the storage class is invalid; correct `storage_class`",
     "KMS.NotFoundException": "the KMS key does not exist; correct `kms_key_id`",
@@ -119,6 +132,8 @@ def error_from_response(
     hint = _HINTS.get(code)
     if code in _DENIED:
         hint = _READING_HINTS.get(operation, hint)
+    if hint is None and status in _REDIRECTS:
+        hint = REDIRECT_HINT
     return RejectedError(f"{text}: {hint}" if hint else text)
 
 
@@ -129,13 +144,24 @@ def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
         return UploadLostError  # Source: Amazon S3 user guide, conditional requests
     if code in _THROTTLING or status in _THROTTLING_STATUSES:
         return ThrottledError
-    is_busy = status == _CONFLICT or status >= _SERVER_ERROR
+    is_busy = status in _RETRYABLE_STATUSES or status >= _SERVER_ERROR
     if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
         return RetryableError
     return None
 
 
+def not_s3_error(context: str, endpoint: str, reason: str) -> RetryableError:
+    """Return the error for a response that says success, but is not S3's."""
+    problem = "the response is not from S3 (check AWS_ENDPOINT_URL_S3 or endpoint_url)"
+    return RetryableError(f"{context}: {endpoint}: {problem}: {reason}")
+
+
+def redirect_error(context: str, endpoint: str) -> RejectedError:
+    """Return the error for a redirect of which no more is known."""
+    return RejectedError(f"{context}: {endpoint}: {REDIRECT_HINT}")
+
+
 def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
     """Return the error for a request without a response."""
     text = f"{context}: cannot reach {endpoint}: {reason}"
-    return RetryableError(f"{text}; check the network and AWS_ENDPOINT_URL_S3")
+    return RetryableError(f"{text}; check the network and AWS_ENDPOINT_URL_S3 or endpoint_url")

@@ -23,12 +23,16 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
-from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
+from batcher.stores.responses import (
+    S3ErrorResponse,
+    error_from_response,
+    not_s3_error,
+    unreachable_error,
+)
 
 _RETRYABLE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (IncompleteReadError, "the body ended early"),
     (CredentialRetrievalError, "credentials are not available"),
-    (ResponseParserError, "the response is not from S3 (check AWS_ENDPOINT_URL_S3)"),
 )
 
 
@@ -36,7 +40,7 @@ LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
     (NoCredentialsError, "no credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
     (PartialCredentialsError, "incomplete credentials; set AWS_SECRET_ACCESS_KEY too"),
     (ProfileNotFound, "AWS_PROFILE names a profile that does not exist; correct it"),
-    (NoRegionError, "no region; set AWS_REGION"),
+    (NoRegionError, "no region; set AWS_REGION or region"),
     (SSOTokenLoadError, "there is no single sign-on; run `aws sso login`"),
     (UnauthorizedSSOTokenError, "the single sign-on has expired; run `aws sso login`"),
     (TokenRetrievalError, "the single sign-on has expired; run `aws sso login`"),
@@ -60,6 +64,8 @@ def translate_error(
         return error_from_response(_parse_response(error, operation), context, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
         return unreachable_error(context, endpoint, first_line(error))
+    if isinstance(error, ResponseParserError):
+        return not_s3_error(context, endpoint, first_line(error))
     for kind, problem in _RETRYABLE_ERRORS:
         if isinstance(error, kind):
             return RetryableError(f"{context}: {endpoint}: {problem}: {first_line(error)}")
@@ -79,7 +85,8 @@ def first_line(error: Exception) -> str:
 def _parse_response(error: ClientError, operation: str) -> S3ErrorResponse:
     body = error.response.get("Error", {})
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    code, message = str(body.get("Code", "")), body.get("Message", "")
+    # A proxy's page may be XML, too, without a code
+    code, message = str(body.get("Code") or status), str(body.get("Message") or "")
     return S3ErrorResponse(operation, status, code, message, _retry_after_s(error))
 
 

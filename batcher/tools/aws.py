@@ -83,7 +83,8 @@ class AwsCallError(BatcherError):
 class AwsSession:
     """AWS clients of one region, one per service. Each is made at its first call.
 
-    Credentials, region and endpoints come from the environment, as for every AWS SDK.
+    Credentials, region and endpoints come from the environment, as for every AWS SDK, unless a
+    service is placed elsewhere.
 
     boto3 blocks, so each call runs in a thread of its own. A call that is cancelled or has taken
     `CallLimits.total_s` raises at once, but its thread goes on until a response, or until its
@@ -113,6 +114,7 @@ class AwsSession:
         self._boto3 = _import_boto3(purpose)
         self._session: Any = None  # one for all clients, because it caches the services' models
         self._clients: dict[str, Any] = {}
+        self._places: dict[str, tuple[str | None, str | None]] = {}
         self._connect_lock = threading.Lock()  # clients may be shared by threads, sessions may not
 
     async def call(
@@ -146,6 +148,16 @@ class AwsSession:
         except (OSError, BotoCoreError, ResponseParserError, ValueError) as error:
             raise self._error_without_response(error, service, operation) from error
 
+    def place(self, service: str, region: str, endpoint_url: str) -> None:
+        """Call a service in this region, and at this endpoint, from its first call on.
+
+        Args:
+            service: botocore's name of the service.
+            region: empty: that of the session.
+            endpoint_url: empty: that of the environment, or Amazon's of the region.
+        """
+        self._places[service] = (region or None, endpoint_url or None)
+
     async def aclose(self) -> None:
         """Close all connections."""
         for client in list(self._clients.values()):  # an abandoned call may still add one
@@ -174,7 +186,10 @@ class AwsSession:
                     user_agent=f"batcher/{__version__}",
                 )
                 self._session = self._session or self._boto3.Session(region_name=self._region)
-                self._clients[service] = self._session.client(service, config=config)
+                region, endpoint_url = self._places.get(service, (None, None))
+                self._clients[service] = self._session.client(
+                    service, config=config, region_name=region, endpoint_url=endpoint_url
+                )
             return self._clients[service]
 
     def _error_without_response(

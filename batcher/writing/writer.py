@@ -16,6 +16,7 @@ from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
 from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
 from batcher.writing.object import ObjectSpec, Receipt
+from batcher.writing.outcome import send_write
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -201,7 +202,7 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
         RetryableError: another writer changes the key at the same time; or as `ObjectStore.send`.
     """
     try:
-        await store.send(request)
+        return await send_write(store, request)
     except PreconditionFailedError as taken:
         if spec.is_fresh:
             return False
@@ -211,34 +212,26 @@ async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) 
             raise RetryableError(msg) from taken
         if spec.is_ours(existing):
             return False
-    else:
-        return True
     try:
-        await store.send(replace(request, if_match=existing.etag))
+        return await send_write(store, replace(request, if_match=existing.etag))
     except PreconditionFailedError as changed:
         existing = await _head(store, request)
         if existing is not None and spec.is_ours(existing):
             return False  # the replacement had succeeded, and its response was lost
         msg = f"{spec.key}: another writer replaced it at the same time; retry the batch"
         raise RetryableError(msg) from changed
-    return True
 
 
 async def complete_upload(store: ObjectStore, request: Request) -> bool:
-    """Complete the upload of a fresh key. If the outcome is unknown, look for the object.
+    """Complete the upload of a fresh key.
 
     Returns:
         Whether this request created the object. False: an earlier request of ours had.
     """
     try:
-        await store.send(request)
+        return await send_write(store, request)
     except PreconditionFailedError:
         return False
-    except RetryableError:
-        if await _head(store, request) is None:
-            raise
-        return False
-    return True
 
 
 async def _head(store: ObjectStore, request: Request) -> ObjectInfo | None:

@@ -46,6 +46,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "partial_response": False,
         "deadline_margin_s": 2,
         "engine": "obstore",
+        "region": "",
+        "endpoint_url": "",
         "sse": "",
         "kms_key_id": "",
         "storage_class": "",

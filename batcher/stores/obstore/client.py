@@ -13,15 +13,21 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import BatcherError, RejectedError, SettingsError
+from batcher.errors import BatcherError, RejectedError, RetryableError, SettingsError
 from batcher.stores.obstore.credentials import find_provider
-from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT, CredentialProvider, Credentials
+from batcher.stores.obstore.endpoint import (
+    DEAD_PROXY_ADDRESS,
+    OTHER_ENGINE_HINT,
+    CredentialProvider,
+    Credentials,
+)
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -64,6 +70,9 @@ _OTHER_BUCKETS = (
 
 Source: Amazon S3 user guide, "Directory bucket naming rules", "Multi-Region Access Points".
 """
+
+
+_PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 CONNECT_TIMEOUT = "5s"
@@ -178,15 +187,30 @@ class ObstoreClient:
         """Return what to raise for an error of obstore. KeyError: HeadObject found nothing."""
         from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
 
-        endpoint = "S3" if self._provider is None else self._provider.endpoint.base_url()
-        return translate_error(error, operation, self.bucket, key, endpoint)
+        return translate_error(error, operation, self.bucket, key, self._endpoint_url())
+
+    def not_s3_error(self, operation: str, key: str, reason: str) -> RetryableError:
+        """Return what to raise for a response that says success, but is not S3's."""
+        from batcher.stores.responses import not_s3_error  # noqa: PLC0415  # rarely used
+
+        return not_s3_error(f"{operation} s3://{self.bucket}/{key}", self._endpoint_url(), reason)
+
+    def _endpoint_url(self) -> str:
+        """Return the endpoint, for messages."""
+        return "S3" if self._provider is None else self._provider.endpoint.base_url()
 
     def _connect(self, operation: str, key: str) -> S3Store:
         """Return a client with current credentials. Blocks: it reads files, perhaps the network."""
         global _obstore_pid  # noqa: PLW0603  # obstore's threads belong to the process, too
         context = f"{operation} s3://{self.bucket}/{key}"
         with self._connecting:
-            provider = self._provider or find_provider(operation, self.bucket, key)
+            provider = self._provider or find_provider(
+                operation,
+                self.bucket,
+                key,
+                region=self._settings.region,
+                endpoint_url=self._settings.endpoint_url,
+            )
             if self._provider is None and provider.endpoint.url:
                 from batcher.stores.location import check_endpoint  # noqa: PLC0415  # not in AWS
 
@@ -231,6 +255,7 @@ class ObstoreClient:
         if settings.kms_key_id:
             config["sse_kms_key_id"] = settings.kms_key_id
         options: ClientConfig = {
+            **_without_redirects(url, os.environ),
             "allow_http": not is_secure,
             "connect_timeout": CONNECT_TIMEOUT,
             "timeout": self._request_timeout,
@@ -273,6 +298,17 @@ def _to_obstore_credential(credentials: Credentials, *, is_renewed: bool = False
         "token": credentials.session_token or None,
         "expires_at": datetime.now(UTC) if is_renewed else None,
     }
+
+
+def _without_redirects(url: str, environ: Mapping[str, str]) -> ClientConfig:
+    """Return options with which obstore follows no redirect to a host other than the endpoint's.
+
+    Not if the environment has a proxy: then obstore must use that one.
+    """
+    if any(environ.get(name) or environ.get(name.lower()) for name in _PROXY_VARIABLES):
+        return {}
+    host = urlsplit(url).hostname or ""
+    return {"proxy_url": f"http://{DEAD_PROXY_ADDRESS}", "proxy_excludes": host}
 
 
 def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[str]:

@@ -30,14 +30,16 @@ _AWS_FILES = {
 class EnvironmentCredentialProvider:
     """Takes everything from environment variables."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        """Read variables for which `has_only_environment` is true."""
-        region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    def __init__(
+        self, environ: Mapping[str, str], *, region: str = "", endpoint_url: str = ""
+    ) -> None:
+        """Read variables for which `has_only_environment` is true. Settings beat them."""
+        region = region or find_region(environ) or DEFAULT_REGION
         is_ignored = _is_true(environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
         self.endpoint = Endpoint(
             region,
-            "" if is_ignored else endpoint,
+            endpoint_url or ("" if is_ignored else endpoint),
             environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE") or "",
             fips=_is_true(environ.get("AWS_USE_FIPS_ENDPOINT")),
             dualstack=_is_true(environ.get("AWS_USE_DUALSTACK_ENDPOINT")),
@@ -58,19 +60,33 @@ class EnvironmentCredentialProvider:
         return self._credentials
 
 
-def find_provider(operation: str, bucket: str, key: str) -> CredentialProvider:
+def find_region(environ: Mapping[str, str]) -> str:
+    """Return the region that the environment names, or an empty string."""
+    return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
+
+
+def find_provider(
+    operation: str, bucket: str, key: str, *, region: str = "", endpoint_url: str = ""
+) -> CredentialProvider:
     """Return a provider of endpoint and credentials. Blocks: it may read files and the network.
 
     Where botocore is not installed, everything must be in environment variables.
+
+    Args:
+        operation: of the first request, in Amazon's API, for messages.
+        bucket: where the request goes.
+        key: the key of its object.
+        region: of the bucket, if it is not to come from the environment or a profile.
+        endpoint_url: of S3, as `region`.
 
     Raises:
         RejectedError: credentials are missing or incomplete; the message says what to set.
         RetryableError: the source of credentials does not respond.
     """
     if has_only_environment(os.environ):
-        return EnvironmentCredentialProvider(os.environ)
+        return EnvironmentCredentialProvider(os.environ, region=region, endpoint_url=endpoint_url)
     context = f"{operation} s3://{bucket}/{key}"
-    files = _find_readable_files(os.environ, context)
+    files = _find_readable_files(os.environ, context, region)
     # Profiles, roles, containers, machines: botocore's search, whose import takes 0.1 s
     try:
         from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider  # noqa: PLC0415  # lazy
@@ -79,9 +95,11 @@ def find_provider(operation: str, bucket: str, key: str) -> CredentialProvider:
             raise
         from batcher.stores.obstore.without_sdk import check_environment  # noqa: PLC0415  # lazy
 
-        check_environment(os.environ, files, context)
-        return EnvironmentCredentialProvider(os.environ)
-    return SdkCredentialProvider(operation, bucket, key)
+        check_environment(
+            os.environ, files, context, has_region=bool(region), has_endpoint=bool(endpoint_url)
+        )
+        return EnvironmentCredentialProvider(os.environ, region=region, endpoint_url=endpoint_url)
+    return SdkCredentialProvider(operation, bucket, key, region=region, endpoint_url=endpoint_url)
 
 
 def has_only_environment(environ: Mapping[str, str]) -> bool:
@@ -109,7 +127,7 @@ def _find_files(environ: Mapping[str, str]) -> list[Path]:
     return files
 
 
-def _find_readable_files(environ: Mapping[str, str], context: str) -> list[Path]:
+def _find_readable_files(environ: Mapping[str, str], context: str, region: str) -> list[Path]:
     """Return the AWS files that can be read.
 
     Raises:
@@ -117,7 +135,7 @@ def _find_readable_files(environ: Mapping[str, str], context: str) -> list[Path]
             would skip it without a word.
     """
     readable = []
-    has_region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+    has_region = region or find_region(environ)
     for path in _find_files(environ):
         try:
             path.open("rb").close()

@@ -10,6 +10,12 @@ from msgspec import Struct
 from batcher.errors import RejectedError, install_hint
 
 DEFAULT_REGION = "us-east-1"
+DEAD_PROXY_ADDRESS = "127.0.0.1:0"
+"""Where a redirect to another host leads: nothing can listen there.
+
+obstore follows redirects, and has no setting against it. So its client has this proxy for every
+host but the endpoint's.
+"""
 OTHER_ENGINE_HINT = f"use engine=aioboto3 ({install_hint('aioboto3')})"
 """For what obstore cannot do. The other engine is an extra, and may not be installed."""
 _HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")

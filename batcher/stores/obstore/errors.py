@@ -18,8 +18,15 @@ from batcher.errors import (
     RetryableError,
     install_hint,
 )
+from batcher.stores.obstore.endpoint import DEAD_PROXY_ADDRESS
 from batcher.stores.obstore.keys import find_prefix_fault, unreadable_key_error
-from batcher.stores.responses import S3ErrorResponse, error_from_response, unreachable_error
+from batcher.stores.responses import (
+    S3ErrorResponse,
+    error_from_response,
+    not_s3_error,
+    redirect_error,
+    unreachable_error,
+)
 
 _DEBUG_MARKER = "\n\nDebug source:\n"
 
@@ -60,6 +67,9 @@ _REDIRECT, _NO_RESPONSE = "Received redirect without LOCATION", "HTTP error"
 _NOT_XML = "Got invalid list response"
 
 
+_NO_ETAG = "ETag Header missing"
+
+
 _NOT_ASCII = "contained non UTF-8 characters"
 """obstore says so of headers that are UTF-8, too."""
 
@@ -90,7 +100,7 @@ def translate_error(
     if unusable := _unusable_response_error(message, operation, bucket, key, endpoint):
         return unusable
     if _NO_RESPONSE in message:
-        return unreachable_error(context, endpoint, _describe_failure(message, debug))
+        return _no_response_error(context, endpoint, message, debug)
     if isinstance(error, FileNotFoundError) and operation == "HeadObject":
         return KeyError(context)
     for kind, error_class in _BY_CLASS:
@@ -109,8 +119,9 @@ def _unusable_response_error(
         return unreadable_key_error(operation, bucket, found[1], fault)
     if _NOT_XML in message:
         reason = _one_line(message.rpartition(_NOT_XML)[2].lstrip(": "))
-        problem = "the response is not from S3 (check AWS_ENDPOINT_URL_S3)"
-        return RetryableError(f"{context}: {endpoint}: {problem}: {reason}")
+        return not_s3_error(context, endpoint, reason)
+    if _NO_ETAG in message:
+        return not_s3_error(context, endpoint, "it has no ETag")
     if _NOT_ASCII in message:
         hint = f"use engine=aioboto3 ({install_hint('aioboto3')})"
         return RejectedError(
@@ -134,6 +145,12 @@ def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
         code[1] if code else str(status),
         _one_line(_unescape(message[1])) if message else reason.strip(),
     )
+
+
+def _no_response_error(context: str, endpoint: str, message: str, debug: str) -> BatcherError:
+    if f"{DEAD_PROXY_ADDRESS}," in debug:
+        return redirect_error(context, endpoint)
+    return unreachable_error(context, endpoint, _describe_failure(message, debug))
 
 
 def _describe_failure(message: str, debug: str) -> str:

@@ -63,6 +63,7 @@ class ObstoreReader:
             SettingsError: obstore cannot address the bucket.
         """
         self.bucket = settings.bucket
+        self._settings = settings
         self._client = ObstoreClient(settings, retry_config=RETRIES, read_timeout=READ_TIMEOUT)
         self._page_objects = page_objects
         self._listing = ObstoreListing(self._client, page_objects)
@@ -86,7 +87,7 @@ class ObstoreReader:
         """
         from batcher.stores.obstore.uploads import list_uploads  # noqa: PLC0415  # boto3, for `verify`
 
-        uploads_by_page = list_uploads(self.bucket, prefix, page_uploads=self._page_objects)
+        uploads_by_page = list_uploads(self._settings, prefix, page_uploads=self._page_objects)
         async with aclosing(uploads_by_page) as uploads:
             async for upload in uploads:
                 yield upload

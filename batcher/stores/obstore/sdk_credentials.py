@@ -26,13 +26,16 @@ _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 class SdkCredentialProvider:
     """Finds endpoint and credentials in the same way as every AWS SDK for Python."""
 
-    def __init__(self, operation: str, bucket: str, key: str) -> None:
+    def __init__(
+        self, operation: str, bucket: str, key: str, *, region: str = "", endpoint_url: str = ""
+    ) -> None:
         """Search. Raise the errors of `find_provider`."""
         with _translate_errors(operation, bucket, key):
             session = botocore.session.Session()
-            if region := os.environ.get("AWS_REGION"):  # botocore reads AWS_DEFAULT_REGION only
-                session.set_config_variable("region", region)
-            self.endpoint = _find_endpoint(session)
+            # botocore reads AWS_DEFAULT_REGION only
+            if chosen := region or os.environ.get("AWS_REGION"):
+                session.set_config_variable("region", chosen)
+            self.endpoint = _find_endpoint(session, endpoint_url)
             self._sdk_credentials: Any = session.get_credentials()
             if self._sdk_credentials is None:
                 raise NoCredentialsError
@@ -49,14 +52,14 @@ class SdkCredentialProvider:
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
 
 
-def _find_endpoint(session: Any) -> Endpoint:  # noqa: ANN401  # botocore has no types
+def _find_endpoint(session: Any, endpoint_url: str) -> Endpoint:  # noqa: ANN401  # botocore has no types
     profile = session.get_scoped_config()
     ca_bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
     s3_config = profile.get("s3")
     addressing = s3_config.get("addressing_style") if isinstance(s3_config, dict) else None
     return Endpoint(
         session.get_config_variable("region") or DEFAULT_REGION,
-        _find_endpoint_url(session, profile),
+        endpoint_url or _find_endpoint_url(session, profile),
         ca_bundle or "",
         addressing or "auto",
         fips=bool(session.get_config_variable("use_fips_endpoint")),

@@ -79,7 +79,10 @@ class ObstoreStore(EngineStore):
             for name, value in response.attributes.items()
             if name.lower() not in HEADER_ATTRIBUTES
         }
-        return ObjectInfo(response.meta["e_tag"] or "", response.meta["size"], metadata)
+        if not (etag := response.meta["e_tag"]):
+            error = self._client.not_s3_error("HeadObject", request.key, "it has no ETag")
+            raise error
+        return ObjectInfo(etag, response.meta["size"], metadata)
 
     async def _create_upload(self, request: Request) -> str:
         """Open an upload. If this is cancelled, obstore aborts the upload as soon as it is open."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import NotInstalledError, RejectedError, install_hint
 from batcher.stores.base import OpenUpload
+
+if TYPE_CHECKING:
+    from batcher.settings import Settings
 
 # Reads are idempotent, so boto3 may retry them
 RETRIES = {"mode": "standard", "total_max_attempts": 5}
@@ -20,16 +23,17 @@ PAGE_UPLOADS = 1_000  # Source: Amazon S3 API reference: the most that one listi
 
 
 async def list_uploads(
-    bucket: str, prefix: str, *, page_uploads: int = PAGE_UPLOADS
+    settings: Settings, prefix: str, *, page_uploads: int = PAGE_UPLOADS
 ) -> AsyncGenerator[OpenUpload, None]:
-    """Return every multipart upload that is open under `prefix`, page by page.
+    """Return every multipart upload of the bucket that is open under `prefix`, page by page.
 
     Raises:
         NotInstalledError: boto3 is not installed.
         BatcherError: as in `ObjectStore.send`.
     """
+    bucket = settings.bucket
     parameters: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxUploads": page_uploads}
-    client = await run_in_daemon_thread(partial(_make_client, bucket, prefix))
+    client = await run_in_daemon_thread(partial(_make_client, settings, prefix))
     try:
         while True:
             response = await run_in_daemon_thread(partial(_list_page, client, parameters))
@@ -48,7 +52,7 @@ async def list_uploads(
         client.close()
 
 
-def _make_client(bucket: str, prefix: str) -> Any:  # noqa: ANN401  # boto3 has no types
+def _make_client(settings: Settings, prefix: str) -> Any:  # noqa: ANN401  # boto3 has no types
     """Return a client. Blocks: it reads files, perhaps the network."""
     try:
         import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types; an extra
@@ -59,6 +63,7 @@ def _make_client(bucket: str, prefix: str) -> Any:  # noqa: ANN401  # boto3 has 
             raise
         msg = f"listing open uploads needs boto3, which is not installed; {install_hint('cli')}"
         raise NotInstalledError(msg) from error
+    bucket = settings.bucket
     config = Config(
         connect_timeout=5,
         read_timeout=60,
@@ -67,8 +72,8 @@ def _make_client(bucket: str, prefix: str) -> Any:  # noqa: ANN401  # boto3 has 
     )
     try:
         # Every other SDK reads AWS_REGION; botocore reads AWS_DEFAULT_REGION only
-        session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
-        return session.client("s3", config=config)
+        session = boto3.Session(region_name=settings.region or os.environ.get("AWS_REGION"))
+        return session.client("s3", config=config, endpoint_url=settings.endpoint_url or None)
     except BotoCoreError as error:
         from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
 

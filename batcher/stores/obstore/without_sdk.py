@@ -38,7 +38,14 @@ _SECTION = re.compile(r"\[\s*(.*?)\s*\]")
 _SETTING = re.compile(rf"\s*({'|'.join(_FILE_SETTINGS)})\s*=\s*\S")
 
 
-def check_environment(environ: Mapping[str, str], files: Sequence[Path], context: str) -> None:
+def check_environment(
+    environ: Mapping[str, str],
+    files: Sequence[Path],
+    context: str,
+    *,
+    has_region: bool = False,
+    has_endpoint: bool = False,
+) -> None:
     """Check that the environment has credentials and all that a client needs besides.
 
     Keys in the environment are used even if AWS files exist: in botocore they beat the keys of the
@@ -50,6 +57,8 @@ def check_environment(environ: Mapping[str, str], files: Sequence[Path], context
         environ: the environment variables.
         files: the AWS files that exist and can be read.
         context: the request, for messages.
+        has_region: whether the settings have a region.
+        has_endpoint: whether the settings have an endpoint.
 
     Raises:
         RejectedError: something is missing. The message says what was looked for and found.
@@ -72,7 +81,8 @@ def check_environment(environ: Mapping[str, str], files: Sequence[Path], context
         missing = "AWS_SECRET_ACCESS_KEY" if has_key_id else "AWS_ACCESS_KEY_ID"
         msg = f"{context}: incomplete credentials; set {missing} too"
         raise RejectedError(msg)
-    if files and not (environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")):
+    has_region = has_region or bool(environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"))
+    if files and not has_region:
         msg = (
             f"{context}: no region: AWS_REGION is not set, and {names} may have one, which only "
             f"botocore reads; set AWS_REGION, {install}"
@@ -82,6 +92,8 @@ def check_environment(environ: Mapping[str, str], files: Sequence[Path], context
         for setting in _find_default_settings(path):
             variables = _FILE_SETTINGS[setting]
             if any(environ.get(name) for name in variables):
+                continue
+            if has_endpoint and variables is _ENDPOINT_VARIABLES:
                 continue
             fix = f"set {variables[0]}" if variables else "remove it"
             msg = (

@@ -6,17 +6,21 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aioboto3
-from botocore.config import Config
+from aiobotocore.config import AioConfig
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header, convert_body_to_file_like_object
 from botocore.parsers import ResponseParserError
 
 from batcher import __version__
-from batcher.errors import RejectedError
+from batcher.errors import RejectedError, RetryableError
 from batcher.stores.location import check_endpoint
+from batcher.stores.s3.session import NoRedirectSession, bypass_xray, register_redirect_limits
+
+if TYPE_CHECKING:
+    from batcher.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
 
@@ -27,19 +31,20 @@ READ_TIMEOUT_S = 60
 class S3Client:
     """A client for one bucket. It belongs to the event loop of its first call.
 
-    Credentials, region and endpoint come from the environment, as in every AWS SDK.
+    Credentials come from the environment, as in every AWS SDK. So do region and endpoint unless
+    the settings have them.
     """
 
-    def __init__(self, bucket: str, concurrency: int, retries: Mapping[str, object]) -> None:
+    def __init__(self, settings: Settings, retries: Mapping[str, object]) -> None:
         """Connect at the first call.
 
         Args:
-            bucket: named in errors.
-            concurrency: connections in the pool.
+            settings: the bucket, which errors name, where it is, and the connections in the pool.
             retries: how often the SDK retries, for botocore's `Config`.
         """
-        self.bucket = bucket
-        self._concurrency = concurrency
+        self.bucket = settings.bucket
+        self._region, self._endpoint_url = settings.region, settings.endpoint_url
+        self._concurrency = settings.concurrency
         self._retries = retries
         self._exits = AsyncExitStack()
         self._client: Any = None
@@ -49,6 +54,13 @@ class S3Client:
         """Close all connections."""
         self._client = None
         await self._exits.aclose()
+
+    def not_s3_error(self, operation: str, key: str, reason: str) -> RetryableError:
+        """Return what to raise for a response that says success, but is not S3's."""
+        from batcher.stores.responses import not_s3_error  # noqa: PLC0415  # rarely used
+
+        endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
+        return not_s3_error(f"{operation} s3://{self.bucket}/{key}", endpoint, reason)
 
     @asynccontextmanager
     async def call(self, operation: str, key: str) -> AsyncIterator[Any]:
@@ -60,6 +72,7 @@ class S3Client:
         try:
             if self._client is None:
                 await self._connect(f"{operation} s3://{self.bucket}/{key}")
+            bypass_xray(self._client)
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
@@ -72,7 +85,8 @@ class S3Client:
         async with self._connecting:
             if self._client is not None:
                 return
-            config = Config(
+            config = AioConfig(
+                http_session_cls=NoRedirectSession,
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
                 max_pool_connections=self._concurrency,
@@ -86,9 +100,12 @@ class S3Client:
                 s3={},
             )
             # Every other SDK reads AWS_REGION; botocore reads AWS_DEFAULT_REGION only
-            session = aioboto3.Session(region_name=os.environ.get("AWS_REGION"))
+            region = self._region or os.environ.get("AWS_REGION")
+            session = aioboto3.Session(region_name=region)
             try:
-                client_context = session.client("s3", config=config)
+                client_context = session.client(
+                    "s3", config=config, endpoint_url=self._endpoint_url or None
+                )
                 client = await self._exits.enter_async_context(client_context)
             except ValueError as error:  # the SDK cannot parse the endpoint
                 msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
@@ -109,4 +126,5 @@ class S3Client:
             # has no effect, and PUTs are slower.
             resolver = getattr(client, "_ruleset_resolver", None)
             getattr(resolver, "_param_definitions", {}).pop("Key", None)
+            register_redirect_limits(client)
             self._client = client

@@ -31,7 +31,7 @@ class S3Reader:
     def __init__(self, settings: Settings, *, page_objects: int = PAGE_OBJECTS) -> None:
         """Read from `settings.bucket`, listing `page_objects` per request."""
         self.bucket = settings.bucket
-        self._client = S3Client(settings.bucket, settings.concurrency, RETRIES)
+        self._client = S3Client(settings, RETRIES)
         self._page_objects = page_objects
 
     def __repr__(self) -> str:

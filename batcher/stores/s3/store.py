@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from batcher.concurrency import shielded
 from batcher.encoding.codec import crc32
-from batcher.errors import BatcherError, RetryableError, UploadLostError
+from batcher.errors import RejectedError, RetryableError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.request import Request, UploadPart
 from batcher.stores.s3.client import S3Client
@@ -41,7 +41,7 @@ class S3Store(EngineStore):
         self.bucket = settings.bucket
         # Only `RetryingStore` retries: with two layers attempts would multiply, and counts be wrong
         retries = {"total_max_attempts": 1}
-        self._client = S3Client(settings.bucket, settings.concurrency, retries)
+        self._client = S3Client(settings, retries)
         self._object_parameters = _object_parameters(settings)
 
     def __repr__(self) -> str:
@@ -60,7 +60,8 @@ class S3Store(EngineStore):
                 Body=_to_request_body(body),
                 ChecksumCRC32=checksum_header(body),
             )
-        return ObjectInfo(response["ETag"], len(body), request.attributes.metadata)
+        etag = self._get_etag(response, "PutObject", request)
+        return ObjectInfo(etag, len(body), request.attributes.metadata)
 
     async def _head(self, request: Request) -> ObjectInfo | None:
         try:
@@ -68,9 +69,8 @@ class S3Store(EngineStore):
                 response = await client.head_object(Bucket=self.bucket, Key=request.key)
         except KeyError:
             return None
-        return ObjectInfo(
-            response["ETag"], response.get("ContentLength", 0), response.get("Metadata", {})
-        )
+        etag = self._get_etag(response, "HeadObject", request)
+        return ObjectInfo(etag, response.get("ContentLength", 0), response.get("Metadata", {}))
 
     async def _create_upload(self, request: Request) -> str:
         """Open an upload, and abort it if its response is lost.
@@ -82,15 +82,20 @@ class S3Store(EngineStore):
                 response = await client.create_multipart_upload(
                     **self._create_parameters(request), ChecksumAlgorithm="CRC32"
                 )
-        except (RetryableError, asyncio.CancelledError):
+        except RejectedError:
+            raise
+        except (Exception, asyncio.CancelledError):  # also of a library that has patched the SDK
             await shielded(self._abort_lost_uploads(request))
             raise
-        upload_id: str = response["UploadId"]
+        upload_id: str | None = response.get("UploadId")
+        if upload_id is None:
+            operation = "CreateMultipartUpload"
+            raise self._client.not_s3_error(operation, request.key, "it has no UploadId")
         return upload_id
 
     async def _abort_lost_uploads(self, request: Request) -> None:
         """Abort all uploads of a key of which we hold none, as far as there is time."""
-        with suppress(BatcherError, TimeoutError):
+        with suppress(Exception):  # that of the creation is raised
             async with asyncio.timeout(SWEEP_TIMEOUT_S):
                 for _ in range(MAX_SWEEPS):
                     if await self._try_abort_lost_uploads(request):
@@ -120,7 +125,8 @@ class S3Store(EngineStore):
                 Body=_to_request_body(body),
                 ChecksumCRC32=checksum,
             )
-        return UploadPart(request.part_number, len(body), response["ETag"], checksum)
+        etag = self._get_etag(response, "UploadPart", request)
+        return UploadPart(request.part_number, len(body), etag, checksum)
 
     async def _complete_upload(self, request: Request) -> ObjectInfo:
         """Make the object appear. S3 checks the total size."""
@@ -136,13 +142,25 @@ class S3Store(EngineStore):
                 MultipartUpload={"Parts": parts},
                 MpuObjectSize=size_bytes,
             )
-        return ObjectInfo(response["ETag"], size_bytes, request.attributes.metadata)
+        etag = self._get_etag(response, "CompleteMultipartUpload", request)
+        return ObjectInfo(etag, size_bytes, request.attributes.metadata)
 
     async def _abort_upload(self, request: Request) -> None:
         """Discard the parts. An upload that does not exist any more is fine."""
         with suppress(UploadLostError):
             async with self._client.call("AbortMultipartUpload", request.key) as client:
                 await client.abort_multipart_upload(**self._upload_parameters(request))
+
+    def _get_etag(self, response: Mapping[str, Any], operation: str, request: Request) -> str:
+        """Return the ETag, which every response of S3 to a success has.
+
+        Raises:
+            RetryableError: there is none.
+        """
+        etag: str | None = response.get("ETag")
+        if not etag:
+            raise self._client.not_s3_error(operation, request.key, "it has no ETag")
+        return etag
 
     def _create_parameters(self, request: Request) -> dict[str, Any]:
         return {

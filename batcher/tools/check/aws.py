@@ -31,6 +31,7 @@ class AwsClient:
         self._session = AwsSession(region, limits, purpose=purpose)
         self.endpoint = self._session.endpoint
         self.region = self._session.region
+        self.place = self._session.place
 
     async def __aenter__(self) -> Self:
         return self

@@ -115,7 +115,7 @@ def evaluate_region(
         if follows_region:
             fix = "run the writer in the bucket's region: traffic across regions is slow and costly"
             return [warning("bucket.region", detail, fix)]
-        fix = f"set AWS_REGION={actual}: engine=obstore does not follow a bucket to its region"
+        fix = f"set region={actual}: engine=obstore does not follow a bucket to its region"
         return [error("bucket.region", detail, fix)]
     if endpoint.startswith("http://") and not endpoint.startswith(_LOOPBACK):
         fix = "use an https:// endpoint: records can be read in transit"

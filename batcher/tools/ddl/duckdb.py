@@ -21,7 +21,7 @@ _GLOB = re.compile(r"[*?\[]")
 _S3_SETUP = """\
 -- Once per session: the extensions for S3, and a secret with the credentials of the AWS tools.
 -- INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws;
--- CREATE SECRET (TYPE s3, PROVIDER credential_chain);
+-- CREATE SECRET (TYPE s3, PROVIDER credential_chain{place});
 -- Other endpoints, in the secret: ENDPOINT 'localhost:8333', URL_STYLE 'path', USE_SSL false
 """
 
@@ -35,10 +35,20 @@ def duckdb_view(table: TableDefinition) -> EngineScript:
         )
     if not table.is_json:
         notes.append("duckdb drops empty lines, and carriage returns at the end of lines.")
-    head = _S3_SETUP if table.scheme == "s3" else ""
+    head = _S3_SETUP.format(place=_secret_place(table)) if table.scheme == "s3" else ""
     name = ".".join(map(_quote_name, table.name.split(".")))
     selects = "\nUNION ALL\n".join(_select(table, layout) for layout in table.layouts)
     return EngineScript(f"{head}CREATE OR REPLACE VIEW {name} AS\n{selects};\n", tuple(notes))
+
+
+def _secret_place(table: TableDefinition) -> str:
+    """Return the parameters of the secret for where the bucket is."""
+    place = f", REGION {_quote_text(table.region)}" if table.region else ""
+    if table.endpoint_url:
+        scheme, _, host = table.endpoint_url.rstrip("/").partition("://")
+        is_secure = str(scheme == "https").lower()
+        place += f", ENDPOINT {_quote_text(host)}, URL_STYLE 'path', USE_SSL {is_secure}"
+    return place
 
 
 def _select(table: TableDefinition, layout: PathLayout) -> str:

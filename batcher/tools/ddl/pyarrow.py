@@ -15,9 +15,11 @@ _TYPES = {
 
 _S3_SETUP = """\
 fs.S3FileSystem(  # credentials of the AWS tools; fs.resolve_s3_region(bucket) finds the region
-    region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-    endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3"),
+    region={region},
+    endpoint_override={endpoint},
 )"""
+_REGION = 'os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")'
+_ENDPOINT = 'os.environ.get("AWS_ENDPOINT_URL_S3")'
 
 _PROGRAM = '''\
 {imports}import re
@@ -113,7 +115,7 @@ def pyarrow_program(table: TableDefinition) -> EngineScript:
         layouts += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
     program = _PROGRAM.format(
         imports="import os\n" if table.scheme == "s3" else "",
-        files=_S3_SETUP if table.scheme == "s3" else "fs.LocalFileSystem()",
+        files=_s3_setup(table) if table.scheme == "s3" else "fs.LocalFileSystem()",
         root=table.path,
         columns=", ".join(f"({name!r}, {kind})" for name, kind in columns),
         partitions=partitions,
@@ -130,6 +132,13 @@ def pyarrow_program(table: TableDefinition) -> EngineScript:
     if len(table.salts) > MANY_SALTS:
         notes.append(f"Each `scan` lists {len(table.salts):,} folders.")
     return EngineScript(program, tuple(notes))
+
+
+def _s3_setup(table: TableDefinition) -> str:
+    return _S3_SETUP.format(
+        region=repr(table.region) if table.region else _REGION,
+        endpoint=repr(table.endpoint_url) if table.endpoint_url else _ENDPOINT,
+    )
 
 
 def _format_type(column_type: ColumnType) -> str:

@@ -73,6 +73,10 @@ class TableDefinition:
     salt: str
     """The name of the salt's column. Empty if there is no salt."""
     layouts: tuple[PathLayout, ...]
+    region: str = ""
+    """The region of the bucket. Empty: that of the environment."""
+    endpoint_url: str = ""
+    """The S3 endpoint. Empty: that of the environment."""
     since: date | None = None
     """The first day, for engines that need one. None: one year before each query."""
 
@@ -184,6 +188,8 @@ def define_table(
         partitions=partitions,
         salt=salt,
         layouts=(*salted, *([PathLayout(())] if 0 in bits else [])),
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
         since=options.since,
     )
 

@@ -282,7 +282,7 @@ async def test_a_listing_continues_with_renewed_credentials(
     listings.add("r/", "r/a", "r/b/", "r/b/c", "r/d", "r/e", "r/f/", "r/g/")
     role: list[Role] = []
 
-    def find(*_: str) -> Role:
+    def find(*_: str, **__: str) -> Role:
         from os import environ  # noqa: PLC0415
 
         role.append(Role(environ))

@@ -286,10 +286,10 @@ async def test_requests_that_come_at_once_find_out_once_where_to_go(
     """Credentials may cost a request to somebody, and a client its certificates."""
     searches: list[str] = []
 
-    def slow_find(operation: str, bucket: str, key: str) -> CredentialProvider:
+    def slow_find(operation: str, bucket: str, key: str, **place: str) -> CredentialProvider:
         searches.append(operation)
         time.sleep(0.05)
-        return find_provider(operation, bucket, key)
+        return find_provider(operation, bucket, key, **place)
 
     monkeypatch.setattr("batcher.stores.obstore.client.find_provider", slow_find)
     store = store_of()

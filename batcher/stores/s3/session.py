@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import aiobotocore.client
 from aiobotocore.httpsession import AIOHTTPSession
 
-_AMAZON_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn")
+_AMAZON_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu")
 
 
 _XRAY = "aws_xray_sdk."

@@ -245,7 +245,7 @@ async def test_every_request_of_an_upload_is_signed_with_current_credentials(
             asked.append(operation)
             return super().get_credentials(operation, bucket, key)
 
-    def find_role(operation: str, bucket: str, key: str) -> CredentialProvider:
+    def find_role(operation: str, bucket: str, key: str, **_: str) -> CredentialProvider:
         del operation, bucket, key
         return Role(os.environ)
 

@@ -232,6 +232,8 @@ def test_every_setting_is_a_parameter(packager: Packager) -> None:
         "on_bad_record": "drop",
         "partial_response": "false",
         "deadline_margin_s": "4",
+        "region": "eu-north-1",
+        "endpoint_url": "https://s3.example:9000",
         "sse": "aws:kms",
         "kms_key_id": KEY,
         "storage_class": "STANDARD_IA",

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.errors import RejectedError
+from batcher.errors import RejectedError, RetryableError
 from support.fault_bench import SMALL_PUT, TWO_PARTS, FaultBench, UploadShape
-from support.fault_script import ALWAYS, DENIED, EXPIRED, SKEWED, Fault, FaultKind, Rule
+from support.fault_script import (
+    ALWAYS,
+    DENIED,
+    EXPIRED,
+    RESPONSE_LOST,
+    SKEWED,
+    UPLOAD_GONE,
+    Fault,
+    FaultKind,
+    Rule,
+)
 from support.handler_harness import HandlerFactory
 from support.numbered_events import JSON, sqs
 
@@ -60,6 +70,32 @@ def test_an_event_that_is_refused_says_why(
     assert HINTS[fault] in str(caught.value)
     assert fault_bench.proxy.count("put") == 2
     fault_bench.assert_empty()
+
+
+async def test_a_lost_response_to_complete_is_told_as_such_where_the_look_is_refused(
+    fault_bench: FaultBench,
+) -> None:
+    """Without s3:ListBucket a HEAD is answered 403 if nothing is there: nothing is known then."""
+    rules = [
+        Rule("complete", RESPONSE_LOST),
+        Rule("complete", UPLOAD_GONE),
+        Rule("head", DENIED, times=ALWAYS),
+    ]
+    written = await fault_bench.write(TWO_PARTS.make(), *rules, **TWO_PARTS.settings)
+    assert isinstance(written.error, RetryableError)
+    assert "HeadObject" not in str(written.error)
+    assert fault_bench.proxy.count("head") == 1
+
+
+def test_a_refused_look_at_a_key_that_is_taken_names_the_permission(
+    fault_bench: FaultBench, handler_factory: HandlerFactory
+) -> None:
+    """After a 412 the key exists, so what is missing is the permission to read it."""
+    handle = handler_factory.keep(fault_bench.handler(partial_response=False, **JSON))
+    handle(sqs("a"), None)
+    fault_bench.proxy.use_rules(Rule("head", DENIED, times=ALWAYS))
+    with pytest.raises(RejectedError, match="s3:GetObject"):
+        handle(sqs("a"), None)
 
 
 @REFUSALS

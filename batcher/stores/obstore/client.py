@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
@@ -28,6 +29,7 @@ from batcher.stores.obstore.endpoint import (
     CredentialProvider,
     Credentials,
 )
+from batcher.stores.responses import OTHER_REGION_HINT, REDIRECT_HINT
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -113,13 +115,14 @@ class ObstoreClient:
     do not survive a fork: in a child, where a request would wait for ever, `call` raises instead.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # how the four kinds of requests differ
         self,
         settings: Settings,
         *,
         retry_config: RetryConfig = NO_RETRIES,
         request_timeout: str = REQUEST_TIMEOUT,
         read_timeout: str | None = None,
+        follows_region: bool = True,
         renew_credentials: bool = False,
     ) -> None:
         """Connect to `settings.bucket` at the first call.
@@ -129,6 +132,7 @@ class ObstoreClient:
             retry_config: how often obstore itself retries a request.
             request_timeout: how long one attempt may take, in obstore's form, such as `60s`.
             read_timeout: how long to wait for the response, and for the next bytes of its body.
+            follows_region: whether the sender retries, so that it can be led to another region.
             renew_credentials: ask for credentials before each request of a call, because a call of
                 many requests may outlive them. Only for calls that are never cancelled.
 
@@ -142,6 +146,7 @@ class ObstoreClient:
         self._retry_config = retry_config
         self._request_timeout = request_timeout
         self._read_timeout = read_timeout
+        self._follows_region = follows_region
         self._renew_credentials = renew_credentials
         self._provider: CredentialProvider | None = None
         self._credentials: Credentials | None = None
@@ -163,7 +168,34 @@ class ObstoreClient:
         try:
             yield client
         except OBSTORE_ERRORS as error:
-            raise self.translate(error, operation, key) from error
+            translated = self.translate(error, operation, key)
+            if isinstance(translated, RejectedError):
+                translated = await self.follow_region(translated)
+            raise translated from error
+
+    async def follow_region(self, error: RejectedError) -> BatcherError:
+        """Return what to raise for a refusal. If the bucket is in another region, go there.
+
+        Only S3 itself is asked, and only for the region: its endpoint follows from that. A store
+        retries there; a reader, which does not, names the region.
+        """
+        text, provider = str(error), self._provider
+        if not text.endswith((OTHER_REGION_HINT, REDIRECT_HINT)) or provider is None:
+            return error
+        if provider.endpoint.url:  # not Amazon's
+            return error
+        from batcher.stores.obstore.region import find_bucket_region  # noqa: PLC0415  # rarely used
+
+        endpoint = provider.endpoint
+        region = await run_in_daemon_thread(partial(find_bucket_region, endpoint, self.bucket))
+        if region in {"", endpoint.region}:
+            return error
+        if not self._follows_region:
+            return RejectedError(f"{text} (it is in {region})")
+        with self._connecting:
+            provider.endpoint = replace(endpoint, region=region)
+            self._client = None
+        return RetryableError(f"{text} (it is in {region}; this process goes there from now on)")
 
     async def connect(self, operation: str, key: str) -> S3Store:
         """Return obstore's client, with current credentials. Errors name this operation and key.

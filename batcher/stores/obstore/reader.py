@@ -64,7 +64,9 @@ class ObstoreReader:
         """
         self.bucket = settings.bucket
         self._settings = settings
-        self._client = ObstoreClient(settings, retry_config=RETRIES, read_timeout=READ_TIMEOUT)
+        self._client = ObstoreClient(
+            settings, retry_config=RETRIES, read_timeout=READ_TIMEOUT, follows_region=False
+        )
         self._page_objects = page_objects
         self._listing = ObstoreListing(self._client, page_objects)
 

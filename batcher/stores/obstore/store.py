@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from batcher.errors import UploadLostError
+from batcher.errors import RejectedError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
 from batcher.stores.request import ABORT_TIMEOUT_S, Request, UploadPart
@@ -105,8 +105,10 @@ class ObstoreStore(EngineStore):
         self._uploads[upload_id] = upload
         try:
             await upload.create(client, part_bytes, self._headers(request), self._tags)
-        except BaseException:
+        except BaseException as error:
             upload.call_at_end(lambda: self._uploads.pop(upload_id, None))
+            if isinstance(error, RejectedError):
+                raise await upload_client.follow_region(error) from error
             raise
         return upload_id
 

@@ -106,7 +106,7 @@ def evaluate_region(
         head: the response of HeadBucket.
         region: the region of the requests; may be empty.
         endpoint: the URL of the requests.
-        follows_region: whether the engine redirects its requests to the bucket's region.
+        follows_region: whether all of the engine's requests follow S3 to the bucket's region.
     """
     headers = head.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     actual = head.get("BucketRegion") or headers.get("x-amz-bucket-region") or ""
@@ -115,7 +115,7 @@ def evaluate_region(
         if follows_region:
             fix = "run the writer in the bucket's region: traffic across regions is slow and costly"
             return [warning("bucket.region", detail, fix)]
-        fix = f"set region={actual}: engine=obstore does not follow a bucket to its region"
+        fix = f"set region={actual}: readers with engine=obstore do not follow a bucket there"
         return [error("bucket.region", detail, fix)]
     if endpoint.startswith("http://") and not endpoint.startswith(_LOOPBACK):
         fix = "use an https:// endpoint: records can be read in transit"

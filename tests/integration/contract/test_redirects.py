@@ -16,7 +16,9 @@ from batcher.errors import (
     RetryableError,
     ThrottledError,
 )
+from batcher.stores import open_reader, open_store
 from batcher.stores.base import ObjectAttributes
+from batcher.stores.obstore.endpoint import Endpoint
 from batcher.stores.s3.client import S3Client
 from support.examples import make_settings
 from support.responding_server import RespondingServer
@@ -215,6 +217,74 @@ async def requested_urls(
     finally:
         await client.aclose()
     return urls
+
+
+@pytest.mark.parametrize(
+    ("operation", "location"), [("put", True), ("put", False), ("upload", False)]
+)
+async def test_obstore_follows_s3_into_the_region_that_it_names(
+    operation: str, monkeypatch: pytest.MonkeyPatch, elsewhere: RespondingServer, *, location: bool
+) -> None:
+    """It asks without a signature or a token; all requests after that go to the right place."""
+    headers = {"x-amz-bucket-region": "eu-west-3"}
+    if location:
+        headers["Location"] = f"{elsewhere.url}{{path}}"
+    upload = (
+        b"<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>"
+    )
+    with RespondingServer(301, headers) as wrong, RespondingServer(200, OBJECT, upload) as right:
+        places = {"us-east-1": wrong.url, "eu-west-3": right.url}
+        monkeypatch.setattr(Endpoint, "base_url", lambda self: places[self.region])
+        monkeypatch.setattr(Endpoint, "bucket_url", lambda self, _: (self.base_url(), False))
+        store = open_store(make_settings(engine="obstore"))
+        try:
+            for key in ("a", "b"):
+                if operation == "put":
+                    await store.put(key, b"body", ObjectAttributes())
+                else:
+                    opened = await store.create_upload(key, ObjectAttributes(), part_bytes=5 * MIB)
+                    await opened.abort()
+        finally:
+            await store.aclose()
+    signed, asked = wrong.received
+    assert "authorization" in signed.headers
+    assert (asked.method, asked.path) == ("HEAD", "/my-bucket")
+    assert not {"authorization", "x-amz-security-token"} & asked.headers.keys()
+    method = "PUT" if operation == "put" else "POST"
+    there = [request for request in right.received if request.method == method]
+    assert [request.path.partition("?")[0] for request in there] == ["/my-bucket/a", "/my-bucket/b"]
+    assert "/eu-west-3/s3/aws4_request" in there[0].headers["authorization"]
+    assert elsewhere.received == []
+
+
+@pytest.mark.parametrize("named", ["", "us-east-1", "eu/../evil", "evil.example#"])
+async def test_a_region_that_is_none_is_not_followed(
+    named: str, monkeypatch: pytest.MonkeyPatch, elsewhere: RespondingServer
+) -> None:
+    """Nor that where the request came from: it is refused as before."""
+    headers = {"x-amz-bucket-region": named, "Location": f"{elsewhere.url}{{path}}"}
+    with RespondingServer(301, headers) as wrong:
+        monkeypatch.setattr(Endpoint, "bucket_url", lambda *_: (wrong.url, False))
+        store = open_store(make_settings(engine="obstore"))
+        with pytest.raises(RejectedError, match="endpoint_url and region"):
+            await store.put("a", b"body", ObjectAttributes())
+        await store.aclose()
+    assert len(wrong.received) == 2
+    assert elsewhere.received == []
+
+
+async def test_a_reader_names_the_region(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: RespondingServer
+) -> None:
+    """It does not retry, so it is to be set."""
+    del elsewhere
+    with RespondingServer(301, {"x-amz-bucket-region": "eu-west-3"}) as wrong:
+        monkeypatch.setattr(Endpoint, "bucket_url", lambda *_: (wrong.url, False))
+        reader = open_reader(make_settings(engine="obstore"))
+        with pytest.raises(RejectedError, match="it is in eu-west-3"):
+            async with reader.open_object("a"):
+                pass
+        await reader.aclose()
 
 
 class Body:

@@ -7,7 +7,7 @@ TESTS ?=
 # More than the cores of a small machine: many tests wait for servers
 WORKERS ?= 3
 
-.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios fix lint clean package deploy remove lock check-deploy
+.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios deliveries fix lint clean package deploy remove lock check-deploy
 
 # `pip install --group` needs pip 25.1; a system's venv may bring an older one
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -71,6 +71,10 @@ SCENARIOS ?= 100
 scenarios: $(VENV)/.ready  ## 100,000 random scenarios of queues and streams, kills and late writes; an hour
 	BATCHER_MODEL_EXAMPLES=$(SCENARIOS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow \
 		tests/integration/model/test_queues.py tests/integration/model/test_streams_exactly_once.py
+
+deliveries: $(VENV)/.ready  ## all sequences of three deliveries over four records, and 20,000 runs of each family of pollers
+	BATCHER_ALL_DELIVERIES=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
+		tests/integration/model/test_stream_deliveries.py
 
 FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60

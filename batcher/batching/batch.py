@@ -9,6 +9,7 @@ import hashlib
 from bisect import bisect_right
 from collections import deque
 from enum import StrEnum
+from functools import cached_property
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ from batcher.encoding.text import encode_payloads, iter_text, join_lines
 from batcher.records.chunk import NamingScheme, positions_digest
 from batcher.records.columns import RangeColumn
 from batcher.records.position import sequence_number
+from batcher.records.positions import encode_positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from batcher.records.chunk import Chunk, Origin
 
@@ -62,7 +64,7 @@ class Route(Struct, frozen=True):
 
     origin: Origin
     partition: str
-    """Hive-style path. Empty in quarantine and without partitions."""
+    """Hive-style path. Empty without partitions. In quarantine: the date of a stream's records."""
     is_quarantine: bool = False
 
 
@@ -88,6 +90,7 @@ class Batch:
         """The positions of all records, in columns, if a ledger will settle them."""
         self._positions_hash = hashlib.sha256()
         self._sequence_numbers: list[str] = []
+        self._chunks: list[Chunk] = []
         self._texts: deque[Iterator[bytes | memoryview]] = deque()
         self._unencoded_bytes = 0
 
@@ -111,6 +114,8 @@ class Batch:
         self.size_bytes += size_bytes
         self.oldest_arrival_s = min(self.oldest_arrival_s, chunk.oldest_arrival_s)
         self._sequence_numbers += chunk.sequence_numbers or ()
+        if self.route.origin.naming is NamingScheme.SEQUENCE:
+            self._chunks.append(chunk)  # the event holds it as well
         self._texts.append(iter(texts))
         self._unencoded_bytes += size_bytes
 
@@ -131,6 +136,7 @@ class Batch:
     def drop_texts(self) -> None:
         """Discard the text that was not taken yet."""
         self._texts.clear()
+        self._chunks.clear()
         self._unencoded_bytes = 0
 
     def _add_positions(self, positions: Sequence[str]) -> None:
@@ -150,11 +156,41 @@ class Batch:
         """Return a digest of all positions, as 64 hex digits; see `batcher.keys.names`."""
         if not self.route.origin.is_event:
             return self._positions_hash.hexdigest()
-        columns = self.positions
-        positions = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+        return self.digest_of(self.all_positions())
+
+    def digest_of(self, positions: Sequence[str]) -> str:
+        """Return the digest that a batch of the same origin with these positions would have."""
         if self.route.origin.naming is NamingScheme.MESSAGE_SET:
             positions = sorted(positions)
         return positions_digest(positions)
+
+    @cached_property
+    def positions_list(self) -> bytes | None:
+        """The positions list of a stream's sealed batch, or None if there is none."""
+        if self.route.origin.naming is not NamingScheme.SEQUENCE:
+            return None
+        return encode_positions(self.all_positions())
+
+    def all_positions(self) -> Sequence[str]:
+        """Return the positions of all records in one column, if a ledger will settle them."""
+        columns = self.positions
+        return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+
+    def select(self, positions: Collection[str]) -> Batch:
+        """Return a sealed batch of those records of a stream's sealed batch, with all their text.
+
+        Args:
+            positions: of records of this batch, at least one.
+        """
+        selected = Batch(self.route, self.opened_s, self.due_s)
+        for chunk in self._chunks:
+            wanted = [i for i, position in enumerate(chunk.positions) if position in positions]
+            if wanted:
+                part = chunk.take(wanted)
+                size_bytes, texts = _chunk_text(part, selected)
+                selected.add(part, texts, size_bytes)
+        selected.seal_reason = self.seal_reason
+        return selected
 
     def lowest_sequence_number(self) -> str | None:
         """Return the lowest sequence number of a FIFO queue's records. None for other sources."""

@@ -23,10 +23,11 @@ from msgspec import Struct, field
 
 from batcher.batching.batch import Route
 from batcher.batching.validation import TRANSFORM_OUTPUT_PREFIX, Transform, Validated, validate
+from batcher.keys.names import quarantine_date
 from batcher.keys.object_format import Format
 from batcher.keys.partition import PartitionTemplate
 from batcher.records.bad_record import BadRecord
-from batcher.records.chunk import Chunk
+from batcher.records.chunk import Chunk, NamingScheme
 from batcher.settings import Settings
 
 
@@ -112,9 +113,20 @@ class Router:
         else:
             from batcher.batching.quarantine import quarantine_chunk  # noqa: PLC0415  # rarely used
 
-            for origin, records in groupby(bad, key=lambda record: record.chunk.origin):
-                route = Route(origin, "", is_quarantine=True)
+            for route, records in groupby(bad, key=_quarantine_route):
                 routed.chunks.append((route, quarantine_chunk(list(records))))
+
+
+def _quarantine_route(bad: BadRecord) -> Route:
+    """Return the route of a bad record. Those of a stream are divided by the date in their key.
+
+    So the key of any of them follows from the record alone, in whatever cut it is delivered.
+    """
+    origin = bad.chunk.origin
+    partition = ""
+    if origin.naming is NamingScheme.SEQUENCE:
+        partition = f"dt={quarantine_date(bad.chunk.arrivals_s[0])}"
+    return Route(origin, partition, is_quarantine=True)
 
 
 def _load_transform(transform: Transform | None) -> Callable[[Chunk], Validated] | None:

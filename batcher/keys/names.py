@@ -40,7 +40,10 @@ MAX_UUID_COUNTER = 0xFFF
 MAX_STEM_BYTES = 255 + 1 + 32
 """A table's name (255), a hyphen, and its stream's label, whose colons are escaped."""
 
-MAX_NAME_BYTES = MAX_STEM_BYTES + 1 + SEQUENCE_DIGITS
+CONTINUATION_DIGITS = DIGEST_DIGITS
+"""Hex digits of the digest in the name of a continuation."""
+
+MAX_NAME_BYTES = MAX_STEM_BYTES + 1 + SEQUENCE_DIGITS + 1 + CONTINUATION_DIGITS
 
 MAX_SUFFIX_BYTES = len(".ndjson.zst")
 
@@ -74,6 +77,16 @@ def message_set_name(
     else:
         start = f"{round(oldest_s * 1000):0{TIME_DIGITS}d}"
     return f"{origin.stem}-{start}-{digest[:MESSAGE_SET_DIGITS]}"
+
+
+def continuation_name(name: str, digest: str) -> str:
+    """Return the name of an object whose name is taken by an object with other records.
+
+    Args:
+        name: the name that is taken.
+        digest: of the positions of the object to be written.
+    """
+    return f"{name}~{digest[:CONTINUATION_DIGITS]}"
 
 
 def uuid7(now_ms: int, counter: int, random_bits: int) -> str:

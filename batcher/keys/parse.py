@@ -12,6 +12,7 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from batcher.keys.names import (
+    CONTINUATION_DIGITS,
     FIFO_DIGITS,
     MESSAGE_SET_DIGITS,
     QUARANTINE_FOLDER,
@@ -36,11 +37,16 @@ _DATE = re.compile(r"dt=\d{4}-\d\d-\d\d")
 
 _STEM = r"(?P<stem>[A-Za-z0-9._%-]+)"
 
+_CONTINUATION = rf"(?:~[0-9a-f]{{{CONTINUATION_DIGITS}}})?"
+
 _NAME_PATTERNS = {
     # The longest first: a stem may end like a UUID or a digest
-    NamingScheme.SEQUENCE: re.compile(rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}})"),
+    NamingScheme.SEQUENCE: re.compile(
+        rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}}){_CONTINUATION}"
+    ),
     NamingScheme.MESSAGE_SET: re.compile(
-        rf"{_STEM}-(?P<first>\d{{{TIME_DIGITS}}}|\d{{{FIFO_DIGITS},}})-[0-9a-f]{{{MESSAGE_SET_DIGITS}}}"
+        rf"{_STEM}-(?P<first>\d{{{TIME_DIGITS}}}|\d{{{FIFO_DIGITS},}})"
+        rf"-[0-9a-f]{{{MESSAGE_SET_DIGITS}}}{_CONTINUATION}"
     ),
     NamingScheme.FRESH: re.compile(
         r"(?P<stem>)(?P<first>)[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

@@ -24,7 +24,7 @@ from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.reading.stream import ReopenPolicy, ResumableBody
 from batcher.records.chunk import NamingScheme
-from batcher.writing.object import METADATA_LAST
+from batcher.writing.object import METADATA_LAST, is_guard
 
 if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
@@ -185,8 +185,10 @@ class SequenceRange:
 
 
 def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
-    """Return the range of a stream's object, or None for any other object."""
+    """Return the range of a stream's object with records, or None for any other object."""
     if parsed_key.naming is not NamingScheme.SEQUENCE or parsed_key.first is None:
+        return None
+    if is_guard(metadata):
         return None
     last_text = metadata.get(METADATA_LAST, "")
     last = int(last_text) if last_text.isdecimal() else parsed_key.first

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batcher.concurrency import shielded
 from batcher.reading.stream import ReopenPolicy, ResumableBody
 from batcher.records.chunk import NamingScheme
+from batcher.writing.object import is_guard
 
 if TYPE_CHECKING:
     from batcher.reading.catalog import CatalogEntry
@@ -44,7 +45,7 @@ class Prefetch:
         self.info: ObjectInfo | None = None
         """Size, ETag and metadata. None if it is not open yet or could not be opened."""
         self.is_covered = False
-        """Whether the object is left out. Known once `ready` is set."""
+        """Whether the object is left out: it is covered, or a guard. Known once `ready` is set."""
         self.ready = asyncio.Event()
         self._reader = reader
         self._overlap_tracker = overlap_tracker
@@ -95,6 +96,9 @@ class Prefetch:
             async with ResumableBody(self._reader, key, self._reopen_policy) as body:
                 self.info = body.info
                 outer = await self._find_outer_range(body.info.metadata)
+                if is_guard(body.info.metadata):
+                    self.is_covered = True
+                    return
                 if outer is None:
                     await self._queue_blocks(body)
                     return

@@ -41,6 +41,8 @@ __all__ = [
 class ObjectStore(ABC):
     """A place for objects. A PUT is conditional: it creates, or replaces a named version.
 
+    Objects that hold records are only ever created. The marks of a replay replace a version.
+
     A multipart upload is for a fresh key, which no other writer and no redelivery can write.
 
     A store implements `send` and `aclose`. The other methods build the requests.
@@ -93,6 +95,24 @@ class ObjectStore(ABC):
         """Return an object's ETag, size and metadata, or None if the key is free; see `send`."""
         request = Request(Operation.HEAD, key, deadline_s=deadline_s, slots=slots)
         return cast("ObjectInfo | None", await self.send(request))
+
+    async def read_range(  # the range, and the limits of a request
+        self,
+        key: str,
+        start: int,
+        stop: int,
+        *,
+        deadline_s: float | None = None,
+        slots: WorkerSlots | None = None,
+    ) -> bytes | None:
+        """Return the bytes of an object's body from `start` up to, but not including, `stop`.
+
+        None: the key is free, or this store cannot read. Both must be within the body.
+        """
+        request = Request(
+            Operation.READ, key, start=start, stop=stop, deadline_s=deadline_s, slots=slots
+        )
+        return cast("bytes | None", await self.send(request))
 
     async def create_upload(
         self,
@@ -170,13 +190,15 @@ class MultipartUpload:
 class EngineStore(ObjectStore):
     """A store that carries requests out itself, in one method per operation."""
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request) -> Response:  # noqa: PLR0911  # one per operation
         """Carry out one request; see `ObjectStore.send`."""
         match request.operation:
             case Operation.PUT:
                 return await self._put(request)
             case Operation.HEAD:
                 return await self._head(request)
+            case Operation.READ:
+                return await self._read(request)
             case Operation.CREATE_UPLOAD:
                 return await self._create_upload(request)
             case Operation.PUT_PART:
@@ -192,6 +214,11 @@ class EngineStore(ObjectStore):
 
     @abstractmethod
     async def _head(self, request: Request) -> ObjectInfo | None: ...
+
+    async def _read(self, request: Request) -> bytes | None:
+        """Return the bytes of a range, or None: a store need not read."""
+        del request
+        return None
 
     @abstractmethod
     async def _create_upload(self, request: Request) -> str: ...

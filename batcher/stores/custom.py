@@ -23,7 +23,11 @@ class CustomUpload(Protocol):
 
 
 class CustomStore(Protocol):
-    """A caller's own store; see `batcher.stores.base.ObjectStore` for arguments and errors."""
+    """A caller's own store; see `batcher.stores.base.ObjectStore` for arguments and errors.
+
+    It may have a method `read_range(key, start, stop)` as well, which returns bytes of a body.
+    Without it, a shorter redelivery of a large event of a stream writes its records twice.
+    """
 
     async def put(
         self, key: str, body: bytes, attributes: ObjectAttributes, *, if_match: str | None = None
@@ -65,6 +69,13 @@ class CustomStoreAdapter(EngineStore):
 
     async def _head(self, request: Request) -> ObjectInfo | None:
         return await self.inner.head(request.key)
+
+    async def _read(self, request: Request) -> bytes | None:
+        read_range = getattr(self.inner, "read_range", None)
+        if read_range is None:
+            return None
+        found: bytes | None = await read_range(request.key, request.start, request.stop)
+        return found
 
     async def _create_upload(self, request: Request) -> str:
         upload = await self.inner.create_upload(

@@ -35,8 +35,8 @@ class FileStore(EngineStore):
     """Writes a temporary dot-file, syncs it, and links it to its name: whole or not at all.
 
     An object's attributes are in `.meta/{key}.json`. Creating is safe against other processes.
-    Replacing, which only event sources do, is safe against other threads of this process. The id
-    of a multipart upload is the path of its temporary file.
+    Replacing, which only a replay's marks do, is safe against other threads of this process. The
+    id of a multipart upload is the path of its temporary file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,6 +75,18 @@ class FileStore(EngineStore):
                 return None
             meta = read_meta(self.folder, key)
             return ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+
+    async def _read(self, request: Request) -> bytes | None:
+        def read() -> bytes | None:
+            with translate_errors(request.key):
+                try:
+                    with self._path(request.key).open("rb") as file:
+                        file.seek(request.start)
+                        return file.read(request.stop - request.start)
+                except FileNotFoundError:
+                    return None
+
+        return await _run_in_thread(read)
 
     async def _create_upload(self, request: Request) -> str:
         temporary = self._temporary_path(request.key)

@@ -58,6 +58,10 @@ class MemoryStore(EngineStore):
         existing = self.objects.get(request.key)
         return None if existing is None else existing.info
 
+    async def _read(self, request: Request) -> bytes | None:
+        existing = self.objects.get(request.key)
+        return None if existing is None else existing.body[request.start : request.stop]
+
     async def _create_upload(self, request: Request) -> str:
         upload_id = str(next(self._next_upload_id))
         self.uploads[upload_id] = MemoryUpload(request.key)

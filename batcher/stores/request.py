@@ -48,6 +48,8 @@ class Operation(Enum):
     """Write one object. A retry meets 412, because the first attempt's object is there."""
     HEAD = "head"
     """Look at an object. Idempotent."""
+    READ = "read"
+    """Read a part of an object's body. Idempotent."""
     CREATE_UPLOAD = "create"
     """Open a multipart upload. A retry opens a second one: the engine aborts the first."""
     PUT_PART = "part"
@@ -67,6 +69,8 @@ class Operation(Enum):
         """Whether an object exists after its success."""
         self.is_cleanup = label == "abort"
         """Whether it must be sent even after the deadline, and without waiting for a turn."""
+        self.only_reads = label in {"head", "read"}
+        """Whether it changes nothing. S3 has a separate rate limit for these."""
 
 
 class ObjectAttributes(Struct, frozen=True):
@@ -178,7 +182,13 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
     """PUT and PUT_PART: the bytes to send."""
     attributes: ObjectAttributes = NO_ATTRIBUTES
     if_match: str | None = None
-    """PUT: the ETag of the object to replace. None: the key must be free."""
+    """PUT: the ETag of the object to replace. None: the key must be free.
+
+    Objects that hold records are never replaced; only marks of a replay replace their object."""
+    start: int = 0
+    """READ: the first byte to read, from 0."""
+    stop: int = 0
+    """READ: the byte after the last one to read. It is within the object, and above `start`."""
     part_bytes: int = 0
     """Multipart: the size of all parts but the last."""
     upload_id: str = ""
@@ -212,7 +222,7 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
             return COMPLETE_TIMEOUT_S
         if self.operation.is_cleanup:
             return ABORT_TIMEOUT_S
-        return transfer_timeout_s(len(self.body))
+        return transfer_timeout_s(len(self.body) + self.stop - self.start)
 
     def timeout_paused(self) -> AbstractContextManager[None]:
         """Pause the request's timeout, if it has one, while the request waits for its turn."""
@@ -223,11 +233,12 @@ class Request(Struct, frozen=True, repr_omit_defaults=True):
         return nullcontext() if self.slots is None else self.slots.temporarily_released()
 
 
-Response: TypeAlias = ObjectInfo | UploadPart | str | None
+Response: TypeAlias = ObjectInfo | UploadPart | bytes | str | None
 """The result of a request.
 
 - PUT and COMPLETE_UPLOAD: `ObjectInfo`
 - HEAD: `ObjectInfo`, or None if the key is free
+- READ: the bytes, or None if the key is free or the store cannot read
 - CREATE_UPLOAD: the upload's id, which is opaque
 - PUT_PART: `UploadPart`
 - ABORT_UPLOAD: None

@@ -6,13 +6,16 @@ the partition by `batcher.keys.partition`.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from msgspec import Struct
 
-from batcher.encoding.codec import Checksum
+from batcher.encoding.codec import Checksum, Codec, encode_empty
 from batcher.keys.names import (
+    SEQUENCE_DIGITS,
+    continuation_name,
     message_set_name,
     quarantine_date,
     salt,
@@ -20,11 +23,14 @@ from batcher.keys.names import (
 )
 from batcher.keys.object_format import QUARANTINE_FORMAT, ObjectFormat, data_format
 from batcher.keys.partition import DIGEST_DIGITS
+from batcher.limits import MAX_KEY_BYTES
 from batcher.records.chunk import NamingScheme, positions_digest
-from batcher.stores.base import ObjectAttributes, ObjectInfo
+from batcher.records.position import sequence_number
+from batcher.records.positions import encode_positions
+from batcher.stores.base import ObjectAttributes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from batcher.batching.batch import Batch, Route
     from batcher.settings import Settings
@@ -46,6 +52,24 @@ METADATA_BYTES = "batcher-bytes"
 
 
 METADATA_CRC32 = "batcher-crc32"
+
+
+METADATA_POSITIONS = "batcher-positions"
+
+
+METADATA_KIND = "batcher-kind"
+
+
+METADATA_OF = "batcher-of"
+
+
+GUARD_KIND = "guard"
+"""The value of `batcher-kind` of an empty object that only has a positions list."""
+
+
+MAX_METADATA_LIST_CHARACTERS = 600
+"""A longer positions list, in base64, is in the body. With the user's 1,024 bytes of metadata and
+our other fields it fits S3's 2 KB."""
 
 
 MAX_POSITION_BYTES = 320
@@ -140,10 +164,8 @@ def object_key(batch: Batch, name: str, settings: Settings) -> str:
     """
     object_format = choose_format(batch.route, settings)
     if object_format.folder:
-        # The date follows the name: the shorter event of a stream's retry must find the same key
-        named_by_first = batch.route.origin.naming is NamingScheme.SEQUENCE
-        arrival_s = batch.first_arrival_s if named_by_first else batch.oldest_arrival_s
-        date = f"dt={quarantine_date(arrival_s)}"
+        # Of a stream, the date is that of each record: another cut must find the same key
+        date = batch.route.partition or f"dt={quarantine_date(batch.oldest_arrival_s)}"
         folders = [object_format.folder, batch.route.origin.source, date]
     else:
         folders = [salt(name, settings.fanout), batch.route.partition]
@@ -152,27 +174,130 @@ def object_key(batch: Batch, name: str, settings: Settings) -> str:
 
 
 class ObjectSpec:
-    """The object of a pending batch: its key, its attributes, and how to recognize it."""
+    """The object of a pending batch: its key and its attributes."""
 
     def __init__(
-        self, batch: Batch, uuid_name: str, checksum: Checksum | None, settings: Settings
+        self,
+        batch: Batch,
+        uuid_name: str,
+        checksum: Checksum | None,
+        settings: Settings,
+        *,
+        is_continuation: bool = False,
     ) -> None:
-        """Set key and metadata from what is known about the batch now; see `object_metadata`."""
-        self._batch = batch
-        self._digest = batch.digest()
-        self.is_fresh = not batch.route.origin.is_redeliverable
-        """Whether no other writer and no redelivery can write its key."""
-        self.key = object_key(batch, object_name(batch, self._digest, uuid_name), settings)
-        metadata = object_metadata(batch, self._digest, checksum, settings.metadata)
-        self.attributes = ObjectAttributes(
-            choose_format(batch.route, settings).content_type, metadata
-        )
+        """Set key and metadata from what is known about the batch now; see `object_metadata`.
 
-    def is_ours(self, info: ObjectInfo) -> bool:
-        """Return whether an object found under this key has the records that we send."""
-        return self.is_fresh or info.metadata.get(METADATA_DIGEST) == self._digest
+        Args:
+            batch: the object's records.
+            uuid_name: see `object_name`.
+            checksum: see `object_metadata`.
+            settings: root, fanout, format and metadata.
+            is_continuation: whether the object with this name has other records.
+        """
+        self._batch = batch
+        digest = batch.digest()
+        name = object_name(batch, digest, uuid_name)
+        if is_continuation:
+            name = continuation_name(name, digest)
+        self.key = object_key(batch, name, settings)
+        metadata = object_metadata(batch, digest, checksum, settings.metadata)
+        first, last = batch.first_position, batch.last_position
+        positions_list = batch.positions_list
+        if positions_list is not None and is_short_list(positions_list, first, last):
+            metadata[METADATA_POSITIONS] = b64encode(positions_list).decode()
+        object_format = choose_format(batch.route, settings)
+        self.attributes = ObjectAttributes(object_format.content_type, metadata)
 
     def make_receipt(self, size_bytes: int) -> Receipt:
         """Return the receipt of the object, once it is durable with this size."""
         batch = self._batch
         return Receipt(self.key, batch.records, size_bytes, batch.route.is_quarantine)
+
+
+class GuardSpec:
+    """A guard: an empty object with the positions list of records that another object holds."""
+
+    def __init__(
+        self, batch: Batch, positions: Sequence[str], of_key: str, settings: Settings
+    ) -> None:
+        """Set key, attributes and body.
+
+        Args:
+            batch: of the same route as the object.
+            positions: the list of the guard. It gets the name of an object that begins with these.
+            of_key: the key of the object that holds the records.
+            settings: root, fanout and format.
+        """
+        object_format = choose_format(batch.route, settings)
+        first, last = sequence_number(positions[0]), sequence_number(positions[-1])
+        self.key = object_key(batch, sequence_name(batch.route.origin, first), settings)
+        metadata = {
+            METADATA_KIND: GUARD_KIND,
+            METADATA_OF: encode_key(of_key),
+            METADATA_RECORDS: "0",
+            METADATA_FIRST: _encode_position(first),
+            METADATA_LAST: _encode_position(last),
+            METADATA_DIGEST: batch.digest_of(positions),
+            METADATA_BYTES: "0",
+            METADATA_CRC32: "00000000",
+        }
+        codec = Codec(object_format.compression, object_format.compression_level)
+        self.body = encode_empty(codec)
+        positions_list = encode_positions(positions)
+        assert positions_list is not None  # noqa: S101  # they come from a list
+        if is_short_list(positions_list, first, last):
+            metadata[METADATA_POSITIONS] = b64encode(positions_list).decode()
+        else:
+            self.body = _add_positions(self.body, object_format, positions_list)
+        self.attributes = ObjectAttributes(object_format.content_type, metadata)
+
+
+def is_guard(metadata: Mapping[str, str]) -> bool:
+    """Return whether an object with this metadata is a guard, which holds no records."""
+    return metadata.get(METADATA_KIND) == GUARD_KIND
+
+
+def complete_body(batch: Batch, body: bytes, settings: Settings) -> bytes:
+    """Return the body with the batch's positions list, if metadata cannot hold that.
+
+    Without compression there is no place for it, and the body stays as it is.
+    """
+    positions_list = batch.positions_list
+    if positions_list is None or is_short_list(
+        positions_list, batch.first_position, batch.last_position
+    ):
+        return body
+    return _add_positions(body, choose_format(batch.route, settings), positions_list)
+
+
+def _add_positions(body: bytes, object_format: ObjectFormat, positions_list: bytes) -> bytes:
+    from batcher.encoding.positions_field import add_positions  # noqa: PLC0415  # of long lists
+
+    return add_positions(body, object_format.compression, positions_list) or body
+
+
+def is_short_list(positions_list: bytes, first: str, last: str) -> bool:
+    """Return whether metadata can hold a positions list, next to the first and last position."""
+    characters = -(-len(positions_list) // 3) * 4
+    has_room = len(first) + len(last) <= 2 * SEQUENCE_DIGITS
+    return characters <= MAX_METADATA_LIST_CHARACTERS and has_room
+
+
+def read_positions_metadata(metadata: Mapping[str, str]) -> bytes | None:
+    """Return the positions list in an object's metadata, or None if there is none."""
+    text = metadata.get(METADATA_POSITIONS)
+    try:
+        return None if text is None else b64decode(text, validate=True)
+    except ValueError:
+        return None
+
+
+def encode_key(key: str) -> str:
+    """Return a key as `batcher-of` has it: characters that a header cannot hold are encoded."""
+    whole = quote(key, safe=_HEADER_CHARACTERS, errors="surrogatepass")
+    if len(whole) <= MAX_KEY_BYTES:
+        return whole
+    return f"~{positions_digest([key])[:DIGEST_DIGITS]}"
+
+
+_HEADER_CHARACTERS = "".join(map(chr, range(0x20, 0x7F)))

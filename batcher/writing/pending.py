@@ -152,6 +152,22 @@ class PendingBatch:
         self._budget.backlog_bytes += backlog_bytes - self._backlog_bytes
         self._backlog_bytes = backlog_bytes
 
+    def restart(self, batch: Batch) -> PendingBatch:
+        """Return a pending batch of some of its records, to be encoded and sent in its place.
+
+        What this one holds is released, and the text of the other is held. `release` it at the end.
+        """
+        rest = PendingBatch(batch, self._budget, self.uuid_name, deadline_s=self.deadline_s)
+        rest.slots = self.slots
+        rest.mark_submitted()
+        self.replace_held(self._held_bytes, 0)
+        rest.replace_held(0, batch.size_bytes)
+        return rest
+
+    def release(self) -> None:
+        """Release all held bytes: nothing more of it will be sent."""
+        self.replace_held(self._held_bytes, 0)
+
     def succeed(self, receipt: Receipt) -> None:
         """Set the outcome: the object is durable."""
         self.state = PendingState.DURABLE

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from batcher.encoding.codec import Checksum
-from batcher.errors import PreconditionFailedError, RetryableError
-from batcher.stores.base import MultipartUpload, ObjectInfo, ObjectStore
+from batcher.errors import PreconditionFailedError
+from batcher.stores.base import MultipartUpload, ObjectStore
 from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
 from batcher.writing.object import ObjectSpec, Receipt
+from batcher.writing.object_writer import ObjectWriter
 from batcher.writing.outcome import send_write
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Writer:
     """Encodes batches off the event loop and sends them: one PUT, or parts when they are large.
 
     A batch that is still open is streamed: parts are sent while records arrive. The batches of
-    events are complete, and are always one PUT.
+    events are complete, and are always one PUT: what a redelivery may meet has all its metadata.
     """
 
     def __init__(
@@ -61,15 +61,16 @@ class Writer:
             RetryableError: the same batch may succeed later.
             RejectedError: the store refuses, and will again.
         """
+        if pending.batch.route.origin.is_redeliverable:
+            encode = partial(self._encode, inline=inline)
+            return await ObjectWriter(self._store, self._settings, pending, encode).write()
         checksum = Checksum()
         body = BytesBuffer()
-        # An object that a redelivery may meet needs a condition, and its whole metadata at once.
-        # With a deadline there may be no time left to abort an upload
-        is_streamed = not pending.batch.route.origin.is_redeliverable and pending.deadline_s is None
-        threshold_bytes = self._settings.multipart_threshold
         if inline or _is_small(pending):
             await self._encoder.encode_inline(pending, checksum, body)
             return await self._write_single(pending, body.take_all(), checksum)
+        is_streamed = pending.deadline_s is None  # else there may be no time left for an abort
+        threshold_bytes = self._settings.multipart_threshold
         async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:
             async for piece in encoded:
                 body.append(piece)
@@ -77,10 +78,22 @@ class Writer:
                     return await self._write_stream(pending, body, encoded)
         return await self._write_single(pending, body.take_all(), checksum)
 
+    async def _encode(self, pending: PendingBatch, *, inline: bool) -> tuple[bytes, Checksum]:
+        """Return the body of a sealed batch, and the checksum of its text."""
+        checksum = Checksum()
+        body = BytesBuffer()
+        if inline or _is_small(pending):
+            await self._encoder.encode_inline(pending, checksum, body)
+        else:
+            async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:
+                async for piece in encoded:
+                    body.append(piece)
+        return body.take_all(), checksum
+
     async def _write_single(
         self, pending: PendingBatch, body: bytes, checksum: Checksum
     ) -> Receipt:
-        """Write one object by one PUT."""
+        """Write one object under a fresh key by one PUT."""
         spec = self._make_spec(pending, checksum)
         request = Request(
             Operation.PUT,
@@ -90,7 +103,8 @@ class Writer:
             deadline_s=pending.deadline_s,
             slots=pending.slots,
         )
-        await create_object(self._store, spec, request)
+        with suppress(PreconditionFailedError):  # by an earlier attempt, whose response was lost
+            await send_write(self._store, request)
         return spec.make_receipt(len(body))
 
     async def _write_stream(
@@ -182,46 +196,6 @@ def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-async def create_object(store: ObjectStore, spec: ObjectSpec, request: Request) -> bool:
-    """Send the PUT that creates an object, or replaces that of an earlier delivery.
-
-    The first request creates, and is the only one as a rule. If the key is taken, a HEAD finds
-    whose object that is: ours, by a request whose response was lost, or that of an earlier
-    delivery. The latter is replaced under the condition that its ETag is unchanged, so that a late
-    request of the earlier delivery is refused in turn.
-
-    Args:
-        store: the store that has the key.
-        spec: the object that is to exist.
-        request: PUT.
-
-    Returns:
-        Whether this call created the object. False: an earlier request of ours had.
-
-    Raises:
-        RetryableError: another writer changes the key at the same time; or as `ObjectStore.send`.
-    """
-    try:
-        return await send_write(store, request)
-    except PreconditionFailedError as taken:
-        if spec.is_fresh:
-            return False
-        existing = await _head(store, request)
-        if existing is None:
-            msg = f"{spec.key}: the object that held the key is gone; retry the batch"
-            raise RetryableError(msg) from taken
-        if spec.is_ours(existing):
-            return False
-    try:
-        return await send_write(store, replace(request, if_match=existing.etag))
-    except PreconditionFailedError as changed:
-        existing = await _head(store, request)
-        if existing is not None and spec.is_ours(existing):
-            return False  # the replacement had succeeded, and its response was lost
-        msg = f"{spec.key}: another writer replaced it at the same time; retry the batch"
-        raise RetryableError(msg) from changed
-
-
 async def complete_upload(store: ObjectStore, request: Request) -> bool:
     """Complete the upload of a fresh key.
 
@@ -232,8 +206,3 @@ async def complete_upload(store: ObjectStore, request: Request) -> bool:
         return await send_write(store, request)
     except PreconditionFailedError:
         return False
-
-
-async def _head(store: ObjectStore, request: Request) -> ObjectInfo | None:
-    """Look at the object of a request, within the request's deadline."""
-    return await store.head(request.key, deadline_s=request.deadline_s, slots=request.slots)

@@ -13,10 +13,20 @@ from batcher.encoding.decoder import Decoder
 from batcher.encoding.positions_field import add_positions, find_positions, positions_range
 from batcher.records.positions import PositionsError, decode_positions, encode_positions
 
-any_positions = st.lists(
+any_numbers = st.lists(
     st.integers() | st.integers(-(10**90), 10**90), min_size=1, max_size=40, unique=True
 ).map(lambda numbers: [str(number) for number in sorted(numbers)])
 """Increasing integers, some of them far apart."""
+
+indexed = st.lists(
+    st.tuples(st.integers(0, 10**60), st.integers(0, 3) | st.integers(0, 10**5)),
+    min_size=1,
+    max_size=40,
+    unique=True,
+).map(lambda pairs: [f"{n}/{index}" if index else str(n) for n, index in sorted(pairs)])
+"""Records of which several have one sequence number."""
+
+any_positions = any_numbers | indexed
 
 
 def encoded(positions: list[str]) -> bytes:
@@ -57,7 +67,25 @@ def test_any_bytes_are_read_or_refused(code: bytes) -> None:
 
 @given(
     st.lists(
-        st.sampled_from(["007", "7", " 7", "+7", "1_0", "\u0667", "", "x", "0", "-0", "-7", "12"]),
+        st.sampled_from(
+            [
+                "007",
+                "7",
+                " 7",
+                "+7",
+                "1_0",
+                "\u0667",
+                "",
+                "x",
+                "0",
+                "7/0",
+                "7/01",
+                "7\n8",
+                "-0",
+                "-7",
+                "12",
+            ]
+        ),
         max_size=5,
     )
 )

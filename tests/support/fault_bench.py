@@ -197,8 +197,8 @@ class FaultBench:
         assert len(self.open_uploads()) == left
 
     def lines(self) -> list[bytes]:
-        """Return the lines of all objects, including incomplete ones."""
-        bodies = self.bodies().values()
+        """Return the lines of all objects, including incomplete ones. Guards have none."""
+        bodies = filter(None, self.bodies().values())
         return [line for body in bodies for line in body.removesuffix(b"\n").split(b"\n")]
 
     def assert_durable(

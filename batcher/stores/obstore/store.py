@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import obstore
 
-from batcher.errors import RejectedError, UploadLostError
+from batcher.errors import NotFoundError, RejectedError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
 from batcher.stores.request import ABORT_TIMEOUT_S, Request, UploadPart
@@ -83,6 +83,16 @@ class ObstoreStore(EngineStore):
             error = self._client.not_s3_error("HeadObject", request.key, "it has no ETag")
             raise error
         return ObjectInfo(etag, response.meta["size"], metadata)
+
+    async def _read(self, request: Request) -> bytes | None:
+        try:
+            async with self._client.call("GetObject", request.key) as client:
+                found = await obstore.get_range_async(
+                    client, request.key, start=request.start, end=request.stop
+                )
+        except NotFoundError:
+            return None
+        return bytes(found)
 
     async def _create_upload(self, request: Request) -> str:
         """Open an upload. If this is cancelled, obstore aborts the upload as soon as it is open."""

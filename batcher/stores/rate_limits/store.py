@@ -29,8 +29,8 @@ class RateLimitedStore(ObjectStore):
     holds it while it is on the wire. So a prefix that is slow or backs off takes no slot from
     another. However the wait ends, cancellation included, nothing stays taken.
 
-    PUT and all requests of a multipart upload share one rate limit in S3, so all count. HEAD has a
-    separate limit in S3, and only takes a slot. An abort counts, but waits for nothing.
+    PUT and all requests of a multipart upload share one rate limit in S3, so all count. HEAD and
+    READ have a separate limit in S3, and only take a slot. An abort counts, but waits for nothing.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class RateLimitedStore(ObjectStore):
         """
         now = self._clock or asyncio.get_running_loop().time
         operation = request.operation
-        if operation is Operation.HEAD:
+        if operation.only_reads:
             return await self._send_in_slot(request)
         prefix = self.limiters.get_prefix(request.key)
         began_s = now()

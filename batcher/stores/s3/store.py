@@ -10,11 +10,12 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import aiohttp
 from msgspec.structs import replace
 
 from batcher.concurrency import shielded
 from batcher.encoding.codec import crc32
-from batcher.errors import RejectedError, RetryableError, UploadLostError
+from batcher.errors import NotFoundError, RejectedError, RetryableError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.request import Request, UploadPart
 from batcher.stores.s3.client import S3Client
@@ -71,6 +72,21 @@ class S3Store(EngineStore):
             return None
         etag = self._get_etag(response, "HeadObject", request)
         return ObjectInfo(etag, response.get("ContentLength", 0), response.get("Metadata", {}))
+
+    async def _read(self, request: Request) -> bytes | None:
+        key = request.key
+        byte_range = f"bytes={request.start}-{request.stop - 1}"
+        try:
+            async with self._client.call("GetObject", key) as client:
+                response = await client.get_object(Bucket=self.bucket, Key=key, Range=byte_range)
+                async with response["Body"] as body:
+                    found: bytes = await body.read()
+        except NotFoundError:
+            return None
+        except aiohttp.ClientError as error:  # the SDK does not translate those of a body
+            msg = f"GetObject s3://{self.bucket}/{key}: the body ended early"
+            raise RetryableError(msg) from error
+        return found
 
     async def _create_upload(self, request: Request) -> str:
         """Open an upload, and abort it if its response is lost.

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batcher.encoding.codec import Checksum, Codec, encode_text
+from batcher.encoding.positions_field import add_positions
 from batcher.errors import DamagedError, PreconditionFailedError, RetryableError
 from batcher.keys.object_format import QUARANTINE_FORMAT
 from batcher.reading.stream import decode_body
+from batcher.records.chunk import positions_digest
+from batcher.records.positions import encode_positions
 from batcher.stores.base import ObjectAttributes, ObjectInfo, ObjectReader, ObjectStore
 from batcher.tools.formatting import format_size
 from batcher.tools.replay.marks import QuarantineLine, ReplayMark, join_lines, parse_lines
-from batcher.writing.object import METADATA_BYTES, METADATA_CRC32
+from batcher.writing.object import (
+    METADATA_BYTES,
+    METADATA_CRC32,
+    METADATA_DIGEST,
+    METADATA_POSITIONS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,10 +100,10 @@ async def replace_quarantine_object(
 
     Return None if the store no longer has the version that was read.
 
-    All metadata but checksum and size stays. By it, a handler recognizes its own object on a
-    redelivery, and does not overwrite the marks.
+    All metadata but checksum and size stays, and so does a positions list in the body. By these, a
+    redelivery finds out which of its records the object holds.
     """
-    body, checksum = await asyncio.to_thread(_encode_lines, quarantine_object.lines)
+    body, checksum = await asyncio.to_thread(_encode_lines, quarantine_object)
     body_metadata = {
         METADATA_CRC32: f"{checksum.crc32:08x}",
         METADATA_BYTES: str(checksum.size_bytes),
@@ -114,7 +122,19 @@ async def replace_quarantine_object(
     )
 
 
-def _encode_lines(lines: Sequence[QuarantineLine]) -> tuple[bytes, Checksum]:
-    return encode_text(
-        join_lines(lines), Codec(QUARANTINE_FORMAT.compression, QUARANTINE_FORMAT.compression_level)
+def _encode_lines(quarantine_object: QuarantineObject) -> tuple[bytes, Checksum]:
+    """Return the body with its positions list, if that is not in the metadata."""
+    lines, metadata = quarantine_object.lines, quarantine_object.info.metadata
+    compression = QUARANTINE_FORMAT.compression
+    body, checksum = encode_text(
+        join_lines(lines), Codec(compression, QUARANTINE_FORMAT.compression_level)
     )
+    positions = [line.position for line in lines if not line.fault]
+    if METADATA_POSITIONS in metadata or metadata.get(METADATA_DIGEST) != positions_digest(
+        positions
+    ):
+        return body, checksum
+    positions_list = encode_positions(positions)
+    if positions_list is not None:
+        body = add_positions(body, compression, positions_list) or body
+    return body, checksum

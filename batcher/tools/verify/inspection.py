@@ -22,6 +22,7 @@ from batcher.writing.object import (
     METADATA_FIRST,
     METADATA_LAST,
     METADATA_RECORDS,
+    is_guard,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Inspection:
         """Check an object that has this key and this metadata."""
         self._parsed_key = parsed_key
         self._metadata = {field: metadata[field] for field in METADATA_FIELDS if field in metadata}
+        self.is_guard = is_guard(metadata)
+        """Whether it is a guard, which has a positions list and no records."""
         self._splitter = LineSplitter()
         self._checksum = Checksum()
         self._is_at_line_start = True

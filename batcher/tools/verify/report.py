@@ -84,6 +84,8 @@ class VerifyReport:
         self.unchecked_lines += inspection.unchecked_lines
         for finding in inspection.findings:
             self.add_finding(finding)
+        if inspection.is_guard:
+            return
         if parsed_key.naming is NamingScheme.SEQUENCE and parsed_key.first is not None:
             last = max(parsed_key.first, inspection.last or parsed_key.first)
             self._ranges.add(

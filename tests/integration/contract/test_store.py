@@ -189,6 +189,17 @@ async def test_a_put_that_replaces_nothing_creates_nothing(
     assert store_fixture.keys() == {"elsewhere"}
 
 
+async def test_a_part_of_a_body_is_read(store_fixture: StoreFixture, store: ObjectStore) -> None:
+    """Its start, its end, or all of it; a caller's own store need not read."""
+    body = noise(100_000)
+    await store.put(KEY, body, ABOUT)
+    can_read = not isinstance(store_fixture, CallersStoreFixture)
+    for start, stop in [(0, 1), (0, 70_000), (99_999, 100_000), (0, 100_000)]:
+        found = await store.read_range(KEY, start, stop)
+        assert found == (body[start:stop] if can_read else None)
+    assert await store.read_range("events/none", 0, 1) is None
+
+
 async def test_head_gives_none_where_a_key_is_free(store: ObjectStore) -> None:
     """A key that another one starts with is free too."""
     await store.put(KEY, b"x", ABOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import batcher
+from batcher.records.positions import decode_positions
 
 from . import isal_level_1, zstandard
 from .server import RecordingS3
@@ -210,6 +212,10 @@ def _object(found: Found, names: Names, clock: Clock) -> dict[str, Any]:
         assert metadata["batcher-crc32"] == f"{zlib.crc32(text):08x}"
     if "batcher-bytes" in metadata:
         assert metadata["batcher-bytes"] == str(len(text))
+    if "batcher-positions" in metadata:
+        listed = decode_positions(base64.b64decode(metadata["batcher-positions"]))
+        assert hashlib.sha256("\n".join(listed).encode()).hexdigest() == metadata["batcher-digest"]
+        metadata["batcher-positions"] = "{as the digest}"
     digest = f"{len(text)} bytes, sha256 {_sha256(text)}"
     body = f"{codec}, {_body(found.body, codec)}"
     facts: dict[str, Any] = {"key": names[found.key], "content_type": found.content_type}
@@ -232,7 +238,7 @@ def _object(found: Found, names: Names, clock: Clock) -> dict[str, Any]:
         facts |= {"text": digest, "body": body}
         if len(text) <= SMALL_BYTES:
             facts["lines"] = text.decode("utf-8", "backslashreplace").split("\n")[:-1]
-            assert text.endswith(b"\n")
+            assert text.endswith(b"\n") or metadata.get("batcher-kind") == "guard"
     facts["metadata"] = dict(sorted(metadata.items()))
     return facts
 

@@ -59,46 +59,33 @@ def shard() -> Shard:
     return Shard()
 
 
-def test_a_replacing_put_that_is_late_beyond_the_redelivery_of_what_it_saw_wins(
-    shard: Shard,
-) -> None:
-    """S3's ETag is the body's: what was there before, and is there again, cannot be told apart.
-
-    [0, 1] is written. [0, 1, 2] finds it, and is killed while its replacing PUT is under way.
-    [0, 1] comes again, finds its own object and is acknowledged. Then the PUT lands: its condition
-    holds. Record 2 comes with the next batch, and is there twice.
-    """
-    assert shard.deliver(0, 2, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
-    assert isinstance(
-        shard.deliver(0, 3, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
-    )
+def test_a_late_put_is_refused_where_the_name_is_taken(shard: Shard) -> None:
+    """[0, 1, 2] is killed while its PUT is under way; [0, 1] comes again and is acknowledged."""
+    assert isinstance(shard.deliver(0, 3, RequestOutcome.LATE), Failed)
     assert shard.deliver(0, 2) == DONE
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
+    assert shard.bucket.reached["late write refused"] == 1
     assert shard.deliver(2, 4) == DONE
-    assert shard.copies() == [1, 1, 2, 1]
+    assert shard.copies() == [1, 1, 1, 1]
 
 
-def test_a_replacing_put_that_is_late_is_refused_where_the_object_has_changed(
-    shard: Shard,
-) -> None:
-    """No assumption is needed then: its `If-Match` names what is not there any more.
-
-    The machines reach this too rarely to notice a store that overlooks the condition.
-    """
+@pytest.mark.parametrize("end", [2, 3])
+def test_a_late_put_of_the_rest_is_no_harm(shard: Shard, end: int) -> None:
+    """[0, 1] is written. [0, 1, 2] finds it, and is killed while the PUT of 2 is under way."""
     assert shard.deliver(0, 2, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
     assert isinstance(
         shard.deliver(0, 3, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
     )
-    assert shard.deliver(0, 4) == DONE
+    assert shard.deliver(0, end) == DONE
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
-    assert shard.bucket.reached["late write refused"] == 1
+    assert shard.deliver(end, 4) == DONE
     assert shard.copies() == [1, 1, 1, 1]
 
 
-def test_a_shorter_replacing_put_that_is_late_loses_records(shard: Shard) -> None:
-    """The same, where the killed delivery was the shorter one: an acknowledged record is gone."""
+def test_a_guard_that_is_late_is_no_harm(shard: Shard) -> None:
+    """[0, 1, 2] is written. [0, 1] finds it, and is killed while its guard is under way."""
     assert shard.deliver(0, 3, RequestOutcome.ANSWER_LOST) == Responded((shard.records[0].number,))
     assert isinstance(
         shard.deliver(0, 2, RequestOutcome.ACTS, RequestOutcome.ACTS, RequestOutcome.LATE), Failed
@@ -107,19 +94,15 @@ def test_a_shorter_replacing_put_that_is_late_loses_records(shard: Shard) -> Non
     (late,) = shard.bucket.pending
     shard.bucket.land(late)
     assert shard.deliver(3, 4) == DONE
-    assert shard.copies() == [1, 1, 0, 1]
+    assert shard.copies() == [1, 1, 1, 1]
 
 
-def test_a_checkpoint_that_falls_back_over_a_later_delivery_writes_twice(shard: Shard) -> None:
-    """[0, 1] is acknowledged, and [2, 3] written; then everything comes again from record 0.
-
-    Whether [2, 3] was acknowledged does not matter: its object has a name of its own, which no
-    delivery will use again.
-    """
+def test_a_checkpoint_that_falls_back_over_a_later_delivery_is_no_harm(shard: Shard) -> None:
+    """[0, 1] is acknowledged, and [2, 3] written; then everything comes again from record 0."""
     assert shard.deliver(0, 2) == DONE
     assert isinstance(shard.deliver(2, 4, RequestOutcome.ANSWER_LOST), Responded)
     assert shard.deliver(0, 4) == DONE
-    assert shard.copies() == [1, 1, 2, 2]
+    assert shard.copies() == [1, 1, 1, 1]
 
 
 def test_a_checkpoint_that_falls_back_before_the_next_delivery_is_no_harm(shard: Shard) -> None:
@@ -131,17 +114,19 @@ def test_a_checkpoint_that_falls_back_before_the_next_delivery_is_no_harm(shard:
     assert shard.copies() == [1, 1, 1, 1]
 
 
-def test_two_deliveries_of_one_start_at_the_same_time_can_undo_each_other(shard: Shard) -> None:
-    """A mapping that starts a second delivery while the first still runs; AWS does one at a time.
-
-    [0, 1] is read by a sandbox that then stands still. [0, 1, 2] comes meanwhile, and is
-    acknowledged. The first sandbox goes on: it finds another object, takes it for an older one, and
-    replaces it. Record 2, which was acknowledged, is gone.
-    """
+def test_two_deliveries_of_one_start_at_the_same_time_are_no_harm(shard: Shard) -> None:
+    """A mapping that starts a second delivery while the first still runs."""
     assert shard.deliver(0, 3) == DONE  # the second, while the first has not sent anything
     assert shard.deliver(0, 2) == DONE  # the first, which goes on
     assert shard.deliver(3, 4) == DONE
-    assert shard.copies() == [1, 1, 0, 1]
+    assert shard.copies() == [1, 1, 1, 1]
+
+
+def test_a_start_that_no_delivery_had_writes_twice(shard: Shard) -> None:
+    """Nothing is lost by it: no name leads from the middle of an object to its start."""
+    assert shard.deliver(0, 4) == DONE
+    assert shard.deliver(1, 4) == DONE
+    assert shard.copies() == [1, 2, 2, 2]
 
 
 def test_another_partition_between_a_failure_and_its_retry_writes_twice(shard: Shard) -> None:

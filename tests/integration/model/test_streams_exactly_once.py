@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from support.aws_model.s3 import Bucket
-from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome
+from support.aws_model.sandbox import NO_FAULTS, InvocationFaults, LambdaSandbox, Outcome, Responded
 from support.aws_model.scenarios import (
     FEW_SCENARIOS,
     INVOCATION_FAULTS,
@@ -90,22 +90,40 @@ class StreamMachine(RuleBasedStateMachine):
             Lane(records, reports, bisects, self.reached) for records in by_lane if records
         ]
         self.environment: LambdaSandbox | None = None
+        self.begins: list[tuple[Lane[StreamRecord], int]] = [(lane, 0) for lane in self.lanes]
+        self.done: dict[str, StreamRecord] = {}
 
-    def invoke(self, batch: Sequence[StreamRecord], faults: InvocationFaults) -> Outcome:
+    def begin_at(self, start: int, lane: Lane[StreamRecord]) -> None:
+        """Note that a delivery may begin there: one did, or an acknowledged one ended there."""
+        if (lane, start) not in self.begins and start < len(lane.records):
+            self.begins.append((lane, start))
+
+    def invoke(
+        self,
+        batch: Sequence[StreamRecord],
+        faults: InvocationFaults,
+        meanwhile: Sequence[Callable[[], object] | None] = (),
+    ) -> Outcome:
         """Invoke the function, in a new sandbox where the last one was killed."""
         if self.environment is None or not self.environment.is_alive:
             self.environment = LambdaSandbox(
                 self.bucket, self.settings, transform=transform, retries=self.retries
             )
         self.reached["invocations"] += 1
-        outcome = self.environment.invoke(event_of(batch), faults)
+        outcome = self.environment.invoke(event_of(batch), faults, meanwhile)
         note(f"{[record.number for record in batch]} with {faults}: {outcome}")
         return outcome
 
     def look(self) -> None:
         """What was acknowledged is durable, once."""
-        done = [record for lane in self.lanes for record in lane.records[: lane.checkpoint]]
-        self.audit.check(self.bucket, done)
+        for lane in self.lanes:
+            self.done |= {record.number: record for record in lane.records[: lane.checkpoint]}
+        self.check_done()
+        assert not self.reached["object replaced"]
+
+    def check_done(self) -> None:
+        """Check the records that were acknowledged so far."""
+        self.audit.check(self.bucket, self.done.values())
 
     def deliver(
         self, lane: Lane[StreamRecord], size: int, faults: InvocationFaults, *, as_before: bool
@@ -115,7 +133,7 @@ class StreamMachine(RuleBasedStateMachine):
         before = lane.checkpoint
         lane.settle(batch, self.invoke(batch, faults))
         if lane.checkpoint != before:
-            self.bucket.forget_replacements()
+            self.begin_at(lane.checkpoint, lane)
         self.look()
 
     @precondition(lambda self: not all(lane.is_drained for lane in self.lanes))
@@ -136,6 +154,57 @@ class StreamMachine(RuleBasedStateMachine):
         self.reached["acknowledged batch came again"] += 1
         self.invoke(done[which % len(done)], faults)
         self.look()
+
+    @rule(drawn=digits(12, 6), faults=INVOCATION_FAULTS)
+    def another_cut_comes_again(self, drawn: tuple[int, ...], faults: InvocationFaults) -> None:
+        """A lost checkpoint, or a second poller: from any known start, of any length."""
+        lane, start, end = self.cut_again(*drawn)
+        batch = lane.records[start:end]
+        self.reached["another cut came again"] += 1
+        self.take(lane, start, batch, self.invoke(batch, faults))
+        self.look()
+
+    @rule(drawn=digits(12, 6), other=digits(12, 6, 4), faults=INVOCATION_FAULTS)
+    def two_pollers_overlap(
+        self, drawn: tuple[int, ...], other: tuple[int, ...], faults: InvocationFaults
+    ) -> None:
+        """While a delivery is under way, another poller makes a whole one."""
+        lane, start, end = self.cut_again(*drawn)
+        other_lane, other_start, other_end = self.cut_again(*other[:2])
+        other_batch = other_lane.records[other_start:other_end]
+        second = LambdaSandbox(
+            self.bucket, self.settings, transform=transform, retries=self.retries
+        )
+        outcomes: list[Outcome] = []
+
+        def deliver_other() -> None:
+            outcomes.append(second.invoke(event_of(other_batch)))
+
+        before: list[Callable[[], object] | None] = [None] * other[2]
+        batch = lane.records[start:end]
+        outcome = self.invoke(batch, faults, [*before, deliver_other])
+        self.reached["two pollers"] += len(outcomes)
+        for other_outcome in outcomes:
+            self.take(other_lane, other_start, other_batch, other_outcome)
+        self.take(lane, start, batch, outcome)
+        self.look()
+
+    def cut_again(self, which: int, size: int) -> tuple[Lane[StreamRecord], int, int]:
+        """Draw a delivery that begins where one may begin."""
+        lane, start = self.begins[which % len(self.begins)]
+        return lane, start, min(len(lane.records), start + 1 + size)
+
+    def take(
+        self,
+        lane: Lane[StreamRecord],
+        start: int,
+        batch: Sequence[StreamRecord],
+        outcome: Outcome,
+    ) -> None:
+        """Note what an additional delivery has acknowledged. The lane's checkpoint stays."""
+        if outcome == Responded():
+            self.done |= {record.number: record for record in batch}
+            self.begin_at(start + len(batch), lane)
 
     @precondition(lambda self: self.bucket.pending)
     @rule(which=st.integers(0, 20))
@@ -187,7 +256,9 @@ def test_each_record_is_in_exactly_one_object(machine: type[StreamMachine], exam
         "killed by nothing would happen",
         "late write landed",
         "late write refused",
-        "object replaced",
+        "another cut came again",
+        "two pollers",
+        "put acts",
     )
 
 

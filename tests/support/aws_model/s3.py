@@ -105,18 +105,6 @@ class Bucket:
         else:
             self.reached["late write landed"] += 1
 
-    def forget_replacements(self) -> None:
-        """Drop delayed writes that would replace the current object.
-
-        This is an assumption: a replacing write is never delayed that long. It could only succeed
-        if the object had the ETag of its condition again; see `test_stream_assumptions`.
-        """
-        for pending in list(self.pending):
-            existing = self.objects.get(pending.key)
-            if existing is not None and existing.info.etag == pending.if_match:
-                self.pending.remove(pending)
-                self.reached["assumed: no such late replacement"] += 1
-
 
 @dataclass(eq=False)
 class ModelUpload:
@@ -146,6 +134,8 @@ class Connection(EngineStore):
     outcomes: Iterator[RequestOutcome] = field(default_factory=lambda: repeat(RequestOutcome.ACTS))
     requests: list[str] = field(default_factory=list)
     uploads: dict[str, ModelUpload] = field(default_factory=dict)
+    meanwhile: list[Callable[[], object] | None] = field(default_factory=list)
+    """What others do before each of the next requests."""
 
     def draw(self, outcomes: Iterable[RequestOutcome]) -> None:
         """Set the outcomes of the next requests. Requests after them succeed."""
@@ -170,6 +160,13 @@ class Connection(EngineStore):
             return None if existing is None else existing.info
 
         return await self.request("head", act)
+
+    async def _read(self, request: Request) -> bytes | None:
+        def act() -> bytes | None:
+            existing = self.bucket.objects.get(request.key)
+            return None if existing is None else existing.body[request.start : request.stop]
+
+        return await self.request("read", act)
 
     async def _create_upload(self, request: Request) -> str:
         del request
@@ -218,6 +215,8 @@ class Connection(EngineStore):
     ) -> T:
         """Send one request with the next outcome. The process may be killed before and after it."""
         await self._pause(0)
+        if self.meanwhile and (others_act := self.meanwhile.pop(0)) is not None:
+            others_act()
         number = self.bucket.arrive()
         outcome = next(self.outcomes)
         self.requests.append(operation)

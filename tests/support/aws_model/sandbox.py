@@ -51,6 +51,16 @@ class Failed:
 Outcome = Responded | Failed
 
 
+def _interrupt_loop(act: Callable[[], object]) -> None:
+    """Do something while the running event loop stands still; it may run a loop of its own."""
+    loop = asyncio.get_running_loop()
+    asyncio._set_running_loop(None)  # noqa: SLF001  # exported for implementers of loops
+    try:
+        act()
+    finally:
+        asyncio._set_running_loop(loop)  # noqa: SLF001  # as above
+
+
 class LambdaSandbox:
     """A sandbox that stays warm between invocations until it is killed."""
 
@@ -79,9 +89,23 @@ class LambdaSandbox:
         """The operations sent to the bucket so far."""
         return self._connection.requests
 
-    def invoke(self, event: dict[str, Any], faults: InvocationFaults = NO_FAULTS) -> Outcome:
-        """Invoke the handler once and return the outcome as its event source sees it."""
+    def invoke(
+        self,
+        event: dict[str, Any],
+        faults: InvocationFaults = NO_FAULTS,
+        meanwhile: Sequence[Callable[[], object] | None] = (),
+    ) -> Outcome:
+        """Invoke the handler once and return the outcome as its event source sees it.
+
+        Args:
+            event: the records.
+            faults: what goes wrong.
+            meanwhile: what others do before each of its first requests.
+        """
         assert self.is_alive
+        self._connection.meanwhile = [
+            None if act is None else partial(_interrupt_loop, act) for act in meanwhile
+        ]
         loop = self._loop
         self._connection.draw(faults.outcomes)
         context = None if faults.left_ms is None else FakeContext(faults.left_ms)

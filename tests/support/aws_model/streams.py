@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batcher.encoding.positions_field import find_positions
+from batcher.records.positions import decode_positions
 from batcher.stores.memory import MemoryObject
+from batcher.writing.object import read_positions_metadata
 from support.aws_model.s3 import Bucket
 from support.examples import dynamodb_record, kinesis_record
 from support.handler_harness import assert_described
@@ -90,6 +93,16 @@ def unpack(key: str, body: bytes) -> bytes:
     return gzip.decompress(body) if key.endswith(".gz") else body
 
 
+def list_of(key: str, stored: MemoryObject) -> list[str] | None:
+    """Return the positions list of an object, wherever it is."""
+    found: bytes | int | None = read_positions_metadata(stored.info.metadata)
+    if found is None:
+        compression = "gzip" if key.endswith(".gz") else "none"
+        found = find_positions(compression, stored.body)
+    assert not isinstance(found, int)
+    return None if found is None else decode_positions(found)
+
+
 class Audit:
     """Reads a bucket, checks every object, and counts the objects that have each record."""
 
@@ -115,11 +128,19 @@ class Audit:
     def _parse(self, key: str, stored: MemoryObject) -> list[str]:
         """Check one object, its lines and its metadata, and return its sequence numbers."""
         text = unpack(key, stored.body)
+        listed = list_of(key, stored)
+        if stored.info.metadata.get("batcher-kind") == "guard":
+            assert text == b""
+            assert stored.info.metadata["batcher-of"]
+            assert listed is not None
+            assert f"{listed[0]:0>64}" in key
+            return []
         lines = [json.loads(line) for line in text.splitlines()]
         is_quarantine = "/_quarantine/" in key
         numbers = [_number(line, is_quarantine=is_quarantine) for line in lines]
         assert numbers == sorted(numbers, key=int)
         assert_described(stored.info.metadata, text, numbers)
+        assert listed == numbers
         assert f"{numbers[0]:0>64}" in key
         for number, line in zip(numbers, lines, strict=True):
             record = self._records[number]
@@ -136,6 +157,13 @@ class Audit:
         for record in acknowledged:
             objects = counts[record.number]
             assert objects == (not record.is_filtered), f"{record} is in {objects} objects"
+
+    def check_none_lost(self, bucket: Bucket, acknowledged: Iterable[StreamRecord]) -> int:
+        """Check that each acknowledged record is in some object. Return how many are in several."""
+        counts = self.count_objects(bucket)
+        for record in acknowledged:
+            assert record.is_filtered or counts[record.number], f"{record} is lost"
+        return sum(objects > 1 for objects in counts.values())
 
     def check_end(self, bucket: Bucket) -> None:
         """Check that each record is in exactly one object, and that there are no others."""

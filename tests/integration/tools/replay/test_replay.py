@@ -32,7 +32,7 @@ from integration.tools.replay.replay_harness import (
     states,
     text_of,
 )
-from support.examples import ARRIVAL_S
+from support.examples import ARRIVAL_S, kinesis_record
 
 DONE = dict.fromkeys("234ac", "done")
 
@@ -257,16 +257,26 @@ def test_a_redelivery_after_a_replay_keeps_the_marks(store: MemoryStore) -> None
     assert landed(store) == sorted(FIXED)
 
 
-def test_a_bisected_redelivery_loses_marks_and_the_same_records_are_written_once(
+def test_a_bisected_redelivery_leaves_the_marks_and_nothing_is_written_twice(
     store: MemoryStore,
 ) -> None:
-    """The key is derived from the shard and the records, not from the quarantine object."""
+    """It finds all of its bad records in the quarantine object, by the positions list there."""
     replay(store)  # 2 and 4 in one object, 3 in that of the next hour
     handle(store, STREAM[:2], STREAM[2:3], STREAM[3:])
-    assert states(store) == {"2": None, "3": None, "4": None, "a": "done", "c": "done"}
+    assert states(store) == dict.fromkeys(["2", "3", "4", "a", "c"], "done")
     replay(store, RecordFilter(since_s=ARRIVAL_S + HOUR_S))
-    assert states(store)["3"] == "done"
     assert landed(store) == sorted(FIXED)
+
+
+def test_marks_leave_the_positions_list_in_the_body() -> None:
+    """A long list is in the body, which the marks replace."""
+    store = MemoryStore()
+    numbers = [n * n * n for n in range(1, 700)]
+    bad = [kinesis_record(str(n), b"no json") for n in numbers]
+    handle(store, bad)
+    replay(store)
+    handle(store, bad[:20], bad[20:])
+    assert states(store) == {str(n): "done" for n in numbers}
 
 
 def test_replayed_objects_have_at_most_max_records(store: MemoryStore) -> None:

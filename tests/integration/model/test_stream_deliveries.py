@@ -1,0 +1,93 @@
+"""Deliveries of a stream in any cut: no acknowledged record is lost, by the plans of the writer.
+
+The exhaustive test tries every sequence of deliveries over few records, with a kill at each step.
+The random one has pollers whose deliveries overlap step by step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import pytest
+
+from batcher.writing.write_once import CreateGuard, CreateObject
+from support.delivery_plans import Plan, all_plans, planner
+from support.poller_model import EXACT_FAMILIES, FAMILIES, PollerModel
+
+ALL = os.environ.get("BATCHER_ALL_DELIVERIES") == "1"
+"""Whether to try all of them, which takes some minutes: `make deliveries`."""
+
+RECORDS, DEPTH = (4, 3) if ALL else (3, 2)
+
+MIN_PLANS = 500_000 if ALL else 3_000
+
+SEEDS = 20_000 if ALL else 300
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("known_bounds", [True, False])
+def test_every_sequence_of_deliveries(known_bounds: bool) -> None:  # noqa: FBT001  # a parameter
+    """Each record is in exactly one object, and each delivery is acknowledged in the end."""
+    plans = 0
+    for shard, deliveries in all_plans(RECORDS, DEPTH, known_bounds=known_bounds):
+        plans += 1
+        assert not shard.lost(), (shard.partitions, deliveries)
+        assert not shard.doubled(), (shard.partitions, deliveries)
+        assert shard.front == RECORDS, (shard.partitions, deliveries)
+    assert plans > MIN_PLANS / (1 if known_bounds else 10)
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pollers_that_overlap(family: str) -> None:
+    """Nothing is lost in any family, and nothing is doubled between known boundaries."""
+    doubled = 0
+    for seed in range(SEEDS):
+        run = PollerModel(seed, FAMILIES[family]).run()
+        assert run.is_over, seed
+        assert not run.lost, seed
+        doubled += run.doubled
+    assert bool(doubled) == (family not in EXACT_FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pollers_of_a_store_without_lists(family: str) -> None:
+    """Nothing is lost where positions lists cannot be read."""
+    for seed in range(SEEDS // 10):
+        run = PollerModel(seed, FAMILIES[family], has_lists=False).run()
+        assert run.is_over, seed
+        assert not run.lost, seed
+
+
+def without_guards(positions: Sequence[str]) -> Plan:
+    """Plan as the writer does, but write no guard."""
+    plan = planner(positions)
+    answer = None
+    while True:
+        try:
+            step = plan.send(answer)
+        except StopIteration:
+            return
+        answer = None if isinstance(step, CreateGuard) else (yield step)
+
+
+def believing_names(positions: Sequence[str]) -> Plan:
+    """Take an object with the right name for one that holds all records."""
+    yield CreateObject(positions)
+
+
+def test_the_exhaustive_test_notices_a_missing_guard() -> None:
+    """Records after a shorter redelivery are written twice then."""
+    assert any(
+        shard.doubled() for shard, _ in all_plans(3, 2, known_bounds=True, plan=without_guards)
+    )
+
+
+def test_both_tests_notice_records_that_are_not_written() -> None:
+    """A longer redelivery loses its new records then."""
+    assert any(
+        shard.lost() for shard, _ in all_plans(3, 2, known_bounds=True, plan=believing_names)
+    )
+    runs = [PollerModel(seed, FAMILIES["restarts"], believing_names).run() for seed in range(50)]
+    assert any(run.lost for run in runs)

@@ -205,6 +205,8 @@ def _check_region(region: str) -> list[str]:
 def _check_endpoint_url(url: str) -> list[str]:
     if not url or (url.isprintable() and re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", url)):
         return []
+    if "@" in url:  # not shown: a password may be before it
+        return ["an endpoint has no '@'; write it as http(s)://host[:port]"]
     return [f"{url!r} is not an endpoint; write it as http(s)://host[:port]"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -155,3 +156,35 @@ def test_a_queue_has_the_same_objects_in_any_order(
     once = snapshot(store)
     assert handle({"Records": event["Records"][::-1]}, None) == NO_FAILURES
     assert snapshot(store) == once
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_other_cuts_of_a_stream_lose_and_double_nothing(
+    handler_factory: HandlerFactory, seed: int
+) -> None:
+    """Each cut has all records of its sequence numbers, and begins where one began or ended."""
+    chance = random.Random(seed)  # noqa: S311  # no secret
+    parts = [chance.randint(1, 4) for _ in range(8)]
+    numbers = iter(range(100))
+    shard = [
+        [
+            kinesis_record(str(100 + n), json.dumps({"kind": kind, "n": next(numbers)}).encode())
+            for kind in chance.choices("ab", k=count)
+        ]
+        for n, count in enumerate(parts)
+    ]
+    inner, store = hooked()
+    handle = handler_factory.make(store, partition_by=KIND)
+    bounds, acknowledged = [0], 0
+    while acknowledged < len(shard):
+        start = chance.choice([bound for bound in bounds if bound <= acknowledged])
+        stop = chance.randint(start + 1, len(shard))
+        store.before = failing(BUSY, "put", key=chance.choice(["kind=a", "kind=b", "none"]))
+        event = {"Records": [record for records in shard[start:stop] for record in records]}
+        bounds.append(start)
+        if handle(event, None) == NO_FAILURES:
+            bounds.append(stop)
+            acknowledged = max(acknowledged, stop)
+        done = {json.loads(line)["n"] for line in data_of(inner)}
+        assert done >= set(range(sum(parts[:acknowledged]))), "an acknowledged record is missing"
+    assert numbers_in(inner) == list(range(sum(parts)))

@@ -32,6 +32,12 @@ class FindingKind(StrEnum):
     """The sequence ranges of two objects of one shard and partition overlap: maybe duplicates."""
     COVERED = "covered"
     """All records of a stream's object are in another object, too. Readers leave it out."""
+    DUPLICATE = "duplicate"
+    """Records of a stream's object are in another object, too. Their positions prove it."""
+    BAD_POSITIONS = "bad_positions"
+    """The positions list cannot be read, or does not match the metadata or the name."""
+    LOST_OBJECT = "lost_object"
+    """A guard states that an object has records, and that object is gone."""
     OPEN_UPLOAD = "open_upload"
     """A multipart upload is not completed. Its parts cost money."""
     UNREADABLE = "unreadable"
@@ -46,6 +52,9 @@ KIND_DESCRIPTIONS = {
     FindingKind.FOREIGN: "not a key of batcher",
     FindingKind.OVERLAP: "sequence numbers overlap: possible duplicates",
     FindingKind.COVERED: "all records are in another object",
+    FindingKind.DUPLICATE: "records are in another object, too",
+    FindingKind.BAD_POSITIONS: "positions list is unreadable or wrong",
+    FindingKind.LOST_OBJECT: "the object of a guard is gone",
     FindingKind.OPEN_UPLOAD: "multipart upload not completed",
     FindingKind.UNREADABLE: "could not be read",
 }

@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError
@@ -182,6 +183,8 @@ class SequenceRange:
     last: int
     """The number in its metadata, or `first` if the metadata does not have it."""
     key: str
+    has_positions: bool = False
+    """Whether its positions list was read, and is right."""
 
 
 def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
@@ -205,12 +208,32 @@ class ShardRanges:
         """Add the range of one object."""
         self._by_shard.setdefault((stem, partition), []).append(sequence_range)
 
+    def __iter__(self) -> Iterator[SequenceRange]:
+        """Yield all ranges."""
+        return chain.from_iterable(self._by_shard.values())
+
     def overlaps(self) -> Iterator[tuple[SequenceRange, SequenceRange]]:
-        """Yield each pair of an earlier range and a later one that starts before its end."""
+        """Yield each pair of the range with the highest end so far, and one that starts in it."""
+        for furthest, *others in self.clusters():
+            for current in others:
+                yield furthest, current
+                if current.last > furthest.last:
+                    furthest = current  # noqa: PLW2901  # of this cluster
+
+    def clusters(self) -> Iterator[list[SequenceRange]]:
+        """Yield each longest run of ranges, by their start, of which each overlaps an earlier one.
+
+        So ranges of different clusters do not overlap. A range that overlaps no other is left out.
+        """
         for _, ranges in sorted(self._by_shard.items()):
-            furthest: SequenceRange | None = None
+            cluster: list[SequenceRange] = []
+            last = -1
             for current in sorted(ranges):
-                if furthest is not None and current.first <= furthest.last:
-                    yield furthest, current
-                if furthest is None or current.last > furthest.last:
-                    furthest = current
+                if cluster and current.first > last:
+                    if len(cluster) > 1:
+                        yield cluster
+                    cluster = []
+                last = max(last, current.last) if cluster else current.last
+                cluster.append(current)
+            if len(cluster) > 1:
+                yield cluster

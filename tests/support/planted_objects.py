@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backports import zstd
+
 from batcher.cli import main
+from batcher.encoding.positions_field import add_positions
 from batcher.keys.names import salt
+from batcher.records.chunk import positions_digest
+from batcher.records.positions import encode_positions
 from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
 from support.examples import described
@@ -35,6 +41,53 @@ def plant_stream(folder: Path, first: int, last: int, partition: str = "p=1") ->
     key = f"{salt(name, 16)}/{partition}/{name}.ndjson.gz"
     metadata = described(TEXT, first=str(first), last=str(last))
     plant(folder, key, gzip.compress(TEXT, mtime=0), metadata)
+    return key
+
+
+def plant_positions(  # noqa: PLR0913  # what an object can differ in
+    folder: Path,
+    positions: Sequence[int],
+    /,
+    *,
+    partition: str = "p=1",
+    compression: str = "gzip",
+    in_body: bool = True,
+    listed: Sequence[int] | None = None,
+    guard_of: str | None = None,
+    **changes: str,
+) -> str:
+    """Write an object of a stream that has a positions list and a record per position.
+
+    Args:
+        folder: the root.
+        positions: of its records, in increasing order.
+        partition: its folders.
+        compression: `gzip` or `zstd`.
+        in_body: whether the list is in the body, and not in the metadata.
+        listed: other positions for the list; the digest is that of `positions`.
+        guard_of: the key of the object that has these records: this one is a guard.
+        changes: other metadata, without prefix.
+
+    Returns:
+        Its key.
+    """
+    name = f"orders-shardId-000000000003-{positions[0]:064d}"
+    suffix = {"gzip": "gz", "zstd": "zst"}[compression]
+    key = f"{salt(name, 16)}/{partition}/{name}.ndjson.{suffix}"
+    text = b"" if guard_of is not None else b"".join(b"%d\n" % number for number in positions)
+    digest = positions_digest(list(map(str, positions)))
+    if guard_of is not None:
+        changes = {"kind": "guard", "of": guard_of, **changes}
+    positions_list = encode_positions(list(map(str, positions if listed is None else listed)))
+    assert positions_list is not None
+    body = gzip.compress(text, mtime=0) if compression == "gzip" else zstd.compress(text)
+    if in_body:
+        body = add_positions(body, compression, positions_list) or body
+    else:
+        changes = {"positions": b64encode(positions_list).decode(), **changes}
+    first, last = str(positions[0]), str(positions[-1])
+    metadata = described(text, **({"first": first, "last": last, "digest": digest} | changes))
+    plant(folder, key, body, metadata)
     return key
 
 

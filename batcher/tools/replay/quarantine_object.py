@@ -22,6 +22,7 @@ from batcher.writing.object import (
     METADATA_CRC32,
     METADATA_DIGEST,
     METADATA_POSITIONS,
+    is_guard,
 )
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ async def _read_once(
                 msg = f"more than {format_size(max_bytes)} of text; raise budget_bytes"
                 raise DamagedError(msg)
     on_read(opened.info.size_bytes)
-    lines = await asyncio.to_thread(parse_lines, bytes(text))
+    is_empty = is_guard(opened.info.metadata)
+    lines = [] if is_empty else await asyncio.to_thread(parse_lines, bytes(text))
     return QuarantineObject(key, lines, opened.info, opened.content_type)
 
 

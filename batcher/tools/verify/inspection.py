@@ -14,19 +14,23 @@ from batcher.encoding.text import LineSplitter, split_complete_lines
 from batcher.keys.names import SEQUENCE_DIGITS
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
-from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 from batcher.records.columns import ConstantColumn, RangeColumn
+from batcher.records.positions import PositionsError, decode_positions
 from batcher.writing.object import (
     METADATA_BYTES,
     METADATA_CRC32,
+    METADATA_DIGEST,
     METADATA_FIRST,
     METADATA_LAST,
+    METADATA_OF,
     METADATA_RECORDS,
     is_guard,
 )
 
 if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
+    from batcher.reading.stored_positions import PositionsCollector
 
 MAX_LINE_BYTES = 16 * 1024**2
 """Longer lines are counted, but not checked, because they would have to be held in memory."""
@@ -62,6 +66,11 @@ class Inspection:
         self._metadata = {field: metadata[field] for field in METADATA_FIELDS if field in metadata}
         self.is_guard = is_guard(metadata)
         """Whether it is a guard, which has a positions list and no records."""
+        self._digest = metadata.get(METADATA_DIGEST)
+        self.guard_of = metadata.get(METADATA_OF, "")
+        """The key of the object that has a guard's records, as `encode_key` returns it."""
+        self.has_positions = False
+        """Whether the positions list was read, and is right."""
         self._splitter = LineSplitter()
         self._checksum = Checksum()
         self._is_at_line_start = True
@@ -179,6 +188,29 @@ class Inspection:
             mismatches.append(f"{METADATA_FIRST} is {first}, the name has {self._parsed_key.first}")
         if mismatches:
             self._add_finding(FindingKind.MISMATCH, "; ".join(mismatches))
+
+    def check_positions(self, collector: PositionsCollector, metadata: Mapping[str, str]) -> None:
+        """Compare the positions list of a stream's whole object with the metadata and the key."""
+        if self._parsed_key.naming is not NamingScheme.SEQUENCE:
+            return
+        try:
+            fault = self._positions_fault(collector.positions_list(metadata))
+        except PositionsError as error:
+            fault = str(error)
+        if fault:
+            self._add_finding(FindingKind.BAD_POSITIONS, fault)
+
+    def _positions_fault(self, positions_list: bytes | None) -> str:
+        """Return what is wrong with a positions list. Empty if nothing is."""
+        if positions_list is None:
+            return "a guard without a positions list" if self.is_guard else ""
+        positions = decode_positions(positions_list)
+        if self._digest not in {None, positions_digest(positions)}:
+            return f"the positions list does not match {METADATA_DIGEST}"
+        if int(positions[0]) != self._parsed_key.first:
+            return f"the positions list starts at {positions[0]}, not at the number in the name"
+        self.has_positions = True
+        return ""
 
     def _matches_name(self, first: str) -> bool:
         is_number = first.isdecimal() and len(first) <= SEQUENCE_DIGITS

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.overlap import SequenceRange, ShardRanges
 from batcher.reading.sanitize import sanitize_line
 from batcher.records.chunk import NamingScheme
+from batcher.tools.formatting import format_count
+from batcher.writing.object import encode_key
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
     from batcher.keys.parse import ParsedKey
     from batcher.stores.base import ListEntry, OpenUpload
     from batcher.tools.verify.inspection import Inspection
@@ -39,6 +44,10 @@ class VerifyReport:
     """Records in quarantine, by reason."""
     incomplete_metadata: int = 0
     """Objects with only part of the metadata, for example after streamed uploads."""
+    guards: int = 0
+    """Objects without records, which only have a positions list."""
+    duplicates: int = 0
+    """Records of streams that are in an earlier object, too, by their positions."""
     unchecked_lines: int = 0
     """Lines that are too long to be checked."""
     removed_objects: int = 0
@@ -49,6 +58,9 @@ class VerifyReport:
     _findings: dict[FindingKind, list[Finding]] = field(default_factory=dict)
     _streams: dict[tuple[str, str], StreamSummary] = field(default_factory=dict)
     _ranges: ShardRanges = field(default_factory=ShardRanges)
+    _guarded: dict[str, list[str]] = field(default_factory=dict)
+    """The keys of guards, by the key of the object that has their records."""
+    _unread_keys: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
@@ -76,6 +88,9 @@ class VerifyReport:
         self, list_entry: ListEntry, parsed_key: ParsedKey, inspection: Inspection
     ) -> None:
         """Add an object that was read."""
+        if inspection.is_guard:
+            self.guards += 1
+            self._guarded.setdefault(inspection.guard_of, []).append(parsed_key.key)
         self.size_bytes += list_entry.size_bytes
         self.text_bytes += inspection.text_bytes
         self.incomplete_metadata += bool(
@@ -91,7 +106,7 @@ class VerifyReport:
             self._ranges.add(
                 parsed_key.stem,
                 parsed_key.partition,
-                SequenceRange(parsed_key.first, last, parsed_key.key),
+                SequenceRange(parsed_key.first, last, parsed_key.key, inspection.has_positions),
             )
         if parsed_key.is_quarantine:
             self.quarantine_objects += 1
@@ -113,16 +128,52 @@ class VerifyReport:
             Finding(FindingKind.OPEN_UPLOAD, sanitize_line(upload.key), f"open for {age}")
         )
 
-    def finish(self) -> None:
-        """Compare the ranges. Call it after the last object."""
+    def add_unread(self, key: str) -> None:
+        """Add an object that exists and could not be read."""
+        self._unread_keys.append(key)
+
+    def clusters(self) -> Iterator[list[SequenceRange]]:
+        """Yield the objects whose ranges overlap; see `ShardRanges.clusters`."""
+        return self._ranges.clusters()
+
+    def add_duplicates(self, key: str, counts: Mapping[str, int]) -> None:
+        """Add how many records of an object are in others, by the keys of these."""
+        self.duplicates += sum(counts.values())
+        for other_key, count in counts.items():
+            detail = f"{format_count(count, 'record')} of it in {other_key}, too"
+            self.add_finding(
+                Finding(FindingKind.DUPLICATE, sanitize_line(key), sanitize_line(detail))
+            )
+
+    def finish(self, compared_keys: Collection[str] = ()) -> None:
+        """Compare guards with objects, and ranges. Call it after the last object.
+
+        Args:
+            compared_keys: objects whose positions were compared, which says more than ranges.
+        """
+        self._add_lost_objects()
         if self.overlaps_allowed:
             return
         for earlier, later in self._ranges.overlaps():
+            if earlier.key in compared_keys and later.key in compared_keys:
+                continue
             detail = (
                 f"{later.first} to {later.last} overlaps {earlier.first} to {earlier.last} "
                 f"of {earlier.key}"
             )
             self.add_finding(Finding(FindingKind.OVERLAP, sanitize_line(later.key), detail))
+
+    def _add_lost_objects(self) -> None:
+        if not self._guarded:
+            return
+        keys = chain((stored.key for stored in self._ranges), self._unread_keys)
+        lost = self._guarded.keys() - set(map(encode_key, keys))
+        for of_key in sorted(lost):
+            for key in self._guarded[of_key]:
+                detail = f"no object {of_key or '(without a key)'}, which has its records"
+                self.add_finding(
+                    Finding(FindingKind.LOST_OBJECT, sanitize_line(key), sanitize_line(detail))
+                )
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -135,6 +186,8 @@ class VerifyReport:
             "quarantine_objects": self.quarantine_objects,
             "quarantined": dict(sorted(self.quarantined.items())),
             "not_all_known": self.incomplete_metadata,
+            "guards": self.guards,
+            "duplicates": self.duplicates,
             "unjudged_lines": self.unchecked_lines,
             "gone": self.removed_objects,
             "uploads_unchecked": self.uploads_unchecked or None,

@@ -25,6 +25,7 @@ from integration.tools.ddl.written_days import (
     settings_of,
     write,
     write_day,
+    write_guard,
 )
 
 OFFLINE: Any = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -40,6 +41,17 @@ def rows(text: str, query: str) -> list[tuple[Any, ...]]:
 def view(folder: Path, settings: Settings, **wanted: Any) -> str:  # noqa: ANN401
     """Write the view."""
     return duckdb_view(described(settings, folder, **wanted)).text
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+async def test_a_guard_has_no_rows(tmp_path: Path, compression: str) -> None:
+    """An empty object, typed and untyped."""
+    settings = settings_of(tmp_path, compression=compression)
+    await write_day(settings)
+    await write_guard(settings, tmp_path)
+    for columns in ({}, {"columns": parse_columns(COLUMNS)}):
+        text = view(tmp_path, settings, **columns)
+        assert rows(text, "SELECT count(*) FROM events") == [(640,)]
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])

@@ -29,6 +29,7 @@ from integration.tools.ddl.written_days import (
     settings_of,
     write,
     write_day,
+    write_guard,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,17 @@ async def test_a_day_comes_back_as_it_went_in(tmp_path: Path, compression: str) 
     scan = run(tmp_path, settings, columns=parse_columns(COLUMNS))["scan"]
     typed = scan(where).read_all().select(["n", "action", "where"]).to_pylist()
     assert sorted(typed, key=lambda r: r["n"]) == written
+    assert scan().read_all().num_rows == 640
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+async def test_a_guard_has_no_rows(tmp_path: Path, compression: str) -> None:
+    """An empty object, typed and untyped. pyarrow alone takes it for an error, or for one row."""
+    settings = settings_of(tmp_path, compression=compression)
+    await write_day(settings)
+    await write_guard(settings, tmp_path)
+    assert run(tmp_path, settings)["scan"]().read_all().num_rows == 640
+    scan = run(tmp_path, settings, columns=parse_columns(COLUMNS))["scan"]
     assert scan().read_all().num_rows == 640
 
 

@@ -10,7 +10,13 @@ from typing import Any
 import orjson
 
 from batcher.batcher import Batcher
+from batcher.encoding.codec import Codec, encode_empty
+from batcher.encoding.positions_field import add_positions
+from batcher.keys.names import salt
+from batcher.records.positions import encode_positions
 from batcher.settings import Settings
+from batcher.stores import ObjectAttributes
+from batcher.stores.file import FileStore
 from batcher.tools.ddl.table import TableDefinition, TableOptions, define_table
 
 DAY = "2026-11-23"
@@ -54,6 +60,19 @@ async def write(
         for start in range(0, len(records), a_batch):
             await batcher.submit_many(records[start : start + a_batch])
             await batcher.flush()
+
+
+async def write_guard(settings: Settings, folder: Path, at: str = f"dt={DAY}/hour=07") -> None:
+    """Write an empty object as a redelivery leaves it, with a long positions list in its body."""
+    positions_list = encode_positions([str(n * n) for n in range(1, 3000)])
+    assert positions_list is not None
+    suffix = {"gzip": ".gz", "zstd": ".zst", "none": ""}[settings.compression]
+    body = encode_empty(Codec(settings.compression, 1))
+    body = add_positions(body, settings.compression, positions_list) or body
+    name = f"orders-shardId-000000000003-{1:064d}"
+    key = f"{salt(name, settings.fanout)}/{at}/{name}.ndjson{suffix}"
+    metadata = {"batcher-kind": "guard"}
+    await FileStore(folder).put(key, body, ObjectAttributes(metadata=metadata))
 
 
 async def write_day(settings: Settings) -> list[dict[str, Any]]:

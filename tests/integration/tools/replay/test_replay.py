@@ -248,6 +248,16 @@ def test_marks_change_nothing_else_of_the_object(store: MemoryStore) -> None:
     assert [{n: v for n, v in line.items() if n != "replay"} for line in lines(store)] == old_lines
 
 
+def test_guards_are_not_replayed(store: MemoryStore) -> None:
+    """They have no records, and stay as they are."""
+    put(store, KEY, [], **{"batcher-kind": "guard", "batcher-of": "another key"})
+    guard = store.objects[KEY]
+    result = replay(store)
+    assert not result.errors
+    assert store.objects[KEY] == guard
+    assert landed(store) == sorted(FIXED)
+
+
 def test_a_redelivery_after_a_replay_keeps_the_marks(store: MemoryStore) -> None:
     """The handler recognizes its object by the digest of its positions."""
     replay(store)

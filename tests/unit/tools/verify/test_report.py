@@ -34,6 +34,8 @@ def test_the_document_of_a_report_is_a_contract() -> None:
         "quarantine_objects": 0,
         "quarantined": {},
         "not_all_known": 0,
+        "guards": 0,
+        "duplicates": 0,
         "unjudged_lines": 3,
         "gone": 2,
         "uploads_unchecked": None,

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 EvaluationResults = Sequence[Mapping[str, Any]]
 """The `EvaluationResults` of SimulatePrincipalPolicy."""
 
-NEEDED_ACTIONS = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
+NEEDED_ACTIONS = ("s3:PutObject", "s3:GetObject")
+"""A function sends no upload in parts, so it aborts none."""
 
 UNNEEDED_ACTIONS = ("s3:DeleteObject", "s3:PutObjectAcl")
 """The two most harmful of the many actions that the writer never uses."""

@@ -177,7 +177,7 @@ def test_a_role_with_all_needed_actions_has_no_problem() -> None:
 def test_a_role_that_lacks_an_action_is_an_error_that_names_it(decision: str) -> None:
     """Each one."""
     found = evaluate_needed(
-        decisions(s3_PutObject="allowed", s3_GetObject=decision, s3_AbortMultipartUpload=decision),
+        decisions(s3_PutObject="allowed", s3_GetObject=decision, s3_PutObjectTagging=decision),
         ROLE,
     )
     assert [finding.status for finding in found] == [CheckStatus.ERROR] * 2

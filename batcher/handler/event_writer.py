@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
-from batcher.errors import BatcherError, PoisonRecordError, RetryableError
+from batcher.concurrency import map_concurrently
+from batcher.errors import (
+    BatcherError,
+    PoisonRecordError,
+    RetryableError,
+    ThrottledError,
+    TooLateError,
+)
+from batcher.handler.durable_batches import DurableBatches
 from batcher.records.bad_record import BadRecordReason
 from batcher.records.chunk import NamingScheme
 from batcher.sources.event import Ledger
@@ -20,6 +28,10 @@ from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.object import choose_format
 from batcher.writing.pending import PendingBatch
 from batcher.writing.stats import Stats
+
+MAX_LOOK_S = 1.0
+"""After a failed event, looking for objects that exist already may take this long."""
+
 
 if TYPE_CHECKING:
     from batcher.batching.router import Routed, Router
@@ -109,11 +121,14 @@ class EventWriter:
         self._pipeline = pipeline
         self._settings = pipeline.settings
         self._clock = clock
+        self._durable = DurableBatches()
         self.stats = Stats()
         """Totals since this object was set. Set a new one to count a single event."""
 
     async def write(self, event: Event, deadline_s: float | None) -> EventResult:
         """Write an event's records, until all outcomes are known or the deadline is reached.
+
+        What is known to be durable after a failed event is not sent again.
 
         Args:
             event: the records, as read.
@@ -137,14 +152,60 @@ class EventWriter:
             async with asyncio.timeout_at(deadline_s):
                 if _is_past(deadline_s):
                     raise TimeoutError  # noqa: TRY301  # nothing was started
-                await self._submit_all(batches, dispatcher, pending, deadline_s)
+                missing = await self._settle_durable(batches, result)
+                await self._submit_all(missing, dispatcher, pending, deadline_s)
                 await dispatcher.wait(pending)
         except TimeoutError:
             result.timed_out = True
         finally:
             await dispatcher.abort()
         _settle_outcomes(result, pending)
+        self._remember(batches, pending, result)
         return result
+
+    async def _settle_durable(self, batches: Sequence[Batch], result: EventResult) -> list[Batch]:
+        """Settle the batches that are known to be durable, and return the others.
+
+        After a failed event this looks for their objects, because a process may have been stopped
+        before it saw a response. A look needs no turn of the rate limit. A look that fails is no
+        reason to stop: the batch is sent.
+        """
+        unseen = [batch for batch in batches if self._durable.needs_look(batch)]
+        if unseen:
+            try:
+                async with asyncio.timeout(MAX_LOOK_S):
+                    await map_concurrently(self._look, unseen, self._settings.concurrency)
+            except (TimeoutError, BatcherError):
+                pass
+        missing = []
+        for batch in batches:
+            receipt = self._durable.receipt(batch)
+            if receipt is None:
+                missing.append(batch)
+                continue
+            self.stats.flushes[str(batch.seal_reason)] += 1
+            self.stats.count_written(batch, receipt, self._clock())
+            _settle(result, batch, receipt)
+        self._durable.begin(missing)
+        return missing
+
+    async def _look(self, batch: Batch) -> None:
+        """Look for a batch's object once."""
+        self._durable.add(batch, await self._pipeline.writer.find(batch))
+
+    def _remember(
+        self, batches: Sequence[Batch], pending: Sequence[PendingBatch], result: EventResult
+    ) -> None:
+        """Remember what is durable of an event that has failed, or forget one that has not."""
+        if not len(result.ledger):
+            self._durable.end(batches)
+            return
+        for each in pending:
+            error = each.outcome.exception()
+            if error is None:
+                self._durable.add(each.batch, each.outcome.result())
+            elif _is_refusal(error):
+                self._durable.add(each.batch, None)
 
     async def _submit_all(
         self,
@@ -177,9 +238,7 @@ def _settle_outcomes(result: EventResult, pending: Sequence[PendingBatch]) -> No
     for each in pending:
         error = each.outcome.exception()
         if error is None:
-            for positions in each.batch.positions:
-                result.ledger.settle(positions)
-            result.receipts.append(each.outcome.result())
+            _settle(result, each.batch, each.outcome.result())
         else:
             result.errors.append(_as_exception(error))
 
@@ -192,6 +251,18 @@ def _common_transform_error(event: Event, decisions: Sequence[Routed]) -> str:
     from batcher.batching.transform import raised_type  # noqa: PLC0415  # it was imported before
 
     return raised_type(failed[0])
+
+
+def _settle(result: EventResult, batch: Batch, receipt: Receipt) -> None:
+    """Settle the records of a durable batch."""
+    for positions in batch.positions:
+        result.ledger.settle(positions)
+    result.receipts.append(receipt)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Return whether a batch was not written for sure: it was not sent, or the store was busy."""
+    return isinstance(error, TooLateError) or isinstance(error.__cause__, ThrottledError)
 
 
 def describe_error(error: Exception) -> str:

@@ -14,13 +14,14 @@ from batcher.errors import PreconditionFailedError
 from batcher.stores.base import MultipartUpload, ObjectStore
 from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
-from batcher.writing.object import ObjectSpec, Receipt
+from batcher.writing.object import METADATA_DIGEST, ObjectSpec, Receipt
 from batcher.writing.object_writer import ObjectWriter
 from batcher.writing.outcome import send_write
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from batcher.batching.batch import Batch
     from batcher.settings import Settings
     from batcher.writing.pending import PendingBatch
 
@@ -89,6 +90,19 @@ class Writer:
                 async for piece in encoded:
                     body.append(piece)
         return body.take_all(), checksum
+
+    async def find(self, batch: Batch) -> Receipt | None:
+        """Look once for the object of a sealed batch. Return its receipt if it is durable.
+
+        Raises:
+            BatcherError: the store did not say; see `ObjectStore.send`.
+        """
+        spec = ObjectSpec(batch, "", None, self._settings)
+        now_s = asyncio.get_running_loop().time()
+        existing = await self._store.head(spec.key, deadline_s=now_s)  # no time for a retry
+        if existing is None or existing.metadata.get(METADATA_DIGEST) != batch.digest():
+            return None
+        return spec.make_receipt(existing.size_bytes)
 
     async def _write_single(
         self, pending: PendingBatch, body: bytes, checksum: Checksum

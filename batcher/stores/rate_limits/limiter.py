@@ -54,7 +54,12 @@ class PrefixLimiter:
         return self._rate.delay_s(now_s)
 
     def estimate_wait_s(self, now_s: float, ahead: int) -> float:
-        """Return how long a request will probably wait with `ahead` others before it."""
+        """Return how long a request will probably wait with `ahead` others before it.
+
+        In a storm the first success raises the rate, so that all wait for the next request only.
+        """
+        if self._rate.is_storm:
+            return self._rate.delay_s(now_s)
         return self._rate.delay_s(now_s) + ahead / self._rate.rate_per_s(now_s)
 
     def on_start(self, now_s: float) -> None:
@@ -70,7 +75,7 @@ class PrefixLimiter:
             now_s: when the response came.
             timed: whether the time between shows how busy the store is.
         """
-        self._rate.on_success(now_s)
+        self._rate.on_success(now_s, began_s)
         if timed:
             self._concurrency.on_response(began_s, now_s)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 
 class WaitQueue:
@@ -13,7 +14,7 @@ class WaitQueue:
     def __init__(self) -> None:
         """Start empty."""
         self._waiters: deque[Waiter] = deque()
-        self._capacity: asyncio.Future[None] | None = None
+        self._notice: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -30,18 +31,25 @@ class WaitQueue:
         if self._waiters:
             self._waiters[0].wake()
 
-    async def wait_for_capacity(self) -> None:
-        """Wait until a request of this prefix has ended. For the first waiter only."""
-        self._capacity = asyncio.get_running_loop().create_future()
+    async def wait_for_turn(self, max_s: float) -> None:
+        """Wait this long, or until a request of the prefix has ended, which may bring the turn.
+
+        For the first waiter only.
+        """
+        loop = asyncio.get_running_loop()
+        self._notice = loop.create_future()
+        timer = None if max_s == inf else loop.call_later(max_s, self.notify)
         try:
-            await self._capacity
+            await self._notice
         finally:
-            self._capacity = None
+            self._notice = None
+            if timer is not None:
+                timer.cancel()
 
     def notify(self) -> None:
         """Wake the first waiter, because a request has ended."""
-        if self._capacity is not None and not self._capacity.done():
-            self._capacity.set_result(None)
+        if self._notice is not None and not self._notice.done():
+            self._notice.set_result(None)
 
     def reject_late(self, get_error: Callable[[Waiter, int], Exception | None]) -> None:
         """Reject the waiters for which there is an error now. The first one checks by itself.

@@ -36,8 +36,20 @@ FIRST_FLOOR_PER_S = 1.0
 must not delay a prefix that gets ten objects per hour."""
 
 
-MIN_PER_S = 1 / 300
-"""The lowest rate, however many throttles there are."""
+MIN_PER_S = 1 / 40
+"""The lowest rate, however many throttles there are: a store that has recovered is noticed within
+this many seconds."""
+
+
+STORM_AFTER_REDUCTIONS, CALM_AFTER_SUCCESSES = 4, 5
+"""After the first figure of reductions, with fewer than the second figure of successes between any
+two of them, a storm is assumed: the store refuses whatever the rate. A lower rate would not help
+then, and would outlast the storm. So a success doubles the rate, and the next request may begin at
+once."""
+
+
+DOUBLING_S = 0.1
+"""In a storm, successes double the rate at most once per this many seconds."""
 
 
 CUBIC_GROWTH = 1.0
@@ -77,6 +89,10 @@ DOWN_AFTER_THROTTLES, DOWN_AFTER_S = 5, 5.0
 throttling, and keep the previous rate."""
 
 
+DOWN_PER_S = 1 / 20
+"""While S3 is down, refusals lower the rate to this: the first success restores it."""
+
+
 MAX_RETRY_AFTER_S = 30.0
 """A longer Retry-After is cut to this."""
 
@@ -85,15 +101,19 @@ class CubicRateLimit:
     """One prefix's token bucket, and the rate that fills it."""
 
     __slots__ = (
+        "_consecutive_reductions",
         "_consecutive_successes",
         "_consecutive_throttles",
+        "_curve_began_s",
         "_max_per_s",
         "_meter",
         "_next_start_s",
+        "_probed_from_per_s",
         "_recovery_s",
         "_reduced_at_s",
         "_reduction",
         "_reductions",
+        "_successes_since",
         "_throttled_per_s",
         "_throttled_since_s",
         "_unthrottled_per_s",
@@ -105,6 +125,10 @@ class CubicRateLimit:
         self._next_start_s = -inf  # when the next request may begin; the bucket is full
         self._throttled_per_s = 0.0  # 0: the rate is not reduced
         self._reduced_at_s = self._recovery_s = self._reduction = 0.0
+        self._curve_began_s = 0.0
+        self._consecutive_reductions = 0  # with few successes between them
+        self._successes_since = 0  # the last reduction, of requests that began after it
+        self._probed_from_per_s = 0.0  # the rate before successes doubled it; 0: they do not
         self._meter = RateMeter(now_s)
         self._reductions = 0  # throttles that counted
         self._consecutive_throttles = 0  # with nothing accepted between them
@@ -116,11 +140,11 @@ class CubicRateLimit:
         """Return the requests per second that may begin now."""
         if not self._throttled_per_s:
             return self._max_per_s
-        beyond = (now_s - self._reduced_at_s) / self._recovery_s - 1.0
+        beyond = (now_s - self._curve_began_s) / self._recovery_s - 1.0
         slope = self._reduction if beyond < 0.0 else CUBIC_GROWTH
         per_s = self._throttled_per_s * (1.0 + slope * beyond * beyond * beyond)
         if per_s >= self._max_per_s:
-            self._throttled_per_s = 0.0
+            self._throttled_per_s = self._probed_from_per_s = 0.0
             return self._max_per_s
         return per_s
 
@@ -145,6 +169,11 @@ class CubicRateLimit:
             else 0.0
         )
 
+    @property
+    def is_storm(self) -> bool:
+        """Whether the store refuses requests whatever the rate, until a success shows otherwise."""
+        return self._consecutive_reductions >= STORM_AFTER_REDUCTIONS
+
     def take(self, now_s: float) -> None:
         """Count a request that begins now, whether or not it is allowed."""
         per_s = self.rate_per_s(now_s)
@@ -152,12 +181,22 @@ class CubicRateLimit:
         self._next_start_s = max(self._next_start_s, now_s - saved / per_s) + 1.0 / per_s
         self._meter.on_start(now_s)
 
-    def on_success(self, now_s: float) -> None:
-        """Count a request that was not throttled."""
+    def on_success(self, now_s: float, began_s: float = inf) -> None:
+        """Count a request that was not throttled.
+
+        Args:
+            now_s: when its response came.
+            began_s: when it was sent. Requests that were in flight when the rate was lowered do
+                not raise it.
+        """
         self._meter.on_response(now_s, accepted=True)
         if self.down_s(now_s):
             self._reduce(self._unthrottled_per_s, DECREASE_FACTOR * self._unthrottled_per_s, now_s)
             self._next_start_s = now_s
+        elif began_s > self._reduced_at_s:
+            self._successes_since += 1
+            if self.is_storm and self.is_reduced(now_s):
+                self._probe(now_s)
         self._consecutive_throttles = 0
         self._consecutive_successes += 1
 
@@ -173,21 +212,29 @@ class CubicRateLimit:
         self._meter.on_response(now_s, accepted=False)
         if not self._consecutive_throttles:
             self._throttled_since_s = now_s
-            self._unthrottled_per_s = self.rate_per_s(now_s)
+            self._unthrottled_per_s = self._probed_from_per_s or self.rate_per_s(now_s)
         self._consecutive_throttles += 1
         if retry_after_s:
             self._next_start_s = max(
                 self._next_start_s, now_s + min(retry_after_s, MAX_RETRY_AFTER_S)
             )
-        if self._throttled_per_s and (
-            began_s <= self._reduced_at_s or now_s < self._reduced_at_s + THROTTLE_WINDOW_S
-        ):
+        if self._throttled_per_s and began_s <= self._reduced_at_s:
+            return False
+        if self._probed_from_per_s and self._successes_since < CALM_AFTER_SUCCESSES:
+            self._end_probe(now_s)
+            return True
+        if self._throttled_per_s and now_s < self._reduced_at_s + THROTTLE_WINDOW_S:
+            self._curve_began_s = now_s  # the same rate: it must not grow meanwhile
+            self._next_start_s = max(self._next_start_s, self._reduced_at_s + THROTTLE_WINDOW_S)
             return False
         successes, self._consecutive_successes = self._consecutive_successes, 0
         if successes >= FORGIVE_AFTER_SUCCESSES:
             return False
         if self.down_s(now_s):
-            self._reduced_at_s = now_s  # the curve starts again, from the same rate
+            per_s = self.rate_per_s(now_s)
+            per_s = max(DECREASE_FACTOR * per_s, min(DOWN_PER_S, per_s))
+            self._start_curve(per_s / DECREASE_FACTOR, per_s, now_s)
+            self._reduced_at_s = now_s
             return False
         allowed_per_s = self.rate_per_s(now_s)
         sent_per_s, accepted_per_s = self._meter.measure_per_s(now_s)
@@ -199,17 +246,42 @@ class CubicRateLimit:
         self._reduce(max(throttled_per_s, per_s / DECREASE_FACTOR), per_s, now_s)
         return True
 
+    def _probe(self, now_s: float) -> None:
+        """Double the rate, and let the next request begin at once."""
+        per_s = self.rate_per_s(now_s)
+        if not self._probed_from_per_s:
+            self._probed_from_per_s = per_s
+        self._next_start_s = min(self._next_start_s, now_s)
+        if now_s >= self._curve_began_s + DOUBLING_S:
+            self._start_curve(2.0 * per_s / DECREASE_FACTOR, 2.0 * per_s, now_s)
+
+    def _end_probe(self, now_s: float) -> None:
+        """Lower the rate below what it was before it was doubled, and wait for as long."""
+        floor_per_s = min(MIN_PER_S, self._max_per_s)
+        per_s = max(DECREASE_FACTOR * self._probed_from_per_s, floor_per_s)
+        self._reduce(per_s / DECREASE_FACTOR, per_s, now_s)
+        self._next_start_s = max(self._next_start_s, now_s + 1.0 / per_s)
+
     def _reduce(self, throttled_per_s: float, per_s: float, now_s: float) -> None:
+        """Lower the rate to `per_s`, from where a curve leads to `throttled_per_s` and beyond."""
+        self._start_curve(throttled_per_s, per_s, now_s)
+        self._reduced_at_s = now_s
+        self._probed_from_per_s = 0.0
+        is_calm = self._successes_since >= CALM_AFTER_SUCCESSES
+        self._consecutive_reductions = 1 if is_calm else self._consecutive_reductions + 1
+        self._successes_since = 0
+        self._reductions = min(self._reductions + 1, MAX_RECOVERY_DOUBLINGS)
+
+    def _start_curve(self, throttled_per_s: float, per_s: float, now_s: float) -> None:
         """Start a curve from `per_s` to `throttled_per_s` and beyond."""
         self._throttled_per_s = throttled_per_s
         self._reduction = 1.0 - per_s / throttled_per_s
-        self._reduced_at_s = now_s
+        self._curve_began_s = now_s
         known_s = MAX_RECOVERY_S * min(
             1.0, (RECOVERY_KNEE_PER_S / throttled_per_s) ** RECOVERY_EXPONENT
         )
         first_s = FIRST_RECOVERY_REQUESTS * 2.0**self._reductions / throttled_per_s
         self._recovery_s = max(MIN_RECOVERY_S, min(known_s, first_s))
-        self._reductions = min(self._reductions + 1, MAX_RECOVERY_DOUBLINGS)
 
 
 class RateMeter:

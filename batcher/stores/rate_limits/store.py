@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 
@@ -39,7 +39,6 @@ class RateLimitedStore(ObjectStore):
         limiters: PrefixLimiters,
         concurrency: int,
         *,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], float] | None = None,
     ) -> None:
         """Limit the requests to `inner`.
@@ -48,7 +47,6 @@ class RateLimitedStore(ObjectStore):
             inner: sends each request once.
             limiters: of its prefixes.
             concurrency: slots for all requests together.
-            sleep: waits this many seconds.
             clock: seconds, comparable with `Request.deadline_s`; None: the event loop's.
         """
         self.inner = inner
@@ -56,7 +54,6 @@ class RateLimitedStore(ObjectStore):
         """The rate of each prefix, its throttles, and the time spent waiting."""
         self._slots = asyncio.Semaphore(concurrency)
         self._queues: dict[str, WaitQueue] = {}
-        self._sleep = sleep
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -141,11 +138,10 @@ class RateLimitedStore(ObjectStore):
                 while True:
                     now_s = clock()
                     delay_s = limiter.delay_s(now_s)
-                    if delay_s == inf:
-                        await queue.wait_for_capacity()
-                    elif delay_s:
-                        _raise_if_late(limiter, prefix, now_s, waiter, 0)
-                        await self._sleep(delay_s)
+                    if delay_s:
+                        if delay_s != inf:
+                            _raise_if_late(limiter, prefix, now_s, waiter, 0)
+                        await queue.wait_for_turn(delay_s)
                     else:
                         await self._slots.acquire()
                         now_s = clock()

@@ -28,7 +28,8 @@ class DurableBatches:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self._has_failed = False
+        self.is_throttled = False
+        """Whether the store has refused requests of an event, and no event has succeeded since."""
         # The digest of a batch's positions, and its receipt; None: its object does not exist
         self._known: dict[tuple[Route, str], tuple[str, Receipt | None]] = {}
 
@@ -38,19 +39,17 @@ class DurableBatches:
         return None if known is None else known[1]
 
     def needs_look(self, batch: Batch) -> bool:
-        """Return whether the last event has failed, and the batch may be durable for all we know.
+        """Return whether S3 throttles, and nothing is known about a batch that may be durable.
 
-        It is so for the first event of a process that has failed, and where outcomes are unknown.
+        A look takes no turn from the batches that are missing, as a refused PUT would.
         """
         return (
-            self._has_failed and batch.route.origin.is_redeliverable and self._find(batch) is None
+            self.is_throttled and batch.route.origin.is_redeliverable and self._find(batch) is None
         )
 
     def begin(self, batches: Sequence[Batch]) -> None:
         """Forget what is known about batches that are sent now. Their event may fail."""
-        self._has_failed, had_failed = True, self._has_failed
-        if had_failed:
-            self._discard(batches)
+        self._discard(batches)
 
     def add(self, batch: Batch, receipt: Receipt | None) -> None:
         """Remember that a sealed batch is durable, or with None that its object does not exist."""
@@ -63,7 +62,7 @@ class DurableBatches:
 
     def end(self, batches: Sequence[Batch]) -> None:
         """Forget the batches of an event that has succeeded: it does not come again."""
-        self._has_failed = False
+        self.is_throttled = False
         self._discard(batches)
 
     def _find(self, batch: Batch) -> tuple[str, Receipt | None] | None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -166,17 +167,14 @@ class EventWriter:
     async def _settle_durable(self, batches: Sequence[Batch], result: EventResult) -> list[Batch]:
         """Settle the batches that are known to be durable, and return the others.
 
-        After a failed event this looks for their objects, because a process may have been stopped
-        before it saw a response. A look needs no turn of the rate limit. A look that fails is no
-        reason to stop: the batch is sent.
+        While the store throttles, this looks for the objects of which nothing is known. A look
+        needs no turn of the rate limit. A look that fails is no reason to stop: the batch is sent.
         """
         unseen = [batch for batch in batches if self._durable.needs_look(batch)]
         if unseen:
-            try:
+            with suppress(Exception):  # also what a library that patches the SDK may raise
                 async with asyncio.timeout(MAX_LOOK_S):
                     await map_concurrently(self._look, unseen, self._settings.concurrency)
-            except (TimeoutError, BatcherError):
-                pass
         missing = []
         for batch in batches:
             receipt = self._durable.receipt(batch)
@@ -205,6 +203,7 @@ class EventWriter:
             if error is None:
                 self._durable.add(each.batch, each.outcome.result())
             elif _is_refusal(error):
+                self._durable.is_throttled = True
                 self._durable.add(each.batch, None)
 
     async def _submit_all(

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -20,7 +21,6 @@ from batcher.errors import (
     ThrottledError,
     TooLateError,
 )
-from batcher.handler.durable_batches import DurableBatches
 from batcher.records.bad_record import BadRecordReason
 from batcher.records.chunk import NamingScheme
 from batcher.sources.event import Ledger
@@ -36,6 +36,7 @@ MAX_LOOK_S = 1.0
 
 if TYPE_CHECKING:
     from batcher.batching.router import Routed, Router
+    from batcher.handler.durable_batches import DurableBatches
     from batcher.records.bad_record import BadRecord
     from batcher.records.chunk import Chunk
     from batcher.settings import Settings
@@ -122,7 +123,7 @@ class EventWriter:
         self._pipeline = pipeline
         self._settings = pipeline.settings
         self._clock = clock
-        self._durable = DurableBatches()
+        self._durable: DurableBatches | None = None  # no event has failed yet
         self.stats = Stats()
         """Totals since this object was set. Set a new one to count a single event."""
 
@@ -164,40 +165,53 @@ class EventWriter:
         self._remember(batches, pending, result)
         return result
 
-    async def _settle_durable(self, batches: Sequence[Batch], result: EventResult) -> list[Batch]:
+    async def _settle_durable(
+        self, batches: Sequence[Batch], result: EventResult
+    ) -> Sequence[Batch]:
         """Settle the batches that are known to be durable, and return the others.
 
         While the store throttles, this looks for the objects of which nothing is known. A look
         needs no turn of the rate limit. A look that fails is no reason to stop: the batch is sent.
         """
-        unseen = [batch for batch in batches if self._durable.needs_look(batch)]
+        durable = self._durable
+        if durable is None:
+            return batches
+        unseen = [batch for batch in batches if durable.needs_look(batch)]
         if unseen:
             with suppress(Exception):  # also what a library that patches the SDK may raise
                 async with asyncio.timeout(MAX_LOOK_S):
-                    await map_concurrently(self._look, unseen, self._settings.concurrency)
+                    look = partial(self._look, durable)
+                    await map_concurrently(look, unseen, self._settings.concurrency)
         missing = []
         for batch in batches:
-            receipt = self._durable.receipt(batch)
+            receipt = durable.receipt(batch)
             if receipt is None:
                 missing.append(batch)
                 continue
             self.stats.flushes[str(batch.seal_reason)] += 1
             self.stats.count_written(batch, receipt, self._clock())
             _settle(result, batch, receipt)
-        self._durable.begin(missing)
+        durable.begin(missing)
         return missing
 
-    async def _look(self, batch: Batch) -> None:
+    async def _look(self, durable: DurableBatches, batch: Batch) -> None:
         """Look for a batch's object once."""
-        self._durable.add(batch, await self._pipeline.writer.find(batch))
+        durable.add(batch, await self._pipeline.writer.find(batch))
 
     def _remember(
         self, batches: Sequence[Batch], pending: Sequence[PendingBatch], result: EventResult
     ) -> None:
         """Remember what is durable of an event that has failed, or forget one that has not."""
         if not len(result.ledger):
-            self._durable.end(batches)
+            if self._durable is not None:
+                self._durable.end(batches)
             return
+        if self._durable is None:
+            from batcher.handler.durable_batches import (  # noqa: PLC0415  # after a failure
+                DurableBatches,
+            )
+
+            self._durable = DurableBatches()
         for each in pending:
             error = each.outcome.exception()
             if error is None:

@@ -3,8 +3,9 @@
 When a checkpoint falls back, a stream delivers records again, in other batches. That leaves an
 object whose sequence range is within the range of another. The range alone proves nothing, though:
 concurrent batches of one shard (a parallelization factor above 1, shards of a DynamoDB stream) have
-such ranges as well, with different records. So an object is covered only if its text is in the text
-of the other one, as consecutive whole lines. The same records always make the same text.
+such ranges as well, with different records. Where both objects have a positions list, these decide.
+Without them, an object is covered only if its text is in the text of the other one, as consecutive
+whole lines. The same records always make the same text.
 
 The metadata of an open object has the end of its range, so finding it costs no extra request.
 Comparing costs one GET for each of the two objects, and happens only if one range is within the
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -23,9 +24,11 @@ from typing import TYPE_CHECKING
 from batcher.errors import BatcherError
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
+from batcher.reading.stored_positions import PositionsCollector
 from batcher.reading.stream import ReopenPolicy, ResumableBody
 from batcher.records.chunk import NamingScheme
-from batcher.writing.object import METADATA_LAST, is_guard
+from batcher.records.positions import PositionsError, decode_positions
+from batcher.writing.object import METADATA_LAST, METADATA_POSITIONS, is_guard
 
 if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
@@ -104,15 +107,30 @@ class OverlapTracker:
         own_range = read_sequence_range(parsed_key, metadata)
         assert own_range is not None  # noqa: S101  # `resolve` found it within `outer`
         async with self._comparison_lock:
-            reason = await self._not_covered_reason(parsed_key.key, outer.key)
+            shared = await self._count_shared(parsed_key.key, outer.key)
+            reason = ""
+            if shared is None:
+                reason = await self._not_covered_reason(parsed_key.key, outer.key)
+        if shared is not None and not shared.are_all:
+            if shared.records:
+                detail = f"{shared.records:,} of its records are in {outer.key}; {_BOTH_KEPT}"
+                self._add_finding(FindingKind.DUPLICATE, parsed_key, detail)
+            return False
         if reason:
             self._report_overlap(parsed_key, own_range, outer, f"{reason}; {_BOTH_KEPT}")
         else:
             detail = f"all of its records are in {outer.key}; left out"
-            self._on_finding(
-                Finding(FindingKind.COVERED, sanitize_line(parsed_key.key), sanitize_line(detail))
-            )
+            self._add_finding(FindingKind.COVERED, parsed_key, detail)
         return not reason
+
+    async def _count_shared(self, key: str, outer_key: str) -> SharedPositions | None:
+        """Compare the positions of two objects. Return None if one of them has no list."""
+        inner = await read_positions(self._reader, key)
+        outer = None if inner is None else await read_positions(self._reader, outer_key)
+        if inner is None or outer is None:
+            return None
+        records = len(frozenset(inner).intersection(outer))
+        return SharedPositions(records, are_all=records == len(inner))
 
     async def _not_covered_reason(self, key: str, outer_key: str) -> str:
         """Compare two objects. Return an empty string if the first is covered."""
@@ -154,9 +172,34 @@ class OverlapTracker:
                 f"{other_range.first} to {other_range.last} "
                 f"of {other_range.key}; {consequence}"
             )
-            self._on_finding(
-                Finding(FindingKind.OVERLAP, sanitize_line(parsed_key.key), sanitize_line(detail))
-            )
+            self._add_finding(FindingKind.OVERLAP, parsed_key, detail)
+
+    def _add_finding(self, kind: FindingKind, parsed_key: ParsedKey, detail: str) -> None:
+        self._on_finding(Finding(kind, sanitize_line(parsed_key.key), sanitize_line(detail)))
+
+
+async def read_positions(reader: ObjectReader, key: str) -> list[str] | None:
+    """Return the positions of an object by its list, or None if it has none that can be read."""
+    collector = PositionsCollector(key)
+    with suppress(BatcherError, PositionsError):
+        async with reader.open_object(key) as opened:
+            if METADATA_POSITIONS not in opened.info.metadata:
+                async for piece in opened.pieces:
+                    collector.add(piece)
+                    if collector.is_complete:
+                        break
+            positions_list = collector.positions_list(opened.info.metadata)
+        return None if positions_list is None else decode_positions(positions_list)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPositions:
+    """How many records of one object are in another one."""
+
+    records: int
+    are_all: bool
+    """Whether it has no others."""
 
 
 def _contains_lines(outer: bytes, inner: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batcher.concurrency import map_concurrently
@@ -19,13 +19,12 @@ from batcher.errors import (
 from batcher.keys.names import root_prefix
 from batcher.keys.parse import KeyParseError, ParsedKey, is_check_key, parse_key
 from batcher.reading.findings import Finding, FindingKind
+from batcher.reading.overlap import read_positions
 from batcher.reading.sanitize import sanitize_line
 from batcher.reading.stored_positions import PositionsCollector
-from batcher.records.positions import PositionsError, decode_positions
 from batcher.tools.verify.duplicates import DuplicateCounter
 from batcher.tools.verify.inspection import Inspection
 from batcher.tools.verify.report import VerifyReport
-from batcher.writing.object import METADATA_POSITIONS
 
 if TYPE_CHECKING:
     from batcher.stores.base import ListEntry, ObjectReader
@@ -158,33 +157,20 @@ class Verifier:
         Returns:
             The keys of the objects that were compared.
         """
+        read = partial(read_positions, self._reader)
         compared_keys: set[str] = set()
         for cluster in self._report.clusters():
             counter = DuplicateCounter()
             listed = [stored.key for stored in cluster if stored.has_positions]
             for start in range(0, len(listed), self._concurrency):
                 keys = listed[start : start + self._concurrency]
-                lists = await map_concurrently(self._read_positions, keys, self._concurrency)
+                lists = await map_concurrently(read, keys, self._concurrency)
                 for key, positions in zip(keys, lists, strict=True):
                     counts = None if positions is None else counter.add(key, positions)
                     if counts is not None:
                         compared_keys.add(key)
                         self._report.add_duplicates(key, counts)
         return compared_keys
-
-    async def _read_positions(self, key: str) -> list[str] | None:
-        """Return the positions of an object, or None if they can no longer be read."""
-        with suppress(BatcherError, PositionsError):
-            async with self._reader.open_object(key) as opened:
-                collector = PositionsCollector(key)
-                if METADATA_POSITIONS not in opened.info.metadata:
-                    async for piece in opened.pieces:
-                        collector.add(piece)
-                        if collector.is_complete:
-                            break
-                positions_list = collector.positions_list(opened.info.metadata)
-                return None if positions_list is None else decode_positions(positions_list)
-        return None
 
     async def _check_open_uploads(self, wall_clock: Callable[[], float]) -> None:
         prefix = root_prefix(self._root)

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from batcher.handler import make_handler
 from batcher.tools.verify import duplicates
+from support.examples import kinesis_record, make_settings
+from support.handler_harness import NO_FAILURES
 from support.planted_objects import plant_positions, plant_stream, verify
 
 STEP = 2**80
@@ -170,3 +173,31 @@ def test_the_number_of_duplicates_is_exact(
     _, report = verify(folder, capsys)
     assert report["duplicates"] == sum(copies.values()) - len(copies)
     assert "overlap" not in report["findings"]
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("payload", [b'{"n":1}', b"no JSON"])
+def test_only_a_redelivery_from_an_unknown_start_leaves_duplicates(
+    folder: Path, capsys: pytest.CaptureFixture[str], compression: str, payload: bytes
+) -> None:
+    """Data and quarantine, in other cuts. Guards have their object, and lists are right."""
+    folder.mkdir()
+    handle = make_handler(make_settings(bucket=f"file://{folder}", compression=compression))
+    many = [number**3 for number in range(1, 700)]
+    try:
+        for cuts, duplicate_count in [
+            ((many, many[:20], many[20:], many[:5], range(10**9, 10**9 + 700)), 0),
+            ((many[10:30],), 20),
+        ]:
+            for cut in cuts:
+                records = [kinesis_record(str(number), payload) for number in cut]
+                assert handle({"Records": records}, None) == NO_FAILURES
+            capsys.readouterr()
+            code, report = verify(folder, capsys)
+            assert (code, report["duplicates"]) == (int(duplicate_count > 0), duplicate_count)
+            assert set(report["findings"]) == ({"duplicate"} if duplicate_count else set())
+            assert report["guards"] >= 2
+            records_count = report["records"] + sum(report["quarantined"].values())
+            assert records_count == 699 + 700 + duplicate_count
+    finally:
+        handle.close()

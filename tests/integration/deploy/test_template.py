@@ -121,8 +121,46 @@ def test_nobody_else_reads_the_bucket(packager: Packager) -> None:
             "Action": "s3:*",
             "Resource": ["arn:aws:s3:::my-bucket", "arn:aws:s3:::my-bucket/*"],
             "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
+        },
+        create_only("Sqs"),
     ]
+
+
+def create_only(name: str) -> dict[str, Any]:
+    """Return the statement by which a function cannot replace an object."""
+    return {
+        "Sid": f"{name}CreatesOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::my-bucket/*",
+        "Condition": {
+            "ArnEquals": {"aws:PrincipalArn": f"arn:aws:iam::123456789012:role/{name}Role"},
+            "Null": {"s3:if-none-match": "true"},
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("queue", "stream", "names"),
+    [
+        ("new", "new", ["Sqs", "Kinesis"]),
+        ("existing", "off", ["Sqs"]),
+        ("off", "existing", ["Kinesis"]),
+    ],
+)
+def test_functions_create_objects_and_replace_none(
+    packager: Packager, queue: str, stream: str, names: list[str]
+) -> None:
+    """The bucket demands If-None-Match of each function that there is, and of nobody else."""
+    given = {"queue": queue, "stream": stream}
+    if queue == "existing":
+        given["queue_arn"] = QUEUE
+    if stream == "existing":
+        given["stream_arn"] = STREAM
+    template = packager.template(**given)
+    policy = template.resources["BucketPolicy"]["Properties"]["PolicyDocument"]
+    assert policy["Statement"][1:] == [create_only(name) for name in names]
 
 
 def test_the_bucket_takes_every_option(packager: Packager) -> None:

@@ -63,7 +63,7 @@ def test_what_holds_is_found_clean(handler_factory: HandlerFactory) -> None:
     assert findings_in(inner) == []
 
 
-def test_a_checkpoint_that_falls_back_is_seen_as_an_overlap(
+def test_a_checkpoint_that_falls_back_is_seen_as_duplicates(
     handler_factory: HandlerFactory,
 ) -> None:
     """Records that come again from a start that no delivery had are there twice."""
@@ -72,7 +72,7 @@ def test_a_checkpoint_that_falls_back_is_seen_as_an_overlap(
     for numbers in ((1, 2, 3), (4, 5, 6), (2, 3, 4)):
         assert handle(event_of(*numbers), None) == NO_FAILURES
     assert numbers_in(inner) == [1, 2, 2, 3, 3, 4, 4, 5, 6]
-    assert set(findings_in(inner)) == {FindingKind.OVERLAP}
+    assert set(findings_in(inner)) == {FindingKind.DUPLICATE}
 
 
 def test_two_mappings_on_one_root_write_once_from_starts_that_both_know(
@@ -90,11 +90,11 @@ def test_two_mappings_on_one_root_write_once_from_starts_that_both_know(
     assert one(event_of(5, 6, 7), None) == NO_FAILURES
     assert other(event_of(6, 7), None) == NO_FAILURES
     assert numbers_in(inner) == [1, 2, 3, 4, 5, 6, 6, 7, 7]
-    assert findings_in(inner) == [FindingKind.OVERLAP]
+    assert findings_in(inner) == [FindingKind.DUPLICATE]
 
 
 @pytest.mark.parametrize("change", [{"fanout": 32}, {"compression": "none"}])
-def test_another_name_for_the_same_object_is_seen_as_an_overlap(
+def test_another_name_for_the_same_object_is_seen_as_duplicates(
     handler_factory: HandlerFactory, change: dict[str, object]
 ) -> None:
     """A deployment between a failure and its retry; salts and suffixes do not hide it."""
@@ -106,7 +106,7 @@ def test_another_name_for_the_same_object_is_seen_as_an_overlap(
     changed = handler_factory.make(store, **{"compression": "gzip", **change})
     assert changed(event_of(1, 2), None) == NO_FAILURES
     assert len(inner.objects) == 2
-    assert set(findings_in(inner)) == {FindingKind.OVERLAP}
+    assert set(findings_in(inner)) == {FindingKind.DUPLICATE}
 
 
 def test_a_transform_by_chance_writes_twice_and_nothing_shows_it(

@@ -32,10 +32,10 @@ def place(tmp_path: Path) -> str:
 def test_verify_knows_what_the_objects_carry(
     place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ranges and counts are in it."""
+    """Positions and counts are in it."""
     assert main(["verify", place, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert document["findings"] == {"overlap": 1}
+    assert document["findings"] == {"duplicate": 1}
     assert document["records"] == len(FIRST) + len(LATER)
 
 

@@ -39,6 +39,13 @@ __all__ = [
 ]
 
 
+ENGINE_MODULES = {
+    "aioboto3": {"aioboto3", "aiobotocore", "aiohttp", "botocore"},
+    "obstore": {"obstore"},
+}
+"""What is missing if an engine is not installed."""
+
+
 UNLIMITED_PER_S = 1e9
 """More requests per second than any store takes."""
 
@@ -106,7 +113,7 @@ def _open_obstore(settings: Settings) -> ObjectStore:
 
 def _not_installed(error: ModuleNotFoundError, engine: str, hint: str) -> Exception:
     """Return the error to raise: the engine is missing, or a module that should be there."""
-    if error.name != engine:
+    if str(error.name).partition(".")[0] not in ENGINE_MODULES[engine]:
         return error
     return SettingsError([f"engine: {engine} is not installed; {hint}"])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batcher.errors import DISTRIBUTION, SettingsError, install_hint
@@ -94,28 +95,27 @@ def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> Obj
 
 
 def _open_s3(settings: Settings) -> ObjectStore:
-    if settings.engine == "obstore":
-        return _open_obstore(settings)
-    try:
+    with _named_if_missing(settings.engine):
+        if settings.engine == "obstore":
+            from batcher.stores.obstore.store import ObstoreStore  # noqa: PLC0415  # lazy
+
+            return ObstoreStore(settings)
         from batcher.stores.s3.store import S3Store  # noqa: PLC0415  # half a second to import
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "aioboto3", install_hint("aioboto3")) from error
-    return S3Store(settings)
+
+        return S3Store(settings)
 
 
-def _open_obstore(settings: Settings) -> ObjectStore:
+@contextmanager
+def _named_if_missing(engine: str) -> Iterator[None]:
+    """Turn the failed import of an engine that is not installed into a `SettingsError`."""
     try:
-        from batcher.stores.obstore.store import ObstoreStore  # noqa: PLC0415  # an extra
+        yield
     except ModuleNotFoundError as error:
-        raise _not_installed(error, "obstore", f"pip install {DISTRIBUTION}") from error
-    return ObstoreStore(settings)
-
-
-def _not_installed(error: ModuleNotFoundError, engine: str, hint: str) -> Exception:
-    """Return the error to raise: the engine is missing, or a module that should be there."""
-    if str(error.name).partition(".")[0] not in ENGINE_MODULES[engine]:
-        return error
-    return SettingsError([f"engine: {engine} is not installed; {hint}"])
+        if str(error.name).partition(".")[0] not in ENGINE_MODULES[engine]:
+            raise
+        is_in_base = engine == "obstore"
+        hint = f"pip install {DISTRIBUTION}" if is_in_base else install_hint("aioboto3")
+        raise SettingsError([f"engine: {engine} is not installed; {hint}"]) from error
 
 
 def open_reader(settings: Settings) -> ObjectReader:
@@ -129,18 +129,11 @@ def open_reader(settings: Settings) -> ObjectReader:
         from batcher.stores.file_reader import FileReader  # noqa: PLC0415
 
         return FileReader(parse_folder_url(settings.bucket))
-    if settings.engine == "obstore":
-        return _open_obstore_reader(settings)
-    try:
+    with _named_if_missing(settings.engine):
+        if settings.engine == "obstore":
+            from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy
+
+            return ObstoreReader(settings)
         from batcher.stores.s3.reader import S3Reader  # noqa: PLC0415  # half a second to import
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "aioboto3", install_hint("aioboto3")) from error
-    return S3Reader(settings)
 
-
-def _open_obstore_reader(settings: Settings) -> ObjectReader:
-    try:
-        from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy
-    except ModuleNotFoundError as error:
-        raise _not_installed(error, "obstore", f"pip install {DISTRIBUTION}") from error
-    return ObstoreReader(settings)
+        return S3Reader(settings)

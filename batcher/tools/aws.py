@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import BatcherError, NotInstalledError, install_hint
+from batcher.errors import BatcherError
 from batcher.stores.responses import CREDENTIAL_HINTS
+from batcher.stores.sdk import import_boto3
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -111,7 +112,7 @@ class AwsSession:
         """
         self._region = region or os.environ.get("AWS_REGION") or None
         self._limits = CallLimits() if limits is None else limits
-        self._boto3 = _import_boto3(purpose)
+        self._boto3 = import_boto3(purpose)
         self._session: Any = None  # one for all clients, because it caches the services' models
         self._clients: dict[str, Any] = {}
         self._places: dict[str, tuple[str | None, str | None]] = {}
@@ -219,17 +220,6 @@ class AwsSession:
             return AwsCallError(kind, str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]")
         hints = (hint for error_class, hint in LOCAL_HINTS if isinstance(error, error_class))
         return AwsCallError(kind, next(hints, first_line(error)))
-
-
-def _import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
-    try:
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types; an extra
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in {"boto3", "botocore"}:
-            raise
-        msg = f"{purpose} needs boto3, which is not installed; {install_hint('cli')}"
-        raise NotInstalledError(msg) from error
-    return boto3
 
 
 # The error codes that are handled specially, each with its fix. `{permission}` is

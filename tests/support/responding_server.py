@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from support.http_stub import LoopbackServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Received:
     body: bytes
 
 
-class RespondingServer:
+class RespondingServer(LoopbackServer):
     """Responds in the same way to every request, while it is entered."""
 
     def __init__(
@@ -36,26 +36,7 @@ class RespondingServer:
         self.headers = headers or {}
         self.body = body
         self.received: list[Received] = []
-        handler = type("Handler", (_Handler,), {"responding": self})
-        self._server = ThreadingHTTPServer((host, 0), handler)
-        self._thread = Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        )
-        self.url = f"http://{host}:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(type("Handler", (_Handler,), {"responding": self}), host)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -16,9 +16,8 @@ from batcher.errors import (
     PreconditionFailedError,
     RejectedError,
     RetryableError,
-    install_hint,
 )
-from batcher.stores.obstore.endpoint import DEAD_PROXY_ADDRESS
+from batcher.stores.obstore.endpoint import DEAD_PROXY_ADDRESS, OTHER_ENGINE_HINT
 from batcher.stores.obstore.keys import find_prefix_fault, unreadable_key_error
 from batcher.stores.responses import (
     S3ErrorResponse,
@@ -123,9 +122,8 @@ def _unusable_response_error(
     if _NO_ETAG in message:
         return not_s3_error(context, endpoint, "it has no ETag")
     if _NOT_ASCII in message:
-        hint = f"use engine=aioboto3 ({install_hint('aioboto3')})"
         return RejectedError(
-            f"{context}: engine=obstore cannot read metadata outside ASCII; {hint}"
+            f"{context}: engine=obstore cannot read metadata outside ASCII; {OTHER_ENGINE_HINT}"
         )
     return None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from batcher.errors import RejectedError, install_hint
+from batcher.errors import RejectedError
+from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -46,5 +47,5 @@ def unreadable_key_error(operation: str, bucket: str, key: str, fault: str) -> R
     """Return the error for a key that obstore cannot represent. It names the engine that can."""
     return RejectedError(
         f"{operation} s3://{bucket}: engine=obstore cannot read the key {key!r}, which {fault}; "
-        f"use engine=aioboto3 ({install_hint('aioboto3')})"
+        f"{OTHER_ENGINE_HINT}"
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import NotInstalledError, RejectedError, install_hint
-from batcher.stores.base import OpenUpload
+from batcher.errors import RejectedError
+from batcher.stores.sdk import import_boto3
+from batcher.stores.upload_pages import list_upload_pages
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
+    from batcher.stores.base import OpenUpload
 
 # Reads are idempotent, so boto3 may retry them
 RETRIES = {"mode": "standard", "total_max_attempts": 5}
@@ -31,38 +34,26 @@ async def list_uploads(
         NotInstalledError: boto3 is not installed.
         BatcherError: as in `ObjectStore.send`.
     """
-    bucket = settings.bucket
-    parameters: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxUploads": page_uploads}
     client = await run_in_daemon_thread(partial(_make_client, settings, prefix))
+
+    async def request_page(parameters: dict[str, Any]) -> dict[str, Any]:
+        return await run_in_daemon_thread(partial(_list_page, client, parameters))
+
     try:
-        while True:
-            response = await run_in_daemon_thread(partial(_list_page, client, parameters))
-            for found in response.get("Uploads", ()):
-                yield OpenUpload(found["Key"], found["Initiated"].timestamp())
-            if not response.get("IsTruncated"):
-                return
-            markers = {
-                name: response.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")
-            }
-            if not any(markers.values()) or markers.items() <= parameters.items():
-                msg = f"s3://{bucket}: its uploads cannot be listed: no page follows the first"
-                raise RejectedError(msg)
-            parameters |= {name: marker for name, marker in markers.items() if marker}
+        pages = list_upload_pages(settings.bucket, prefix, page_uploads, request_page)
+        async with aclosing(pages) as uploads:
+            async for upload in uploads:
+                yield upload
     finally:
         client.close()
 
 
 def _make_client(settings: Settings, prefix: str) -> Any:  # noqa: ANN401  # boto3 has no types
     """Return a client. Blocks: it reads files, perhaps the network."""
-    try:
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415  # it has no types; an extra
-        from botocore.config import Config  # noqa: PLC0415
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if str(error.name).partition(".")[0] not in {"boto3", "botocore"}:
-            raise
-        msg = f"listing open uploads needs boto3, which is not installed; {install_hint('cli')}"
-        raise NotInstalledError(msg) from error
+    boto3 = import_boto3("listing open uploads")
+    from botocore.config import Config  # noqa: PLC0415  # comes with boto3
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
     bucket = settings.bucket
     config = Config(
         connect_timeout=5,

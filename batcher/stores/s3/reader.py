@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from batcher.errors import RejectedError, RetryableError
+from batcher.errors import RetryableError
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
 from batcher.stores.s3.client import S3Client
+from batcher.stores.upload_pages import list_upload_pages
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -68,25 +69,16 @@ class S3Reader:
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Return the open uploads; see `ObjectReader.list_uploads`."""
-        parameters: dict[str, Any] = {
-            "Bucket": self.bucket,
-            "Prefix": prefix,
-            "MaxUploads": self._page_objects,
-        }
-        while True:
+
+        async def request_page(parameters: dict[str, Any]) -> dict[str, Any]:
             async with self._client.call("ListMultipartUploads", prefix) as client:
-                response = await client.list_multipart_uploads(**parameters)
-            for found in response.get("Uploads", ()):
-                yield OpenUpload(found["Key"], found["Initiated"].timestamp())
-            if not response.get("IsTruncated"):
-                return
-            markers = {
-                name: response.get(f"Next{name}") for name in ("KeyMarker", "UploadIdMarker")
-            }
-            if not any(markers.values()) or markers.items() <= parameters.items():
-                msg = f"s3://{self.bucket}: its uploads cannot be listed: no page follows the first"
-                raise RejectedError(msg)
-            parameters |= {name: marker for name, marker in markers.items() if marker}
+                response: dict[str, Any] = await client.list_multipart_uploads(**parameters)
+            return response
+
+        pages = list_upload_pages(self.bucket, prefix, self._page_objects, request_page)
+        async with aclosing(pages) as uploads:
+            async for upload in uploads:
+                yield upload
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:

@@ -28,6 +28,17 @@ from support.handler_harness import NO_FAILURES, HandlerFactory, item_failures
 from support.numbered_events import JSON, MakeEvent, kinesis, large, numbers, sqs
 
 SOURCES = pytest.mark.parametrize("make", [sqs, kinesis])
+PASSING = (
+    SERVER_ERROR,
+    SLOW_DOWN,
+    CONFLICT,
+    RESET,
+    RESPONSE_LOST,
+    CUT_BODY,
+    CUT_RESPONSE,
+    LATE_SERVER_ERROR,
+)
+"""Faults that a retry overcomes."""
 SHORT = FakeContext(left_ms=2_500)
 """Time enough to come to the fault on a busy machine, and no more to wait for than that."""
 ONE_OBJECT: dict[str, Any] = {"format": "ndjson", "partition_by": ""}
@@ -43,20 +54,7 @@ def etags(fault_bench: FaultBench) -> dict[str, Any]:
 
 
 @SOURCES
-@pytest.mark.parametrize(
-    "fault",
-    [
-        SERVER_ERROR,
-        SLOW_DOWN,
-        CONFLICT,
-        RESET,
-        RESPONSE_LOST,
-        CUT_BODY,
-        CUT_RESPONSE,
-        LATE_SERVER_ERROR,
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_an_event_is_written_once_whatever_passes(
     fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:
@@ -173,20 +171,7 @@ def test_a_late_put_of_the_rest_is_refused(
 
 @pytest.mark.slow
 @SOURCES
-@pytest.mark.parametrize(
-    "fault",
-    [
-        SERVER_ERROR,
-        SLOW_DOWN,
-        CONFLICT,
-        RESET,
-        RESPONSE_LOST,
-        CUT_BODY,
-        CUT_RESPONSE,
-        LATE_SERVER_ERROR,
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("fault", PASSING, ids=str)
 def test_a_large_event_is_written_once_whatever_passes(
     fault_bench: FaultBench, handler_factory: HandlerFactory, make: MakeEvent, fault: Fault
 ) -> None:

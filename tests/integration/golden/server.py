@@ -11,13 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
+
+from support.http_stub import LoopbackServer
 
 HOST = "127.0.0.1"
 BUCKET = "golden-bucket"
@@ -86,36 +87,20 @@ class Answer:
     """Content-Length of an answer to HEAD."""
 
 
-class RecordingS3:
+class RecordingS3(LoopbackServer):
     """Serves one bucket while it is entered; `reset` before each case."""
 
     def __init__(self) -> None:
         """Take a free port."""
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer((HOST, 0), _handler_class(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(_handler_class(self), HOST)
         self.reset()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     @property
     def environ(self) -> dict[str, str]:
         """Return the variables that direct an AWS SDK to this server."""
         return {
-            "AWS_ENDPOINT_URL_S3": f"http://{HOST}:{self._server.server_address[1]}",
+            "AWS_ENDPOINT_URL_S3": self.url,
             "AWS_ACCESS_KEY_ID": "golden",
             "AWS_SECRET_ACCESS_KEY": "golden",
             "AWS_REGION": "us-east-1",

@@ -43,7 +43,7 @@ PURE = sorted(
         "tools/replay/grouping.py",
         "tools/replay/marks.py",
         "tools/replay/sqs_message.py",
-        "tools/verify/duplicates.py",
+        "reading/duplicates.py",
         "tools/verify/inspection.py",
         "writing/object.py",
         "writing/stats.py",

@@ -16,6 +16,7 @@ from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 from batcher.records.columns import ConstantColumn, RangeColumn
+from batcher.records.position import sequence_number
 from batcher.records.positions import PositionsError, decode_positions
 from batcher.writing.object import (
     METADATA_BYTES,
@@ -207,7 +208,7 @@ class Inspection:
         positions = decode_positions(positions_list)
         if self._digest not in {None, positions_digest(positions)}:
             return f"the positions list does not match {METADATA_DIGEST}"
-        if int(positions[0]) != self._parsed_key.first:
+        if int(sequence_number(positions[0])) != self._parsed_key.first:
             return f"the positions list starts at {positions[0]}, not at the number in the name"
         self.has_positions = True
         return ""

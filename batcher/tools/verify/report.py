@@ -106,7 +106,13 @@ class VerifyReport:
             self._ranges.add(
                 parsed_key.stem,
                 parsed_key.partition,
-                SequenceRange(parsed_key.first, last, parsed_key.key, inspection.has_positions),
+                SequenceRange(
+                    parsed_key.first,
+                    last,
+                    parsed_key.key,
+                    inspection.has_positions,
+                    parsed_key.has_shard,
+                ),
             )
         if parsed_key.is_quarantine:
             self.quarantine_objects += 1

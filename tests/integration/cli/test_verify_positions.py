@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batcher.handler import make_handler
-from batcher.tools.verify import duplicates
+from batcher.reading import duplicates
 from support.examples import kinesis_record, make_settings
 from support.handler_harness import NO_FAILURES
 from support.planted_objects import plant_positions, plant_stream, verify

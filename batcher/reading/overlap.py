@@ -76,9 +76,9 @@ class OverlapTracker:
         self._shards.clear()
 
     def register(self, parsed_key: ParsedKey) -> OverlapCheck:
-        """Return the check of a stream's object. The caller must call `must_compare` in any case.
+        """Return the check of a stream's object, which the caller must `finish` in any case.
 
-        If that returns True, `compare` must follow.
+        Before that it calls `must_compare`, and `compare` if that returns True.
         """
         shard = self._shards.setdefault((parsed_key.stem, parsed_key.partition), _ShardObjects())
         done = asyncio.get_running_loop().create_future()
@@ -104,19 +104,18 @@ class OverlapTracker:
             if check.shard.earlier:
                 return True
             check.shard.earlier.append(_Earlier(own, _listed(metadata or {})))
-        check.done.set_result(None)
+        check.finish()
         return False
 
     async def compare(self, check: OverlapCheck, metadata: Mapping[str, str]) -> LeftOut:
         """Return what of the object is in earlier ones, and report it."""
         own = read_sequence_range(check.parsed_key, metadata)
         assert own is not None  # noqa: S101  # `must_compare` found an overlap
-        try:
-            async with self._comparison_lock:
-                current = _Earlier(own, _listed(metadata))
-                return await self._compare(check, current, metadata.get(METADATA_RECORDS, ""))
-        finally:
-            check.done.set_result(None)
+        async with self._comparison_lock:
+            current = _Earlier(own, _listed(metadata))
+            left_out = await self._compare(check, current, metadata.get(METADATA_RECORDS, ""))
+        check.finish()
+        return left_out
 
     async def _compare(self, check: OverlapCheck, current: _Earlier, records: str) -> LeftOut:
         left_out = await self._compare_positions(check, current, records)
@@ -257,6 +256,11 @@ class OverlapCheck:
     turn: asyncio.Future[None] | None
     """Done when the check before it is."""
     done: asyncio.Future[None]
+
+    def finish(self) -> None:
+        """Let the check after it begin, if it has not begun yet."""
+        if not self.done.done():
+            self.done.set_result(None)
 
 
 @dataclass(slots=True, eq=False)

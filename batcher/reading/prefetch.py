@@ -90,6 +90,9 @@ class Prefetch:
             await self._read()
         except Exception as error:  # noqa: BLE001  # raised by `blocks`
             end = error
+        finally:
+            if self._overlap_check is not None:
+                self._overlap_check.finish()
         self._signal_ready()
         await self._blocks.put(end)
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from batcher.errors import DamagedError
+from batcher.errors import DamagedError, NotFoundError
 from batcher.reading import duplicates
 from batcher.reading.findings import FindingKind
 from batcher.stores.memory import MemoryStore
@@ -213,3 +213,21 @@ async def test_many_shards_with_duplicates_share_the_memory(
     reading = await Reading(sample_bucket).run()
     expected = [f"{shard}-{n}".encode() for shard in range(5) for n in range(67)]
     assert sorted(reading.lines) == sorted(expected)
+
+
+async def test_an_object_whose_list_cannot_be_read_again_blocks_no_others(
+    sample_bucket: SampleBucket,
+) -> None:
+    """It is read if it comes back, and its error is raised if not. The others are compared."""
+    first = await put_listed(sample_bucket, range(9))
+    gone = await put_listed(sample_bucket, range(2, 13))
+    await put_listed(sample_bucket, range(5, 16))
+
+    def fail(request: str, attempt: int) -> Exception | None:
+        return NotFoundError("gone") if request == f"read {gone}" and attempt > 1 else None
+
+    sample_bucket.error_for = fail
+    reading = await Reading(sample_bucket).run(ordered=True)
+    assert isinstance(reading.errors[gone], NotFoundError)
+    assert first in reading.keys
+    assert sorted(set(reading.lines)) == sorted(numbers(range(9), range(9, 16)))

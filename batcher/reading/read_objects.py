@@ -63,8 +63,9 @@ def read_objects(  # noqa: PLR0913  # what users choose
 
     Args:
         place: `s3://bucket/root` or `file://folder`.
-        since: only objects that may have records that arrived at this time or later. A `datetime`,
-            an ISO 8601 date or date-time (UTC if without a time zone), or an age such as `2h`.
+        since: only objects that may have records that arrived at this time or later. A `datetime`
+            with a time zone, a `date` (from midnight UTC), or a text: an ISO 8601 date or date-time
+            (UTC unless it names a time zone), or an age such as `2h`.
         until: only objects that may have records that arrived before this time.
         partition: folders that a partition must have: `dt=2026-11-23/hour=*`, `customer=acme`.
         ordered: return objects by time, as far as their keys have it; otherwise as they arrive.

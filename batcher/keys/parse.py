@@ -157,6 +157,15 @@ def parse_key(key: str, root: str) -> ParsedKey:
     return ParsedKey(key, salt_digits, partition, naming, stem, first, suffix, time_s=time_s)
 
 
+def is_object_name(file: str) -> bool:
+    """Return whether the last element of a key is a name that batcher gives to objects."""
+    try:
+        _parse_base_name(_split_suffix(file)[0])
+    except KeyParseError:
+        return False
+    return True
+
+
 def split_stream_and_shard(stem: str) -> tuple[str, str]:
     """Split a stem into stream and shard, with escaped characters decoded."""
     found = _SHARD.fullmatch(stem) or _STREAM_LABEL.fullmatch(stem)

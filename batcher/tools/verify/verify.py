@@ -108,6 +108,10 @@ class Verifier:
             on_progress()
 
     async def _verify_object(self, list_entry: ListEntry, on_progress: Callable[[], None]) -> None:
+        if list_entry.fault:
+            self._report.add_unread(list_entry.key)
+            self._add_finding(FindingKind.UNREADABLE, list_entry.key, list_entry.fault)
+            return
         try:
             parsed_key = parse_key(list_entry.key, self._root)
         except KeyParseError as error:

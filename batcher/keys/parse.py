@@ -23,6 +23,7 @@ from batcher.keys.names import (
 )
 from batcher.keys.object_format import DATA_SUFFIXES, QUARANTINE_FORMAT
 from batcher.records.chunk import NamingScheme
+from batcher.records.position import FINGERPRINT_DIGITS
 
 MAX_SALT_DIGITS = 16
 
@@ -39,10 +40,14 @@ _STEM = r"(?P<stem>[A-Za-z0-9._%-]+)"
 
 _CONTINUATION = rf"(?:~[0-9a-f]{{{CONTINUATION_DIGITS}}})?"
 
+_STREAM_CONTINUATION = (
+    rf"(?:~(?:[0-9a-f]{{{FINGERPRINT_DIGITS}}}|[0-9a-f]{{{CONTINUATION_DIGITS}}}))?"
+)
+
 _NAME_PATTERNS = {
     # The longest first: a stem may end like a UUID or a digest
     NamingScheme.SEQUENCE: re.compile(
-        rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}}){_CONTINUATION}"
+        rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}}){_STREAM_CONTINUATION}"
     ),
     NamingScheme.MESSAGE_SET: re.compile(
         rf"{_STEM}-(?P<first>\d{{{TIME_DIGITS}}}|\d{{{FIFO_DIGITS},}})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from batcher.records.position import fingerprint_of, sequence_number
 from batcher.records.positions import position_order
 
 MAX_HELD_POSITIONS = 500_000
@@ -14,7 +15,7 @@ SharedPositions: TypeAlias = dict[int, tuple[str, ...]]
 """The keys of the earlier objects that have a position, by the index of the position in its list.
 The first key is that of the object that was added first."""
 
-_Order: TypeAlias = "int | tuple[int, int]"
+_Order: TypeAlias = "int | tuple[int, int] | str"
 
 
 class DuplicateFinder:
@@ -62,7 +63,12 @@ class DuplicateFinder:
 
 
 def _parse_orders(positions: Sequence[str]) -> Sequence[_Order]:
-    """Return positions as numbers, or those with an index as pairs: they take less memory."""
+    """Return positions as numbers, or those with an index as pairs: they take less memory.
+
+    Positions with a fingerprint stay as they are. Records may share a number then.
+    """
+    if positions and fingerprint_of(positions[0]):
+        return positions
     try:
         return list(map(int, positions))
     except ValueError:
@@ -71,4 +77,6 @@ def _parse_orders(positions: Sequence[str]) -> Sequence[_Order]:
 
 
 def _number(order: _Order) -> int:
+    if isinstance(order, str):
+        return int(sequence_number(order))
     return order if isinstance(order, int) else order[0]

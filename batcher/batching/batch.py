@@ -89,6 +89,7 @@ class Batch:
         self.positions: list[Sequence[str]] = []
         """The positions of all records, in columns, if a ledger will settle them."""
         self._full_positions: list[Sequence[str]] = []
+        self._fingerprints: list[Sequence[str]] = []
         self._positions_hash = hashlib.sha256()
         self._sequence_numbers: list[str] = []
         self._chunks: list[Chunk] = []
@@ -151,6 +152,8 @@ class Batch:
         if self.route.origin.is_event:
             self.positions.append(positions)
             self._full_positions.append(chunk.full_positions)
+            if chunk.fingerprints is not None:
+                self._fingerprints.append(chunk.fingerprints)
         else:  # they are not needed again: a long batch keeps only their digest
             names = [str(positions)] if isinstance(positions, RangeColumn) else positions
             self._positions_hash.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
@@ -172,7 +175,7 @@ class Batch:
         """The positions list of a stream's sealed batch, or None if there is none."""
         if self.route.origin.naming is not NamingScheme.SEQUENCE:
             return None
-        return encode_positions(self.full_positions())
+        return encode_positions(_one_column(self.positions), _one_column(self._fingerprints))
 
     @property
     def fingerprint(self) -> str:
@@ -186,8 +189,7 @@ class Batch:
 
         A position in another batch of the same route is of the same record.
         """
-        columns = self._full_positions
-        return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+        return _one_column(self._full_positions)
 
     def select(self, positions: Collection[str]) -> Batch:
         """Return a sealed batch of those records of a stream's sealed batch, with all their text.
@@ -210,6 +212,10 @@ class Batch:
         """Return the lowest sequence number of a FIFO queue's records. None for other sources."""
         numbers = filter(str.isdecimal, self._sequence_numbers)
         return min(numbers, key=int, default=None)
+
+
+def _one_column(columns: Sequence[Sequence[str]]) -> Sequence[str]:
+    return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
 
 
 class OpenBatches:

@@ -44,15 +44,21 @@ class PositionsError(ValueError):
     """A positions list cannot be read: it is damaged, or of a later version."""
 
 
-def encode_positions(positions: Sequence[str]) -> bytes | None:
-    """Return the list of `positions`, or None if they cannot be listed.
+def encode_positions(positions: Sequence[str], fingerprints: Sequence[str] = ()) -> bytes | None:
+    """Return the list of positions, or None if they cannot be listed.
 
     They can be listed if they are integers without leading zeros, perhaps with an index, and each
-    is larger than the one before it. Either all of them or none have a fingerprint.
+    is larger than the one before it.
+
+    Args:
+        positions: of all records, or full positions.
+        fingerprints: of all records, if there are any and `positions` are not full.
     """
     try:
-        positions, fingerprints = split_positions(positions)
+        if not fingerprints:
+            positions, fingerprints = split_positions(positions)
         numbers, indexes = _parse(positions)
+        packed_fingerprints = _pack_fingerprints(fingerprints)
     except ValueError:
         return None
     differences = list(map(sub, numbers[1:], numbers))
@@ -60,7 +66,8 @@ def encode_positions(positions: Sequence[str]) -> bytes | None:
     index_width = (max(indexes, default=0).bit_length() + 7) // 8
     first_bytes = numbers[0].bit_length() // 8 + 1
     is_too_long = max(width, first_bytes) > _MAX_U16 or index_width > _MAX_U8
-    if is_too_long or (width + index_width) * len(numbers) > MAX_RAW_BYTES:
+    record_bytes = width + index_width + (_FINGERPRINT_BYTES if fingerprints else 0)
+    if is_too_long or record_bytes * len(numbers) > MAX_RAW_BYTES:
         return None
     try:
         mask, planes = _to_planes(differences, width)
@@ -76,7 +83,7 @@ def encode_positions(positions: Sequence[str]) -> bytes | None:
             mask.to_bytes((width + 7) // 8, "little"),
             *planes,
             _pack(indexes, index_width),
-            bytes.fromhex("".join(fingerprints)),
+            packed_fingerprints,
         )
     )
     # Not by ISA-L, whose bytes depend on the processor. Level 6 takes twice the time for 1 % less
@@ -118,6 +125,20 @@ def _order(position: str) -> tuple[int, int]:
 
 def _join(number: int, index: int) -> str:
     return indexed_position(str(number), index) if index else str(number)
+
+
+def _pack_fingerprints(fingerprints: Sequence[str]) -> bytes:
+    """Return fingerprints as bytes.
+
+    Raises:
+        ValueError: they are not of 8 hex digits each.
+    """
+    joined = "".join(fingerprints)
+    packed = bytes.fromhex(joined)
+    if packed.hex() != joined or set(map(len, fingerprints)) - {FINGERPRINT_DIGITS}:
+        msg = "a fingerprint has other characters, or is of another length"
+        raise ValueError(msg)
+    return packed
 
 
 def _parse(positions: Sequence[str]) -> tuple[list[int], Sequence[int]]:

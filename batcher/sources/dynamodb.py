@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.records.columns import ConstantColumn
+from batcher.records.columns import ConstantColumn, JsonColumn
 from batcher.records.position import make_fingerprints
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (
@@ -109,7 +109,7 @@ def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
     records = cast("Sequence[Mapping[str, Any]]", chunk.envelopes)
     bare = replace(chunk, envelopes=None)
     try:
-        dumped = list(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
+        dumped = JsonColumn(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
         return replace(bare, payloads=dumped), []
     except orjson.JSONEncodeError:
         payloads, kept, bad = [], [], []

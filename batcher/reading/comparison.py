@@ -29,16 +29,8 @@ _MAX_LINE_BYTES = 64 * MIB
 _DIGEST_BYTES = 16
 
 
-async def read_positions(
-    reader: ObjectReader, key: str, *, has_shard: bool = True
-) -> list[str] | None:
-    """Return the positions of an object by its list, or None if it has none that can be trusted.
-
-    Args:
-        reader: opens the object.
-        key: of the object.
-        has_shard: whether its name has a shard, so that its digest is one of the positions alone.
-    """
+async def read_positions(reader: ObjectReader, key: str) -> list[str] | None:
+    """Return the positions of an object by its list, or None if it has none that can be trusted."""
     collector = PositionsCollector(key)
     with suppress(BatcherError, PositionsError):
         async with reader.open_object(key) as opened:
@@ -47,23 +39,23 @@ async def read_positions(
                     collector.add(piece)
                     if collector.is_complete:
                         break
-        return _trusted_positions(collector, opened.info.metadata, has_shard=has_shard)
+        return _trusted_positions(collector, opened.info.metadata)
     return None
 
 
-def positions_in_metadata(metadata: Mapping[str, str], *, has_shard: bool) -> list[str] | None:
+def positions_in_metadata(metadata: Mapping[str, str]) -> list[str] | None:
     """Return the positions like `read_positions`, as far as the metadata has them."""
     with suppress(PositionsError):
-        return _trusted_positions(PositionsCollector(""), metadata, has_shard=has_shard)
+        return _trusted_positions(PositionsCollector(""), metadata)
     return None
 
 
 def _trusted_positions(
-    collector: PositionsCollector, metadata: Mapping[str, str], *, has_shard: bool
+    collector: PositionsCollector, metadata: Mapping[str, str]
 ) -> list[str] | None:
     positions_list = collector.positions_list(metadata)
     positions = None if positions_list is None else decode_positions(positions_list)
-    if positions and has_shard and METADATA_DIGEST in metadata:
+    if positions and METADATA_DIGEST in metadata:
         return positions if positions_digest(positions) == metadata[METADATA_DIGEST] else None
     return positions
 
@@ -87,7 +79,7 @@ async def confirm_by_lines(
     confirmed: SharedPositions = {}
     for other in dict.fromkeys(each for keys in shared.values() for each in keys):
         with suppress(BatcherError):  # it does not have the record then
-            listed = await read_positions(reader, other, has_shard=False) or []
+            listed = await read_positions(reader, other) or []
             index_of = {position: index for index, position in enumerate(listed)}
             wanted = {
                 index_of[positions[index]]: index

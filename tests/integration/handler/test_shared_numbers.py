@@ -247,12 +247,23 @@ def test_verify_counts_the_records_that_are_there_twice(
     assert (code, report["duplicates"], report["findings"]) == (1, 2, {"duplicate": 1})
 
 
+def fail(payload: bytes) -> bytes:
+    """Make a record bad."""
+    raise ValueError(payload)
+
+
+def test_marks_leave_a_long_list_in_the_body(store: MemoryStore) -> None:
+    """So bad records that come again in another cut are not written twice, or replayed twice."""
+    records = event_of("a", range(300))["Records"]
+    for event in (records, records[:20], records[20:]):
+        handle(store, event, transform=fail)
+        replay(store, transform=lambda payload: payload)
+    assert len(quarantine_of(store)) == 300
+    assert records_in(store) == names("a", range(300))
+
+
 def test_bad_records_of_both_shards_are_replayed(store: MemoryStore) -> None:
     """Also where each is the only one of its object that is left."""
-
-    def fail(payload: bytes) -> bytes:
-        raise ValueError(payload)
-
     for shard in "ab":
         for number in (7, 8):
             handle(store, [change(shard, number)], transform=fail)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from batcher.batching.validation import Transform
 from batcher.errors import RetryableError
 from batcher.handler import make_handler
 from batcher.keys.parse import parse_key
@@ -207,9 +208,11 @@ def test_records_without_event_id_are_known_by_their_number(
     assert records_in(store) == names("a", range(1, 5))
 
 
-def write_folder(folder: Path, cuts: Iterable[tuple[str, int, int]]) -> None:
+def write_folder(
+    folder: Path, cuts: Iterable[tuple[str, int, int]], transform: Transform | None = None
+) -> None:
     """Deliver records of shards, each from a number up to another, into a folder."""
-    handler = make_handler(make_settings(), store=FileStore(folder))
+    handler = make_handler(make_settings(), transform=transform, store=FileStore(folder))
     try:
         for shard, start, stop in cuts:
             assert handler(event_of(shard, range(start, stop)), None) == NO_FAILURES
@@ -226,6 +229,35 @@ def test_all_of_it_is_read_back_and_verified(
     assert (code, report["found"], report["duplicates"], report["guards"]) == (0, [], 0, 1)
     found = asyncio.run(read_all(f"file://{tmp_path}"))
     assert found == sorted([*names("a", range(302)), *names("b", range(300))])
+
+
+def test_equal_lines_of_both_shards_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Their records are different, although a transform has made them equal."""
+
+    def keep_kind(payload: bytes) -> bytes:
+        image = json.loads(payload)["dynamodb"]["NewImage"]
+        return json.dumps({"dynamodb": {"NewImage": {"of": {"S": image["kind"]["S"]}}}}).encode()
+
+    write_folder(tmp_path, [("a", 0, 5), ("b", 0, 5), ("b", 2, 6)], keep_kind)
+    assert asyncio.run(read_all(f"file://{tmp_path}")) == ["a"] * 11
+    assert verify(tmp_path, capsys)[1]["duplicates"] == 3
+
+
+def test_a_guard_names_the_object_of_its_own_shard(
+    handler_factory: HandlerFactory, store: MemoryStore
+) -> None:
+    """Also where its plain name belongs to an object of the other."""
+    deliver = handler_factory.make(store)
+    for shard, start, stop in [("a", 0, 4), ("b", 0, 2), ("b", 2, 4), ("a", 0, 2)]:
+        assert deliver(event_of(shard, range(start, stop)), None) == NO_FAILURES
+    (of_key,) = [
+        there.info.metadata["batcher-of"]
+        for there in store.objects.values()
+        if "batcher-of" in there.info.metadata
+    ]
+    assert store.objects[of_key].info.metadata["batcher-records"] == "4"
 
 
 async def read_all(place: str) -> list[str]:

@@ -26,7 +26,7 @@ COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "d
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = sys.argv[1:] if argv is None else argv
+    words = _join_skip_to(sys.argv[1:] if argv is None else argv)
     try:
         with exit_on_interrupt():
             arguments = _make_parser(words).parse_args(words)
@@ -46,13 +46,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return SIGNAL_EXIT_BASE + SIGINT
 
 
+def _join_skip_to(words: Sequence[str]) -> list[str]:
+    """Join `--skip-to` and a value such as `-:7`, which argparse takes for an option."""
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] == "--skip-to":
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def _make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Create the parser with the command that `words` starts with, or with all commands."""
     parser = argparse.ArgumentParser(
         prog="batcher",
         description="Writes many small records as few large objects in S3.",
-        epilog="Exit codes: 0: done. 1: some records are not durable. 2: wrong usage or settings. "
-        "130 or 143: stopped by a signal, after draining. "
+        epilog="Exit codes: 0: done. 1: some records are not durable, or no line of an input was "
+        "usable. 2: wrong usage or settings. "
+        "129, 130, 143: stopped by SIGHUP, SIGINT or SIGTERM, after draining; other signals in the "
+        "same way, by 128 plus their number. "
         "141: standard output was closed (SIGPIPE).",
     )
     parser.add_argument("--version", action="version", version=f"batcher {__version__}")

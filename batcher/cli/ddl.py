@@ -154,7 +154,7 @@ async def _read_first_lines(name: str) -> list[bytes]:
         async for block in reader:
             lines += block.text.splitlines()
             if len(lines) >= SAMPLE_LINES:
-                reader.stop()
+                reader.close()
     except InputError as error:
         fault = f"sample: {error}"
         raise SettingsError([fault]) from None

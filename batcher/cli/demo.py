@@ -16,7 +16,12 @@ from types import FrameType
 from uuid import uuid4
 
 from batcher.cli.output import DONE, WRONG_USAGE
-from batcher.cli.signals import SIGNAL_EXIT_BASE, can_handle_signals
+from batcher.cli.signals import (
+    SIGNAL_EXIT_BASE,
+    can_handle_signals,
+    ending_signals,
+    signal_name,
+)
 from batcher.errors import BatcherError, NotInstalledError
 from batcher.tools.demo.seaweedfs import (
     INSTALL_HINT,
@@ -35,9 +40,6 @@ EXTRAS = {"boto3", "botocore", "duckdb", "rich"}
 """Packages of the extra `demo`."""
 
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
@@ -50,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "go through that engine as well, and must become the same objects. Needs no network and "
         "no AWS account.",
         epilog="Exit codes: 0: every record is accounted for. 1: some are not. 2: wrong usage, or "
-        "a package is not installed. 130 or 143: stopped by a signal.",
+        "a package is not installed. 129, 130 or 143: stopped by a signal.",
     )
     parser.add_argument(
         "--s3",
@@ -69,7 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and return its exit code."""
-    stopped_by: list[signal.Signals] = []
+    stopped_by: list[int] = []
     try:
         with _interrupted_by_signals(stopped_by), ExitStack() as exits:
             try:
@@ -156,25 +158,33 @@ class _UsageError(BatcherError):
     """The options contradict each other or have a wrong value."""
 
 
-def _stop_message(stopped_by: list[signal.Signals]) -> tuple[str, int]:
+def _stop_message(stopped_by: list[int]) -> tuple[str, int]:
     """Return the message and the exit code after the first of these signals, or after Ctrl-C."""
     number = stopped_by[0] if stopped_by else signal.SIGINT
-    return f"stopped by {number.name}", SIGNAL_EXIT_BASE + number
+    return f"stopped by {signal_name(number)}", SIGNAL_EXIT_BASE + number
 
 
-def _record_signals_only(stopped_by: list[signal.Signals]) -> None:
+def _stop_signals() -> list[int]:
+    """Return the signals that are handled, with Ctrl-C even if it is ignored: others raise it.
+
+    SIGALRM repeats a Ctrl-C that Python lost; see `reraise_lost_interrupts`.
+    """
+    return sorted({signal.SIGINT, *ending_signals()} - {signal.SIGALRM})
+
+
+def _record_signals_only(stopped_by: list[int]) -> None:
     """Keep signals from interrupting the clean-up, which stops the server and removes files.
 
     Args:
         stopped_by: each signal is appended to it.
     """
     if can_handle_signals():
-        for number in STOP_SIGNALS:
-            signal.signal(number, lambda number, _: stopped_by.append(signal.Signals(number)))
+        for number in _stop_signals():
+            signal.signal(number, lambda number, _: stopped_by.append(number))
 
 
 @contextmanager
-def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
+def _interrupted_by_signals(stopped_by: list[int]) -> Iterator[None]:
     """Handle signals that would kill the process like Ctrl-C, so that the server is stopped.
 
     The handler's event loop cleans up after Ctrl-C.
@@ -187,7 +197,7 @@ def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
         return
 
     def stop(number: int, _: FrameType | None) -> None:
-        stopped_by.append(signal.Signals(number))
+        stopped_by.append(number)
         signal.raise_signal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -200,7 +210,7 @@ def _interrupted_by_signals(stopped_by: list[signal.Signals]) -> Iterator[None]:
     # raises it
     previous_handlers = {
         number: signal.signal(number, interrupt if number == signal.SIGINT else stop)
-        for number in STOP_SIGNALS
+        for number in _stop_signals()
     }
     try:
         yield

@@ -1,33 +1,20 @@
-"""Opens a file or standard input, counts its bytes and decompresses it by its first bytes."""
+"""Opens a file or standard input, reads what there is, and decompresses it by its first bytes."""
 
 from __future__ import annotations
 
-import codecs
 import fcntl
-import io
 import os
-import shlex
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from errno import EBADF
-from pathlib import Path
-from typing import IO, cast
+from itertools import chain
+from types import TracebackType
+from typing import IO, Self
 
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
-
-UTF8_BOM = codecs.BOM_UTF8
-"""Byte order mark. Windows writes it before text, JSON does not allow it. Source: RFC 8259, 8.1."""
-
-
-_OTHER_FORMATS = (
-    (b"\xfd7zX", "compressed by xz", "xz -dc"),
-    (b"BZh", "compressed by bzip2", "bzip2 -dc"),
-    (codecs.BOM_UTF16_LE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
-    (codecs.BOM_UTF16_BE, "in UTF-16", "iconv -f UTF-16 -t UTF-8"),
-)
-"""First bytes of inputs that are not JSON, their format, and the command that converts them."""
-
+from batcher.errors import DamagedError
 
 STDIN = "-"
 
@@ -35,36 +22,88 @@ STDIN = "-"
 STDIN_CLOSED = "standard input is closed"
 
 
-DECOMPRESSED_STEP_BYTES = 32 * 1024
-"""Text that is decompressed per step, and so the most text before a damage that can be lost."""
-
-
-PIPE_BUFFER_BYTES = 1024**2
-"""Size of a pipe's buffer, if the system permits it. With its default, 64 KiB, blocks are small."""
+TEXT_BLOCK_BYTES = 2 * 1024**2
+"""Bytes per read of an input, and about the most text that is decompressed at once."""
 
 
 COMPRESSED_READ_BYTES = 512 * 1024
 """Compressed bytes per read."""
 
 
+ZSTD_STEP_BYTES = 4 * 1024
+"""Text that is decompressed per call. Damage within a zstd frame costs so much text at most."""
+
+
+GZIP_STEP_BYTES = 64 * 1024
+"""Text that is decompressed per call. Damage within a gzip member costs no text."""
+
+
+PIPE_BUFFER_BYTES = 1024**2
+"""Size of a pipe's buffer, if the system permits it. With its default, 64 KiB, blocks are small."""
+
+
 MAGIC_BYTES = 4
 """Number of first bytes from which the compression is detected."""
 
 
-def open_input(name: str) -> IO[bytes]:
-    """Open an input without buffering.
+STOP_POLL_MS = 100
+"""How long a read waits for data before it looks whether it should stop."""
 
-    Args:
-        name: a path, or `-` for standard input.
 
-    Raises:
-        OSError: it does not exist, is a folder, or may not be read, or standard input is closed.
+class RawInput:
+    """An input that is read as its data comes, and that can be stopped while it waits for more.
+
+    Use it as `with RawInput(…) as raw`. After a stop, no byte is taken from a pipe any more.
     """
-    file = _open_unbuffered(name)
-    if sys.platform == "linux":
-        with suppress(OSError):  # not a pipe, or above this user's limit
-            fcntl.fcntl(file, fcntl.F_SETPIPE_SZ, PIPE_BUFFER_BYTES)
-    return file
+
+    def __init__(
+        self, name: str, is_stopped: Callable[[], bool], on_read: Callable[[int], None]
+    ) -> None:
+        """Open an input.
+
+        Args:
+            name: a path, or `-` for standard input.
+            is_stopped: returns whether to stop reading. Called before each read.
+            on_read: called with the number of bytes after each read.
+
+        Raises:
+            OSError: it does not exist, is a folder, or may not be read, or standard input is
+                closed.
+        """
+        self.is_ended = False
+        """Whether the end of the input was reached. False if it was stopped before."""
+        self._is_stopped = is_stopped
+        self._on_read = on_read
+        self._file = _open_unbuffered(name)
+        if sys.platform == "linux":
+            with suppress(OSError):  # not a pipe, or above this user's limit
+                fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, PIPE_BUFFER_BYTES)
+        self._poll = select.poll()
+        self._poll.register(self._file, select.POLLIN)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """Wait for data and return at most `size` bytes, or none: at the end, or if stopped."""
+        while not self._is_stopped():
+            if not self._poll.poll(STOP_POLL_MS):
+                continue
+            data = self._file.read(size)
+            if data is None:  # another process has made a shared pipe non-blocking
+                continue
+            self._on_read(len(data))
+            self.is_ended = not data and not self._is_stopped()
+            return data
+        return b""
 
 
 def is_stdin_closed() -> bool:
@@ -72,110 +111,83 @@ def is_stdin_closed() -> bool:
     return sys.stdin is None
 
 
-def decompress(raw: IO[bytes], on_read: Callable[[int], None]) -> IO[bytes]:
-    """Return an input that decompresses `raw` by its first bytes, whatever its name is.
+def read_start(raw: RawInput) -> tuple[bytes, str]:
+    """Return the first bytes of an input, and the suffix of its compression, or nothing.
+
+    Fewer than four bytes are enough if a line ends among them.
+    """
+    start = b""
+    while len(start) < MAGIC_BYTES and b"\n" not in start:
+        piece = raw.read(COMPRESSED_READ_BYTES)
+        if not piece:
+            break
+        start += piece
+    return start, detect_compression(start)
+
+
+def read_texts(raw: RawInput, start: bytes, suffix: str) -> Iterator[bytes]:
+    """Yield the text of an input as it comes, in blocks of about `TEXT_BLOCK_BYTES` at most.
 
     Args:
-        raw: from `open_input`; the caller closes it.
-        on_read: called with the number of bytes after each read of `raw`.
+        raw: read up to `start`.
+        start: from `read_start`.
+        suffix: as above.
+
+    Raises:
+        OSError: it cannot be read any further.
+        DamagedError: it cannot be decompressed any further. All text before was yielded.
     """
-    file = _CountingInput(raw, on_read)
-    suffix = detect_compression(file.peek(MAGIC_BYTES))
-    return cast("IO[bytes]", _DecompressedInput(file, suffix) if suffix else file)
+    size = COMPRESSED_READ_BYTES if suffix else TEXT_BLOCK_BYTES
+    pieces = chain([start] if start else [], iter(lambda: raw.read(size), b""))
+    if not suffix:
+        yield from pieces
+        return
+    decoder = Decoder(
+        suffix,
+        max_output_bytes=GZIP_STEP_BYTES if suffix == ".gz" else ZSTD_STEP_BYTES,
+        max_window_log=LONG_WINDOW_LOG,
+        padded=True,
+        salvaged=True,
+    )
+    for piece in pieces:
+        yield from _join_steps(decoder.feed(piece))
+    if raw.is_ended:
+        decoder.finish()
+
+
+def _join_steps(steps: Iterator[bytes]) -> Iterator[bytes]:
+    """Join all text up to `TEXT_BLOCK_BYTES`, to the end, or to the damage, which is raised."""
+    joined: list[bytes] = []
+    joined_bytes = 0
+    damage: DamagedError | None = None
+    while True:
+        try:
+            step = next(steps, b"")
+        except DamagedError as error:
+            step, damage = b"", error
+        joined.append(step)
+        joined_bytes += len(step)
+        if joined_bytes >= TEXT_BLOCK_BYTES or not step:
+            if joined_bytes:
+                yield b"".join(joined)
+            joined, joined_bytes = [], 0
+        if damage is not None:
+            raise damage
+        if not step:
+            return
 
 
 def _open_unbuffered(name: str) -> IO[bytes]:
     if name == STDIN:
         if is_stdin_closed():
             raise OSError(EBADF, STDIN_CLOSED)
-        # A non-blocking read returns nothing while there is no data, which looks like the end
+        # A non-blocking read returns nothing while there is no data
         os.set_blocking(sys.stdin.fileno(), True)
         return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    return Path(name).open("rb", buffering=0)
-
-
-class _CountingInput(io.RawIOBase):
-    """A raw input that counts its bytes, and whose first bytes can be peeked at."""
-
-    def __init__(self, raw: IO[bytes], on_read: Callable[[int], None]) -> None:
-        self._raw = raw
-        self._on_read = on_read
-        self._buffered = b""
-
-    def peek(self, size: int) -> bytes:
-        """Return the first `size` bytes without consuming them, or fewer at the end."""
-        while len(self._buffered) < size and (more := self._raw.read(size - len(self._buffered))):
-            self._buffered += more
-        return self._buffered
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes from one system call, or none at the end."""
-        data = self._buffered[:size] or self._raw.read(size)
-        self._buffered = self._buffered[len(data) :]
-        self._on_read(len(data))
-        return data
-
-
-class _DecompressedInput(io.RawIOBase):
-    """A decompressed input. Returns the text before damage, and raises at the next read."""
-
-    def __init__(self, file: _CountingInput, suffix: str) -> None:
-        self._file = file
-        self._suffix = suffix
-        self._decoder = Decoder(
-            suffix,
-            max_output_bytes=DECOMPRESSED_STEP_BYTES,
-            max_window_log=LONG_WINDOW_LOG,
-            padded=True,
-        )
-        self._blocks = self._decode()
-        self._pending_error: Exception | None = None
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most `size` bytes, or none at the end.
-
-        Args:
-            size: at least `DECOMPRESSED_STEP_BYTES`.
-        """
-        if self._pending_error is not None:
-            raise self._pending_error
-        pieces: list[bytes] = []
-        try:
-            while size >= DECOMPRESSED_STEP_BYTES and (piece := next(self._blocks, b"")):
-                pieces.append(piece)
-                size -= len(piece)
-        except Exception as error:
-            # Of gzip, only whole steps before the damage have ever been written
-            if self._suffix == ".gz" and pieces and len(pieces[-1]) < DECOMPRESSED_STEP_BYTES:
-                del pieces[-1]
-            if not pieces:
-                raise
-            self._pending_error = error
-        return b"".join(pieces)
-
-    def _decode(self) -> Iterator[bytes]:
-        while piece := self._file.read(COMPRESSED_READ_BYTES):
-            yield from self._decoder.feed(piece)
-        self._decoder.finish()
-
-
-def not_json_reason(start: bytes, name: str) -> str | None:
-    """Return why an input cannot be JSON lines and how to convert it, or None if it may be.
-
-    Args:
-        start: its first four bytes or more, decompressed, or all of it if it is shorter.
-        name: of the input.
-    """
-    for magic, description, command in _OTHER_FORMATS:
-        if start.startswith(magic):
-            fix = f"{command} {shlex.quote(name)} | batcher write - …"
-            return f"{name}: cannot be read: it is {description}; convert it first: {fix}"
-    return None
+    # Opening a named pipe would wait for its writer, and could not be stopped
+    flags = os.O_NONBLOCK if sys.platform == "linux" else 0
+    file = open(  # noqa: SIM115  # the caller closes it
+        name, "rb", buffering=0, opener=lambda path, mode: os.open(path, mode | flags)
+    )
+    os.set_blocking(file.fileno(), True)
+    return file

@@ -143,7 +143,7 @@ async def _read_sample(name: str) -> RecordSample:
         fault = f"sample: {error}"
         raise SettingsError([fault]) from None
     finally:
-        reader.stop()
+        reader.close()
     if not records:
         fault = f"sample: {name} has no record that fits into an invocation"
         raise SettingsError([fault])

@@ -111,9 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
     faults.raise_if_any()
     summary = _ReplaySummary(dry_run=arguments.dry_run)
     command = _ReplayCommand(arguments, settings, record_filter, transform, summary)
-    with asyncio.Runner() as runner:
-        runner.run(command.run())
-    summary.show(arguments.destination, as_json=arguments.json)
+    message = "ending after the current quarantine object; repeat after a second to end at once"
+    with ShutdownSignals(message, command.stop_after_object) as signals:
+        with asyncio.Runner() as runner:
+            runner.run(command.run(signals))
+        summary.show(arguments.destination, as_json=arguments.json)
     return summary.exit_code
 
 
@@ -175,7 +177,7 @@ class _ReplaySummary:
                 f"{format_count(skipped, 'record')} unchanged in quarantine"
             )
         if as_json:
-            print(orjson.dumps(self._as_dict()).decode())  # noqa: T201  # what it is for
+            print(orjson.dumps(self._as_dict()).decode(), flush=True)  # noqa: T201
         elif self.dry_run:
             for reason in sorted(stats.replayed | stats.skipped):
                 replayed, still_bad = stats.replayed[reason], stats.skipped[reason]
@@ -220,10 +222,9 @@ class _ReplayCommand:
     _replay: Replay | None = None
     _sqs_client: SqsClient | None = None
 
-    async def run(self) -> None:
+    async def run(self, signals: ShutdownSignals) -> None:
         """Replay until everything is done or a signal arrives, and fill in the summary."""
-        message = "ending after the current quarantine object; repeat to end at once"
-        signals = ShutdownSignals(message, self._stop_after_object)
+        signals.attach()
         started_s = time.monotonic()
         store, reader = open_store(self.settings), open_reader(self.settings)
         target = self._open_target(store)
@@ -237,6 +238,8 @@ class _ReplayCommand:
         )
         self._replay = Replay(context, self.settings.root, dry_run=self.arguments.dry_run)
         self.summary.stats, self.summary.write_stats = self._replay.stats, target.counts
+        if self.summary.signal:  # received while it was set up
+            self._replay.stop()
         try:
             await self._replay_all(self._replay, target.counts)
         except asyncio.CancelledError:
@@ -269,7 +272,7 @@ class _ReplayCommand:
         self._sqs_client = SqsClient(url)
         return QueueTarget(url, self._sqs_client, self.transform)
 
-    def _stop_after_object(self, number: int) -> None:
+    def stop_after_object(self, number: int) -> None:
         """End the replay after the current object, because of signal `number`."""
         self.summary.signal = number
         if self._replay is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
+import shlex
 import stat
 import sys
 import time
@@ -18,6 +20,7 @@ import orjson
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
 from batcher.cli.dry_run import DryRunStore, print_dry_run
+from batcher.cli.foreign_formats import unusable_reason
 from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.lines import InputError, LineBlock, LineReader
 from batcher.cli.options import FaultCollector, add_setting_options, settings_from
@@ -37,7 +40,14 @@ COMMAND_LINE_ORIGIN = Origin("cli", NamingScheme.FRESH)
 
 
 MAX_SHOWN = 10
-"""Bad lines and errors that are printed one by one, at most."""
+"""Bad lines, errors and unread inputs that are printed one by one, at most."""
+
+
+DRAINING_MESSAGE = "writing what was read; repeat after a second to drop it"
+
+
+_BLANK_LINE = re.compile(rb"\n\s")
+"""Finds a line that may be blank, at 2.7 GB/s."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,11 +56,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "write",
         help="write lines of files or standard input into objects",
         description="Writes lines of files or standard input (plain, gzip or zstd) into few large "
-        "objects. Bad lines are quarantined and reported. Ctrl-C stops reading and writes what "
-        "was read; a second Ctrl-C drops it.",
+        "objects. Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
+        "other signals that would end the command stop reading and write what was read; Ctrl-C, "
+        "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "
+        "before the end is printed, and --skip-to continues there.",
     )
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="a file, or - for standard input")
     parser.add_argument("destination", help="s3://bucket/root or file://folder")
+    parser.add_argument(
+        "--skip-to",
+        metavar="FILE:LINE",
+        help="continue a run that stopped reading there: skip the inputs before FILE and the lines "
+        "before LINE; pass the same inputs again",
+    )
     parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
     parser.add_argument(
         "--dry-run",
@@ -66,19 +84,23 @@ def run(arguments: argparse.Namespace) -> int:
     faults = FaultCollector()
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
+    skip_to = 0, 1
     with faults:
-        total_bytes = _total_input_bytes(arguments.inputs)
+        skip_to = _parse_skip_to(arguments.skip_to, arguments.inputs)
+    with faults:
+        total_bytes = _total_input_bytes(arguments.inputs[skip_to[0] :])
     faults.raise_if_any()
     dry_store = DryRunStore() if arguments.dry_run else None
     summary = WriteSummary(arguments.destination)
     with exit_on_interrupt():  # imports the S3 client
-        command = _WriteCommand(settings, arguments.inputs, summary, dry_store)
-    with asyncio.Runner() as runner:
-        runner.run(command.run(total_bytes))
-    if dry_store is not None:
-        file = sys.stderr if arguments.json else sys.stdout
-        print_dry_run(dry_store, settings, arguments.destination, file)
-    summary.show(as_json=arguments.json)
+        command = _WriteCommand(settings, arguments.inputs, skip_to, summary, dry_store)
+    with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
+        with asyncio.Runner() as runner:
+            runner.run(command.run(total_bytes, signals))
+        if dry_store is not None:
+            file = sys.stderr if arguments.json else sys.stdout
+            print_dry_run(dry_store, settings, arguments.destination, file)
+        summary.show(as_json=arguments.json)
     return summary.exit_code
 
 
@@ -97,6 +119,12 @@ class WriteSummary:
     errors: list[str] = field(default_factory=list)
     failed_lines: list[tuple[RangeColumn, str]] = field(default_factory=list)
     """Ranges of lines that are not durable, each with the reason."""
+    blank_lines: int = 0
+    """Blank lines that were skipped."""
+    unread_from: str = ""
+    """The input and the line at which reading stopped early, or nothing."""
+    unread_inputs: Sequence[str] = ()
+    """Inputs after that one, of which nothing was read."""
 
     def add_failed_lines(self, lines: RangeColumn, reason: str) -> None:
         """Add lines that are not durable, joined to the last range if they continue it."""
@@ -123,17 +151,20 @@ class WriteSummary:
         """Print warnings and the summary to standard error, JSON to standard output."""
         self._print_errors()
         self._print_bad_lines()
+        self._print_unread()
         if as_json:
-            print(orjson.dumps(self._as_dict()).decode())  # noqa: T201  # what it is for
+            # Flushed while signals are handled
+            print(orjson.dumps(self._as_dict()).decode(), flush=True)  # noqa: T201
             return
         stats = self.stats
+        blank = f"{format_count(self.blank_lines, 'blank line')} skipped, "
         seconds = max(self.seconds, 1e-9)
         echo(
             f"{format_count(stats.records, 'record')} in {format_count(stats.objects, 'object')} "
             f"under {self.destination}; "
             f"{format_size(stats.bytes_in)} in, {format_size(stats.bytes_out)} out, "
             f"{stats.quarantined:,} quarantined, {stats.dropped:,} dropped, "
-            f"{self.failed:,} failed; {self.seconds:.1f} s, "
+            f"{blank * bool(self.blank_lines)}{self.failed:,} failed; {self.seconds:.1f} s, "
             f"{stats.records / seconds:,.0f} records/s, {format_size(stats.bytes_in / seconds)}/s"
         )
 
@@ -157,13 +188,28 @@ class WriteSummary:
             totals = ", ".join(f"{lines:,} {outcome}" for lines, outcome in outcomes if lines)
             echo(f"warning: and {more:,} more" + (f"; {totals} in total" if totals else ""))
 
-    def _as_dict(self) -> dict[str, float]:
+    def _print_unread(self) -> None:
+        if not self.unread_from:
+            return
+        message = f"stopped reading at {self.unread_from}; to continue: --skip-to "
+        message += shlex.quote(self.unread_from)
+        if self.unread_inputs:
+            shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
+            more = len(self.unread_inputs) - MAX_SHOWN
+            message += f"; not read at all: {shown}" + (f" and {more} more" if more > 0 else "")
+        echo(message)
+
+    def _as_dict(self) -> dict[str, float | str]:
         names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
-        document: dict[str, float] = {name: getattr(self.stats, name) for name in names}
+        document: dict[str, float | str] = {name: getattr(self.stats, name) for name in names}
         document["failed"] = self.failed
         if self.stats.dropped:
             document["dropped"] = self.stats.dropped
+        if self.blank_lines:
+            document["blank"] = self.blank_lines
         document["seconds"] = round(self.seconds, 3)
+        if self.unread_from:
+            document["unread_from"] = self.unread_from
         return document
 
 
@@ -174,6 +220,7 @@ class _WriteCommand:
         self,
         settings: Settings,
         inputs: Sequence[str],
+        skip_to: tuple[int, int],
         summary: WriteSummary,
         dry_store: DryRunStore | None,
     ) -> None:
@@ -181,15 +228,16 @@ class _WriteCommand:
         self._batcher = Batcher(settings, store=dry_store)
         summary.stats = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
-        is_json = settings.format == Format.NDJSON
-        self._reader = LineReader(inputs, self._max_line_bytes, expect_json=is_json)
+        self._is_json = settings.format == Format.NDJSON
+        self._reader = LineReader(
+            inputs, self._max_line_bytes, expect_json=self._is_json, skip_to=skip_to
+        )
         self._tickets: deque[tuple[RangeColumn, ManyTicket]] = deque()
         """Tickets that are not collected yet, oldest first, each with its lines."""
 
-    async def run(self, total_bytes: int | None) -> None:
+    async def run(self, total_bytes: int | None, signals: ShutdownSignals) -> None:
         """Write until the input ends or a signal arrives, then drain and fill in the summary."""
-        message = "writing what was read; repeat to drop it"
-        signals = ShutdownSignals(message, self._stop_reading)
+        signals.attach()
         started_s = time.monotonic()
         with write_progress(
             self._batcher.counts, lambda: self._reader.read_bytes, total_bytes
@@ -200,10 +248,16 @@ class _WriteCommand:
                 await self._drain(progress)
             except asyncio.CancelledError:
                 self._summary.errors.append("stopped by a second signal; open batches were dropped")
+                self._reader.close()
                 await self._batcher.abort()
             finally:
                 signals.disable_cancel()
         await self._collect_settled(wait_for_all=True)
+        self._add_unusable_inputs()
+        if unread := self._reader.unread_from:
+            source, line = unread
+            self._summary.unread_from = f"{source.name}:{line}"
+            self._summary.unread_inputs = [each.name for each in self._reader.unread_inputs]
         self._summary.seconds = time.monotonic() - started_s
 
     async def _read_inputs(self, progress: Progress) -> None:
@@ -212,15 +266,23 @@ class _WriteCommand:
             try:
                 await self._submit_blocks(progress)
             except InputError as error:
-                self._summary.errors.append(str(error))
+                # A signal often ends the producer as well, in the middle of its stream
+                if not (self._summary.signal and error.is_truncated):
+                    self._summary.errors.append(str(error))
             else:
                 return
 
     async def _submit_blocks(self, progress: Progress) -> None:
         """Submit block after block, waiting while the budget is used up."""
         async for block in self._reader:
-            chunk, bad_records = _make_chunk(block)
+            chunk, bad_records = _make_chunk(block, skip_blank=self._is_json)
+            records = len(chunk) + len(bad_records)
+            self._summary.blank_lines += block.lines - records
+            if not records:
+                continue
             ticket = await self._batcher.submit_chunk(chunk, bad_records)
+            block.input.usable_lines += records - len(ticket.bad)
+            block.input.bad_lines += len(ticket.bad)
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
             ticket.bad = ()  # releases them: a file of bad lines would fill the memory
@@ -258,28 +320,49 @@ class _WriteCommand:
             except BatcherError as error:
                 self._summary.add_failed_lines(lines, str(error))
                 if isinstance(error, RejectedError):
-                    self._reader.stop()  # further lines would be rejected as well
+                    self._reader.close()  # further lines would be rejected as well
 
-    def _stop_reading(self, number: int) -> None:
+    def _add_unusable_inputs(self) -> None:
+        """Add an error for each input with lines of which none was usable."""
+        for each in self._reader.inputs:
+            if each.bad_lines and not each.usable_lines:
+                reason = (
+                    unusable_reason(each.name, each.start, each.suffix)
+                    if self._is_json
+                    else "see the warnings"
+                )
+                lines = format_count(each.bad_lines, "line")
+                self._summary.errors.append(f"{each.name}: none of {lines} is usable: {reason}")
+
+    def stop(self, number: int) -> None:
         """Stop reading, because of signal `number`."""
         self._summary.signal = number
         self._reader.stop()
 
 
-def _make_chunk(block: LineBlock) -> tuple[Chunk, list[BadRecord]]:
-    """Create a chunk of a block's lines, or a bad record of a line that is too long."""
+def _make_chunk(block: LineBlock, *, skip_blank: bool) -> tuple[Chunk, list[BadRecord]]:
+    """Create a chunk of a block's lines, or a bad record of a line that is too long.
+
+    Args:
+        block: lines of one input.
+        skip_blank: whether to leave blank lines out.
+    """
     arrivals_s = ConstantColumn(time.time(), block.lines)
     payloads = LinesColumn(block.text, block.lines)
     chunk = Chunk(COMMAND_LINE_ORIGIN, payloads, _line_positions(block), arrivals_s)
-    if not block.oversized_line_bytes:
-        return chunk, []
-    detail = f"a line of {block.oversized_line_bytes} bytes; {TRUNCATED_NOTE}"
-    return chunk.take([]), [BadRecord(chunk, BadRecordReason.TOO_LARGE, detail)]
+    if block.oversized_line_bytes:
+        detail = f"a line of {block.oversized_line_bytes} bytes; {TRUNCATED_NOTE}"
+        return chunk.take([]), [BadRecord(chunk, BadRecordReason.TOO_LARGE, detail)]
+    if skip_blank and (block.text[:1].isspace() or _BLANK_LINE.search(block.text)):
+        kept = [index for index, line in enumerate(payloads) if line and not line.isspace()]
+        if len(kept) < block.lines:
+            chunk = chunk.take(kept)
+    return chunk, []
 
 
 def _line_positions(block: LineBlock) -> RangeColumn:
     numbers = range(block.first_line, block.first_line + block.lines)
-    return RangeColumn(f"{block.name}:", numbers)
+    return RangeColumn(f"{block.input.name}:", numbers)
 
 
 def _total_input_bytes(inputs: Sequence[str]) -> int | None:
@@ -309,3 +392,25 @@ def _total_input_bytes(inputs: Sequence[str]) -> int | None:
     if faults:
         raise SettingsError(faults)
     return total_bytes
+
+
+def _parse_skip_to(text: str | None, inputs: Sequence[str]) -> tuple[int, int]:
+    """Parse the value of `--skip-to` into the index of an input and the number of a line.
+
+    Raises:
+        SettingsError: it names no input or no line, or an input that is given more than once.
+    """
+    if text is None:
+        return 0, 1
+    name, _, line = text.rpartition(":")
+    problem = ""
+    if not (line.isdecimal() and line.isascii() and int(line)):
+        problem = "is not FILE:LINE with a line from 1"
+    elif name not in inputs:
+        problem = f"names none of the inputs: {', '.join(inputs[:MAX_SHOWN])}"
+    elif inputs.count(name) > 1:
+        problem = f"is ambiguous: {name} is given {inputs.count(name)} times; leave out those done"
+    if problem:
+        fault = f"skip_to: {text!r} {problem}"
+        raise SettingsError([fault])
+    return inputs.index(name), int(line)

@@ -7,7 +7,9 @@ expands a thousandfold, but its text comes out in blocks of a fixed size, one at
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from batcher.errors import DamagedError
@@ -30,6 +32,10 @@ _ZSTD_SKIPPABLE_FRAME = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 """What the output of pzstd and seekable zstd files start with. Source: RFC 8878, 3.1.2."""
 
 
+class TruncatedError(DamagedError):
+    """The body ends within a member. All text before was returned."""
+
+
 class Decoder:
     """Decodes one body: gzip members or zstd frames, one after another, or text as it is."""
 
@@ -40,19 +46,21 @@ class Decoder:
         max_output_bytes: int = MAX_OUTPUT_BYTES,
         max_window_log: int = MAX_WINDOW_LOG,
         padded: bool = False,
+        salvaged: bool = False,
     ) -> None:
         """Choose the codec by a suffix or a name that ends with it: `.gz`, `.zst`, or any other.
 
         The defaults are for objects that batcher wrote. Input of the command line comes from other
-        programs, so it may have larger windows and padding. It is decoded in smaller blocks, to
-        lose less text before damage.
+        programs, so it may have larger windows and padding, and all text before damage is wanted.
 
         Args:
             max_output_bytes: size of the largest block. Up to this much text before damage is lost.
             max_window_log: base 2 logarithm of the largest window that a zstd frame may ask for.
             padded: whether zero bytes may follow a gzip member, as gzip(1) allows.
+            salvaged: whether gzip is decoded up to the very byte that is damaged. Takes three times
+                the CPU.
         """
-        self._new_decompressor = _decompressor_factory(suffix, max_window_log)
+        self._new_decompressor = _decompressor_factory(suffix, max_window_log, salvaged=salvaged)
         self._max_output_bytes = max_output_bytes
         self._skips_zeros = padded and suffix.endswith(".gz")
         self._member: _Decompressor | None = None
@@ -107,11 +115,12 @@ class Decoder:
         """Check that the body is complete.
 
         Raises:
-            DamagedError: it ends within a member, or is empty in spite of its suffix.
+            TruncatedError: it ends within a member.
+            DamagedError: it is empty in spite of its suffix.
         """
         if self._member is not None:
             msg = f"the body ends within member {self._members}, after {self._read_bytes} bytes"
-            raise DamagedError(msg)
+            raise TruncatedError(msg)
         if self._new_decompressor is not None and not self._members:
             msg = "the body is empty"
             raise DamagedError(msg)
@@ -126,11 +135,15 @@ def detect_compression(start: bytes) -> str:
     return ""
 
 
-def _decompressor_factory(suffix: str, max_window_log: int) -> Callable[[], _Decompressor] | None:
+def _decompressor_factory(
+    suffix: str, max_window_log: int, *, salvaged: bool
+) -> Callable[[], _Decompressor] | None:
     """Return a function that creates the decompressor of one member, or None for plain text.
 
     Libraries are imported only where they are used.
     """
+    if suffix.endswith(".gz") and salvaged:
+        return _SalvagingDecompressor
     if suffix.endswith(".gz"):
         from isal import igzip_lib  # noqa: PLC0415
 
@@ -147,7 +160,52 @@ def _decompressor_factory(suffix: str, max_window_log: int) -> Callable[[], _Dec
 
 def _is_codec_error(error: Exception) -> bool:
     """Return whether a codec raised `error`. Comparing names avoids importing both codecs."""
-    return type(error).__name__ in {"IsalError", "ZstdError"}
+    return isinstance(error, zlib.error) or type(error).__name__ in {"IsalError", "ZstdError"}
+
+
+class _SalvagingDecompressor:
+    """Decompresses one gzip member. Returns all text before damage, and raises at the next call.
+
+    zlib's state can be copied, so the call that meets the damage is repeated byte by byte.
+    Measured: 0.6 GB/s of text. isal decompresses 1.6 GB/s, but loses the text of that call.
+    """
+
+    def __init__(self) -> None:
+        self.needs_input = True
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)  # with its header and checksum
+        self._damage: zlib.error | None = None
+
+    @property
+    def eof(self) -> bool:
+        return self._member.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._member.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._damage is not None:
+            raise self._damage
+        before = self._member.copy()
+        data = self._member.unconsumed_tail + data
+        try:
+            text = self._member.decompress(data, max_length)
+        except zlib.error as damage:
+            text = _decompress_bytes(before, data)
+            if not text:
+                raise
+            self._damage = damage
+        self.needs_input = len(text) < max_length and self._damage is None
+        return text
+
+
+def _decompress_bytes(member: zlib._Decompress, data: bytes) -> bytes:
+    """Return the text of `data` up to the byte at which decompression fails."""
+    texts: list[bytes] = []
+    with suppress(zlib.error):
+        for start in range(len(data)):
+            texts.append(member.decompress(data[start : start + 1]))  # noqa: PERF401  # keeps them
+    return b"".join(texts)
 
 
 class _Decompressor(Protocol):

@@ -39,10 +39,9 @@ class FindingKind(StrEnum):
     LOST_OBJECT = "lost_object"
     """A guard states that an object has records, and that object is gone."""
     OPEN_UPLOAD = "open_upload"
-    """A multipart upload is not completed. Its parts cost money. On disk: a left-over temporary
-    file."""
+    """A multipart upload is not completed. Its parts cost money."""
     UNREADABLE = "unreadable"
-    """The object could not be read, so it was not checked. On disk also: it is no regular file."""
+    """The object could not be read, so it was not checked."""
 
 
 KIND_DESCRIPTIONS = {
@@ -56,6 +55,6 @@ KIND_DESCRIPTIONS = {
     FindingKind.DUPLICATE: "records are in another object, too",
     FindingKind.BAD_POSITIONS: "positions list is unreadable or wrong",
     FindingKind.LOST_OBJECT: "the object of a guard is gone",
-    FindingKind.OPEN_UPLOAD: "multipart upload not completed, or left-over file",
+    FindingKind.OPEN_UPLOAD: "multipart upload not completed",
     FindingKind.UNREADABLE: "could not be read",
 }

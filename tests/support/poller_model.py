@@ -1,4 +1,4 @@
-"""Pollers of one or more shards, whose deliveries overlap step by step, at random."""
+"""Pollers of one shard, whose deliveries overlap step by step, at random."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from dataclasses import dataclass, field
 
 from batcher.errors import RetryableError
 from batcher.writing.write_once import Answer, CreateGuard, CreateObject, Step
-from support.delivery_plans import (
-    Plan,
-    Planner,
-    PositionStore,
-    by_partition,
-    planner,
-    position_of,
-)
+from support.delivery_plans import FIRST, Plan, Planner, PositionStore, by_partition, planner
 
 MAX_TURNS = 6_000
 
@@ -78,8 +71,6 @@ class Poller:
     """One reader of the shard, and its delivery that is under way."""
 
     position: int
-    shard: int | None = None
-    """See `position_of`."""
     ends: list[tuple[int, int]] = field(default_factory=list)
     """The batches to deliver, the next one last. There are several after a bisect."""
     history: list[int] = field(default_factory=list)
@@ -92,18 +83,12 @@ class Poller:
 
 
 class PollerModel:
-    """Shards, their store, and their pollers."""
+    """A shard, its store, and its pollers."""
 
     def __init__(
-        self,
-        seed: int,
-        family: Family,
-        plan: Planner = planner,
-        *,
-        has_lists: bool = True,
-        shards: int = 1,
+        self, seed: int, family: Family, plan: Planner = planner, *, has_lists: bool = True
     ) -> None:
-        """Draw the shards of a seed. The records of several share all numbers."""
+        """Draw the shard of a seed."""
         self._chance = random.Random(seed)  # noqa: S311  # no secret
         self._family = family
         self._plan = plan
@@ -111,23 +96,21 @@ class PollerModel:
         partitions = self._chance.randint(1, 3)
         self._partitions = [self._chance.randrange(partitions) for _ in range(self._records)]
         self.store = PositionStore(has_lists=has_lists)
-        self._shards: list[int | None] = [None] if shards == 1 else [*range(shards)]
-        self._acknowledged: set[str] = set()
+        self._acknowledged: set[int] = set()
         self._late: list[tuple[int, Step]] = []
 
     def run(self) -> Run:
         """Run until all pollers are at the end."""
         chance = self._chance
-        pollers = [Poller(0, shard, history=[0]) for shard in self._shards]
+        pollers = [Poller(0, history=[0])]
         turns = MAX_TURNS
         while turns:
             turns -= 1
             if turns == CALM_TURNS:
                 self._family = Family(fault=0.0, bisects=False)
             if len(pollers) < 3 and chance.random() < self._family.joins:
-                joined = chance.choice(pollers)
-                start = chance.choice(joined.history[-4:])
-                pollers.append(Poller(start, joined.shard, history=[start]))
+                start = chance.choice(chance.choice(pollers).history[-4:])
+                pollers.append(Poller(start, history=[start]))
             if self._late and chance.random() < 0.08:
                 self.store.do(*self._late.pop(chance.randrange(len(self._late))))
             live = [p for p in pollers if p.is_delivering or p.ends or p.position < self._records]
@@ -137,7 +120,7 @@ class PollerModel:
         for partition, step in self._late:
             self.store.do(partition, step)
         copies = self.store.copies()
-        lost = sum(not copies[position] for position in self._acknowledged)
+        lost = sum(not copies[str(number + FIRST)] for number in self._acknowledged)
         return Run(lost, sum(found > 1 for found in copies.values()), turns > 0)
 
     def _advance(self, poller: Poller) -> None:
@@ -155,7 +138,7 @@ class PollerModel:
         if not poller.ends:
             end = min(self._records, poller.position + self._chance.randint(1, 5))
             poller.ends.append((poller.position, end))
-        parts = by_partition(self._partitions, *poller.ends[-1], poller.shard)
+        parts = by_partition(self._partitions, *poller.ends[-1])
         poller.under_way = [(part, self._plan(found), None) for part, found in parts.items()]
         self._chance.shuffle(poller.under_way)
         poller.is_delivering, poller.has_failed = True, False
@@ -194,7 +177,7 @@ class PollerModel:
         poller.is_delivering = False
         poller.under_way.clear()
         if is_acknowledged:
-            self._acknowledged |= {position_of(n, poller.shard) for n in range(start, end)}
+            self._acknowledged.update(range(start, end))
             poller.ends.pop()
             poller.position = end
             poller.history.append(end)

@@ -46,6 +46,8 @@ def folder(tmp_path: Path) -> Path:
 def written(folder: Path, tmp_path: Path) -> Path:
     """Return a folder that `batcher write` has filled."""
     source = tmp_path / "in.ndjson"
-    source.write_text("".join(f'{{"n":{n}}}\n' for n in range(1_000)) + "not json\n\n")
+    source.write_text(
+        "".join(f'{{"n":{n}}}\n' for n in range(1_000)) + f"not json\n{'[' * 1_100 + ']' * 1_100}\n"
+    )
     assert main(["write", str(source), f"file://{folder}", "--max-records", "300"]) == 0
     return folder

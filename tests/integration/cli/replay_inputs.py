@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batcher.cli import main
+from batcher.batcher import Batcher
+from batcher.cli.write import COMMAND_LINE_ORIGIN
+from batcher.records.chunk import Chunk
+from batcher.records.columns import ConstantColumn, RangeColumn
+from batcher.settings import Settings
+from batcher.stores.location import parse_destination
 
 if TYPE_CHECKING:
     import pytest
@@ -35,9 +43,17 @@ nothing = None
 
 
 def write(destination: str) -> None:
-    """Write five lines, of which three are bad."""
-    Path("events").write_text("".join(f"{line}\n" for line in LINES))
-    assert main(["write", "events", destination]) == 0
+    """Write five lines, of which three are bad. `batcher write` would skip the empty one."""
+    settings = Settings.from_env(os.environ, **parse_destination(destination))
+    positions = RangeColumn("events:", range(1, 1 + len(LINES)))
+    arrivals_s = ConstantColumn(time.time(), len(LINES))
+    chunk = Chunk(COMMAND_LINE_ORIGIN, LINES, positions, arrivals_s)
+
+    async def submit() -> None:
+        async with Batcher(settings) as batcher:
+            await batcher.submit_chunk(chunk)
+
+    asyncio.run(submit())
 
 
 def read_output(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:

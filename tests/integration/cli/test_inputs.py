@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def test_the_shortest_inputs_are_read_to_their_end(
 ) -> None:
     """None has four bytes to be judged by."""
     (tmp_path / "in").write_bytes(text)
-    assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out", "--json"]) == 0
+    code = main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out", "--json"])
+    assert code == (1 if quarantined else 0)
     document = json.loads(capsys.readouterr().out)
     assert (document["records"], document["quarantined"]) == (records, quarantined)
 
@@ -79,11 +81,11 @@ def test_a_mark_within_a_file_is_a_bad_line(tmp_path: Path) -> None:
 
 
 FOREIGN = [
-    (lzma.compress(TEXT.encode()), "xz -dc "),
-    (bz2.compress(TEXT.encode()), "bzip2 -dc "),
-    (TEXT.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 "),
-    (b"\xfe\xff" + TEXT.encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8 "),
-    (gzip.compress(TEXT.encode("utf-16"), mtime=0), "iconv -f UTF-16 -t UTF-8 "),
+    (lzma.compress(TEXT.encode()), "xz -dc {}"),
+    (bz2.compress(TEXT.encode()), "bzip2 -dc {}"),
+    (TEXT.encode("utf-16"), "iconv -f UTF-16 -t UTF-8 {}"),
+    (b"\xfe\xff" + TEXT.encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8 {}"),
+    (gzip.compress(TEXT.encode("utf-16"), mtime=0), "gzip -dc {} | iconv -f UTF-16 -t UTF-8"),
 ]
 
 
@@ -99,7 +101,7 @@ def test_an_input_that_is_no_json_is_refused_in_one_line_with_what_to_do(
     assert main(["write", str(good), str(file), f"file://{out}"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert f"error: {file}: cannot be read: it is " in line
-    assert f"{command}'{file}' | batcher write - " in line
+    assert f"{command.format(shlex.quote(str(file)))} | batcher write - " in line
     assert landed(out) == [WRITTEN]
 
 
@@ -122,15 +124,13 @@ def test_a_sample_with_a_mark_is_read(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "user" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("pack", "lines"), [(gzip.compress, 1_024), (zstd.compress, 1_034)])
-def test_lines_before_damage_are_written_as_they_have_ever_been(
-    tmp_path: Path, pack: Callable[[bytes], bytes], lines: int
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_all_lines_before_damage_are_written(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
 ) -> None:
-    """Of gzip only whole steps of 32 KiB of text: writing more would change later runs."""
-    line = b'"%061d"\n'
-    text = b"".join(line % number for number in range(1_034))
+    text = b"".join(b'"%061d"\n' % number for number in range(1_034))
     file = tmp_path / "in"
     file.write_bytes(pack(text) + b"no member")
     out = tmp_path / "out"
     assert main(["write", str(file), f"file://{out}"]) == 1
-    assert "".join(landed(out)).encode() == text[: 64 * lines]
+    assert "".join(landed(out)).encode() == text

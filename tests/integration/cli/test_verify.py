@@ -34,7 +34,7 @@ def test_what_batcher_wrote_is_clean_and_its_figures_are_right(
     assert code == 0
     assert report["clean"]
     assert (report["objects"], report["records"]) == (4, 1_000)
-    assert report["quarantined"] == {"empty": 1, "not_json": 1}
+    assert report["quarantined"] == {"not_json": 1, "too_deep": 1}
     assert report["quarantine_objects"] == 1
     assert report["bytes"] == sum(path.stat().st_size for path in files)
     assert report["text_bytes"] == sum(len(gzip.decompress(p.read_bytes())) for p in files)

@@ -58,6 +58,7 @@ def run(*arguments: str, missing: tuple[str, ...] = SDKS) -> subprocess.Complete
 def test_most_commands_need_no_sdk(arguments: list[str], code: int) -> None:
     """A folder as destination, and everything that only computes."""
     write("file://out")
+    Path("events").write_text("{}\n")
     done = run(*arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
 

@@ -64,7 +64,7 @@ def test_ten_bad_lines_leave_nothing_to_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All are named."""
-    (tmp_path / "in").write_text("bad\n" * 10)
+    (tmp_path / "in").write_text("bad\n" * 10 + "{}\n")
     assert main(["write", f"{tmp_path}/in", f"file://{tmp_path}/out"]) == 0
     assert "more" not in capsys.readouterr().err
 

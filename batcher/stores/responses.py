@@ -13,6 +13,12 @@ from batcher.errors import (
     ThrottledError,
     UploadLostError,
 )
+from batcher.stores.denials import (
+    CLOCK_HINT,
+    find_clock_hint,
+    find_denial_hint,
+    find_header_hint,
+)
 
 _NOT_FOUND, _CONFLICT, _PRECONDITION = 404, 409, 412
 
@@ -38,8 +44,25 @@ CREDENTIAL_HINTS = {
     "SignatureDoesNotMatch": "the secret key is wrong; check the credentials",
     "ExpiredToken": "the credentials have expired; renew them",
     "InvalidToken": "the session token is wrong; renew the credentials",
+    "TokenRefreshRequired": "the session token must be renewed; renew the credentials",
 }
 """Error codes for credentials that AWS does not accept, and how to fix them."""
+
+
+CREDENTIAL_SYNONYMS = {
+    "ExpiredTokenException": "ExpiredToken",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+}
+"""The same codes, as services other than S3 call them."""
+
+
+class RefusedCredentialsError(RejectedError):
+    """S3 does not accept the credentials. Other ones may have been put in their place meanwhile.
+
+    Clients look for them, and raise another error in the place of this one.
+    """
+
 
 OTHER_REGION_HINT = "the bucket is in another region; set AWS_REGION or region"
 REDIRECT_HINT = (
@@ -52,18 +75,22 @@ _HINTS = CREDENTIAL_HINTS | {
     "AccessDenied": "allow s3:PutObject and s3:GetObject (and s3:AbortMultipartUpload) on the root",
     "InvalidObjectState": "the object is archived; restore it first",
     "AllAccessDisabled": "access to this bucket is disabled; enable it",
-    "RequestTimeTooSkewed": "this machine's clock is off; set it",
+    "RequestTimeTooSkewed": CLOCK_HINT,
+    "RequestExpired": CLOCK_HINT,
     "PermanentRedirect": OTHER_REGION_HINT,
     "AuthorizationHeaderMalformed": OTHER_REGION_HINT,
     "InvalidBucketName": "the bucket name is invalid; correct `bucket`",
     "InvalidStorageClass": "the storage class is invalid; correct `storage_class`",
     "KMS.NotFoundException": "the KMS key does not exist; correct `kms_key_id`",
     "KMS.DisabledException": "the KMS key is disabled; enable it",
+    "KMS.KMSInvalidStateException": "the KMS key cannot be used in its state; enable it",
     "InvalidTag": "the tags are invalid; correct `tags`",
     "NotImplemented": "this endpoint lacks conditional writes; use one that has them",
+    "AccessControlListNotSupported": "the bucket has no ACLs, and batcher sends none",
 }
 
 
+_HINTS |= {synonym: CREDENTIAL_HINTS[code] for synonym, code in CREDENTIAL_SYNONYMS.items()}
 _HINTS["403"] = _HINTS["AccessDenied"]
 
 
@@ -76,7 +103,11 @@ _READING_HINTS = {
 }
 
 
-_DENIED = {"AccessDenied", "403"}
+_DENIED = {"AccessDenied", "AccessDeniedException", "KMS.AccessDeniedException", "403"}
+
+
+_UNNAMED_REFUSALS = {"400", "403"}
+"""A response to HEAD has no body: it may be about the credentials, or about a permission."""
 
 
 _RETRYABLE = {
@@ -113,6 +144,8 @@ class S3ErrorResponse(Struct, frozen=True):
     """S3's error code, or the status if the response had no body."""
     message: str = ""
     retry_after_s: float | None = None
+    header: str = ""
+    """The header or argument that the response names."""
 
 
 def error_from_response(
@@ -129,12 +162,34 @@ def error_from_response(
         return PreconditionFailedError(text)
     if (kind := _retryable_class(response)) is not None:
         return kind(text, response.retry_after_s)
-    hint = _HINTS.get(code)
+    hint = _find_hint(response)
+    error_class = RefusedCredentialsError if _is_about_credentials(response) else RejectedError
+    return error_class(f"{text}: {hint}" if hint else text)
+
+
+def _find_hint(response: S3ErrorResponse) -> str:
+    """Return how to fix a refusal: what its message says, or else what its code means."""
+    code, message = response.code, response.message
+    if hint := find_clock_hint(message):
+        return hint
     if code in _DENIED:
-        hint = _READING_HINTS.get(operation, hint)
-    if hint is None and status in _REDIRECTS:
-        hint = REDIRECT_HINT
-    return RejectedError(f"{text}: {hint}" if hint else text)
+        denied = _READING_HINTS.get(response.operation, _HINTS["AccessDenied"])
+        header = find_header_hint(response.header, message)
+        return find_denial_hint(message) or header or denied
+    if code not in CREDENTIAL_HINTS and (hint := find_header_hint(response.header, message)):
+        return hint
+    if hint := _HINTS.get(code, ""):
+        return hint
+    return REDIRECT_HINT if response.status in _REDIRECTS else ""
+
+
+def _is_about_credentials(response: S3ErrorResponse) -> bool:
+    """Return whether other credentials may be accepted. A clock that is off is no reason."""
+    if find_clock_hint(response.message):
+        return False
+    code = response.code
+    is_unnamed = response.operation == "HeadObject" and code in _UNNAMED_REFUSALS
+    return is_unnamed or code in CREDENTIAL_HINTS or code in CREDENTIAL_SYNONYMS
 
 
 def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:

@@ -9,20 +9,15 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,  # noqa: A004  # botocore's own
-    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
-    NoCredentialsError,
     NoRegionError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOTokenLoadError,
-    TokenRetrievalError,
-    UnauthorizedSSOTokenError,
 )
 from botocore.parsers import ResponseParserError
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.stores.credentials.errors import is_of_credentials, translate_credential_error
+from batcher.stores.proxies import describe_proxy
 from batcher.stores.responses import (
     S3ErrorResponse,
     error_from_response,
@@ -30,28 +25,20 @@ from batcher.stores.responses import (
     unreachable_error,
 )
 
-_RETRYABLE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
-    (IncompleteReadError, "the body ended early"),
-    (CredentialRetrievalError, "credentials are not available"),
+_HEADER_FIELDS = (
+    "Header",
+    "HeaderName",
+    "MissingHeaderName",
+    "HeadersNotSigned",
+    "ArgumentName",
 )
-
-
-LOCAL_HINTS: tuple[tuple[type[BotoCoreError], str], ...] = (
-    (NoCredentialsError, "no credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"),
-    (PartialCredentialsError, "incomplete credentials; set AWS_SECRET_ACCESS_KEY too"),
-    (ProfileNotFound, "AWS_PROFILE names a profile that does not exist; correct it"),
-    (NoRegionError, "no region; set AWS_REGION or region"),
-    (SSOTokenLoadError, "there is no single sign-on; run `aws sso login`"),
-    (UnauthorizedSSOTokenError, "the single sign-on has expired; run `aws sso login`"),
-    (TokenRetrievalError, "the single sign-on has expired; run `aws sso login`"),
-)
-"""Errors before anything is sent, and how to fix them."""
+"""Where a response names a header."""
 
 
 _ADDRESS = re.compile(r"<[\w.]+ object at 0x[0-9a-f]+>[:,]? ?")  # urllib3 begins its texts with one
 
 
-def translate_error(
+def translate_error(  # noqa: PLR0911  # one per kind of error
     error: ClientError | BotoCoreError | ResponseParserError,
     operation: str,
     bucket: str,
@@ -60,18 +47,18 @@ def translate_error(
 ) -> BatcherError | KeyError:
     """Return the error to raise. KeyError: HeadObject found no object."""
     context = f"{operation} s3://{bucket}/{key}"
+    if is_of_credentials(error, operation):
+        return translate_credential_error(error, context)
     if isinstance(error, ClientError):
         return error_from_response(_parse_response(error, operation), context, endpoint)
     if isinstance(error, ConnectionError | HTTPClientError):
-        return unreachable_error(context, endpoint, first_line(error))
+        return unreachable_error(context, endpoint + describe_proxy(endpoint), first_line(error))
     if isinstance(error, ResponseParserError):
         return not_s3_error(context, endpoint, first_line(error))
-    for kind, problem in _RETRYABLE_ERRORS:
-        if isinstance(error, kind):
-            return RetryableError(f"{context}: {endpoint}: {problem}: {first_line(error)}")
-    for kind, hint in LOCAL_HINTS:
-        if isinstance(error, kind):
-            return RejectedError(f"{context}: {hint}")
+    if isinstance(error, IncompleteReadError):
+        return RetryableError(f"{context}: {endpoint}: the body ended early: {first_line(error)}")
+    if isinstance(error, NoRegionError):
+        return RejectedError(f"{context}: no region; set AWS_REGION or region")
     return RejectedError(f"{context}: {first_line(error)}")
 
 
@@ -87,7 +74,8 @@ def _parse_response(error: ClientError, operation: str) -> S3ErrorResponse:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     # A proxy's page may be XML, too, without a code
     code, message = str(body.get("Code") or status), str(body.get("Message") or "")
-    return S3ErrorResponse(operation, status, code, message, _retry_after_s(error))
+    header = next((str(body[name]) for name in _HEADER_FIELDS if body.get(name)), "")
+    return S3ErrorResponse(operation, status, code, message, _retry_after_s(error), header)
 
 
 def _retry_after_s(error: ClientError) -> float | None:

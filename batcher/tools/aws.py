@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError
-from batcher.stores.responses import CREDENTIAL_HINTS
+from batcher.stores.denials import CLOCK_HINT, find_clock_hint, find_denial_hint
+from batcher.stores.proxies import describe_proxy
+from batcher.stores.responses import CREDENTIAL_HINTS, CREDENTIAL_SYNONYMS
 from batcher.stores.sdk import import_boto3
 
 if TYPE_CHECKING:
@@ -137,7 +139,12 @@ class AwsSession:
 
         def send() -> Mapping[str, Any]:
             client = self._connect(service)
-            response: Mapping[str, Any] = getattr(client, operation)(**parameters)
+            try:
+                response: Mapping[str, Any] = getattr(client, operation)(**parameters)
+            except ClientError as error:
+                if not (_refuses_credentials(error) and self._renew(service, client)):
+                    raise
+                response = getattr(self._connect(service), operation)(**parameters)
             return response
 
         try:
@@ -186,28 +193,61 @@ class AwsSession:
                     retries={"mode": "standard", "total_max_attempts": self._limits.attempts},
                     user_agent=f"batcher/{__version__}",
                 )
-                self._session = self._session or self._boto3.Session(region_name=self._region)
+                self._session = self._session or self._make_session()
                 region, endpoint_url = self._places.get(service, (None, None))
                 self._clients[service] = self._session.client(
                     service, config=config, region_name=region, endpoint_url=endpoint_url
                 )
             return self._clients[service]
 
-    def _error_without_response(
+    def _make_session(self) -> Any:  # noqa: ANN401  # boto3 has no types
+        from batcher.stores.credentials.sdk_provider import make_session  # noqa: PLC0415  # an extra
+
+        return self._boto3.Session(botocore_session=make_session(self._region or ""))
+
+    def _renew(self, service: str, refused_client: object) -> bool:
+        """Look for credentials once more, in a new session. Return whether there are others."""
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # an extra
+
+        with self._connect_lock:
+            if self._clients.get(service) is not refused_client:
+                return True  # a concurrent call has found them
+            try:
+                session = self._make_session()
+                sessions = (session, self._session)
+                found, refused = [s.get_credentials().get_frozen_credentials() for s in sessions]
+            except (BotoCoreError, ClientError, OSError, ValueError, AttributeError):
+                return False  # none any more, or not whole: the refusal is what is reported
+            if found == refused:
+                return False
+            self._session, self._clients = session, {}
+            return True
+
+    def _error_without_response(  # noqa: PLR0911  # one per kind of error
         self, error: Exception, service: str, operation: str
     ) -> AwsCallError:
         from botocore.exceptions import ConnectionError, HTTPClientError  # noqa: A004, PLC0415
         from botocore.parsers import ResponseParserError  # noqa: PLC0415  # an extra
 
-        from batcher.stores.sdk_errors import LOCAL_HINTS, first_line  # noqa: PLC0415  # as above
+        from batcher.stores.credentials.errors import (  # noqa: PLC0415  # as above
+            describe_credential_error,
+            is_of_credentials,
+        )
+        from batcher.stores.sdk_errors import first_line  # noqa: PLC0415
 
         endpoint, kind = self.endpoint(service), AwsErrorKind.UNREACHABLE
         check_network = "check the network and AWS_ENDPOINT_URL"
         if isinstance(error, TimeoutError):
             reason = f"{endpoint}: no response within {self._limits.total_s or 0:g} s"
             return AwsCallError(kind, reason, check_network, retryable=True)
+        asked = str(getattr(error, "kwargs", {}).get("endpoint_url", ""))
+        is_elsewhere = bool(asked) and "://" in endpoint and not asked.startswith(endpoint)
+        if is_elsewhere or is_of_credentials(error, operation):
+            reason, may_pass = describe_credential_error(error)
+            kind = kind if is_elsewhere else AwsErrorKind.CONFIGURATION
+            return AwsCallError(kind, reason, retryable=may_pass)
         if isinstance(error, ConnectionError | HTTPClientError):
-            reason = f"cannot reach {endpoint}: {first_line(error)}"
+            reason = f"cannot reach {endpoint}{describe_proxy(endpoint)}: {first_line(error)}"
             return AwsCallError(kind, reason, check_network, retryable=True)
         if isinstance(error, ResponseParserError):
             reason = f"{operation}: {endpoint} sent a response that is not of AWS's API"
@@ -215,11 +255,10 @@ class AwsSession:
             return AwsCallError(AwsErrorKind.OTHER, reason, hint, retryable=True)
         kind = AwsErrorKind.CONFIGURATION
         if isinstance(error, OSError):  # a program or a file that credentials come from
-            return AwsCallError(kind, f"no credentials: {first_line(error)}")
+            return AwsCallError(kind, describe_credential_error(error)[0])
         if isinstance(error, ValueError):  # botocore's, for an endpoint URL that it cannot parse
             return AwsCallError(kind, str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]")
-        hints = (hint for error_class, hint in LOCAL_HINTS if isinstance(error, error_class))
-        return AwsCallError(kind, next(hints, first_line(error)))
+        return AwsCallError(kind, first_line(error))
 
 
 # The error codes that are handled specially, each with its fix. `{permission}` is
@@ -232,13 +271,12 @@ _ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {
     "AuthorizationError": (AwsErrorKind.DENIED, "allow {permission}"),
     "Forbidden": (AwsErrorKind.DENIED, "allow {permission}"),
     **{code: (AwsErrorKind.CREDENTIALS, hint) for code, hint in CREDENTIAL_HINTS.items()},
-    # The same errors, as services other than S3 call them
-    "ExpiredTokenException": (AwsErrorKind.CREDENTIALS, CREDENTIAL_HINTS["ExpiredToken"]),
-    "InvalidClientTokenId": (AwsErrorKind.CREDENTIALS, CREDENTIAL_HINTS["InvalidAccessKeyId"]),
-    "UnrecognizedClientException": (
-        AwsErrorKind.CREDENTIALS,
-        CREDENTIAL_HINTS["InvalidAccessKeyId"],
-    ),
+    **{
+        synonym: (AwsErrorKind.CREDENTIALS, CREDENTIAL_HINTS[code])
+        for synonym, code in CREDENTIAL_SYNONYMS.items()
+    },
+    "RequestExpired": (AwsErrorKind.CREDENTIALS, CLOCK_HINT),
+    "RequestTimeTooSkewed": (AwsErrorKind.CREDENTIALS, CLOCK_HINT),
     "405": (AwsErrorKind.UNSUPPORTED, ""),
     "501": (AwsErrorKind.UNSUPPORTED, ""),
     "InvalidAction": (AwsErrorKind.UNSUPPORTED, ""),
@@ -251,13 +289,31 @@ _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 _THROTTLING_CODES = {"Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeout"}
 
 
+def _refuses_credentials(error: ClientError) -> bool:
+    """Return whether other credentials may be accepted. HEAD responses do not say it."""
+    code = error.response.get("Error", {}).get("Code")
+    return code in CREDENTIAL_HINTS or code in CREDENTIAL_SYNONYMS
+
+
 def _error_from_response(
     error: ClientError, operation: str, endpoint: str, permission: str
 ) -> AwsCallError:
+    from batcher.stores.credentials.errors import (  # noqa: PLC0415  # botocore is an extra
+        describe_credential_error,
+        is_of_credentials,
+    )
+
+    if is_of_credentials(error, operation):  # the source of the credentials has answered
+        reason, may_pass = describe_credential_error(error)
+        return AwsCallError(AwsErrorKind.CREDENTIALS, reason, retryable=may_pass)
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind, hint = _ERROR_CODES.get(code, (AwsErrorKind.OTHER, ""))
+    hint = hint.format(permission=permission)
+    if kind is AwsErrorKind.DENIED:
+        hint = find_denial_hint(message) or hint
+    hint = find_clock_hint(message) or hint
     if kind is AwsErrorKind.OTHER and status in _UNSUPPORTED_STATUSES:
         kind = AwsErrorKind.UNSUPPORTED
     if kind is AwsErrorKind.UNSUPPORTED:
@@ -267,7 +323,7 @@ def _error_from_response(
     return AwsCallError(
         kind,
         reason,
-        hint.format(permission=permission),
+        hint,
         code=code,
         retryable=status >= _SERVER_ERROR
         or status == _TOO_MANY_REQUESTS

@@ -29,6 +29,7 @@ PURE = sorted(
         "records/*.py",
         "settings.py",
         "sources/*.py",
+        "stores/denials.py",
         "stores/location.py",
         "stores/rate_limits/concurrency.py",
         "stores/rate_limits/limiter.py",

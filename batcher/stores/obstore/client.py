@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from msgspec.structs import replace
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
@@ -22,14 +23,14 @@ from obstore.store import S3Store
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError, RetryableError, SettingsError
-from batcher.stores.obstore.credentials import find_provider
-from batcher.stores.obstore.endpoint import (
+from batcher.stores.credentials.endpoint import (
     DEAD_PROXY_ADDRESS,
     OTHER_ENGINE_HINT,
     CredentialProvider,
     Credentials,
+    Endpoint,
 )
-from batcher.stores.responses import OTHER_REGION_HINT, REDIRECT_HINT
+from batcher.stores.credentials.source import CredentialSource
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config, S3Credential
@@ -60,6 +61,9 @@ OBSTORE_VARIABLES = (
 """Variables that only obstore reads, by itself. Its configuration cannot switch them off."""
 
 
+_PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY")
+
+
 _HEADER_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # Source: RFC 9110, 5.6.2
 
 
@@ -72,9 +76,6 @@ _OTHER_BUCKETS = (
 
 Source: Amazon S3 user guide, "Directory bucket naming rules", "Multi-Region Access Points".
 """
-
-
-_PROXY_VARIABLES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 CONNECT_TIMEOUT = "5s"
@@ -108,6 +109,14 @@ _obstore_pid: int | None = None
 """The process that has obstore's threads. A fork of it has none of them."""
 
 
+class _Connection(Struct, frozen=True):
+    """A client of obstore, and what it was made with."""
+
+    client: S3Store
+    credentials: Credentials
+    endpoint: Endpoint
+
+
 class ObstoreClient:
     """A client for one bucket. It serves one event loop after another.
 
@@ -124,6 +133,7 @@ class ObstoreClient:
         read_timeout: str | None = None,
         follows_region: bool = True,
         renew_credentials: bool = False,
+        source: CredentialSource | None = None,
     ) -> None:
         """Connect to `settings.bucket` at the first call.
 
@@ -135,6 +145,7 @@ class ObstoreClient:
             follows_region: whether the sender retries, so that it can be led to another region.
             renew_credentials: ask for credentials before each request of a call, because a call of
                 many requests may outlive them. Only for calls that are never cancelled.
+            source: of the credentials. None: the client has its own.
 
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
@@ -148,14 +159,17 @@ class ObstoreClient:
         self._read_timeout = read_timeout
         self._follows_region = follows_region
         self._renew_credentials = renew_credentials
-        self._provider: CredentialProvider | None = None
-        self._credentials: Credentials | None = None
-        self._client: S3Store | None = None
+        self.source = source or CredentialSource(
+            settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
+        )
+        """The source of the credentials."""
+        self._connection: _Connection | None = None
         self._connecting = threading.Lock()  # not asyncio's: there may be several event loops
 
     def close(self) -> None:
         """Close all connections when no request uses them any more."""
-        self._client = self._provider = self._credentials = None
+        self._connection = None
+        self.source.close()
 
     @asynccontextmanager
     async def call(self, operation: str, key: str) -> AsyncIterator[S3Store]:
@@ -163,15 +177,34 @@ class ObstoreClient:
 
         Raises:
             KeyError: HeadObject found nothing.
+            RenewedCredentialsError: S3 refuses the credentials, and new ones are in their place.
         """
-        client = await self.connect(operation, key)
+        connection = await self._get_connection(operation, key)
         try:
-            yield client
+            yield connection.client
         except OBSTORE_ERRORS as error:
             translated = self.translate(error, operation, key)
             if isinstance(translated, RejectedError):
-                translated = await self.follow_region(translated)
+                refused = connection.credentials
+                translated = await self.answer_refusal(translated, operation, key, refused)
             raise translated from error
+
+    async def answer_refusal(
+        self, error: RejectedError, operation: str, key: str, refused: Credentials | None = None
+    ) -> BatcherError:
+        """Return what to raise for a refusal, after a look for other credentials, or the region.
+
+        Args:
+            error: the refusal.
+            operation: of the request, for messages.
+            key: as `operation`.
+            refused: the credentials of the request. None: the current ones.
+        """
+        from batcher.stores.responses import RefusedCredentialsError  # noqa: PLC0415  # rarely used
+
+        if isinstance(error, RefusedCredentialsError):
+            return await self.source.answer_refusal(error, refused, operation, key)
+        return await self.follow_region(error)
 
     async def follow_region(self, error: RejectedError) -> BatcherError:
         """Return what to raise for a refusal. If the bucket is in another region, go there.
@@ -179,7 +212,12 @@ class ObstoreClient:
         Only S3 itself is asked, and only for the region: its endpoint follows from that. A store
         retries there; a reader, which does not, names the region.
         """
-        text, provider = str(error), self._provider
+        from batcher.stores.responses import (  # noqa: PLC0415  # rarely used
+            OTHER_REGION_HINT,
+            REDIRECT_HINT,
+        )
+
+        text, provider = str(error), self.source.provider
         if not text.endswith((OTHER_REGION_HINT, REDIRECT_HINT)) or provider is None:
             return error
         if provider.endpoint.url:  # not Amazon's
@@ -192,9 +230,7 @@ class ObstoreClient:
             return error
         if not self._follows_region:
             return RejectedError(f"{text} (it is in {region})")
-        with self._connecting:
-            provider.endpoint = replace(endpoint, region=region)
-            self._client = None
+        provider.endpoint = replace(endpoint, region=region)
         return RetryableError(f"{text} (it is in {region}; this process goes there from now on)")
 
     async def connect(self, operation: str, key: str) -> S3Store:
@@ -204,16 +240,35 @@ class ObstoreClient:
             RejectedError: credentials or the endpoint are not usable, or the process is a fork.
             RetryableError: the source of credentials does not respond.
         """
+        return (await self._get_connection(operation, key)).client
+
+    async def _get_connection(self, operation: str, key: str) -> _Connection:
+        """Return a connection with current credentials; see `connect`."""
         if _obstore_pid not in {None, os.getpid()}:
             msg = (
                 f"{operation} s3://{self.bucket}/{key}: this process was forked from one that uses "
                 f"engine=obstore; spawn it, or {OTHER_ENGINE_HINT}"
             )
             raise RejectedError(msg)
-        client = self._client
-        if client is None or self._provider is None or self._provider.is_refresh_due():
-            client = await run_in_daemon_thread(partial(self._connect, operation, key))
-        return client
+        connection = self._connection
+        if connection is None or not self._is_current(connection):
+            connect = partial(self._connect, operation, key)
+            connection = await self.source.run(connect, operation, key)
+        return connection
+
+    def _is_current(self, connection: _Connection) -> bool:
+        """Return, without I/O, whether a connection has the current credentials and endpoint."""
+        source = self.source
+        provider, credentials = source.provider, source.credentials
+        if provider is None or credentials is None or source.is_due():
+            return False
+        return self._is_made_with(connection, credentials, provider.endpoint)
+
+    @staticmethod
+    def _is_made_with(
+        connection: _Connection, credentials: Credentials, endpoint: Endpoint
+    ) -> bool:
+        return connection.credentials is credentials and connection.endpoint is endpoint
 
     def translate(self, error: BaseException, operation: str, key: str) -> BatcherError | KeyError:
         """Return what to raise for an error of obstore. KeyError: HeadObject found nothing."""
@@ -229,39 +284,34 @@ class ObstoreClient:
 
     def _endpoint_url(self) -> str:
         """Return the endpoint, for messages."""
-        return "S3" if self._provider is None else self._provider.endpoint.base_url()
+        provider = self.source.provider
+        return "S3" if provider is None else provider.endpoint.base_url()
 
-    def _connect(self, operation: str, key: str) -> S3Store:
-        """Return a client with current credentials. Blocks: it reads files, perhaps the network."""
+    def _connect(self, operation: str, key: str) -> _Connection:
+        """Return a connection with current credentials. Blocks: as `CredentialSource.get`."""
         global _obstore_pid  # noqa: PLW0603  # obstore's threads belong to the process, too
         context = f"{operation} s3://{self.bucket}/{key}"
+        provider, credentials = self.source.get(operation, key)
         with self._connecting:
-            provider = self._provider or find_provider(
-                operation,
-                self.bucket,
-                key,
-                region=self._settings.region,
-                endpoint_url=self._settings.endpoint_url,
-            )
-            if self._provider is None and provider.endpoint.url:
+            connection = self._connection
+            endpoint = provider.endpoint
+            if connection is not None and self._is_made_with(connection, credentials, endpoint):
+                return connection  # of a concurrent request, or there is nothing new
+            if connection is None and endpoint.url:
                 from batcher.stores.location import check_endpoint  # noqa: PLC0415  # not in AWS
 
-                check_endpoint(provider.endpoint.url, context)
-            if self._client is not None and not provider.is_refresh_due():
-                return self._client  # a concurrent request has connected
-            credentials = provider.get_credentials(operation, self.bucket, key)
-            if self._client is None or credentials != self._credentials:
-                try:
-                    client = self._make_client(provider, credentials)
-                except (*OBSTORE_ERRORS, OSError, TypeError) as error:
-                    reason = str(error).partition("\n")[0]
-                    msg = f"{context}: engine=obstore cannot be set up: {reason}"
-                    raise RejectedError(msg) from error
-                if _obstore_pid is None:
-                    atexit.register(time.sleep, EXIT_DELAY_S)
-                _obstore_pid = os.getpid()
-                self._provider, self._credentials, self._client = provider, credentials, client
-            return self._client
+                check_endpoint(endpoint.url, context)
+            try:
+                client = self._make_client(provider, credentials)
+            except (*OBSTORE_ERRORS, OSError, TypeError) as error:
+                reason = str(error).partition("\n")[0]
+                msg = f"{context}: engine=obstore cannot be set up: {reason}"
+                raise RejectedError(msg) from error
+            if _obstore_pid is None:
+                atexit.register(time.sleep, EXIT_DELAY_S)
+            _obstore_pid = os.getpid()
+            self._connection = _Connection(client, credentials, endpoint)
+            return self._connection
 
     def _make_client(self, provider: CredentialProvider, credentials: Credentials) -> S3Store:
         settings = self._settings
@@ -287,7 +337,7 @@ class ObstoreClient:
         if settings.kms_key_id:
             config["sse_kms_key_id"] = settings.kms_key_id
         options: ClientConfig = {
-            **_without_redirects(url, os.environ),
+            **_route(provider.endpoint.base_url(), url),
             "allow_http": not is_secure,
             "connect_timeout": CONNECT_TIMEOUT,
             "timeout": self._request_timeout,
@@ -304,12 +354,10 @@ class ObstoreClient:
             client_options=options,
             retry_config=self._retry_config,
             # Not in `config`: obstore would take a missing token from the environment
-            credential_provider=self._make_credential_provider(provider, credentials),
+            credential_provider=self._make_credential_provider(credentials),
         )
 
-    def _make_credential_provider(
-        self, provider: CredentialProvider, credentials: Credentials
-    ) -> Callable[[], S3Credential]:
+    def _make_credential_provider(self, credentials: Credentials) -> Callable[[], S3Credential]:
         """Return what obstore calls for credentials.
 
         obstore holds a lock while it asks for new ones, and the next request waits for that lock. A
@@ -318,7 +366,7 @@ class ObstoreClient:
         if not self._renew_credentials:
             return lambda: _to_obstore_credential(credentials)
         return lambda: _to_obstore_credential(
-            provider.get_credentials("GetCredentials", self.bucket, ""), is_renewed=True
+            self.source.get("GetCredentials", "")[1], is_renewed=True
         )
 
 
@@ -332,13 +380,20 @@ def _to_obstore_credential(credentials: Credentials, *, is_renewed: bool = False
     }
 
 
-def _without_redirects(url: str, environ: Mapping[str, str]) -> ClientConfig:
-    """Return options with which obstore follows no redirect to a host other than the endpoint's.
+def _route(endpoint_url: str, url: str) -> ClientConfig:
+    """Return the proxy that the environment names, as botocore reads it.
 
-    Not if the environment has a proxy: then obstore must use that one.
+    Without one, obstore follows no redirect to a host other than the endpoint's.
+
+    Args:
+        endpoint_url: the endpoint without the bucket.
+        url: the endpoint of the bucket.
     """
-    if any(environ.get(name) or environ.get(name.lower()) for name in _PROXY_VARIABLES):
-        return {}
+    if any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXY_VARIABLES):
+        from batcher.stores.proxies import find_proxy  # noqa: PLC0415  # not in Lambda
+
+        if proxy := find_proxy(endpoint_url):
+            return {"proxy_url": proxy}
     host = urlsplit(url).hostname or ""
     return {"proxy_url": f"http://{DEAD_PROXY_ADDRESS}", "proxy_excludes": host}
 

@@ -17,8 +17,9 @@ from batcher.errors import (
     RejectedError,
     RetryableError,
 )
-from batcher.stores.obstore.endpoint import DEAD_PROXY_ADDRESS, OTHER_ENGINE_HINT
+from batcher.stores.credentials.endpoint import DEAD_PROXY_ADDRESS, OTHER_ENGINE_HINT
 from batcher.stores.obstore.keys import find_prefix_fault, unreadable_key_error
+from batcher.stores.proxies import describe_proxy
 from batcher.stores.responses import (
     S3ErrorResponse,
     error_from_response,
@@ -42,6 +43,11 @@ _CODE = re.compile(r"<Code>\s*([^<\s]+)\s*</Code>")
 
 
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
+
+
+_HEADER = re.compile(
+    r"<(?:Header|HeaderName|MissingHeaderName|HeadersNotSigned|ArgumentName)>([^<]*)<"
+)
 
 
 _INVALID_PATH = re.compile(
@@ -137,18 +143,21 @@ def _parse_response(operation: str, text: str) -> S3ErrorResponse | None:
         return None
     status, reason, body = int(found[1]), found[2], found[3]
     code, message = _CODE.search(body), _MESSAGE.search(body)
+    header = _HEADER.search(body)
     return S3ErrorResponse(
         operation,
         status,
         code[1] if code else str(status),
         _one_line(_unescape(message[1])) if message else reason.strip(),
+        header=header[1].strip() if header else "",
     )
 
 
 def _no_response_error(context: str, endpoint: str, message: str, debug: str) -> BatcherError:
     if f"{DEAD_PROXY_ADDRESS}," in debug:
         return redirect_error(context, endpoint)
-    return unreachable_error(context, endpoint, _describe_failure(message, debug))
+    place = endpoint + describe_proxy(endpoint)
+    return unreachable_error(context, place, _describe_failure(message, debug))
 
 
 def _describe_failure(message: str, debug: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from batcher.errors import RejectedError
-from batcher.stores.obstore.endpoint import OTHER_ENGINE_HINT
+from batcher.stores.credentials.endpoint import OTHER_ENGINE_HINT
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

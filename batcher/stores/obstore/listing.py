@@ -10,6 +10,7 @@ import obstore
 
 from batcher.errors import RetryableError
 from batcher.stores.base import CommonPrefix, ListEntry
+from batcher.stores.credentials.source import RenewedCredentialsError
 from batcher.stores.obstore.keys import (
     find_prefix_fault,
     offset_after_names,
@@ -285,5 +286,7 @@ def _to_entry(key: str, meta: ObjectMeta) -> ListEntry:
 
 
 def _is_cut(error: RetryableError) -> bool:
-    """Return whether the body of a listing has ended early."""
-    return "list response body" in str(error.__cause__)
+    """Return whether the body of a listing has ended early, or there are new credentials."""
+    return isinstance(error, RenewedCredentialsError) or "list response body" in str(
+        error.__cause__
+    )

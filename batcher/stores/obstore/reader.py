@@ -11,6 +11,7 @@ import obstore
 
 from batcher.errors import BatcherError, RetryableError
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
+from batcher.stores.credentials.source import retry_if_renewed
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, OBSTORE_ERRORS, ObstoreClient
 from batcher.stores.obstore.keys import find_key_fault, unreadable_key_error
 from batcher.stores.obstore.listing import PAGE_OBJECTS, ObstoreListing
@@ -99,8 +100,7 @@ class ObstoreReader:
         """Open one object; see `ObjectReader.open_object`."""
         if fault := find_key_fault(key):
             raise unreadable_key_error(READING, self.bucket, key, fault)
-        async with self._client.call(READING, key) as client:
-            result = await obstore.get_async(client, key)
+        result = await retry_if_renewed(lambda: self._get(key))
         attributes = {name.lower(): value for name, value in result.attributes.items()}
         metadata = {n: value for n, value in attributes.items() if n not in HEADER_ATTRIBUTES}
         info = ObjectInfo(result.meta["e_tag"] or "", result.meta["size"], metadata)
@@ -108,6 +108,10 @@ class ObstoreReader:
         async with aclosing(self._pieces(key, result, info.size_bytes)) as pieces:
             del result
             yield ObjectBody(info, attributes.get("content-type", ""), pieces)
+
+    async def _get(self, key: str) -> GetResult:
+        async with self._client.call(READING, key) as client:
+            return await obstore.get_async(client, key)
 
     async def _pieces(
         self, key: str, result: GetResult, size_bytes: int

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from email.message import Message
     from typing import IO
 
-    from batcher.stores.obstore.endpoint import Endpoint
+    from batcher.stores.credentials.endpoint import Endpoint
 
 TIMEOUT_S = 5.0
 

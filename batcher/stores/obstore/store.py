@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -10,8 +13,9 @@ import obstore
 
 from batcher.errors import NotFoundError, RejectedError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
+from batcher.stores.credentials.source import RenewedCredentialsError, retry_if_renewed
 from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
-from batcher.stores.request import ABORT_TIMEOUT_S, Request, UploadPart
+from batcher.stores.request import ABORT_TIMEOUT_S, Request, Response, UploadPart
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -54,6 +58,10 @@ class ObstoreStore(EngineStore):
 
     def __repr__(self) -> str:
         return f"ObstoreStore({self.bucket!r})"
+
+    async def send(self, request: Request) -> Response:
+        """Carry out one request; see `ObjectStore.send`. Again, once, with renewed credentials."""
+        return await retry_if_renewed(partial(super().send, request))
 
     async def _put(self, request: Request) -> ObjectInfo:
         async with self._client.call("PutObject", request.key) as client:
@@ -105,7 +113,7 @@ class ObstoreStore(EngineStore):
         key, part_bytes = request.key, request.part_bytes
         upload_client = self._upload_clients.get(part_bytes)
         if upload_client is None:
-            upload_client = make_client(self._settings, part_bytes)
+            upload_client = make_client(self._settings, part_bytes, self._client.source)
             self._upload_clients[part_bytes] = upload_client
         client = await upload_client.connect(CREATE, key)
         upload = ObstoreUpload(
@@ -118,20 +126,22 @@ class ObstoreStore(EngineStore):
         except BaseException as error:
             upload.call_at_end(lambda: self._uploads.pop(upload_id, None))
             if isinstance(error, RejectedError):
-                raise await upload_client.follow_region(error) from error
+                raise await upload_client.answer_refusal(error, CREATE, key) from error
             raise
         return upload_id
 
     async def _put_part(self, request: Request) -> UploadPart:
         upload = self._find_upload(request)
         with request.timeout_paused():  # obstore limits it itself, and retries
-            await upload.put_part(request.part_number, request.body)
+            async with self._lost_if_renewed(request):
+                await upload.put_part(request.part_number, request.body)
         return UploadPart(request.part_number, len(request.body))
 
     async def _complete_upload(self, request: Request) -> ObjectInfo:
         upload = self._find_upload(request)
         with request.timeout_paused():
-            etag = await upload.complete()
+            async with self._lost_if_renewed(request):
+                etag = await upload.complete()
         self._uploads.pop(request.upload_id, None)
         size_bytes = sum(part.size_bytes for part in request.parts)
         return ObjectInfo(etag, size_bytes, request.attributes.metadata)
@@ -141,6 +151,22 @@ class ObstoreStore(EngineStore):
         if upload := self._uploads.get(request.upload_id):
             await upload.abort()
             self._uploads.pop(request.upload_id, None)
+
+    @asynccontextmanager
+    async def _lost_if_renewed(self, request: Request) -> AsyncIterator[None]:
+        """Raise `UploadLostError` if S3 has refused credentials, and there are new ones.
+
+        obstore has given the upload up. It is to be opened again.
+        """
+        try:
+            yield
+        except RejectedError as refusal:
+            error = await self._client.answer_refusal(refusal, request.label, request.key)
+            if isinstance(error, RenewedCredentialsError):
+                raise UploadLostError(str(error)) from refusal
+            if error is refusal:
+                raise
+            raise error from refusal
 
     def _find_upload(self, request: Request) -> ObstoreUpload:
         upload = self._uploads.get(request.upload_id)

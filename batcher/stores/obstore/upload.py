@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
     from batcher.settings import Settings
+    from batcher.stores.credentials.source import CredentialSource
 
 CREATE, PUT_PART, COMPLETE, ABORT = (
     "CreateMultipartUpload",
@@ -42,8 +43,10 @@ RETRY_S = 30.0
 _METHOD_MARKER = "Error performing "
 
 
-def make_client(settings: Settings, part_bytes: int) -> ObstoreClient:
-    """Make the client for uploads whose parts have `part_bytes`.
+def make_client(
+    settings: Settings, part_bytes: int, source: CredentialSource | None = None
+) -> ObstoreClient:
+    """Make the client for uploads whose parts have `part_bytes`, with credentials of `source`.
 
     obstore retries their requests itself, with jitter, and cuts those without a response. That
     cannot be left to `RetryingStore`, because obstore gives an upload up at the first request that
@@ -64,6 +67,7 @@ def make_client(settings: Settings, part_bytes: int) -> ObstoreClient:
         # While S3 joins parts it sends spaces. Source: Amazon S3 API reference
         read_timeout=f"{request.transfer_timeout_s(part_bytes) * 1000:.0f}ms",
         renew_credentials=True,
+        source=source,
     )
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.handlers import add_expect_header, convert_body_to_file_like_object
 from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.errors import RejectedError, RetryableError
+from batcher.stores.credentials.source import CredentialSource
 from batcher.stores.location import check_endpoint
+from batcher.stores.responses import RefusedCredentialsError
+from batcher.stores.s3.credentials import SigningCredentials
 from batcher.stores.s3.session import NoRedirectSession, bypass_xray, register_redirect_limits
+from batcher.stores.sdk import make_core_session
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -44,6 +49,9 @@ class S3Client:
         """
         self.bucket = settings.bucket
         self._region, self._endpoint_url = settings.region, settings.endpoint_url
+        self._source = CredentialSource(
+            settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
+        )
         self._concurrency = settings.concurrency
         self._retries = retries
         self._exits = AsyncExitStack()
@@ -54,6 +62,7 @@ class S3Client:
         """Close all connections."""
         self._client = None
         await self._exits.aclose()
+        self._source.close()
 
     def not_s3_error(self, operation: str, key: str, reason: str) -> RetryableError:
         """Return what to raise for a response that says success, but is not S3's."""
@@ -68,23 +77,33 @@ class S3Client:
 
         Raises:
             KeyError: HeadObject found no object.
+            RenewedCredentialsError: S3 refuses the credentials, and new ones are in their place.
         """
+        credentials = self._source.credentials
         try:
             if self._client is None:
-                await self._connect(f"{operation} s3://{self.bucket}/{key}")
+                await self._connect(operation, key)
+                credentials = self._source.credentials
             bypass_xray(self._client)
             yield self._client
         except (ClientError, BotoCoreError, ResponseParserError) as error:
             endpoint = "S3" if self._client is None else self._client.meta.endpoint_url
             from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
 
-            raise translate_error(error, operation, self.bucket, key, endpoint) from error
+            translated = translate_error(error, operation, self.bucket, key, endpoint)
+            if isinstance(translated, RefusedCredentialsError):
+                translated = await self._source.answer_refusal(
+                    translated, credentials, operation, key
+                )
+            raise translated from error
 
-    async def _connect(self, context: str) -> None:
-        """Create the client. `context` is for messages."""
+    async def _connect(self, operation: str, key: str) -> None:
+        """Create the client. Operation and key are for messages."""
+        context = f"{operation} s3://{self.bucket}/{key}"
         async with self._connecting:
             if self._client is not None:
                 return
+            await self._source.run(partial(self._source.get, operation, key), operation, key)
             config = AioConfig(
                 http_session_cls=NoRedirectSession,
                 connect_timeout=CONNECT_TIMEOUT_S,
@@ -99,10 +118,12 @@ class S3Client:
                 response_checksum_validation="when_required",
                 s3={},
             )
-            # Every other SDK reads AWS_REGION; botocore reads AWS_DEFAULT_REGION only
-            region = self._region or os.environ.get("AWS_REGION")
-            session = aioboto3.Session(region_name=region)
             try:
+                core_session = make_core_session(AioSession, self._region)
+                core_session.register_component(
+                    "credential_provider", SigningCredentials(self._source)
+                )
+                session = aioboto3.Session(botocore_session=core_session)
                 client_context = session.client(
                     "s3", config=config, endpoint_url=self._endpoint_url or None
                 )
@@ -118,8 +139,8 @@ class S3Client:
             # One round trip less per PUT: `Expect: 100-continue` only helps if bodies are refused
             events.unregister("before-call.s3", add_expect_header)
             # Bytes are sent as they are; `S3Store` makes a file of large ones
-            for operation in ("PutObject", "UploadPart"):
-                name = f"before-parameter-build.s3.{operation}"
+            for with_body in ("PutObject", "UploadPart"):
+                name = f"before-parameter-build.s3.{with_body}"
                 events.unregister(name, convert_body_to_file_like_object)
             # The endpoint rules do not use the key, but are evaluated for each key, which takes a
             # quarter of the cycles of a PUT. There is no public switch. If botocore changes, this

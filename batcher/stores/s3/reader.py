@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from batcher.errors import RetryableError
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
+from batcher.stores.credentials.source import retry_if_renewed
 from batcher.stores.s3.client import S3Client
 from batcher.stores.upload_pages import list_upload_pages
 
@@ -60,12 +62,16 @@ class S3Reader:
         }
         parameters |= more
         while True:
-            async with self._client.call("ListObjectsV2", prefix) as client:
-                response = await client.list_objects_v2(**parameters)
+            response = await retry_if_renewed(partial(self._list_page, prefix, parameters))
             yield response
             if not response.get("IsTruncated"):
                 return
             parameters["ContinuationToken"] = response["NextContinuationToken"]
+
+    async def _list_page(self, prefix: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        async with self._client.call("ListObjectsV2", prefix) as client:
+            response: dict[str, Any] = await client.list_objects_v2(**parameters)
+        return response
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
         """Return the open uploads; see `ObjectReader.list_uploads`."""
@@ -75,7 +81,10 @@ class S3Reader:
                 response: dict[str, Any] = await client.list_multipart_uploads(**parameters)
             return response
 
-        pages = list_upload_pages(self.bucket, prefix, self._page_objects, request_page)
+        def request_page_again(parameters: dict[str, Any]) -> Awaitable[dict[str, Any]]:
+            return retry_if_renewed(partial(request_page, parameters))
+
+        pages = list_upload_pages(self.bucket, prefix, self._page_objects, request_page_again)
         async with aclosing(pages) as uploads:
             async for upload in uploads:
                 yield upload
@@ -83,13 +92,17 @@ class S3Reader:
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
         """Open one object; see `ObjectReader.open_object`."""
-        async with self._client.call("GetObject", key) as client:
-            response = await client.get_object(Bucket=self.bucket, Key=key)
+        response = await retry_if_renewed(partial(self._get, key))
         size_bytes = response["ContentLength"]
         info = ObjectInfo(response["ETag"], size_bytes, response.get("Metadata", {}))
         async with response["Body"]:  # leaving it early closes the connection
             pieces = self._pieces(key, response["Body"], size_bytes)
             yield ObjectBody(info, response.get("ContentType", ""), pieces)
+
+    async def _get(self, key: str) -> dict[str, Any]:
+        async with self._client.call("GetObject", key) as client:
+            response: dict[str, Any] = await client.get_object(Bucket=self.bucket, Key=key)
+        return response
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types
         """Return the body in pieces. Raise RetryableError if it is truncated."""

@@ -6,6 +6,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -17,7 +18,8 @@ from batcher.concurrency import shielded
 from batcher.encoding.codec import crc32
 from batcher.errors import NotFoundError, RejectedError, RetryableError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
-from batcher.stores.request import Request, UploadPart
+from batcher.stores.credentials.source import RenewedCredentialsError, retry_if_renewed
+from batcher.stores.request import Request, Response, UploadPart
 from batcher.stores.s3.client import S3Client
 
 if TYPE_CHECKING:
@@ -51,6 +53,10 @@ class S3Store(EngineStore):
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+    async def send(self, request: Request) -> Response:
+        """Carry out one request; see `ObjectStore.send`. Again, once, with renewed credentials."""
+        return await retry_if_renewed(partial(super().send, request))
 
     async def _put(self, request: Request) -> ObjectInfo:
         body = request.body
@@ -98,7 +104,7 @@ class S3Store(EngineStore):
                 response = await client.create_multipart_upload(
                     **self._create_parameters(request), ChecksumAlgorithm="CRC32"
                 )
-        except RejectedError:
+        except (RejectedError, RenewedCredentialsError):  # S3 has opened none
             raise
         except (Exception, asyncio.CancelledError):  # also of a library that has patched the SDK
             await shielded(self._abort_lost_uploads(request))

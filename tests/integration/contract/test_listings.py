@@ -11,8 +11,8 @@ import pytest
 from batcher.errors import RejectedError, RetryableError
 from batcher.stores import ObjectReader
 from batcher.stores.base import CommonPrefix
-from batcher.stores.obstore.credentials import EnvironmentCredentialProvider
-from batcher.stores.obstore.endpoint import Credentials
+from batcher.stores.credentials.endpoint import Credentials
+from batcher.stores.credentials.provider import EnvironmentCredentialProvider
 from batcher.stores.obstore.listing import MAX_CUT_PAGES
 from batcher.stores.obstore.reader import ObstoreReader
 from support.examples import make_settings

@@ -22,8 +22,8 @@ from batcher.errors import (
 )
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores import ObjectAttributes, open_store
-from batcher.stores.obstore.credentials import EnvironmentCredentialProvider, find_provider
-from batcher.stores.obstore.endpoint import CredentialProvider, Credentials
+from batcher.stores.credentials.endpoint import CredentialProvider, Credentials
+from batcher.stores.credentials.provider import EnvironmentCredentialProvider, find_provider
 from batcher.stores.obstore.store import ObstoreStore
 from integration.contract.recording_server import RecordingServer
 from support.examples import make_settings
@@ -249,7 +249,7 @@ async def test_every_request_of_an_upload_is_signed_with_current_credentials(
         del operation, bucket, key
         return Role(os.environ)
 
-    monkeypatch.setattr("batcher.stores.obstore.client.find_provider", find_role)
+    monkeypatch.setattr("batcher.stores.credentials.source.find_provider", find_role)
     store = store_of(bucket=bucket)
     upload = await store.create_upload(KEY, ABOUT, part_bytes=MIN_PART_BYTES)
     at_creation = len(asked)
@@ -286,12 +286,12 @@ async def test_requests_that_come_at_once_find_out_once_where_to_go(
     """Credentials may cost a request to somebody, and a client its certificates."""
     searches: list[str] = []
 
-    def slow_find(operation: str, bucket: str, key: str, **place: str) -> CredentialProvider:
+    def slow_find(operation: str, bucket: str, key: str, **place: Any) -> CredentialProvider:  # noqa: ANN401  # those of the function
         searches.append(operation)
         time.sleep(0.05)
         return find_provider(operation, bucket, key, **place)
 
-    monkeypatch.setattr("batcher.stores.obstore.client.find_provider", slow_find)
+    monkeypatch.setattr("batcher.stores.credentials.source.find_provider", slow_find)
     store = store_of()
     async with asyncio.TaskGroup() as group:
         for _ in range(4):
@@ -319,7 +319,7 @@ async def test_renewed_credentials_sign_the_next_request(sink: RecordingServer) 
 
     store = store_of()
     role = Role({**AWS, "AWS_ENDPOINT_URL_S3": sink.url, "AWS_CA_BUNDLE": str(sink.certificate)})
-    store._client._provider = role  # noqa: SLF001  # what `find` would have found
+    store._client.source.provider = role  # noqa: SLF001  # what `find` would have found
     await put(store)
     await put(store)
     role.due = True

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from batcher.errors import RetryableError, install_hint
-from batcher.stores.obstore.credentials import find_provider
+from batcher.stores.credentials.provider import find_provider
 from support.http_stub import Stub
 from support.s3_servers import Moto
 

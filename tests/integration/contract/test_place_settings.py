@@ -11,7 +11,7 @@ from batcher.errors import BatcherError
 from batcher.reading.read_objects import read_objects
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, open_reader, open_store
-from batcher.stores.obstore.credentials import find_provider
+from batcher.stores.credentials.provider import find_provider
 from batcher.tools.aws import AwsSession, CallLimits
 from support.examples import make_settings
 from support.responding_server import RespondingServer

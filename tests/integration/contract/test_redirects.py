@@ -18,7 +18,7 @@ from batcher.errors import (
 )
 from batcher.stores import open_reader, open_store
 from batcher.stores.base import ObjectAttributes
-from batcher.stores.obstore.endpoint import Endpoint
+from batcher.stores.credentials.endpoint import Endpoint
 from batcher.stores.s3.client import S3Client
 from support.examples import make_settings
 from support.responding_server import RespondingServer

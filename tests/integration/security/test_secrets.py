@@ -9,7 +9,7 @@ import pytest
 
 from batcher.errors import BatcherError
 from batcher.stores.base import ObjectAttributes
-from batcher.stores.obstore.endpoint import Credentials
+from batcher.stores.credentials.endpoint import Credentials
 from support.examples import make_settings
 from support.store_fixtures import ENGINES
 

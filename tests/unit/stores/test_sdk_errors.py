@@ -13,6 +13,7 @@ from batcher.errors import (
     ThrottledError,
     UploadLostError,
 )
+from batcher.stores.responses import RefusedCredentialsError
 from batcher.stores.sdk_errors import translate_error
 
 ENDPOINT = "https://s3.example"
@@ -53,7 +54,7 @@ def told(error: ClientError, operation: str = "PutObject") -> Exception:
         ("PutObject", 412, "PreconditionFailed", PreconditionFailedError),
         ("PutObject", 403, "AccessDenied", RejectedError),
         ("PutObject", 403, "RequestTimeTooSkewed", RejectedError),
-        ("PutObject", 400, "ExpiredToken", RejectedError),
+        ("PutObject", 400, "ExpiredToken", RefusedCredentialsError),
         ("PutObject", 501, "NotImplemented", RejectedError),
         ("UploadPart", 404, "NoSuchUpload", UploadLostError),
         ("CompleteMultipartUpload", 404, "NoSuchUpload", UploadLostError),

@@ -19,6 +19,7 @@ from batcher.errors import (
     ThrottledError,
 )
 from batcher.stores.obstore.errors import translate_error
+from batcher.stores.responses import RefusedCredentialsError
 
 ENDPOINT = "https://s3.example"
 KEY = "events/0/a.ndjson"
@@ -88,7 +89,13 @@ def told(error: Exception, operation: str = PUT, key: str = KEY) -> Exception:
             "NoSuchBucket",
             RejectedError,
         ),
-        (GenericError, "Generic S3 error: ", "400 Bad Request", "ExpiredToken", RejectedError),
+        (
+            GenericError,
+            "Generic S3 error: ",
+            "400 Bad Request",
+            "ExpiredToken",
+            RefusedCredentialsError,
+        ),
         (
             GenericError,
             "Generic S3 error: ",

@@ -82,6 +82,10 @@ class CredentialProvider(Protocol):
 
     endpoint: Endpoint
 
+    @property
+    def source(self) -> str:
+        """Botocore's name of the source of the credentials."""
+
     def is_refresh_due(self) -> bool:
         """Return, without I/O, whether `get_credentials` would return new ones."""
 

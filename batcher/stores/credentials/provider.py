@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batcher.errors import RejectedError
-from batcher.stores.obstore.endpoint import (
+from batcher.stores.credentials.endpoint import (
     DEFAULT_REGION,
     CredentialProvider,
     Credentials,
@@ -29,6 +29,8 @@ _AWS_FILES = {
 
 class EnvironmentCredentialProvider:
     """Takes everything from environment variables."""
+
+    source = "env"
 
     def __init__(
         self, environ: Mapping[str, str], *, region: str = "", endpoint_url: str = ""
@@ -65,8 +67,14 @@ def find_region(environ: Mapping[str, str]) -> str:
     return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
 
 
-def find_provider(
-    operation: str, bucket: str, key: str, *, region: str = "", endpoint_url: str = ""
+def find_provider(  # noqa: PLR0913  # the request, for messages, and where the bucket is
+    operation: str,
+    bucket: str,
+    key: str,
+    *,
+    region: str = "",
+    endpoint_url: str = "",
+    asked: dict[str, str] | None = None,
 ) -> CredentialProvider:
     """Return a provider of endpoint and credentials. Blocks: it may read files and the network.
 
@@ -78,6 +86,7 @@ def find_provider(
         key: the key of its object.
         region: of the bucket, if it is not to come from the environment or a profile.
         endpoint_url: of S3, as `region`.
+        asked: gets, under `now`, botocore's name of the source that is asked at the moment.
 
     Raises:
         RejectedError: credentials are missing or incomplete; the message says what to set.
@@ -89,17 +98,19 @@ def find_provider(
     files = _find_readable_files(os.environ, context, region)
     # Profiles, roles, containers, machines: botocore's search, whose import takes 0.1 s
     try:
-        from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider  # noqa: PLC0415  # lazy
+        from batcher.stores.credentials.sdk_provider import SdkCredentialProvider  # noqa: PLC0415  # lazy
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "botocore":
             raise
-        from batcher.stores.obstore.without_sdk import check_environment  # noqa: PLC0415  # lazy
+        from batcher.stores.credentials.without_sdk import check_environment  # noqa: PLC0415  # lazy
 
         check_environment(
             os.environ, files, context, has_region=bool(region), has_endpoint=bool(endpoint_url)
         )
         return EnvironmentCredentialProvider(os.environ, region=region, endpoint_url=endpoint_url)
-    return SdkCredentialProvider(operation, bucket, key, region=region, endpoint_url=endpoint_url)
+    return SdkCredentialProvider(
+        operation, bucket, key, region=region, endpoint_url=endpoint_url, asked=asked
+    )
 
 
 def has_only_environment(environ: Mapping[str, str]) -> bool:

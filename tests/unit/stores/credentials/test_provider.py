@@ -14,13 +14,13 @@ import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from batcher.errors import RejectedError, RetryableError, install_hint
-from batcher.stores.obstore.credentials import (
+from batcher.stores.credentials.endpoint import Credentials, Endpoint
+from batcher.stores.credentials.provider import (
     EnvironmentCredentialProvider,
     find_provider,
     has_only_environment,
 )
-from batcher.stores.obstore.endpoint import Credentials, Endpoint
-from batcher.stores.obstore.sdk_credentials import SdkCredentialProvider
+from batcher.stores.credentials.sdk_provider import SdkCredentialProvider
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKID", "AWS_SECRET_ACCESS_KEY": "SECRET"}
 REGION = {"AWS_REGION": "eu-west-1"}
@@ -204,6 +204,8 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
     class Role:
         """Credentials of a role that are due."""
 
+        method = "assume-role"
+
         def refresh_needed(self) -> bool:
             """Return so."""
             return True
@@ -220,7 +222,7 @@ def test_credentials_that_run_out_are_renewed(monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def without_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make botocore impossible to import."""
-    monkeypatch.delitem(sys.modules, "batcher.stores.obstore.sdk_credentials")
+    monkeypatch.delitem(sys.modules, "batcher.stores.credentials.sdk_provider")
     monkeypatch.setitem(sys.modules, "botocore", None)
 
 
@@ -382,7 +384,7 @@ def test_a_file_without_permission_is_told_unless_it_is_not_needed(tmp_path: Pat
 import os
 import botocore.session
 from batcher.errors import RejectedError, RetryableError, install_hint
-from batcher.stores.obstore import credentials, sdk_credentials
+from batcher.stores.credentials import provider as credentials, sdk_provider
 if os.geteuid() == 0:
     os.chmod(os.path.dirname(os.environ["AWS_CONFIG_FILE"]), 0o755)
     os.seteuid(65534)

@@ -60,6 +60,24 @@ class Endpoint(Struct, frozen=True):
         host = f"s3{'-fips' * self.fips}{'.dualstack' * self.dualstack}.{self.region}"
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
 
+    def check_ca_bundle(self, context: str) -> None:
+        """Check that the file of certificates can be read. Blocks.
+
+        Raises:
+            RejectedError: it cannot.
+        """
+        if not self.ca_bundle:
+            return
+        try:
+            with open(self.ca_bundle, "rb"):  # noqa: PTH123  # pathlib is not needed here
+                pass
+        except OSError as error:
+            msg = (
+                f"{context}: the certificates in {self.ca_bundle} cannot be read: {error.strerror}"
+                "; correct AWS_CA_BUNDLE, or ca_bundle of the profile"
+            )
+            raise RejectedError(msg) from error
+
     def bucket_url(self, bucket: str) -> tuple[str, bool]:
         """Return the endpoint's URL, and whether the bucket is part of its host.
 

@@ -16,6 +16,12 @@ from batcher.stores.credentials.endpoint import DEFAULT_REGION, Credentials, End
 from batcher.stores.credentials.errors import translated_errors
 from batcher.stores.sdk import make_core_session
 
+_CONTAINER_VARIABLES = (
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
 PROCESS_TIMEOUT_S = 60.0
 """How long a profile's program may take. botocore would wait for it without end."""
 
@@ -27,6 +33,8 @@ def make_session(region: str = "") -> Any:  # noqa: ANN401  # botocore has no ty
     process = ProcessProvider(profile, lambda: session.full_config, popen=_BoundedProcess)
     chain = session.get_component("credential_provider")
     chain.insert_before(ProcessProvider.METHOD, process)
+    if not any(os.environ.get(name) for name in _CONTAINER_VARIABLES):
+        chain.remove("container-role")  # for botocore a variable that is empty is set
     return session
 
 

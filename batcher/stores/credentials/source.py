@@ -136,9 +136,9 @@ class CredentialSource:
                 self._searched_s = time.monotonic()
                 self._found_nothing = f"there are no others: {text}"
                 return self._found_nothing
-            self._searched_s = time.monotonic()
-            self._found_nothing = f"they are from {_describe(provider)}, with no others there"
             if found == refused:
+                self._searched_s = time.monotonic()
+                self._found_nothing = f"they are from {_describe(provider)}, with no others there"
                 return self._found_nothing
             provider.endpoint = self.provider.endpoint  # perhaps in the region that S3 has named
             self.provider, self.credentials = provider, found

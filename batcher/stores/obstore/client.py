@@ -295,6 +295,7 @@ class ObstoreClient:
         with self._connecting:
             connection = self._connection
             endpoint = provider.endpoint
+            endpoint.check_ca_bundle(context)
             if connection is not None and self._is_made_with(connection, credentials, endpoint):
                 return connection  # of a concurrent request, or there is nothing new
             if connection is None and endpoint.url:
@@ -347,8 +348,8 @@ class ObstoreClient:
         }
         if self._read_timeout is not None:
             options["read_timeout"] = self._read_timeout
-        if provider.endpoint.ca_bundle:
-            options["root_certificate"] = Path(provider.endpoint.ca_bundle).read_bytes()
+        if bundle := provider.endpoint.ca_bundle:
+            options["root_certificate"] = Path(bundle).read_bytes()
         return S3Store(
             config=config,
             client_options=options,

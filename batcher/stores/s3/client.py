@@ -97,13 +97,18 @@ class S3Client:
                 )
             raise translated from error
 
+    def _prepare(self, operation: str, key: str) -> None:
+        """Find credentials. Blocks: as `CredentialSource.get`."""
+        provider, _ = self._source.get(operation, key)
+        provider.endpoint.check_ca_bundle(f"{operation} s3://{self.bucket}/{key}")
+
     async def _connect(self, operation: str, key: str) -> None:
         """Create the client. Operation and key are for messages."""
         context = f"{operation} s3://{self.bucket}/{key}"
         async with self._connecting:
             if self._client is not None:
                 return
-            await self._source.run(partial(self._source.get, operation, key), operation, key)
+            await self._source.run(partial(self._prepare, operation, key), operation, key)
             config = AioConfig(
                 http_session_cls=NoRedirectSession,
                 connect_timeout=CONNECT_TIMEOUT_S,

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
+from aiobotocore.credentials import AioCredentials
 from botocore.credentials import ReadOnlyCredentials
 
 from batcher.stores.credentials.source import CredentialSource
 
 
-class SigningCredentials:
+class SigningCredentials(AioCredentials):  # type: ignore[misc]  # it has no types
     """Credentials in botocore's form. `CredentialSource` finds them, as for the other engine.
 
     The SDK's own cannot be replaced while a client lives, and its search may wait without end.
     """
 
-    method = "batcher"
-    """As in botocore's credentials: their source."""
-    account_id = None
-
     def __init__(self, source: CredentialSource) -> None:
         """Sign with the current credentials of `source`."""
+        super().__init__("", "", method="batcher")
         self._source = source
 
     async def load_credentials(self) -> SigningCredentials:
@@ -37,7 +34,3 @@ class SigningCredentials:
         return ReadOnlyCredentials(
             found.access_key_id, found.secret_access_key, found.session_token or None
         )
-
-    def get_deferred_property(self, name: str) -> Callable[[], object]:
-        """Return what returns a property. Endpoints of accounts are not S3's."""
-        return lambda: getattr(self, name, None)

@@ -66,8 +66,9 @@ def find_denial_hint(message: str) -> str:
     name = action[1] if action else (kms[0] if kms else "")
     if denied := _EXPLICIT_DENY.search(message):
         policy = " ".join((denied[1] or "policy").split())
+        article = "an" if policy[0] in "aeiou" else "a"
         return (
-            f"a statement of a {policy} denies {name or 'it'}; change that statement "
+            f"a statement of {article} {policy} denies {name or 'it'}; change that statement "
             "(allowing more does not help)"
         )
     if not name:

@@ -7,9 +7,6 @@ from typing import Any
 
 from batcher.errors import NotInstalledError, install_hint
 
-_PROFILES = ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")
-"""In botocore's order."""
-
 
 def import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
     """Return the module.
@@ -30,15 +27,20 @@ def import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
 def make_core_session(session_class: Any, region: str = "") -> Any:  # noqa: ANN401  # botocore has no types
     """Return a session of botocore, or of aiobotocore, that reads variables as every other SDK.
 
-    A variable that is empty counts as not set: botocore would look for a profile without a name.
-    And every other SDK reads AWS_REGION, botocore reads AWS_DEFAULT_REGION only.
+    A variable that is empty counts as not set: botocore would take it for a profile or a region
+    without a name. And every other SDK reads AWS_REGION, botocore reads AWS_DEFAULT_REGION only.
 
     Args:
         session_class: botocore's `Session`, or aiobotocore's.
         region: empty: the environment's.
     """
-    profiles = [name for name in _PROFILES if os.environ.get(name)]
-    session = session_class(session_vars={"profile": (None, profiles, None, None)})
+    filled = {}
+    for name, (option, variables, default, convert) in session_class.SESSION_VARIABLES.items():
+        names = [variables] if isinstance(variables, str) else [*(variables or ())]
+        if any(os.environ.get(variable) == "" for variable in names):
+            names = [variable for variable in names if os.environ.get(variable)]
+            filled[name] = (option, names, default, convert)
+    session = session_class(session_vars=filled)
     if chosen := region or os.environ.get("AWS_REGION"):
         session.set_config_variable("region", chosen)
     return session

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
@@ -154,7 +155,8 @@ class AwsSession:
             endpoint = self.endpoint(service)
             raise _error_from_response(error, operation, endpoint, permission) from error
         except (OSError, BotoCoreError, ResponseParserError, ValueError) as error:
-            raise self._error_without_response(error, service, operation) from error
+            describe = partial(self._error_without_response, error, service, operation)
+            raise await run_in_daemon_thread(describe) from error
 
     def place(self, service: str, region: str, endpoint_url: str) -> None:
         """Call a service in this region, and at this endpoint, from its first call on.

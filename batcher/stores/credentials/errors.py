@@ -18,6 +18,7 @@ from botocore.exceptions import (
     HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
+    NoRegionError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOTokenLoadError,
@@ -162,7 +163,7 @@ def translate_credential_error(
     return error_class(f"{context}: {reason}" if context else reason)
 
 
-def describe_credential_error(  # noqa: PLR0911  # a case per kind of error
+def describe_credential_error(  # noqa: C901, PLR0911  # a case per kind of error
     error: Exception, source: str = "", environ: Mapping[str, str] = os.environ
 ) -> tuple[str, bool]:
     """Return the reason in one line, with a fix, and whether a retry may succeed."""
@@ -178,6 +179,8 @@ def describe_credential_error(  # noqa: PLR0911  # a case per kind of error
         said = _one_line(values.get("error_msg") or error) or "it failed without a word"
         hint = _RETRIEVAL_HINTS.get(method, "check it")
         return f"{failed}: {_name(method)}: {said}; {hint}", True
+    if isinstance(error, NoRegionError):
+        return f"{failed}: no region for {_name(source)}; set AWS_REGION", False
     if isinstance(error, NoCredentialsError):
         return _describe_nothing(environ), False
     if isinstance(error, PartialCredentialsError):

@@ -116,6 +116,9 @@ class _BoundedProcess(subprocess.Popen[bytes]):
             output, errors = super().communicate(input, timeout or PROCESS_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
             self.kill()
+            self.wait()
+            for pipe in filter(None, (self.stdout, self.stderr)):
+                pipe.close()
             self._raise(f"it has not ended within {PROCESS_TIMEOUT_S:.0f} s", error)
         if self.returncode == 0:
             try:

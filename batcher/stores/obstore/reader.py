@@ -90,7 +90,9 @@ class ObstoreReader:
         """
         from batcher.stores.obstore.uploads import list_uploads  # noqa: PLC0415  # boto3, for `verify`
 
-        uploads_by_page = list_uploads(self._settings, prefix, page_uploads=self._page_objects)
+        uploads_by_page = list_uploads(
+            self._settings, prefix, self._client.source, page_uploads=self._page_objects
+        )
         async with aclosing(uploads_by_page) as uploads:
             async for upload in uploads:
                 yield upload

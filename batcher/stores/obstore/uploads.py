@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import RejectedError
-from batcher.stores.credentials.source import CredentialSource, retry_if_renewed
+from batcher.stores.credentials.source import retry_if_renewed
 from batcher.stores.responses import RefusedCredentialsError
 from batcher.stores.sdk import import_boto3
 from batcher.stores.upload_pages import list_upload_pages
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.stores.base import OpenUpload
     from batcher.stores.credentials.endpoint import Credentials
+    from batcher.stores.credentials.source import CredentialSource
 
 LISTING = "ListMultipartUploads"
 """The name in Amazon's API, for messages."""
@@ -32,17 +33,24 @@ PAGE_UPLOADS = 1_000  # Source: Amazon S3 API reference: the most that one listi
 
 
 async def list_uploads(
-    settings: Settings, prefix: str, *, page_uploads: int = PAGE_UPLOADS
+    settings: Settings,
+    prefix: str,
+    source: CredentialSource,
+    *,
+    page_uploads: int = PAGE_UPLOADS,
 ) -> AsyncGenerator[OpenUpload, None]:
     """Return every multipart upload of the bucket that is open under `prefix`, page by page.
+
+    Args:
+        settings: where the bucket is.
+        prefix: the start of the uploads' keys.
+        source: of the credentials.
+        page_uploads: how many to take at a time.
 
     Raises:
         NotInstalledError: boto3 is not installed.
         BatcherError: as in `ObjectStore.send`.
     """
-    source = CredentialSource(
-        settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
-    )
     connection = _UploadsClient(settings, source, prefix)
 
     def request_page(parameters: dict[str, Any]) -> Awaitable[dict[str, Any]]:

@@ -219,9 +219,9 @@ def test_a_token_of_single_sign_on_that_is_refused_is_told(environ: dict[str, st
     prepared = prepare("sso session", environ)
     (file,) = (Path(environ["HOME"]) / ".aws" / "sso" / "cache").iterdir()
     file.write_text(file.read_text().replace(TOKEN, "old"))
-    assert "run `aws sso login`" in put(prepared)
+    assert "run `aws sso login --profile dev`" in put(prepared)
     file.unlink()
-    assert "run `aws sso login`" in put(prepared)
+    assert "run `aws sso login --profile dev`" in put(prepared)
     assert Services.signed_by == []
 
 

@@ -111,6 +111,9 @@ _KEY_ID, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 _SECTION = re.compile(r"^\s*\[\s*(?:profile\s+)?([^\]]*?)\s*\]", re.MULTILINE)
 
 
+_LINE = re.compile(r"\bline:?\s+(\d+)")
+
+
 _MAX_NAMES = 10
 
 
@@ -126,7 +129,9 @@ def translated_errors(context: str, source: Mapping[str, str]) -> Iterator[None]
         yield
     # OSError and ValueError: a program, a file or a URL that the credentials come from
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
-        raise translate_credential_error(error, context, source.get("now", "")) from error
+        # A traceback of the parser would have the line that it cannot parse: perhaps a secret
+        cause = None if isinstance(error, ConfigParseError) else error
+        raise translate_credential_error(error, context, source.get("now", "")) from cause
 
 
 def is_of_credentials(error: Exception, operation: str) -> bool:
@@ -190,8 +195,9 @@ def describe_credential_error(  # noqa: C901, PLR0911  # a case per kind of erro
     if isinstance(error, ProfileNotFound):
         return f"{failed}: {_describe_profile(str(values.get('profile')), environ)}", False
     if isinstance(error, ConfigParseError):
-        path, cause = values.get("path"), _one_line(values.get("error") or "")
-        return f"{failed}: {path} cannot be parsed{f': {cause}' * bool(cause)}; correct it", False
+        line = _LINE.search(str(values.get("error") or ""))  # its text has the line: a secret
+        place = f"line {line[1]} of " if line else ""
+        return f"{failed}: {place}{values.get('path')} cannot be parsed; correct it", False
     if isinstance(error, SSOTokenLoadError | UnauthorizedSSOTokenError | TokenRetrievalError):
         is_there = not isinstance(error, SSOTokenLoadError)
         problem = "the single sign-on has expired" if is_there else "there is no single sign-on"

@@ -7,6 +7,7 @@ import socket
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from traceback import format_exception
 
 import pytest
 
@@ -136,6 +137,12 @@ CASES: Mapping[str, tuple[str | None, Mapping[str, str], type[BatcherError], lis
         ["AWS_DEFAULT_PROFILE names a profile that does not exist: 'three'"],
     ),
     "broken file": ("[default\n", {}, RejectedError, ["{home}/config cannot be parsed", "correct"]),
+    "broken line": (
+        "[default]\nregion = eu-west-1\naws_secret_access_key wJalrXUtnFEMI\n",
+        {},
+        RejectedError,
+        ["line 3 of {home}/config cannot be parsed; correct it"],
+    ),
     "broken file beside keys": (
         "[default\n",
         KEYS,
@@ -230,6 +237,8 @@ async def test_what_was_found_is_told(
     assert message.startswith("PutObject s3://my-bucket/key: ")
     assert "\n" not in message
     assert [part for part in said if part.format(home=home) not in message] == []
+    traceback = "".join(format_exception(error))  # a file that is broken may have secrets in it
+    assert "wJalrXUtnFEMI" not in traceback
     assert "127.0.0.1:1" not in message  # nothing was sent to S3, and S3 is not to blame
 
 

@@ -59,7 +59,7 @@ bench-full: $(VENV)/.bench  ## all cases and rounds; an hour or more on an idle 
 prefixes: $(VENV)/.bench  ## the model of S3's partitions: refusals by key layout, fanout and load; PREFIXES='--full'
 	$(BIN)/python research/prefixes/prefix_simulation.py $(PREFIXES)
 
-soak: $(VENV)/.ready  ## ten minutes at full load, with faults on 5 % of the requests
+soak: deliveries  ## all of `make deliveries`, and ten minutes at full load, with faults on 5 % of the requests
 	PYTHONPATH=tests $(BIN)/python -m long.soak.run $(SOAK)
 
 kill: $(VENV)/.ready  ## kill -9 at 200 random moments of a write
@@ -72,9 +72,9 @@ scenarios: $(VENV)/.ready  ## 100,000 random scenarios of queues and streams, ki
 	BATCHER_MODEL_EXAMPLES=$(SCENARIOS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow \
 		tests/integration/model/test_queues.py tests/integration/model/test_streams_exactly_once.py
 
-deliveries: $(VENV)/.ready  ## all sequences of three deliveries over four records, and 20,000 runs of each family of pollers
+deliveries: $(VENV)/.ready  ## all sequences of three deliveries over four records, 20,000 runs of each family of pollers, 500 with kills and a real server
 	BATCHER_ALL_DELIVERIES=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal \
-		tests/integration/model/test_stream_deliveries.py
+		tests/integration/model/test_stream_deliveries.py tests/integration/model/test_served_deliveries.py
 
 FUZZ_TARGETS := events anything settings partitions values inputs stored
 FUZZ_SECONDS ?= 60

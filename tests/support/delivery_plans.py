@@ -179,8 +179,8 @@ class Shard:
         return sorted(position for position, found in self.store.copies().items() if found > 1)
 
 
-MAX_STEPS = 7
-"""Steps of a delivery at which it may be killed."""
+MAX_STEPS = 14
+"""Steps of a delivery at which it may be killed: none has more."""
 
 
 def cuts(start: int, records: int) -> Iterator[Delivery]:

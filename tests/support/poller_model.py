@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -100,7 +101,20 @@ class PollerModel:
         self._late: list[tuple[int, Step]] = []
 
     def run(self) -> Run:
-        """Run until all pollers are at the end."""
+        """Run until all pollers are at the end, and look at what the store has then."""
+        is_over = self._play()
+        for partition, step in self._late:
+            self.store.do(partition, step)
+        copies = self._copies()
+        lost = sum(not copies[str(number + FIRST)] for number in self._acknowledged)
+        return Run(lost, sum(found > 1 for found in copies.values()), is_over)
+
+    def _copies(self) -> Counter[str]:
+        """Count the objects that hold each position."""
+        return self.store.copies()
+
+    def _play(self) -> bool:
+        """Let the pollers deliver. Return whether all have come to the end."""
         chance = self._chance
         pollers = [Poller(0, history=[0])]
         turns = MAX_TURNS
@@ -117,11 +131,7 @@ class PollerModel:
             if not live:
                 break
             self._advance(chance.choice(live))
-        for partition, step in self._late:
-            self.store.do(partition, step)
-        copies = self.store.copies()
-        lost = sum(not copies[str(number + FIRST)] for number in self._acknowledged)
-        return Run(lost, sum(found > 1 for found in copies.values()), turns > 0)
+        return turns > 0
 
     def _advance(self, poller: Poller) -> None:
         """Let a poller take its next batch, one step of it, or its answer."""
@@ -135,13 +145,18 @@ class PollerModel:
             self._step(poller, poller.under_way.pop(chance.randrange(len(poller.under_way))))
 
     def _begin(self, poller: Poller) -> None:
+        """Start the delivery of its next batch."""
         if not poller.ends:
             end = min(self._records, poller.position + self._chance.randint(1, 5))
             poller.ends.append((poller.position, end))
-        parts = by_partition(self._partitions, *poller.ends[-1])
+        poller.is_delivering, poller.has_failed = True, False
+        self._send(poller, *poller.ends[-1])
+
+    def _send(self, poller: Poller, start: int, end: int) -> None:
+        """Hand the records from `start` up to `end` over to the handler."""
+        parts = by_partition(self._partitions, start, end)
         poller.under_way = [(part, self._plan(found), None) for part, found in parts.items()]
         self._chance.shuffle(poller.under_way)
-        poller.is_delivering, poller.has_failed = True, False
 
     def _step(self, poller: Poller, under_way: tuple[int, Plan, Answer]) -> None:
         partition, plan, answer = under_way

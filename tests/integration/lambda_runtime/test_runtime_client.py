@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from batcher.stores import ObjectAttributes, ObjectInfo
-from batcher.stores.memory import MemoryObject
 from support.aws_model.s3 import Bucket
 from support.aws_model.streams import PARTITIONS, Audit, event_of, records_of
 from support.handler_harness import NO_FAILURES
 from support.runtime_api import Function
+from support.served_pollers import read_bucket
 from support.store_fixtures import ENGINES
 from support.throttle_proxy import Direction, ThrottleProxy
 
@@ -58,13 +56,7 @@ class Deployment:
 
     def objects(self) -> Bucket:
         """Read all there is."""
-        read = Bucket(Counter())
-        for each in self._client.list_objects_v2(Bucket=self._bucket).get("Contents", []):
-            there = self._client.get_object(Bucket=self._bucket, Key=each["Key"])
-            body, metadata = there["Body"].read(), there["Metadata"]
-            stored = ObjectInfo(there["ETag"], len(body), metadata)
-            read.objects[each["Key"]] = MemoryObject(body, ObjectAttributes(), stored)
-        return read
+        return read_bucket(self._client, self._bucket)
 
     def check(self) -> None:
         """Each record is in exactly one object, and nothing else is there."""

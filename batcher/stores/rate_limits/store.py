@@ -14,6 +14,11 @@ from batcher.stores.rate_limits.limiter import PrefixLimiter, PrefixLimiters
 from batcher.stores.rate_limits.queue import Waiter, WaitQueue
 from batcher.stores.request import Operation, Request, Response
 
+MIN_RESPONSE_S = 0.25
+"""A request whose turn comes later than this before its deadline is not sent: cancelled before its
+response, it would have taken the turn for nothing."""
+
+
 MAX_DOWN_S = 60.0
 """After S3 has refused everything for this long, waiting requests fail instead of waiting on.
 Requests whose turn comes are still sent, to find out when S3 is up again."""
@@ -189,7 +194,7 @@ def _late_error(
     """Return the error for a request that would wait beyond its deadline, or while S3 is down."""
     wait_s = limiter.estimate_wait_s(now_s, ahead)
     down_s = limiter.down_s(now_s)
-    if waiter.deadline_s is not None and now_s + wait_s > waiter.deadline_s:
+    if waiter.deadline_s is not None and now_s + wait_s + MIN_RESPONSE_S > waiter.deadline_s:
         left_s = waiter.deadline_s - now_s
         why = f"in {wait_s:.1f} s, and the event's deadline is in {left_s:.1f} s"
     elif down_s and down_s + wait_s > MAX_DOWN_S:

@@ -12,7 +12,7 @@ from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
 from batcher.batching.router import Routed
 from batcher.batching.validation import Transform
 from batcher.concurrency import shielded
-from batcher.encoding.codec import MEMBER_BYTES
+from batcher.encoding.codec import BLOCK_BYTES
 from batcher.errors import RetryableError
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
@@ -284,7 +284,7 @@ class Batcher:
         for pending in touched:
             if pending.batch.seal_reason is not None:
                 self._submit_sealed([pending.batch])
-            elif pending.batch.unencoded_bytes >= MEMBER_BYTES:
+            elif pending.batch.unencoded_bytes >= BLOCK_BYTES:
                 self._dispatcher.stream(pending)
         self._set_timer(now_s)
         return [pending for pending, added_bytes in touched.items() if added_bytes], routed

@@ -1,10 +1,15 @@
-"""Codec: text to members, and members to the compressed body.
+"""Codec: text to blocks, and blocks to the compressed body of one object.
 
-A body is a sequence of independent members (gzip members or zstd frames), cut every `MEMBER_BYTES`
-of text regardless of records and chunks. So the same text gives the same bytes, and members can be
-compressed in parallel.
+A body is one gzip member or one zstd frame, because some decoders stop silently after the first
+one. It is compressed in blocks, cut every `BLOCK_BYTES` of text regardless of records and chunks.
+So the same text gives the same bytes.
 
-To add a codec, change these files as well as `_make_compressor` here:
+- gzip: a header, the blocks as raw deflate data that each end with a full flush, an empty last
+  block, and the trailer. A block depends on its own text alone, so blocks can be compressed in
+  parallel. Source: RFC 1951, 3.2.3; RFC 1952, 2.3.
+- zstd: one compressor takes the blocks one after another.
+
+To add a codec, change these files as well as `open_body` here:
 
 - `encoding/decoder.py`: `detect_compression`, `_decompressor_factory`, `_is_codec_error`.
 - `keys/object_format.py`: suffix and content type. `MAX_SUFFIX_BYTES` in `keys/names.py` has the
@@ -17,29 +22,45 @@ To add a codec, change these files as well as `_make_compressor` here:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-MEMBER_BYTES = 512 * 1024
-"""Text of one member, small enough to stay in the CPU cache; see docs/decisions/0002."""
+BLOCK_BYTES = 512 * 1024
+"""Text of one block, small enough to stay in the CPU cache; see docs/decisions/0027."""
 
 ISAL_MAX_LEVEL = 3
 """Up to this gzip level ISA-L compresses, above it zlib."""
 
-GZIP_WBITS = 31
-"""Write a gzip header and trailer. Both libraries write mtime 0."""
+GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
+"""No name, no time (mtime 0), unknown system. Source: RFC 1952, 2.3."""
 
-Member = list[memoryview]
-"""The text of one member, in pieces to be joined."""
+GZIP_LAST_BLOCK = b"\x03\0"
+"""An empty deflate block that is marked as the last one."""
 
-EncodedMember = tuple[bytes, int, int]
-"""A compressed member, and the CRC-32 and the size of its text."""
+RAW_DEFLATE_WBITS = -15
+"""Write deflate data without header and trailer."""
+
+ZSTD_WINDOW_LOG = 19
+"""How far back a frame looks, as a power of two: 512 KiB. Level 19 would take 86 MB of memory for
+the window of 8 MiB that it chooses by itself."""
+
+ZSTD_MAX_TABLE_LOG = 20
+"""The largest tables that such a window can use, as a power of two."""
+
+ZSTD_LARGE_TABLES_LEVEL = 7
+"""From this level on, zstd chooses larger tables if it does not know the size of the text."""
+
+ZSTD_HELD_BYTES = ((3, 2 * 1024**2), (19, 10 * 1024**2))
+"""Memory of a compressor, by the highest level that takes it. Measured with zstd 1.5.7."""
+
+Block = list[memoryview]
+"""The text of one block, in pieces to be joined."""
+
+EncodedBlock = tuple[bytes, int, int]
+"""Compressed bytes, and the CRC-32 and the size of the text that they end with."""
 
 
-class MemberSplitter:
-    """Cuts the text of a body into members as it arrives, without copying."""
+class BlockSplitter:
+    """Cuts the text of a body into blocks as it arrives, without copying."""
 
     def __init__(self) -> None:
         """Start with no text."""
@@ -48,15 +69,15 @@ class MemberSplitter:
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of text in the last member, which is not full yet."""
+        """Bytes of text in the last block, which is not full yet."""
         return self._buffered_bytes
 
-    def feed(self, text: bytes | memoryview) -> list[list[memoryview]]:
-        """Append `text` and return the members that are full now, each as pieces to be joined."""
-        full: list[list[memoryview]] = []
+    def feed(self, text: bytes | memoryview) -> list[Block]:
+        """Append `text` and return the blocks that are full now."""
+        full: list[Block] = []
         rest = memoryview(text)
-        while self._buffered_bytes + len(rest) >= MEMBER_BYTES:
-            room = MEMBER_BYTES - self._buffered_bytes
+        while self._buffered_bytes + len(rest) >= BLOCK_BYTES:
+            room = BLOCK_BYTES - self._buffered_bytes
             full.append([*self._pieces, rest[:room]])
             self._pieces, self._buffered_bytes, rest = [], 0, rest[room:]
         if rest:
@@ -64,63 +85,150 @@ class MemberSplitter:
             self._buffered_bytes += len(rest)
         return full
 
-    def finish(self) -> list[memoryview]:
-        """Return the pieces of the last member, or an empty list if no text is left."""
+    def finish(self) -> Block:
+        """Return the last block, or an empty list if no text is left."""
         pieces, self._pieces, self._buffered_bytes = self._pieces, [], 0
         return pieces
 
 
-class Codec:
-    """Compresses members. It has no state: the same member always gives the same bytes."""
-
-    def __init__(self, compression: str, level: int) -> None:
-        """Choose a codec: `none`, `gzip` or `zstd`, and its level."""
-        self._compress = _make_compressor(compression, level)
-        self._crc32 = _gzip_crc32 if compression == "gzip" else _text_crc32
-
-    def encode(self, members: Iterable[Member]) -> list[EncodedMember]:
-        """Compress members. The GIL is released, so that threads run in parallel."""
-        encoded = []
-        for pieces in members:
-            text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            piece = self._compress(text)
-            encoded.append((piece, self._crc32(text, piece), len(text)))
-        return encoded
-
-
 class Checksum:
-    """CRC-32 and size of a text, combined from those of its members in order."""
+    """CRC-32 and size of a text, combined from those of its blocks in order."""
 
     def __init__(self) -> None:
         """Start with the empty text."""
         self.crc32 = 0
         self.size_bytes = 0
 
-    def add(self, member_crc32: int, member_bytes: int) -> None:
-        """Append a member."""
+    def add(self, block_crc32: int, block_bytes: int) -> None:
+        """Append a block."""
         from isal import isal_zlib  # noqa: PLC0415  # not needed by a cold start without records
 
-        self.crc32 = isal_zlib.crc32_combine(self.crc32, member_crc32, member_bytes)
-        self.size_bytes += member_bytes
+        self.crc32 = isal_zlib.crc32_combine(self.crc32, block_crc32, block_bytes)
+        self.size_bytes += block_bytes
 
 
-def encode_text(text: bytes, codec: Codec) -> tuple[bytes, Checksum]:
+class BodyEncoder:
+    """Makes the body of one object: `header`, then the encoded blocks in order, then `finish`.
+
+    This class leaves text as it is. Others compress it.
+    """
+
+    header = b""
+    is_parallel = True
+    """Whether blocks can be encoded at the same time. Else each must be encoded after the one
+    before it."""
+    held_bytes = 0
+    """Memory that this holds between blocks, at most."""
+
+    def encode(self, blocks: Iterable[Block]) -> list[EncodedBlock]:
+        """Compress the next blocks. The GIL is released, so that threads run in parallel."""
+        encoded = []
+        for pieces in blocks:
+            text = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            encoded.append((self._compress(text), crc32(text), len(text)))
+        return encoded
+
+    def finish(self, checksum: Checksum) -> bytes:
+        """Return the end of the body. `checksum` is that of the whole text."""
+        del checksum
+        return b""
+
+    def _compress(self, text: bytes | memoryview) -> bytes:
+        return bytes(text)
+
+
+class _GzipEncoder(BodyEncoder):
+    """Makes one gzip member."""
+
+    header = GZIP_HEADER
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._library = _deflate_library(level)
+
+    def finish(self, checksum: Checksum) -> bytes:
+        trailer = checksum.crc32, checksum.size_bytes & 0xFFFFFFFF
+        return b"".join((GZIP_LAST_BLOCK, *(number.to_bytes(4, "little") for number in trailer)))
+
+    def _compress(self, text: bytes | memoryview) -> bytes:
+        # Not by ISA-L's function for a whole text: at levels 1 and 2 its bytes for a short one
+        # differ between processes (12 of 500). Those of a new compressor do not (0 of 500).
+        library = self._library
+        compressor = library.compressobj(self._level, library.DEFLATED, RAW_DEFLATE_WBITS)
+        start = compressor.compress(text)
+        return b"".join((start, compressor.flush(library.Z_FULL_FLUSH)))
+
+
+class _ZstdEncoder(BodyEncoder):
+    """Makes one zstd frame, with a checksum, and with the size of the text if that is known.
+
+    Without worker threads, which take twice the CPU time (zstd 1.5.7, level 1).
+    """
+
+    is_parallel = False
+
+    def __init__(self, level: int, text_bytes: int | None) -> None:
+        from batcher.encoding.zstd import zstd  # noqa: PLC0415  # only what is used is imported
+
+        parameter = zstd.CompressionParameter
+        options = {
+            parameter.compression_level: level,
+            parameter.checksum_flag: 1,
+            parameter.window_log: ZSTD_WINDOW_LOG,
+        }
+        if level >= ZSTD_LARGE_TABLES_LEVEL:
+            options[parameter.hash_log] = options[parameter.chain_log] = ZSTD_MAX_TABLE_LOG
+        self._compressor: Any = zstd.ZstdCompressor(options=options)
+        self._compressor.set_pledged_input_size(text_bytes)
+        self._missing_bytes = text_bytes
+        self._flush_frame = zstd.ZstdCompressor.FLUSH_FRAME
+        self._is_complete = False
+        self.held_bytes = next(held for highest, held in ZSTD_HELD_BYTES if level <= highest)
+
+    def finish(self, checksum: Checksum) -> bytes:
+        del checksum  # the frame has its own
+        return b"" if self._is_complete else bytes(self._compressor.flush())
+
+    def _compress(self, text: bytes | memoryview) -> bytes:
+        if self._missing_bytes is None:
+            return bytes(self._compressor.compress(text))
+        self._missing_bytes -= len(text)
+        if self._missing_bytes:
+            return bytes(self._compressor.compress(text))
+        self._is_complete = True  # a frame that ends with its only block is not copied first
+        return bytes(self._compressor.compress(text, self._flush_frame))
+
+
+def open_body(compression: str, level: int, text_bytes: int | None) -> BodyEncoder:
+    """Start the body of one object.
+
+    Args:
+        compression: `none`, `gzip` or `zstd`.
+        level: as the codec defines it.
+        text_bytes: size of the whole text; None: not known yet. The body of an event's object must
+            be the same in each delivery, so for that the size is always given.
+    """
+    if compression == "gzip":
+        return _GzipEncoder(level)
+    if compression == "zstd":
+        return _ZstdEncoder(level, text_bytes)
+    return BodyEncoder()
+
+
+def encode_text(text: bytes, compression: str, level: int) -> tuple[bytes, Checksum]:
     """Return the body for a whole text, and the checksum of the text."""
-    members = MemberSplitter()
-    full = members.feed(text)
-    if members.buffered_bytes:
-        full.append(members.finish())
+    body = open_body(compression, level, len(text))
+    splitter = BlockSplitter()
+    blocks = splitter.feed(text)
+    if splitter.buffered_bytes:
+        blocks.append(splitter.finish())
     checksum = Checksum()
-    pieces = []
-    for piece, member_crc32, text_bytes in codec.encode(full):
-        checksum.add(member_crc32, text_bytes)
+    pieces = [body.header]
+    for piece, block_crc32, text_bytes in body.encode(blocks):
+        checksum.add(block_crc32, text_bytes)
         pieces.append(piece)
+    pieces.append(body.finish(checksum))
     return b"".join(pieces), checksum
-
-
-def encode_empty(codec: Codec) -> bytes:
-    """Return the body of the empty text: a member without text, where the codec has members."""
-    return codec.encode([[memoryview(b"")]])[0][0]
 
 
 def crc32(data: bytes | memoryview) -> int:
@@ -130,27 +238,12 @@ def crc32(data: bytes | memoryview) -> int:
     return isal_zlib.crc32(data)
 
 
-def _make_compressor(compression: str, level: int) -> Callable[[bytes | memoryview], bytes]:
-    """Return the function that compresses a member. Only its own library is imported."""
-    if compression == "none":
-        return bytes
-    if compression == "zstd":
-        from batcher.encoding.zstd import zstd  # noqa: PLC0415
-
-        return lambda text: zstd.compress(text, level)
+def _deflate_library(level: int) -> Any:  # noqa: ANN401  # a module, of which one has no types
+    """Return the library for this level. Only that is imported."""
     if level <= ISAL_MAX_LEVEL:
         from isal import isal_zlib  # noqa: PLC0415
 
-        return lambda text: isal_zlib.compress(text, level, GZIP_WBITS)
+        return isal_zlib
     import zlib  # noqa: PLC0415
 
-    return lambda text: zlib.compress(text, level, GZIP_WBITS)
-
-
-def _gzip_crc32(_: bytes | memoryview, piece: bytes) -> int:
-    """Read the checksum of the text from the member's trailer. Source: RFC 1952, 2.3.1."""
-    return int.from_bytes(piece[-8:-4], "little")
-
-
-def _text_crc32(text: bytes | memoryview, _: bytes) -> int:
-    return crc32(text)
+    return zlib

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from batcher.encoding.codec import MEMBER_BYTES
+from batcher.encoding.codec import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ def join_lines(chunk: Chunk) -> list[bytes]:
 def iter_text(chunk: Chunk, used_bytes: int) -> tuple[int, Iterator[bytes | memoryview]]:
     """Return the size of a chunk's text, and an iterator that makes the text.
 
-    Pieces end where members end, so that each is joined, encoded and compressed while it is in the
+    Pieces end where blocks end, so that each is joined, encoded and compressed while it is in the
     CPU cache (measured: 12 % less CPU for an event of 3 MB than joining all of it first).
 
     Args:
@@ -130,13 +130,13 @@ def iter_text(chunk: Chunk, used_bytes: int) -> tuple[int, Iterator[bytes | memo
     if isinstance(payloads[0], str):
         texts = cast("Sequence[str]", payloads)
         if all(map(str.isascii, texts)):
-            first_bytes = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+            first_bytes = BLOCK_BYTES - used_bytes % BLOCK_BYTES
             ends = list(accumulate(lengths))
             return ends[-1] + len(ends), _iter_joined(texts, "\n", str.encode, ends, first_bytes)
         payloads = encode_payloads(texts)
         lengths = list(map(len, payloads))
     ends = list(accumulate(lengths))
-    first_bytes = MEMBER_BYTES - used_bytes % MEMBER_BYTES
+    first_bytes = BLOCK_BYTES - used_bytes % BLOCK_BYTES
     return ends[-1] + len(ends), _iter_joined(
         cast("Sequence[bytes]", payloads), b"\n", bytes, ends, first_bytes
     )
@@ -149,7 +149,7 @@ def _iter_joined(
     end_offsets: list[int],
     first_bytes: int,
 ) -> Iterator[bytes | memoryview]:
-    """Yield joined payloads: a piece of `first_bytes`, then a member at a time.
+    """Yield joined payloads: a piece of `first_bytes`, then a block at a time.
 
     Args:
         payloads: bytes, or ASCII text.
@@ -175,7 +175,7 @@ def _iter_joined(
         view, cut = memoryview(text), 0
         while len(text) - cut >= first_bytes:
             yield view[cut : cut + first_bytes]
-            cut, first_bytes = cut + first_bytes, MEMBER_BYTES
+            cut, first_bytes = cut + first_bytes, BLOCK_BYTES
         yielded_bytes, start = yielded_bytes + cut, stop
         if stop == len(payloads) and cut < len(text):
             yield view[cut:]

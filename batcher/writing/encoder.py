@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from batcher.concurrency import shielded
 from batcher.encoding.codec import (
+    Block,
+    BlockSplitter,
+    BodyEncoder,
     Checksum,
-    Codec,
-    EncodedMember,
-    Member,
-    MemberSplitter,
+    EncodedBlock,
+    open_body,
 )
 from batcher.writing.object import choose_format
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from batcher.keys.object_format import ObjectFormat
     from batcher.settings import Settings
     from batcher.writing.pending import PendingBatch
 
@@ -30,33 +30,38 @@ YIELD_INTERVAL_BYTES = 2 * 1024**2
 
 
 class Encoder:
-    """Compresses members in threads, in the order of the text."""
+    """Compresses blocks in threads, in the order of the text."""
 
     def __init__(self, settings: Settings, executor: Executor, threads: int) -> None:
         """Encode by the settings, in the `threads` threads of `executor`."""
         self._executor = executor
         self._threads = threads
         self._settings = settings
-        self._codecs: dict[ObjectFormat, Codec] = {}
 
     async def encode_stream(
         self, pending: PendingBatch, checksum: Checksum
     ) -> AsyncGenerator[bytes]:
         """Yield the batch's body in pieces as its text arrives, until it is sealed and encoded."""
-        codec = self._choose_codec(pending)
-        splitter = MemberSplitter()
-        is_over = False
-        while not is_over:
-            texts = await pending.next_texts()
+        texts = await pending.next_texts()
+        body = self._open_body(pending)
+        pending.replace_held(0, body.held_bytes)
+        yield _hold(body.header, pending)
+        splitter = BlockSplitter()
+        while True:
             is_over = pending.is_exhausted
-            full = [member for text in texts for member in splitter.feed(text)]
-            del texts  # members reference what is still needed, so the rest is freed
+            full = [block for text in texts for block in splitter.feed(text)]
+            del texts  # blocks reference what is still needed, so the rest is freed
             if is_over and splitter.buffered_bytes:
                 full.append(splitter.finish())
-            async with aclosing(self._encode_in_threads(codec, full)) as encodings:
+            async with aclosing(self._encode_in_threads(body, full)) as encodings:
                 async for encoded in encodings:
                     for piece in _count_encoded(encoded, pending, checksum):
                         yield piece
+            if is_over:
+                break
+            texts = await pending.next_texts()
+        pending.replace_held(body.held_bytes, 0)
+        yield _hold(body.finish(checksum), pending)
 
     async def encode_inline(
         self, pending: PendingBatch, checksum: Checksum, buffer: BytesBuffer
@@ -67,59 +72,66 @@ class Encoder:
         with. Threads would cost 3 % of the event's time, and a generator 2 %. The event loop gets
         a turn after every `YIELD_INTERVAL_BYTES`, so that a deadline can end this.
         """
-        codec = self._choose_codec(pending)
-        splitter = MemberSplitter()
+        body = self._open_body(pending)
+        buffer.append(_hold(body.header, pending))
+        splitter = BlockSplitter()
         batch = pending.batch
         while batch.unencoded_bytes:
             until_bytes = max(0, batch.unencoded_bytes - YIELD_INTERVAL_BYTES)
             while batch.unencoded_bytes > until_bytes:
                 for text in batch.take_texts(1):  # one piece, joined only now
                     for piece in _count_encoded(
-                        codec.encode(splitter.feed(text)), pending, checksum
+                        body.encode(splitter.feed(text)), pending, checksum
                     ):
                         buffer.append(piece)
             if batch.unencoded_bytes:
                 await asyncio.sleep(0)
         if splitter.buffered_bytes:
-            for piece in _count_encoded(codec.encode([splitter.finish()]), pending, checksum):
+            for piece in _count_encoded(body.encode([splitter.finish()]), pending, checksum):
                 buffer.append(piece)
+        buffer.append(_hold(body.finish(checksum), pending))
 
-    def _choose_codec(self, pending: PendingBatch) -> Codec:
-        object_format = choose_format(pending.batch.route, self._settings)
-        codec = self._codecs.get(object_format)
-        if codec is None:
-            codec = Codec(object_format.compression, object_format.compression_level)
-            self._codecs[object_format] = codec
-        return codec
+    def _open_body(self, pending: PendingBatch) -> BodyEncoder:
+        batch = pending.batch
+        stored_as = choose_format(batch.route, self._settings)
+        text_bytes = None if batch.seal_reason is None else batch.size_bytes
+        return open_body(stored_as.compression, stored_as.compression_level, text_bytes)
 
     async def _encode_in_threads(
-        self, codec: Codec, members: list[Member]
-    ) -> AsyncGenerator[list[EncodedMember]]:
+        self, body: BodyEncoder, blocks: list[Block]
+    ) -> AsyncGenerator[list[EncodedBlock]]:
         """Encode in all threads. Each gets its whole share at once: every hand-over costs time."""
         loop = asyncio.get_running_loop()
-        share = max(1, -(-len(members) // self._threads))
-        shares = [members[i : i + share] for i in range(0, len(members), share)]
-        running = deque(loop.run_in_executor(self._executor, codec.encode, s) for s in shares)
+        threads = self._threads if body.is_parallel else 1
+        share = max(1, -(-len(blocks) // threads))
+        shares = [blocks[i : i + share] for i in range(0, len(blocks), share)]
+        running = deque(loop.run_in_executor(self._executor, body.encode, s) for s in shares)
         shares.clear()
-        members.clear()  # the threads reference what is still needed
+        blocks.clear()  # the threads reference what is still needed
         try:
             while running:
                 encoded = await asyncio.shield(running[0])
                 running.popleft()
                 yield encoded
         finally:
-            if running:  # a thread cannot be cancelled, but needs only milliseconds per member
+            if running:  # a thread cannot be cancelled, but needs only milliseconds per block
                 await shielded(asyncio.wait(running))
 
 
 def _count_encoded(
-    encoded: list[EncodedMember], pending: PendingBatch, checksum: Checksum
+    encoded: list[EncodedBlock], pending: PendingBatch, checksum: Checksum
 ) -> Iterator[bytes]:
-    """Yield the bytes of members. Add them to the checksum, and hold them instead of their text."""
+    """Yield the bytes of blocks. Add them to the checksum, and hold them instead of their text."""
     for piece, crc32, text_bytes in encoded:
         checksum.add(crc32, text_bytes)
         pending.replace_held(text_bytes, len(piece))
         yield piece
+
+
+def _hold(piece: bytes, pending: PendingBatch) -> bytes:
+    """Return a piece that has no text of its own, held from now on."""
+    pending.replace_held(0, len(piece))
+    return piece
 
 
 class BytesBuffer:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from batcher.encoding.codec import Checksum, Codec, encode_empty
+from batcher.encoding.codec import Checksum, encode_text
 from batcher.keys.names import (
     SEQUENCE_DIGITS,
     continuation_name,
@@ -241,8 +241,8 @@ class GuardSpec:
             METADATA_BYTES: "0",
             METADATA_CRC32: "00000000",
         }
-        codec = Codec(object_format.compression, object_format.compression_level)
-        self.body = encode_empty(codec)
+        compression, level = object_format.compression, object_format.compression_level
+        self.body, _ = encode_text(b"", compression, level)
         positions_list = encode_positions(positions)
         assert positions_list is not None  # noqa: S101  # they come from a list
         if is_short_list(positions_list, first, last):

@@ -7,14 +7,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from batcher.batching.batch import Batch
-from batcher.encoding.codec import MEMBER_BYTES
+from batcher.encoding.codec import BLOCK_BYTES
 from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
 
 if TYPE_CHECKING:
     from batcher.concurrency import WorkerSlots
 
-ENCODE_SLICE_BYTES = 8 * MEMBER_BYTES
+ENCODE_SLICE_BYTES = 8 * BLOCK_BYTES
 """Text handed to the encoder at once: enough for two cores, and little to hold twice."""
 
 
@@ -133,8 +133,8 @@ class PendingBatch:
         self._text_added.set()
 
     async def next_texts(self) -> list[bytes | memoryview]:
-        """Wait for at least one member of text, or for the seal, and return the next text."""
-        while self.batch.seal_reason is None and self.batch.unencoded_bytes < MEMBER_BYTES:
+        """Wait for at least one block of text, or for the seal, and return the next text."""
+        while self.batch.seal_reason is None and self.batch.unencoded_bytes < BLOCK_BYTES:
             self._text_added.clear()
             self.state = PendingState.STARVED
             self._budget.notify()
@@ -147,7 +147,7 @@ class PendingBatch:
 
     def _update_backlog(self) -> None:
         """Update the budget's count of text that a streaming writer has yet to encode."""
-        is_ready = self.is_streaming and self.batch.unencoded_bytes >= MEMBER_BYTES
+        is_ready = self.is_streaming and self.batch.unencoded_bytes >= BLOCK_BYTES
         backlog_bytes = self.batch.unencoded_bytes if is_ready else 0
         self._budget.backlog_bytes += backlog_bytes - self._backlog_bytes
         self._backlog_bytes = backlog_bytes

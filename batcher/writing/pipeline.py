@@ -40,7 +40,7 @@ class Pipeline:
         Args:
             settings: what to write, and where.
             store: where objects are written; see `choose_store`.
-            threads: members that are encoded at the same time.
+            threads: blocks that are encoded at the same time.
             transform: the user's, applied to every record by `router`.
             wall_clock: seconds since 1970, for names.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import pairwise
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from batcher.encoding import codec as encode
 from batcher.encoding import text
-from batcher.encoding.codec import Checksum, Codec, MemberSplitter
+from batcher.encoding.codec import BlockSplitter, Checksum, open_body
 from batcher.encoding.text import join_lines
 from batcher.limits import MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES
 from batcher.writing.encoder import BytesBuffer, iter_parts
@@ -27,35 +26,58 @@ try:
 except ImportError:  # before Python 3.14
     from backports import zstd
 
+
+def read_one_member(body: bytes) -> bytes:
+    """Decode gzip as programs do that stop at a member's end; nothing may follow it."""
+    decoder = zlib.decompressobj(31)
+    text = decoder.decompress(body)
+    assert decoder.eof
+    assert not decoder.unused_data
+    return text
+
+
+def read_one_frame(body: bytes) -> bytes:
+    """Decode zstd as programs do that stop at a frame's end; nothing may follow it."""
+    decoder = zstd.ZstdDecompressor()
+    text: bytes = decoder.decompress(body)
+    assert decoder.eof
+    assert not decoder.unused_data
+    return text
+
+
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "none": bytes,
-    "gzip": gzip.decompress,
-    "zstd": zstd.decompress,
+    "gzip": read_one_member,
+    "zstd": read_one_frame,
 }
 CODECS = [("none", 0), ("gzip", 1), ("gzip", 6), ("zstd", 1)]
-MEMBER = 64
+BLOCK = 64
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_members() -> Iterator[None]:
-    """Cut members so small that a few records fill many."""
+def small_blocks() -> Iterator[None]:
+    """Cut blocks so small that a few records fill many."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (encode, text):
-            patch.setattr(module, "MEMBER_BYTES", MEMBER)
+            patch.setattr(module, "BLOCK_BYTES", BLOCK)
         yield
 
 
-def encoded(texts: list[bytes], compression: str, level: int) -> tuple[bytes, Checksum, list[int]]:
-    """Encode a text that comes in pieces: the body, its checksum, and the members' sizes."""
-    members, codec, checksum = MemberSplitter(), Codec(compression, level), Checksum()
-    full = [member for text in texts for member in members.feed(text)]
-    rest = members.finish()
-    pieces = []
+def encoded(
+    texts: list[bytes], compression: str, level: int, text_bytes: int | None
+) -> tuple[bytes, Checksum, list[int]]:
+    """Encode a text that comes in pieces: the body, its checksum, and the blocks' sizes."""
+    splitter, checksum = BlockSplitter(), Checksum()
+    body = open_body(compression, level, text_bytes)
+    full = [block for text in texts for block in splitter.feed(text)]
+    rest = splitter.finish()
+    pieces = [body.header]
     sizes = []
-    for piece, crc, size_bytes in codec.encode([*full, *([rest] if rest else [])]):
+    for piece, crc, size_bytes in body.encode([*full, *([rest] if rest else [])]):
         checksum.add(crc, size_bytes)
         pieces.append(piece)
         sizes.append(size_bytes)
+    pieces.append(body.finish(checksum))
     return b"".join(pieces), checksum, sizes
 
 
@@ -65,19 +87,23 @@ def cut_at(text: bytes, cuts: list[int]) -> list[bytes]:
     return [text[a:b] for a, b in pairwise(ends)]
 
 
-@given(st.binary(max_size=500), st.lists(st.integers(0, 500), max_size=8), st.sampled_from(CODECS))
+@given(
+    text=st.binary(max_size=500),
+    cuts=st.lists(st.integers(0, 500), max_size=8),
+    codec=st.sampled_from(CODECS),
+    is_size_known=st.booleans(),
+)
 def test_a_body_reads_back_and_is_the_same_however_its_text_came(
-    text: bytes, cuts: list[int], codec: tuple[str, int]
+    text: bytes, cuts: list[int], codec: tuple[str, int], *, is_size_known: bool
 ) -> None:
-    """Members are cut by size alone, whatever the chunks; checksums are of the text."""
+    """Blocks are cut by size alone, whatever the chunks; checksums are of the text."""
     compression, level = codec
-    body, checksum, sizes = encoded(cut_at(text, cuts), compression, level)
-    assert DECODE[compression](body) == text if body else not text
-    assert encoded([text] if text else [], compression, level)[0] == body
+    size = len(text) if is_size_known else None
+    body, checksum, sizes = encoded(cut_at(text, cuts), compression, level, size)
+    assert DECODE[compression](body) == text
+    assert encoded([text], compression, level, size)[0] == body
     assert (checksum.crc32, checksum.size_bytes) == (zlib.crc32(text), len(text))
-    assert sizes == [MEMBER] * (len(text) // MEMBER) + [len(text) % MEMBER] * (
-        len(text) % MEMBER > 0
-    )
+    assert sizes == [BLOCK] * (len(text) // BLOCK) + [len(text) % BLOCK] * (len(text) % BLOCK > 0)
 
 
 @given(st.lists(good_payloads | st.just(b"x" * 50), max_size=20), st.integers(1, 200))
@@ -98,7 +124,8 @@ def test_the_same_chunks_in_other_slices_give_the_same_bytes(
     chunk = make_chunk(*payloads)
     cut = min(at, len(payloads))
     halves = [*join_lines(make_chunk(*payloads[:cut])), *join_lines(make_chunk(*payloads[cut:]))]
-    assert encoded(join_lines(chunk), *codec)[0] == encoded(halves, *codec)[0]
+    size = sum(map(len, halves))
+    assert encoded(join_lines(chunk), *codec, size)[0] == encoded(halves, *codec, size)[0]
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.encoding.codec import Codec, encode_text
+from batcher.encoding.codec import encode_text
 from batcher.encoding.decoder import Decoder
 from batcher.encoding.positions_field import add_positions, find_positions, positions_range
 from batcher.records.positions import PositionsError, decode_positions, encode_positions
@@ -107,7 +107,7 @@ def test_a_body_holds_a_list_and_the_same_text(
 ) -> None:
     """The list is found in the range that is read for it, unless there is no place."""
     text += b"\n"
-    body, _ = encode_text(text, Codec(compression, 1))
+    body, _ = encode_text(text, compression, 1)
     with_list = add_positions(body, compression, positions_list)
     if compression == "none" or (compression == "gzip" and len(positions_list) > 65_531):
         assert with_list is None

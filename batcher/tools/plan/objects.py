@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batcher.encoding.codec import Codec, MemberSplitter
+from batcher.encoding.codec import encode_text
 from batcher.settings import MAX_FANOUT, Settings
 from batcher.tools.plan.workload import Workload
 
@@ -169,20 +169,13 @@ class RecordSample:
         """
         step = max(1, min(len(self.records), round(object_records)))
         measured_records = len(self.records) // step * step
-        codec = Codec(settings.compression, settings.compression_level)
+        compression, level = settings.compression, settings.compression_level
         text_bytes = body_bytes = 0
         for start in range(0, measured_records, step):
             text = b"".join([record + b"\n" for record in self.records[start : start + step]])
             text_bytes += len(text)
-            body_bytes += compressed_bytes(codec, text)
+            body, _ = encode_text(text, compression, level)
+            body_bytes += len(body)
         return CompressionEstimate(
             text_bytes / body_bytes, assume_compression(settings).cpu_ms_per_mb, measured_records
         )
-
-
-def compressed_bytes(codec: Codec, text: bytes) -> int:
-    """Return the size of the body of an object with this text."""
-    splitter = MemberSplitter()
-    full = splitter.feed(text)
-    rest = splitter.finish()
-    return sum(len(body) for body, _, _ in codec.encode([*full, rest] if rest else full))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batcher.encoding.codec import Checksum, Codec, encode_text
+from batcher.encoding.codec import Checksum, encode_text
 from batcher.encoding.positions_field import add_positions
 from batcher.errors import DamagedError, PreconditionFailedError, RetryableError
 from batcher.keys.object_format import QUARANTINE_FORMAT
@@ -129,7 +129,7 @@ def _encode_lines(quarantine_object: QuarantineObject) -> tuple[bytes, Checksum]
     lines, metadata = quarantine_object.lines, quarantine_object.info.metadata
     compression = QUARANTINE_FORMAT.compression
     body, checksum = encode_text(
-        join_lines(lines), Codec(compression, QUARANTINE_FORMAT.compression_level)
+        join_lines(lines), compression, QUARANTINE_FORMAT.compression_level
     )
     positions = [line.position for line in lines if not line.fault]
     if METADATA_POSITIONS in metadata or metadata.get(METADATA_DIGEST) != positions_digest(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from batcher.encoding.codec import Codec
+from batcher.encoding.codec import BodyEncoder
 from batcher.errors import RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
@@ -111,7 +111,7 @@ async def test_no_encoding_goes_on_after_a_cancelled_write(monkeypatch: pytest.M
     """A thread cannot be cancelled, so it is waited for: it still holds the bytes given back."""
     loop = asyncio.get_running_loop()
     entered, go_on, left = asyncio.Event(), threading.Event(), threading.Event()
-    encode = Codec.encode
+    encode = BodyEncoder.encode
 
     def slow(*arguments: Any) -> Any:  # noqa: ANN401  # passed on
         loop.call_soon_threadsafe(entered.set)
@@ -119,7 +119,7 @@ async def test_no_encoding_goes_on_after_a_cancelled_write(monkeypatch: pytest.M
         left.set()
         return encode(*arguments)
 
-    monkeypatch.setattr(Codec, "encode", slow)
+    monkeypatch.setattr(BodyEncoder, "encode", slow)
     settings: Settings = make_settings(format="lines")
     budget = Budget(settings.budget_bytes)
     with ThreadPoolExecutor(1) as executor:
@@ -136,10 +136,10 @@ async def test_no_encoding_goes_on_after_a_cancelled_write(monkeypatch: pytest.M
     assert left.is_set()
 
 
-async def test_no_encoding_of_later_members_goes_on_after_a_cancelled_write(
+async def test_no_encoding_of_later_blocks_goes_on_after_a_cancelled_write(
     store: HookedStore,
 ) -> None:
-    """The first members are being sent, while a thread has not come to the end of the next."""
+    """The first blocks are being sent, while a thread has not come to the end of the next."""
     go_on = threading.Event()
 
     class SecondIsSlow(ThreadPoolExecutor):

@@ -98,11 +98,11 @@ ALL = [
         {"format": "lines", "compression": "none"},
     ),
     Case(
-        "library_two_members_zstd",
+        "library_two_blocks_zstd",
         lambda: [("submit_many", list(inputs.bulk(1 * MIB)))],
         {"compression": "zstd", "compression_level": 3},
     ),
-    Case("library_two_members_gzip", lambda: [("submit_many", list(inputs.bulk(1 * MIB)))]),
+    Case("library_two_blocks_gzip", lambda: [("submit_many", list(inputs.bulk(1 * MIB)))]),
     Case("library_bad_quarantined", _bad, BAD),
     Case("library_bad_dropped", _bad, BAD | {"on_bad_record": "drop"}),
     Case("library_bad_failed", _bad, BAD | {"on_bad_record": "fail"}),

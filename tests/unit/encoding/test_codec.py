@@ -1,15 +1,28 @@
-"""Encoding: records to text, text to members, members to the body."""
+"""Encoding: records to text, text to blocks, blocks to the body."""
 
 from __future__ import annotations
 
-import gzip
+import ctypes
+import functools
+import random
+import subprocess
+import sys
 import tracemalloc
 import zlib
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
 
 import pytest
 
-from batcher.encoding.codec import MEMBER_BYTES, Checksum, Codec, MemberSplitter, crc32
+from batcher.encoding.codec import (
+    BLOCK_BYTES,
+    BlockSplitter,
+    Checksum,
+    crc32,
+    encode_text,
+    open_body,
+)
 from batcher.encoding.text import encode_payloads, iter_text, join_lines
 from support.examples import make_chunk, make_chunk_of_text
 
@@ -18,13 +31,27 @@ try:
 except ImportError:  # before Python 3.14
     from backports import zstd
 
+Encode = Callable[[str, int, bytes], bytes]
 TEXT = b'{"n":1}\n' * 1000
 
 
 def encode(compression: str, level: int, text: bytes = TEXT) -> bytes:
-    """Encode one member."""
-    ((body, _, _),) = Codec(compression, level).encode([[memoryview(text)]])
+    """Encode a whole text."""
+    body, checksum = encode_text(text, compression, level)
+    assert (checksum.crc32, checksum.size_bytes) == (zlib.crc32(text), len(text))
     return body
+
+
+def encode_stream(compression: str, level: int, text: bytes) -> bytes:
+    """Encode a text whose size is not known at the start."""
+    splitter, checksum = BlockSplitter(), Checksum()
+    body = open_body(compression, level, None)
+    pieces = [body.header]
+    for block in [*splitter.feed(text), splitter.finish()]:
+        ((piece, block_crc32, size_bytes),) = body.encode([block])
+        checksum.add(block_crc32, size_bytes)
+        pieces.append(piece)
+    return b"".join([*pieces, body.finish(checksum)])
 
 
 def test_payloads_become_newline_terminated_text() -> None:
@@ -54,7 +81,7 @@ def test_a_record_larger_than_a_piece_is_a_piece() -> None:
     assert join_lines(make_chunk(b"x" * 3 * 1024**2)) == [b"x" * 3 * 1024**2 + b"\n"]
 
 
-@pytest.mark.parametrize("used_bytes", [0, 1, MEMBER_BYTES - 1, MEMBER_BYTES, 3 * MEMBER_BYTES + 7])
+@pytest.mark.parametrize("used_bytes", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES + 7])
 @pytest.mark.parametrize("letter", ["x", "\u00e9", b"x", b"\xff"])
 @pytest.mark.parametrize(
     "sizes",
@@ -63,12 +90,12 @@ def test_a_record_larger_than_a_piece_is_a_piece() -> None:
         [0, 0, 0],
         [1],
         [1_000] * 1_100,
-        [MEMBER_BYTES - 1],
-        [MEMBER_BYTES - 1, 0, MEMBER_BYTES, 5],
-        [3 * MEMBER_BYTES + 1, 2, 7 * MEMBER_BYTES],
+        [BLOCK_BYTES - 1],
+        [BLOCK_BYTES - 1, 0, BLOCK_BYTES, 5],
+        [3 * BLOCK_BYTES + 1, 2, 7 * BLOCK_BYTES],
     ],
 )
-def test_the_text_of_a_chunk_comes_in_pieces_that_end_where_members_do(
+def test_the_text_of_a_chunk_comes_in_pieces_that_end_where_blocks_do(
     sizes: list[int], letter: str | bytes, used_bytes: int
 ) -> None:
     """Whatever stands before it in its body, and however long its records are."""
@@ -82,8 +109,8 @@ def test_the_text_of_a_chunk_comes_in_pieces_that_end_where_members_do(
     for text in texts[:-1]:
         end += len(text)
         assert text
-        assert end % MEMBER_BYTES == 0
-    assert 0 < len(texts[-1]) <= MEMBER_BYTES
+        assert end % BLOCK_BYTES == 0
+    assert 0 < len(texts[-1]) <= BLOCK_BYTES
 
 
 def test_the_text_of_a_chunk_is_made_as_it_is_taken() -> None:
@@ -94,7 +121,7 @@ def test_the_text_of_a_chunk_is_made_as_it_is_taken() -> None:
     before, _ = tracemalloc.get_traced_memory()
     _, pieces = iter_text(chunk, 0)
     for _ in pieces:
-        assert tracemalloc.get_traced_memory()[0] - before < 5 * MEMBER_BYTES
+        assert tracemalloc.get_traced_memory()[0] - before < 5 * BLOCK_BYTES
     tracemalloc.stop()
 
 
@@ -109,65 +136,182 @@ def test_payloads_of_str_are_encoded() -> None:
     assert encode_payloads([]) == []
 
 
-def test_members_are_cut_by_size_alone() -> None:
+def test_blocks_are_cut_by_size_alone() -> None:
     """Full ones leave as they fill; what is left waits."""
-    members = MemberSplitter()
-    assert members.feed(b"a" * (MEMBER_BYTES - 1)) == []
-    assert members.buffered_bytes == MEMBER_BYTES - 1
-    full = members.feed(b"b" * (2 * MEMBER_BYTES))
-    assert [sum(map(len, m)) for m in full] == [MEMBER_BYTES, MEMBER_BYTES]
-    assert members.buffered_bytes == MEMBER_BYTES - 1
-    assert sum(map(len, members.finish())) == MEMBER_BYTES - 1
-    assert members.buffered_bytes == 0
-    assert members.finish() == []
+    blocks = BlockSplitter()
+    assert blocks.feed(b"a" * (BLOCK_BYTES - 1)) == []
+    assert blocks.buffered_bytes == BLOCK_BYTES - 1
+    full = blocks.feed(b"b" * (2 * BLOCK_BYTES))
+    assert [sum(map(len, m)) for m in full] == [BLOCK_BYTES, BLOCK_BYTES]
+    assert blocks.buffered_bytes == BLOCK_BYTES - 1
+    assert sum(map(len, blocks.finish())) == BLOCK_BYTES - 1
+    assert blocks.buffered_bytes == 0
+    assert blocks.finish() == []
 
 
-def test_text_of_exactly_one_member_leaves_no_rest() -> None:
-    """No empty member is ever written."""
-    members = MemberSplitter()
-    assert len(members.feed(b"a" * MEMBER_BYTES)) == 1
-    assert members.finish() == []
+def test_text_of_exactly_one_block_leaves_no_rest() -> None:
+    """No empty block is ever encoded."""
+    blocks = BlockSplitter()
+    assert len(blocks.feed(b"a" * BLOCK_BYTES)) == 1
+    assert blocks.finish() == []
 
 
-@pytest.mark.parametrize("level", [0, 1, 2, 3, 4, 6, 9])
-def test_gzip_at_every_level_reads_back(level: int) -> None:
-    """Levels to 3 are ISA-L's, those above zlib's."""
-    assert gzip.decompress(encode("gzip", level)) == TEXT
+NOISE = random.Random(1).randbytes(BLOCK_BYTES)  # noqa: S311  # no secret
+SIZES = [0, 1, 8_000, BLOCK_BYTES - 1, BLOCK_BYTES, 2 * BLOCK_BYTES, 2 * BLOCK_BYTES + 1]
+GZIP_LEVELS = range(10)
+ZSTD_LEVELS = [-7, -1, 1, 3, 6, 7, 9]
+
+
+@functools.cache
+def text_of(size_bytes: int) -> bytes:
+    """Return a text that compresses, with matches over the whole of its length."""
+    lines = b"".join(b'{"n":%d,"square":%d}\n' % (n % 30_000, n * n) for n in range(60_000))
+    return lines[:size_bytes]
+
+
+@pytest.mark.parametrize("encoded_by", [encode, encode_stream])
+@pytest.mark.parametrize("level", GZIP_LEVELS)
+def test_a_gzip_body_is_one_member(level: int, encoded_by: Encode) -> None:
+    """A decoder that stops at a member's end has read all of it, and nothing follows."""
+    for size_bytes in SIZES:
+        text = text_of(size_bytes)
+        decoder = zlib.decompressobj(31)
+        assert decoder.decompress(encoded_by("gzip", level, text)) == text
+        assert decoder.eof
+        assert decoder.unused_data == b""
+
+
+@pytest.mark.parametrize("encoded_by", [encode, encode_stream])
+@pytest.mark.parametrize("level", ZSTD_LEVELS)
+def test_a_zstd_body_is_one_frame(level: int, encoded_by: Encode) -> None:
+    """A decoder that stops at a frame's end has read all of it, and nothing follows."""
+    for size_bytes in SIZES:
+        text = text_of(size_bytes)
+        decoder = zstd.ZstdDecompressor()
+        assert decoder.decompress(encoded_by("zstd", level, text)) == text
+        assert decoder.eof
+        assert decoder.unused_data == b""
+
+
+@pytest.mark.parametrize("size_bytes", SIZES)
+def test_a_zstd_frame_names_the_size_of_its_text_if_that_is_known(size_bytes: int) -> None:
+    """Some decoders need it to read a frame at once. All have a checksum and a small window."""
+    known = zstd.get_frame_info(encode("zstd", 1, text_of(size_bytes)))
+    assert known.decompressed_size == size_bytes
+    unknown = zstd.get_frame_info(encode_stream("zstd", 1, text_of(size_bytes)))
+    assert unknown.decompressed_size is None
+
+
+@pytest.mark.parametrize("level", [1, 3, 9])
+def test_a_damaged_zstd_frame_is_found_by_its_checksum(level: int) -> None:
+    """Of text that does not compress, nothing else would show it."""
+    body = bytearray(encode("zstd", level, NOISE[:3_000]))
+    body[1_000] ^= 1
+    with pytest.raises(zstd.ZstdError, match="checksum"):
+        zstd.decompress(body)
+
+
+@pytest.mark.parametrize("level", GZIP_LEVELS)
+def test_blocks_of_a_gzip_body_depend_on_their_own_text_alone(level: int) -> None:
+    """So that they can be compressed at the same time, in any order."""
+    blocks = [[memoryview(text_of(size_bytes))] for size_bytes in (50_000, 80, 50_000, 9)]
+    body = open_body("gzip", level, None)
+    forwards = body.encode(blocks)
+    backwards = [open_body("gzip", level, 5).encode([block])[0] for block in reversed(blocks)]
+    assert body.is_parallel
+    assert forwards == backwards[::-1]
 
 
 @pytest.mark.parametrize("level", [1, 6])
 def test_gzip_holds_no_time(level: int) -> None:
     """The same records give the same bytes, whenever."""
-    body = encode("gzip", level)
-    assert body[:4] == b"\x1f\x8b\x08\x00"
-    assert body[4:8] == b"\x00\x00\x00\x00"
+    assert encode("gzip", level)[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
-@pytest.mark.parametrize("level", [-7, 1, 19])
-def test_zstd_reads_back(level: int) -> None:
-    """A frame that stands alone."""
-    assert zstd.decompress(encode("zstd", level)) == TEXT
+def test_the_size_in_a_gzip_trailer_is_taken_modulo_4_gib() -> None:
+    """Source: RFC 1952, 2.3.1."""
+    checksum = Checksum()
+    checksum.size_bytes = 2**32 + 5
+    assert open_body("gzip", 1, None).finish(checksum)[-4:] == b"\5\0\0\0"
+
+
+PROCESSES = 150
+
+SHORT_TEXTS = """
+import hashlib
+from batcher.encoding.codec import encode_text
+texts = [b'{"user":%d,"text":"%s"}\\n' % (n * n, b"x" * (n % 50)) * (n % 30) for n in range(600)]
+bodies = [encode_text(text, "gzip", level)[0] for level in (1, 2) for text in texts]
+print(hashlib.sha256(b"".join(bodies)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_short_texts_give_the_same_gzip_bytes_in_every_process() -> None:
+    """ISA-L's function for a whole text gives other bytes in 2 of 100 processes."""
+
+    def digest(_: int) -> bytes:
+        command = [sys.executable, "-c", SHORT_TEXTS]
+        return subprocess.run(command, check=True, capture_output=True, timeout=60).stdout  # noqa: S603
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(digest, range(PROCESSES)))) == 1
 
 
 def test_no_compression_is_the_text_itself() -> None:
     """Bytes for bytes."""
     assert encode("none", 0) == TEXT
+    assert encode_stream("none", 0, text_of(2 * BLOCK_BYTES)) == text_of(2 * BLOCK_BYTES)
 
 
-def test_members_read_back_as_one_text() -> None:
-    """Readers of gzip and zstd take a row of members for one file."""
-    for compression, decompress in (("gzip", gzip.decompress), ("zstd", zstd.decompress)):
-        codec = Codec(compression, 1)
-        body = b"".join(b for b, _, _ in codec.encode([[memoryview(t)] for t in (TEXT, b"x\n")]))
-        assert decompress(body) == TEXT + b"x\n"
+def test_text_of_another_size_than_was_named_is_an_error() -> None:
+    """No such body is ever complete."""
+    body = open_body("zstd", 1, 1_000)
+    body.encode([[memoryview(TEXT[:999])]])
+    with pytest.raises(zstd.ZstdError):
+        body.finish(Checksum())
 
 
-def test_the_checksum_of_members_is_that_of_the_text() -> None:
+@pytest.mark.parametrize("text_bytes", [None, 3 * BLOCK_BYTES])
+@pytest.mark.parametrize("level", [*range(1, 20), -7])
+def test_a_zstd_compressor_holds_no_more_than_is_counted(
+    level: int, text_bytes: int | None
+) -> None:
+    """Whether it knows the size of its text or not, up to what an allocation costs besides."""
+    before = allocated_bytes()
+    body = open_body("zstd", level, text_bytes)
+    body.encode([[memoryview(NOISE)]])
+    held_bytes = allocated_bytes() - before
+    assert BLOCK_BYTES < held_bytes <= body.held_bytes + 64 * 1024
+
+
+def allocated_bytes() -> int:
+    """Return the bytes that are allocated outside of Python's own allocator."""
+    if not hasattr(libc := ctypes.CDLL(None), "mallinfo2"):
+        pytest.skip("needs mallinfo2")
+    libc.mallinfo2.restype = AllocatorInfo
+    found = libc.mallinfo2()
+    return int(found.hblkhd + found.uordblks)
+
+
+class AllocatorInfo(ctypes.Structure):
+    """What mallinfo2(3) returns: `hblkhd` bytes are mapped, `uordblks` in use in the heap."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def test_the_checksum_of_blocks_is_that_of_the_text() -> None:
     """CRC-32 and length, as zlib has them."""
     checksum = Checksum()
     assert (checksum.crc32, checksum.size_bytes) == (0, 0)
     for pieces in ([memoryview(b"ab"), memoryview(b"c")], [memoryview(b"def")]):
-        ((_, crc, size_bytes),) = Codec("gzip", 1).encode([pieces])
+        ((_, crc, size_bytes),) = open_body("gzip", 1, None).encode([pieces])
         checksum.add(crc, size_bytes)
     assert (checksum.crc32, checksum.size_bytes) == (zlib.crc32(b"abcdef"), 6)
     assert crc32(b"abcdef") == zlib.crc32(b"abcdef")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from batcher.batching.batch import FlushReason
-from batcher.encoding.codec import MEMBER_BYTES
+from batcher.encoding.codec import BLOCK_BYTES
 from batcher.errors import RetryableError
 from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
 from batcher.writing.pending import PendingBatch, PendingState
 from support.examples import make_batch, make_chunk
 
-BUDGET_BYTES = 4 * MEMBER_BYTES
+BUDGET_BYTES = 4 * BLOCK_BYTES
 
 
 def open_batch(payload: bytes = b"1", budget: Budget | None = None) -> PendingBatch:
@@ -62,10 +62,10 @@ async def test_a_starved_writer_streams_on_when_there_is_enough_text() -> None:
     pending.start_streaming()
     texts = asyncio.ensure_future(pending.next_texts())
     await asyncio.sleep(0)
-    payload = b"x" * MEMBER_BYTES
+    payload = b"x" * BLOCK_BYTES
     pending.batch.add(make_chunk(payload), [payload], len(payload))
     pending.wake()
-    assert sum(map(len, await texts)) == 2 + MEMBER_BYTES
+    assert sum(map(len, await texts)) == 2 + BLOCK_BYTES
     assert pending.state is PendingState.STREAMING
 
 
@@ -104,9 +104,9 @@ async def test_a_durable_batch_holds_nothing_any_more() -> None:
 async def test_a_failed_batch_holds_nothing_and_has_no_backlog_any_more() -> None:
     """Else the budget would wait for an encoder that has ended."""
     budget = Budget(BUDGET_BYTES)
-    pending = open_batch(b"x" * MEMBER_BYTES, budget)
+    pending = open_batch(b"x" * BLOCK_BYTES, budget)
     pending.start_streaming()
     pending.wake()
-    assert budget.backlog_bytes == budget.held_bytes == MEMBER_BYTES + 1
+    assert budget.backlog_bytes == budget.held_bytes == BLOCK_BYTES + 1
     pending.fail(RetryableError("S3 is down"))
     assert budget.backlog_bytes == budget.held_bytes == 0

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from batcher.batcher import Batcher
-from batcher.encoding.codec import Codec, encode_empty
+from batcher.encoding.codec import encode_text
 from batcher.encoding.positions_field import add_positions
 from batcher.keys.names import salt
 from batcher.records.positions import encode_positions
@@ -67,7 +67,7 @@ async def write_guard(settings: Settings, folder: Path, at: str = f"dt={DAY}/hou
     positions_list = encode_positions([str(n * n) for n in range(1, 3000)])
     assert positions_list is not None
     suffix = {"gzip": ".gz", "zstd": ".zst", "none": ""}[settings.compression]
-    body = encode_empty(Codec(settings.compression, 1))
+    body, _ = encode_text(b"", settings.compression, 1)
     body = add_positions(body, settings.compression, positions_list) or body
     name = f"orders-shardId-000000000003-{1:064d}"
     key = f"{salt(name, settings.fanout)}/{at}/{name}.ndjson{suffix}"

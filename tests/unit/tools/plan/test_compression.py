@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-
 import pytest
-from backports import zstd
 
-from batcher.encoding.codec import MEMBER_BYTES, Codec
+from batcher.encoding.codec import encode_text
 from batcher.settings import COMPRESSION_LEVELS as SETTINGS_LEVELS
 from batcher.tools.plan.objects import (
     MEASURED_LEVELS,
     RecordSample,
     assume_compression,
-    compressed_bytes,
 )
 from support.examples import make_settings
 from support.plan_examples import orders
@@ -46,27 +42,12 @@ def test_no_compression_takes_no_cpu() -> None:
     assert (found.ratio, found.cpu_ms_per_mb) == (1.0, 0.0)
 
 
-def test_a_body_is_as_large_as_its_members() -> None:
-    """Each of 512 KiB of text, compressed by itself."""
-    text = b"\n".join(orders(4_000)) + b"\n"
-    members = [text[at : at + MEMBER_BYTES] for at in range(0, len(text), MEMBER_BYTES)]
-    assert len(members) > 2
-    assert compressed_bytes(Codec("zstd", 1), text) == sum(
-        len(zstd.compress(m, 1)) for m in members
-    )
-    by_zlib = sum(len(zlib.compress(member, 6, 31)) for member in members)
-    assert compressed_bytes(Codec("gzip", 6), text) == by_zlib
-    assert compressed_bytes(Codec("none", 0), text) == len(text)
-    assert compressed_bytes(Codec("gzip", 1), b"") == 0
-
-
 def test_a_sample_is_compressed_as_objects_of_the_planned_size() -> None:
     """Small objects come to a smaller ratio; a rest that is no whole object does not count."""
     records = orders(1_005)
     settings = make_settings(compression="zstd")
-    codec = Codec("zstd", 1)
     texts = [b"".join(r + b"\n" for r in records[at : at + 100]) for at in range(0, 1_000, 100)]
-    expected = sum(map(len, texts)) / sum(compressed_bytes(codec, text) for text in texts)
+    expected = sum(map(len, texts)) / sum(len(encode_text(text, "zstd", 1)[0]) for text in texts)
     found = RecordSample(records).measure_compression(settings, 100.2)
     assert found.ratio == expected
     assert found.measured_records == 1_000
@@ -78,7 +59,7 @@ def test_a_sample_with_fewer_records_than_an_object_is_one() -> None:
     records = orders(50)
     text = b"".join(record + b"\n" for record in records)
     found = RecordSample(records).measure_compression(make_settings(), 3_000)
-    assert found.ratio == len(text) / compressed_bytes(Codec("gzip", 1), text)
+    assert found.ratio == len(text) / len(encode_text(text, "gzip", 1)[0])
     assert found.measured_records == 50
 
 

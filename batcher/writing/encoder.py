@@ -150,6 +150,11 @@ class BytesBuffer:
         self.size_bytes += len(piece)
         self.appended_bytes += len(piece)
 
+    def put_back(self, piece: bytes) -> None:
+        """Put a piece at the start, in place of what was taken last."""
+        self._pieces.appendleft(piece)
+        self.size_bytes += len(piece)
+
     def take(self, size_bytes: int) -> bytes:
         """Remove and return the first `size_bytes` bytes. The buffer must hold at least as many."""
         taken: list[bytes | memoryview] = []

@@ -9,12 +9,12 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
-from batcher.encoding.codec import Checksum
+from batcher.encoding.codec import ZSTD_HEADER_BYTES, Checksum, add_text_size
 from batcher.errors import PreconditionFailedError
 from batcher.stores.base import MultipartUpload, ObjectStore
 from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
-from batcher.writing.object import METADATA_DIGEST, ObjectSpec, Receipt
+from batcher.writing.object import METADATA_DIGEST, ObjectSpec, Receipt, choose_format
 from batcher.writing.object_writer import ObjectWriter
 from batcher.writing.outcome import send_write
 
@@ -77,6 +77,8 @@ class Writer:
                 body.append(piece)
                 if is_streamed and body.size_bytes >= threshold_bytes:
                     return await self._write_stream(pending, body, encoded)
+        if choose_format(pending.batch.route, self._settings).compression == "zstd":
+            body.put_back(add_text_size(body.take(ZSTD_HEADER_BYTES), checksum.size_bytes))
         return await self._write_single(pending, body.take_all(), checksum)
 
     async def _encode(self, pending: PendingBatch, *, inline: bool) -> tuple[bytes, Checksum]:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from batcher.encoding.zstd import zstd
 from batcher.stores import ObjectStore, Request, Response
 from batcher.stores.memory import MemoryStore
 
@@ -162,8 +163,9 @@ class InlineExecutor(ThreadPoolExecutor):
 
 def texts_in(store: MemoryStore) -> dict[str, bytes]:
     """Return the text of every object, by key."""
+    decoders = {"gz": gzip.decompress, "zst": zstd.decompress}
     return {
-        key: gzip.decompress(there.body) if key.endswith(".gz") else there.body
+        key: decoders.get(key.rpartition(".")[2], bytes)(there.body)
         for key, there in store.objects.items()
     }
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import secrets
+import zlib
 from collections import Counter
 from itertools import count
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 
 from batcher.batcher import Batcher
+from batcher.encoding.zstd import zstd
 from batcher.errors import PoisonRecordError
 from batcher.stores.memory import MemoryStore
 from batcher.writing.object import Receipt
@@ -299,3 +303,52 @@ async def test_flush_waits_for_all_that_was_submitted(store: MemoryStore) -> Non
         await batcher.submit(b"10")
     assert len(lines_in(store)) == 11
     assert batcher.counts.flushes == Counter(records=3, flush=1, drain=1)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("multipart_threshold", [5 * MIB, 50 * MIB])
+async def test_an_object_that_was_written_while_it_grew_is_one_member_or_frame(
+    store: MemoryStore, compression: str, multipart_threshold: int
+) -> None:
+    """Some decoders stop after the first one; some need the size of the text, if it is one PUT."""
+    lines = [secrets.token_hex(500).encode() for _ in range(12_000)]
+    async with batcher_of(
+        store,
+        compression=compression,
+        multipart_threshold=multipart_threshold,
+        part_size=5 * MIB,
+        format="lines",
+    ) as batcher:
+        tickets = []
+        for start in range(0, len(lines), 1_000):
+            tickets.append(await batcher.submit_many(lines[start : start + 1_000]))
+            for _ in range(5):
+                await asyncio.sleep(0)  # the writer begins before the batch is sealed
+    ((_, there),) = store.objects.items()
+    assert {receipt.size_bytes for ticket in tickets for receipt in await ticket} == {
+        len(there.body)
+    }
+    assert len(there.body) > 5 * MIB
+    decoder = zlib.decompressobj(31) if compression == "gzip" else zstd.ZstdDecompressor()
+    assert decoder.decompress(there.body) == b"".join(line + b"\n" for line in lines)
+    assert decoder.eof
+    assert not decoder.unused_data
+    if compression == "zstd":
+        is_one_put = multipart_threshold > len(there.body)
+        size = zstd.get_frame_info(there.body).decompressed_size
+        assert size == (1_001 * len(lines) if is_one_put else None)
+
+
+async def test_compressors_of_open_batches_count_against_the_budget(store: MemoryStore) -> None:
+    """One for each batch that is being encoded while it is open takes 2 MiB of zstd's memory."""
+    async with batcher_of(
+        store, compression="zstd", budget_bytes=32 * MIB, partition_by="n={field:n}"
+    ) as batcher:
+        for partition in range(32):
+            await batcher.submit_many([b'{"n":%d,"text":"%s"}' % (partition, b"x" * 1_000)] * 600)
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert batcher.counts.flushes["pressure"]
+    assert batcher.budget.peak_bytes < 40 * MIB
+    assert batcher.budget.held_bytes == 0
+    assert len(lines_in(store)) == 32 * 600

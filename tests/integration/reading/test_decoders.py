@@ -48,11 +48,9 @@ class ReadAll {
 """
 
 PERL = """
-use Compress::Zlib;
-my $stream = gzopen($ARGV[0], "rb");
-my ($size, $text) = (0, "");
-while ((my $read = $stream->gzread($text)) > 0) { $size += $read }
-print $size;
+use IO::Uncompress::Gunzip qw(gunzip);
+gunzip($ARGV[0] => \\my $text) or die;
+print length($text);
 """
 
 
@@ -143,6 +141,7 @@ def test_command_line(program: list[str], suffix: str, compressed_file: Path) ->
     assert done.stdout == TEXT
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="needs java")
 def test_java(compressed_file: Path, tmp_path: Path) -> None:
     """GZIPInputStream reads all of a stream that does not tell how much is available."""
@@ -176,7 +175,7 @@ def test_node(compressed_file: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("perl") is None, reason="needs perl")
 def test_perl(compressed_file: Path) -> None:
-    """Compress::Zlib stops after the first member."""
+    """Its gunzip function stops after the first member."""
     if compressed_file.suffix != ".gz":
         pytest.skip("Perl has no zstd")
     done = subprocess.run(  # noqa: S603  # our own program

@@ -106,7 +106,7 @@ deploy: $(OSLS)  ## package, and deploy serverless.yml to AWS; BUCKET=, STAGE=, 
 	@$(MAKE) --no-print-directory package
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) deploy --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 
-remove: $(OSLS)  ## remove all that deploy has created, except the bucket of data; BUCKET=, STAGE=, DEPLOY= as at deploy
+remove: $(OSLS)  ## remove all that deploy has created, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
 	@test -n '$(BUCKET)' || { echo 'make remove BUCKET=name-of-your-bucket' >&2; exit 1; }
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
 

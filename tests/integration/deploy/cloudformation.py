@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
-PSEUDO = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+STACK = "batcher-dev"
+STACK_ID_END = "0123456789ab"
+PSEUDO = {
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::AccountId": ACCOUNT,
+    "AWS::StackName": STACK,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/"
+    f"6e0f9f0e-0000-11f0-8000-{STACK_ID_END}",
+}
 NOTHING = object()
 """AWS::NoValue: what has it is left out."""
 ARNS = {
@@ -21,7 +30,7 @@ ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{}",
     "AWS::SQS::Queue": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{{}}",
 }
-NAMES = ("BucketName", "FunctionName", "LogGroupName")
+NAMES = ("BucketName", "FunctionName", "LogGroupName", "QueueName")
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Template:
         given = [properties[name] for name in NAMES if name in properties]
         return str(self.resolve(given[0])) if given else logical_id
 
-    def _call(self, name: str, argument: Any) -> Any:  # noqa: ANN401  # as above
+    def _call(self, name: str, argument: Any) -> Any:  # noqa: ANN401, PLR0911  # one per function
         match name:
             case "Fn::GetAtt":
                 return self._attribute(*argument)
@@ -95,6 +104,12 @@ class Template:
                 return self.resolve(yes if self._holds(condition) else no)
             case "Fn::Join":
                 return argument[0].join(map(str, self.resolve(argument[1])))
+            case "Fn::Select":
+                index, items = argument
+                return self.resolve(items)[int(index)]
+            case "Fn::Split":
+                separator, text = argument
+                return str(self.resolve(text)).split(separator)
             case "Fn::Sub":
                 text, given = (argument, {}) if isinstance(argument, str) else argument
                 return self._filled(text, given)

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]  # of cfn-lint; it has no types
 from batcher.settings import ENV_PREFIX, Settings
 from batcher.tools.plan.mapping import plan_mapping
 from batcher.tools.plan.workload import SourceType, Workload
-from integration.deploy.cloudformation import Template
+from integration.deploy.cloudformation import STACK, STACK_ID_END, Template
 from integration.deploy.serverless import ROOT
 from support.store_fixtures import ENGINES
 
@@ -26,6 +26,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/6e0f9f0e"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:on-call"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"
+QUEUE_NAME = f"{STACK}-queue-{STACK_ID_END}"
 EVERYTHING = {
     "stream": "new",
     "kms_key_arn": KEY,
@@ -193,7 +194,7 @@ def test_the_queue_and_its_mapping_are_as_a_plan_has_them(packager: Packager) ->
         queue = template.resources["Queue"]["Properties"]
         assert queue["VisibilityTimeout"] == planned.visibility_timeout_s
         assert queue["RedrivePolicy"]["maxReceiveCount"] == planned.max_receive_count
-        found = mapping(template, "Queue")
+        found = mapping(template, QUEUE_NAME)
         assert found["BatchSize"] == planned.batch_size
         assert found["MaximumBatchingWindowInSeconds"] == planned.window_s
         assert found["ScalingConfig"] == {"MaximumConcurrency": planned.maximum_concurrency}
@@ -233,7 +234,7 @@ def test_who_wants_them_to_end_says_so(packager: Packager) -> None:
     assert (found["MaximumRetryAttempts"], found["MaximumRecordAgeInSeconds"]) == (3, 3600)
     assert found["DestinationConfig"]["OnFailure"]["Destination"].endswith(":GivenUp")
     assert "KinesisDeadLettersAlarm" in template.resources
-    assert "MaximumRetryAttempts" not in mapping(template, ":Queue")
+    assert "MaximumRetryAttempts" not in mapping(template, QUEUE_NAME)
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -352,7 +353,7 @@ def test_only_by_tls_do_queues_take_and_give(packager: Packager) -> None:
     assert sorted(queue for policy in policies for queue in policy["Queues"]) == [
         "DeadLetters",
         "GivenUp",
-        "Queue",
+        QUEUE_NAME,
     ]
     for policy in policies:
         (statement,) = policy["PolicyDocument"]["Statement"]
@@ -360,6 +361,56 @@ def test_only_by_tls_do_queues_take_and_give(packager: Packager) -> None:
         assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     queues = template.of_type("AWS::SQS::Queue")
     assert {queues[name]["KmsMasterKeyId"] for name in ("Queue", "DeadLetters")} == {KEY}
+
+
+KEEPS_DATA = {
+    "AWS::DynamoDB::Table",
+    "AWS::Kinesis::Stream",
+    "AWS::KMS::Key",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SQS::Queue",
+    "AWS::SQS::QueuePolicy",
+}
+"""Types of resources that hold records, decrypt them, or say who may take them."""
+
+OF_THE_DEPLOYMENT = {"ServerlessDeploymentBucket", "ServerlessDeploymentBucketPolicy"}
+"""osls empties and removes its bucket of packages, which `make package` makes again."""
+
+
+def test_what_may_hold_records_stays_when_the_stack_goes(packager: Packager) -> None:
+    """Also if it is taken out of the template, or replaced by an update. All else goes."""
+    template = packager.template(**EVERYTHING)
+    kept = {
+        name
+        for name, resource in template.resources.items()
+        if resource["Type"] in KEEPS_DATA and name not in OF_THE_DEPLOYMENT
+    }
+    assert kept >= {"Bucket", "Queue", "DeadLetters", "GivenUp", "Stream"}
+    for name, resource in template.resources.items():
+        policies = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
+        assert policies == ({"Retain"} if name in kept else {None}), name
+
+
+def test_only_the_queue_has_its_dead_letters_there(packager: Packager) -> None:
+    """Another queue cannot mix its own among them. What is given up of the stream takes none."""
+    queues = packager.template(stream="new").of_type("AWS::SQS::Queue")
+    assert queues["Queue"]["QueueName"] == QUEUE_NAME
+    assert queues["DeadLetters"]["RedriveAllowPolicy"] == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [f"arn:aws:sqs:us-east-1:123456789012:{QUEUE_NAME}"],
+    }
+    assert queues["GivenUp"]["RedriveAllowPolicy"] == {"redrivePermission": "denyAll"}
+
+
+def test_a_stack_starts_beside_the_queue_that_an_earlier_one_has_left(packager: Packager) -> None:
+    """Their names differ by the end of the stack's ID."""
+    queue = packager.template().document["Resources"]["Queue"]["Properties"]
+    assert "AWS::StackId" in str(queue["QueueName"])
+    named = {"QueueName", "StreamName", "Name"}
+    for name in ("DeadLetters", "GivenUp", "Stream"):
+        made = packager.template(**EVERYTHING).resources[name]["Properties"]
+        assert not named & made.keys()
 
 
 def test_the_guide_names_every_parameter() -> None:

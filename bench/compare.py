@@ -38,6 +38,7 @@ CASES = {
     "SQS, 200 B": ("sqs", 200, 10_000),
     "SQS, 100 records of 1 KiB": ("sqs", 1024, 100),
     "Kinesis, 1 KiB": ("kinesis", 1024, 10_000),
+    "DynamoDB, 1 KiB": ("dynamodb", 1024, 10_000),
 }
 """Source, bytes per record, and the largest number of records of an event."""
 

@@ -1,4 +1,4 @@
-"""Events as Lambda hands them over: 6 MB of JSON, seeded, of SQS messages or Kinesis records."""
+"""Events as Lambda hands them over: 6 MB of JSON, seeded, of SQS, Kinesis or DynamoDB streams."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ LARGE_BYTES = 600
 _START_MS = 1_795_419_000_000  # 2026-11-23T07:30 UTC: an event within one hour
 _QUEUE = "arn:aws:sqs:eu-west-1:123456789012:orders"
 _STREAM = "arn:aws:kinesis:eu-west-1:123456789012:stream/orders"
+_TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/orders/stream/2026-11-23T06:48:05.899"
 _SHARD = "shardId-000000000003"
 _FIRST_SEQUENCE_NUMBER = 49590338271490256608559692538361571095921575989136588898
+_FIRST_CHANGE_NUMBER = 4421584500000000017450439091
 _HANDLE_BYTES = 300
 _TEXT = (
     "the order was placed by a customer who asked for delivery before noon and paid with card "
@@ -40,7 +42,7 @@ _CITIES = ["Berlin", "Lyon", "Porto", "Gent", "Graz", "Turin", "Malmo", "Cork", 
 def make_event(
     source: str, record_bytes: int, most_records: int = MAX_RECORDS, seed: int = 7
 ) -> dict[str, Any]:
-    """Return an event of `sqs` or `kinesis` with this many records, or as many as Lambda allows."""
+    """Return an event of `sqs`, `kinesis` or `dynamodb` with this many records, or all that fit."""
     rng = random.Random(seed)  # noqa: S311  # the same event at every run
     envelope = _ENVELOPES[source]
     records: list[dict[str, Any]] = []
@@ -155,7 +157,28 @@ def _stream_record(rng: random.Random, index: int, body: str) -> dict[str, Any]:
     }
 
 
+def _change(rng: random.Random, index: int, body: str) -> dict[str, Any]:
+    number = str(_FIRST_CHANGE_NUMBER + index * 111)
+    return {
+        "eventID": f"{rng.getrandbits(128):032x}",
+        "eventName": "INSERT",
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": "eu-west-1",
+        "dynamodb": {
+            "ApproximateCreationDateTime": (_START_MS + index // 4) // 1000,
+            "Keys": {"id": {"S": number}},
+            "NewImage": {"id": {"S": number}, "body": {"S": body}},
+            "SequenceNumber": number,
+            "SizeBytes": len(body),
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+        "eventSourceARN": _TABLE,
+    }
+
+
 _ENVELOPES: dict[str, Callable[[random.Random, int, str], dict[str, Any]]] = {
     "sqs": _message,
     "kinesis": _stream_record,
+    "dynamodb": _change,
 }

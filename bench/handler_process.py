@@ -19,7 +19,10 @@ import orjson
 from peak_memory import peak_bytes
 
 SHARED_DIGITS = 16
-"""Sequence numbers of one Kinesis event begin with these digits in common."""
+"""Sequence numbers of one stream's event begin with these digits in common."""
+
+FIRST_IDENTITY = 10_000_000
+"""Has 8 digits and no leading zero, which no sequence number has."""
 
 
 class FreshEvents:
@@ -28,16 +31,19 @@ class FreshEvents:
     def __init__(self, event_json: bytes) -> None:
         """Vary this event so that its object's key is new each time.
 
-        Of SQS the first message id varies; of Kinesis the start of all sequence numbers.
+        Of SQS the first message id varies; of a stream the start of all sequence numbers.
         """
         self._json = event_json
         event = orjson.loads(event_json)
         self._varied = ""
         if isinstance(event, dict):
             first = event["Records"][0]
-            is_sqs = "messageId" in first
-            number = "" if is_sqs else first["kinesis"]["sequenceNumber"]
-            self._varied = first["messageId"] if is_sqs else number[:SHARED_DIGITS]
+            if "messageId" in first:
+                self._varied = first["messageId"]
+            elif "kinesis" in first:
+                self._varied = first["kinesis"]["sequenceNumber"][:SHARED_DIGITS]
+            else:
+                self._varied = first["dynamodb"]["SequenceNumber"][:SHARED_DIGITS]
         self._given = 0
 
     def __next__(self) -> Any:  # noqa: ANN401  # JSON
@@ -45,7 +51,7 @@ class FreshEvents:
         self._given += 1
         if not self._varied:
             return orjson.loads(self._json)
-        identity = f"{self._given:08}{self._varied[8:]}"
+        identity = f"{FIRST_IDENTITY + self._given}{self._varied[8:]}"
         return orjson.loads(self._json.replace(self._varied.encode(), identity.encode()))
 
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from batcher.encoding.text import encode_payloads, iter_text, join_lines
 from batcher.records.chunk import NamingScheme, positions_digest
 from batcher.records.columns import RangeColumn
-from batcher.records.position import sequence_number
+from batcher.records.position import fingerprint_of, sequence_number
 from batcher.records.positions import encode_positions
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ class Batch:
         """The position of the last record. Of a stream it is the sequence number."""
         self.positions: list[Sequence[str]] = []
         """The positions of all records, in columns, if a ledger will settle them."""
+        self._full_positions: list[Sequence[str]] = []
+        self._fingerprints: list[Sequence[str]] = []
         self._positions_hash = hashlib.sha256()
         self._sequence_numbers: list[str] = []
         self._chunks: list[Chunk] = []
@@ -109,7 +111,7 @@ class Batch:
         """Append a chunk. `texts`, of `size_bytes` in total, is iterated only when it is taken."""
         if not self.records:
             self.first_arrival_s = chunk.arrivals_s[0]
-        self._add_positions(chunk.positions)
+        self._add_positions(chunk)
         self.records += len(chunk)
         self.size_bytes += size_bytes
         self.oldest_arrival_s = min(self.oldest_arrival_s, chunk.oldest_arrival_s)
@@ -139,7 +141,8 @@ class Batch:
         self._chunks.clear()
         self._unencoded_bytes = 0
 
-    def _add_positions(self, positions: Sequence[str]) -> None:
+    def _add_positions(self, chunk: Chunk) -> None:
+        positions = chunk.positions
         first, last = positions[0], positions[-1]
         if self.route.origin.naming is NamingScheme.SEQUENCE:
             first, last = sequence_number(first), sequence_number(last)
@@ -148,15 +151,18 @@ class Batch:
         self.last_position = last
         if self.route.origin.is_event:
             self.positions.append(positions)
+            self._full_positions.append(chunk.full_positions)
+            if chunk.fingerprints is not None:
+                self._fingerprints.append(chunk.fingerprints)
         else:  # they are not needed again: a long batch keeps only their digest
             names = [str(positions)] if isinstance(positions, RangeColumn) else positions
             self._positions_hash.update("\n".join((*names, "")).encode("utf-8", "surrogatepass"))
 
     def digest(self) -> str:
-        """Return a digest of all positions, as 64 hex digits; see `batcher.keys.names`."""
+        """Return a digest of all full positions, as 64 hex digits; see `batcher.keys.names`."""
         if not self.route.origin.is_event:
             return self._positions_hash.hexdigest()
-        return self.digest_of(self.all_positions())
+        return self.digest_of(self.full_positions())
 
     def digest_of(self, positions: Sequence[str]) -> str:
         """Return the digest that a batch of the same origin with these positions would have."""
@@ -169,22 +175,32 @@ class Batch:
         """The positions list of a stream's sealed batch, or None if there is none."""
         if self.route.origin.naming is not NamingScheme.SEQUENCE:
             return None
-        return encode_positions(self.all_positions())
+        return encode_positions(_one_column(self.positions), _one_column(self._fingerprints))
 
-    def all_positions(self) -> Sequence[str]:
-        """Return the positions of all records in one column, if a ledger will settle them."""
-        columns = self.positions
-        return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of a stream's first record, or an empty string if it has none."""
+        if self.route.origin.naming is not NamingScheme.SEQUENCE:
+            return ""
+        return fingerprint_of(self._full_positions[0][0])
+
+    def full_positions(self) -> Sequence[str]:
+        """Return the full positions of all records in one column, if a ledger will settle them.
+
+        A position in another batch of the same route is of the same record.
+        """
+        return _one_column(self._full_positions)
 
     def select(self, positions: Collection[str]) -> Batch:
         """Return a sealed batch of those records of a stream's sealed batch, with all their text.
 
         Args:
-            positions: of records of this batch, at least one.
+            positions: full positions of records of this batch, at least one.
         """
         selected = Batch(self.route, self.opened_s, self.due_s)
         for chunk in self._chunks:
-            wanted = [i for i, position in enumerate(chunk.positions) if position in positions]
+            found = enumerate(chunk.full_positions)
+            wanted = [i for i, position in found if position in positions]
             if wanted:
                 part = chunk.take(wanted)
                 size_bytes, texts = _chunk_text(part, selected)
@@ -196,6 +212,10 @@ class Batch:
         """Return the lowest sequence number of a FIFO queue's records. None for other sources."""
         numbers = filter(str.isdecimal, self._sequence_numbers)
         return min(numbers, key=int, default=None)
+
+
+def _one_column(columns: Sequence[Sequence[str]]) -> Sequence[str]:
+    return columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
 
 
 class OpenBatches:

@@ -23,12 +23,14 @@ TRUNCATED_NOTE = "only its start is kept here"
 def quarantine_chunk(bad: Sequence[BadRecord]) -> Chunk:
     """Return the chunk of lines for bad records of one origin."""
     numbers = [number for record in bad for number in record.chunk.sequence_numbers or ()]
+    fingerprints = [digits for record in bad for digits in record.chunk.fingerprints or ()]
     return replace(
         bad[0].chunk,
         payloads=[quarantine_line(record) for record in bad],
         positions=[record.position for record in bad],
         arrivals_s=[record.chunk.arrivals_s[0] for record in bad],
         sequence_numbers=numbers or None,
+        fingerprints=fingerprints or None,
         envelopes=None,
     )
 
@@ -45,6 +47,8 @@ def quarantine_line(bad: BadRecord) -> bytes:
         "position": bad.position.encode("utf-8", "backslashreplace").decode(),
         "arrival": datetime.fromtimestamp(chunk.arrivals_s[0], UTC).isoformat(),
     }
+    if chunk.fingerprints is not None:
+        line["fingerprint"] = chunk.fingerprints[0]
     try:
         line["payload"] = raw.decode()
     except UnicodeDecodeError:

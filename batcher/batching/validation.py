@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.columns import JsonColumn
 
 if TYPE_CHECKING:
     from batcher.records.chunk import Chunk
@@ -75,14 +76,18 @@ def validate(chunk: Chunk, *, is_json: bool, max_bytes: int) -> Validated:
         is_json: whether each payload must be one JSON value. Otherwise it must have no newline.
         max_bytes: size of the largest record, with its newline.
     """
-    all_good = _is_json if is_json else _is_encodable
-    if (
-        _is_small(chunk, max_bytes)
-        and not _has_line_end(chunk, is_json=is_json)
-        and all_good(chunk)
-    ):
+    if _is_small(chunk, max_bytes) and _are_all_good(chunk, is_json=is_json):
         return Validated(chunk, ())
     return _validate_each(chunk, is_json=is_json, max_bytes=max_bytes)
+
+
+def _are_all_good(chunk: Chunk, *, is_json: bool) -> bool:
+    """Return whether no payload has to be changed or is bad, in a few calls for the chunk."""
+    if isinstance(chunk.payloads, JsonColumn):
+        return True
+    if _has_line_end(chunk, is_json=is_json):
+        return False
+    return _is_json(chunk) if is_json else _is_encodable(chunk)
 
 
 def _is_small(chunk: Chunk, max_bytes: int) -> bool:

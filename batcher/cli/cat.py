@@ -29,8 +29,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="print records to standard output, across all salts",
         description="Prints the records of the objects under a root to standard output, decoded, "
         "one per line, object by object. The options select objects, not records: the first and "
-        "the last objects may also hold older or newer records. A stream's object is skipped if "
-        "another object has all its records. Objects that are damaged, missing or not batcher's "
+        "the last objects may also hold older or newer records. A stream's record that several "
+        "objects have is printed once. Objects that are damaged, missing or not batcher's "
         "are reported on standard error, and the others are printed. Memory use does not depend "
         "on the number and size of the objects. docs/reading.md explains times and order.",
         epilog="Exit codes: 0: done. 1: some records could not be printed. 2: wrong usage or "
@@ -48,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--all",
         action="store_true",
-        help="do not skip a stream's objects whose records are all in another object",
+        help="also print the records of a stream that another object has, too",
     )
     parser.set_defaults(run=run)
 

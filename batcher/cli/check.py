@@ -152,7 +152,7 @@ class _CheckCommand:
                 self._report.add([not_checked("mapping.responses", _NO_FUNCTION)])
             async with AwsClient() as aws:
                 aws.place("s3", settings.region, settings.endpoint_url)
-                await self._check_bucket(aws, settings)
+                await self._check_bucket(aws, settings, None)
             return
         from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # as above
 
@@ -182,7 +182,7 @@ class _CheckCommand:
         if settings.bucket.startswith("file:"):
             await self._check_folder(settings)
         else:
-            await self._check_bucket(aws, settings)
+            await self._check_bucket(aws, settings, deployment)
 
     def _warn_of_other_destination(self, deployment: Deployment, settings: Settings) -> None:
         """Warn if the command line names another destination than the function's."""
@@ -197,11 +197,19 @@ class _CheckCommand:
             fix = f"this run checks {_format_destination(settings)}"
             self._report.add([warning("settings.destination", detail, fix)])
 
-    async def _check_bucket(self, aws: AwsClient, settings: Settings) -> None:
+    async def _check_bucket(
+        self, aws: AwsClient, settings: Settings, deployment: Deployment | None
+    ) -> None:
+        from batcher.tools.check.bucket import BucketWriter  # noqa: PLC0415  # as above
         from batcher.tools.check.destination import check_bucket, check_caller, probe_destination  # noqa: PLC0415
 
         self.location = _format_destination(settings)
-        results, may_write = await check_bucket(aws, settings)
+        writer = (
+            BucketWriter()
+            if deployment is None
+            else BucketWriter(deployment.role, deployment.retentions)
+        )
+        results, may_write = await check_bucket(aws, settings, writer)
         self._report.add(results)
         self._report.add(await check_caller(aws))
         if self._arguments.no_write:

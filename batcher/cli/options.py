@@ -33,9 +33,13 @@ _KIND_SUMMARIES = {
     FindingKind.FOREIGN: "not written by batcher",
     FindingKind.OVERLAP: "overlapping another object",
     FindingKind.COVERED: "left out, because other objects hold all their records",
+    FindingKind.DUPLICATE: "without some of their lines, because other objects hold these records",
     FindingKind.UNREADABLE: "not readable to the end",
 }
 
+
+_DUPLICATES = {FindingKind.COVERED, FindingKind.DUPLICATE}
+"""Kinds of which only the number is printed: the records are read from other objects."""
 
 PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
 """Used to check all other settings if the given destination cannot be parsed."""
@@ -208,16 +212,13 @@ class FindingPrinter:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all selected records were read. Overlapping and covered objects lose none."""
+        """Whether all selected records were read. Overlaps and duplicates lose none."""
         return not self.counts[FindingKind.FOREIGN] + self.counts[FindingKind.UNREADABLE]
 
     def print_finding(self, finding: Finding) -> None:
-        """Count a finding, and print it unless its kind is covered or was printed often enough."""
+        """Count a finding. Print it unless it is a duplicate, or its kind was printed often."""
         self.counts[finding.kind] += 1
-        if (
-            finding.kind is not FindingKind.COVERED
-            and self.counts[finding.kind] <= MAX_SHOWN_PER_KIND
-        ):
+        if finding.kind not in _DUPLICATES and self.counts[finding.kind] <= MAX_SHOWN_PER_KIND:
             is_warning = finding.kind is FindingKind.OVERLAP
             echo(f"{'warning' if is_warning else 'error'}: {finding.key}: {finding.detail}")
 
@@ -231,7 +232,7 @@ class FindingPrinter:
         """Print counts of findings that were not all printed, or a warning if nothing was found."""
         for kind, meaning in _KIND_SUMMARIES.items():
             count = self.counts[kind]
-            if count > MAX_SHOWN_PER_KIND or (kind is FindingKind.COVERED and count):
+            if count > MAX_SHOWN_PER_KIND or (kind in _DUPLICATES and count):
                 echo(f"{count:,} {'object' if count == 1 else 'objects'} {meaning}")
         if not objects and self.is_complete:
             echo(f"warning: no objects found under {location}")

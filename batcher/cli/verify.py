@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
 import time
 from datetime import UTC, datetime
 from signal import SIGINT
@@ -17,12 +18,13 @@ from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
 from batcher.errors import SettingsError
 from batcher.keys.parse import SourceFamily
 from batcher.reading.findings import KIND_DESCRIPTIONS
-from batcher.reading.sanitize import sanitize_line
+from batcher.reading.sanitize import sanitize, sanitize_line
 from batcher.settings import Settings
 from batcher.stores import ObjectReader, open_reader
-from batcher.stores.file import parse_folder_url
+from batcher.stores.file import TEMPORARY_DIGITS, parse_folder_url
+from batcher.stores.location import parse_destination
 from batcher.tools.formatting import format_count, format_size
-from batcher.tools.verify.report import StreamSummary, VerifyReport
+from batcher.tools.verify.report import TEMPORARY_FILE_MINUTES, StreamSummary, VerifyReport
 from batcher.tools.verify.verify import Verifier
 
 MAX_SHOWN_PER_KIND = 20
@@ -87,14 +89,19 @@ def _require_folder(settings: Settings) -> None:
     """Check that the folder of a `file://` root exists. Without a folder nothing would be wrong.
 
     Raises:
-        SettingsError: it does not exist.
+        SettingsError: it does not exist, or cannot be looked at.
     """
-    if (
-        settings.bucket.startswith("file:")
-        and not (folder := parse_folder_url(settings.bucket)).is_dir()
-    ):
-        fault = f"place: no such folder: {folder.absolute()}"
-        raise SettingsError([fault])
+    if not settings.bucket.startswith("file:"):
+        return
+    folder = parse_folder_url(settings.bucket).absolute()
+    try:
+        exists = folder.is_dir()
+    except OSError as error:
+        raise SettingsError(
+            [f"place: {folder}: {error.strerror}; check who may read it"]
+        ) from error
+    if not exists:
+        raise SettingsError([f"place: no such folder: {folder}"])
 
 
 async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport) -> None:
@@ -129,6 +136,15 @@ def print_report(report: VerifyReport, place: str) -> None:
         print_table(table)
     for line in report_notes(report):
         print(line)  # noqa: T201  # what a command line is for
+    if report.leftover_files:
+        print(f"note: to delete all left-over files: {sanitize(_deletion_command(place))}")  # noqa: T201
+
+
+def _deletion_command(place: str) -> str:
+    """Return the command that deletes the temporary files that `verify` reports, and no others."""
+    folder = shlex.quote(str(parse_folder_url(parse_destination(place)["bucket"]).absolute()))
+    name = f".{'[0-9a-f]' * TEMPORARY_DIGITS}.tmp"
+    return f"find {folder} -type f -name '{name}' -mmin +{TEMPORARY_FILE_MINUTES} -delete"
 
 
 def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
@@ -184,6 +200,11 @@ def report_notes(report: VerifyReport) -> list[str]:
         (report.incomplete_metadata, "object", "with incomplete metadata, from streamed uploads"),
         (report.unchecked_lines, "line", "too long to be checked"),
         (report.removed_objects, "object", "removed during this run"),
+        (
+            report.recent_temporary_files,
+            "temporary file",
+            f"last written less than {TEMPORARY_FILE_MINUTES // 60} h ago: a writer may be running",
+        ),
     ]
     lines += [f"note: {format_count(count, noun)} {text}" for count, noun, text in notes if count]
     if report.uploads_unchecked:

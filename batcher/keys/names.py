@@ -79,14 +79,15 @@ def message_set_name(
     return f"{origin.stem}-{start}-{digest[:MESSAGE_SET_DIGITS]}"
 
 
-def continuation_name(name: str, digest: str) -> str:
+def continuation_name(name: str, digits: str) -> str:
     """Return the name of an object whose name is taken by an object with other records.
 
     Args:
         name: the name that is taken.
-        digest: of the positions of the object to be written.
+        digits: the fingerprint of the object's first record, if that of the other object's first
+            record is another one; else the start of the digest of its positions.
     """
-    return f"{name}~{digest[:CONTINUATION_DIGITS]}"
+    return f"{name}~{digits}"
 
 
 def uuid7(now_ms: int, counter: int, random_bits: int) -> str:

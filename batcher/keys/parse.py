@@ -23,6 +23,7 @@ from batcher.keys.names import (
 )
 from batcher.keys.object_format import DATA_SUFFIXES, QUARANTINE_FORMAT
 from batcher.records.chunk import NamingScheme
+from batcher.records.position import FINGERPRINT_DIGITS
 
 MAX_SALT_DIGITS = 16
 
@@ -39,10 +40,14 @@ _STEM = r"(?P<stem>[A-Za-z0-9._%-]+)"
 
 _CONTINUATION = rf"(?:~[0-9a-f]{{{CONTINUATION_DIGITS}}})?"
 
+_STREAM_CONTINUATION = (
+    rf"(?:~(?:[0-9a-f]{{{FINGERPRINT_DIGITS}}}|[0-9a-f]{{{CONTINUATION_DIGITS}}}))?"
+)
+
 _NAME_PATTERNS = {
     # The longest first: a stem may end like a UUID or a digest
     NamingScheme.SEQUENCE: re.compile(
-        rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}}){_CONTINUATION}"
+        rf"{_STEM}-(?P<first>\d{{{SEQUENCE_DIGITS},}}){_STREAM_CONTINUATION}"
     ),
     NamingScheme.MESSAGE_SET: re.compile(
         rf"{_STEM}-(?P<first>\d{{{TIME_DIGITS}}}|\d{{{FIFO_DIGITS},}})"
@@ -155,6 +160,15 @@ def parse_key(key: str, root: str) -> ParsedKey:
         raise KeyParseError(msg)
     partition = "/".join(folders)
     return ParsedKey(key, salt_digits, partition, naming, stem, first, suffix, time_s=time_s)
+
+
+def is_object_name(file: str) -> bool:
+    """Return whether the last element of a key is a name that batcher gives to objects."""
+    try:
+        _parse_base_name(_split_suffix(file)[0])
+    except KeyParseError:
+        return False
+    return True
 
 
 def split_stream_and_shard(stem: str) -> tuple[str, str]:

@@ -62,7 +62,8 @@ class Catalog:
             root: the common prefix of all keys, without a slash at its end.
             selection: the objects to list.
             concurrency: the maximum of concurrent requests.
-            on_finding: called for each object that batcher has not written. It is left out.
+            on_finding: called for each object that batcher has not written, and for what cannot be
+                opened, such as a FIFO on disk. It is left out.
         """
         self._reader = reader
         self._root = root
@@ -197,7 +198,7 @@ class Catalog:
     def _select_entry(self, listed: ListEntry) -> list[CatalogEntry]:
         """Return an object as a list, which is empty unless the object is of the selection.
 
-        An object that batcher has not written is reported.
+        An object that batcher has not written is reported, and so is what cannot be opened.
         """
         relative_key = listed.key.removeprefix(self._root_prefix.prefix)
         is_internal = relative_key.startswith("_") and not self._selection.quarantine
@@ -207,21 +208,27 @@ class Catalog:
         try:
             parsed_key = parse_key(listed.key, self._root)
         except KeyParseError as error:
-            folders = relative_key.split("/")[:-1]
+            folders = relative_key.split("/")
+            if not listed.fault:  # else it may be a folder, such as one that cannot be listed
+                del folders[-1]
             if folders and is_salt(folders[0]) and not self._selection.quarantine:
                 del folders[0]
             if self._selection.may_include_below(folders):
-                self._on_finding(
-                    Finding(
-                        FindingKind.FOREIGN, sanitize_line(listed.key), sanitize_line(str(error))
-                    )
-                )
+                self._report_left_out(listed, FindingKind.FOREIGN, str(error))
             return []
-        return (
-            [CatalogEntry(listed, parsed_key, object_time_s(parsed_key))]
-            if self._selection.includes(parsed_key, listed)
-            else []
-        )
+        if not self._selection.includes(parsed_key, listed):
+            return []
+        if listed.fault:
+            self._report_left_out(listed)
+            return []
+        return [CatalogEntry(listed, parsed_key, object_time_s(parsed_key))]
+
+    def _report_left_out(
+        self, listed: ListEntry, kind: FindingKind = FindingKind.UNREADABLE, detail: str = ""
+    ) -> None:
+        if listed.fault:
+            kind, detail = FindingKind.UNREADABLE, listed.fault
+        self._on_finding(Finding(kind, sanitize_line(listed.key), sanitize_line(detail)))
 
 
 @dataclass(frozen=True, slots=True)

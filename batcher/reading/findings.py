@@ -39,9 +39,10 @@ class FindingKind(StrEnum):
     LOST_OBJECT = "lost_object"
     """A guard states that an object has records, and that object is gone."""
     OPEN_UPLOAD = "open_upload"
-    """A multipart upload is not completed. Its parts cost money."""
+    """A multipart upload is not completed. Its parts cost money. On disk: a left-over temporary
+    file."""
     UNREADABLE = "unreadable"
-    """The object could not be read, so it was not checked."""
+    """The object could not be read, so it was not checked. On disk also: it is no regular file."""
 
 
 KIND_DESCRIPTIONS = {
@@ -55,6 +56,6 @@ KIND_DESCRIPTIONS = {
     FindingKind.DUPLICATE: "records are in another object, too",
     FindingKind.BAD_POSITIONS: "positions list is unreadable or wrong",
     FindingKind.LOST_OBJECT: "the object of a guard is gone",
-    FindingKind.OPEN_UPLOAD: "multipart upload not completed",
+    FindingKind.OPEN_UPLOAD: "multipart upload not completed, or left-over file",
     FindingKind.UNREADABLE: "could not be read",
 }

@@ -1,48 +1,61 @@
-"""Overlap: find objects of a stream whose records are all in another object.
+"""Overlap: find records of a stream that several objects hold, so that they are read once.
 
-When a checkpoint falls back, a stream delivers records again, in other batches. That leaves an
-object whose sequence range is within the range of another. The range alone proves nothing, though:
-concurrent batches of one shard (a parallelization factor above 1, shards of a DynamoDB stream) have
-such ranges as well, with different records. Where both objects have a positions list, these decide.
-Without them, an object is covered only if its text is in the text of the other one, as consecutive
-whole lines. The same records always make the same text.
+When a checkpoint falls back, a stream delivers records again, in other batches. That can leave an
+object whose records are partly or all in other objects. The range of sequence numbers alone proves
+nothing: concurrent batches of one shard (a parallelization factor above 1, shards of a DynamoDB
+stream) have overlapping ranges as well, with different records. So objects with overlapping ranges
+are compared:
 
-The metadata of an open object has the end of its range, so finding it costs no extra request.
-Comparing costs one GET for each of the two objects, and happens only if one range is within the
-other.
+- Objects with a positions list by their positions. A record belongs to the object that begins
+  first. In any other object its line is left out: line `i` is the record of position `i`.
+- Objects without a list by their text. An object is left out if its text is in that of another
+  one, as consecutive whole lines. The same records always make the same text.
+
+The metadata of an open object has the end of its range, so finding an overlap costs no request.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError
+from batcher.reading.comparison import (
+    confirm_by_lines,
+    is_whole,
+    positions_in_metadata,
+    read_positions,
+    text_difference,
+)
+from batcher.reading.duplicates import MAX_HELD_POSITIONS, DuplicateFinder
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
-from batcher.reading.stored_positions import PositionsCollector
-from batcher.reading.stream import ReopenPolicy, ResumableBody
 from batcher.records.chunk import NamingScheme
-from batcher.records.positions import PositionsError, decode_positions
-from batcher.writing.object import METADATA_LAST, METADATA_POSITIONS, is_guard
+from batcher.writing.object import (
+    METADATA_DIGEST,
+    METADATA_LAST,
+    METADATA_POSITIONS,
+    METADATA_RECORDS,
+    is_guard,
+)
 
 if TYPE_CHECKING:
     from batcher.keys.parse import ParsedKey
+    from batcher.reading.duplicates import SharedPositions
+    from batcher.reading.stream import ReopenPolicy
     from batcher.stores.base import ObjectReader
-
-MAX_COMPARED_BYTES = 32 * 1024**2
-"""Objects with more text are not compared. An event has at most 6 MB."""
-
 
 _BOTH_KEPT = "both are read"
 
+_LIST_FIELDS = (METADATA_POSITIONS, METADATA_DIGEST)
+
 
 class OverlapTracker:
-    """Finds the covered objects of streams. Register objects in the order of their first record."""
+    """Finds duplicates in streams. Register objects in the order of their first record."""
 
     def __init__(
         self,
@@ -54,157 +67,184 @@ class OverlapTracker:
         self._reader = reader
         self._reopen_policy = reopen_policy
         self._on_finding = on_finding
-        self._latest_checks: dict[tuple[str, str], asyncio.Future[SequenceRange | None]] = {}
-        self._comparison_lock = asyncio.Lock()  # bounds memory: two texts at a time
+        self._shards: dict[tuple[str, str], _ShardObjects] = {}
+        self._with_finder: list[_ShardObjects] = []
+        self._comparison_lock = asyncio.Lock()  # bounds memory
 
     def reset(self) -> None:
         """Start a new group. Its objects share no partition with those before it."""
-        self._latest_checks.clear()
+        self._shards.clear()
 
     def register(self, parsed_key: ParsedKey) -> OverlapCheck:
-        """Return the check of a stream's object. The caller must `resolve` it in any case."""
-        sequence = (parsed_key.stem, parsed_key.partition)
-        furthest_after = asyncio.get_running_loop().create_future()
-        check = OverlapCheck(parsed_key, self._latest_checks.get(sequence), furthest_after)
-        self._latest_checks[sequence] = furthest_after
+        """Return the check of a stream's object, which the caller must `finish` in any case.
+
+        Before that it calls `must_compare`, and `compare` if that returns True.
+        """
+        shard = self._shards.setdefault((parsed_key.stem, parsed_key.partition), _ShardObjects())
+        done = asyncio.get_running_loop().create_future()
+        check = OverlapCheck(parsed_key, shard, shard.latest_done, done)
+        shard.latest_done = done
         return check
 
-    async def resolve(
-        self, overlap_check: OverlapCheck, metadata: Mapping[str, str] | None
-    ) -> SequenceRange | None:
-        """Return the range of an object that contains this one's range, or None.
+    async def must_compare(self, check: OverlapCheck, metadata: Mapping[str, str] | None) -> bool:
+        """Return whether the object overlaps one before it.
 
         Waits until the checks that were registered before it, for the same shard and partition,
-        are resolved.
+        are done.
 
         Args:
-            overlap_check: the check of this object.
+            check: the check of this object.
             metadata: the object's metadata, or None if it could not be opened.
         """
-        furthest = (
-            None
-            if overlap_check.furthest_before is None
-            else await asyncio.shield(overlap_check.furthest_before)
-        )
-        own_range = (
-            None if metadata is None else read_sequence_range(overlap_check.parsed_key, metadata)
-        )
-        if own_range is None or furthest is None:
-            overlap_check.furthest_after.set_result(own_range or furthest)
+        if check.turn is not None:
+            await asyncio.shield(check.turn)
+        own = None if metadata is None else read_sequence_range(check.parsed_key, metadata)
+        if own is not None:
+            check.shard.drop_before(own.first)
+            if check.shard.earlier:
+                return True
+            check.shard.earlier.append(_Earlier(own, _listed(metadata or {})))
+        check.finish()
+        return False
+
+    async def compare(self, check: OverlapCheck, metadata: Mapping[str, str]) -> LeftOut:
+        """Return what of the object is in earlier ones, and report it."""
+        own = read_sequence_range(check.parsed_key, metadata)
+        assert own is not None  # noqa: S101  # `must_compare` found an overlap
+        async with self._comparison_lock:
+            current = _Earlier(own, _listed(metadata))
+            left_out = await self._compare(check, current, metadata.get(METADATA_RECORDS, ""))
+        check.finish()
+        return left_out
+
+    async def _compare(self, check: OverlapCheck, current: _Earlier, records: str) -> LeftOut:
+        left_out = await self._compare_positions(check, current, records)
+        if not left_out.is_whole:
+            left_out = await self._compare_text(check, current) or left_out
+        if not left_out.is_whole:
+            check.shard.earlier.append(current)
+        return left_out
+
+    async def _compare_positions(
+        self, check: OverlapCheck, current: _Earlier, records: str
+    ) -> LeftOut:
+        finder = self._prepare_finder(check.shard)
+        for earlier in check.shard.earlier:
+            if earlier.has_positions is None:
+                await self._add_positions(finder, earlier)
+        positions, shared = await self._add_positions(finder, current)
+        own = current.range
+        if shared and own.has_shard:
+            shared = await self._keep_readable(check.shard, own, shared)
+        elif shared:
+            try:
+                shared = await confirm_by_lines(
+                    self._reader, self._reopen_policy, own.key, positions, shared
+                )
+            except BatcherError:
+                shared = {}  # reading its lines raises it again
+        if not shared:
+            return _NOTHING
+        holders = ", ".join(Counter(keys[0] for keys in shared.values()))
+        if len(shared) == len(positions):
+            self._report(FindingKind.COVERED, own, f"all of its records are in {holders}; left out")
+            return LeftOut(is_whole=True)
+        if records != str(len(positions)):
+            lines = f"{records} lines" if records else "its lines, whose number is unknown"
+            detail = (
+                f"its {len(positions):,} positions cannot be matched with {lines}; {_BOTH_KEPT}, "
+                f"and {len(shared):,} of its records are in {holders}, too"
+            )
+            self._report(FindingKind.OVERLAP, own, detail)
+            return _NOTHING
+        detail = f"{len(shared):,} of its records are left out: they are in {holders}"
+        self._report(FindingKind.DUPLICATE, own, detail)
+        return LeftOut(lines=frozenset(shared), records=len(positions))
+
+    async def _keep_readable(
+        self, shard: _ShardObjects, own: SequenceRange, shared: SharedPositions
+    ) -> SharedPositions:
+        """Keep the positions that an object has which can be read to its end."""
+        whole = shard.whole
+        for key in dict.fromkeys(key for keys in shared.values() for key in keys):
+            if key not in whole:
+                whole[key] = await is_whole(self._reader, self._reopen_policy, key)
+        kept = {index: tuple(filter(whole.get, keys)) for index, keys in shared.items()}
+        missing = Counter(shared[index][0] for index, keys in kept.items() if not keys)
+        for key, count in missing.items():
+            detail = f"{count:,} of its records should be in {key}, which is damaged; {_BOTH_KEPT}"
+            self._report(FindingKind.OVERLAP, own, detail)
+        return {index: keys for index, keys in kept.items() if keys}
+
+    def _prepare_finder(self, shard: _ShardObjects) -> DuplicateFinder:
+        """Return the finder of a shard. The others are dropped if they hold much."""
+        others = [other for other in self._with_finder if other is not shard]
+        if sum(len(other.finder) for other in others) > MAX_HELD_POSITIONS // 10:
+            for other in others:
+                other.forget_positions()
+            others.clear()
+        self._with_finder = [*others, shard]
+        return shard.finder
+
+    async def _add_positions(
+        self, finder: DuplicateFinder, added: _Earlier
+    ) -> tuple[list[str], SharedPositions]:
+        """Read the list of an object and add it. Return it with what earlier objects have of it."""
+        key = added.range.key
+        if added.listed:
+            positions = positions_in_metadata(added.listed)
+        else:
+            positions = await read_positions(self._reader, key)
+        shared = None if positions is None else finder.add(key, positions)
+        added.has_positions = shared is not None
+        return (positions or [], shared) if shared is not None else ([], {})
+
+    async def _compare_text(self, check: OverlapCheck, current: _Earlier) -> LeftOut | None:
+        """Compare with the furthest object that cannot be compared by positions, if any."""
+        others = [
+            earlier.range
+            for earlier in check.shard.earlier
+            if not (current.has_positions and earlier.has_positions)
+        ]
+        if not others:
             return None
-        is_within = own_range.last <= furthest.last
-        overlap_check.furthest_after.set_result(furthest if is_within else own_range)
-        if is_within:
-            return furthest
-        if own_range.first <= furthest.last:
-            self._report_overlap(overlap_check.parsed_key, own_range, furthest, _BOTH_KEPT)
+        own = current.range
+        outer = max(others, key=lambda other: other.last)
+        consequence = _BOTH_KEPT
+        if own.last <= outer.last:
+            difference = await text_difference(
+                self._reader, self._reopen_policy, own.key, outer.key
+            )
+            if not difference:
+                detail = f"all of its records are in {outer.key}; left out"
+                self._report(FindingKind.COVERED, own, detail)
+                return LeftOut(is_whole=True)
+            consequence = f"{difference}; {_BOTH_KEPT}"
+        if own.has_shard:
+            detail = (
+                f"{own.first} to {own.last} overlaps {outer.first} to {outer.last} "
+                f"of {outer.key}; {consequence}"
+            )
+            self._report(FindingKind.OVERLAP, own, detail)
         return None
 
-    async def is_covered(
-        self, parsed_key: ParsedKey, outer: SequenceRange, metadata: Mapping[str, str]
-    ) -> bool:
-        """Return whether the text of an object is in the text of `outer`. Report the result."""
-        own_range = read_sequence_range(parsed_key, metadata)
-        assert own_range is not None  # noqa: S101  # `resolve` found it within `outer`
-        async with self._comparison_lock:
-            shared = await self._count_shared(parsed_key.key, outer.key)
-            reason = ""
-            if shared is None:
-                reason = await self._not_covered_reason(parsed_key.key, outer.key)
-        if shared is not None and not shared.are_all:
-            if shared.records:
-                detail = f"{shared.records:,} of its records are in {outer.key}; {_BOTH_KEPT}"
-                self._add_finding(FindingKind.DUPLICATE, parsed_key, detail)
-            return False
-        if reason:
-            self._report_overlap(parsed_key, own_range, outer, f"{reason}; {_BOTH_KEPT}")
-        else:
-            detail = f"all of its records are in {outer.key}; left out"
-            self._add_finding(FindingKind.COVERED, parsed_key, detail)
-        return not reason
-
-    async def _count_shared(self, key: str, outer_key: str) -> SharedPositions | None:
-        """Compare the positions of two objects. Return None if one of them has no list."""
-        inner = await read_positions(self._reader, key)
-        outer = None if inner is None else await read_positions(self._reader, outer_key)
-        if inner is None or outer is None:
-            return None
-        records = len(frozenset(inner).intersection(outer))
-        return SharedPositions(records, are_all=records == len(inner))
-
-    async def _not_covered_reason(self, key: str, outer_key: str) -> str:
-        """Compare two objects. Return an empty string if the first is covered."""
-        try:
-            inner = await self._read_text(key)
-            outer = None if inner is None else await self._read_text(outer_key)
-        except BatcherError as error:
-            return f"they cannot be compared ({error})"
-        if inner is None or outer is None:
-            return f"they cannot be compared (more than {MAX_COMPARED_BYTES} bytes)"
-        is_inside = await asyncio.to_thread(_contains_lines, outer, inner)
-        return "" if is_inside else "its records differ"
-
-    async def _read_text(self, key: str) -> bytes | None:
-        """Return the text of an object, or None if it is too long to compare."""
-        blocks: list[bytes] = []
-        size_bytes = 0
-        async with (
-            ResumableBody(self._reader, key, self._reopen_policy) as body,
-            aclosing(body.blocks()) as stream,
-        ):
-            async for block in stream:
-                blocks.append(block)
-                size_bytes += len(block)
-                if size_bytes > MAX_COMPARED_BYTES:
-                    return None
-        return b"".join(blocks)
-
-    def _report_overlap(
-        self,
-        parsed_key: ParsedKey,
-        own_range: SequenceRange,
-        other_range: SequenceRange,
-        consequence: str,
-    ) -> None:
-        if parsed_key.has_shard:  # without shards, ranges overlap normally
-            detail = (
-                f"{own_range.first} to {own_range.last} overlaps "
-                f"{other_range.first} to {other_range.last} "
-                f"of {other_range.key}; {consequence}"
-            )
-            self._add_finding(FindingKind.OVERLAP, parsed_key, detail)
-
-    def _add_finding(self, kind: FindingKind, parsed_key: ParsedKey, detail: str) -> None:
-        self._on_finding(Finding(kind, sanitize_line(parsed_key.key), sanitize_line(detail)))
-
-
-async def read_positions(reader: ObjectReader, key: str) -> list[str] | None:
-    """Return the positions of an object by its list, or None if it has none that can be read."""
-    collector = PositionsCollector(key)
-    with suppress(BatcherError, PositionsError):
-        async with reader.open_object(key) as opened:
-            if METADATA_POSITIONS not in opened.info.metadata:
-                async for piece in opened.pieces:
-                    collector.add(piece)
-                    if collector.is_complete:
-                        break
-            positions_list = collector.positions_list(opened.info.metadata)
-        return None if positions_list is None else decode_positions(positions_list)
-    return None
+    def _report(self, kind: FindingKind, own: SequenceRange, detail: str) -> None:
+        self._on_finding(Finding(kind, sanitize_line(own.key), sanitize_line(detail)))
 
 
 @dataclass(frozen=True, slots=True)
-class SharedPositions:
-    """How many records of one object are in another one."""
+class LeftOut:
+    """What of an object is not read, because earlier objects have it."""
 
-    records: int
-    are_all: bool
-    """Whether it has no others."""
+    is_whole: bool = False
+    """Whether the whole object is left out."""
+    lines: frozenset[int] = frozenset()
+    """The indexes of the lines that are left out otherwise."""
+    records: int = 0
+    """The number of lines that the object must have, if some are left out."""
 
 
-def _contains_lines(outer: bytes, inner: bytes) -> bool:
-    """Return whether `inner` is in `outer` as consecutive whole lines."""
-    return inner.endswith(b"\n") and (outer.startswith(inner) or b"\n" + inner in outer)
+_NOTHING = LeftOut()
 
 
 @dataclass(slots=True, eq=False)
@@ -212,10 +252,58 @@ class OverlapCheck:
     """The check of one object. Checks of one stream, shard and partition form a chain."""
 
     parsed_key: ParsedKey
-    furthest_before: asyncio.Future[SequenceRange | None] | None
-    """The range with the highest end, of the objects registered before this one."""
-    furthest_after: asyncio.Future[SequenceRange | None]
-    """The same including this object. Set when it was opened, or could not be."""
+    shard: _ShardObjects
+    turn: asyncio.Future[None] | None
+    """Done when the check before it is."""
+    done: asyncio.Future[None]
+
+    def finish(self) -> None:
+        """Let the check after it begin, if it has not begun yet."""
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
+class _ShardObjects:
+    """The objects of one shard and partition that later ones can overlap."""
+
+    latest_done: asyncio.Future[None] | None = None
+    earlier: list[_Earlier] = field(default_factory=list)
+    finder: DuplicateFinder = field(default_factory=DuplicateFinder)
+    """Has the positions of `earlier`, as far as they were needed."""
+
+    whole: dict[str, bool] = field(default_factory=dict)
+    """Whether objects that have shared positions can be read to their end, by their keys."""
+
+    def drop_before(self, first: int) -> None:
+        """Forget the objects that end before this number."""
+        self.earlier = [each for each in self.earlier if each.range.last >= first]
+        if not self.earlier:
+            self.finder = DuplicateFinder()
+            self.whole.clear()
+
+    def forget_positions(self) -> None:
+        """Drop the positions. They are read again when they are needed."""
+        self.finder = DuplicateFinder()
+        for each in self.earlier:
+            each.has_positions = None
+
+
+@dataclass(slots=True, eq=False)
+class _Earlier:
+    """An object that was registered before."""
+
+    range: SequenceRange
+    listed: Mapping[str, str]
+    """Its positions list and digest, if the metadata has them: at most 700 bytes."""
+    has_positions: bool | None = None
+    """Whether the finder has its positions. None: they were not read yet. False: they cannot be."""
+
+
+def _listed(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    if METADATA_POSITIONS not in metadata:
+        return {}
+    return {name: metadata[name] for name in _LIST_FIELDS if name in metadata}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -228,6 +316,8 @@ class SequenceRange:
     key: str
     has_positions: bool = False
     """Whether its positions list was read, and is right."""
+    has_shard: bool = True
+    """Whether its name has the shard. Without it, ranges of different shards overlap normally."""
 
 
 def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> SequenceRange | None:
@@ -238,7 +328,12 @@ def read_sequence_range(parsed_key: ParsedKey, metadata: Mapping[str, str]) -> S
         return None
     last_text = metadata.get(METADATA_LAST, "")
     last = int(last_text) if last_text.isdecimal() else parsed_key.first
-    return SequenceRange(parsed_key.first, max(parsed_key.first, last), parsed_key.key)
+    return SequenceRange(
+        parsed_key.first,
+        max(parsed_key.first, last),
+        parsed_key.key,
+        has_shard=parsed_key.has_shard,
+    )
 
 
 @dataclass(slots=True)

@@ -8,13 +8,14 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from batcher.concurrency import shielded
-from batcher.reading.stream import ReopenPolicy, ResumableBody
+from batcher.reading.overlap import LeftOut
+from batcher.reading.stream import ReopenPolicy, ResumableBody, drop_lines
 from batcher.records.chunk import NamingScheme
 from batcher.writing.object import is_guard
 
 if TYPE_CHECKING:
     from batcher.reading.catalog import CatalogEntry
-    from batcher.reading.overlap import OverlapTracker, SequenceRange
+    from batcher.reading.overlap import OverlapTracker
     from batcher.stores.base import ObjectInfo, ObjectReader
 
 MAX_PREFETCHED_BLOCKS = 4
@@ -46,6 +47,8 @@ class Prefetch:
         """Size, ETag and metadata. None if it is not open yet or could not be opened."""
         self.is_covered = False
         """Whether the object is left out: it is covered, or a guard. Known once `ready` is set."""
+        self.left_out = LeftOut()
+        """The lines that are left out. Known once `ready` is set."""
         self.ready = asyncio.Event()
         self._reader = reader
         self._overlap_tracker = overlap_tracker
@@ -87,6 +90,9 @@ class Prefetch:
             await self._read()
         except Exception as error:  # noqa: BLE001  # raised by `blocks`
             end = error
+        finally:
+            if self._overlap_check is not None:
+                self._overlap_check.finish()
         self._signal_ready()
         await self._blocks.put(end)
 
@@ -95,34 +101,37 @@ class Prefetch:
         try:
             async with ResumableBody(self._reader, key, self._reopen_policy) as body:
                 self.info = body.info
-                outer = await self._find_outer_range(body.info.metadata)
+                must_compare = await self._must_compare(body.info.metadata)
                 if is_guard(body.info.metadata):
                     self.is_covered = True
                     return
-                if outer is None:
+                if not must_compare:
                     await self._queue_blocks(body)
                     return
         except Exception:
             if self.info is None:
-                await self._find_outer_range(None)
+                await self._must_compare(None)
             raise
         # The connection is closed by now, because comparing needs one
-        assert self._overlap_tracker is not None  # noqa: S101  # `outer` comes from it
-        self.is_covered = await self._overlap_tracker.is_covered(
-            self.entry.parsed_key, outer, self.info.metadata
-        )
+        assert self._overlap_tracker is not None  # noqa: S101  # it found an overlap
+        assert self._overlap_check is not None  # noqa: S101  # the same
+        self.left_out = await self._overlap_tracker.compare(self._overlap_check, self.info.metadata)
+        self.is_covered = self.left_out.is_whole
         if not self.is_covered:
             async with ResumableBody(self._reader, key, self._reopen_policy) as body:
                 self.info = body.info
                 await self._queue_blocks(body)
 
-    async def _find_outer_range(self, metadata: Mapping[str, str] | None) -> SequenceRange | None:
+    async def _must_compare(self, metadata: Mapping[str, str] | None) -> bool:
         if self._overlap_tracker is None or self._overlap_check is None:
-            return None
-        return await self._overlap_tracker.resolve(self._overlap_check, metadata)
+            return False
+        return await self._overlap_tracker.must_compare(self._overlap_check, metadata)
 
     async def _queue_blocks(self, body: ResumableBody) -> None:
-        async with aclosing(body.blocks()) as blocks:
+        blocks = body.blocks()
+        if self.left_out.lines:
+            blocks = drop_lines(blocks, self.left_out.lines, self.left_out.records)
+        async with aclosing(blocks):
             async for block in blocks:
                 await self._blocks.put(block)
                 self._signal_ready()

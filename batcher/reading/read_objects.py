@@ -63,20 +63,21 @@ def read_objects(  # noqa: PLR0913  # what users choose
 
     Args:
         place: `s3://bucket/root` or `file://folder`.
-        since: only objects that may have records that arrived at this time or later. A `datetime`,
-            an ISO 8601 date or date-time (UTC if without a time zone), or an age such as `2h`.
+        since: only objects that may have records that arrived at this time or later. A `datetime`
+            with a time zone, a `date` (from midnight UTC), or a text: an ISO 8601 date or date-time
+            (UTC unless it names a time zone), or an age such as `2h`.
         until: only objects that may have records that arrived before this time.
         partition: folders that a partition must have: `dt=2026-11-23/hour=*`, `customer=acme`.
         ordered: return objects by time, as far as their keys have it; otherwise as they arrive.
         quarantine: read quarantined records instead of the data.
-        covered: include objects of a stream whose records are all in another object.
+        covered: include records of a stream that another object has, too.
         concurrency: objects open at the same time. Each takes up to 8 MB of memory, typically 2 MB.
         max_line_bytes: an object with a longer line counts as damaged. Only the object that is
             being read can take this much memory.
         region: of the bucket; empty: from the environment, as for every AWS SDK.
         endpoint_url: the S3 endpoint; empty: from the environment, or Amazon's.
-        on_finding: called, instead of logging, for each object that is left out (foreign or
-            covered), and for each overlap of ranges.
+        on_finding: called, instead of logging, for each object that is left out, in part or whole
+            (foreign, covered, duplicate), and for each overlap that cannot be compared.
 
     Raises:
         SettingsError: an argument is invalid. The message has every fault.
@@ -310,6 +311,11 @@ class ReadObject:
         """The number of records from the metadata. None for example after a streamed upload."""
         text = self.metadata.get(METADATA_RECORDS, "")
         return int(text) if text.isdecimal() else None
+
+    @property
+    def duplicates(self) -> int:
+        """The number of lines that are left out, because an earlier object has their records."""
+        return len(self._prefetch.left_out.lines)
 
     async def __aiter__(self) -> AsyncGenerator[list[bytes], None]:
         """Yield lists of lines, without their newlines."""

@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import takewhile
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -152,6 +153,36 @@ async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerat
     finally:
         if isinstance(pieces, AsyncGenerator):  # closes it now, not when the loop finalizes it
             await pieces.aclose()
+
+
+async def drop_lines(
+    texts: AsyncGenerator[bytes, None], dropped: frozenset[int], records: int
+) -> AsyncGenerator[bytes, None]:
+    """Yield blocks of text without some lines.
+
+    Args:
+        texts: the text in blocks, which need not end where lines end.
+        dropped: the indexes of the lines, from 0.
+        records: the number of lines that the text must have.
+
+    Raises:
+        DamagedError: the text has another number of lines. So the wrong ones may be missing.
+    """
+    line = 0
+    async with aclosing(texts):
+        async for text in texts:
+            newlines = text.count(b"\n")
+            touched = range(line, line + newlines + 1)
+            kept = text
+            if not dropped.isdisjoint(touched):
+                pieces = zip(touched, BytesIO(text), strict=False)
+                kept = b"".join(piece for number, piece in pieces if number not in dropped)
+            line += newlines
+            if kept:
+                yield kept
+    if line != records:
+        msg = f"it has {line} lines, not {records}: lines were left out by their number"
+        raise DamagedError(msg)
 
 
 async def align_to_lines(

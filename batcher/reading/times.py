@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 HOUR_S, DAY_S = 3_600, 86_400
 
-TimeInput = str | datetime | None
-"""A time as users give it, or None for no bound."""
+TimeInput = str | date | None
+"""A time as users give it, or None for no bound. A `datetime` is a `date`, and has a time zone."""
 
 
 def parse_time_range(since: TimeInput, until: TimeInput, now_s: float) -> TimeRange:
     """Parse a time range. It may be empty, or end before it starts.
 
     Args:
-        since: the start: an ISO 8601 date (its first second) or date-time, in UTC if it has no
-            time zone, or an age: `30s`, `15m`, `2h`, `3d`, `1w`.
+        since: the start: a `date` (its first second, UTC) or a `datetime` with a time zone, or a
+            text: an ISO 8601 date or date-time, in UTC if it names no time zone, or an age: `30s`,
+            `15m`, `2h`, `3d`, `1w`.
         until: the end, exclusive; written like `since`.
         now_s: the current time, in seconds since 1970, from which ages are subtracted.
 
@@ -41,6 +42,8 @@ def parse_time_range(since: TimeInput, until: TimeInput, now_s: float) -> TimeRa
         if value is not None:
             try:
                 bounds[name] = _parse_time_input(value, now_s)
+            except TypeError as error:
+                faults.append(f"{name}: {error}")
             except (ValueError, OverflowError):
                 faults.append(
                     f"{name}: cannot parse {value!r}; give an ISO 8601 date or date-time, or an "
@@ -68,12 +71,33 @@ def _timestamp_s(time: datetime) -> float:
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
-def _parse_time_input(value: str | datetime, now_s: float) -> float:
-    if isinstance(value, datetime):
-        return _timestamp_s(value)
-    if age := _AGE.fullmatch(value.strip()):
-        return now_s - float(age[1]) * _UNITS_S[age[2]]
-    return parse_time(value.strip())
+def _parse_time_input(value: str | date, now_s: float) -> float:
+    """Return the Unix time of an input.
+
+    Raises:
+        TypeError: it is of another type, or a `datetime` without a time zone. The message has no
+            name.
+        ValueError: the text cannot be parsed.
+        OverflowError: it is out of range.
+    """
+    match value:
+        case datetime():
+            if value.utcoffset() is None:
+                msg = (
+                    f"{value!r} has no time zone: Python takes it as local time, and the folders "
+                    "are in UTC; write datetime.now(UTC), value.replace(tzinfo=UTC) if it is in "
+                    "UTC, or value.astimezone() if it is local"
+                )
+                raise TypeError(msg)
+            return value.timestamp()
+        case date():
+            return datetime(value.year, value.month, value.day, tzinfo=UTC).timestamp()
+        case str():
+            if age := _AGE.fullmatch(value.strip()):
+                return now_s - float(age[1]) * _UNITS_S[age[2]]
+            return parse_time(value.strip())
+    msg = f"{value!r} is not a time; give a datetime with a time zone, a date, or a text such as 2h"
+    raise TypeError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.records.columns import ConstantColumn, LinesColumn, MillisColumn, take_values
+from batcher.records.position import full_positions
 
 Payloads = Sequence[bytes] | Sequence[str]
 
@@ -33,9 +34,19 @@ class Chunk(Struct, frozen=True, dict=True):
     """The records as the source sent them, for quarantine. None if the source has no envelope."""
     sequence_numbers: Sequence[str] | None = None
     """FIFO queues only: the numbers that order the messages of the queue."""
+    fingerprints: Sequence[str] | None = None
+    """Fingerprints of what tells records with equal numbers apart, for example records of two
+    shards; see `batcher.records.position`. None if the positions of the source are unique."""
 
     def __len__(self) -> int:
         return len(self.payloads)
+
+    @property
+    def full_positions(self) -> Sequence[str]:
+        """The positions, with the fingerprints if there are any. They are made at each call."""
+        if self.fingerprints is None:
+            return self.positions
+        return full_positions(self.positions, self.fingerprints)
 
     @property
     def text(self) -> bytes | None:
@@ -81,6 +92,7 @@ class Chunk(Struct, frozen=True, dict=True):
     def take(self, indices: Sequence[int]) -> Chunk:
         """Return a chunk of the records at `indices`, in that order."""
         envelopes, sequence_numbers = self.envelopes, self.sequence_numbers
+        fingerprints = self.fingerprints
         return replace(
             self,
             payloads=cast("Payloads", take_values(self.payloads, indices)),
@@ -90,6 +102,7 @@ class Chunk(Struct, frozen=True, dict=True):
             sequence_numbers=(
                 None if sequence_numbers is None else take_values(sequence_numbers, indices)
             ),
+            fingerprints=None if fingerprints is None else take_values(fingerprints, indices),
         )
 
     def slice(self, start: int, stop: int) -> Chunk:
@@ -97,6 +110,7 @@ class Chunk(Struct, frozen=True, dict=True):
         if start == 0 and stop >= len(self):
             return self
         envelopes, sequence_numbers = self.envelopes, self.sequence_numbers
+        fingerprints = self.fingerprints
         return replace(
             self,
             payloads=self.payloads[start:stop],
@@ -104,6 +118,7 @@ class Chunk(Struct, frozen=True, dict=True):
             arrivals_s=self.arrivals_s[start:stop],
             envelopes=None if envelopes is None else envelopes[start:stop],
             sequence_numbers=None if sequence_numbers is None else sequence_numbers[start:stop],
+            fingerprints=None if fingerprints is None else fingerprints[start:stop],
         )
 
 

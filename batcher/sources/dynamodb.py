@@ -2,6 +2,9 @@
 
 The payload is the whole stream record. The change alone (`dynamodb`) would not show whether the
 item was inserted, modified or removed (`eventName`), or by whom (`userIdentity`).
+
+The shards of a stream number their records independently, and no record names its shard. Only
+`eventID` is unique, so each record has a fingerprint of it (`batcher.records.position`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from msgspec.structs import replace
 from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.records.columns import ConstantColumn
+from batcher.records.columns import ConstantColumn, JsonColumn
+from batcher.records.position import make_fingerprints
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (
     EventRecords,
@@ -36,6 +40,7 @@ _ORIGIN = Origin("dynamodb", NamingScheme.SEQUENCE)
 
 _CHANGE, _NUMBER = itemgetter("dynamodb"), itemgetter("SequenceNumber")
 _ARRIVAL = itemgetter("ApproximateCreationDateTime")
+_EVENT_ID = itemgetter("eventID")
 
 _SORTED = orjson.OPT_SORT_KEYS
 """Maps have no order, but a redelivered record must give the same bytes."""
@@ -47,13 +52,20 @@ def read(records: EventRecords, now_s: float) -> Event:
         changes = list(map(_CHANGE, records))
         numbers = list(map(_NUMBER, changes))
         arrivals_s = check_times(list(map(float, map(_ARRIVAL, changes))))
+        fingerprints = make_fingerprints(list(map(_EVENT_ID, records)))
     except (KeyError, TypeError, ValueError, OverflowError):
         numbers = [get_path(r, "dynamodb", "SequenceNumber") for r in records]
         arrivals_s = read_times(records, ("dynamodb", "ApproximateCreationDateTime"), 1, now_s)
+        fingerprints = make_fingerprints([str(get_path(r, "eventID") or "") for r in records])
     arns = distinct_arns(records, "aws:dynamodb")
     no_payloads = ConstantColumn(b"", len(records))  # made from the envelopes below
     whole = Chunk(
-        _ORIGIN, no_payloads, require_identities(numbers, "SequenceNumber"), arrivals_s, records
+        _ORIGIN,
+        no_payloads,
+        require_identities(numbers, "SequenceNumber"),
+        arrivals_s,
+        records,
+        fingerprints=fingerprints,
     )
     whole, identities = separate_records(whole, _content)
     chunks: list[Chunk] = []
@@ -97,7 +109,7 @@ def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
     records = cast("Sequence[Mapping[str, Any]]", chunk.envelopes)
     bare = replace(chunk, envelopes=None)
     try:
-        dumped = list(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
+        dumped = JsonColumn(map(orjson.dumps, records, repeat(None), repeat(_SORTED)))
         return replace(bare, payloads=dumped), []
     except orjson.JSONEncodeError:
         payloads, kept, bad = [], [], []

@@ -241,6 +241,8 @@ class ListEntry(Struct, frozen=True):
     etag: str
     modified_s: float
     """When it was written, in seconds since 1970."""
+    fault: str = ""
+    """Why it is not an object and cannot be opened, such as a FIFO on disk. Empty for an object."""
 
 
 class CommonPrefix(Struct, frozen=True):
@@ -256,6 +258,8 @@ class OpenUpload(Struct, frozen=True):
     key: str
     started_s: float
     """When it was opened, in seconds since 1970."""
+    is_file: bool = False
+    """Whether it is a temporary file on disk. `started_s` is then when it was last written."""
 
 
 class ObjectBody(Struct, frozen=True):
@@ -271,7 +275,11 @@ class ObjectReader(Protocol):
     """A place whose objects are read: what `verify`, `replay` and `cat` need."""
 
     def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
-        """Return every object whose key starts with `prefix`; errors as in `ObjectStore.send`."""
+        """Return every object whose key starts with `prefix`; errors as in `ObjectStore.send`.
+
+        On disk it also returns what is not a regular file, and folders that cannot be listed, each
+        with its `fault`.
+        """
 
     def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Return the objects and folders directly under `prefix`, in any order.

@@ -8,16 +8,23 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import ENAMETOOLONG
+from errno import ENAMETOOLONG, ENOSYS, ENOTSUP, EPERM
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import unquote
+from typing import TypeVar
+from urllib.parse import unquote_to_bytes
 
-import orjson
+import msgspec
 
 from batcher.concurrency import shielded
-from batcher.errors import PreconditionFailedError, RejectedError, RetryableError
+from batcher.errors import (
+    PreconditionFailedError,
+    RejectedError,
+    RetryableError,
+    UploadLostError,
+)
 from batcher.stores.base import EngineStore, ObjectInfo
+from batcher.stores.folder_sync import FolderSync, sync
+from batcher.stores.regular_file import NotRegularFileError, not_regular_reason, open_regular
 from batcher.stores.request import Request, UploadPart
 
 T = TypeVar("T")
@@ -25,14 +32,21 @@ T = TypeVar("T")
 
 META_FOLDER = ".meta"
 
+TEMPORARY_DIGITS = 16
+"""Hexadecimal digits in the name of a temporary file: `.0123456789abcdef.tmp`."""
+
 
 def parse_folder_url(url: str) -> Path:
     """Return the folder of `file:///absolute` or `file://relative/folder`."""
-    return Path(unquote(url.removeprefix("file:").removeprefix("//")))
+    text = url.removeprefix("file:").removeprefix("//")
+    return Path(os.fsdecode(unquote_to_bytes(os.fsencode(text))))  # names need not be UTF-8
 
 
 class FileStore(EngineStore):
     """Writes a temporary dot-file, syncs it, and links it to its name: whole or not at all.
+
+    An object is reported as written, or as existing, when its name and those of the folders above
+    it are synced, too. Then it survives a power failure.
 
     An object's attributes are in `.meta/{key}.json`. Creating is safe against other processes.
     Replacing, which only a replay's marks do, is safe against other threads of this process. The
@@ -42,6 +56,7 @@ class FileStore(EngineStore):
     def __init__(self, folder: Path) -> None:
         """Write under `folder`, which is created if it does not exist."""
         self.folder = folder
+        self._folder_sync = FolderSync()
         self._replace_lock = threading.Lock()  # comparing the ETag and replacing are two steps
 
     def __repr__(self) -> str:
@@ -60,6 +75,7 @@ class FileStore(EngineStore):
             try:
                 with temporary.open("xb") as file:
                     file.write(request.body)
+                sync(temporary)
                 return self._publish(temporary, request)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -69,18 +85,26 @@ class FileStore(EngineStore):
 
     def _look(self, key: str) -> ObjectInfo | None:
         with translate_errors(key):
+            path = self._path(key)
             try:
-                size_bytes = self._path(key).stat().st_size
+                status = os.lstat(path)
             except FileNotFoundError:
                 return None
+            if reason := not_regular_reason(status.st_mode):
+                raise NotRegularFileError(reason)
             meta = read_meta(self.folder, key)
-            return ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
+            # Another writer may have created it, and not synced it yet
+            self._folder_sync.sync_names(path)
+            attributes_path = meta_path(self.folder, key)
+            if attributes_path.parent.is_dir():
+                self._folder_sync.sync_names(attributes_path)
+            return ObjectInfo(meta.etag, status.st_size, meta.metadata)
 
     async def _read(self, request: Request) -> bytes | None:
         def read() -> bytes | None:
             with translate_errors(request.key):
                 try:
-                    with self._path(request.key).open("rb") as file:
+                    with open_regular(self._path(request.key)) as file:
                         file.seek(request.start)
                         return file.read(request.stop - request.start)
                 except FileNotFoundError:
@@ -107,7 +131,11 @@ class FileStore(EngineStore):
         """Write a part at its offset in the temporary file."""
 
         def write() -> None:
-            with translate_errors(request.key), Path(request.upload_id).open("r+b") as file:
+            with (
+                translate_errors(request.key),
+                _lost_if_removed(request.key),
+                Path(request.upload_id).open("r+b") as file,
+            ):
                 file.seek((request.part_number - 1) * request.part_bytes)
                 file.write(request.body)
 
@@ -117,7 +145,16 @@ class FileStore(EngineStore):
     async def _complete_upload(self, request: Request) -> ObjectInfo:
         def publish() -> ObjectInfo:
             temporary = Path(request.upload_id)
-            with translate_errors(request.key):
+            with translate_errors(request.key), _lost_if_removed(request.key):
+                try:
+                    sync(temporary)
+                except FileNotFoundError:
+                    raise
+                except OSError as error:
+                    # The kernel may have dropped some parts, and report success the next time
+                    temporary.unlink(missing_ok=True)
+                    msg = f"{request.key}: its temporary file cannot be synced: {error.strerror}"
+                    raise UploadLostError(msg) from error
                 info = self._publish(temporary, request)
                 temporary.unlink(missing_ok=True)
                 return info
@@ -128,7 +165,7 @@ class FileStore(EngineStore):
         await _run_in_thread(_remove, Path(request.upload_id), request.key)
 
     def _publish(self, temporary: Path, request: Request) -> ObjectInfo:
-        """Sync a finished temporary file and give it its name, under the request's condition."""
+        """Link a synced temporary file to its name, under the request's condition."""
         key, attributes = request.key, request.attributes
         path, attributes_path = self._path(key), meta_path(self.folder, key)
         info = ObjectInfo(
@@ -136,17 +173,12 @@ class FileStore(EngineStore):
         )
         attributes_path.parent.mkdir(parents=True, exist_ok=True)
         meta_temporary = _make_temporary_path(attributes_path)
-        meta = {
-            "etag": info.etag,
-            "content_type": attributes.content_type,
-            "metadata": info.metadata,
-        }
+        meta = _Meta(info.etag, attributes.content_type, dict(info.metadata))
         try:
-            meta_temporary.write_bytes(orjson.dumps(meta))
-            _sync(meta_temporary)
-            _sync(temporary)
+            meta_temporary.write_bytes(msgspec.json.encode(meta))
+            sync(meta_temporary)
             if request.if_match is None:
-                os.link(temporary, path)  # atomic, and fails if the name is taken
+                _link(temporary, path)
                 meta_temporary.replace(attributes_path)
             else:
                 with self._replace_lock:
@@ -155,16 +187,17 @@ class FileStore(EngineStore):
                         msg = f"{key}: the file is not the one to be replaced"
                         raise PreconditionFailedError(msg)
                     _clear_meta(attributes_path)
+                    self._folder_sync.sync_names(attributes_path)
                     temporary.replace(path)
-                    _sync(path.parent)
+                    self._folder_sync.sync_names(path)
                     meta_temporary.replace(attributes_path)
         except FileExistsError:
             msg = f"{key}: the file exists already"
             raise PreconditionFailedError(msg) from None
         finally:
             meta_temporary.unlink(missing_ok=True)
-        _sync(path.parent)
-        _sync(attributes_path.parent)
+        self._folder_sync.sync_names(path)
+        self._folder_sync.sync_names(attributes_path)
         return info
 
     def _path(self, key: str) -> Path:
@@ -185,23 +218,52 @@ def _remove(path: Path, key: str) -> None:
 
 
 def _make_temporary_path(path: Path) -> Path:
-    return path.with_name(f".{secrets.token_hex(8)}.tmp")
+    return path.with_name(f".{secrets.token_hex(TEMPORARY_DIGITS // 2)}.tmp")
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Link a file to its name: atomic, and fails if the name is taken.
+
+    Raises:
+        FileExistsError: the name is taken.
+        RejectedError: the file system has no hard links, such as FAT.
+    """
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in {EPERM, ENOTSUP, ENOSYS}:
+            raise
+        msg = (
+            f"cannot write {path}: this file system has no hard links ({error.strerror}), and "
+            "without them a file can be replaced by accident; write to another file system"
+        )
+        raise RejectedError(msg) from error
 
 
 def _clear_meta(path: Path) -> None:
-    """Empty the attributes of a body that is about to be replaced.
+    """Empty the attributes of a body that is about to be replaced. The caller syncs the name.
 
     A crash then leaves the new body without a digest, never with the old body's digest. A retry
     replaces it.
     """
     empty = _make_temporary_path(path)
     empty.write_bytes(b"{}")
-    _sync(empty)
+    sync(empty)
     empty.replace(path)
-    _sync(path.parent)
 
 
-def read_meta(folder: Path, key: str) -> dict[str, Any]:
+class _Meta(msgspec.Struct):
+    """An object's attributes, as `.meta` has them."""
+
+    etag: str = ""
+    content_type: str = ""
+    metadata: dict[str, str] = {}  # msgspec copies it
+
+
+_decode_meta = msgspec.json.Decoder(_Meta).decode
+
+
+def read_meta(folder: Path, key: str) -> _Meta:
     """Read an object's attributes. They are empty after a crash, or in a copy without `.meta`.
 
     An object that was written as `root/key` has its `.meta` above `folder` if that is the root.
@@ -209,13 +271,23 @@ def read_meta(folder: Path, key: str) -> dict[str, Any]:
     path = folder.absolute() / key
     for above in path.parents[key.count("/") :]:
         try:
-            meta = orjson.loads(meta_path(above, str(path.relative_to(above))).read_bytes())
+            with open_regular(meta_path(above, str(path.relative_to(above)))) as file:
+                return _decode_meta(file.read())
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except orjson.JSONDecodeError:
-            return {}
-        return meta if isinstance(meta, dict) else {}
-    return {}
+        except (NotRegularFileError, IsADirectoryError, msgspec.DecodeError, RecursionError):
+            break
+    return _Meta()
+
+
+@contextmanager
+def _lost_if_removed(key: str) -> Iterator[None]:
+    """Turn a missing temporary file into the error for an upload that is gone."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        msg = f"{key}: its temporary file was removed while it was written"
+        raise UploadLostError(msg) from error
 
 
 @contextmanager
@@ -223,6 +295,9 @@ def translate_errors(key: str) -> Iterator[None]:
     """Turn errors of the operating system into those of `ObjectStore.send`."""
     try:
         yield
+    except NotRegularFileError as error:
+        msg = f"{key}: {error}"
+        raise RejectedError(msg) from error
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         msg = f"cannot write {key}: {error.strerror}; check the folder and who may write to it"
         raise RejectedError(msg) from error
@@ -237,12 +312,3 @@ def translate_errors(key: str) -> Iterator[None]:
 async def _run_in_thread(work: Callable[..., T], *arguments: object) -> T:
     """Run blocking work in a thread, and wait for its end even when cancelled."""
     return await shielded(asyncio.to_thread(work, *arguments))
-
-
-def _sync(path: Path) -> None:
-    """Write a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

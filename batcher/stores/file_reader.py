@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
+from msgspec import Struct
+
 from batcher.concurrency import shielded
-from batcher.errors import NotFoundError, RejectedError, RetryableError
+from batcher.errors import BatcherError, NotFoundError, RejectedError, RetryableError
+from batcher.keys.parse import is_object_name
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
-from batcher.stores.file import META_FOLDER, read_meta
+from batcher.stores.file import META_FOLDER, TEMPORARY_DIGITS, read_meta
+from batcher.stores.regular_file import NotRegularFileError, not_regular_reason, open_regular
 
 PIECE_BYTES = 1024**2
 
@@ -23,11 +28,16 @@ PAGE_FILES = 1_000
 """Files that are listed per call in a thread."""
 
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")  # as `FileStore` names them
+_CHECK_ACCESS = "check who may read the folder"
+
+_TEMPORARY = re.compile(rf"\.[0-9a-f]{{{TEMPORARY_DIGITS}}}\.tmp")
 
 
 class FileReader:
-    """Lists and reads the files under a folder, except dot-files and `.meta/`.
+    """Lists and reads the regular files under a folder, except dot-files and `.meta/`.
+
+    Everything else is listed with a fault, neither followed nor opened: links, FIFOs, devices.
+    Only the folder itself, and the folders of a prefix, may be links.
 
     Temporary files that a killed process has left count as open uploads.
     """
@@ -41,68 +51,83 @@ class FileReader:
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ListEntry]:
         """Return objects folder by folder; see `ObjectReader.list_objects`."""
-        async for key, stat in self._iter_files(prefix):
-            if not _is_hidden(key):
-                yield await self._make_entry(key, stat)
+        async for entry in self._iter_files(prefix):
+            if not entry.is_hidden:
+                yield await self._make_entry(entry)
 
-    async def _make_entry(self, key: str, stat: os.stat_result) -> ListEntry:
-        etag = await asyncio.to_thread(self._etag, key)
-        return ListEntry(key, stat.st_size, etag, stat.st_mtime)
+    async def _make_entry(self, entry: _DirectoryEntry) -> ListEntry:
+        size_bytes = entry.status.st_size if entry.status else 0
+        modified_s = entry.status.st_mtime if entry.status else 0.0
+        if entry.fault:
+            return ListEntry(entry.key, 0, "", modified_s, entry.fault)
+        etag = await asyncio.to_thread(self._etag, entry.key)
+        return ListEntry(entry.key, size_bytes, etag, modified_s)
 
     def _etag(self, key: str) -> str:
-        with _translate_errors(key):
-            return str(read_meta(self.folder, key).get("etag", ""))
+        """Return the ETag. Empty if it cannot be read, which opening the object reports."""
+        try:
+            return read_meta(self.folder, key).etag
+        except OSError:
+            return ""
 
     async def list_folder(self, prefix: str) -> AsyncGenerator[ListEntry | CommonPrefix, None]:
         """Return objects and folders by name; see `ObjectReader.list_folder`."""
         entries = self._scan(prefix.rpartition("/")[0], prefix)
-        for key, stat in await asyncio.to_thread(lambda: list(entries)):
-            if stat is None:
-                yield CommonPrefix(f"{key}/")
-            elif not _is_hidden(key):
-                yield await self._make_entry(key, stat)
+        for entry in await asyncio.to_thread(lambda: list(entries)):
+            if entry.is_folder:
+                yield CommonPrefix(f"{entry.key}/")
+            elif not entry.is_hidden:
+                yield await self._make_entry(entry)
 
     async def list_uploads(self, prefix: str) -> AsyncIterator[OpenUpload]:
-        """Return temporary files with their modification times; see `ObjectReader.list_uploads`."""
-        async for key, stat in self._iter_files(prefix):
-            if _TEMPORARY.fullmatch(key.rpartition("/")[2]):
-                yield OpenUpload(key, stat.st_mtime)
+        """Return temporary files with their modification times; see `ObjectReader.list_uploads`.
 
-    async def _iter_files(self, prefix: str) -> AsyncIterator[tuple[str, os.stat_result]]:
+        Those of attributes, in `.meta/`, are returned, too.
+        """
+        for start in (prefix, f"{META_FOLDER}/{prefix}"):
+            async for entry in self._iter_files(start):
+                if entry.status and _TEMPORARY.fullmatch(entry.key.rpartition("/")[2]):
+                    yield OpenUpload(entry.key, entry.status.st_mtime, is_file=True)
+
+    async def _iter_files(self, prefix: str) -> AsyncIterator[_DirectoryEntry]:
         files = self._walk(prefix)
         while page := await asyncio.to_thread(lambda: list(islice(files, PAGE_FILES))):
             for file in page:
                 yield file
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        """Return the key and the stat of every file whose key starts with `prefix`."""
+    def _walk(self, prefix: str) -> Iterator[_DirectoryEntry]:
+        """Return everything whose key starts with `prefix`, except folders."""
         pending_folders = [prefix.rpartition("/")[0]]
         while pending_folders:
             folders = []
-            for key, stat in self._scan(pending_folders.pop(), prefix):
-                if stat is None:
-                    folders.append(key)
+            for entry in self._scan(pending_folders.pop(), prefix):
+                if entry.is_folder:
+                    folders.append(entry.key)
                 else:
-                    yield key, stat
+                    yield entry
             pending_folders += reversed(folders)
 
-    def _scan(self, folder: str, prefix: str) -> Iterator[tuple[str, os.stat_result | None]]:
-        """Return files (key, stat) and folders (key, None) in `folder` that match `prefix`."""
-        with _translate_errors(folder or str(self.folder)):
-            try:
-                entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
-            except (FileNotFoundError, NotADirectoryError):
-                return
-            for entry in entries:
-                key = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if key != META_FOLDER and f"{key}/".startswith(prefix):
-                        yield key, None
-                elif key.startswith(prefix):
-                    try:
-                        yield key, entry.stat()
-                    except FileNotFoundError:
-                        continue  # removed since the scan, such as a temporary file
+    def _scan(self, folder: str, prefix: str) -> Iterator[_DirectoryEntry]:
+        """Return what is in `folder` and matches `prefix`. Links are not followed.
+
+        A folder that has the name of an object is returned as a folder, and with a fault. A folder
+        below the root that cannot be listed is returned with a fault.
+        """
+        try:
+            with _translate_errors(folder or str(self.folder)):
+                try:
+                    entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
+                except (FileNotFoundError, NotADirectoryError):
+                    return
+        except BatcherError as error:
+            if not folder:
+                raise
+            yield _DirectoryEntry(folder, fault=f"{error}; nothing below it is read")
+            return
+        for entry in entries:
+            key = f"{folder}/{entry.name}" if folder else entry.name
+            if key != META_FOLDER and f"{key}/".startswith(prefix):
+                yield from _describe(key, entry, prefix)
 
     @asynccontextmanager
     async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
@@ -112,18 +137,45 @@ class FileReader:
 
     def _open(self, key: str, files: ExitStack) -> ObjectBody:
         with _translate_errors(key):
-            file = files.enter_context((self.folder / key).open("rb", buffering=0))
+            file = files.enter_context(open_regular(self.folder / key))
             size_bytes = os.fstat(file.fileno()).st_size
             meta = read_meta(self.folder, key)
-        info = ObjectInfo(meta.get("etag", ""), size_bytes, meta.get("metadata", {}))
-        return ObjectBody(info, meta.get("content_type", ""), _iter_pieces(key, file))
+        info = ObjectInfo(meta.etag, size_bytes, meta.metadata)
+        return ObjectBody(info, meta.content_type, _iter_pieces(key, file))
 
     async def aclose(self) -> None:
         """Do nothing."""
 
 
-def _is_hidden(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(".")
+class _DirectoryEntry(Struct, frozen=True):
+    """A name in a folder."""
+
+    key: str
+    status: os.stat_result | None = None
+    fault: str = ""
+    """Why it cannot be an object. Empty for a regular file, and for a folder."""
+    is_folder: bool = False
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether its name starts with a dot."""
+        return self.key.rpartition("/")[2].startswith(".")
+
+
+def _describe(key: str, entry: os.DirEntry[str], prefix: str) -> Iterator[_DirectoryEntry]:
+    """Return one name of a folder; see `FileReader._scan`."""
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return  # removed since the scan, such as a temporary file
+    except OSError as error:
+        yield _DirectoryEntry(key, fault=f"cannot be read: {error.strerror}; {_CHECK_ACCESS}")
+        return
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if is_folder:
+        yield _DirectoryEntry(key, is_folder=True)
+    if is_object_name(entry.name) if is_folder else key.startswith(prefix):
+        yield _DirectoryEntry(key, status, not_regular_reason(status.st_mode))
 
 
 async def _iter_pieces(key: str, file: IO[bytes]) -> AsyncIterator[bytes]:
@@ -140,11 +192,14 @@ def _translate_errors(key: str) -> Iterator[None]:
     """Turn errors of the operating system into those of `ObjectReader.open_object`."""
     try:
         yield
+    except NotRegularFileError as error:
+        msg = f"{key}: {error}"
+        raise RejectedError(msg) from error
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         msg = f"{key}: there is no such object"
         raise NotFoundError(msg) from error
     except PermissionError as error:
-        msg = f"cannot read {key}: {error.strerror}; check who may read the folder"
+        msg = f"cannot read {key}: {error.strerror}; {_CHECK_ACCESS}"
         raise RejectedError(msg) from error
     except OSError as error:
         msg = f"cannot read {key}: {error.strerror or error}; check the disk's health"

@@ -25,7 +25,7 @@ from batcher.keys.object_format import QUARANTINE_FORMAT, ObjectFormat, data_for
 from batcher.keys.partition import DIGEST_DIGITS
 from batcher.limits import MAX_KEY_BYTES
 from batcher.records.chunk import NamingScheme, positions_digest
-from batcher.records.position import sequence_number
+from batcher.records.position import fingerprint_of, sequence_number
 from batcher.records.positions import encode_positions
 from batcher.stores.base import ObjectAttributes
 
@@ -55,6 +55,10 @@ METADATA_CRC32 = "batcher-crc32"
 
 
 METADATA_POSITIONS = "batcher-positions"
+
+
+METADATA_FINGERPRINT = "batcher-fingerprint"
+"""Of its first record, where numbers are not unique; see `batcher.records.position`."""
 
 
 METADATA_KIND = "batcher-kind"
@@ -112,6 +116,8 @@ def object_metadata(
         user_metadata: from the settings.
     """
     known = {METADATA_FIRST: _encode_position(batch.first_position)}
+    if batch.fingerprint:
+        known[METADATA_FINGERPRINT] = batch.fingerprint
     if batch.seal_reason is not None:
         known |= {
             METADATA_RECORDS: str(batch.records),
@@ -182,8 +188,7 @@ class ObjectSpec:
         uuid_name: str,
         checksum: Checksum | None,
         settings: Settings,
-        *,
-        is_continuation: bool = False,
+        suffix: str = "",
     ) -> None:
         """Set key and metadata from what is known about the batch now; see `object_metadata`.
 
@@ -192,13 +197,13 @@ class ObjectSpec:
             uuid_name: see `object_name`.
             checksum: see `object_metadata`.
             settings: root, fanout, format and metadata.
-            is_continuation: whether the object with this name has other records.
+            suffix: digits that the name gets, because an object with other records has it.
         """
         self._batch = batch
         digest = batch.digest()
         name = object_name(batch, digest, uuid_name)
-        if is_continuation:
-            name = continuation_name(name, digest)
+        if suffix:
+            name = continuation_name(name, suffix)
         self.key = object_key(batch, name, settings)
         metadata = object_metadata(batch, digest, checksum, settings.metadata)
         first, last = batch.first_position, batch.last_position
@@ -218,7 +223,12 @@ class GuardSpec:
     """A guard: an empty object with the positions list of records that another object holds."""
 
     def __init__(
-        self, batch: Batch, positions: Sequence[str], of_key: str, settings: Settings
+        self,
+        batch: Batch,
+        positions: Sequence[str],
+        of_key: str,
+        settings: Settings,
+        suffix: str = "",
     ) -> None:
         """Set key, attributes and body.
 
@@ -227,10 +237,14 @@ class GuardSpec:
             positions: the list of the guard. It gets the name of an object that begins with these.
             of_key: the key of the object that holds the records.
             settings: root, fanout and format.
+            suffix: see `ObjectSpec`.
         """
         object_format = choose_format(batch.route, settings)
         first, last = sequence_number(positions[0]), sequence_number(positions[-1])
-        self.key = object_key(batch, sequence_name(batch.route.origin, first), settings)
+        name = sequence_name(batch.route.origin, first)
+        if suffix:
+            name = continuation_name(name, suffix)
+        self.key = object_key(batch, name, settings)
         metadata = {
             METADATA_KIND: GUARD_KIND,
             METADATA_OF: encode_key(of_key),
@@ -241,6 +255,8 @@ class GuardSpec:
             METADATA_BYTES: "0",
             METADATA_CRC32: "00000000",
         }
+        if fingerprint := fingerprint_of(positions[0]):
+            metadata[METADATA_FINGERPRINT] = fingerprint
         compression, level = object_format.compression, object_format.compression_level
         self.body, _ = encode_text(b"", compression, level)
         positions_list = encode_positions(positions)

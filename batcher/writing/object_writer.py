@@ -19,6 +19,7 @@ from batcher.records.positions import PositionsError, decode_positions
 from batcher.stores.request import Operation, Request
 from batcher.writing.object import (
     METADATA_DIGEST,
+    METADATA_FINGERPRINT,
     METADATA_OF,
     METADATA_RECORDS,
     GuardSpec,
@@ -64,6 +65,7 @@ class ObjectWriter:
         self._encoded: tuple[bytes, Checksum] | None = None
         self._found_key = ""
         self._found: ObjectInfo | None = None
+        self._guarded_key = ""
         self._receipt: Receipt | None = None
 
     async def write(self) -> Receipt:
@@ -73,7 +75,7 @@ class ObjectWriter:
         """
         batch = self._pending.batch
         plan = plan_writes(
-            batch.all_positions(),
+            batch.full_positions(),
             batch.digest_of,
             is_stream=batch.route.origin.naming is NamingScheme.SEQUENCE,
         )
@@ -93,8 +95,7 @@ class ObjectWriter:
         if isinstance(step, Look):
             return await self._look()
         if isinstance(step, CreateGuard):
-            await self._create_guard(step)
-            return None
+            return await self._create_guard(step)
         return await self._read_positions()
 
     async def _create(self, step: CreateObject) -> bool:
@@ -124,9 +125,9 @@ class ObjectWriter:
             pending.uuid_name,
             checksum,
             self._settings,
-            is_continuation=step.is_continuation,
+            suffix=step.suffix,
         )
-        if step.is_continuation:
+        if step.is_unknown:
             log.warning(
                 "positions_unknown key=%s of=%s: it is not known which records the object holds; "
                 "they are written once more",
@@ -135,7 +136,7 @@ class ObjectWriter:
             )
         is_created = await self._put(pending, spec.key, body, spec)
         self._found_key = spec.key
-        if is_created or self._receipt is None or step.is_continuation:
+        if is_created or self._receipt is None or step.suffix:
             receipt = spec.make_receipt(len(body))
             self._receipt = replace(receipt, records=self._pending.batch.records)
         return is_created
@@ -167,7 +168,9 @@ class ObjectWriter:
         metadata = self._found.metadata
         records = metadata.get(METADATA_RECORDS, "")
         return ExistingObject(
-            metadata.get(METADATA_DIGEST, ""), int(records) if records.isdecimal() else 0
+            metadata.get(METADATA_DIGEST, ""),
+            int(records) if records.isdecimal() else 0,
+            metadata.get(METADATA_FINGERPRINT, ""),
         )
 
     async def _read_positions(self) -> Sequence[str] | None:
@@ -203,11 +206,16 @@ class ObjectWriter:
             wanted = None if start >= wanted[0] else (start, size_bytes)
         return None
 
-    async def _create_guard(self, step: CreateGuard) -> None:
+    async def _create_guard(self, step: CreateGuard) -> bool:
+        """Create a guard of the object that was found. Return False if its key is taken."""
         assert self._found is not None  # noqa: S101  # it was found by an earlier step
-        metadata = self._found.metadata
-        of_key = metadata.get(METADATA_OF, "") if is_guard(metadata) else ""
+        if not step.suffix:  # else this is the second try, and what has the key was found since
+            metadata = self._found.metadata
+            of_key = metadata.get(METADATA_OF, "") if is_guard(metadata) else ""
+            self._guarded_key = of_key or self._found_key
         guard = GuardSpec(
-            self._pending.batch, step.positions, of_key or self._found_key, self._settings
+            self._pending.batch, step.positions, self._guarded_key, self._settings, step.suffix
         )
-        await self._put(self._pending, guard.key, guard.body, guard)
+        is_created = await self._put(self._pending, guard.key, guard.body, guard)
+        self._found_key = guard.key
+        return is_created

@@ -8,6 +8,10 @@ If all records of a delivery are durable, but the object that holds them goes on
 object is written under the name of the next position. A later delivery that begins there then finds
 the guard's list, and writes none of those records a second time.
 
+Positions are full positions here (`batcher.records.position`). Where numbers are not unique, the
+object that has a name may begin with another record of that number. What is to be written then
+continues under the name with the fingerprint of its own first record, by the same rule.
+
 The functions here decide and wait for nothing: `plan_writes` is a generator that yields steps and
 is sent what became of them. `batcher.writing.object_writer` carries the steps out.
 """
@@ -20,6 +24,8 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from batcher.errors import RetryableError
+from batcher.keys.names import CONTINUATION_DIGITS
+from batcher.records.position import fingerprint_of
 from batcher.records.positions import position_order
 
 
@@ -27,8 +33,10 @@ class CreateObject(Struct, frozen=True):
     """Create the object of these records. The answer is whether its name was free."""
 
     positions: Sequence[str]
-    is_continuation: bool = False
-    """Whether its name gets a digest of the positions, because the name alone is taken."""
+    suffix: str = ""
+    """Digits that its name gets in addition, because the name alone is taken by other records."""
+    is_unknown: bool = False
+    """Whether the object that has the name may hold these records, too."""
 
 
 class Look(Struct, frozen=True):
@@ -36,20 +44,25 @@ class Look(Struct, frozen=True):
 
     first: str
     """The first position of the records that were to be written under the name."""
+    suffix: str = ""
+    """See `CreateObject`."""
 
 
 class ReadPositions(Struct, frozen=True):
     """Read the positions list of the object that was found. The answer is the list, or None."""
 
     first: str
+    suffix: str = ""
 
 
 class CreateGuard(Struct, frozen=True):
-    """Create an empty object with this list. There is no answer: it exists afterwards."""
+    """Create an empty object with this list. The answer is whether its name was free."""
 
     positions: Sequence[str]
     of_first: str
     """The first position of the object that was found, which holds all of them."""
+    suffix: str = ""
+    """See `CreateObject`."""
 
 
 Step: TypeAlias = CreateObject | Look | ReadPositions | CreateGuard
@@ -62,6 +75,8 @@ class ExistingObject(Struct, frozen=True):
     """Of its positions. Empty if there is none."""
     records: int
     """Number of its records, or 0."""
+    fingerprint: str = ""
+    """Of its first record. Empty if there is none, as in objects of earlier versions."""
 
 
 Answer: TypeAlias = "bool | ExistingObject | Sequence[str] | None"
@@ -76,7 +91,7 @@ def plan_writes(
     """Yield the steps after which all records are durable. The clean path is one step.
 
     Args:
-        positions: of one object, in the order of the event.
+        positions: full positions of one object, in the order of the event.
         digest_of: returns the digest of positions, as objects have it in their metadata.
         is_stream: whether names follow the first position, so that another cut of the same records
             can meet them. Else they follow all records.
@@ -88,27 +103,60 @@ def plan_writes(
     while rest:
         if (yield CreateObject(rest)):
             return
-        existing = yield Look(rest[0])
-        if existing is None:
-            msg = f"the object that held the name of {rest[0]} is gone; retry the batch"
-            raise RetryableError(msg)
-        assert isinstance(existing, ExistingObject)  # noqa: S101  # the answer to this step
-        if existing.digest == digest_of(rest):
+        existing = yield from _look(rest[0])
+        suffix = fingerprint_of(rest[0]) if is_stream else ""
+        if suffix == existing.fingerprint:
+            suffix = ""
+        else:  # it begins with another record of this number, or does not say with which
+            is_unknown = not existing.fingerprint
+            if (yield CreateObject(rest, suffix, is_unknown=is_unknown)):
+                return
+            existing = yield from _look(rest[0], suffix)
+        digest = digest_of(rest)
+        if existing.digest == digest:
             return  # our own earlier success
         held: Sequence[str] | None = None
         if is_stream:
-            listed = yield ReadPositions(rest[0])
+            listed = yield ReadPositions(rest[0], suffix)
             held = _held_positions(rest, existing, listed, digest_of)
         known = frozenset(held or ())
         new = [position for position in rest if position not in known]
         if len(new) == len(rest):
             # It holds none of them, as far as is known: they are durable here, perhaps twice
-            yield CreateObject(rest, is_continuation=True)
+            yield CreateObject(rest, digest[:CONTINUATION_DIGITS], is_unknown=True)
             return
         beyond = [] if new else _positions_after(held or (), rest)
         if beyond:
-            yield CreateGuard(beyond, rest[0])
+            yield from _create_guard(beyond, rest[0])
         rest = new
+
+
+def _look(first: str, suffix: str = "") -> Generator[Step, Answer, ExistingObject]:
+    """Look at the object that has a name.
+
+    Raises:
+        RetryableError: there is none any more.
+    """
+    existing = yield Look(first, suffix)
+    if existing is None:
+        msg = f"the object that held the name of {first} is gone; retry the batch"
+        raise RetryableError(msg)
+    assert isinstance(existing, ExistingObject)  # noqa: S101  # the answer to this step
+    return existing
+
+
+def _create_guard(positions: Sequence[str], of_first: str) -> Generator[Step, Answer, None]:
+    """Create a guard where a delivery that begins with its first record looks for it.
+
+    If an object that begins with that very record has the name, no guard is needed.
+    """
+    first = positions[0]
+    suffix = fingerprint_of(first)
+    if (yield CreateGuard(positions, of_first)) or not suffix:
+        return
+    existing = yield from _look(first)
+    if existing.fingerprint != suffix:
+        yield CreateGuard(positions, of_first, suffix)
 
 
 def _held_positions(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from batcher.encoding.codec import encode_text
 from batcher.encoding.decoder import Decoder
 from batcher.encoding.positions_field import add_positions, find_positions, positions_range
+from batcher.records.position import full_positions
 from batcher.records.positions import PositionsError, decode_positions, encode_positions
 
 any_numbers = st.lists(
@@ -26,7 +27,14 @@ indexed = st.lists(
 ).map(lambda pairs: [f"{n}/{index}" if index else str(n) for n, index in sorted(pairs)])
 """Records of which several have one sequence number."""
 
-any_positions = any_numbers | indexed
+with_fingerprints = (any_numbers | indexed).flatmap(
+    lambda positions: st.lists(
+        st.integers(0, 2**32 - 1), min_size=len(positions), max_size=len(positions)
+    ).map(lambda values: full_positions(positions, [f"{value:08x}" for value in values]))
+)
+"""Records of a source whose numbers are not unique."""
+
+any_positions = any_numbers | indexed | with_fingerprints
 
 
 def encoded(positions: list[str]) -> bytes:

@@ -1,4 +1,6 @@
-"""Deliveries of one shard in any cut, carried out against a store of positions, step by step.
+"""Deliveries of a shard in any cut, carried out against a store of positions, step by step.
+
+Several shards may share the store, and their records the numbers, as in a DynamoDB stream.
 
 The steps are those of `batcher.writing.write_once`, which the handler carries out as well. A step
 may be lost, take effect without an answer, or take effect late.
@@ -13,12 +15,19 @@ from dataclasses import dataclass, field
 
 from batcher.errors import RetryableError
 from batcher.records.chunk import positions_digest
+from batcher.records.position import (
+    FINGERPRINT_DIGITS,
+    fingerprint_of,
+    full_positions,
+    sequence_number,
+)
 from batcher.writing.write_once import (
     Answer,
     CreateGuard,
     CreateObject,
     ExistingObject,
     Look,
+    ReadPositions,
     Step,
     plan_writes,
 )
@@ -47,25 +56,21 @@ class PositionStore:
 
     def do(self, partition: int, step: Step) -> Answer:
         """Carry out one step, and return its answer."""
-        if isinstance(step, CreateGuard):
-            name = (partition, step.positions[0])
-            if name not in self.objects:
-                self.guards.setdefault(name, tuple(step.positions))
-            return None
-        if isinstance(step, CreateObject):
-            suffix = f"~{'-'.join(step.positions)}" if step.is_continuation else ""
-            name = (partition, step.positions[0] + suffix)
-            if name in self.objects or name in self.guards:
-                return False
-            self.objects[name] = tuple(step.positions)
-            return True
-        name = (partition, step.first)
+        first = step.first if isinstance(step, Look | ReadPositions) else step.positions[0]
+        name = (partition, f"{sequence_number(first)}~{step.suffix}")
         held = self.objects.get(name)
         listed = self.guards.get(name) if held is None else held
+        if isinstance(step, CreateObject | CreateGuard):
+            if listed is not None:
+                return False
+            there = self.objects if isinstance(step, CreateObject) else self.guards
+            there[name] = tuple(step.positions)
+            return True
         if isinstance(step, Look):
             if listed is None:
                 return None
-            return ExistingObject(positions_digest(listed), 0 if held is None else len(held))
+            records = 0 if held is None else len(held)
+            return ExistingObject(positions_digest(listed), records, fingerprint_of(listed[0]))
         return list(listed) if self.has_lists and listed is not None else None
 
     def copies(self) -> Counter[str]:
@@ -73,11 +78,27 @@ class PositionStore:
         return Counter(itertools.chain.from_iterable(self.objects.values()))
 
 
-def by_partition(partitions: Sequence[int], start: int, end: int) -> dict[int, list[str]]:
-    """Return the positions of a delivery by partition. Positions are the records' numbers."""
+def position_of(number: int, shard: int | None = None) -> str:
+    """Return the full position of a record.
+
+    Args:
+        number: of the record, from 0.
+        shard: of several whose records share numbers. None: there is one, so that numbers do.
+    """
+    position = str(number + FIRST)
+    if shard is None:
+        return position
+    (full,) = full_positions([position], [f"{shard:x}{number:x}".zfill(FINGERPRINT_DIGITS)])
+    return full
+
+
+def by_partition(
+    partitions: Sequence[int], start: int, end: int, shard: int | None = None
+) -> dict[int, list[str]]:
+    """Return the full positions of a delivery by partition."""
     found: dict[int, list[str]] = {}
     for number in range(start, end):
-        found.setdefault(partitions[number], []).append(str(number + FIRST))
+        found.setdefault(partitions[number], []).append(position_of(number, shard))
     return found
 
 
@@ -109,6 +130,8 @@ class Shard:
     partitions: Sequence[int]
     plan: Planner = planner
     store: PositionStore = field(default_factory=PositionStore)
+    shard: int | None = None
+    """See `position_of`."""
     late: list[tuple[int, Step]] = field(default_factory=list)
     acknowledged: set[str] = field(default_factory=set)
     front: int = 0
@@ -123,7 +146,7 @@ class Shard:
             return None
         if is_done:
             self.acknowledged |= {
-                str(number + FIRST) for number in range(delivery.start, delivery.end)
+                position_of(number, self.shard) for number in range(delivery.start, delivery.end)
             }
             self.bounds.add(delivery.end)
             self.front = max(self.front, delivery.end)
@@ -132,7 +155,7 @@ class Shard:
 
     def _write(self, delivery: Delivery) -> bool:
         number = 0
-        parts = by_partition(self.partitions, delivery.start, delivery.end)
+        parts = by_partition(self.partitions, delivery.start, delivery.end, self.shard)
         for partition, positions in sorted(parts.items()):
             steps = self.plan(positions)
             answer: Answer = None
@@ -236,3 +259,43 @@ def _plans_after(
                 )
     shard.finish()
     yield shard, before
+
+
+def all_plans_of_two_shards(
+    records: int, depth: int, *, plan: Planner = planner
+) -> Iterator[tuple[list[Shard], tuple[tuple[int, Delivery], ...]]]:
+    """Return two shards that share all numbers after each sequence of up to `depth` deliveries.
+
+    Each delivery, of either shard, begins at a boundary that its shard knows. Clean ones follow.
+    See `all_plans`.
+    """
+    for partitions in itertools.product((0, 1), repeat=records):
+        if partitions[0] == 0:
+            yield from _plans_of_two_after((), partitions, depth, plan)
+
+
+def _plans_of_two_after(
+    before: tuple[tuple[int, Delivery], ...],
+    partitions: Sequence[int],
+    depth: int,
+    plan: Planner,
+) -> Iterator[tuple[list[Shard], tuple[tuple[int, Delivery], ...]]]:
+    store = PositionStore()
+    shards = [Shard(partitions, plan, store, shard) for shard in (0, 1)]
+    for which, delivery in before:
+        shard = shards[which]
+        if shard.deliver(delivery) is None:
+            return  # the same as without a kill
+        if delivery.late_steps_land:
+            if not shard.late:
+                return  # the same as without
+            shard.land()
+    if len(before) < depth:
+        for which, shard in enumerate(shards):
+            for start in sorted(shard.bounds):
+                for delivery in cuts(start, len(partitions)):
+                    after = (*before, (which, delivery))
+                    yield from _plans_of_two_after(after, partitions, depth, plan)
+    for shard in shards:
+        shard.finish()
+    yield shards, before

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from batcher.handler import LambdaHandler, make_handler
+from batcher.records.position import sequence_number
 from batcher.stores import ObjectStore
 from batcher.stores.memory import MemoryObject, MemoryStore
 from support.examples import make_settings
@@ -82,10 +83,13 @@ def snapshot(store: MemoryStore) -> dict[str, tuple[bytes, str, dict[str, str]]]
 
 
 def assert_described(metadata: Mapping[str, str], text: bytes, positions: Sequence[str]) -> None:
-    """Check that metadata describes an object with this text, of records at these positions."""
+    """Check that metadata describes an object with this text, of records at these positions.
+
+    These are full positions.
+    """
     assert metadata["batcher-records"] == str(len(positions)) == str(text.count(b"\n"))
-    assert metadata["batcher-first"] == positions[0]
-    assert metadata["batcher-last"] == positions[-1]
+    assert metadata["batcher-first"] == sequence_number(positions[0])
+    assert metadata["batcher-last"] == sequence_number(positions[-1])
     assert metadata["batcher-digest"] == hashlib.sha256("\n".join(positions).encode()).hexdigest()
     assert metadata["batcher-crc32"] == f"{zlib.crc32(text):08x}"
     assert metadata["batcher-bytes"] == str(len(text))

@@ -1,4 +1,4 @@
-"""Pollers of one shard, whose deliveries overlap step by step, at random."""
+"""Pollers of one or more shards, whose deliveries overlap step by step, at random."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 from batcher.errors import RetryableError
 from batcher.writing.write_once import Answer, CreateGuard, CreateObject, Step
-from support.delivery_plans import FIRST, Plan, Planner, PositionStore, by_partition, planner
+from support.delivery_plans import (
+    Plan,
+    Planner,
+    PositionStore,
+    by_partition,
+    planner,
+    position_of,
+)
 
 MAX_TURNS = 6_000
 
@@ -72,6 +79,8 @@ class Poller:
     """One reader of the shard, and its delivery that is under way."""
 
     position: int
+    shard: int | None = None
+    """See `position_of`."""
     ends: list[tuple[int, int]] = field(default_factory=list)
     """The batches to deliver, the next one last. There are several after a bisect."""
     history: list[int] = field(default_factory=list)
@@ -84,12 +93,18 @@ class Poller:
 
 
 class PollerModel:
-    """A shard, its store, and its pollers."""
+    """Shards, their store, and their pollers."""
 
     def __init__(
-        self, seed: int, family: Family, plan: Planner = planner, *, has_lists: bool = True
+        self,
+        seed: int,
+        family: Family,
+        plan: Planner = planner,
+        *,
+        has_lists: bool = True,
+        shards: int = 1,
     ) -> None:
-        """Draw the shard of a seed."""
+        """Draw the shards of a seed. The records of several share all numbers."""
         self._chance = random.Random(seed)  # noqa: S311  # no secret
         self._family = family
         self._plan = plan
@@ -97,7 +112,8 @@ class PollerModel:
         partitions = self._chance.randint(1, 3)
         self._partitions = [self._chance.randrange(partitions) for _ in range(self._records)]
         self.store = PositionStore(has_lists=has_lists)
-        self._acknowledged: set[int] = set()
+        self._shards: list[int | None] = [None] if shards == 1 else [*range(shards)]
+        self._acknowledged: set[str] = set()
         self._late: list[tuple[int, Step]] = []
 
     def run(self) -> Run:
@@ -106,7 +122,7 @@ class PollerModel:
         for partition, step in self._late:
             self.store.do(partition, step)
         copies = self._copies()
-        lost = sum(not copies[str(number + FIRST)] for number in self._acknowledged)
+        lost = sum(not copies[position] for position in self._acknowledged)
         return Run(lost, sum(found > 1 for found in copies.values()), is_over)
 
     def _copies(self) -> Counter[str]:
@@ -116,15 +132,16 @@ class PollerModel:
     def _play(self) -> bool:
         """Let the pollers deliver. Return whether all have come to the end."""
         chance = self._chance
-        pollers = [Poller(0, history=[0])]
+        pollers = [Poller(0, shard, history=[0]) for shard in self._shards]
         turns = MAX_TURNS
         while turns:
             turns -= 1
             if turns == CALM_TURNS:
                 self._family = Family(fault=0.0, bisects=False)
             if len(pollers) < 3 and chance.random() < self._family.joins:
-                start = chance.choice(chance.choice(pollers).history[-4:])
-                pollers.append(Poller(start, history=[start]))
+                joined = chance.choice(pollers)
+                start = chance.choice(joined.history[-4:])
+                pollers.append(Poller(start, joined.shard, history=[start]))
             if self._late and chance.random() < 0.08:
                 self.store.do(*self._late.pop(chance.randrange(len(self._late))))
             live = [p for p in pollers if p.is_delivering or p.ends or p.position < self._records]
@@ -154,7 +171,7 @@ class PollerModel:
 
     def _send(self, poller: Poller, start: int, end: int) -> None:
         """Hand the records from `start` up to `end` over to the handler."""
-        parts = by_partition(self._partitions, start, end)
+        parts = by_partition(self._partitions, start, end, poller.shard)
         poller.under_way = [(part, self._plan(found), None) for part, found in parts.items()]
         self._chance.shuffle(poller.under_way)
 
@@ -192,7 +209,7 @@ class PollerModel:
         poller.is_delivering = False
         poller.under_way.clear()
         if is_acknowledged:
-            self._acknowledged.update(range(start, end))
+            self._acknowledged |= {position_of(n, poller.shard) for n in range(start, end)}
             poller.ends.pop()
             poller.position = end
             poller.history.append(end)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 
+from batcher.encoding.positions_field import add_positions
 from batcher.keys.names import salt
+from batcher.records.chunk import positions_digest
+from batcher.records.position import sequence_number
+from batcher.records.positions import encode_positions
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody
@@ -146,3 +151,48 @@ async def put_range(
     text = b"".join(b"%d\n" % number for number in range(first, last + 1))
     key = key_of(stream_name(first), partition, fanout)
     return await put(store, key, text, first=str(first), last=str(last))
+
+
+async def put_listed(  # noqa: PLR0913  # what an object can differ in
+    store: MemoryStore,
+    positions: Iterable[object],
+    line: str = "{}",
+    *,
+    stem: str = "orders-shardId-000000000003",
+    text: bytes | None = None,
+    fanout: int = 16,
+    **metadata: str,
+) -> str:
+    """Write an object of a stream with a positions list, and return its key.
+
+    Args:
+        store: where to.
+        positions: of its records, in increasing order.
+        line: each line, in which `{}` becomes the position.
+        stem: stream and shard.
+        text: of the whole object, in place of its lines.
+        fanout: of its salt.
+        metadata: other than a writer would give it.
+    """
+    listed = list(map(str, positions))
+    if text is None:
+        text = "".join(f"{line.format(position)}\n" for position in listed).encode()
+    code = encode_positions(listed)
+    assert code is not None
+    first, last = sequence_number(listed[0]), sequence_number(listed[-1])
+    fields = {
+        "records": str(len(listed)),
+        "first": first,
+        "last": last,
+        "digest": positions_digest(listed),
+    } | metadata
+    body: bytes | None = gzip.compress(text, mtime=0)
+    if len(listed) % 2:
+        body = add_positions(body or b"", "gzip", code)
+        assert body is not None
+    else:
+        fields = {"positions": b64encode(code).decode()} | fields
+    attributes = ObjectAttributes(metadata={f"batcher-{k}": v for k, v in fields.items()})
+    key = key_of(f"{stem}-{int(first):064d}", fanout=fanout)
+    await store.put(key, body or b"", attributes)
+    return key

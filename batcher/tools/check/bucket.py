@@ -6,16 +6,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from batcher.keys.names import QUARANTINE_FOLDER, root_prefix
 from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket_policy import evaluate_policy
+from batcher.tools.check.create_only import evaluate_create_only
 from batcher.tools.check.findings import CheckResult, error, ok, warning
+from batcher.tools.check.lifecycle import StreamRetention, evaluate_expiry, evaluate_lifecycle
 from batcher.tools.formatting import format_count
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
-
-LifecycleRule = Mapping[str, Any]
 
 _PUBLIC_BLOCKS = (
     "BlockPublicAcls",
@@ -70,7 +69,19 @@ OBJECT_LOCK = BucketCall(
 BUCKET_CALLS = (VERSIONING, LIFECYCLE, PUBLIC_ACCESS, POLICY, ENCRYPTION, OBJECT_LOCK)
 
 
-def evaluate_bucket(responses: Mapping[str, AwsResponse], settings: Settings) -> list[CheckResult]:
+@dataclass(frozen=True, slots=True)
+class BucketWriter:
+    """Who writes to the bucket, as far as it is known."""
+
+    role: str = ""
+    """The ARN of the function's role."""
+    retentions: Sequence[StreamRetention] | None = None
+    """Of the streams that the function reads. None without a function."""
+
+
+def evaluate_bucket(
+    responses: Mapping[str, AwsResponse], settings: Settings, writer: BucketWriter
+) -> list[CheckResult]:
     """Evaluate the responses to all `BUCKET_CALLS`, given by the id of their check.
 
     A call that was denied gives a `not checked` result, never an error.
@@ -79,11 +90,15 @@ def evaluate_bucket(responses: Mapping[str, AwsResponse], settings: Settings) ->
     versioned = isinstance(versioning, Mapping) and versioning.get("Status") == "Enabled"
     evaluators: Mapping[str, Callable[[Mapping[str, Any] | None], list[CheckResult]]] = {
         VERSIONING.check: evaluate_versioning,
-        LIFECYCLE.check: lambda response: evaluate_lifecycle(
-            response, settings.root, versioned=versioned
-        ),
+        LIFECYCLE.check: lambda response: [
+            *evaluate_lifecycle(response, settings.root, versioned=versioned),
+            *evaluate_expiry(response, settings, writer.retentions),
+        ],
         PUBLIC_ACCESS.check: evaluate_public_access,
-        POLICY.check: lambda response: evaluate_policy(response, settings.bucket, settings.root),
+        POLICY.check: lambda response: [
+            *evaluate_policy(response, settings.bucket, settings.root),
+            *evaluate_create_only(response, settings.bucket, settings.root, writer.role),
+        ],
         ENCRYPTION.check: lambda response: evaluate_encryption(response, settings.sse),
         OBJECT_LOCK.check: evaluate_object_lock,
     }
@@ -171,96 +186,3 @@ def evaluate_object_lock(response: Mapping[str, Any] | None) -> list[CheckResult
     detail = f"{retention.get('Mode')}: no version can be deleted for {period}"
     fix = "expect quarantined and replaced objects, and the one of this check, to stay that long"
     return [warning(OBJECT_LOCK.check, detail, fix)]
-
-
-def evaluate_lifecycle(
-    response: Mapping[str, Any] | None, root: str, *, versioned: bool
-) -> list[CheckResult]:
-    """Evaluate the rules that apply to `root`.
-
-    Args:
-        response: the response of GetBucketLifecycleConfiguration; None: there are no rules.
-        root: the fixed start of every key.
-        versioned: whether replaced objects stay as old versions.
-    """
-    rules = [rule for rule in (response or {}).get("Rules", []) if rule.get("Status") == "Enabled"]
-    covering = [rule for rule in rules if _covers_root(rule, root)]
-    results = [_evaluate_upload_cleanup(covering, root)]
-    if versioned:
-        results.append(_evaluate_old_versions(covering, root))
-    return results + [_evaluate_expiry(rule) for rule in rules if _removes_data(rule, root)]
-
-
-def _evaluate_upload_cleanup(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
-    days = [
-        rule["AbortIncompleteMultipartUpload"].get("DaysAfterInitiation")
-        for rule in rules
-        if "AbortIncompleteMultipartUpload" in rule
-    ]
-    if days:
-        period = format_count(min(days), "day")
-        return ok(LIFECYCLE.check, f"incomplete multipart uploads are removed after {period}")
-    fix = (
-        "add a rule with AbortIncompleteMultipartUpload, DaysAfterInitiation: 1: the parts of "
-        "killed uploads cost money for ever, and no listing of objects shows them"
-    )
-    detail = f"no rule removes incomplete multipart uploads under {_format_root(root)}"
-    return warning(LIFECYCLE.check, detail, fix)
-
-
-def _evaluate_old_versions(rules: Sequence[LifecycleRule], root: str) -> CheckResult:
-    expirations = [rule.get("NoncurrentVersionExpiration", {}) for rule in rules]
-    days = [each["NoncurrentDays"] for each in expirations if "NoncurrentDays" in each]
-    if days:
-        return ok(
-            LIFECYCLE.check, f"old versions are removed after {format_count(min(days), 'day')}"
-        )
-    detail = f"versioning is on, but no rule removes old versions under {_format_root(root)}"
-    fix = "add NoncurrentVersionExpiration: each object that a retry replaces leaves an old version"
-    return warning(LIFECYCLE.check, detail, fix)
-
-
-def _evaluate_expiry(rule: LifecycleRule) -> CheckResult:
-    expiration = rule["Expiration"]
-    when = (
-        f"after {format_count(expiration['Days'], 'day')}"
-        if "Days" in expiration
-        else f"on {expiration['Date']}"
-    )
-    name = rule.get("ID", "")
-    return ok(LIFECYCLE.check, f"the rule {name!r} removes the records themselves {when}")
-
-
-def _removes_data(rule: LifecycleRule, root: str) -> bool:
-    """Return whether a rule deletes some or all data objects under the root."""
-    expiration = rule.get("Expiration", {})
-    if not ("Days" in expiration or "Date" in expiration):
-        return False
-    prefix, top = _prefix(rule), root_prefix(root)
-    is_quarantine = prefix.startswith(f"{top}{QUARANTINE_FOLDER}")
-    return not is_quarantine and (top.startswith(prefix) or prefix.startswith(top))
-
-
-def _covers_root(rule: LifecycleRule, root: str) -> bool:
-    """Return whether a rule applies to every object under the root.
-
-    A condition on tags or size, or a prefix that is longer than the root, excludes some.
-    """
-    conditions = _conditions(rule)
-    is_limited = any(name != "Prefix" and value for name, value in conditions.items())
-    return not is_limited and root_prefix(root).startswith(_prefix(rule))
-
-
-def _conditions(rule: LifecycleRule) -> Mapping[str, Any]:
-    """Return the conditions of a rule. Rules in the old format have a prefix but no filter."""
-    rule_filter: Mapping[str, Any] = rule.get("Filter") or {"Prefix": rule.get("Prefix", "")}
-    conditions: Mapping[str, Any] = rule_filter.get("And", rule_filter)
-    return conditions
-
-
-def _prefix(rule: LifecycleRule) -> str:
-    return str(_conditions(rule).get("Prefix") or "")
-
-
-def _format_root(root: str) -> str:
-    return root_prefix(root) or "the bucket"

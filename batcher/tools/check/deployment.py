@@ -26,11 +26,13 @@ from batcher.tools.check.mapping import (
     source_service,
 )
 from batcher.tools.check.package import check_package
+from batcher.tools.check.retention import read_retentions
 from batcher.tools.check.role import check_role
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.tools.check.aws import AwsClient
+    from batcher.tools.check.lifecycle import StreamRetention
 
 _ABSENT_CODES = ("ResourceNotFoundException",)
 _ABSENT_QUEUE_CODES = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
@@ -47,6 +49,13 @@ class Deployment:
     """All mappings of the function. None if they may not be listed."""
     checked_mappings: Sequence[MappingConfiguration] = ()
     """The mappings to check."""
+    retentions: Sequence[StreamRetention] = ()
+    """Of the streams of these mappings, once they were checked."""
+
+    @property
+    def role(self) -> str:
+        """The ARN of the function's role. Empty if it may not be read."""
+        return str((self.configuration or {}).get("Role", ""))
 
     @property
     def environ(self) -> dict[str, str] | None:
@@ -172,6 +181,10 @@ async def check_deployment(
         results += evaluate_mapping(mapping, function)
         if source_service(mapping) is SourceService.SQS:
             results += await _check_queue(aws, mapping, timeout_s)
+    retention_results, deployment.retentions = await read_retentions(
+        aws, deployment.checked_mappings
+    )
+    results += retention_results
     results += evaluate_shared_root(deployment.mappings or ())
     if configuration is not None:
         results += await check_role(aws, configuration, settings)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_store
 from batcher.tools.check.aws import AwsResponse, CallFailure
-from batcher.tools.check.bucket import BUCKET_CALLS, BucketCall, evaluate_bucket, evaluate_region
+from batcher.tools.check.bucket import (
+    BUCKET_CALLS,
+    BucketCall,
+    BucketWriter,
+    evaluate_bucket,
+    evaluate_region,
+)
 from batcher.tools.check.findings import CheckResult, error, ok, warning
 from batcher.tools.check.probe import PARTS_SUFFIX, evaluate_probe, probe_key, run_probe
 from batcher.tools.formatting import format_size
@@ -36,7 +42,9 @@ async def check_caller(aws: AwsClient) -> list[CheckResult]:
     return [ok("caller", f"requests are made as {identity.get('Arn')}")]
 
 
-async def check_bucket(aws: AwsClient, settings: Settings) -> tuple[list[CheckResult], bool]:
+async def check_bucket(
+    aws: AwsClient, settings: Settings, writer: BucketWriter
+) -> tuple[list[CheckResult], bool]:
     """Return the results for the bucket, and whether a probe of it makes sense."""
     check = "bucket"
     head = await aws.call(
@@ -60,7 +68,7 @@ async def check_bucket(aws: AwsClient, settings: Settings) -> tuple[list[CheckRe
             strict=True,
         )
     )
-    return results + evaluate_bucket(responses, settings), True
+    return results + evaluate_bucket(responses, settings, writer), True
 
 
 async def _call(aws: AwsClient, bucket_call: BucketCall, bucket: str) -> AwsResponse:

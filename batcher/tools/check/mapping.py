@@ -199,8 +199,8 @@ def _evaluate_retries(mapping: MappingConfiguration, subject: str) -> list[Check
 def evaluate_shared_root(mappings: Sequence[MappingConfiguration]) -> list[CheckResult]:
     """Check that no two mappings that write to one root read streams of the same name.
 
-    Such streams replace each other's objects. Objects of queues are named by their messages, so
-    queues may share a root.
+    Of such streams, equal sequence numbers are taken for the same record. Objects of queues are
+    named by their messages, so queues may share a root.
     """
     check = "mapping.alone"
     streams = [
@@ -211,7 +211,7 @@ def evaluate_shared_root(mappings: Sequence[MappingConfiguration]) -> list[Check
     results = []
     for name, count in Counter(map(_object_stem, streams)).items():
         if count > 1:
-            detail = f"{count} mappings read {name!r}: they replace each other's objects"
+            detail = f"{count} mappings read {name!r}: equal sequence numbers count as one record"
             fix = "give each a function with its own root; see docs/guarantees.md"
             results.append(error(check, detail, fix))
     if not results and mappings:

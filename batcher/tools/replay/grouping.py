@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from batcher.keys.names import QUARANTINE_FOLDER, SEQUENCE_DIGITS
 from batcher.keys.object_format import QUARANTINE_FORMAT
 from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
+from batcher.records.position import FINGERPRINT_DIGITS
 
 if TYPE_CHECKING:
     from batcher.tools.replay.marks import QuarantineLine, ReplayMark
@@ -23,7 +24,7 @@ REPLAY_SOURCE = "replay"
 GROUP_ID_DIGITS = 32
 STEM_DIGITS = 16
 
-_SEQUENCE_NAME = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}")
+_SEQUENCE_NAME = re.compile(rf"(.+)-\d{{{SEQUENCE_DIGITS}}}(?:~[0-9a-f]{{{FINGERPRINT_DIGITS}}})?")
 
 
 def quarantine_prefix(root: str) -> str:

@@ -84,8 +84,8 @@ class QuarantineLine:
 
     @property
     def position(self) -> str:
-        """The record's position at the source."""
-        return str(self.fields["position"])
+        """The record's full position; see `batcher.records.position`."""
+        return _full_position(self.fields)
 
     @property
     def is_unstarted(self) -> bool:
@@ -191,12 +191,18 @@ def _parse_line(number: int, raw: bytes) -> QuarantineLine:
     return QuarantineLine(
         number,
         raw,
-        fields["position"],
+        _full_position(fields),
         parse_time(fields["arrival"]),
         _parse_payload(fields),
         _parse_mark(fields.get(MARK_FIELD)),
         fields,
     )
+
+
+def _full_position(fields: Mapping[str, Any]) -> str:
+    fingerprint = fields.get("fingerprint")
+    position = str(fields["position"])
+    return f"{position}:{fingerprint}" if isinstance(fingerprint, str) else position
 
 
 def _parse_payload(fields: Mapping[str, Any]) -> bytes:

@@ -56,6 +56,9 @@ class Replay:
         for listed in objects:
             if self.stats.is_stopped:
                 return
+            if listed.fault:  # neither the store nor the target failed
+                self.stats.add_error(f"{listed.key}: {listed.fault}")
+                continue
             is_failed = await self._replay_object(listed.key)
             failed_in_a_row = failed_in_a_row + 1 if is_failed else 0
             if failed_in_a_row == MAX_FAILURES_IN_A_ROW:

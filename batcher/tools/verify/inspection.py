@@ -16,11 +16,13 @@ from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 from batcher.records.columns import ConstantColumn, RangeColumn
+from batcher.records.position import fingerprint_of, sequence_number
 from batcher.records.positions import PositionsError, decode_positions
 from batcher.writing.object import (
     METADATA_BYTES,
     METADATA_CRC32,
     METADATA_DIGEST,
+    METADATA_FINGERPRINT,
     METADATA_FIRST,
     METADATA_LAST,
     METADATA_OF,
@@ -67,6 +69,7 @@ class Inspection:
         self.is_guard = is_guard(metadata)
         """Whether it is a guard, which has a positions list and no records."""
         self._digest = metadata.get(METADATA_DIGEST)
+        self._fingerprint = metadata.get(METADATA_FINGERPRINT, "")
         self.guard_of = metadata.get(METADATA_OF, "")
         """The key of the object that has a guard's records, as `encode_key` returns it."""
         self.has_positions = False
@@ -207,8 +210,10 @@ class Inspection:
         positions = decode_positions(positions_list)
         if self._digest not in {None, positions_digest(positions)}:
             return f"the positions list does not match {METADATA_DIGEST}"
-        if int(positions[0]) != self._parsed_key.first:
+        if int(sequence_number(positions[0])) != self._parsed_key.first:
             return f"the positions list starts at {positions[0]}, not at the number in the name"
+        if fingerprint_of(positions[0]) != self._fingerprint:
+            return f"the positions list starts at {positions[0]}, not at {METADATA_FINGERPRINT}"
         self.has_positions = True
         return ""
 

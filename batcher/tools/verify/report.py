@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 MAX_FINDINGS_PER_KIND = 1_000
 """Findings of one kind that are listed. All are counted."""
 
+TEMPORARY_FILE_MINUTES = 25 * 60
+"""A temporary file that was written this recently may be of a running writer: a batch lingers for a
+day at most (`MAX_LINGER_S`), and is written then."""
+
 
 @dataclass(slots=True)
 class VerifyReport:
@@ -54,6 +58,10 @@ class VerifyReport:
     """Objects that were removed between listing and reading."""
     uploads_unchecked: str = ""
     """Why open uploads were not looked for, with the remedy. Empty if they were."""
+    recent_temporary_files: int = 0
+    """Temporary files on disk that a running writer may need."""
+    leftover_files: int = 0
+    """Temporary files on disk that no running writer needs."""
     finding_counts: Counter[FindingKind] = field(default_factory=Counter)
     _findings: dict[FindingKind, list[Finding]] = field(default_factory=dict)
     _streams: dict[tuple[str, str], StreamSummary] = field(default_factory=dict)
@@ -106,7 +114,13 @@ class VerifyReport:
             self._ranges.add(
                 parsed_key.stem,
                 parsed_key.partition,
-                SequenceRange(parsed_key.first, last, parsed_key.key, inspection.has_positions),
+                SequenceRange(
+                    parsed_key.first,
+                    last,
+                    parsed_key.key,
+                    inspection.has_positions,
+                    parsed_key.has_shard,
+                ),
             )
         if parsed_key.is_quarantine:
             self.quarantine_objects += 1
@@ -122,11 +136,19 @@ class VerifyReport:
         self._streams[stream_id].add_object(parsed_key, inspection.records, inspection.last)
 
     def add_upload(self, upload: OpenUpload, now_s: float) -> None:
-        """Add a multipart upload that is not completed."""
-        age = format_age(now_s - upload.started_s)
-        self.add_finding(
-            Finding(FindingKind.OPEN_UPLOAD, sanitize_line(upload.key), f"open for {age}")
-        )
+        """Add a multipart upload that is not completed, or a temporary file."""
+        age_s = now_s - upload.started_s
+        detail = f"open for {format_age(age_s)}"
+        if upload.is_file:
+            if age_s < TEMPORARY_FILE_MINUTES * 60:
+                self.recent_temporary_files += 1
+                return
+            self.leftover_files += 1
+            detail = (
+                f"a temporary file that was last written {format_age(age_s)} ago: its writer was "
+                "stopped, and no object needs it; delete the file"
+            )
+        self.add_finding(Finding(FindingKind.OPEN_UPLOAD, sanitize_line(upload.key), detail))
 
     def add_unread(self, key: str) -> None:
         """Add an object that exists and could not be read."""
@@ -191,6 +213,7 @@ class VerifyReport:
             "unjudged_lines": self.unchecked_lines,
             "gone": self.removed_objects,
             "uploads_unchecked": self.uploads_unchecked or None,
+            "recent_temporary_files": self.recent_temporary_files,
             "findings": {
                 kind.value: self.finding_counts[kind]
                 for kind in FindingKind

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from batcher.concurrency import map_concurrently
@@ -18,15 +18,18 @@ from batcher.errors import (
 )
 from batcher.keys.names import root_prefix
 from batcher.keys.parse import KeyParseError, ParsedKey, is_check_key, parse_key
+from batcher.reading.comparison import confirm_by_lines, read_positions
+from batcher.reading.duplicates import DuplicateFinder
 from batcher.reading.findings import Finding, FindingKind
-from batcher.reading.overlap import read_positions
 from batcher.reading.sanitize import sanitize_line
 from batcher.reading.stored_positions import PositionsCollector
-from batcher.tools.verify.duplicates import DuplicateCounter
+from batcher.reading.stream import ReopenPolicy
 from batcher.tools.verify.inspection import Inspection
 from batcher.tools.verify.report import VerifyReport
 
 if TYPE_CHECKING:
+    from batcher.reading.duplicates import SharedPositions
+    from batcher.reading.overlap import SequenceRange
     from batcher.stores.base import ListEntry, ObjectReader
 
 MAX_READS = 3
@@ -105,6 +108,10 @@ class Verifier:
             on_progress()
 
     async def _verify_object(self, list_entry: ListEntry, on_progress: Callable[[], None]) -> None:
+        if list_entry.fault:
+            self._report.add_unread(list_entry.key)
+            self._add_finding(FindingKind.UNREADABLE, list_entry.key, list_entry.fault)
+            return
         try:
             parsed_key = parse_key(list_entry.key, self._root)
         except KeyParseError as error:
@@ -157,20 +164,35 @@ class Verifier:
         Returns:
             The keys of the objects that were compared.
         """
-        read = partial(read_positions, self._reader)
         compared_keys: set[str] = set()
         for cluster in self._report.clusters():
-            counter = DuplicateCounter()
-            listed = [stored.key for stored in cluster if stored.has_positions]
+            finder = DuplicateFinder()
+            listed = [stored for stored in cluster if stored.has_positions]
             for start in range(0, len(listed), self._concurrency):
-                keys = listed[start : start + self._concurrency]
-                lists = await map_concurrently(read, keys, self._concurrency)
-                for key, positions in zip(keys, lists, strict=True):
-                    counts = None if positions is None else counter.add(key, positions)
-                    if counts is not None:
-                        compared_keys.add(key)
-                        self._report.add_duplicates(key, counts)
+                ranges = listed[start : start + self._concurrency]
+                lists = await map_concurrently(self._read_positions, ranges, self._concurrency)
+                for stored, positions in zip(ranges, lists, strict=True):
+                    shared = None if positions is None else finder.add(stored.key, positions)
+                    if positions and shared and not stored.has_shard:
+                        shared = await self._confirm(stored.key, positions, shared)
+                    if shared is not None:
+                        compared_keys.add(stored.key)
+                        counts = Counter(keys[0] for keys in shared.values())
+                        self._report.add_duplicates(stored.key, counts)
         return compared_keys
+
+    async def _read_positions(self, stored: SequenceRange) -> list[str] | None:
+        return await read_positions(self._reader, stored.key)
+
+    async def _confirm(
+        self, key: str, positions: list[str], shared: SharedPositions
+    ) -> SharedPositions | None:
+        """Return the positions whose records are the same. None if they cannot be read."""
+        try:
+            return await confirm_by_lines(self._reader, ReopenPolicy(), key, positions, shared)
+        except BatcherError as error:
+            self._add_unreadable(key, error)
+            return None
 
     async def _check_open_uploads(self, wall_clock: Callable[[], float]) -> None:
         prefix = root_prefix(self._root)

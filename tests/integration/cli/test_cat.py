@@ -7,10 +7,12 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ from batcher.stores import ObjectAttributes
 from batcher.stores.base import ListEntry
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
-from support.examples import kinesis_record, message
+from support.examples import dynamodb_record, kinesis_record, message
 from support.fakes import FakeClock
 from support.sample_bucket import HOUR_S, key_of, queue_name, stream_name
 
@@ -153,6 +155,42 @@ def test_covered_objects_are_left_out_and_counted(tmp_path: Path, capfdbinary: O
     printed = capfdbinary.readouterr()
     assert len(printed.out.splitlines()) == len(numbers) + 7
     assert printed.err == b""
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("source", [kinesis_record, dynamodb_record])
+def test_deliveries_in_any_cut_give_each_record_once(
+    tmp_path: Path, capfdbinary: Output, source: Callable[..., dict[str, Any]], compression: str
+) -> None:
+    """Data and quarantine, also if a transform leaves records out. `--all` gives everything."""
+
+    def transform(payload: bytes) -> bytes | None:
+        number = int(re.findall(rb'"N":"(\d+)"', payload)[0])
+        if number % 5 == 0:
+            raise ValueError(number)
+        return None if number % 7 == 0 else b"%d" % number
+
+    place = f"file://{tmp_path}"
+    settings = Settings(bucket=place, compression=compression)
+    everything = [number**2 for number in range(1, 900)]
+    with closing(make_handler(settings, transform=transform)) as handle:
+        for cut in (everything[:500], everything[10:30], everything[400:], everything[300:450:2]):
+            records = [source(str(number)) for number in cut]
+            for record, number in zip(records, cut, strict=True):
+                if source is kinesis_record:
+                    record["kinesis"]["data"] = b64encode(b'{"N":"%d"}' % number).decode()
+            assert handle({"Records": records}, None) == {"batchItemFailures": []}
+    capfdbinary.readouterr()
+    good = [n for n in everything if n % 5 and n % 7]
+    assert main(["cat", place]) == 0
+    printed = capfdbinary.readouterr()
+    assert sorted(map(int, printed.out.split())) == good
+    assert printed.err.count(b"\n") == 2  # covered, and without some lines
+    assert main(["cat", place, "--all"]) == 0
+    assert len(capfdbinary.readouterr().out.splitlines()) > len(good)
+    assert main(["cat", place, "--quarantine"]) == 0
+    lines = [json.loads(line) for line in capfdbinary.readouterr().out.splitlines()]
+    assert sorted(int(line["position"]) for line in lines) == [n for n in everything if not n % 5]
 
 
 def test_objects_that_cannot_be_read_are_named_and_the_others_are_given(

@@ -216,6 +216,10 @@ def test_what_may_not_be_looked_at_is_named_and_no_fault(
     assert of(found, "mapping") == ["not checked: needs lambda:ListEventSourceMappings"]
     assert of(found, "role") == ["not checked: needs iam:SimulatePrincipalPolicy"]
     assert of(found, "function.package")[0].startswith("not checked")
+    account = Account(function(ENVIRON), [[mapping(STREAM_ARN)]])
+    code, found = check(account, monkeypatch, capsys)
+    assert code == 0
+    assert of(found, "mapping.retention") == ["not checked: needs kinesis:DescribeStreamSummary"]
 
 
 def test_a_function_that_may_not_be_looked_at_leaves_its_mappings(

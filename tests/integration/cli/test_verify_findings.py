@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import shlex
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from backports import zstd
 
+from batcher.cli import main
 from batcher.keys.names import salt
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores import ObjectAttributes
@@ -125,8 +130,8 @@ def test_a_foreign_object_is_found(
     assert report["found"][0]["key"] == key
 
 
-def test_an_upload_that_is_open_is_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With its age."""
+def _leave_upload(folder: Path) -> list[Path]:
+    """Leave temporary files of a body and of attributes, as a killed writer does."""
 
     async def leave() -> None:
         upload = await FileStore(folder).create_upload(
@@ -135,9 +140,60 @@ def test_an_upload_that_is_open_is_found(folder: Path, capsys: pytest.CaptureFix
         await upload.put_part(1, b"x")
 
     asyncio.run(leave())
+    (body,) = folder.rglob(".*.tmp")
+    attributes = folder / ".meta" / body.relative_to(folder)
+    attributes.parent.mkdir(parents=True)
+    attributes.write_bytes(b"{}")
+    return [body, attributes]
+
+
+def _make_old(path: Path, hours: float) -> None:
+    written_s = time.time() - hours * 3_600
+    os.utime(path, (written_s, written_s))
+
+
+def test_temporary_files_that_were_left_are_found_with_their_age(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of bodies and of attributes. The command that is printed deletes them and nothing else."""
+    left = _leave_upload(folder)
+    _make_old(left[0], 26)
+    _make_old(left[1], 72)
+    ours = [KEY, "x/.0123456789abcdeg.tmp", "x/0123456789abcdef.tmp", "x/.0123456789abcdef.tmp~"]
+    for name in ours:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+        _make_old(folder / name, 72)
     code, report = verify(folder, capsys)
-    assert (code, report["findings"]) == (1, {"open_upload": 1})
-    assert report["found"][0]["detail"].startswith("open for ")
+    assert code == 1
+    assert report["findings"]["open_upload"] == 2
+    details = {f["key"]: f["detail"] for f in report["found"] if f["kind"] == "open_upload"}
+    assert set(details) == {str(path.relative_to(folder)) for path in left}
+    assert "last written 26 h ago" in details[str(left[0].relative_to(folder))]
+    assert "last written 3 days ago" in details[str(left[1].relative_to(folder))]
+    assert all("delete the file" in detail for detail in details.values())
+    assert main(["verify", f"file://{folder}"]) == 1
+    (note,) = [line for line in capsys.readouterr().out.splitlines() if " -delete" in line]
+    young = left[0].with_name(".00000000000000aa.tmp")
+    young.write_bytes(b"")
+    subprocess.run(shlex.split(note.partition("files: ")[2]), check=True)  # noqa: S603  # our own
+    assert not any(path.exists() for path in left)
+    assert young.exists()
+    assert all((folder / name).exists() for name in ours)
+
+
+def test_a_temporary_file_of_a_running_writer_is_no_finding(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is counted. A batch lingers for a day at most, and then its writer writes it."""
+    left = _leave_upload(folder)
+    _make_old(left[0], 24)
+    code, report = verify(folder, capsys)
+    assert (code, report["findings"], report["recent_temporary_files"]) == (0, {}, 2)
+    assert main(["verify", f"file://{folder}"]) == 0
+    printed = capsys.readouterr().out
+    assert "2 temporary files last written less than 25 h ago: a writer may be running" in printed
+    assert "-delete" not in printed
 
 
 def test_quarantine_is_read_too(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

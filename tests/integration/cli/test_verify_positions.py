@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from batcher.handler import make_handler
-from batcher.tools.verify import duplicates
+from batcher.reading import duplicates
+from batcher.stores.file import FileStore
 from support.examples import kinesis_record, make_settings
 from support.handler_harness import NO_FAILURES
 from support.planted_objects import plant_positions, plant_stream, verify
@@ -201,3 +202,22 @@ def test_only_a_redelivery_from_an_unknown_start_leaves_duplicates(
             assert records_count == 699 + 700 + duplicate_count
     finally:
         handle.close()
+
+
+def test_records_that_share_a_number_are_compared_with_their_index(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unpacked records of an aggregate: two cuts of one shard, of which one number is doubled."""
+    handler = make_handler(make_settings(root=""), store=FileStore(folder))
+    try:
+        for numbers in ((1, 2, 3), (2,), (3, 4)):
+            records = [
+                kinesis_record(str(n), b'{"n":%d,"part":%d}' % (n, part))
+                for n in numbers
+                for part in range(3)
+            ]
+            assert handler({"Records": records}, None) == NO_FAILURES
+    finally:
+        handler.close()
+    code, report = verify(folder, capsys)
+    assert (code, report["duplicates"], report["findings"]) == (1, 6, {"duplicate": 2})

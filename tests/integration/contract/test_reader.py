@@ -327,7 +327,7 @@ async def test_a_folder_that_may_not_be_read_is_told(
         raise PermissionError(13, "Permission denied")
 
     reader = FileReader(tmp_path)
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("os.open", denied)
     with pytest.raises(BatcherError, match="cannot read a/b: Permission denied; check who"):
         await _read(reader, "a/b")
     monkeypatch.setattr("os.scandir", denied)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from batcher.records.position import sequence_number
 from batcher.writing.write_once import CreateGuard, CreateObject
-from support.delivery_plans import Plan, all_plans, planner
+from support.delivery_plans import Plan, all_plans, all_plans_of_two_shards, planner
 from support.poller_model import EXACT_FAMILIES, FAMILIES, PollerModel
 
 ALL = os.environ.get("BATCHER_ALL_DELIVERIES") == "1"
@@ -22,6 +23,11 @@ RECORDS, DEPTH = (4, 3) if ALL else (3, 2)
 
 MIN_PLANS = 944_000 if ALL else 3_000
 """Sequences to be tried from known boundaries. From the last acknowledged end there are fewer."""
+
+SHARED_RECORDS, SHARED_DEPTH = (3, 3) if ALL else (2, 2)
+"""Of two shards that share their numbers."""
+
+MIN_SHARED_PLANS = 100_000 if ALL else 1_000
 
 SEEDS = 20_000 if ALL else 300
 
@@ -45,6 +51,32 @@ def test_every_sequence_of_deliveries(
 
 
 @pytest.mark.timeout(3_600)
+def test_every_sequence_of_deliveries_of_shards_that_share_numbers() -> None:
+    """A record of one is never taken for the record of the other with its number."""
+    plans = 0
+    for shards, deliveries in all_plans_of_two_shards(SHARED_RECORDS, SHARED_DEPTH):
+        plans += 1
+        for shard in shards:
+            assert not shard.lost(), (shard.partitions, deliveries)
+            assert not shard.doubled(), (shard.partitions, deliveries)
+            assert shard.front == SHARED_RECORDS, (shard.partitions, deliveries)
+    assert plans > MIN_SHARED_PLANS
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pollers_of_shards_that_share_numbers(family: str) -> None:
+    """Nothing is lost in any family, and nothing is doubled between known boundaries."""
+    doubled = 0
+    for seed in range(SEEDS):
+        run = PollerModel(seed, FAMILIES[family], shards=2 + seed % 2).run()
+        assert run.is_over, seed
+        assert not run.lost, seed
+        doubled += run.doubled
+    assert bool(doubled) == (family not in EXACT_FAMILIES)
+
+
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pollers_that_overlap(family: str, record_property: Callable[[str, object], None]) -> None:
     """Nothing is lost in any family, and nothing is doubled between known boundaries."""
@@ -58,11 +90,12 @@ def test_pollers_that_overlap(family: str, record_property: Callable[[str, objec
     assert bool(doubled) == (family not in EXACT_FAMILIES)
 
 
+@pytest.mark.parametrize("shards", [1, 2])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pollers_of_a_store_without_lists(family: str) -> None:
+def test_pollers_of_a_store_without_lists(family: str, shards: int) -> None:
     """Nothing is lost where positions lists cannot be read."""
     for seed in range(SEEDS // 10):
-        run = PollerModel(seed, FAMILIES[family], has_lists=False).run()
+        run = PollerModel(seed, FAMILIES[family], has_lists=False, shards=shards).run()
         assert run.is_over, seed
         assert not run.lost, seed
 
@@ -98,3 +131,41 @@ def test_both_tests_notice_records_that_are_not_written() -> None:
     )
     runs = [PollerModel(seed, FAMILIES["restarts"], believing_names).run() for seed in range(50)]
     assert any(run.lost for run in runs)
+
+
+def believing_numbers(positions: Sequence[str]) -> Plan:
+    """Plan without fingerprints, as if numbers were unique."""
+    yield from planner(list(map(sequence_number, positions)))
+
+
+def with_guards_anywhere(positions: Sequence[str]) -> Plan:
+    """Plan as the writer does, but leave a guard out whose name another shard has."""
+    plan = planner(positions)
+    answer = None
+    while True:
+        try:
+            step = plan.send(answer)
+        except StopIteration:
+            return
+        is_second = isinstance(step, CreateGuard) and bool(step.suffix)
+        answer = None if is_second else (yield step)
+
+
+def test_both_tests_notice_numbers_that_are_taken_for_records() -> None:
+    """The records of a shard are lost where the other has the same numbers."""
+    plans = all_plans_of_two_shards(2, 1, plan=believing_numbers)
+    assert any(shard.lost() for shards, _ in plans for shard in shards)
+    runs = [
+        PollerModel(seed, FAMILIES["restarts"], believing_numbers, shards=2).run()
+        for seed in range(20)
+    ]
+    assert any(run.lost for run in runs)
+
+
+def test_the_random_test_notices_a_guard_that_another_shard_keeps_out() -> None:
+    """Records after a shorter redelivery are written twice then."""
+    runs = [
+        PollerModel(seed, FAMILIES["repeats in another cut"], with_guards_anywhere, shards=2).run()
+        for seed in range(300)
+    ]
+    assert any(run.doubled for run in runs)

@@ -114,7 +114,7 @@ async def test_a_covering_object_must_be_readable(
         there = sample_bucket.objects[outer]
         await sample_bucket.put(outer, there.body[:-3], there.attributes, if_match=there.info.etag)
     elif wrong == "long":
-        monkeypatch.setattr("batcher.reading.overlap.MAX_COMPARED_BYTES", 16)
+        monkeypatch.setattr("batcher.reading.comparison.MAX_COMPARED_BYTES", 16)
     else:
         sample_bucket.error_for = lambda request, attempt: (
             NotFoundError("gone") if request == f"read {outer}" and attempt > 1 else None

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
 
 import pytest
 
-from batcher.encoding.positions_field import add_positions
 from batcher.reading.findings import FindingKind
-from batcher.records.positions import encode_positions
 from batcher.stores import ObjectAttributes
 from integration.reading.read_all import Reading, numbers
-from support.sample_bucket import SampleBucket, key_of, put_range, stream_name
+from support.sample_bucket import SampleBucket, key_of, put_listed, put_range, stream_name
 
 
 async def _put_guard(bucket: SampleBucket, first: int, last: int, of: str, fanout: int) -> str:
@@ -42,23 +39,10 @@ async def test_a_guard_is_not_read_and_hides_nothing(
     assert not reading.errors
 
 
-async def _put_listed(bucket: SampleBucket, positions: Sequence[int], line: bytes = b"%d\n") -> str:
-    """Write an object with a positions list in its body, and a line per position."""
-    text = b"".join(line % number if b"%" in line else line for number in positions)
-    code = encode_positions(list(map(str, positions)))
-    assert code is not None
-    body = add_positions(gzip.compress(text, mtime=0), "gzip", code)
-    assert body is not None
-    key = key_of(stream_name(positions[0]))
-    ends = {"batcher-first": str(positions[0]), "batcher-last": str(positions[-1])}
-    await bucket.put(key, body, ObjectAttributes(metadata=ends))
-    return key
-
-
 async def test_equal_records_of_other_positions_are_read(sample_bucket: SampleBucket) -> None:
     """Concurrent batches of a shard whose payloads repeat: their texts cannot be told apart."""
-    await _put_listed(sample_bucket, range(0, 100, 2), b"same\n")
-    await _put_listed(sample_bucket, range(1, 90, 2), b"same\n")
+    await put_listed(sample_bucket, range(0, 100, 2), "same")
+    await put_listed(sample_bucket, range(1, 90, 2), "same")
     reading = await Reading(sample_bucket).run()
     assert len(reading.lines) == 50 + 45
     assert not reading.findings
@@ -66,21 +50,11 @@ async def test_equal_records_of_other_positions_are_read(sample_bucket: SampleBu
 
 async def test_positions_within_another_object_are_left_out(sample_bucket: SampleBucket) -> None:
     """Also if they are no consecutive lines of it."""
-    outer = await _put_listed(sample_bucket, range(100))
-    inner = await _put_listed(sample_bucket, range(1, 90, 3))
+    outer = await put_listed(sample_bucket, range(100))
+    inner = await put_listed(sample_bucket, range(1, 90, 3))
     reading = await Reading(sample_bucket).run()
     assert (reading.keys, reading.keys_of(FindingKind.COVERED)) == ([outer], [inner])
     assert sorted(reading.lines) == numbers(range(100))
-
-
-async def test_an_object_with_any_record_of_its_own_is_read(sample_bucket: SampleBucket) -> None:
-    """With a finding that counts what is in both."""
-    await _put_listed(sample_bucket, range(0, 100, 2))
-    inner = await _put_listed(sample_bucket, [6, 8, 9, 10])
-    reading = await Reading(sample_bucket).run()
-    assert len(reading.lines) == 50 + 4
-    assert reading.keys_of(FindingKind.DUPLICATE) == [inner]
-    assert reading.findings[0].detail.startswith("3 of its records are in ")
 
 
 async def test_an_object_with_a_list_and_one_without_are_compared_by_text(
@@ -88,7 +62,7 @@ async def test_an_object_with_a_list_and_one_without_are_compared_by_text(
 ) -> None:
     """The first version wrote one of them."""
     await put_range(sample_bucket, 0, 99)
-    inner = await _put_listed(sample_bucket, range(10, 20))
+    inner = await put_listed(sample_bucket, range(10, 20))
     reading = await Reading(sample_bucket).run()
     assert sorted(reading.lines) == numbers(range(100))
     assert reading.keys_of(FindingKind.COVERED) == [inner]

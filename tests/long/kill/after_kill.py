@@ -82,18 +82,22 @@ def _judge_end(seen: AfterKill, ended: WriterExit, records: int) -> None:
 
 
 def verified(place: Destination, env: Mapping[str, str]) -> list[str]:
-    """Ask `batcher verify`: it must find what is left open; bare objects, and nothing else."""
+    """Ask `batcher verify`: it must find what is left open; bare objects, and nothing else.
+
+    Temporary files are as young as those of a running writer: they are counted.
+    """
     left = place.left()
     command = [sys.executable, "-P", "-m", "batcher", "verify", place.destination, "--json"]
     answer = subprocess.run(  # noqa: S603  # our own program
         command, env=env, cwd=TESTS, capture_output=True, timeout=LIMIT_S, check=False
     )
     try:
-        counts = dict(json.loads(answer.stdout)["findings"])
+        report = json.loads(answer.stdout)
+        counts, recent = dict(report["findings"]), report["recent_temporary_files"]
     except (ValueError, KeyError):
         return [f"verify: exit code {answer.returncode}: {answer.stderr[-300:]!r}"]
     counts.pop("no_metadata", None)
-    wanted = left.open_uploads + left.dot_files - left.meta_files  # metadata is no upload
-    if counts != ({"open_upload": wanted} if wanted else {}):
-        return [f"verify: {counts}, and there is {left}"]
+    wanted = {"open_upload": left.open_uploads} if left.open_uploads else {}
+    if (counts, recent) != (wanted, left.dot_files):
+        return [f"verify: {counts}, {recent} temporary files, and there is {left}"]
     return []

@@ -170,3 +170,21 @@ def test_a_key_outside_of_the_root_is_foreign() -> None:
 def test_a_stem_is_divided_into_stream_and_shard(stem: str, parts: tuple[str, str]) -> None:
     """Escapes are taken back, for people."""
     assert split_stream_and_shard(stem) == parts
+
+
+@pytest.mark.parametrize("name", [SHARD, TABLE])
+@pytest.mark.parametrize("digits", ["0123abcd", "0123456789abcdef"])
+def test_a_name_may_continue_with_digits(name: str, digits: str) -> None:
+    """Of a fingerprint, or of a digest: the plain name is taken by other records."""
+    continued = f"{name}~{digits}"
+    found = parse_key(f"{salt(continued, 16)}/{HOUR}/{continued}.ndjson.gz", "")
+    plain = parse_key(f"{salt(name, 16)}/{HOUR}/{name}.ndjson.gz", "")
+    assert (found.stem, found.first, found.naming) == (plain.stem, plain.first, plain.naming)
+
+
+@pytest.mark.parametrize("digits", ["", "0123abc", "0123abcde", "0123ABCD", "0123abcd~0123abcd"])
+def test_a_name_continues_with_8_or_16_digits(digits: str) -> None:
+    """And nothing else."""
+    continued = f"{SHARD}~{digits}"
+    with pytest.raises(KeyParseError):
+        parse_key(f"{HOUR}/{continued}.ndjson.gz", "")

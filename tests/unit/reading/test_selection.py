@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from math import inf
 
 import pytest
@@ -47,7 +47,7 @@ def includes(selection: Selection, key: str, modified_s: float = 4e9) -> bool:
         ("3d", NOW_S - 3 * 86_400),
         ("1w", NOW_S - 7 * 86_400),
         (datetime(2026, 11, 23, 7, tzinfo=UTC), HOUR_S),
-        (datetime(2026, 11, 23, 7), HOUR_S),  # noqa: DTZ001  # naive is what is shown
+        (date(2026, 11, 23), HOUR_S - 7 * 3_600),
         (datetime(2026, 11, 23, 5, tzinfo=timezone(timedelta(hours=-2))), HOUR_S),
     ],
 )
@@ -55,6 +55,55 @@ def test_a_time_is_a_date_time_or_an_age(text: TimeInput, seconds: float) -> Non
     """In UTC without a time zone."""
     assert chosen(since=text).time_range == TimeRange(seconds, inf)
     assert chosen(until=text).time_range == TimeRange(-inf, seconds)
+
+
+class ZoneWithoutOffset(tzinfo):
+    """A time zone that does not say what it is, which Python counts as none."""
+
+    def utcoffset(self, moment: datetime | None) -> None:
+        """Return None."""
+
+    def dst(self, moment: datetime | None) -> None:
+        """Return None."""
+
+    def tzname(self, moment: datetime | None) -> str:  # noqa: ARG002  # an interface
+        """Return a name."""
+        return "somewhere"
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(2026, 11, 23, 7),  # noqa: DTZ001  # naive is what is refused
+        datetime(2026, 11, 23, 7, tzinfo=ZoneWithoutOffset()),
+    ],
+)
+def test_a_datetime_without_a_time_zone_is_refused_with_reason_and_fix(moment: datetime) -> None:
+    """Elsewhere Python takes it as local time: as UTC it would select other hours without a word.
+
+    Both bounds are refused in one message.
+    """
+    with pytest.raises(SettingsError) as caught:
+        chosen(since=moment, until=moment)
+    assert [fault.partition(":")[0] for fault in caught.value.faults] == ["since", "until"]
+    for fault in caught.value.faults:
+        assert "has no time zone" in fault
+        assert "replace(tzinfo=UTC)" in fault
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, b"2h", timedelta(hours=1), float("nan")])
+def test_what_is_not_a_time_is_refused(value: object) -> None:
+    """By what it is, not by an error of our own."""
+    with pytest.raises(SettingsError, match=r"since: .* is not a time"):
+        chosen(since=value)  # type: ignore[arg-type]  # that is the fault
+
+
+def test_the_first_and_the_last_date_are_times() -> None:
+    """They have no neighbour that a computation in local time could need."""
+    selection = chosen(since=date.min, until=date.max)
+    assert selection.time_range.start_s < HOUR_S < selection.time_range.end_s
+    aware = chosen(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC))
+    assert aware.time_range.start_s < HOUR_S < aware.time_range.end_s
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.batching.quarantine import quarantine_line
 from batcher.batching.validation import validate
 from batcher.keys.names import sequence_name
 from batcher.records.bad_record import BadRecordReason
 from batcher.records.chunk import NamingScheme, Origin
+from batcher.records.position import make_fingerprints
 from batcher.sources import Event, read_event
 from batcher.sources.event import Ledger
 from support.examples import ARRIVAL_S, STREAM_ARN, TABLE_ARN, dynamodb_record, event_from
@@ -176,3 +178,42 @@ def test_a_stream_of_kinesis_is_no_table() -> None:
     """ARNs of other services give no table's name."""
     (chunk,) = read(dynamodb_record("1", arn=STREAM_ARN)).chunks
     assert chunk.origin.stem == "table"
+
+
+HOSTILE = ["a\nb\rc", "\u2028", "\x00\x7f", '"\\"', "\U0001f600", "["] * 2
+
+
+def test_payloads_need_no_validation() -> None:
+    """They are valid JSON on one line, whatever the items hold."""
+    deep: Any = {"S": "x"}
+    for _ in range(200):
+        deep = {"M": {"m": deep}} if len(str(deep)) % 2 else {"L": [deep]}
+    images = [{"t": {"S": text}, text: {"N": "1e999"}} for text in HOSTILE]
+    records = [dynamodb_record(str(n), image) for n, image in enumerate([*images, {"d": deep}])]
+    (chunk,) = read(*records).chunks
+    plain = replace(chunk, payloads=list(chunk.payloads))
+    for is_json in (True, False):
+        validated = validate(plain, is_json=is_json, max_bytes=10**6)
+        assert not validated.bad
+        assert list(validated.good.payloads) == list(chunk.payloads)
+        assert validate(chunk, is_json=is_json, max_bytes=10**6).good is chunk
+
+
+def test_a_payload_that_is_too_large_is_bad() -> None:
+    """Although it is valid JSON."""
+    (chunk,) = read(dynamodb_record("1"), dynamodb_record("2", {"S": "x" * 1_000})).chunks
+    validated = validate(chunk, is_json=True, max_bytes=1_000)
+    assert [bad.reason for bad in validated.bad] == [BadRecordReason.TOO_LARGE]
+    assert list(validated.good.positions) == ["1"]
+
+
+def test_a_record_has_the_fingerprint_of_its_event_id() -> None:
+    """Whatever the event has in its place."""
+    ids = ["a", "b", None, 5]
+    records = [dynamodb_record(str(n)) | {"eventID": each} for n, each in enumerate(ids)]
+    del records[2]["eventID"]
+    (chunk,) = read(*records).chunks
+    assert chunk.fingerprints == make_fingerprints(["a", "b", "", "5"])
+    assert list(chunk.full_positions) == [
+        f"{n}:{digits}" for n, digits in enumerate(chunk.fingerprints or ())
+    ]

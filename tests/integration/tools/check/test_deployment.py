@@ -65,7 +65,14 @@ def test_what_a_bucket_has_is_read_from_it(
         "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     }
-    statement = {"Version": "2012-10-17", "Statement": [deny]}
+    only_creates = deny | {
+        "Action": "s3:PutObject",
+        "Condition": {
+            "ArnEquals": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/of-the-function"},
+            "Null": {"s3:if-none-match": "true"},
+        },
+    }
+    statement = {"Version": "2012-10-17", "Statement": [deny, only_creates]}
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps(statement))
     by_default = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [by_default]})
@@ -165,3 +172,33 @@ def test_a_mapping_of_another_function_is_reported(
     code, found = check(capsys, f"s3://{deployment.bucket}", *flags)
     assert code == 1
     assert "not to other" in text_of(found, "mapping")
+
+
+def test_rules_are_compared_with_the_retention_of_the_stream(
+    deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rule that is right for a day of retention is wrong once the stream keeps records longer."""
+    s3, kinesis = deployment.client("s3"), deployment.client("kinesis")
+    stream = token_hex(4)
+    deployment.map_stream(stream)
+    deployment.set(BATCHER_BUCKET=deployment.bucket, BATCHER_ROOT="events")
+    rule = {
+        "ID": "tidy",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "events/"},
+        "Expiration": {"Days": 1},
+    }
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=deployment.bucket, LifecycleConfiguration={"Rules": [rule]}
+    )
+    code, found = check(capsys, "--function", deployment.name, "--no-write")
+    assert (code, marks(found, "error")) == (0, set())
+    assert "24 h" in text_of(found, "mapping.retention")
+    assert "bucket.if_none_match" in marks(found, "warning")
+    kinesis.increase_stream_retention_period(StreamName=stream, RetentionPeriodHours=50)
+    code, found = check(capsys, "--function", deployment.name, "--no-write")
+    assert (code, marks(found, "error")) == (1, {"bucket.lifecycle"})
+    assert "set Days to 3 or more" in text_of(found, "bucket.lifecycle")
+    kinesis.delete_stream(StreamName=stream)
+    code, found = check(capsys, "--function", deployment.name, "--no-write")
+    assert (code, marks(found, "error")) == (1, {"mapping.retention"})

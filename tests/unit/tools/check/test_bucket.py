@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket import (
     BUCKET_CALLS,
+    BucketWriter,
     evaluate_bucket,
     evaluate_encryption,
-    evaluate_lifecycle,
     evaluate_object_lock,
     evaluate_public_access,
     evaluate_region,
@@ -22,6 +22,7 @@ from batcher.tools.check.bucket import (
 )
 from batcher.tools.check.bucket_policy import evaluate_policy
 from batcher.tools.check.findings import CheckResult, CheckStatus
+from batcher.tools.check.lifecycle import evaluate_lifecycle
 from support.aws_shapes import lifecycle, make_response
 from support.examples import make_settings
 
@@ -304,7 +305,7 @@ def test_a_denied_call_is_not_checked_and_names_its_permission() -> None:
     answers: dict[str, AwsResponse] = {
         question.check: CallFailure(f"needs {question.permission}") for question in BUCKET_CALLS
     }
-    found = evaluate_bucket(answers, make_settings())
+    found = evaluate_bucket(answers, make_settings(), BucketWriter())
     assert [finding.check for finding in found] == [question.check for question in BUCKET_CALLS]
     assert {finding.status for finding in found} == {CheckStatus.NOT_CHECKED}
     assert "needs s3:GetLifecycleConfiguration" in [finding.detail for finding in found]
@@ -313,6 +314,6 @@ def test_a_denied_call_is_not_checked_and_names_its_permission() -> None:
 def test_old_versions_are_checked_only_with_versioning() -> None:
     """The response about versioning affects the evaluation of the lifecycle."""
     answers: dict[str, AwsResponse] = {question.check: None for question in BUCKET_CALLS}
-    few = len(evaluate_bucket(answers, make_settings()))
+    few = len(evaluate_bucket(answers, make_settings(), BucketWriter()))
     answers["bucket.versioning"] = {"Status": "Enabled"}
-    assert len(evaluate_bucket(answers, make_settings())) == few + 1
+    assert len(evaluate_bucket(answers, make_settings(), BucketWriter())) == few + 1

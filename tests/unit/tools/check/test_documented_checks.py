@@ -16,8 +16,10 @@ PAGE = PACKAGE.parents[2] / "docs" / "check.md"
 PURE = [
     "bucket",
     "bucket_policy",
+    "create_only",
     "findings",
     "function",
+    "lifecycle",
     "mapping",
 ]
 CHECK = re.compile(r'"((?:bucket|folder|function|mapping|queue|settings|write)\.[a-z_]+)"')
@@ -33,7 +35,9 @@ def test_the_page_names_every_check_and_every_permission() -> None:
         kind, _, name = check.partition(".")
         assert f"`{check}`" in page or f"`.{name}`" in page or f"`{kind}.*`" in page, check
     wanted = {question.permission for question in BUCKET_CALLS}
-    wanted |= set(re.findall(r'"((?:s3|sqs|lambda|iam):[A-Z]\w+)"', sources)) - {"s3:PutObjectAcl"}
+    wanted |= set(re.findall(r'"((?:s3|sqs|lambda|iam|kinesis):[A-Z]\w+)"', sources)) - {
+        "s3:PutObjectAcl"
+    }
     assert all(permission.split(":")[1] in page for permission in wanted)
 
 

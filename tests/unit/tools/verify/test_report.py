@@ -39,6 +39,7 @@ def test_the_document_of_a_report_is_a_contract() -> None:
         "unjudged_lines": 3,
         "gone": 2,
         "uploads_unchecked": None,
+        "recent_temporary_files": 0,
         "findings": {"open_upload": 1},
         "found": [{"kind": FindingKind.OPEN_UPLOAD, "key": "k", "detail": "open for 60 min"}],
         "streams": [

@@ -78,6 +78,9 @@ class RawInput:
         if sys.platform == "linux":
             with suppress(OSError):  # not a pipe, or above this user's limit
                 fcntl.fcntl(self._file, fcntl.F_SETPIPE_SZ, PIPE_BUFFER_BYTES)
+        self.is_seekable = self._file.seekable()
+        """Whether it is a file that can be read a second time."""
+        self._first_byte = self._file.tell() if self.is_seekable else 0
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLIN)
 
@@ -104,6 +107,12 @@ class RawInput:
             self.is_ended = not data and not self._is_stopped()
             return data
         return b""
+
+    def rewind(self) -> None:
+        """Read a seekable input from its start again. The bytes are not counted again."""
+        self._on_read = lambda _: None
+        self._file.seek(self._first_byte)
+        self.is_ended = False
 
 
 def is_stdin_closed() -> bool:
@@ -142,12 +151,33 @@ def read_texts(raw: RawInput, start: bytes, suffix: str) -> Iterator[bytes]:
     if not suffix:
         yield from pieces
         return
+    text_bytes = 0
+    try:
+        for text in _decompress(raw, pieces, suffix, salvaged=not raw.is_seekable):
+            text_bytes += len(text)
+            yield text
+    except DamagedError:
+        if not raw.is_seekable or suffix != ".gz":
+            raise
+    else:
+        return
+    raw.rewind()
+    for text in _decompress(raw, iter(lambda: raw.read(size), b""), suffix, salvaged=True):
+        if new := text[text_bytes:]:
+            yield new
+        text_bytes -= len(text) - len(new)
+
+
+def _decompress(
+    raw: RawInput, pieces: Iterator[bytes], suffix: str, *, salvaged: bool
+) -> Iterator[bytes]:
+    """Yield the text of compressed pieces; see `Decoder` for `salvaged`."""
     decoder = Decoder(
         suffix,
         max_output_bytes=GZIP_STEP_BYTES if suffix == ".gz" else ZSTD_STEP_BYTES,
         max_window_log=LONG_WINDOW_LOG,
         padded=True,
-        salvaged=True,
+        salvaged=salvaged,
     )
     for piece in pieces:
         yield from _join_steps(decoder.feed(piece))

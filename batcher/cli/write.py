@@ -175,6 +175,10 @@ class WriteSummary:
             echo(f"error: {error}")
         if len(errors) > MAX_SHOWN:
             echo(f"error: and {len(errors) - MAX_SHOWN} more")
+        named = sum(len(lines) for lines, _ in self.failed_lines)
+        if named > self.stats.failed:
+            lines = format_count(named, "line")
+            echo(f"error: only {self.stats.failed:,} of the {lines} named are not durable")
 
     def _print_bad_lines(self) -> None:
         for bad in self.bad_examples:

@@ -94,7 +94,9 @@ class Writer:
 
     def wait_for_lines(self, count: int) -> None:
         """Wait until so many lines are durable, while the input stays open."""
+        give_up_s = time.monotonic() + 60  # instead of hanging
         while len(landed(self.out)) < count:
+            assert time.monotonic() < give_up_s, "the lines are not read"
             assert self.process.poll() is None, self.process.communicate()
             time.sleep(0.01)
 

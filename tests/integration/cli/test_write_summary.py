@@ -157,3 +157,20 @@ def test_lines_that_failed_for_one_reason_are_one_range() -> None:
         ("a:20-20", "down"),
         ("b:21-21", "down"),
     ]
+
+
+def test_lines_named_that_are_partly_durable_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A block of lines goes into several objects, of which one is refused."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.write_text('{"k":"a"}\n{"k":"b"}\n' * 500)
+    out.mkdir()
+    (out / "k=a").write_text("a file where a folder should be")
+    flags = ["--partition-by", "k={field:k}", "--fanout", "1", "--json"]
+    assert main(["write", str(source), f"file://{out}", *flags]) == 1
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["records"], document["failed"]) == (500, 500)
+    assert f"{source}:1-1000: not durable" in printed.err
+    assert "only 500 of the 1000 lines named are not durable" in printed.err.replace(",", "")

@@ -23,6 +23,7 @@ from batcher.limits import (
     MAX_USER_METADATA_BYTES,
     MIN_PART_BYTES,
 )
+from batcher.records.json_text import MAX_DEPTH
 
 MIB = 1024**2
 
@@ -364,6 +365,9 @@ class Settings:
         parse_size,
         Derived("256MiB; in Lambda at most a third of its memory", lambda _: DEFAULT_BUDGET_BYTES),
         Between(1, TIB),
+    )
+    max_depth: int = setting(
+        "deepest nesting of a JSON record", _parse_whole, MAX_DEPTH, Between(1, MAX_DEPTH)
     )
     on_bad_record: str = setting(
         "what happens to a record that can never be written",

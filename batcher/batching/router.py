@@ -58,6 +58,7 @@ class Router:
         self._template = PartitionTemplate(settings.partition_by)
         self._is_json = settings.format == Format.NDJSON
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
+        self._max_depth = settings.max_depth
         self._on_bad_record = settings.on_bad_record
         self._apply_transform = _load_transform(transform)
 
@@ -90,7 +91,9 @@ class Router:
             all_bad += transformed.bad
             if transformed.filtered is not None:
                 routed.excluded.append(transformed.filtered)
-        validated = validate(chunk, is_json=self._is_json, max_bytes=self._max_bytes)
+        validated = validate(
+            chunk, is_json=self._is_json, max_bytes=self._max_bytes, max_depth=self._max_depth
+        )
         all_bad += (
             validated.bad if chunk is original else _restore_payloads(validated.bad, original)
         )

@@ -9,17 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import repeat
 from math import isinf
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote_from_bytes
 
+import msgspec
 import orjson
 
 from batcher.records.chunk import Chunk
 from batcher.records.columns import ConstantColumn
+from batcher.records.json_text import find_non_utf8, iter_shallow
 
 DEFAULT_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
@@ -33,9 +37,6 @@ DIGEST_DIGITS = 16
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 _LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
-
-_INEXACT_TYPES = {float, list, dict}
-"""Types that orjson may return for a number that it cannot hold exactly."""
 
 _DIRECTIVE = re.compile(r"%(.?)")
 
@@ -60,12 +61,12 @@ class PartitionTemplate:
         pieces = _PLACEHOLDER.split(text.strip("/"))
         self._literals = pieces[::2]
         self._formats: list[str | None] = []
-        self._paths: list[list[str] | None] = []
+        self._paths: list[list[str]] = []
         for placeholder in pieces[1::2]:
             kind, _, argument = placeholder.partition(":")
             self._formats.append(argument if kind == "arrival" else None)
-            self._paths.append(argument.split(".") if kind == "field" else None)
-        self._has_fields = any(path is not None for path in self._paths)
+            if kind == "field":
+                self._paths.append(argument.split("."))
         self._unit_s = min(
             (_DIRECTIVE_UNITS_S[d] for f in self._formats if f for d in _DIRECTIVE.findall(f)),
             default=None,
@@ -113,8 +114,7 @@ class PartitionTemplate:
     def max_bytes(self) -> int:
         """Size of the longest partition."""
         formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
-        fields = MAX_VALUE_BYTES * sum(path is not None for path in self._paths)
-        return sum(map(len, self._literals)) + sum(formats) + fields
+        return sum(map(len, self._literals)) + sum(formats) + MAX_VALUE_BYTES * len(self._paths)
 
     def split(self, chunk: Chunk) -> list[tuple[str, Chunk]]:
         """Return the records of a chunk by partition, in their order.
@@ -123,7 +123,7 @@ class PartitionTemplate:
         """
         if not len(chunk):
             return []
-        if not self._has_fields:
+        if not self._paths:
             units = self._time_units(chunk)
             if units is None:
                 return [(self._render(chunk.arrivals_s[0], ()), chunk)]
@@ -169,26 +169,88 @@ class PartitionTemplate:
 
     def _field_values(self, payload: bytes | str) -> tuple[str, ...]:
         """Return the escaped fields of a record. A missing field is the default partition."""
-        paths = [path for path in self._paths if path is not None]
-        found = _find_fields(orjson.loads, payload, paths)
-        if found is None or not _INEXACT_TYPES.isdisjoint(map(type, found)):
-            # orjson reads integers over 64 bits as doubles and rejects 1e999. json is slower and
-            # exact, but fails on values nested deeper than the stack: then the doubles are used
-            found = _find_fields(_load_exactly, payload, paths) or found
-        return (
-            (DEFAULT_PARTITION,) * len(paths) if found is None else tuple(map(escape_value, found))
-        )
+        if (
+            isinstance(payload, bytes)
+            and not payload.isascii()
+            and find_non_utf8(payload) is not None
+        ):
+            return (DEFAULT_PARTITION,) * len(self._paths)  # not JSON, which only lines may be
+        found = self._fields.find(payload)
+        return tuple([DEFAULT_PARTITION if raw is None else _escape_json(raw) for raw in found])
+
+    @cached_property
+    def _fields(self) -> _FieldFinder:
+        return _FieldFinder(self._paths)
+
+
+class _FieldFinder:
+    """Finds the fields at some paths of a record, as JSON. All other values are skipped.
+
+    It finds what a parser finds: of equal names the last counts, and names can have escapes.
+    """
+
+    def __init__(self, paths: Sequence[Sequence[str]]) -> None:
+        """Prepare to find paths of at least one name each."""
+        self._steps = [
+            (path[0], _FieldFinder([path[1:]]) if len(path) > 1 else None) for path in paths
+        ]
+        # Names with a lone surrogate are in no valid JSON
+        names = [path[0] for path in paths if path[0].isascii() or _is_encodable(path[0])]
+        # A TypedDict, because the names of a Struct cannot have quotes
+        wanted = TypedDict("wanted", dict.fromkeys(names, msgspec.Raw), total=False)  # type: ignore[misc]
+        self._decode = msgspec.json.Decoder(wanted).decode
+
+    def find(self, payload: bytes | str | msgspec.Raw) -> list[msgspec.Raw | None]:
+        """Return the JSON of each path, or None if the payload has none."""
+        try:
+            fields: Any = self._decode(payload)
+        except RecursionError:  # a skipped value is nested deeper than Python's stack
+            fields = self._find_in_deep(payload)
+        except (msgspec.DecodeError, UnicodeEncodeError):  # another type, or no JSON at all
+            fields = {}
+        found = []
+        for name, inner in self._steps:
+            raw = fields.get(name)
+            found.append(raw if inner is None or raw is None else inner.find(raw)[0])
+        return found
+
+    def _find_in_deep(self, payload: bytes | str | msgspec.Raw) -> Any:  # noqa: ANN401  # as above
+        raw = payload.encode() if isinstance(payload, str) else bytes(payload)
+        *_, outermost = iter_shallow(raw)
+        try:
+            return self._decode(outermost)
+        except msgspec.DecodeError:
+            return {}
+
+
+def _is_encodable(text: str) -> bool:
+    with suppress(UnicodeEncodeError):
+        return bool(text.encode()) or True
+    return False
+
+
+def _escape_json(raw: msgspec.Raw) -> str:
+    """Return the JSON of a field as `escape_value` does. Objects and arrays are not built."""
+    text = bytes(raw)
+    if text[0] in b"[{":
+        return DEFAULT_PARTITION
+    value: object = 0.0
+    with suppress(orjson.JSONDecodeError):  # 1e999
+        value = orjson.loads(text)
+    # orjson reads integers over 64 bits as doubles
+    return escape_value(_load_exactly(text) if type(value) is float else value)
 
 
 def escape_value(value: object) -> str:
     """Return a value of a record in the form that Hive and Spark decode in a key.
 
+    Objects and arrays are no values of a partition: they have the default one, like null.
     The result has only `A-Za-z0-9._-`, `%` and `~`, is at most 128 bytes long, and is never `.`,
     `..` or empty. So a record chooses its partition, but cannot leave the partitioned folders.
     """
-    if value is None:
+    if value is None or isinstance(value, dict | list):
         return DEFAULT_PARTITION
-    text = value if isinstance(value, str) else _to_json(value)
+    text = value if isinstance(value, str) else _scalar_to_json(value)
     if text in {"", ".", ".."}:
         return DEFAULT_PARTITION
     encoded = percent_encode(text)
@@ -212,43 +274,14 @@ def _fill_example(placeholder: re.Match[str]) -> str:
     return _DIRECTIVE.sub("x", argument) if kind == "arrival" else "x"
 
 
-def _to_json(value: object) -> str:
+def _scalar_to_json(value: object) -> str:
     try:
         return orjson.dumps(value).decode()
-    except TypeError:  # deeper than 254, or an integer over 64 bits
-        return "".join(_iter_json(value))
+    except orjson.JSONEncodeError:  # an integer over 64 bits
+        return json.dumps(value)
 
 
-def _iter_json(value: object) -> Iterator[str]:
-    """Yield JSON without recursion, so that the result does not depend on the stack's depth."""
-    stack: list[object] = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, _JsonToken):
-            yield item
-        elif isinstance(item, dict):
-            parts: list[object] = []
-            for name, inner in item.items():
-                parts += [_JsonToken(","), _JsonToken(f"{_scalar_to_json(name)}:"), inner]
-            stack += [_JsonToken("}"), *reversed(parts[1:]), _JsonToken("{")]
-        elif isinstance(item, list):
-            parts = [part for inner in item for part in (_JsonToken(","), inner)]
-            stack += [_JsonToken("]"), *reversed(parts[1:]), _JsonToken("[")]
-        else:
-            yield _scalar_to_json(item)
-
-
-class _JsonToken(str):
-    """A piece of finished JSON, as opposed to a value."""
-
-    __slots__ = ()
-
-
-def _scalar_to_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _load_exactly(payload: bytes | str) -> object:
+def _load_exactly(payload: bytes) -> object:
     """Parse JSON exactly. A number that Python cannot hold stays text."""
     return json.loads(payload, parse_float=_parse_float, parse_int=_parse_int)
 
@@ -260,22 +293,3 @@ def _parse_float(text: str) -> float | str:
 
 def _parse_int(text: str) -> int | str:
     return int(text) if len(text) <= MAX_VALUE_BYTES else text
-
-
-def _find_fields(
-    loads: Callable[[bytes | str], object], payload: bytes | str, paths: Sequence[Sequence[str]]
-) -> list[object] | None:
-    """Return the fields of a payload, or None if it cannot be parsed."""
-    try:
-        record = loads(payload)
-    except (ValueError, RecursionError):
-        return None
-    return [_lookup(record, path) for path in paths]
-
-
-def _lookup(record: object, path: Sequence[str]) -> object:
-    for name in path:
-        if not isinstance(record, Mapping):
-            return None
-        record = record.get(name)
-    return record

@@ -13,8 +13,9 @@ from typing import NoReturn
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batcher.batching.validation import MAX_DEPTH, validate
+from batcher.batching.validation import validate
 from batcher.records.bad_record import BadRecordReason
+from batcher.records.json_text import MAX_DEPTH
 from support.examples import make_chunk, make_chunk_of_text
 from support.strategies import bad_payloads, good_payloads, json_texts
 

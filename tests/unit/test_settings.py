@@ -42,6 +42,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
         "part_size": 8 * MIB,
         "concurrency": 16,
         "budget_bytes": 256 * MIB,
+        "max_depth": 1024,
         "on_bad_record": "quarantine",
         "partial_response": False,
         "deadline_margin_s": 2,

@@ -268,6 +268,7 @@ def test_every_setting_is_a_parameter(packager: Packager) -> None:
         "part_size": "6MiB",
         "concurrency": "4",
         "budget_bytes": "80MiB",
+        "max_depth": "64",
         "on_bad_record": "drop",
         "partial_response": "false",
         "deadline_margin_s": "4",

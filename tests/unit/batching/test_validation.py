@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from batcher.batching.validation import GZIP_HINT, KPL_HINT, MAX_DEPTH, Validated, validate
+from batcher.batching.validation import GZIP_HINT, KPL_HINT, Validated, validate
 from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.json_text import MAX_DEPTH
 from support.examples import make_chunk, make_chunk_of_text
 
 LARGE = 10**9

@@ -45,8 +45,8 @@ def paths(template: str, chunk: Chunk) -> list[tuple[str, list[bytes | str]]]:
         (True, "true"),
         (False, "false"),
         (0, "0"),
-        ([], "%5B%5D"),
-        ({"a": "/"}, "%7B%22a%22%3A%22%2F%22%7D"),
+        ([], DEFAULT_PARTITION),
+        ({"a": "/"}, DEFAULT_PARTITION),
         ("x" * 128, "x" * 128),
     ],
 )

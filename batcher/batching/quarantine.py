@@ -15,6 +15,11 @@ from msgspec.structs import replace
 
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
+from batcher.records.json_text import find_non_utf8
+from batcher.records.payload import describe
+
+_CONTROLS = bytes({*range(32)} - {*b"\b\t\n\f\r"})
+"""The characters that JSON has no short escape for."""
 
 TRUNCATED_NOTE = "only its start is kept here"
 """The end of `detail` if the payload was too large to be kept."""
@@ -36,7 +41,11 @@ def quarantine_chunk(bad: Sequence[BadRecord]) -> Chunk:
 
 
 def quarantine_line(bad: BadRecord) -> bytes:
-    """Return a bad record as JSON. A payload that is not UTF-8 is written as `payload_b64`."""
+    """Return a bad record as JSON.
+
+    A payload that is not UTF-8 is written as `payload_b64`. So is one with so many control
+    characters that base64 is shorter: escaped, they take six times their size.
+    """
     chunk = bad.chunk
     payload = chunk.payloads[0]
     raw = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
@@ -49,15 +58,17 @@ def quarantine_line(bad: BadRecord) -> bytes:
     }
     if chunk.fingerprints is not None:
         line["fingerprint"] = chunk.fingerprints[0]
-    try:
-        line["payload"] = raw.decode()
-    except UnicodeDecodeError:
+    escaped = len(raw) - len(raw.translate(None, _CONTROLS))
+    if 5 * escaped > len(raw) // 3 or find_non_utf8(raw) is not None:
         line["payload_b64"] = b64encode(raw).decode()
+    else:
+        line["payload"] = raw.decode()
     line["envelope"] = None if chunk.envelopes is None else _without_payload(chunk.envelopes[0])
     try:
         return orjson.dumps(line)
     except TypeError:  # JSON cannot express the envelope, for example text with a lone surrogate
-        line["envelope"] = repr(line["envelope"]).encode("utf-8", "backslashreplace").decode()
+        envelope = describe(line["envelope"])
+        line["envelope"] = envelope.encode("utf-8", "backslashreplace").decode()
         return orjson.dumps(line)
 
 

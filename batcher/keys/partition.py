@@ -38,6 +38,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 _LITERAL = re.compile(r"[A-Za-z0-9._\-=/]*")
 
+_QUOTE = ord('"')
+
 _DIRECTIVE = re.compile(r"%(.?)")
 
 _DIRECTIVE_UNITS_S = {
@@ -234,6 +236,8 @@ def _escape_json(raw: msgspec.Raw) -> str:
     text = bytes(raw)
     if text[0] in b"[{":
         return DEFAULT_PARTITION
+    if text[0] == _QUOTE and b"\\" not in text:
+        return _escape_utf8(text[1:-1])
     value: object = 0.0
     with suppress(orjson.JSONDecodeError):  # 1e999
         value = orjson.loads(text)
@@ -251,12 +255,16 @@ def escape_value(value: object) -> str:
     if value is None or isinstance(value, dict | list):
         return DEFAULT_PARTITION
     text = value if isinstance(value, str) else _scalar_to_json(value)
-    if text in {"", ".", ".."}:
+    return _escape_utf8(text.encode("utf-8", "surrogatepass"))
+
+
+def _escape_utf8(text: bytes) -> str:
+    if text in {b"", b".", b".."}:
         return DEFAULT_PARTITION
-    encoded = percent_encode(text)
+    encoded = _percent_encode(text[: MAX_VALUE_BYTES + 1])  # of a longer value, no more is needed
     if len(encoded) <= MAX_VALUE_BYTES:
         return encoded
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(text).hexdigest()
     return f"{encoded[:KEPT_VALUE_BYTES]}~{digest[:DIGEST_DIGITS]}"
 
 
@@ -265,7 +273,11 @@ def percent_encode(text: str) -> str:
 
     `~` is encoded too, although `quote` keeps it, because it separates a digest from a cut value.
     """
-    return quote_from_bytes(text.encode("utf-8", "surrogatepass"), "").replace("~", "%7E")
+    return _percent_encode(text.encode("utf-8", "surrogatepass"))
+
+
+def _percent_encode(text: bytes) -> str:
+    return quote_from_bytes(text, "").replace("~", "%7E")
 
 
 def _fill_example(placeholder: re.Match[str]) -> str:

@@ -23,11 +23,14 @@ SHALLOW_DEPTH = 128
 
 _WINDOW_BYTES = 64 * 1024
 
-_OPENING, _CLOSING, _QUOTE = 1, 0xFF, 0x22
+_OPENING, _CLOSING = 1, 0xFF
 """Brackets are mapped to the bytes of +1 and -1, so that their sum is the depth."""
 
 _STEPS = bytes.maketrans(b"[{]}", bytes([_OPENING, _OPENING, _CLOSING, _CLOSING]))
 _NO_STRUCTURE = bytes({*range(256)} - {*b'[{]}"'})
+
+_NO_BRACKETS = rb'(?s)(?:[^"\[{\]}]|"[^"\\]*(?:\\.[^"\\]*)*+"?|\[[^"\[{\]}]*\]|\{[^"\[{\]}]*\})*+'
+"""Text without brackets, strings, and values with nothing nested, which do not change the depth."""
 
 # Parses a value without building it: 0.7 µs per record of 1 KiB, where orjson.loads takes 2.9 µs.
 # It accepts str and bytes, ignores invalid UTF-8 in bytes, and nests as deep as Python's stack.
@@ -86,15 +89,15 @@ def iter_shallow(raw: bytes) -> Iterator[bytes]:
 
     texts: list[list[bytes]] = [[]]
     depth = start = 0
-    for token in re.finditer(rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*+"?|[\[{\]}]', raw):
-        at = token.start()
+    for bracket in re.finditer(_NO_BRACKETS + rb"[\[{\]}]", raw):
+        at = bracket.end() - 1
         if raw[at] in b"[{":
             if depth and depth % SHALLOW_DEPTH == 0:
                 texts[-1] += raw[start:at], b"[]"
                 texts.append([])
                 start = at
             depth += 1
-        elif raw[at] != _QUOTE:
+        else:
             depth -= 1
             if len(texts) > 1 and depth % SHALLOW_DEPTH == 0:
                 yield b"".join((*texts.pop(), raw[start : at + 1]))

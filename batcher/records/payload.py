@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import Any
 
 import orjson
@@ -27,6 +28,22 @@ def to_payload(record: object) -> bytes:
     raise TypeError(msg)
 
 
+def to_description(value: object) -> bytes:
+    """Return what quarantine keeps of a value that is no payload: its JSON if it has one."""
+    try:
+        return json.dumps(value, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError, RecursionError):
+        return describe(value).encode("utf-8", "backslashreplace")
+
+
+def describe(value: object) -> str:
+    """Return the `repr` of any value of an event, or its type if it is nested too deep for that."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deep to be shown"
+
+
 def _dict_to_json(record: dict[str, Any]) -> bytes:
     """Write a dict as JSON. NaN is written as `NaN`, which validation finds bad."""
     try:
@@ -46,10 +63,17 @@ def _dict_to_json(record: dict[str, Any]) -> bytes:
 
 
 def _has_nan(record: object) -> bool:
-    try:
-        json.dumps(record, allow_nan=False, default=_to_json_value)
-    except ValueError:
-        return True
+    """Return whether NaN or infinity is in nested dicts and lists, without writing them as text."""
+    levels = [iter((record,))]
+    while levels:
+        for value in levels[-1]:
+            if isinstance(value, float) and not isfinite(value):
+                return True
+            if isinstance(value, dict | list | tuple) and value:
+                levels.append(iter(value.values() if isinstance(value, dict) else value))
+                break
+        else:
+            levels.pop()
     return False
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from batcher.errors import UnknownSourceError
 from batcher.sources.event import Event
-from batcher.sources.event_fields import distinct_sources, get_path
+from batcher.sources.event_fields import distinct_sources, get_path, short_name
 
 __all__ = ["Event", "read_event"]
 
@@ -98,14 +98,16 @@ def _foreign_source(event: Mapping[str, Any]) -> str | None:
     if "Records" in event:
         return f"Records is {type(event['Records']).__name__}, not a list"
     if "records" in event:
-        return str(event.get("eventSource") or "a source that sends `records`")
+        return short_name(event.get("eventSource") or "a source that sends `records`")
     if "awslogs" in event:
         return "CloudWatch Logs (awslogs)"
     if "detail-type" in event and "source" in event:
-        return f"EventBridge ({event['source']})"
+        return f"EventBridge ({short_name(event['source'])})"
     source = event.get("eventSource")
     if isinstance(source, str) and source.startswith("aws:"):
-        return source  # Amazon MQ, DocumentDB, self-managed Kafka: each has its own event format
+        return short_name(
+            source
+        )  # Amazon MQ, DocumentDB, self-managed Kafka: each has its own event format
     return next((name for name, keys in _SERVICE_EVENT_KEYS.items() if event.keys() >= keys), None)
 
 

@@ -9,7 +9,6 @@ The shards of a stream number their records independently, and no record names i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import repeat
 from operator import itemgetter
@@ -22,6 +21,7 @@ from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, JsonColumn
+from batcher.records.payload import to_description
 from batcher.records.position import make_fingerprints
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (
@@ -92,7 +92,7 @@ def _content(record: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(record, None, _SORTED)
     except orjson.JSONEncodeError:
-        return _dump_undumpable(record)
+        return to_description(record)
 
 
 def _table_and_label(arn: str) -> tuple[str, str]:
@@ -118,16 +118,8 @@ def _dump_records(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:
                 payloads.append(orjson.dumps(record, None, _SORTED))
                 kept.append(index)
             except orjson.JSONEncodeError as error:
-                one = replace(bare.take([index]), payloads=[_dump_undumpable(record)])
+                one = replace(bare.take([index]), payloads=[to_description(record)])
                 is_text = "UTF-8" in str(error)
                 reason = BadRecordReason.NOT_UTF8 if is_text else BadRecordReason.MALFORMED
                 bad.append(BadRecord(one, reason, f"the record cannot be written: {error}"))
         return replace(bare.take(kept), payloads=payloads), bad
-
-
-def _dump_undumpable(record: Mapping[str, Any]) -> bytes:
-    """Write a record that orjson rejects, for quarantine. Lone surrogates are escaped."""
-    try:
-        return json.dumps(record, sort_keys=True, default=repr).encode()
-    except (TypeError, ValueError, RecursionError):
-        return repr(record).encode("utf-8", "backslashreplace")

@@ -8,7 +8,6 @@ is missing or malformed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isnan
 from operator import itemgetter
@@ -20,6 +19,7 @@ from batcher.errors import RejectedError, UnknownSourceError
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk
 from batcher.records.columns import MillisColumn
+from batcher.records.payload import to_description
 
 EventRecords = Sequence[Mapping[str, Any]]
 
@@ -27,6 +27,9 @@ _SOURCE, _ARN = itemgetter("eventSource"), itemgetter("eventSourceARN")
 
 _MAX_TIME_S = 253_402_300_800
 """The start of the year 10000, where `datetime` ends."""
+
+_MAX_SOURCES = 5
+"""The most sources that a message names."""
 
 _TIME_RANGE_ERROR = "a time outside the years 1970 to 9999"
 
@@ -106,13 +109,19 @@ def get_arn(record: object) -> str:
 
 def distinct_sources(records: Sequence[object]) -> list[str]:
     """Return the different sources that the records name, for a message."""
-    return sorted({_source_name(record) for record in records})
+    return sorted({_source_name(record) for record in records})[:_MAX_SOURCES]
 
 
 def _source_name(record: object) -> str:
     if not isinstance(record, Mapping):
         return f"a record that is {type(record).__name__}"
-    return str(record.get("eventSource") or record.get("EventSource") or "no named source")
+    name = record.get("eventSource") or record.get("EventSource") or "no named source"
+    return short_name(name)
+
+
+def short_name(name: object) -> str:
+    """Return a name from an event for a message, or its type if it is no text."""
+    return f"{name:.100}" if isinstance(name, str) else f"a {type(name).__name__}"
 
 
 def parse_milliseconds(texts: Iterable[str]) -> MillisColumn:
@@ -176,7 +185,7 @@ def split_non_text(
     bad = []
     for index in non_texts:
         record = chunk.take([index])
-        payload = json.dumps(record.payloads[0], default=repr).encode()
+        payload = to_description(record.payloads[0])
         bad.append(
             BadRecord(replace(record, payloads=[payload]), BadRecordReason.MALFORMED, detail)
         )

@@ -14,6 +14,7 @@ from pybase64 import b64decode
 from batcher.keys.names import make_stem
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.payload import describe
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (
     EventRecords,
@@ -109,8 +110,9 @@ def _content(record: Mapping[str, Any]) -> Hashable:
     try:
         payload: object = _decode_one(data)
     except (binascii.Error, TypeError, ValueError):
-        payload = repr(data)
-    return _arn_and_shard(record), repr(get_path(record, "kinesis", "subSequenceNumber")), payload
+        payload = describe(data)
+    number = describe(get_path(record, "kinesis", "subSequenceNumber"))
+    return _arn_and_shard(record), number, payload
 
 
 def _decode_data(chunk: Chunk) -> tuple[Chunk, list[BadRecord]]:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from batcher.keys.names import SEQUENCE_DIGITS, make_stem
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk, NamingScheme, Origin
+from batcher.records.payload import describe
 from batcher.sources.event import Event, FailureSelector, Ledger
 from batcher.sources.event_fields import (
     EventRecords,
@@ -105,7 +106,7 @@ def from_first_failure(
 def _content(message: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return what makes two messages of one id equal. It can be compared."""
     body = get_path(message, "body")
-    return get_arn(message), type(body).__name__, body if isinstance(body, str) else repr(body)
+    return get_arn(message), type(body).__name__, body if isinstance(body, str) else describe(body)
 
 
 def _parse_sequence_number(value: object) -> str:

@@ -43,8 +43,12 @@ SAMPLE_LINES = 10_000
 """Number of records that columns are inferred from, at most."""
 
 
-MAX_LINE_BYTES = 64 * 1024**2
-"""Longer lines of a sample are cut."""
+SAMPLE_BYTES = 16 * 1024**2
+"""Text that is read from a sample, rounded up to blocks of `LineReader`."""
+
+
+MAX_LINE_BYTES = 1024**2
+"""Longer lines of a sample are not parsed: their values could take a hundred times the memory."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,7 +78,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--sample",
         metavar="FILE",
         help=f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for standard "
-        "input",
+        f"input; of {SAMPLE_BYTES // 1024**2} MiB, and of records up to {MAX_LINE_BYTES:,} bytes",
     )
     parser.add_argument(
         "--fanouts",
@@ -136,29 +140,46 @@ def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
         return ()
-    columns = infer_columns(asyncio.run(_read_first_lines(arguments.sample)))
+    lines, long_lines = asyncio.run(_read_first_lines(arguments.sample))
+    columns = infer_columns(lines)
+    if long_lines:
+        echo(
+            f"note: {long_lines} of {len(lines) + long_lines} records in the sample are larger "
+            f"than {MAX_LINE_BYTES:,} bytes; no columns are inferred from them, name these by "
+            "--columns"
+        )
     if not columns:
         raise SettingsError([f"sample: {arguments.sample} does not start with a JSON object"])
     return columns
 
 
-async def _read_first_lines(name: str) -> list[bytes]:
-    """Read the first `SAMPLE_LINES` lines of a file.
+async def _read_first_lines(name: str) -> tuple[list[bytes], int]:
+    """Read the first `SAMPLE_LINES` lines of a file, or fewer if they are long.
+
+    Returns:
+        The lines of up to `MAX_LINE_BYTES`, and the number of longer ones.
 
     Raises:
         SettingsError: the file cannot be read.
     """
     reader = LineReader([name], MAX_LINE_BYTES, expect_json=True)
     lines: list[bytes] = []
+    read_bytes = long_lines = 0
     try:
         async for block in reader:
-            lines += block.text.splitlines()
-            if len(lines) >= SAMPLE_LINES:
+            short: list[bytes] = []
+            if not block.oversized_line_bytes:
+                read = block.text.split(b"\n")[:-1]
+                short = [line for line in read if len(line) <= MAX_LINE_BYTES]
+            lines += short
+            long_lines += block.lines - len(short)
+            read_bytes += len(block.text)
+            if len(lines) + long_lines >= SAMPLE_LINES or read_bytes >= SAMPLE_BYTES:
                 reader.close()
     except InputError as error:
         fault = f"sample: {error}"
         raise SettingsError([fault]) from None
-    return lines[:SAMPLE_LINES]
+    return lines[:SAMPLE_LINES], long_lines
 
 
 def _parse_fanouts(text: str | None) -> list[int]:

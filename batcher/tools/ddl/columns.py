@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import NoReturn
 
 import orjson
@@ -18,6 +20,9 @@ _MAX_DEPTH = 16
 
 _MAX_STRUCT_FIELDS = 100
 """An object with more fields than this is not a struct: its names are probably values."""
+
+_MAX_COLUMNS = 1_000
+"""A sample with more fields than this is no table."""
 
 SCALAR_NAMES = ("boolean", "int", "bigint", "double", "string")
 
@@ -89,7 +94,7 @@ def require_distinct(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
         SettingsError: two columns have the same name; engines ignore upper and lower case.
     """
     names = [column.name.lower() for column in columns]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
+    duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicates:
         raise SettingsError([f"columns: duplicate name {name!r}" for name in duplicates])
     return tuple(columns)
@@ -183,6 +188,9 @@ def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
     Lines that are not a JSON object are skipped. A field becomes a string if its values have
     incompatible types, if it is always null, or if an engine could not name a field inside of it.
     Of names that differ only in upper and lower case, only the first becomes a column.
+
+    Raises:
+        SettingsError: the records have more than `_MAX_COLUMNS` different fields.
     """
     types: dict[str, ColumnType] = {}
     spellings: dict[str, str] = {}
@@ -195,6 +203,12 @@ def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
             for name, value in record.items():
                 if name and name.isprintable() and spellings.setdefault(name.lower(), name) == name:
                     types[name] = _merge_types(types.get(name, _NULL), _infer_type(value))
+                    if len(types) > _MAX_COLUMNS:
+                        msg = (
+                            f"columns: the sample has more than {_MAX_COLUMNS:,} different fields; "
+                            "their names are probably values. Name the columns by --columns"
+                        )
+                        raise SettingsError([msg])
     return tuple(TableColumn(name, _null_to_string(inferred)) for name, inferred in types.items())
 
 
@@ -206,10 +220,10 @@ def _infer_type(value: object, depth: int = 1) -> ColumnType:
         case int():
             return _BIGINT if value in _BIGINT_RANGE else _DOUBLE
         case list() if depth < _MAX_DEPTH:
-            item: ColumnType = _NULL
-            for element in value:
-                item = _merge_types(item, _infer_type(element, depth + 1))
-            return ArrayType(item)
+            # Each type once: merging a million types would take longer than finding them
+            null: ColumnType = _NULL
+            items = dict.fromkeys(_infer_type(element, depth + 1) for element in value)
+            return ArrayType(reduce(_merge_types, items, null))
         case dict() if depth < _MAX_DEPTH and _can_be_struct(value):
             fields = ((name, _infer_type(inner, depth + 1)) for name, inner in value.items())
             return StructType(tuple(fields))

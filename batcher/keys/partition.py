@@ -196,8 +196,7 @@ class _FieldFinder:
         self._steps = [
             (path[0], _FieldFinder([path[1:]]) if len(path) > 1 else None) for path in paths
         ]
-        # Names with a lone surrogate are in no valid JSON
-        names = [path[0] for path in paths if path[0].isascii() or _is_encodable(path[0])]
+        names = [path[0] for path in paths if _is_in_json(path[0])]
         # A TypedDict, because the names of a Struct cannot have quotes
         wanted = TypedDict("wanted", dict.fromkeys(names, msgspec.Raw), total=False)  # type: ignore[misc]
         self._decode = msgspec.json.Decoder(wanted).decode
@@ -225,10 +224,16 @@ class _FieldFinder:
             return {}
 
 
-def _is_encodable(text: str) -> bool:
-    with suppress(UnicodeEncodeError):
-        return bool(text.encode()) or True
-    return False
+def _is_in_json(name: str) -> bool:
+    """Return whether JSON can have this name: not with a lone surrogate.
+
+    msgspec 0.23 finds a name that is not ASCII only if Python has cached its UTF-8. This does it.
+    """
+    try:
+        msgspec.json.encode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _escape_json(raw: msgspec.Raw) -> str:

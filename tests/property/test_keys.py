@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 
@@ -15,7 +16,7 @@ from batcher.limits import MAX_KEY_BYTES
 from batcher.records.chunk import NamingScheme
 from batcher.writing.object import object_key, object_name
 from support.examples import SEQUENCE, make_batch, make_chunk, make_settings
-from support.strategies import ORIGINS, dumped, field_values
+from support.strategies import ORIGINS, dumped, field_values, json_texts
 
 SAFE_VALUE = re.compile(r"[A-Za-z0-9._\-%~]+")
 ROOTS = st.sampled_from(["", "events", "a/b=c", "\u00fc/x"])
@@ -146,3 +147,24 @@ def test_a_route_is_the_records_own_partition(values: list[str]) -> None:
         for position in part.positions
     }
     assert [together[str(n)] for n in range(len(values))] == alone
+
+
+def _reference(record: object, *path: str) -> object:
+    """Return a field of a parsed record, or None."""
+    for name in path:
+        record = record.get(name) if isinstance(record, dict) else None
+    return record
+
+
+@given(
+    json_texts()
+    | st.builds(lambda f, h: dumped({"f": f, "g": {"h": h}}), field_values, field_values)
+)
+def test_fields_are_found_as_a_parser_finds_them(payload: bytes) -> None:
+    """Without building the record."""
+    record = json.loads(payload)
+    found = PartitionTemplate("{field:f}/{field:g.h}").split(make_chunk(payload))
+    if re.search(rb"\\ud[89a-f]", payload, re.IGNORECASE):
+        return  # a lone surrogate is bad, so such a record is never divided
+    expected = [escape_value(_reference(record, *path)) for path in (("f",), ("g", "h"))]
+    assert [path for path, _ in found] == ["/".join(expected)]

@@ -136,3 +136,24 @@ def test_quarantine_is_filed_by_the_day_of_arrival() -> None:
     """In UTC."""
     assert quarantine_date(ARRIVAL_S) == "2026-11-23"
     assert quarantine_date(0.0) == "1970-01-01"
+
+
+def test_control_characters_do_not_make_a_line_six_times_as_large() -> None:
+    """They stand in base64; a few among other text stay readable."""
+    payload = b"\x01" * 90 + b"text"
+    line = quarantine_line(bad_of(make_chunk(payload)))
+    assert b64decode(json.loads(line)["payload_b64"]) == payload
+    readable = b"\x01" * 5 + b"text" * 30 + b"\n\t" * 50
+    assert json.loads(quarantine_line(bad_of(make_chunk(readable))))["payload"] == readable.decode()
+
+
+@pytest.mark.parametrize("leaf", ["x", "\ud800"])
+def test_an_envelope_that_is_nested_too_deep_is_described(leaf: str) -> None:
+    """The record is quarantined all the same."""
+    deep: object = leaf
+    for _ in range(100_000):
+        deep = [deep]
+    envelope = message("m1", "x") | {"messageAttributes": deep}
+    line = json.loads(quarantine_line(bad_of(make_chunk("x", envelopes=[envelope]))))
+    assert line["envelope"] == "a dict that is nested too deep to be shown"
+    assert line["payload"] == "x"

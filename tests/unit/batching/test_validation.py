@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from batcher.batching.validation import GZIP_HINT, KPL_HINT, Validated, validate
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.json_text import MAX_DEPTH
 from support.examples import make_chunk, make_chunk_of_text
+from support.hostile_json import BAD, GOOD
 
 LARGE = 10**9
 THIRTY_DIGITS = "123456789012345678901234567890"
@@ -321,3 +323,49 @@ def test_a_line_cannot_hold_a_newline(payload: bytes | str) -> None:
 def test_lines_of_text_are_good_as_they_are() -> None:
     """Nothing is encoded twice."""
     assert good(check_lines("a", "\u00e9")) == ["a", "\u00e9"]
+
+
+@pytest.mark.parametrize("max_depth", [1, 2, 100, 1024])
+def test_the_deepest_nesting_can_be_set(max_depth: int) -> None:
+    """Alone, among others, and in one text."""
+    fits, deeper = nested(max_depth), b'{"a":' + nested(max_depth) + b"}"
+    for chunk in (
+        make_chunk(fits, deeper),
+        make_chunk(fits.decode(), deeper.decode()),
+        make_chunk_of_text(fits + b"\n" + deeper + b"\n"),
+    ):
+        checked = validate(chunk, is_json=True, max_bytes=LARGE, max_depth=max_depth)
+        assert good(checked) in ([fits], [fits.decode()])
+        (bad,) = checked.bad
+        assert (bad.reason, bad.detail) == (
+            BadRecordReason.TOO_DEEP,
+            f"nested deeper than {max_depth}",
+        )
+
+
+@pytest.mark.parametrize("name", [*GOOD, *BAD])
+def test_the_stack_decides_nothing(name: str) -> None:
+    """With most of it used, hostile records are judged and written as with little of it."""
+    raw = {**GOOD, **BAD}[name](100_000)
+    payloads = [raw, b"[\n" + raw + b"]"]
+
+    def judged() -> list[object]:
+        checked = check_json(*payloads)
+        return [*good(checked), *((bad.reason, bad.position) for bad in checked.bad)]
+
+    def with_frames(frames: int) -> list[object]:
+        return with_frames(frames - 1) if frames else judged()
+
+    with recursion_limit(20_000):
+        expected = judged()
+    with recursion_limit(1_000):
+        used = len(inspect.stack(0))
+        assert with_frames(700 - used) == expected
+    assert len(expected) == 2
+    assert isinstance(expected[0], bytes) is (name in GOOD)
+
+
+def test_messages_hold_nothing_of_the_payload() -> None:
+    """However large it is."""
+    for make in BAD.values():
+        assert len(only_bad(check_json(make(100_000))).detail) < 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
@@ -263,3 +264,49 @@ def test_the_longest_path_is_bounded() -> None:
     """Each field may be 128 bytes long."""
     assert PartitionTemplate("").max_bytes == 0
     assert PartitionTemplate("a={field:a}/dt={arrival:%Y-%m-%d}").max_bytes == 2 + 128 + 4 + 10
+
+
+@pytest.mark.parametrize(
+    ("payload", "value"),
+    [
+        (b'{"id":"a","id":"b"}', "b"),
+        (b'{"id":"a","id":null}', DEFAULT_PARTITION),
+        (b'{"id":"a","id":[]}', DEFAULT_PARTITION),
+        (b'{"\\u0069d":"a"}', "a"),
+        (b'{"id":"\\u0061\\/"}', "a%2F"),
+        (b'{ "id" : 1.50 , "x":[] }', "1.5"),
+        (b'{"id":{"id":"a"}}', DEFAULT_PARTITION),
+        (b'{"id":[1]}', DEFAULT_PARTITION),
+        (b'{"id":1e-7}', "1e-7"),
+        (b'{"id":1e999}', "1e999"),
+        (b'{"x":{"id":"a"}}', DEFAULT_PARTITION),
+        (b'{"id":"a","x":' + b"[" * 1023 + b"]" * 1023 + b"}", "a"),
+        (b'{"id":"a","x":' + b'{"id":' * 1022 + b"1" + b"}" * 1023, "a"),
+        (b'{"x":"\xff","id":"a"}', DEFAULT_PARTITION),
+        (b"\xff", DEFAULT_PARTITION),
+        (b'{"id":"a"} {"id":"b"}', DEFAULT_PARTITION),
+    ],
+)
+def test_a_field_is_what_a_parser_finds(payload: bytes, value: str) -> None:
+    """Of equal names the last one; but objects and arrays are no values of a partition."""
+    texts: list[bytes | str] = [payload]
+    if b"\xff" not in payload:
+        texts.append(payload.decode())
+    for text in texts:
+        assert [path for path, _ in paths("id={field:id}", make_chunk(text))] == [f"id={value}"]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a b", "\u00e9", "\x00", "class", "1"])
+def test_a_field_can_have_any_name(name: str) -> None:
+    """Quotes and backslashes, too."""
+    chunk = make_chunk(json.dumps({"other": 1, name: "v", "x": {name: 2}}))
+    template = f"{{field:{name}}}/{{field:x.{name}}}/{{field:x.other}}"
+    assert [path for path, _ in paths(template, chunk)] == [f"v/2/{DEFAULT_PARTITION}"]
+
+
+def test_a_name_that_no_record_can_have_is_the_default_partition() -> None:
+    """A lone surrogate is in no valid JSON."""
+    chunk = make_chunk(b'{"a":1}')
+    assert [path for path, _ in paths("{field:\ud800}/{field:a}", chunk)] == [
+        f"{DEFAULT_PARTITION}/1"
+    ]

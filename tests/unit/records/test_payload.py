@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 import pytest
@@ -62,3 +63,17 @@ def test_a_dict_that_is_json_is_a_record(levels: int) -> None:
     for _ in range(levels):
         record = {"a": record}
     assert to_payload(record)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("beside", [None, 1.5])
+def test_nan_is_found_wherever_it_is(number: float, beside: float | None) -> None:
+    """Orjson would write null, which is another value."""
+    records: list[dict[str, object]] = [
+        {"a": number, "b": None},
+        {"b": None, "a": [beside, {"x": [], "y": (beside, number)}]},
+        {"b": None, "a": [{}, [], {"x": {"y": [[number]]}}, beside]},
+    ]
+    for record in records:
+        assert validate(make_chunk(to_payload(record)), is_json=True, max_bytes=10**6).bad
+    assert to_payload({"a": [None, [{}], (1.5,)]}) == b'{"a":[null,[{}],[1.5]]}'

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.errors import RejectedError
+from batcher.errors import RejectedError, UnknownSourceError
+from batcher.sources import read_event
 from batcher.sources.event_fields import (
     check_times,
     get_path,
@@ -14,7 +15,7 @@ from batcher.sources.event_fields import (
     parse_seconds,
     require_identities,
 )
-from support.examples import make_chunk
+from support.examples import dynamodb_record, kinesis_record, make_chunk, message
 
 
 def test_a_value_is_looked_up_in_nested_mappings() -> None:
@@ -93,3 +94,46 @@ def test_chunks_are_divided_by_name_in_the_order_of_the_first() -> None:
 def test_a_name_is_what_follows_the_last_colon(arn: object, name: str) -> None:
     """Or the fallback."""
     assert name_in_arn(arn, "?") == name
+
+
+def deep_list() -> object:
+    """Return a list that neither `repr` nor `json` can write."""
+    deep: object = 1
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"detail-type": "x", "source": "s" * 10**6},
+        {"detail-type": "x", "source": deep_list()},
+        {"records": [], "eventSource": "s" * 10**6},
+        {"records": [], "eventSource": deep_list()},
+        {"eventSource": "aws:" + "s" * 10**6},
+        {"Records": [{"eventSource": f"{n}" + "s" * 10**6} for n in range(30)]},
+        {"Records": [{"eventSource": deep_list()}]},
+    ],
+)
+def test_a_message_holds_little_of_an_event(event: object) -> None:
+    """Errors are logged, and Lambda returns them."""
+    with pytest.raises(UnknownSourceError) as raised:
+        read_event(event, 0.0)
+    assert len(str(raised.value)) < 1_000
+
+
+@pytest.mark.parametrize("source", ["sqs", "kinesis", "dynamodb"])
+def test_a_value_that_is_nested_too_deep_does_not_block_the_others(source: str) -> None:
+    """It is a bad record; the good one beside it is written."""
+    if source == "sqs":
+        records = [message("m1", "{}"), message("m2", "{}") | {"body": deep_list()}]
+    elif source == "kinesis":
+        records = [kinesis_record("1", b"{}"), kinesis_record("2", b"{}")]
+        records[1]["kinesis"]["data"] = deep_list()
+    else:
+        records = [dynamodb_record("1"), dynamodb_record("2")]
+        records[1]["dynamodb"]["NewImage"] = deep_list()
+    event = read_event({"Records": records}, 0.0)
+    assert [len(chunk) for chunk in event.chunks] == [1]
+    assert [bad.position for bad in event.bad] == [event.positions[1]]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batcher.errors import SettingsError
 from batcher.tools.ddl.columns import (
     STRING,
     ArrayType,
@@ -18,6 +19,7 @@ from batcher.tools.ddl.columns import (
     TableColumn,
     infer_columns,
     parse_columns,
+    require_distinct,
 )
 
 
@@ -122,3 +124,17 @@ def test_every_record_of_the_sample_fits(records: list[dict[str, Any]]) -> None:
     for line in lines:
         for name, value in orjson.loads(line).items():
             assert fits(value, kinds[name])
+
+
+def test_names_that_are_values_are_no_columns() -> None:
+    """A million columns are no table; the message says what to do."""
+    lines = [orjson.dumps({f"k{n}": n}) for n in range(1_001)]
+    assert len(infer_columns(lines[:-1])) == 1_000
+    with pytest.raises(SettingsError, match=r"more than 1,000 different fields; .* --columns"):
+        infer_columns(lines)
+
+
+def test_many_names_are_checked_in_one_pass() -> None:
+    """Counting each would take minutes."""
+    columns = [TableColumn(f"k{n}", STRING) for n in range(50_000)]
+    assert require_distinct(columns) == tuple(columns)

@@ -13,10 +13,9 @@ from typing import Any
 import orjson
 from msgspec.structs import replace
 
-from batcher.records.bad_record import BadRecord
+from batcher.records.bad_record import BadRecord, describe
 from batcher.records.chunk import Chunk
 from batcher.records.json_text import find_non_utf8
-from batcher.records.payload import describe
 
 _CONTROLS = bytes({*range(32)} - {*b"\b\t\n\f\r"})
 """The characters that JSON has no short escape for."""

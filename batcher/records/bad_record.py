@@ -5,6 +5,7 @@ Add a reason here; `batcher.batching.validation` and the sources decide which re
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -43,3 +44,19 @@ class BadRecord(Struct, frozen=True):
     def position(self) -> str:
         """The identity of the record at its source."""
         return self.chunk.positions[0]
+
+
+def to_description(value: object) -> bytes:
+    """Return what quarantine keeps of a value that is no payload: its JSON if it has one."""
+    try:
+        return json.dumps(value, sort_keys=True, default=repr).encode()
+    except (TypeError, ValueError, RecursionError):
+        return describe(value).encode("utf-8", "backslashreplace")
+
+
+def describe(value: object) -> str:
+    """Return the `repr` of any value of an event, or its type if it is nested too deep for that."""
+    try:
+        return repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deep to be shown"

@@ -28,22 +28,6 @@ def to_payload(record: object) -> bytes:
     raise TypeError(msg)
 
 
-def to_description(value: object) -> bytes:
-    """Return what quarantine keeps of a value that is no payload: its JSON if it has one."""
-    try:
-        return json.dumps(value, sort_keys=True, default=repr).encode()
-    except (TypeError, ValueError, RecursionError):
-        return describe(value).encode("utf-8", "backslashreplace")
-
-
-def describe(value: object) -> str:
-    """Return the `repr` of any value of an event, or its type if it is nested too deep for that."""
-    try:
-        return repr(value)
-    except RecursionError:
-        return f"a {type(value).__name__} that is nested too deep to be shown"
-
-
 def _dict_to_json(record: dict[str, Any]) -> bytes:
     """Write a dict as JSON. NaN is written as `NaN`, which validation finds bad."""
     try:

@@ -18,10 +18,9 @@ import orjson
 from msgspec.structs import replace
 
 from batcher.keys.names import make_stem
-from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.bad_record import BadRecord, BadRecordReason, to_description
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, JsonColumn
-from batcher.records.payload import to_description
 from batcher.records.position import make_fingerprints
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (

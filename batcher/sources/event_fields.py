@@ -16,10 +16,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from batcher.errors import RejectedError, UnknownSourceError
-from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.bad_record import BadRecord, BadRecordReason, to_description
 from batcher.records.chunk import Chunk
 from batcher.records.columns import MillisColumn
-from batcher.records.payload import to_description
 
 EventRecords = Sequence[Mapping[str, Any]]
 

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from pybase64 import b64decode
 
 from batcher.keys.names import make_stem
-from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.bad_record import BadRecord, BadRecordReason, describe
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.records.payload import describe
 from batcher.sources.event import Event, whole_event
 from batcher.sources.event_fields import (
     EventRecords,

@@ -9,9 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from batcher.keys.names import SEQUENCE_DIGITS, make_stem
-from batcher.records.bad_record import BadRecord
+from batcher.records.bad_record import BadRecord, describe
 from batcher.records.chunk import Chunk, NamingScheme, Origin
-from batcher.records.payload import describe
 from batcher.sources.event import Event, FailureSelector, Ledger
 from batcher.sources.event_fields import (
     EventRecords,

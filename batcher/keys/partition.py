@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import repeat
 from math import isinf
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 from urllib.parse import quote_from_bytes
 
 import msgspec
@@ -193,35 +193,49 @@ class _FieldFinder:
 
     def __init__(self, paths: Sequence[Sequence[str]]) -> None:
         """Prepare to find paths of at least one name each."""
-        self._steps = [
-            (path[0], _FieldFinder([path[1:]]) if len(path) > 1 else None) for path in paths
+        self._decode = _make_decoder([path[0] for path in paths])
+        self._paths = [
+            (path[0], [(name, _make_decoder([name])) for name in path[1:]]) for path in paths
         ]
-        names = [path[0] for path in paths if _is_in_json(path[0])]
-        # A TypedDict, because the names of a Struct cannot have quotes
-        wanted = TypedDict("wanted", dict.fromkeys(names, msgspec.Raw), total=False)  # type: ignore[misc]
-        self._decode = msgspec.json.Decoder(wanted).decode
 
-    def find(self, payload: bytes | str | msgspec.Raw) -> list[msgspec.Raw | None]:
+    def find(self, payload: bytes | str) -> list[msgspec.Raw | None]:
         """Return the JSON of each path, or None if the payload has none."""
-        try:
-            fields: Any = self._decode(payload)
-        except RecursionError:  # a skipped value is nested deeper than Python's stack
-            fields = self._find_in_deep(payload)
-        except (msgspec.DecodeError, UnicodeEncodeError):  # another type, or no JSON at all
-            fields = {}
+        fields = _decode_fields(self._decode, payload)
         found = []
-        for name, inner in self._steps:
-            raw = fields.get(name)
-            found.append(raw if inner is None or raw is None else inner.find(raw)[0])
+        for first_name, steps in self._paths:
+            raw = fields.get(first_name)
+            for name, decode in steps:
+                if raw is None:
+                    break
+                raw = _decode_fields(decode, raw).get(name)
+            found.append(raw)
         return found
 
-    def _find_in_deep(self, payload: bytes | str | msgspec.Raw) -> Any:  # noqa: ANN401  # as above
-        raw = payload.encode() if isinstance(payload, str) else bytes(payload)
-        *_, outermost = iter_shallow(raw)
+
+_Decode = Callable[[bytes | str | msgspec.Raw], dict[str, msgspec.Raw]]
+
+
+def _make_decoder(names: Sequence[str]) -> _Decode:
+    """Return a function that decodes these fields of an object, and skips all others."""
+    known = [name for name in names if _is_in_json(name)]
+    # A TypedDict, because the names of a Struct cannot have quotes
+    wanted = TypedDict("wanted", dict.fromkeys(known, msgspec.Raw), total=False)  # type: ignore[misc]
+    return cast("_Decode", msgspec.json.Decoder(wanted).decode)
+
+
+def _decode_fields(
+    decode: _Decode, payload: bytes | str | msgspec.Raw
+) -> Mapping[str, msgspec.Raw]:
+    """Return the fields that `decode` finds: none if the payload is no object, or no JSON."""
+    try:
         try:
-            return self._decode(outermost)
-        except msgspec.DecodeError:
-            return {}
+            return decode(payload)
+        except RecursionError:  # a skipped value is nested deeper than Python's stack
+            raw = payload.encode() if isinstance(payload, str) else bytes(payload)
+            *_, outermost = iter_shallow(raw)
+            return decode(outermost)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return {}
 
 
 def _is_in_json(name: str) -> bool:

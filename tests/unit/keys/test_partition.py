@@ -310,3 +310,11 @@ def test_a_name_that_no_record_can_have_is_the_default_partition() -> None:
     assert [path for path, _ in paths("{field:\ud800}/{field:a}", chunk)] == [
         f"{DEFAULT_PARTITION}/1"
     ]
+
+
+def test_a_path_can_have_more_names_than_the_stack_has_frames() -> None:
+    """It is followed name by name."""
+    template = "{field:" + ".".join("a" * 3_000) + "}"
+    assert [path for path, _ in paths(template, make_chunk(b'{"a":{"a":1}}'))] == [
+        DEFAULT_PARTITION
+    ]

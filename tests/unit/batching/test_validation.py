@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.batching.validation import GZIP_HINT, KPL_HINT, Validated, validate
 from batcher.records.bad_record import BadRecord, BadRecordReason
+from batcher.records.columns import JsonColumn
 from batcher.records.json_text import MAX_DEPTH
 from support.examples import make_chunk, make_chunk_of_text
 from support.hostile_json import BAD, GOOD
@@ -369,3 +371,12 @@ def test_messages_hold_nothing_of_the_payload() -> None:
     """However large it is."""
     for make in BAD.values():
         assert len(only_bad(check_json(make(100_000))).detail) < 100
+
+
+def test_the_depth_of_what_was_written_as_json_is_checked_too() -> None:
+    """DynamoDB's records need no other check."""
+    records = JsonColumn([nested(3), b'{"a":' + nested(3) + b"}"])
+    chunk = replace(make_chunk(*records), payloads=records)
+    checked = validate(chunk, is_json=True, max_bytes=LARGE, max_depth=3)
+    assert (good(checked), len(checked.bad)) == ([nested(3)], 1)
+    assert validate(chunk, is_json=True, max_bytes=LARGE, max_depth=4).good is chunk

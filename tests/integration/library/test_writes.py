@@ -18,7 +18,7 @@ from batcher.errors import PoisonRecordError
 from batcher.stores.memory import MemoryStore
 from batcher.writing.object import Receipt
 from support.examples import ARRIVAL_S, make_settings
-from support.fakes import FakeClock, HookedStore, lines_in, texts_in, yielding
+from support.fakes import Call, FakeClock, HookedStore, lines_in, texts_in, yielding
 
 MIB = 1024**2
 
@@ -352,3 +352,23 @@ async def test_compressors_of_open_batches_count_against_the_budget(store: Memor
     assert batcher.budget.peak_bytes < 40 * MIB
     assert batcher.budget.held_bytes == 0
     assert len(lines_in(store)) == 32 * 600
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
+async def test_a_body_that_is_being_sent_is_all_that_is_held(
+    store: MemoryStore, compression: str
+) -> None:
+    """Its text and its compressor are gone by then."""
+    held_bytes = []
+
+    async def note(_: Call) -> None:
+        held_bytes.append(batcher.budget.held_bytes)
+
+    async with batcher_of(
+        HookedStore(store, before=note), compression=compression, format="lines"
+    ) as batcher:
+        await batcher.submit_many([secrets.token_hex(500).encode()] * 2_000)
+        await asyncio.sleep(0)
+    ((_, there),) = store.objects.items()
+    names_size_bytes = 4 if compression == "zstd" else 0  # added to the frame's header
+    assert held_bytes == [len(there.body) - names_size_bytes]

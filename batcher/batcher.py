@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
 from batcher.batching.router import Routed
 from batcher.batching.validation import Transform
 from batcher.concurrency import shielded
 from batcher.encoding.codec import BLOCK_BYTES
-from batcher.errors import RetryableError
+from batcher.errors import RetryableError, own_copy
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
+from batcher.records.columns import NumbersColumn
+from batcher.records.numbers import position_numbers
 from batcher.settings import Settings
 from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
 from batcher.stores import ObjectStore
@@ -27,7 +32,21 @@ from batcher.writing.pipeline import Pipeline, choose_store
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
 
+if TYPE_CHECKING:
+    from batcher.writing.ticket import Share
+
 ENCODER_THREADS = 2
+
+
+OnCancel = Literal["abort", "drain"]
+"""What leaving the `async with` by a cancellation or an interrupt does."""
+
+
+DRAIN_TIMEOUT_S = 20.0
+"""Less than the 30 s that container services wait between SIGTERM and SIGKILL."""
+
+
+_LOGGER = logging.getLogger("batcher")
 
 
 PRESSURE_FLUSH_DIVISOR = 8
@@ -39,15 +58,19 @@ class Batcher:
 
     Awaiting the ticket of a submitted record returns its receipt or raises the error. Leaving the
     `async with` writes everything. A failure that no ticket has raised is raised there, or by
-    `flush`.
+    `flush`. Leaving it by a cancellation, `KeyboardInterrupt` or `SystemExit` drops what is not
+    durable, or writes it first if `on_cancel` is `drain`. The logger `batcher` gets a warning with
+    the number of records that are not durable.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but one are optional and have names
         self,
         settings: Settings,
         *,
         store: ObjectStore | CustomStore | None = None,
         transform: Transform | None = None,
+        on_cancel: OnCancel = "abort",
+        drain_timeout_s: float = DRAIN_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -60,12 +83,19 @@ class Batcher:
                 dict), or None to filter the record out. It must be deterministic. A record for
                 which it raises is a bad record, except for MemoryError and `RetryableError`: those
                 are raised by `submit`.
+            on_cancel: what leaving the `async with` by a cancellation or an interrupt does. `abort`
+                drops what is not durable. `drain` writes it, for at most `drain_timeout_s`, and
+                drops the rest. A second cancellation ends the drain.
+            drain_timeout_s: seconds, above 0.
             clock: seconds, monotonic, for lingering.
             wall_clock: seconds since 1970, for arrival times and names.
 
         Raises:
             TypeError: `transform` is a coroutine function, or takes another number of parameters.
+            ValueError: `on_cancel` or `drain_timeout_s` has another value.
         """
+        self._on_cancel = _check_on_cancel(on_cancel)
+        self._drain_timeout_s = _check_timeout(drain_timeout_s)
         self.settings = settings
         self.counts = Stats()
         """Totals so far."""
@@ -103,6 +133,7 @@ class Batcher:
 
             records = sum(pending.batch.records for pending in self._pending.values())
             msg = f"{self!r}: never closed, records lost: {records}; use `async with`"
+            _LOGGER.warning(msg)  # Python hides ResourceWarning by default
             warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
 
     async def __aenter__(self) -> Self:
@@ -114,7 +145,7 @@ class Batcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drain, or abort if the block was left by a cancellation or an interrupt."""
+        """Drain, or do as `on_cancel` says if the block was left by a cancellation or interrupt."""
         if kind is None:
             await self.aclose()
         elif issubclass(kind, Exception):
@@ -123,7 +154,7 @@ class Batcher:
             except Exception as failure:  # noqa: BLE001  # the program's own error has priority
                 error.add_note(f"batcher: {failure}")  # type: ignore[union-attr]  # there is one
         else:
-            await self.abort()
+            await self._leave_early(kind)
 
     async def submit(self, record: Record) -> OneTicket:
         """Take one record, waiting only for room. Await the ticket to know that it is durable.
@@ -134,46 +165,65 @@ class Batcher:
             RetryableError: the batcher was closed while this waited for room, or the transform
                 raised it. The record was not taken.
         """
-        pending, routed = await self._accept(*self._make_chunk([record]))
-        return OneTicket(pending, routed.bad, routed.rejected)
+        first = self._submitted
+        shares, routed = await self._accept(*self._make_chunk([record]))
+        return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
     async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
         """Take many records in their order. Faster per record than `submit`.
 
-        If it raises or is cancelled, the records before that point may have been taken.
+        The error of the ticket says which records are not durable: `error.failed` has their
+        indices in `records`.
+
+        If this raises or is cancelled, the exception has the ticket of the records that were taken
+        before as `error.ticket`. These are the first `error.ticket.records` ones. Of an iterable
+        that raises, all records before the error are taken.
 
         Raises:
+            RuntimeError, RetryableError: as `submit`.
             TypeError: as `submit`, or `records` is itself one record.
         """
         if isinstance(records, str | bytes | bytearray | dict):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
-        pending: list[PendingBatch] = []
-        bad: list[BadRecord] = []
-        rejected: list[BadRecord] = []
-        accepted = 0
-        for part in iter_slices(records):
-            try:
-                chunk, unencodable = self._make_chunk(part)
-            except TypeError as error:
-                msg = f"record {accepted + find_unfit(part)} of those submitted: {error}"
-                raise TypeError(msg) from error
-            more, routed = await self._accept(chunk, unencodable)
-            accepted += len(part)
-            pending += more
-            bad += routed.bad
-            rejected += routed.rejected
-        return ManyTicket(pending, bad, rejected)
+        ticket = ManyTicket([], [], [], first=self._submitted)
+        try:
+            for part in iter_slices(records):
+                await self._take_part(part, ticket)
+        except BaseException as error:
+            with suppress(AttributeError):  # of an exception without a `__dict__`
+                error.ticket = ticket  # type: ignore[attr-defined]
+            raise
+        return ticket
+
+    async def _take_part(self, part: Sequence[Record], ticket: ManyTicket) -> None:
+        """Take a part of the records of `submit_many`, those before an unfit one at least."""
+        unfit: TypeError | None = None
+        try:
+            chunk, bad = self._make_chunk(part)
+        except TypeError as error:
+            index = find_unfit(part)
+            unfit = TypeError(f"record {ticket.records + index} of those submitted: {error}")
+            unfit.__cause__ = error
+            chunk, bad = self._make_chunk(part[:index])
+        records = len(chunk) + len(bad)
+        if records:
+            shares, routed = await self._accept(chunk, bad)
+            ticket.add(shares, routed.bad, routed.rejected, records=records)
+        if unfit is not None:
+            raise unfit
 
     async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Take a chunk that the caller has built with its own positions, like lines of a file.
 
+        `error.failed` of the ticket has the numbers in the positions, not indices.
+
         Args:
-            chunk: payloads of bytes, of one origin.
+            chunk: payloads of bytes, of one origin. Its positions are numbered: a `RangeColumn`.
             bad: records of that origin that the caller has found bad.
         """
-        pending, routed = await self._accept(chunk, bad)
-        return ManyTicket(pending, routed.bad, routed.rejected)
+        shares, routed = await self._accept(chunk, bad)
+        return ManyTicket(shares, routed.bad, routed.rejected, records=len(chunk) + len(bad))
 
     async def flush(self) -> None:
         """Seal every open batch and wait for the outcome of every record submitted so far.
@@ -188,27 +238,74 @@ class Batcher:
     async def aclose(self) -> None:
         """Refuse new records, write all that were taken, and release threads and connections.
 
+        If this is cancelled, it does as leaving the `async with` by a cancellation does.
+
         Raises:
             BatcherError: as `flush`.
         """
-        self._check_loop()
-        self._is_closed = True
-        self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
+        self._stop_taking()
         try:
             await self._wait_for_outcomes()
-        finally:
+        except Exception:
             await self._release()
+            raise
+        except BaseException as error:
+            await self._leave_early(type(error))
+            raise
+        await self._release()
 
     async def abort(self) -> None:
         """Refuse new records, drop all that are not durable, and release threads and connections.
 
         Tickets of dropped records raise `RetryableError`.
         """
+        self._stop_taking()
+        self._dispatcher.cancel()  # before the event loop starts them
+        await self._release()
+
+    def _stop_taking(self) -> None:
+        """Refuse new records, and submit all open batches."""
         self._check_loop()
         self._is_closed = True
         self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
-        self._dispatcher.cancel()  # before the event loop starts them
-        await self._release()
+
+    async def _leave_early(self, kind: type[BaseException]) -> None:
+        """Abort, or drain for a time first, after a cancellation or an interrupt."""
+        with self._dropped_counted(kind):
+            if kind is GeneratorExit and not _is_running(self._loop):
+                self._is_closed = True  # the loop has ended: nothing can be awaited
+                return
+            self._stop_taking()
+            try:
+                if self._on_cancel == "drain":
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self._drain_timeout_s):
+                            await self._dispatcher.wait(list(self._pending.values()))
+            finally:
+                await self.abort()
+
+    @contextmanager
+    def _dropped_counted(self, kind: type[BaseException]) -> Iterator[None]:
+        """Log at the end, however it comes, how many records are not durable."""
+        taken = list(self._pending.values())
+        try:
+            yield
+        finally:
+            failed = (each for each in self._failed if each.state is PendingState.FAILED)
+            dropped = [each for each in {*taken, *failed} if not each.is_durable]
+            for each in dropped:
+                each.mark_reported()
+            records = sum(each.batch.records for each in dropped)
+            unknown = sum(each.batch.records for each in dropped if each.may_be_durable)
+            if records:
+                _LOGGER.warning(
+                    "%d records were dropped: the batcher was left by %s before they were durable; "
+                    "of these, %d were being sent and may be durable all the same%s",
+                    records,
+                    kind.__name__,
+                    unknown,
+                    "" if self._on_cancel == "drain" else '; to write them: on_cancel="drain"',
+                )
 
     def _check_loop(self) -> None:
         """Raise if this runs in another event loop than before: futures belong to one loop."""
@@ -240,9 +337,10 @@ class Batcher:
         for pending in unreported:
             pending.mark_reported()
         if unreported:
-            error = unreported[0].outcome.exception()
+            failure = unreported[0].outcome.exception()
             records = sum(pending.batch.records for pending in unreported)
-            if error is not None:
+            if failure is not None:
+                error = own_copy(failure)
                 error.add_note(f"not durable: records={records} batches={len(unreported)}")
                 raise error
 
@@ -259,9 +357,7 @@ class Batcher:
         self._submitted += len(records)
         return chunk, bad
 
-    async def _accept(
-        self, chunk: Chunk, bad: Sequence[BadRecord]
-    ) -> tuple[list[PendingBatch], Routed]:
+    async def _accept(self, chunk: Chunk, bad: Sequence[BadRecord]) -> tuple[list[Share], Routed]:
         """Wait for room, add a chunk to its batches, and submit the batches that are full."""
         self._check_loop()
         routed = self._pipeline.router.route(chunk, bad)
@@ -273,12 +369,22 @@ class Batcher:
             raise RetryableError(msg)
         self.counts.count_routed(routed)
         now_s = self._clock()
-        touched: dict[PendingBatch, int] = {}
+        touched: dict[PendingBatch, None] = {}
+        shares: list[Share] = []
+        prefix = chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
         for route, part in routed.chunks:
-            for batch, added_bytes in self._open_batches.add(route, part, now_s):
+            numbers = position_numbers(part.positions, prefix)
+            added = self._open_batches.add(route, part, now_s)
+            for batch, added_bytes in added:
                 pending = self._pending.get(batch) or self._add_pending(batch)
                 pending.add_held(added_bytes)
-                touched[pending] = touched.get(pending, 0) + added_bytes
+                touched[pending] = None
+            first, stop = len(shares), len(numbers)
+            for batch, added_bytes in reversed(added):
+                if added_bytes:
+                    start = max(0, stop - batch.records)  # only the first had records before
+                    shares.insert(first, (self._pending[batch], numbers[start:stop]))
+                    stop = start
         if self.settings.linger_s == 0:
             self._open_batches.seal_due(now_s)
         for pending in touched:
@@ -287,7 +393,7 @@ class Batcher:
             elif pending.batch.unencoded_bytes >= BLOCK_BYTES:
                 self._dispatcher.stream(pending)
         self._set_timer(now_s)
-        return [pending for pending, added_bytes in touched.items() if added_bytes], routed
+        return shares, routed
 
     def _add_pending(self, batch: Batch) -> PendingBatch:
         pending = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
@@ -342,3 +448,26 @@ class Batcher:
 def _text_bytes(chunk: Chunk) -> int:
     """Return the bytes of a chunk's text: its payloads, bytes here, and one newline each."""
     return len(chunk.text) if chunk.text is not None else chunk.total_length + len(chunk)
+
+
+def _is_running(loop: asyncio.AbstractEventLoop | None) -> bool:
+    """Return whether this is called in the running event loop `loop`."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _check_on_cancel(value: str) -> str:
+    if value not in get_args(OnCancel):
+        msg = f"on_cancel: unknown value {value!r}; choose one of: {', '.join(get_args(OnCancel))}"
+        raise ValueError(msg)
+    return value
+
+
+def _check_timeout(value: float) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        msg = f"drain_timeout_s: {value!r} is not a number of seconds above 0"
+        raise ValueError(msg)
+    return value

@@ -11,6 +11,9 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from copy import copy
+from typing import Any, TypeVar
 
 DISTRIBUTION = "s3-batcher"
 """The name on PyPI, where `batcher` is somebody else's. Every install hint derives from it."""
@@ -21,8 +24,33 @@ def install_hint(extra: str) -> str:
     return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
+E = TypeVar("E", bound=BaseException)
+
+
 class BatcherError(Exception):
     """Base of all errors that batcher raises on purpose."""
+
+    receipts: Sequence[Any] | None = None
+    """Of the error of a ticket: the receipts of those of its records that are durable."""
+    failed: Sequence[int] | None = None
+    """Of the error of a ticket: the indices of its records that are not durable, in rising order.
+
+    Submit these again: `[records[i] for i in error.failed]`. None: the error is of no ticket.
+    """
+    ticket: Any = None
+    """Of an error that `submit_many` raises itself: the ticket of the records it took before."""
+
+
+def own_copy(error: E) -> E:
+    """Return a copy of an error that several callers receive, each with attributes of its own."""
+    own = type(error).__new__(type(error), *error.args)
+    if isinstance(error, UnicodeError | OSError | ImportError):  # they keep more than attributes
+        with suppress(Exception):
+            own = copy(error)
+    own.__dict__.update(error.__dict__)
+    own.__notes__ = list(getattr(error, "__notes__", ()))
+    own.__cause__ = error
+    return own
 
 
 class RetryableError(BatcherError):

@@ -289,7 +289,7 @@ class _WriteCommand:
             block.input.bad_lines += len(ticket.bad)
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
-            ticket.bad = ()  # releases them: a file of bad lines would fill the memory
+            ticket.bad = []  # releases them: a file of bad lines would fill the memory
             self._tickets.append((_line_positions(block), ticket))
             await self._collect_settled()
             progress.update()

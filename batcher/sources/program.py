@@ -87,11 +87,24 @@ def find_unfit(records: Sequence[object]) -> int:
 
 
 def iter_slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
-    """Cut records into slices of about `CHUNK_BYTES`, by the mean size of those with a length."""
+    """Cut records into slices of about `CHUNK_BYTES`, by the mean size of those with a length.
+
+    If the iterable raises, the records before the error are in slices first.
+    """
     rest = iter(records)
-    while part := list(islice(rest, CHUNK_RECORDS)):
+    failure: Exception | None = None
+    while failure is None:
+        part: list[Record] = []
+        try:
+            part.extend(islice(rest, CHUNK_RECORDS))
+        except Exception as error:  # noqa: BLE001  # raised below
+            failure = error
+        if not part:
+            break
         sizes = [len(record) for record in part if isinstance(record, str | bytes)]
         mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else ASSUMED_DICT_BYTES
         step = max(1, CHUNK_BYTES // mean_bytes)
         for start in range(0, len(part), step):
             yield part[start : start + step]
+    if failure is not None:
+        raise failure

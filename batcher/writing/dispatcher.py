@@ -128,6 +128,7 @@ class Dispatcher:
                 await self._write(pending)
         finally:
             self._slots.release()
+            self._start_worker()  # for what is ready, if something else cancelled this worker
 
     async def _write(self, pending: PendingBatch, *, inline: bool = False) -> None:
         """Write one batch and set its outcome, whatever it is."""

@@ -72,6 +72,8 @@ class PendingBatch:
 
         A count and no state: a waiter may come and go, by cancellation, in any state.
         """
+        self.may_be_durable = False
+        """Whether the request that makes the object durable may have been sent."""
         self.in_flight_bytes = 0
         """Bytes of the parts that are being sent."""
         self._budget = budget
@@ -86,6 +88,11 @@ class PendingBatch:
     def is_submitted(self) -> bool:
         """Whether it was submitted after its seal, or has failed before."""
         return self.state not in _UNSUBMITTED
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its object is durable."""
+        return self.state is PendingState.DURABLE
 
     @property
     def is_streaming(self) -> bool:

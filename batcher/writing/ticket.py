@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from batcher.errors import PoisonRecordError
+from batcher.errors import BatcherError, PoisonRecordError, RejectedError, own_copy
+from batcher.records.numbers import RecordNumbers, position_numbers
 from batcher.writing.object import Receipt
 
 if TYPE_CHECKING:
     from batcher.records.bad_record import BadRecord
     from batcher.writing.pending import PendingBatch
+
+    Share = tuple[PendingBatch, Sequence[int]]
+    """Records that were added to one batch: their numbers in rising order."""
 
 R = TypeVar("R")
 
@@ -20,29 +24,43 @@ class Ticket(Generic[R]):
     """Awaiting it returns the receipts. Several tasks may await it, and each several times.
 
     Raises, when awaited:
-        RetryableError: the records are not durable. Submit the same records again.
-        RejectedError: the records are not durable. Change what the store refuses first.
+        RetryableError: records are not durable. Submit these again.
+        RejectedError: records are not durable. Change what the store refuses first.
         PoisonRecordError: a record is bad, and `on_bad_record` is `fail`. The other records of
             the ticket are durable.
+
+    `error.failed` has the indices of all records of the ticket that are not durable, whatever the
+    cause, and `error.receipts` the receipts of the others. If there are several causes, a refusal
+    of the store is raised before what a retry may fix, and that before a bad record. The notes of
+    the error name the others.
     """
 
     def __init__(
         self,
-        pending: Sequence[PendingBatch],
-        bad: Sequence[BadRecord],
-        rejected: Sequence[BadRecord],
+        shares: list[Share],
+        bad: list[BadRecord],
+        rejected: list[BadRecord],
+        *,
+        first: int = 0,
+        records: int = 0,
     ) -> None:
-        """Cover the records in the `pending` batches.
+        """Cover the records of `shares`.
 
         Args:
-            pending: the batches that the records were added to.
+            shares: the batches that the records were added to.
             bad: all records that were found bad.
             rejected: those of `bad` that awaiting raises an error for.
+            first: the number of the first record, from which `error.failed` counts.
+            records: how many records were submitted.
         """
         self.bad = bad
         """Records that were found bad, whether they are quarantined, dropped or rejected."""
-        self._pending = list(dict.fromkeys(pending))
+        self.records = records
+        """How many records the ticket is for."""
+        self._shares = shares
+        self._pending = dict.fromkeys(pending for pending, _ in shares)
         self._rejected = rejected
+        self._first = first
 
     def __await__(self) -> Generator[object, None, R]:
         return self._wait().__await__()
@@ -56,7 +74,7 @@ class Ticket(Generic[R]):
         raise NotImplementedError
 
     async def _receipts(self) -> list[Receipt]:
-        """Wait for all outcomes. A failure is raised before a bad record: a retry may fix it."""
+        """Wait for all outcomes. Return the receipts, or raise one error for all failures."""
         for pending in self._pending:
             pending.waiters += 1
         try:
@@ -68,11 +86,41 @@ class Ticket(Generic[R]):
         finally:
             for pending in self._pending:
                 pending.waiters -= 1
-        receipts = [pending.outcome.result() for pending in self._pending]
-        if self._rejected:
-            first = self._rejected[0]
-            raise PoisonRecordError(first.reason, first.detail, first.position)
+        receipts = [p.outcome.result() for p in self._pending if not p.outcome.exception()]
+        if len(receipts) < len(self._pending) or self._rejected:
+            raise self._make_error(receipts)
         return receipts
+
+    def _make_error(self, receipts: list[Receipt]) -> BaseException:
+        """Return the error for the records that are not durable, with their indices."""
+        causes: list[BaseException] = []
+        parts: list[Sequence[int]] = []
+        for pending, numbers in self._shares:
+            cause = pending.outcome.exception()
+            if cause is not None:
+                causes.append(cause)
+                parts.append(numbers)
+        parts += [position_numbers(bad.chunk.positions, "") for bad in self._rejected]
+        if self._rejected:
+            bad = self._rejected[0]
+            causes.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
+        causes.sort(key=_rank)
+        error = cast("BatcherError", own_copy(causes[0]))
+        error.receipts = receipts
+        error.failed = RecordNumbers(parts, self._first)
+        others = {type(each): each for each in reversed(causes) if type(each) is not type(error)}
+        for other in others.values():
+            error.add_note(f"other records are not durable: {type(other).__name__}: {other}")
+        return error
+
+
+def _rank(error: BaseException) -> int:
+    """Return the rank of an error by what a caller must do: first what only a person can fix."""
+    if isinstance(error, PoisonRecordError):
+        return 3
+    if isinstance(error, RejectedError):
+        return 1
+    return 2 if isinstance(error, BatcherError) else 0
 
 
 class OneTicket(Ticket[Receipt]):
@@ -85,6 +133,21 @@ class OneTicket(Ticket[Receipt]):
 
 class ManyTicket(Ticket[list[Receipt]]):
     """The ticket of many records. Awaiting it returns one receipt per object."""
+
+    def add(
+        self,
+        shares: list[Share],
+        bad: list[BadRecord],
+        rejected: list[BadRecord],
+        *,
+        records: int,
+    ) -> None:
+        """Cover more records as well."""
+        self._shares += shares
+        self._pending |= dict.fromkeys(pending for pending, _ in shares)
+        self.bad += bad
+        self._rejected += rejected
+        self.records += records
 
     async def _wait(self) -> list[Receipt]:
         return await self._receipts()

@@ -119,6 +119,7 @@ class Writer:
             deadline_s=pending.deadline_s,
             slots=pending.slots,
         )
+        pending.may_be_durable = True
         with suppress(PreconditionFailedError):  # by an earlier attempt, whose response was lost
             await send_write(self._store, request)
         return spec.make_receipt(len(body))
@@ -152,6 +153,7 @@ class Writer:
                     await self._send_parts(pending, upload, group, parts, part_bytes)
             except BaseExceptionGroup as errors:  # except* wraps what it raises, on some Pythons
                 raise first_error(errors) from errors
+            pending.may_be_durable = True
             if not await complete_upload(self._store, upload.completion()):
                 await abort_upload(upload)  # the object existed already
         return spec.make_receipt(buffer.appended_bytes)

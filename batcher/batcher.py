@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -129,8 +130,6 @@ class Batcher:
     def __del__(self) -> None:
         """Warn about records that are lost because the batcher was never closed."""
         if getattr(self, "_pending", None) and not self._is_closed:
-            import warnings  # noqa: PLC0415  # not needed by correct programs
-
             records = sum(pending.batch.records for pending in self._pending.values())
             msg = f"{self!r}: never closed, records lost: {records}; use `async with`"
             _LOGGER.warning(msg)  # Python hides ResourceWarning by default
@@ -282,6 +281,10 @@ class Batcher:
                         async with asyncio.timeout(self._drain_timeout_s):
                             await self._dispatcher.wait(list(self._pending.values()))
             finally:
+                failed = [each for each in self._failed if each.state is PendingState.FAILED]
+                if failed:
+                    error = failed[0].outcome.exception()
+                    _LOGGER.warning("%d batches were not written: %s", len(failed), error)
                 await self.abort()
 
     @contextmanager

@@ -31,6 +31,7 @@ from batcher.keys.object_format import Format
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
+from batcher.records.numbers import RecordNumbers
 from batcher.settings import Settings
 from batcher.tools.formatting import format_count, format_size
 from batcher.writing.stats import Stats
@@ -236,8 +237,8 @@ class _WriteCommand:
         self._reader = LineReader(
             inputs, self._max_line_bytes, expect_json=self._is_json, skip_to=skip_to
         )
-        self._tickets: deque[tuple[RangeColumn, ManyTicket]] = deque()
-        """Tickets that are not collected yet, oldest first, each with its lines."""
+        self._tickets: deque[tuple[str, ManyTicket]] = deque()
+        """Tickets that are not collected yet, oldest first, with the prefix of their positions."""
 
     async def run(self, total_bytes: int | None, signals: ShutdownSignals) -> None:
         """Write until the input ends or a signal arrives, then drain and fill in the summary."""
@@ -290,7 +291,7 @@ class _WriteCommand:
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
             ticket.bad = []  # releases them: a file of bad lines would fill the memory
-            self._tickets.append((_line_positions(block), ticket))
+            self._tickets.append((f"{block.input.name}:", ticket))
             await self._collect_settled()
             progress.update()
 
@@ -316,13 +317,14 @@ class _WriteCommand:
                 is not.
         """
         while self._tickets and (wait_for_all or self._tickets[0][1].is_settled):
-            lines, ticket = self._tickets.popleft()
+            prefix, ticket = self._tickets.popleft()
             try:
                 await ticket
             except PoisonRecordError as error:
                 self._summary.errors.append(str(error))
             except BatcherError as error:
-                self._summary.add_failed_lines(lines, str(error))
+                for numbers in RecordNumbers([error.failed or ()]).ranges():
+                    self._summary.add_failed_lines(RangeColumn(prefix, numbers), str(error))
                 if isinstance(error, RejectedError):
                     self._reader.close()  # further lines would be rejected as well
 

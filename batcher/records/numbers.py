@@ -81,6 +81,9 @@ class RecordNumbers(Sequence[int]):
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Return the start and the stop of each run of consecutive numbers."""
+    if isinstance(numbers, RecordNumbers):
+        yield from ((each.start, each.stop) for each in numbers.ranges())
+        return
     if isinstance(numbers, range):
         if numbers:
             yield numbers.start, numbers.stop

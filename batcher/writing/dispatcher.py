@@ -135,6 +135,7 @@ class Dispatcher:
         try:
             receipt = await self._writer.write(pending, inline=inline)
         except BatcherError as error:
+            pending.may_be_durable = False
             self._fail(pending, error)
         except Exception as error:  # noqa: BLE001  # a bug of ours must reach the tickets as well
             self._fail(pending, error)
@@ -148,6 +149,7 @@ class Dispatcher:
             pending.succeed(receipt)
 
     def _fail(self, pending: PendingBatch, error: Exception) -> None:
+        """Set the outcome of a batch that is not known to be durable."""
         self._in_progress.discard(pending)
         self._stats.failed += pending.batch.records
         if self._on_failure is not None:

@@ -200,6 +200,25 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(
     assert printed.count(".ndjson.gz") == 4
 
 
+def test_only_the_lines_that_are_not_durable_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lines of the other partition are durable, and a blank line and a bad one are neither."""
+    source, folder = tmp_path / "in.ndjson", tmp_path / "out"
+    kinds = "abba"
+    source.write_text("\n" + "".join(f'{{"kind":"{kind}"}}\n' for kind in kinds) + "{\n")
+    folder.mkdir()
+    (folder / "kind=b").touch()  # where a folder would have to be
+    options = ["--partition-by", "kind={field:kind}", "--fanout", "1", "--json"]
+    assert main(["write", str(source), str(folder.as_uri()), *options]) == 1
+    printed = capsys.readouterr()
+    (error,) = [line for line in printed.err.splitlines() if "error:" in line]
+    assert f"{source}:3-4: not durable" in error
+    document = json.loads(printed.out)
+    assert (document["records"], document["failed"], document["quarantined"]) == (2, 2, 1)
+    assert landed(folder) == ['{"kind":"a"}'] * 2
+
+
 def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
     source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

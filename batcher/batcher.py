@@ -187,19 +187,30 @@ class Batcher:
             raise TypeError(msg)
         ticket = ManyTicket([], [], [], first=self._submitted)
         try:
-            for part in iter_slices(records):
-                try:
-                    chunk, bad = self._make_chunk(part)
-                except TypeError as error:
-                    msg = f"record {ticket.records + find_unfit(part)} of those submitted: {error}"
-                    raise TypeError(msg) from error
-                shares, routed = await self._accept(chunk, bad)
-                ticket.add(shares, routed.bad, routed.rejected, records=len(part))
+            for part in iter_slices(records, partitioned=self._pipeline.router.splits_records):
+                await self._take_part(part, ticket)
         except BaseException as error:
             with suppress(AttributeError):  # of an exception without a `__dict__`
                 error.ticket = ticket  # type: ignore[attr-defined]
             raise
         return ticket
+
+    async def _take_part(self, part: Sequence[Record], ticket: ManyTicket) -> None:
+        """Take a part of the records of `submit_many`, those before an unfit one at least."""
+        unfit: TypeError | None = None
+        try:
+            chunk, bad = self._make_chunk(part)
+        except TypeError as error:
+            index = find_unfit(part)
+            unfit = TypeError(f"record {ticket.records + index} of those submitted: {error}")
+            unfit.__cause__ = error
+            chunk, bad = self._make_chunk(part[:index])
+        records = len(chunk) + len(bad)
+        if records:
+            shares, routed = await self._accept(chunk, bad)
+            ticket.add(shares, routed.bad, routed.rejected, records=records)
+        if unfit is not None:
+            raise unfit
 
     async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Take a chunk that the caller has built with its own positions, like lines of a file.
@@ -354,7 +365,9 @@ class Batcher:
         self._check_loop()
         routed = self._pipeline.router.route(chunk, bad)
         size_bytes = sum(_text_bytes(part) for _, part in routed.chunks)
-        await self.budget.take(size_bytes, self._relieve_pressure)
+        charge_bytes = len(routed.chunks) * self.budget.batch_bytes  # as if all had to be opened
+        await self.budget.take(size_bytes + charge_bytes, self._relieve_pressure)
+        self.budget.adjust(-charge_bytes)
         if self._is_closed:
             self.budget.adjust(-size_bytes)
             msg = "not written: the batcher was closed while this waited for room; submit it again"
@@ -388,7 +401,9 @@ class Batcher:
         return shares, routed
 
     def _add_pending(self, batch: Batch) -> PendingBatch:
+        """Track a new batch, and charge the budget for it."""
         pending = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
+        pending.replace_held(0, self.budget.batch_bytes)
         pending.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
         self._pending[batch] = pending
         return pending

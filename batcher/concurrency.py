@@ -39,6 +39,10 @@ async def map_concurrently(
     return [results[number] for number in range(len(items))]
 
 
+MAX_WAITING = 1024
+"""Workers that wait at once without a slot. Each holds a request: its body, and 6 KB besides."""
+
+
 class WorkerSlots:
     """A count of worker slots, with a callback for a slot that is released temporarily."""
 
@@ -50,6 +54,7 @@ class WorkerSlots:
             on_free: called when `temporarily_released` has freed a slot.
         """
         self._free = count
+        self._waiting = 0
         self._on_free = on_free
 
     @property
@@ -70,12 +75,20 @@ class WorkerSlots:
 
     @contextmanager
     def temporarily_released(self) -> Iterator[None]:
-        """Free the caller's slot while it waits. Take it back at the end, even if none is free."""
+        """Free the caller's slot while it waits. Take it back at the end, even if none is free.
+
+        The slot stays taken while `MAX_WAITING` others wait: a worker would start for each of them.
+        """
+        if self._waiting >= MAX_WAITING:
+            yield
+            return
+        self._waiting += 1
         self._free += 1
         self._on_free()
         try:
             yield
         finally:
+            self._waiting -= 1
             self._free -= 1
 
 

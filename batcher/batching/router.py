@@ -62,6 +62,11 @@ class Router:
         self._on_bad_record = settings.on_bad_record
         self._apply_transform = _load_transform(transform)
 
+    @property
+    def splits_records(self) -> bool:
+        """Whether the partition depends on the record, so that a chunk may have many."""
+        return self._template.has_fields
+
     def with_transform(self, transform: Transform | None) -> Router:
         """Return a router by the same settings with this transform, or with none."""
         router = copy(self)

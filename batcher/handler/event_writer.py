@@ -230,11 +230,12 @@ class EventWriter:
         """Submit all batches, each when the budget has room for it. Add each to `pending`."""
         budget = Budget(self._settings.budget_bytes)
         for batch in batches:
-            await budget.take(batch.size_bytes, _cannot_make_room)
+            size_bytes = batch.size_bytes + budget.batch_bytes
+            await budget.take(size_bytes, _cannot_make_room)
             is_fresh = batch.route.origin.naming is NamingScheme.FRESH
             uuid_name = self._pipeline.next_uuid() if is_fresh else ""
             pending_batch = PendingBatch(batch, budget, uuid_name, deadline_s=deadline_s)
-            pending_batch.add_held(batch.size_bytes)
+            pending_batch.add_held(size_bytes)
             pending.append(pending_batch)
             if len(batches) == 1:  # most events: a task would add 5 % to the time of a small one
                 await dispatcher.run(pending_batch)

@@ -113,6 +113,11 @@ class PartitionTemplate:
         return not start.startswith("_") and not set(start.partition("/")[0]) <= {"0", "1"}
 
     @property
+    def has_fields(self) -> bool:
+        """Whether the partition of a record depends on its fields."""
+        return bool(self._paths)
+
+    @property
     def max_bytes(self) -> int:
         """Size of the longest partition."""
         formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)
@@ -125,7 +130,7 @@ class PartitionTemplate:
         """
         if not len(chunk):
             return []
-        if not self._paths:
+        if not self.has_fields:
             units = self._time_units(chunk)
             if units is None:
                 return [(self._render(chunk.arrivals_s[0], ()), chunk)]

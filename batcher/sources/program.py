@@ -22,6 +22,9 @@ CHUNK_RECORDS = 8_192
 """Records per chunk of `submit_many`: few enough not to block the event loop, enough for C speed.
 """
 
+CHUNK_PARTITIONS = 1_024
+"""Records per chunk if each may open a batch: 4 MiB of the budget, which are taken at once."""
+
 ASSUMED_DICT_BYTES = 1024
 """The size assumed for a dict before it is written as JSON."""
 
@@ -86,17 +89,24 @@ def find_unfit(records: Sequence[object]) -> int:
     return 0
 
 
-def iter_slices(records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+def iter_slices(
+    records: Iterable[Record], *, partitioned: bool = False
+) -> Iterator[Sequence[Record]]:
     """Cut records into slices of about `CHUNK_BYTES`, by the mean size of those with a length.
 
     If the iterable raises, the records before the error are in slices first.
+
+    Args:
+        records: any number.
+        partitioned: whether each record may have a partition of its own. Slices are then small.
     """
+    max_records = CHUNK_PARTITIONS if partitioned else CHUNK_RECORDS
     rest = iter(records)
     failure: Exception | None = None
     while failure is None:
         part: list[Record] = []
         try:
-            part.extend(islice(rest, CHUNK_RECORDS))
+            part.extend(islice(rest, max_records))
         except Exception as error:  # noqa: BLE001  # raised below
             failure = error
         if not part:

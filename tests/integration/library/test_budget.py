@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -12,12 +14,53 @@ from batcher.batcher import Batcher
 from batcher.errors import RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores.memory import MemoryStore
+from batcher.writing.budget import BATCH_BYTES
 from support.examples import make_settings
 from support.fakes import Call, Gate, HookedStore, incompressible_bytes, lines_in, no_hook, texts_in
 
 MIB = 1024**2
 SLICE_BYTES = MIB
 """What `submit_many` admits at a time."""
+
+
+PARTITIONS_BUDGET_MB = 16
+PARTITIONS_OVERHEAD_MB = {"durable": 12, "refused": 70}
+"""A failure is kept until it is raised: 3.7 KB for each of 16,000 batches."""
+MANY_PARTITIONS = """
+import asyncio, sys
+from batcher import Batcher, Settings
+from batcher.errors import RejectedError
+from batcher.stores.memory import MemoryStore
+
+class Sink(MemoryStore):
+    async def _put(self, request):
+        if sys.argv[1] == "refused":
+            raise RejectedError("no")
+        info = await super()._put(request)
+        self.objects.clear()
+        await asyncio.sleep(0)
+        return info
+
+def resident_mb(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) // 1000
+
+async def main():
+    options = dict(partition_by="x={field:x}", budget_bytes=16_000_000, linger_s=3_600)
+    before_mb = resident_mb("VmRSS")
+    try:
+        async with Batcher(Settings(bucket="bucket", **options), store=Sink()) as batcher:
+            for start in range(0, 16_000, 1_000):
+                lines = [b'{"x":"%d"}' % n for n in range(start, start + 1_000)]
+                await batcher.submit_many(lines)
+            await batcher.flush()
+    except RejectedError:
+        assert sys.argv[1] == "refused"
+    print(resident_mb("VmHWM") - before_mb)
+
+asyncio.run(main())
+"""
+"""Writes 16,000 partitions of one tiny record, and prints by how much the process has grown."""
 
 
 def batcher_of(store: HookedStore, **settings: Any) -> Batcher:  # noqa: ANN401
@@ -117,6 +160,36 @@ async def test_many_small_batches_under_pressure_all_become_objects(
     assert len(lines_in(inner)) == 5_000
     assert batcher.budget.peak_bytes <= 64_000
     assert batcher.budget.held_bytes == 0
+
+
+async def test_open_batches_of_tiny_records_are_sealed_when_the_budget_is_spent(
+    store: HookedStore, inner: MemoryStore
+) -> None:
+    """Each batch is charged what its objects take, or the number of batches had no limit."""
+    most_open = 0
+    async with batcher_of(store, budget_bytes=MIB, partition_by="x={field:x}") as batcher:
+        for start in range(0, 5_000, 100):
+            lines = (b'{"x":"%d"}' % number for number in range(start, start + 100))
+            await batcher.submit_many(lines)
+            most_open = max(most_open, int(repr(batcher).split("open=")[1].split()[0]))
+    assert most_open <= MIB // BATCH_BYTES
+    assert batcher.counts.flushes["pressure"] > 4_000
+    assert batcher.budget.peak_bytes <= MIB
+    assert batcher.budget.held_bytes == 0
+    assert len(lines_in(inner)) == 5_000
+
+
+@pytest.mark.parametrize("outcome", ["durable", "refused"])
+def test_many_open_partitions_take_the_budget_and_little_more(outcome: str) -> None:
+    """While they are open, and when all of them are flushed at once."""
+    ran = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", MANY_PARTITIONS, outcome],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert int(ran.stdout) < PARTITIONS_BUDGET_MB + PARTITIONS_OVERHEAD_MB[outcome]
 
 
 async def test_a_long_input_of_many_producers_stays_within_the_budget(

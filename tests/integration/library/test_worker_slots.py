@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
 from batcher.batcher import Batcher
-from batcher.concurrency import WorkerSlots
+from batcher.concurrency import MAX_WAITING, WorkerSlots
 from batcher.errors import RetryableError, ThrottledError
 from batcher.stores import Operation, Request, limit_concurrency
 from batcher.stores.memory import MemoryStore
@@ -62,6 +63,19 @@ def test_a_seat_that_is_left_is_free_until_its_owner_is_back() -> None:
     seats.release()
     assert not seats.is_oversubscribed
     assert not seats.acquire_nowait()
+
+
+def test_a_slot_stays_taken_while_many_others_are_released() -> None:
+    """Else every batch of a flush would be encoded, and wait with its request."""
+    freed: list[None] = []
+    slots = WorkerSlots(2 * MAX_WAITING, lambda: freed.append(None))
+    with ExitStack() as waits:
+        for _ in range(MAX_WAITING):
+            waits.enter_context(slots.temporarily_released())
+        with slots.temporarily_released():
+            assert len(freed) == MAX_WAITING
+    with slots.temporarily_released():
+        assert len(freed) == MAX_WAITING + 1
 
 
 async def test_a_task_without_a_seat_waits_as_it_is() -> None:

@@ -16,6 +16,7 @@ from batcher.batcher import Batcher
 from batcher.encoding.zstd import zstd
 from batcher.errors import PoisonRecordError
 from batcher.stores.memory import MemoryStore
+from batcher.writing.budget import BATCH_BYTES
 from batcher.writing.object import Receipt
 from support.examples import ARRIVAL_S, make_settings
 from support.fakes import Call, FakeClock, HookedStore, lines_in, texts_in, yielding
@@ -371,4 +372,4 @@ async def test_a_body_that_is_being_sent_is_all_that_is_held(
         await asyncio.sleep(0)
     ((_, there),) = store.objects.items()
     names_size_bytes = 4 if compression == "zstd" else 0  # added to the frame's header
-    assert held_bytes == [len(there.body) - names_size_bytes]
+    assert held_bytes == [len(there.body) - names_size_bytes + BATCH_BYTES]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from batcher.batching.batch import FlushReason
 from batcher.encoding.codec import BLOCK_BYTES
 from batcher.errors import RetryableError
@@ -110,3 +112,24 @@ async def test_a_failed_batch_holds_nothing_and_has_no_backlog_any_more() -> Non
     assert budget.backlog_bytes == budget.held_bytes == BLOCK_BYTES + 1
     pending.fail(RetryableError("S3 is down"))
     assert budget.backlog_bytes == budget.held_bytes == 0
+
+
+@pytest.mark.parametrize("kind", [RetryableError, ValueError])
+async def test_a_failure_holds_no_stack_frames_unless_it_is_a_bug(
+    kind: type[Exception],
+) -> None:
+    """They would keep bodies and requests until the error is raised."""
+    pending = open_batch()
+    try:
+        try:
+            await asyncio.open_connection("127.0.0.1", 0)
+        except OSError as refused:
+            raise kind from refused
+    except kind as error:
+        pending.fail(error)
+        cause = error.__cause__
+    failure = pending.outcome.exception()
+    assert failure is not None
+    assert isinstance(cause, OSError)
+    kept = [error.__traceback__ is not None for error in (failure, cause)]
+    assert kept == ([False, False] if kind is RetryableError else [True, True])

@@ -188,29 +188,18 @@ class Batcher:
         ticket = ManyTicket([], [], [], first=self._submitted)
         try:
             for part in iter_slices(records, partitioned=self._pipeline.router.splits_records):
-                await self._take_part(part, ticket)
+                try:
+                    chunk, bad = self._make_chunk(part)
+                except TypeError as error:
+                    msg = f"record {ticket.records + find_unfit(part)} of those submitted: {error}"
+                    raise TypeError(msg) from error
+                shares, routed = await self._accept(chunk, bad)
+                ticket.add(shares, routed.bad, routed.rejected, records=len(part))
         except BaseException as error:
             with suppress(AttributeError):  # of an exception without a `__dict__`
                 error.ticket = ticket  # type: ignore[attr-defined]
             raise
         return ticket
-
-    async def _take_part(self, part: Sequence[Record], ticket: ManyTicket) -> None:
-        """Take a part of the records of `submit_many`, those before an unfit one at least."""
-        unfit: TypeError | None = None
-        try:
-            chunk, bad = self._make_chunk(part)
-        except TypeError as error:
-            index = find_unfit(part)
-            unfit = TypeError(f"record {ticket.records + index} of those submitted: {error}")
-            unfit.__cause__ = error
-            chunk, bad = self._make_chunk(part[:index])
-        records = len(chunk) + len(bad)
-        if records:
-            shares, routed = await self._accept(chunk, bad)
-            ticket.add(shares, routed.bad, routed.rejected, records=records)
-        if unfit is not None:
-            raise unfit
 
     async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Take a chunk that the caller has built with its own positions, like lines of a file.

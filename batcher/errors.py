@@ -49,8 +49,9 @@ def own_copy(error: E) -> E:
             own = copy(error)
     own.__dict__.update(error.__dict__)
     own.__notes__ = list(getattr(error, "__notes__", ()))
-    own.__cause__ = error
-    return own
+    own.__cause__, own.__context__ = error.__cause__, error.__context__
+    own.__suppress_context__ = error.__suppress_context__
+    return own.with_traceback(error.__traceback__)
 
 
 class RetryableError(BatcherError):

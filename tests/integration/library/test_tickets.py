@@ -15,7 +15,7 @@ from batcher.batcher import Batcher
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, RetryableError
 from batcher.stores.memory import MemoryStore
 from support.examples import make_settings
-from support.fakes import Call, Gate, HookedStore, lines_in, no_hook
+from support.fakes import Call, Gate, HookedStore, failing, lines_in, no_hook
 
 BY_KIND = {"partition_by": "kind={field:kind}", "linger_s": 3_600, "root": "events"}
 
@@ -119,6 +119,26 @@ async def test_each_ticket_of_one_failed_batch_has_its_own_records(store: Hooked
         assert cause.failed is None
 
 
+async def test_batches_of_one_partition_are_told_apart(store: HookedStore) -> None:
+    """A ticket begins in a batch that had records before, and its chunk is cut several times."""
+    settings = make_settings(linger_s=3_600, max_records=10, concurrency=1, on_bad_record="drop")
+    store.before = Gate("put", 99)
+    async with Batcher(settings, store=store) as batcher:
+        await batcher.submit_many([b"1"] * 4)
+        gate = store.before = Gate("put")
+        ticket = await batcher.submit_many([b"1", b"{", *[b"1"] * 26])  # 6 + 10 + 10 + 1
+        await gate.reached.wait()
+        fail = failing(RetryableError("busy"), "put", times=1)  # of the second object
+        store.before = fail
+        gate.open.set()
+        with suppress(RetryableError):
+            await batcher.flush()
+        with pytest.raises(RetryableError) as caught:
+            await ticket
+    assert caught.value.failed == range(7, 17)
+    assert [receipt.records for receipt in caught.value.receipts or ()] == [10, 10, 1]
+
+
 async def test_a_bad_record_alone_is_the_only_one_that_failed(store: HookedStore) -> None:
     """The receipts are of the others."""
     settings = make_settings(linger_s=0, on_bad_record="fail")
@@ -174,16 +194,18 @@ async def test_what_an_iterable_gave_before_its_error_is_taken(
     assert durable_numbers(inner) == set(range(before))
 
 
-async def test_records_before_one_of_a_wrong_type_are_taken(
+async def test_a_record_of_a_wrong_type_comes_with_what_was_taken_before_it(
     store: HookedStore, inner: MemoryStore
 ) -> None:
-    """It and those after it are not."""
-    records: list[Any] = [{"n": 0}, {"n": 1}, 7, {"n": 3}]
+    """It and those after it are not taken, nor are those of its chunk."""
+    records: list[Any] = [{"n": n} for n in range(20_000)]
+    records[9_000] = 7
     async with Batcher(make_settings(linger_s=3_600), store=store) as batcher:
-        with pytest.raises(TypeError, match="record 2 of those submitted: a record is a") as caught:
+        with pytest.raises(TypeError, match="record 9000 of those submitted: a record") as caught:
             await batcher.submit_many(records)
-        assert caught.value.ticket.records == 2  # type: ignore[attr-defined]
-    assert durable_numbers(inner) == {0, 1}
+        taken = caught.value.ticket.records  # type: ignore[attr-defined]
+    assert 0 < taken <= 9_000
+    assert durable_numbers(inner) == set(range(taken))
 
 
 async def test_a_cancelled_submit_many_says_what_it_took(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, IntEnum
+from typing import Any
 
 import pytest
 
@@ -52,6 +56,79 @@ def test_a_dict_that_json_has_no_form_for_is_the_callers_mistake() -> None:
     loop["itself"] = loop
     with pytest.raises(TypeError, match="cannot be written as JSON"):
         to_payload(loop)
+
+
+class Colour(Enum):
+    """A value of no type that JSON has."""
+
+    RED = 1
+    NONE = float("nan")
+
+
+@dataclass
+class Point:
+    """A record within a record."""
+
+    x: object
+    _hidden: int = 0
+
+
+NAN, OTHER_NAN = float("nan"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("keys", "named"),
+    [
+        ({1: "a", "1": "b"}, "1 and '1'"),
+        ({"1": "a", 1: "b"}, "'1' and 1"),
+        ({1.5: "a", "1.5": "b"}, "1.5 and '1.5'"),
+        ({True: "a", "true": "b"}, "True and 'true'"),
+        ({"false": "a", False: "b"}, "'false' and False"),
+        ({None: "a", "null": "b"}, "None and 'null'"),
+        ({NAN: "a", OTHER_NAN: "b"}, "nan and nan"),
+        ({IntEnum("Number", "ONE").ONE: "a", "1": "b"}, "ONE.* and '1'"),  # type: ignore[attr-defined]
+    ],
+)
+@pytest.mark.parametrize("nest", ["", "dict", "list", "dataclass", "big"])
+def test_keys_that_are_the_same_in_json_are_refused(
+    keys: dict[Any, str], named: str, nest: str
+) -> None:
+    """At any depth, and beside values that orjson cannot write. The error names both keys."""
+    records: dict[str, dict[Any, Any]] = {
+        "": keys,
+        "dict": {"a": {"b": keys}},
+        "list": {"a": [[], (keys,)]},
+        "dataclass": {"a": Point(Point(keys))},
+        "big": {"n": 2**70, "a": keys},
+    }
+    with pytest.raises(TypeError, match=f"the keys .*{named}, which are the same in JSON"):
+        to_payload(records[nest])
+
+
+def test_other_keys_than_text_are_written_as_text() -> None:
+    """If none of them is the same as another one."""
+    record: Any = {"01": "b", None: 1, 1.5: 3}
+    assert json.loads(to_payload(record)) == {"01": "b", "null": 1, "1.5": 3}
+    record = {True: {2: 2}}
+    assert to_payload(record) == b'{"true":{"2":2}}'
+
+
+@pytest.mark.parametrize(
+    "value", [Point(NAN), Point([Point({"a": NAN})]), Colour.NONE, [Colour.NONE]]
+)
+def test_a_nan_within_a_dataclass_or_an_enum_is_bad_too(value: object) -> None:
+    """Orjson writes it as null."""
+    checked = validate(make_chunk(to_payload({"x": value})), is_json=True, max_bytes=1_000)
+    assert [bad.reason for bad in checked.bad] == [BadRecordReason.NOT_JSON]
+
+
+def test_a_dataclass_and_an_enum_beside_a_large_number_are_written_as_by_orjson() -> None:
+    """Only the number is different."""
+    value = [Point(Colour.RED), Point(Point(None))]
+    expected = b'{"n":%d,"x":[{"x":1},{"x":{"x":null}}]}'
+    assert to_payload({"n": 1, "x": value}) == expected % 1
+    assert to_payload({"n": 2**70, "x": value}) == expected % 2**70
+    assert to_payload({"x": Point(2**70)}) == b'{"x":{"x":%d}}' % 2**70
 
 
 @pytest.mark.parametrize("levels", [0, 300])

@@ -361,7 +361,7 @@ class Settings:
     )
     concurrency: int = setting("maximum requests in flight", _parse_whole, 16, Between(1, 1_024))
     budget_bytes: int = setting(
-        "maximum bytes of payloads and bodies in memory",
+        "maximum bytes of payloads, bodies and open batches in memory",
         parse_size,
         Derived("256MiB; in Lambda at most a third of its memory", lambda _: DEFAULT_BUDGET_BYTES),
         Between(1, TIB),

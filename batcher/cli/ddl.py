@@ -51,6 +51,10 @@ MAX_LINE_BYTES = 1024**2
 """Longer lines of a sample are not parsed: their values could take a hundred times the memory."""
 
 
+MAX_NOTES = 10
+"""Fields that become no column and are named, at most."""
+
+
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
@@ -141,7 +145,12 @@ def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
     if arguments.sample is None:
         return ()
     lines, long_lines = asyncio.run(_read_first_lines(arguments.sample))
-    columns = infer_columns(lines)
+    left_out: dict[str, str] = {}
+    columns = infer_columns(lines, left_out)
+    for name, reason in list(left_out.items())[:MAX_NOTES]:
+        echo(f"note: the field {name!r:.100} is no column: {reason}")
+    if len(left_out) > MAX_NOTES:
+        echo(f"note: and {len(left_out) - MAX_NOTES} more")
     if long_lines:
         echo(
             f"note: {long_lines} of {len(lines) + long_lines} records in the sample are larger "

@@ -202,6 +202,11 @@ def _make_notes(table: TableDefinition) -> Iterator[str]:
                 f"Every query must filter by {name}, with = or IN, on the value as it is in keys "
                 f"(percent-encoded); --values {name}=one,other lists all values instead."
             )
+    if not table.is_json:
+        yield (
+            "Athena ends lines at carriage returns (0x0D), too, and replaces bytes that are not "
+            "UTF-8."
+        )
     if not table.salt and not projected:
         yield "Every query reads all objects: there is neither a salt nor a partition."
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import reduce
 from typing import NoReturn
 
@@ -14,6 +17,15 @@ import orjson
 from batcher.errors import SettingsError
 
 _BIGINT_RANGE = range(-(2**63), 2**63)
+
+_EXACT_DIGITS = 15
+"""A double keeps every number of this many digits."""
+
+_MAX_INT_DIGITS = 400
+"""Longer integers have no double."""
+
+_UNTYPED = Decimal(0)
+"""Stands for a value whose column must be a string, such as a number that a double would round."""
 
 _MAX_DEPTH = 16
 """Values that are nested deeper than this become a string."""
@@ -61,6 +73,9 @@ ColumnType = ScalarType | ArrayType | StructType
 STRING = ScalarType("string")
 
 _NULL, _BOOLEAN, _BIGINT, _DOUBLE = map(ScalarType, ("null", "boolean", "bigint", "double"))
+_LONG = ScalarType("long")
+"""The `bigint` of a sample with a value that a double would round. It becomes `bigint`."""
+_WIDER_TYPES = {frozenset((_BIGINT, _DOUBLE)): _DOUBLE, frozenset((_BIGINT, _LONG)): _LONG}
 _SCALAR_TYPES = {type(None): _NULL, bool: _BOOLEAN, float: _DOUBLE}
 
 
@@ -182,34 +197,101 @@ class _ColumnParser:
             self.fail(repr(symbol))
 
 
-def infer_columns(lines: Iterable[bytes]) -> tuple[TableColumn, ...]:
+def infer_columns(
+    lines: Iterable[bytes], left_out: dict[str, str] | None = None
+) -> tuple[TableColumn, ...]:
     """Return the columns of the fields in a sample of records.
 
     Lines that are not a JSON object are skipped. A field becomes a string if its values have
-    incompatible types, if it is always null, or if an engine could not name a field inside of it.
-    Of names that differ only in upper and lower case, only the first becomes a column.
+    incompatible types, if it is always null, if an engine could not name a field inside of it, or
+    if a number would lose digits. Of names that differ only in upper and lower case, only the first
+    becomes a column.
+
+    Args:
+        lines: the records.
+        left_out: receives the names of fields that become no column, each with the reason.
 
     Raises:
         SettingsError: the records have more than `_MAX_COLUMNS` different fields.
     """
     types: dict[str, ColumnType] = {}
     spellings: dict[str, str] = {}
+    left_out = {} if left_out is None else left_out
     for line in lines:
+        record = _parse_record(line)
+        if record is None:
+            continue
+        for name, value in record.items():
+            if not (name and name.isprintable()):
+                problem = "the name is empty or has a character that cannot be printed"
+            elif (first := spellings.setdefault(name.lower(), name)) != name:
+                problem = f"engines cannot tell it from {first!r}"
+            else:
+                types[name] = _merge_types(types.get(name, _NULL), _infer_type(value))
+                if len(types) > _MAX_COLUMNS:
+                    msg = (
+                        f"columns: the sample has more than {_MAX_COLUMNS:,} different fields; "
+                        "their names are probably values. Name the columns by --columns"
+                    )
+                    raise SettingsError([msg])
+                continue
+            if len(left_out) <= _MAX_COLUMNS:
+                left_out[name] = problem
+    return tuple(TableColumn(name, _finish_type(inferred)) for name, inferred in types.items())
+
+
+def _parse_record(line: bytes) -> dict[str, object] | None:
+    """Return a record, or None if the line is not a JSON object.
+
+    Numbers that a double would round, unless they are integers, and values of a name that an object
+    has twice are `_UNTYPED`.
+    """
+    try:
+        record = json.loads(
+            line,
+            parse_float=_parse_float,
+            parse_int=_parse_int,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_make_object,
+        )
+    except RecursionError:  # nested deeper than the stack: only the outermost levels matter
         try:
             record = orjson.loads(line)
         except orjson.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
-            for name, value in record.items():
-                if name and name.isprintable() and spellings.setdefault(name.lower(), name) == name:
-                    types[name] = _merge_types(types.get(name, _NULL), _infer_type(value))
-                    if len(types) > _MAX_COLUMNS:
-                        msg = (
-                            f"columns: the sample has more than {_MAX_COLUMNS:,} different fields; "
-                            "their names are probably values. Name the columns by --columns"
-                        )
-                        raise SettingsError([msg])
-    return tuple(TableColumn(name, _null_to_string(inferred)) for name, inferred in types.items())
+            return None
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    msg = f"{text} is not JSON"
+    raise ValueError(msg)
+
+
+def _make_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return an object. Of a name that it has twice, engines take different values."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        fields |= {name: _UNTYPED for name, count in counts.items() if count > 1}
+    return fields
+
+
+def _parse_int(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _MAX_INT_DIGITS else _UNTYPED
+
+
+def _parse_float(text: str) -> float | Decimal:
+    """Return a number as a double, or `_UNTYPED` if a double would not keep its digits."""
+    value = float(text)
+    if len(text) <= _EXACT_DIGITS and math.isfinite(value) and "e" not in text.lower():
+        return value
+    try:
+        is_exact = math.isfinite(value) and Decimal(repr(value)) == Decimal(text)
+    except ArithmeticError:  # an exponent of many digits
+        is_exact = False
+    return value if is_exact else _UNTYPED
 
 
 def _infer_type(value: object, depth: int = 1) -> ColumnType:
@@ -218,7 +300,7 @@ def _infer_type(value: object, depth: int = 1) -> ColumnType:
         case None | bool() | float():
             return _SCALAR_TYPES[type(value)]
         case int():
-            return _BIGINT if value in _BIGINT_RANGE else _DOUBLE
+            return _infer_int(value)
         case list() if depth < _MAX_DEPTH:
             # Each type once: merging a million types would take longer than finding them
             null: ColumnType = _NULL
@@ -228,6 +310,16 @@ def _infer_type(value: object, depth: int = 1) -> ColumnType:
             fields = ((name, _infer_type(inner, depth + 1)) for name, inner in value.items())
             return StructType(tuple(fields))
     return STRING
+
+
+def _infer_int(value: int) -> ScalarType:
+    """Return the type of an integer: `_BIGINT` if a double would keep it as well."""
+    if abs(value) <= 2**53:
+        return _BIGINT
+    is_exact = abs(value) < 2**1023 and int(float(value)) == value
+    if value in _BIGINT_RANGE:
+        return _BIGINT if is_exact else _LONG
+    return _DOUBLE if is_exact else STRING
 
 
 def _can_be_struct(value: Mapping[str, object]) -> bool:
@@ -245,8 +337,8 @@ def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
     match one, other:
         case ScalarType("null"), _:
             return other
-        case ScalarType(), ScalarType() if {one, other} == {_BIGINT, _DOUBLE}:
-            return _DOUBLE
+        case ScalarType(), ScalarType():
+            return _WIDER_TYPES.get(frozenset((one, other)), STRING)
         case ArrayType(first), ArrayType(second):
             return ArrayType(_merge_types(first, second))
         case StructType(first), StructType(second):
@@ -257,11 +349,13 @@ def _merge_types(one: ColumnType, other: ColumnType) -> ColumnType:
     return STRING
 
 
-def _null_to_string(column_type: ColumnType) -> ColumnType:
+def _finish_type(column_type: ColumnType) -> ColumnType:
     """Return the type with string in place of null, for values that were always null."""
     match column_type:
         case ArrayType(item):
-            return ArrayType(_null_to_string(item))
+            return ArrayType(_finish_type(item))
         case StructType(fields):
-            return StructType(tuple((name, _null_to_string(inner)) for name, inner in fields))
+            return StructType(tuple((name, _finish_type(inner)) for name, inner in fields))
+    if column_type == _LONG:
+        return _BIGINT
     return STRING if column_type == _NULL else column_type

@@ -34,7 +34,16 @@ def duckdb_view(table: TableDefinition) -> EngineScript:
             "Each query lists all objects under the root, then reads those of its partitions."
         )
     if not table.is_json:
-        notes.append("duckdb drops empty lines, and carriage returns at the end of lines.")
+        notes.append(
+            "duckdb drops empty lines, and a byte order mark at the start of an object. It fails "
+            "on an object with a carriage return (0x0D), a NUL (0x00), bytes that are not UTF-8, "
+            "or a line over 16 MiB, and may drop a carriage return. --engine pyarrow reads all."
+        )
+    if table.columns:
+        notes.append(
+            "duckdb rounds numbers with a fraction to 17 digits, also in columns of text; without "
+            "--columns and --sample, `record` has all digits."
+        )
     head = _S3_SETUP.format(place=_secret_place(table)) if table.scheme == "s3" else ""
     name = ".".join(map(_quote_name, table.name.split(".")))
     selects = "\nUNION ALL\n".join(_select(table, layout) for layout in table.layouts)

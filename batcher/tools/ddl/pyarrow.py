@@ -22,7 +22,7 @@ _REGION = 'os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")'
 _ENDPOINT = 'os.environ.get("AWS_ENDPOINT_URL_S3")'
 
 _PROGRAM = '''\
-{imports}import re
+{imports}
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -96,9 +96,59 @@ _READ_TEXT = """\
 """
 
 _READ_JSON = """\
-    blocks = pa.json.ReadOptions(block_size=16 * 1024**2)  # the longest record
+    blocks = pa.json.ReadOptions(block_size=16 * 1024**2)
     fields = pa.json.ParseOptions(explicit_schema=COLUMNS, unexpected_field_behavior="ignore")
-    return pa.json.read_json(pa.BufferReader(text), blocks, fields)
+    try:
+        return pa.json.read_json(pa.BufferReader(text), blocks, fields).select(COLUMNS.names)
+    except pa.ArrowInvalid:  # a value that is not text in a column of text, or a longer record
+        return read_exactly(text)
+
+
+class Number(str):
+    \"\"\"A number with all of its digits.\"\"\"
+
+
+def read_exactly(text):
+    \"\"\"Read records one by one. A column of text takes every value, as JSON.\"\"\"
+    columns = [[] for _ in COLUMNS]
+    for line in text.removesuffix(b"\\n").split(b"\\n"):
+        record = json.loads(line, parse_int=Number, parse_float=Number)
+        fields = record if isinstance(record, dict) else {}
+        for column, field in zip(columns, COLUMNS, strict=True):
+            column.append(convert(fields.get(field.name), field.type, field.name))
+    return pa.table([pa.array(c, t) for c, t in zip(columns, COLUMNS.types, strict=True)], COLUMNS)
+
+
+def convert(value, kind, name):
+    \"\"\"Return a value as its column has it.\"\"\"
+    types = pa.types
+    if value is None:
+        return None
+    if types.is_string(kind):
+        plain = value if isinstance(value, str) else to_json(value)
+        return plain.encode("utf-8", "backslashreplace").decode()
+    if types.is_boolean(kind) and isinstance(value, bool):
+        return value
+    if types.is_integer(kind) and isinstance(value, Number) and value.lstrip("-").isdecimal():
+        return int(value)
+    if types.is_floating(kind) and isinstance(value, Number):
+        return float(value)
+    if types.is_list(kind) and isinstance(value, list):
+        return [convert(item, kind.value_type, name) for item in value]
+    if types.is_struct(kind) and isinstance(value, dict):
+        return {inner.name: convert(value.get(inner.name), inner.type, name) for inner in kind}
+    raise pa.ArrowInvalid(f"column {name}: {to_json(value)[:100]} is not of type {kind}")
+
+
+def to_json(value):
+    \"\"\"Return a value as JSON.\"\"\"
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ",".join(map(to_json, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{to_json(k)}:{to_json(v)}" for k, v in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
 """
 
 
@@ -116,8 +166,13 @@ def pyarrow_program(table: TableDefinition) -> EngineScript:
         pattern = table.path_pattern(layout).removesuffix("[^/]+$")
         ending = f"{pattern}[^/]+{_escape_regex(table.extension)}"
         layouts += f"    ([{', '.join(salts) or repr('')}], re.compile(r'{ending}')),\n"
+    modules = [
+        *(["json"] if table.columns else []),
+        *(["os"] if table.scheme == "s3" else []),
+        "re",
+    ]
     program = _PROGRAM.format(
-        imports="import os\n" if table.scheme == "s3" else "",
+        imports="\n".join(f"import {name}" for name in modules),
         files=_s3_setup(table) if table.scheme == "s3" else "fs.LocalFileSystem()",
         root=table.path,
         columns=", ".join(f"({name!r}, {kind})" for name, kind in columns),

@@ -57,6 +57,40 @@ def test_a_type_holds_all_values_that_were_seen(values: list[object], kind: str)
     assert inferred(*({"c": value} for value in values)) == {"c": column.type}
 
 
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        (["9007199254740993"], "bigint"),
+        (["9007199254740993", "1"], "bigint"),
+        (["1", "9007199254740993"], "bigint"),
+        (["9007199254740992", "0.5"], "double"),
+        (["9007199254740993", "0.5"], "string"),
+        (["0.5", "1", "9007199254740993"], "string"),
+        (["18446744073709551615"], "string"),
+        (["18446744073709551616"], "double"),
+        (["9" * 5_000], "string"),
+        (["0.1234567890123456789"], "string"),
+        (
+            ["1.7976931348623157e308", "5e-324", "0.1", "1e22", "-0.0", "1.50000000000000000000"],
+            "double",
+        ),
+        (["1e400"], "string"),
+        (["1e-400"], "string"),
+        (["1e99999999999999999999999"], "string"),
+        (["0e99999999999999999999999"], "string"),
+    ],
+)
+def test_no_number_loses_digits(numbers: list[str], kind: str) -> None:
+    """A double that would round one of them is no type for the column; the text is."""
+    for value, wanted in [
+        ("%s", kind),
+        ("[%s]", f"array<{kind}>"),
+        ('{"x":%s}', f"struct<x:{kind}>"),
+    ]:
+        lines = [f'{{"c":{value % number}}}'.encode() for number in numbers]
+        assert infer_columns(lines) == parse_columns(f"c {wanted}")
+
+
 def test_only_objects_count() -> None:
     """Other records, and what is no JSON, have no fields."""
     assert infer_columns([b"null", b"[1]", b"5", b"not json", b"", b'{"a":1}']) == (

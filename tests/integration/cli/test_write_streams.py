@@ -240,6 +240,22 @@ def test_signals_that_nohup_ignores_stay_ignored(tmp_path: Path) -> None:
     assert len(landed(out)) == 301
 
 
+def test_what_a_named_pipe_gives_is_written(start: Callable[..., Writer], tmp_path: Path) -> None:
+    """Its writer waits for a reader. Whoever opens and closes the pipe to look at it loses a line.
+
+    A pipe that is opened once more waits for a writer that has left.
+    """
+    pipe, out = tmp_path / "pipe", tmp_path / "out"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["/bin/sh", "-c", 'echo "{}" > "$0"', pipe]) as producer:  # noqa: S603
+        writer = start(str(pipe))
+        try:
+            assert writer.process.wait(60) == 0
+        finally:
+            producer.kill()
+    assert landed(out) == [b"{}\n"]
+
+
 def test_a_named_pipe_without_a_writer_can_be_stopped(
     start: Callable[..., Writer], tmp_path: Path
 ) -> None:

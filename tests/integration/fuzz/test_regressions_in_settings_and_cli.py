@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
-from contextlib import suppress
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -112,36 +110,6 @@ def test_a_bad_line_of_a_file_whose_name_is_no_utf_8_is_quarantined(tmp_path: Pa
     source = tmp_path / os.fsdecode(b"odd\xff")
     source.write_bytes(b'{"a":1}\nbad\n')
     assert main(["write", str(source), f"file://{tmp_path / 'out'}"]) == 0
-
-
-def feed(pipe: Path) -> None:
-    """Write a line into a pipe, as soon as somebody reads it, and as long."""
-    descriptor = os.open(pipe, os.O_WRONLY)
-    with suppress(BrokenPipeError):
-        os.write(descriptor, b'{"a":1}\n')
-    os.close(descriptor)
-
-
-def test_what_a_named_pipe_gives_is_written(tmp_path: Path) -> None:
-    """Opened and closed to see its size, it broke under its writer, and the lines were lost.
-
-    Here its writer has begun before, and waits for a reader that goes on reading.
-    """
-    pipe, out = tmp_path / "pipe", tmp_path / "out"
-    os.mkfifo(pipe)
-    opened: list[bool] = []
-    real_open = Path.open
-
-    def counted(path: Path, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
-        if path == pipe:
-            opened.append(True)
-            assert len(opened) == 1, "a pipe was opened twice: its writer is gone"
-            Thread(target=feed, args=(pipe,)).start()
-        return real_open(path, *arguments, **options)
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Path, "open", counted)
-        assert main(["write", str(pipe), f"file://{out}"]) == 0
 
 
 def test_a_first_position_of_5000_digits_is_a_mismatch() -> None:

@@ -185,16 +185,17 @@ class Batcher:
         if isinstance(records, str | bytes | bytearray | dict):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
-        ticket = ManyTicket([], [], [], first=self._submitted)
+        ticket = ManyTicket([], [], [])
         try:
             for part in iter_slices(records, partitioned=self._pipeline.router.splits_records):
+                first = self._submitted  # other tasks may submit between two parts
                 try:
                     chunk, bad = self._make_chunk(part)
                 except TypeError as error:
                     msg = f"record {ticket.records + find_unfit(part)} of those submitted: {error}"
                     raise TypeError(msg) from error
                 shares, routed = await self._accept(chunk, bad)
-                ticket.add(shares, routed.bad, routed.rejected, records=len(part))
+                ticket.add(shares, routed.bad, routed.rejected, first=first, records=len(part))
         except BaseException as error:
             with suppress(AttributeError):  # of an exception without a `__dict__`
                 error.ticket = ticket  # type: ignore[attr-defined]

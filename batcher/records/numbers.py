@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from heapq import merge
-from itertools import accumulate, chain, starmap
+from itertools import accumulate, chain, repeat, starmap
 from typing import overload
 
 from batcher.records.columns import NumbersColumn
@@ -16,20 +16,20 @@ from batcher.records.columns import NumbersColumn
 class RecordNumbers(Sequence[int]):
     """Numbers in rising order, each once. Consecutive ones are held as one range."""
 
-    def __init__(self, parts: Iterable[Sequence[int]], first: int = 0) -> None:
+    def __init__(self, parts: Iterable[Sequence[int]], firsts: Iterable[int] = repeat(0)) -> None:
         """Join `parts`, each in rising order and with no number of another part.
 
         Args:
             parts: what to join. A range costs no memory per number.
-            first: subtracted from every number.
+            firsts: for each part, what is subtracted from its numbers.
         """
         self._starts, self._stops = array("Q"), array("Q")
-        for start, stop in merge(*map(_runs, parts)):
-            if self._stops and self._stops[-1] == start - first:
-                self._stops[-1] = stop - first
+        for start, stop in merge(*map(_runs, parts, firsts)):
+            if self._stops and self._stops[-1] == start:
+                self._stops[-1] = stop
             else:
-                self._starts.append(start - first)
-                self._stops.append(stop - first)
+                self._starts.append(start)
+                self._stops.append(stop)
 
     def __repr__(self) -> str:
         shown = [f"{each[0]}-{each[-1]}" for each, _ in zip(self.ranges(), range(4), strict=False)]
@@ -79,24 +79,24 @@ class RecordNumbers(Sequence[int]):
         return array("Q", accumulate(map(len, self.ranges())))
 
 
-def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Return the start and the stop of each run of consecutive numbers."""
+def _runs(numbers: Sequence[int], first: int) -> Iterator[tuple[int, int]]:
+    """Return the start and the stop of each run of consecutive numbers, counted from `first`."""
     if isinstance(numbers, RecordNumbers):
-        yield from ((each.start, each.stop) for each in numbers.ranges())
+        yield from ((each.start - first, each.stop - first) for each in numbers.ranges())
         return
     if isinstance(numbers, range):
         if numbers:
-            yield numbers.start, numbers.stop
+            yield numbers.start - first, numbers.stop - first
         return
     start = stop = -1
     for number in numbers:
         if number != stop:
             if stop >= 0:
-                yield start, stop
+                yield start - first, stop - first
             start = number
         stop = number + 1
     if stop >= 0:
-        yield start, stop
+        yield start - first, stop - first
 
 
 def position_numbers(positions: Sequence[str], prefix: str) -> Sequence[int]:

@@ -50,17 +50,16 @@ class Ticket(Generic[R]):
             shares: the batches that the records were added to.
             bad: all records that were found bad.
             rejected: those of `bad` that awaiting raises an error for.
-            first: the number of the first record, from which `error.failed` counts.
+            first: the number of the record that has index 0 in `error.failed`.
             records: how many records were submitted.
         """
         self.bad = bad
         """Records that were found bad, whether they are quarantined, dropped or rejected."""
         self.records = records
         """How many records the ticket is for."""
-        self._shares = shares
+        self._parts = [(shares, rejected, first)]
+        """What was taken together: shares, rejected records, and the number with index 0."""
         self._pending = dict.fromkeys(pending for pending, _ in shares)
-        self._rejected = rejected
-        self._first = first
 
     def __await__(self) -> Generator[object, None, R]:
         return self._wait().__await__()
@@ -87,27 +86,28 @@ class Ticket(Generic[R]):
             for pending in self._pending:
                 pending.waiters -= 1
         receipts = [p.outcome.result() for p in self._pending if not p.outcome.exception()]
-        if len(receipts) < len(self._pending) or self._rejected:
+        if len(receipts) < len(self._pending) or any(rejected for _, rejected, _ in self._parts):
             raise self._make_error(receipts)
         return receipts
 
     def _make_error(self, receipts: list[Receipt]) -> BaseException:
         """Return the error for the records that are not durable, with their indices."""
         causes: list[BaseException] = []
-        parts: list[Sequence[int]] = []
-        for pending, numbers in self._shares:
-            cause = pending.outcome.exception()
-            if cause is not None:
-                causes.append(cause)
-                parts.append(numbers)
-        parts += [position_numbers(bad.chunk.positions, "") for bad in self._rejected]
-        if self._rejected:
-            bad = self._rejected[0]
+        failed: list[tuple[Sequence[int], int]] = []
+        for shares, rejected, first in self._parts:
+            for pending, numbers in shares:
+                cause = pending.outcome.exception()
+                if cause is not None:
+                    causes.append(cause)
+                    failed.append((numbers, first))
+            failed += [(position_numbers(bad.chunk.positions, ""), first) for bad in rejected]
+        bad = next((bad for _, rejected, _ in self._parts for bad in rejected), None)
+        if bad is not None:
             causes.append(PoisonRecordError(bad.reason, bad.detail, bad.position))
         causes.sort(key=_rank)
         error = cast("BatcherError", own_copy(causes[0]))
         error.receipts = receipts
-        error.failed = RecordNumbers(parts, self._first)
+        error.failed = RecordNumbers(*zip(*failed, strict=True))
         others = {type(each): each for each in reversed(causes) if type(each) is not type(error)}
         for other in others.values():
             error.add_note(f"other records are not durable: {type(other).__name__}: {other}")
@@ -140,13 +140,21 @@ class ManyTicket(Ticket[list[Receipt]]):
         bad: list[BadRecord],
         rejected: list[BadRecord],
         *,
+        first: int,
         records: int,
     ) -> None:
-        """Cover more records as well."""
-        self._shares += shares
+        """Cover records that were submitted after those so far.
+
+        Args:
+            shares: as in the constructor, as all others.
+            bad: as above.
+            rejected: as above.
+            first: the number of the first of them. Other records may have the numbers before it.
+            records: how many they are.
+        """
+        self._parts.append((shares, rejected, first - self.records))
         self._pending |= dict.fromkeys(pending for pending, _ in shares)
         self.bad += bad
-        self._rejected += rejected
         self.records += records
 
     async def _wait(self) -> list[Receipt]:

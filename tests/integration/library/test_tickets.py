@@ -6,6 +6,7 @@ import asyncio
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -137,6 +138,34 @@ async def test_batches_of_one_partition_are_told_apart(store: HookedStore) -> No
             await ticket
     assert caught.value.failed == range(7, 17)
     assert [receipt.records for receipt in caught.value.receipts or ()] == [10, 10, 1]
+
+
+async def test_tickets_of_tasks_that_submit_at_the_same_time_have_their_own_indices(
+    store: HookedStore, inner: MemoryStore
+) -> None:
+    """Each waits for room between its chunks, while the others submit theirs."""
+    rejected = RejectedError("no such key")
+    store.before = failing_by_key({"kind=b": rejected, "_quarantine": rejected})
+    sizes = [9_000, 12_000, 20_000]
+
+    async def submit(batcher: Batcher, start: int, size: int) -> list[int]:
+        records: list[Any] = [
+            {"n": n, "kind": "ab"[n % 50 == 0]} for n in range(start, start + size)
+        ]
+        records[7] = "{"
+        ticket = await batcher.submit_many(iter(records))
+        with pytest.raises(RejectedError) as caught:
+            await ticket
+        return [start + index for index in caught.value.failed or ()]
+
+    settings = make_settings(
+        **{**BY_KIND, "linger_s": 0.01}, budget_bytes="1MiB", max_bytes="64KiB", max_records=500
+    )
+    async with Batcher(settings, store=store) as batcher:
+        failed = await asyncio.gather(
+            *(submit(batcher, sum(sizes[:i]), size) for i, size in enumerate(sizes))
+        )
+    assert list(chain(*failed)) == sorted(set(range(sum(sizes))) - durable_numbers(inner))
 
 
 async def test_a_bad_record_alone_is_the_only_one_that_failed(store: HookedStore) -> None:

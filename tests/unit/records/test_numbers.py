@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ def test_parts_are_joined_in_rising_order(numbers: set[int], parts: int, random:
     divided: list[list[int]] = [[] for _ in range(parts)]
     for number in sorted(numbers):
         divided[random.randrange(parts)].append(number)  # type: ignore[attr-defined]
-    joined = RecordNumbers([array("Q", part) for part in divided], first=5)
+    joined = RecordNumbers([array("Q", part) for part in divided], repeat(5))
     expected = [number - 5 for number in sorted(numbers)]
     assert list(joined) == expected
     assert joined == expected

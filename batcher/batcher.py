@@ -176,7 +176,8 @@ class Batcher:
 
         If this raises or is cancelled, the exception has the ticket of the records that were taken
         before as `error.ticket`. These are the first `error.ticket.records` ones. Of an iterable
-        that raises, all records before the error are taken.
+        that raises, all records before the error are taken. `asyncio.timeout` raises its error from
+        the exception that has the ticket: `error.__cause__`.
 
         Raises:
             RuntimeError, RetryableError: as `submit`.
@@ -274,7 +275,7 @@ class Batcher:
                 failed = [each for each in self._failed if each.state is PendingState.FAILED]
                 if failed:
                     error = failed[0].outcome.exception()
-                    _LOGGER.warning("%d batches were not written: %s", len(failed), error)
+                    _LOGGER.warning("batches not written: %d; %s", len(failed), error)
                 await self.abort()
 
     @contextmanager
@@ -291,13 +292,14 @@ class Batcher:
             records = sum(each.batch.records for each in dropped)
             unknown = sum(each.batch.records for each in dropped if each.may_be_durable)
             if records:
+                hint = "" if self._on_cancel == "drain" else '; to write them: on_cancel="drain"'
                 _LOGGER.warning(
-                    "%d records were dropped: the batcher was left by %s before they were durable; "
-                    "of these, %d were being sent and may be durable all the same%s",
+                    "records dropped: %d, perhaps durable of these: %d; left by %s before they "
+                    "were durable%s",
                     records,
-                    kind.__name__,
                     unknown,
-                    "" if self._on_cancel == "drain" else '; to write them: on_cancel="drain"',
+                    kind.__name__,
+                    hint,
                 )
 
     def _check_loop(self) -> None:

@@ -44,6 +44,10 @@ MAX_SHOWN = 10
 """Bad lines, errors and unread inputs that are printed one by one, at most."""
 
 
+MAX_FAILED_RANGES = 10_000
+"""Ranges of lines that are not durable and are kept, at most."""
+
+
 DRAINING_MESSAGE = "writing what was read; repeat after a second to drop it"
 
 
@@ -120,6 +124,8 @@ class WriteSummary:
     errors: list[str] = field(default_factory=list)
     failed_lines: list[tuple[RangeColumn, str]] = field(default_factory=list)
     """Ranges of lines that are not durable, each with the reason."""
+    more_failed_ranges: int = 0
+    """Further ranges, which are counted only: of lines of many partitions each may be a range."""
     blank_lines: int = 0
     """Blank lines that were skipped."""
     unread_from: str = ""
@@ -134,7 +140,10 @@ class WriteSummary:
             if last_reason == reason and (joined := last_lines.join(lines)) is not None:
                 self.failed_lines[-1] = (joined, reason)
                 return
-        self.failed_lines.append((lines, reason))
+        if len(self.failed_lines) < MAX_FAILED_RANGES:
+            self.failed_lines.append((lines, reason))
+        else:
+            self.more_failed_ranges += 1
 
     @property
     def failed(self) -> int:
@@ -175,11 +184,7 @@ class WriteSummary:
         for error in errors[:MAX_SHOWN]:
             echo(f"error: {error}")
         if len(errors) > MAX_SHOWN:
-            echo(f"error: and {len(errors) - MAX_SHOWN} more")
-        named = sum(len(lines) for lines, _ in self.failed_lines)
-        if named > self.stats.failed:
-            lines = format_count(named, "line")
-            echo(f"error: only {self.stats.failed:,} of the {lines} named are not durable")
+            echo(f"error: and {len(errors) + self.more_failed_ranges - MAX_SHOWN} more")
 
     def _print_bad_lines(self) -> None:
         for bad in self.bad_examples:

@@ -87,8 +87,9 @@ class NumbersColumn(CompactColumn[str]):
         return f"{self.prefix}{self.numbers[index]}"
 
     def take(self, indices: Sequence[int]) -> NumbersColumn:
-        """Return the positions at `indices`, in 8 bytes each."""
-        return NumbersColumn(self.prefix, array("Q", map(self.numbers.__getitem__, indices)))
+        """Return the positions at `indices`, in 4 bytes each where they fit."""
+        code = "I" if not self.numbers or self.numbers[-1] < 2**32 else "Q"
+        return NumbersColumn(self.prefix, array(code, map(self.numbers.__getitem__, indices)))
 
     def _constructor_args(self) -> tuple[object, ...]:
         return self.prefix, self.numbers

@@ -100,7 +100,8 @@ class Ticket(Generic[R]):
                 if cause is not None:
                     causes.append(cause)
                     failed.append((numbers, first))
-            failed += [(position_numbers(bad.chunk.positions, ""), first) for bad in rejected]
+            numbers = [position_numbers(bad.chunk.positions, "")[0] for bad in rejected]
+            failed.append((numbers, first))
         bad = next((bad for _, rejected, _ in self._parts for bad in rejected), None)
         if bad is not None:
             causes.append(PoisonRecordError(bad.reason, bad.detail, bad.position))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from batcher.encoding.codec import Checksum
-from batcher.errors import PreconditionFailedError
+from batcher.errors import PreconditionFailedError, RejectedError
 from batcher.records.chunk import NamingScheme
 from batcher.records.positions import PositionsError, decode_positions
 from batcher.stores.request import Operation, Request
@@ -66,6 +66,7 @@ class ObjectWriter:
         self._found_key = ""
         self._found: ObjectInfo | None = None
         self._guarded_key = ""
+        self._unknown_reason = "it has no positions list"
         self._receipt: Receipt | None = None
 
     async def write(self) -> Receipt:
@@ -129,10 +130,10 @@ class ObjectWriter:
         )
         if step.is_unknown:
             log.warning(
-                "positions_unknown key=%s of=%s: it is not known which records the object holds; "
-                "they are written once more",
+                "positions_unknown key=%s of=%s reason=%s",
                 spec.key,
                 self._found_key,
+                self._unknown_reason,
             )
         is_created = await self._put(pending, spec.key, body, spec)
         self._found_key = spec.key
@@ -174,14 +175,20 @@ class ObjectWriter:
         )
 
     async def _read_positions(self) -> Sequence[str] | None:
-        """Return the list of the object that was found, or None if it has none."""
+        """Return the list of the object that was found, or None if none can be read.
+
+        A body may be refused for good where a HEAD is not: if the object is archived
+        (`storage_class`), or if the role may not decrypt it. The records are written once more
+        then. Otherwise they would come back until they expire.
+        """
         assert self._found is not None  # noqa: S101  # `Look` was the step before
         found = read_positions_metadata(self._found.metadata)
-        if found is None:
-            found = await self._read_from_body(self._found.size_bytes)
         try:
+            if found is None:
+                found = await self._read_from_body(self._found.size_bytes)
             return None if found is None else decode_positions(found)
-        except PositionsError:
+        except (PositionsError, RejectedError) as error:
+            self._unknown_reason = str(error)
             return None
 
     async def _read_from_body(self, size_bytes: int) -> bytes | None:

@@ -8,14 +8,9 @@
    already fails with 412, and its digest identifies it.
 4. They are marked `done`, by replacing the quarantine object again.
 
-Each replacement is conditional on the version that was read (If-Match). If another replay or a
-redelivery has replaced it, the object is read again, and the job continues from there.
-
-One gap is left. A stream that redelivers half of an invocation (bisect) replaces the quarantine
-object with one that has fewer records, which loses their marks. This job remembers what it has sent
-itself. In a later run, a data object has the same key if it gets the same records of that shard, so
-it is not written twice. Records that are then grouped with other records are duplicated. So replay
-the records of a stream after the stream has moved on.
+Each replacement is conditional on the version that was read (If-Match). If another replay has
+replaced it, the object is read again, and the job continues from there. A redelivery never replaces
+it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from batcher.encoding.decoder import Decoder
-from batcher.errors import RetryableError
+from batcher.errors import RejectedError, RetryableError
 from batcher.records.positions import encode_positions
 from batcher.stores.memory import MemoryStore
 from support.examples import kinesis_record
@@ -189,6 +189,27 @@ def test_records_are_written_twice_where_no_list_can_be_stored(
         [str(n) for n in many],
     ]
     assert "positions_unknown" in caplog.text
+
+
+def test_records_are_written_twice_where_the_list_may_not_be_read(
+    handler_factory: HandlerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S3 refuses the body of an archived object for good: the stream goes on, and nothing is lost.
+
+    The log line has fields, so that it can be found.
+    """
+    inner, store = hooked()
+    handle = handler_factory.make(store)
+    many = [n * n * n for n in range(1, 700)]
+    assert handle(event_of(*many), None) == NO_FAILURES
+    store.before = failing(RejectedError("403 InvalidObjectState: it is archived"), "read")
+    for _ in range(2):
+        for cut in (many[:20], many[20:]):
+            assert handle(event_of(*cut), None) == NO_FAILURES
+    assert numbers_in(inner) == sorted(many * 2)
+    unknown = [line for line in caplog.records if "positions_unknown" in line.msg]
+    assert [line.msg for line in unknown] == ["positions_unknown key=%s of=%s reason=%s"] * 2
+    assert "archived" in unknown[0].getMessage()
 
 
 @pytest.mark.parametrize("first", [(1, 2), (1, 2, 3)])

@@ -1,9 +1,9 @@
 """Grouping: which records of a quarantine object are replayed together, and their names.
 
 Names are derived from the records, so that replaying the same records again makes the same key. A
-stream may replace a quarantine object with one that has other records (a bisected batch), which
-loses the marks. So names of stream records are derived from the shard, not from the quarantine
-object, and the name of a data object from its own records, not from the group.
+record of a stream may be in two quarantine objects, if a delivery has begun in the middle of an
+earlier one. So names of stream records are derived from the shard, not from the quarantine object,
+and the name of a data object from its own records, not from the group.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def quarantine_prefix(root: str) -> str:
 def identity_scope(key: str) -> str:
     """Return the scope in which the identities of a quarantine object's records are unique.
 
-    For a stream it is the shard. For every other source it is the object, because nothing replaces
-    that with other records.
+    For a stream it is the shard. For every other source it is the object, because no other
+    object has the same set of records.
     """
     path = key.rpartition(f"{QUARANTINE_FOLDER}/")[2].removesuffix(QUARANTINE_FORMAT.suffix)
     name = path.rpartition("/")[2]

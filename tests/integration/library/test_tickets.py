@@ -150,7 +150,7 @@ async def test_tickets_of_tasks_that_submit_at_the_same_time_have_their_own_indi
 
     async def submit(batcher: Batcher, start: int, size: int) -> list[int]:
         records: list[Any] = [
-            {"n": n, "kind": "ab"[n % 50 == 0]} for n in range(start, start + size)
+            {"n": n, "kind": "ab"[n % 50 == 0], "x": "y" * 200} for n in range(start, start + size)
         ]
         records[7] = "{"
         ticket = await batcher.submit_many(iter(records))

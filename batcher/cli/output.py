@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from batcher.errors import install_hint
 from batcher.reading.sanitize import sanitize
 from batcher.tools.formatting import format_count, format_size
-from batcher.writing.stats import Stats
+
+if TYPE_CHECKING:
+    from batcher.writing.stats import Stats  # it imports msgspec; see `exit_on_interrupt`
 
 DONE = 0
 """Everything is done, and nothing is wrong."""

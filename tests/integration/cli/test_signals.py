@@ -34,9 +34,9 @@ ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} 
 )
 
 
-def interrupt_imports(signal_name: str, folder: Path) -> None:
-    """Put modules into `folder` that raise the signal when a client is imported."""
-    for client in CLIENTS:
+def interrupt_imports(signal_name: str, folder: Path, packages: tuple[str, ...] = CLIENTS) -> None:
+    """Put modules into `folder` that raise the signal when one of the packages is imported."""
+    for client in packages:
         module = INTERRUPTED_IMPORT.format(number=signal_name, folder=str(folder), client=client)
         (folder / f"{client}.py").write_text(module)
 
@@ -54,6 +54,17 @@ def test_ctrl_c_while_the_client_is_imported_ends_in_one_line(command: str, tmp_
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("batcher: stopped")
+
+
+@pytest.mark.parametrize("package", ["msgspec", "orjson"])
+def test_ctrl_c_while_a_package_of_every_command_is_imported_ends_in_one_line(
+    package: str, tmp_path: Path
+) -> None:
+    """An import of msgspec that was interrupted crashed the process at the first use of it."""
+    interrupt_imports("SIGINT", tmp_path, (package,))
+    done = run_in_shell(["write", "-", f"file://{tmp_path}/out"], paths=(tmp_path,))
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "batcher: stopped before the end\n"
 
 
 @pytest.mark.parametrize("command", WRITES)

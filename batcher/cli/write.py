@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import re
 import shlex
@@ -14,8 +15,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import orjson
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
@@ -163,8 +162,9 @@ class WriteSummary:
         self._print_bad_lines()
         self._print_unread()
         if as_json:
-            # Flushed while signals are handled
-            print(orjson.dumps(self._as_dict()).decode(), flush=True)  # noqa: T201
+            # Not orjson: a name that is no UTF-8 has lone surrogates. Flushed while signals are
+            # handled
+            print(json.dumps(self._as_dict(), separators=(",", ":")), flush=True)  # noqa: T201
             return
         stats = self.stats
         blank = f"{format_count(self.blank_lines, 'blank line')} skipped, "

@@ -390,6 +390,22 @@ def test_a_refusal_names_the_line_from_which_nothing_was_read_and_a_run_continue
     assert landed(rest) == (LINES * 400)[int(line) - 1 :] + LINES
 
 
+@pytest.mark.parametrize("name", [b"odd\xff", b"a line\nend", b"a:7", b"-dash\x1b"])
+def test_an_input_with_any_name_can_be_continued(tmp_path: Path, name: bytes) -> None:
+    """The summary has the name as it is, so that a program can pass it on."""
+    source, out = os.fsdecode(os.fsencode(tmp_path) + b"/" + name), tmp_path / "out"
+    with open(source, "wb") as file:  # noqa: PTH123  # by a name that is no UTF-8
+        file.write(gzip.compress(TEXT)[:-20])
+    code, document, messages = run_write([source, f"file://{out}"], b"")
+    assert code == 1, messages
+    with open(source, "wb") as file:  # noqa: PTH123  # as above
+        file.write(TEXT)
+    skip_to = ["--skip-to", document["unread_from"]]
+    code, _, messages = run_write([source, f"file://{out}", *skip_to], b"")
+    assert code == 0, messages
+    assert landed(out) == LINES
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [

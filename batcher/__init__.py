@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     )
     from batcher.reading.read_objects import ReadObject, ReadObjects, read_objects
     from batcher.settings import Settings
+    from batcher.sync import SyncBatcher, SyncTicket
     from batcher.writing.object import Receipt
     from batcher.writing.ticket import Ticket
 
@@ -37,6 +38,8 @@ __all__ = [
     "RetryableError",
     "Settings",
     "SettingsError",
+    "SyncBatcher",
+    "SyncTicket",
     "Ticket",
     "UnknownSourceError",
     "__version__",
@@ -50,6 +53,8 @@ _EXPORT_MODULES = {
     "ReadObjects": "reading.read_objects",
     "Receipt": "writing.object",
     "Settings": "settings",
+    "SyncBatcher": "sync",
+    "SyncTicket": "sync",
     "Ticket": "writing.ticket",
     "read_objects": "reading.read_objects",
 }

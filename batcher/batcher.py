@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -122,6 +123,7 @@ class Batcher:
         self._timer: asyncio.TimerHandle | None = None
         self._submitted = 0
         self._is_closed = False
+        self._process_id = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
@@ -129,7 +131,8 @@ class Batcher:
 
     def __del__(self) -> None:
         """Warn about records that are lost because the batcher was never closed."""
-        if getattr(self, "_pending", None) and not self._is_closed:
+        is_lost = getattr(self, "_pending", None) and not self._is_closed
+        if is_lost and os.getpid() == self._process_id:  # a forked process has only a copy
             records = sum(pending.batch.records for pending in self._pending.values())
             msg = f"{self!r}: never closed, records lost: {records}; use `async with`"
             _LOGGER.warning(msg)  # Python hides ResourceWarning by default
@@ -183,25 +186,40 @@ class Batcher:
             RuntimeError, RetryableError: as `submit`.
             TypeError: as `submit`, or `records` is itself one record.
         """
+        ticket = ManyTicket([], [], [])
+        try:
+            for part in self.iter_slices(records):
+                await self.submit_slice(part, ticket)
+        except BaseException as error:
+            attach_ticket(error, ticket)
+            raise
+        return ticket
+
+    def iter_slices(self, records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+        """Cut records into slices for `submit_slice`. Reads `records` in the caller's thread.
+
+        Raises:
+            TypeError: `records` is itself one record.
+        """
         if isinstance(records, str | bytes | bytearray | dict):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
-        ticket = ManyTicket([], [], [])
+        return iter_slices(records, partitioned=self._pipeline.router.splits_records)
+
+    async def submit_slice(self, records: Sequence[Record], ticket: ManyTicket) -> None:
+        """Take the next records of a ticket. If this raises, `ticket` does not cover them.
+
+        Raises:
+            RuntimeError, TypeError, RetryableError: as `submit_many`.
+        """
+        first = self._submitted
         try:
-            for part in iter_slices(records, partitioned=self._pipeline.router.splits_records):
-                first = self._submitted  # other tasks may submit between two parts
-                try:
-                    chunk, bad = self._make_chunk(part)
-                except TypeError as error:
-                    msg = f"record {ticket.records + find_unfit(part)} of those submitted: {error}"
-                    raise TypeError(msg) from error
-                shares, routed = await self._accept(chunk, bad)
-                ticket.add(shares, routed.bad, routed.rejected, first=first, records=len(part))
-        except BaseException as error:
-            with suppress(AttributeError):  # of an exception without a `__dict__`
-                error.ticket = ticket  # type: ignore[attr-defined]
-            raise
-        return ticket
+            chunk, bad = self._make_chunk(records)
+        except TypeError as error:
+            msg = f"record {ticket.records + find_unfit(records)} of those submitted: {error}"
+            raise TypeError(msg) from error
+        shares, routed = await self._accept(chunk, bad)
+        ticket.add(shares, routed.bad, routed.rejected, first=first, records=len(records))
 
     async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Take a chunk that the caller has built with its own positions, like lines of a file.
@@ -442,6 +460,12 @@ class Batcher:
         if pending.batch.seal_reason is None:
             self._open_batches.seal(pending.batch, FlushReason.FAILURE)
             self.counts.flushes[FlushReason.FAILURE] += 1
+
+
+def attach_ticket(error: BaseException, ticket: object) -> None:
+    """Set `error.ticket`, unless it is an exception without a `__dict__`."""
+    with suppress(AttributeError):
+        error.ticket = ticket  # type: ignore[attr-defined]
 
 
 def _text_bytes(chunk: Chunk) -> int:

@@ -62,14 +62,15 @@ class Ticket(Generic[R]):
         self._pending = dict.fromkeys(pending for pending, _ in shares)
 
     def __await__(self) -> Generator[object, None, R]:
-        return self._wait().__await__()
+        return self.wait().__await__()
 
     @property
     def is_settled(self) -> bool:
         """Whether the outcome is known, so that awaiting returns or raises at once."""
         return all(pending.outcome.done() for pending in self._pending)
 
-    async def _wait(self) -> R:
+    async def wait(self) -> R:
+        """Return or raise what awaiting the ticket does."""
         raise NotImplementedError
 
     async def _receipts(self) -> list[Receipt]:
@@ -127,7 +128,8 @@ def _rank(error: BaseException) -> int:
 class OneTicket(Ticket[Receipt]):
     """The ticket of one record. Awaiting it returns the receipt of its object."""
 
-    async def _wait(self) -> Receipt:
+    async def wait(self) -> Receipt:
+        """Return or raise what awaiting the ticket does."""
         receipts = await self._receipts()
         return receipts[0] if receipts else Receipt("", 0, 0)
 
@@ -158,5 +160,6 @@ class ManyTicket(Ticket[list[Receipt]]):
         self.bad += bad
         self.records += records
 
-    async def _wait(self) -> list[Receipt]:
+    async def wait(self) -> list[Receipt]:
+        """Return or raise what awaiting the ticket does."""
         return await self._receipts()

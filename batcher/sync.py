@@ -1,0 +1,488 @@
+"""SyncBatcher: `Batcher` for programs without asyncio, such as scripts, Django and Celery."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401  # its exit function must be registered before ours
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from batcher.batcher import DRAIN_TIMEOUT_S, Batcher, OnCancel, attach_ticket
+from batcher.concurrency import shielded
+from batcher.errors import BatcherError, RetryableError, own_copy
+from batcher.writing.ticket import ManyTicket, Ticket
+
+if TYPE_CHECKING:
+    from batcher.batching.validation import Transform
+    from batcher.records.bad_record import BadRecord
+    from batcher.settings import Settings
+    from batcher.sources.program import Record
+    from batcher.stores import ObjectStore
+    from batcher.stores.custom import CustomStore
+    from batcher.writing.object import Receipt
+    from batcher.writing.stats import Stats
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+_LOGGER = logging.getLogger("batcher")
+
+
+class SyncBatcher:
+    """Writes records into few, large objects. Use it as `with SyncBatcher(settings) as batcher`.
+
+    Its methods may be called from any number of threads. An event loop in a thread of its own does
+    the work. The thread starts at the first call. Create one for each process and close it at its
+    end. If the interpreter exits first, what is not durable is written for at most
+    `drain_timeout_s`. The logger `batcher` gets a warning with the number of records that are not.
+
+    A forked process cannot use the batcher of its parent: the thread exists only there.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: ObjectStore | CustomStore | None = None,
+        transform: Transform | None = None,
+        on_cancel: OnCancel = "abort",
+        drain_timeout_s: float = DRAIN_TIMEOUT_S,
+    ) -> None:
+        """Set up. Nothing connects and no thread starts before the first call.
+
+        Args:
+            settings: what to write, and where.
+            store: as for `Batcher`. It is used in the thread of the event loop.
+            transform: as for `Batcher`. It is called in the thread of the event loop.
+            on_cancel: what leaving the `with` by `KeyboardInterrupt` or `SystemExit` does; see
+                `Batcher`.
+            drain_timeout_s: seconds, above 0, for a drain and for the exit of the interpreter.
+
+        Raises:
+            TypeError, ValueError: as `Batcher`.
+        """
+        self._batcher = Batcher(
+            settings,
+            store=store,
+            transform=transform,
+            on_cancel=on_cancel,
+            drain_timeout_s=drain_timeout_s,
+        )
+        self.settings = settings
+        self._on_cancel = on_cancel
+        self._drain_timeout_s = drain_timeout_s
+        self._process_id = os.getpid()
+        self._loop = BackgroundLoop()
+
+    def __repr__(self) -> str:
+        return f"<SyncBatcher of {self._batcher!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drain, or do as `on_cancel` says if the block was left by an interrupt."""
+        self._close(lambda: self._batcher.__aexit__(kind, error, trace))
+
+    @property
+    def counts(self) -> Stats:
+        """Totals so far."""
+        return self._batcher.counts
+
+    def submit(self, record: Record) -> SyncTicket[Receipt]:
+        """Take one record, waiting only for room. Ask the ticket to know that it is durable.
+
+        Raises:
+            RuntimeError: the batcher is closed, or belongs to the parent of this process.
+            TypeError: the record is no dict, `str` or `bytes`, or JSON cannot represent it.
+            RetryableError: the batcher was closed while this waited for room, or the transform
+                raised it. The record was not taken.
+            KeyboardInterrupt: it was interrupted. `error.ticket` is set if the record was taken.
+        """
+        taken: list[SyncTicket[Receipt]] = []
+
+        async def take() -> None:
+            taken.append(SyncTicket(self, await self._batcher.submit(record)))
+
+        try:
+            self._call(take)
+        except BaseException as error:
+            if taken:
+                error.ticket = taken[0]  # type: ignore[attr-defined]  # an interrupt has a dict
+            raise
+        return taken[0]
+
+    def submit_many(self, records: Iterable[Record]) -> SyncTicket[list[Receipt]]:
+        """Take many records in their order. Many times faster per record than `submit`.
+
+        `records` is read in the caller's thread. The error of the ticket says which records are not
+        durable: `error.failed` has their indices in `records`.
+
+        If this raises, the exception has the ticket of the records that were taken before as
+        `error.ticket`. These are the first `error.ticket.records` ones.
+
+        Raises:
+            RuntimeError, RetryableError: as `submit`.
+            TypeError: as `submit`, or `records` is itself one record.
+        """
+        ticket = ManyTicket([], [], [])
+        mine = SyncTicket(self, ticket)
+        try:
+            self._check_usable()
+            for part in self._batcher.iter_slices(records):
+                self._call(partial(self._batcher.submit_slice, part, ticket))
+        except BaseException as error:
+            attach_ticket(error, mine)
+            raise
+        return mine
+
+    def flush(self) -> None:
+        """Write all records that were submitted so far, and wait until their outcome is known.
+
+        Raises:
+            RuntimeError: as `submit`.
+            BatcherError: a batch is not durable, and no ticket has raised its error.
+        """
+        self._call(self._batcher.flush)
+
+    def close(self) -> None:
+        """Refuse new records, write all that were taken, and end the thread.
+
+        Closing again does nothing, nor does closing the batcher of a parent process. If this is
+        interrupted, it does as leaving the `with` by an interrupt does.
+
+        Raises:
+            BatcherError: as `flush`.
+        """
+        self._close(self._batcher.aclose)
+
+    def _check_usable(self) -> None:
+        """Raise if nothing can be submitted, in this process or thread, or at all."""
+        self._check_reachable()
+        if self._loop.is_ending:
+            raise _closed_error()
+
+    def _check_reachable(self) -> None:
+        """Raise if this process or thread would wait for the event loop without end."""
+        if os.getpid() != self._process_id:
+            msg = (
+                "this SyncBatcher was created before the process was forked, and its thread runs "
+                "only in the parent; create one in each process after the fork, for Celery in "
+                "worker_process_init"
+            )
+            raise RuntimeError(msg)
+        if self._loop.is_own_thread():
+            msg = (
+                "SyncBatcher: called in the thread of its own event loop, which would wait for "
+                "itself; do not call it in a transform or a store"
+            )
+            raise RuntimeError(msg)
+
+    def _call(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine function in the event loop. Return or raise what it does."""
+        self._check_usable()
+        try:
+            _OPEN.add(self)
+            return self._loop.run(function)
+        except LoopEndedError:
+            raise _closed_error() from None
+        except (BatcherError, TypeError) as error:
+            failure = _trimmed(error)
+        raise failure
+
+    def _close(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run a coroutine function that closes the batcher, and end the event loop."""
+        if os.getpid() != self._process_id:
+            return
+        self._check_reachable()
+        failure: BaseException | None = None
+        with suppress(LoopEndedError):  # another thread closes it
+            try:
+                self._loop.run(function, is_last=True)
+            except BatcherError as error:
+                failure = _trimmed(error)
+        self._loop.join()
+        _OPEN.discard(self)
+        if failure is not None:
+            raise failure
+
+    def wait_for(self, ticket: Ticket[R], timeout: float | None) -> R:
+        """Return or raise what awaiting a ticket does.
+
+        Raises:
+            TimeoutError: the outcome is not known after `timeout` seconds.
+            RuntimeError: as `submit`, unless the outcome is known.
+        """
+        until_s = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
+        try:
+            if os.getpid() != self._process_id and ticket.is_settled:
+                return _run_settled(ticket)
+            self._check_reachable()
+            try:
+                return self._loop.run(ticket.wait, timeout)
+            except LoopEndedError:
+                self._loop.join(max(0.0, until_s - time.monotonic()))
+            return _run_settled(ticket)
+        except TimeoutError:
+            if ticket.is_settled:  # a store raised it
+                raise
+            msg = f"not known to be durable after {timeout} s; ask the ticket again"
+            failure: BaseException = TimeoutError(msg)
+        except BatcherError as error:
+            failure = _trimmed(error)
+        raise failure
+
+    def close_at_exit(self) -> None:
+        """Write what is not durable before the interpreter exits. Log what cannot be written."""
+        try:
+            self._close(self._drain_at_exit)
+        except KeyboardInterrupt:
+            pass  # what is dropped was logged
+        except Exception as error:  # noqa: BLE001  # no caller is left to catch it
+            notes = "; ".join([str(error), *getattr(error, "__notes__", ())])
+            _LOGGER.error("at the exit of the interpreter: %s: %s", type(error).__name__, notes)  # noqa: TRY400
+
+    async def _drain_at_exit(self) -> None:
+        """Drain for at most `drain_timeout_s`. `Batcher` logs how many records it drops."""
+        if self._on_cancel == "drain":
+            await self._batcher.__aexit__(SystemExit, SystemExit(), None)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_timeout_s):
+                await self._batcher.aclose()
+
+
+class SyncTicket(Generic[R]):
+    """What `SyncBatcher.submit` and `submit_many` return. Any thread may ask it, several times."""
+
+    def __init__(self, owner: SyncBatcher, ticket: Ticket[R]) -> None:
+        """Wrap a ticket of the batcher of `owner`."""
+        self._owner = owner
+        self._ticket = ticket
+
+    def __repr__(self) -> str:
+        state = "settled" if self.is_settled else "pending"
+        return f"<SyncTicket records={self.records} {state}>"
+
+    @property
+    def records(self) -> int:
+        """How many records the ticket is for."""
+        return self._ticket.records
+
+    @property
+    def bad(self) -> list[BadRecord]:
+        """Records that were found bad, whether they are quarantined, dropped or rejected."""
+        return self._ticket.bad
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the outcome is known, so that `result` does not wait."""
+        return self._ticket.is_settled
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait until the records are durable. Return the receipt, or one receipt per object.
+
+        Args:
+            timeout: seconds; None: until the outcome is known.
+
+        Raises:
+            TimeoutError: the outcome is not known yet. Ask again.
+            RetryableError, RejectedError, PoisonRecordError: see `Ticket`.
+            RuntimeError: the batcher belongs to the parent of this process.
+        """
+        return self._owner.wait_for(self._ticket, timeout)
+
+
+class LoopEndedError(Exception):
+    """The event loop takes no more calls. `SyncBatcher` handles it; it never reaches a user."""
+
+
+class BackgroundLoop:
+    """An event loop in a daemon thread. Other threads run coroutine functions in it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal handler may call while its thread holds it
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._has_ended = False
+        self.is_ending = False
+        """Whether no more calls are taken."""
+
+    def is_own_thread(self) -> bool:
+        """Return whether this is called in the thread of the loop."""
+        return self._thread is not None and self._thread.ident == threading.get_ident()
+
+    def run(
+        self,
+        function: Callable[[], Coroutine[Any, Any, T]],
+        timeout: float | None = None,
+        *,
+        is_last: bool = False,
+    ) -> T:
+        """Run a coroutine function, and return or raise what it does.
+
+        If the wait is interrupted or takes longer than `timeout` seconds, the coroutine is
+        cancelled and waited for. A second interrupt ends that wait, too.
+
+        Args:
+            function: called in the thread of the loop.
+            timeout: seconds; None: no limit.
+            is_last: take no more calls, and end the loop after all.
+
+        Raises:
+            LoopEndedError: the last call was made before.
+            TimeoutError: the time is over.
+        """
+        outcome: Future[T] = Future()
+        tasks: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            work = self._run_last(function) if is_last else function()
+            task = loop.create_task(work)
+            tasks.append(task)
+            self._tasks.add(task)
+            task.add_done_callback(finish)
+
+        def finish(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                outcome.cancel()
+            elif (error := task.exception()) is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(task.result())
+            if is_last:
+                self._has_ended = True
+                loop.stop()
+
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        with self._lock:
+            if self.is_ending or self._has_ended:
+                raise LoopEndedError
+            loop = self._start()
+            loop.call_soon_threadsafe(start)
+            self.is_ending = is_last
+        try:
+            return outcome.result(timeout)
+        except BaseException:
+            if not outcome.done():
+                loop.call_soon_threadsafe(cancel)
+                with suppress(CancelledError):
+                    outcome.exception()
+            raise
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the thread has ended, after the last call.
+
+        Raises:
+            TimeoutError: it has not ended after `timeout` seconds.
+        """
+        if self._thread is not None:
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                raise TimeoutError
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        """Start the thread, unless it runs. Return its loop."""
+        if self._loop is None:
+            loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._run_forever, args=(loop,), name="batcher-loop", daemon=True
+            )
+            try:
+                self._thread.start()
+            except BaseException:
+                self._thread = None
+                loop.close()
+                raise
+            self._loop = loop
+        return self._loop
+
+    def _run_forever(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until its last call has ended."""
+        asyncio.set_event_loop(loop)
+        try:
+            while not self._has_ended:
+                with suppress(SystemExit, KeyboardInterrupt):  # of a task, whose caller gets it
+                    loop.run_forever()
+        finally:
+            loop.close()
+
+    async def _run_last(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run the last call, and wait for those that were made before it."""
+        try:
+            return await function()
+        finally:
+            others = self._tasks - {asyncio.current_task()}
+            if others:
+                await shielded(_wait_all(others))
+
+
+async def _wait_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    await asyncio.wait(tasks)
+
+
+def _run_settled(ticket: Ticket[R]) -> R:
+    """Return what awaiting a ticket does, without an event loop: every outcome is known."""
+    waiting = ticket.wait()
+    try:
+        waiting.send(None)
+    except StopIteration as stop:
+        result: R = stop.value
+        return result
+    waiting.close()
+    msg = "not known to be durable: the batcher was closed before its outcome was known"
+    raise RetryableError(msg)
+
+
+def _trimmed(error: BaseException) -> BaseException:
+    """Return a copy of an error without the frames of the other thread, and with its first cause.
+
+    Whoever reads the traceback needs the caller's line, the message and the cause.
+    """
+    trimmed = own_copy(error)
+    cause = error.__cause__
+    if cause is not None:
+        cause = own_copy(cause).with_traceback(None)
+        cause.__cause__ = None
+        cause.__context__ = None
+    trimmed.__cause__ = cause
+    trimmed.__context__ = None
+    return trimmed.with_traceback(None)
+
+
+def _closed_error() -> RuntimeError:
+    return RuntimeError("the batcher is closed; submit records inside its `with`")
+
+
+_OPEN: set[SyncBatcher] = set()
+"""What has a thread. It is held here, so that records are written even if the program drops it."""
+
+
+def _close_all() -> None:
+    """Close what the program has not closed, while threads still run."""
+    for each in list(_OPEN):
+        each.close_at_exit()
+
+
+# `atexit` would be too late: executors, which encode, take no work after `threading._shutdown`. Its
+# functions are called last first, so this one runs before that of concurrent.futures.
+getattr(threading, "_register_atexit", atexit.register)(_close_all)

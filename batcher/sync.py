@@ -234,7 +234,7 @@ class SyncBatcher:
                 return _run_settled(ticket)
             self._check_reachable()
             try:
-                return self._loop.run(ticket.wait, timeout)
+                return self._loop.run(ticket.wait, None if ticket.is_settled else timeout)
             except LoopEndedError:
                 self._loop.join(max(0.0, until_s - time.monotonic()))
             return _run_settled(ticket)
@@ -372,7 +372,7 @@ class BackgroundLoop:
                 loop.stop()
 
         def cancel() -> None:
-            tasks[0].cancel()
+            loop.call_soon(tasks[0].cancel)  # after its first step: a call that closes must begin
 
         with self._lock:
             if self.is_ending or self._has_ended:

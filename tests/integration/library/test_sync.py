@@ -51,7 +51,7 @@ def gate(store: HookedStore) -> ThreadGate:
 @pytest.fixture
 def start() -> Iterator[Callable[..., Future[Any]]]:
     """Return a function that calls another in a thread."""
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(40) as pool:
         yield pool.submit
 
 
@@ -252,18 +252,19 @@ def test_one_thread_closes_while_others_wait(
     asked = start(ticket.result)
     flushed = start(batcher.flush)
     gate.reached.wait()
-    filling = start(batcher.submit_many, ({"n": n} for n in range(50_000)))
+    filling = [start(batcher.submit_many, ({"n": n} for n in range(50_000))) for _ in range(30)]
     with pytest.raises(TimeoutError):
-        filling.result(0.2)
+        filling[0].result(0.2)
     closed = [start(batcher.close) for _ in range(3)]
     gate.release()
     assert [each.result(60) for each in closed] == [None] * 3
     assert asked.result(60).records > 0
     assert flushed.result(60) is None
-    with pytest.raises((RetryableError, RuntimeError), match="closed") as caught:
-        filling.result(60)
-    taken = caught.value.ticket  # type: ignore[attr-defined]
-    assert sum(receipt.records for receipt in taken.result()) >= taken.records
+    for each in filling:
+        with pytest.raises((RetryableError, RuntimeError), match="closed") as caught:
+            each.result(60)
+        taken = caught.value.ticket  # type: ignore[attr-defined]
+        assert sum(receipt.records for receipt in taken.result()) >= taken.records
     assert ticket.result() == asked.result()
 
 

@@ -375,8 +375,6 @@ class BackgroundLoop:
             loop.call_soon(tasks[0].cancel)  # after its first step: a call that closes must begin
 
         with self._lock:
-            if self.is_ending or self._has_ended:
-                raise LoopEndedError
             loop = self._start()
             loop.call_soon_threadsafe(start)
             self.is_ending = is_last
@@ -401,19 +399,20 @@ class BackgroundLoop:
                 raise TimeoutError
 
     def _start(self) -> asyncio.AbstractEventLoop:
-        """Start the thread, unless it runs. Return its loop."""
+        """Start the thread, unless it runs. Return its loop. Raise LoopEndedError at its end."""
         if self._loop is None:
-            loop = asyncio.new_event_loop()
+            self._loop = loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
                 target=self._run_forever, args=(loop,), name="batcher-loop", daemon=True
             )
             try:
-                self._thread.start()
-            except BaseException:
-                self._thread = None
+                self._thread.start()  # a signal handler may make the last call during this wait
+            except RuntimeError:  # no more threads can be started
+                self._loop = self._thread = None
                 loop.close()
                 raise
-            self._loop = loop
+        if self.is_ending or self._has_ended:
+            raise LoopEndedError
         return self._loop
 
     def _run_forever(self, loop: asyncio.AbstractEventLoop) -> None:

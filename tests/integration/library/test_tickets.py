@@ -262,26 +262,6 @@ async def test_a_cancelled_submit_many_says_what_it_took(
     assert durable_numbers(inner) == set(range(taken[0]))
 
 
-async def test_tasks_that_submit_at_the_same_time_get_indices_of_their_own_records(
-    store: HookedStore,
-) -> None:
-    """Their slices take turns when the budget is small."""
-    settings = make_settings(on_bad_record="fail", linger_s=3_600, budget_bytes=60_000)
-
-    async def submit(batcher: Batcher, bad: int) -> list[int]:
-        records = [b"1"] * 20_000
-        records[bad] = records[19_999] = b"{"
-        ticket = await batcher.submit_many(records)
-        await batcher.flush()
-        with pytest.raises(PoisonRecordError) as caught:
-            await ticket
-        return list(caught.value.failed or ())
-
-    async with Batcher(settings, store=store) as batcher:
-        found = await asyncio.gather(*(submit(batcher, bad) for bad in (19_000, 18_999, 3)))
-    assert found == [[19_000, 19_999], [18_999, 19_999], [3, 19_999]]
-
-
 async def test_a_ticket_of_a_million_records_is_small(store: HookedStore) -> None:
     """Nothing is held per record of one partition."""
     async with Batcher(make_settings(linger_s=3_600), store=store) as batcher:

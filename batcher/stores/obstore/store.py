@@ -10,6 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import obstore
+from obstore.exceptions import GenericError
 
 from batcher.errors import NotFoundError, RejectedError, UploadLostError
 from batcher.stores.base import EngineStore, ObjectInfo
@@ -20,6 +21,9 @@ from batcher.stores.request import ABORT_TIMEOUT_S, Request, Response, UploadPar
 if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.stores.obstore.upload import ObstoreUpload
+
+RANGE_IGNORED = "Received non-partial response when range requested"
+"""What obstore says if it gets the whole body instead of a range."""
 
 
 class ObstoreStore(EngineStore):
@@ -93,14 +97,22 @@ class ObstoreStore(EngineStore):
         return ObjectInfo(etag, response.meta["size"], metadata)
 
     async def _read(self, request: Request) -> bytes | None:
+        key, start, stop = request.key, request.start, request.stop
         try:
-            async with self._client.call("GetObject", request.key) as client:
-                found = await obstore.get_range_async(
-                    client, request.key, start=request.start, end=request.stop
-                )
+            async with self._client.call("GetObject", key) as client:
+                try:
+                    found = bytes(await obstore.get_range_async(client, key, start=start, end=stop))
+                except GenericError as error:
+                    if RANGE_IGNORED not in str(error):
+                        raise
+                    whole = await (await obstore.get_async(client, key)).bytes_async()
+                    found = bytes(whole)[start:stop]
         except NotFoundError:
             return None
-        return bytes(found)
+        if len(found) != stop - start:
+            unusable = self._client.not_s3_error("GetObject", key, "it has not the range")
+            raise unusable
+        return found
 
     async def _create_upload(self, request: Request) -> str:
         """Open an upload. If this is cancelled, obstore aborts the upload as soon as it is open."""

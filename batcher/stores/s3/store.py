@@ -87,11 +87,16 @@ class S3Store(EngineStore):
                 response = await client.get_object(Bucket=self.bucket, Key=key, Range=byte_range)
                 async with response["Body"] as body:
                     found: bytes = await body.read()
+                if "ContentRange" not in response:  # it ignores ranges, or is not S3
+                    found = found[request.start : request.stop]
         except NotFoundError:
             return None
         except aiohttp.ClientError as error:  # the SDK does not translate those of a body
             msg = f"GetObject s3://{self.bucket}/{key}: the body ended early"
             raise RetryableError(msg) from error
+        if len(found) != request.stop - request.start:
+            unusable = self._client.not_s3_error("GetObject", key, "it has not the range")
+            raise unusable
         return found
 
     async def _create_upload(self, request: Request) -> str:

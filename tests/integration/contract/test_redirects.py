@@ -163,6 +163,23 @@ async def test_a_success_that_is_not_of_s3_makes_no_receipt(
     assert type(error) is RetryableError
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_a_range_is_cut_out_of_a_whole_body_and_never_out_of_a_page(
+    engine: str, elsewhere: RespondingServer
+) -> None:
+    """A store may ignore ranges. A page that is shorter than the range says nothing of the body."""
+    del elsewhere
+    body = bytes(range(200))
+    with RespondingServer(200, OBJECT, body) as front:
+        store = ENGINES[engine](make_settings(engine=engine, endpoint_url=front.url))
+        assert await store.read_range("a", 0, 200) == body
+        assert await store.read_range("a", 10, 110) == body[10:110]
+        front.body = PAGE
+        with pytest.raises(RetryableError, match="not from S3"):
+            await store.read_range("a", 10, 110)
+        await store.aclose()
+
+
 @pytest.mark.parametrize("status", [301, 307, 400])
 async def test_aioboto3_follows_s3_into_the_region_that_the_response_names(
     status: int, monkeypatch: pytest.MonkeyPatch

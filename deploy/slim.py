@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 UNUSED: Mapping[str, frozenset[str]] = {
-    "batcher": frozenset({"__main__.py", "cli", "reading", "tools"}),
+    "batcher": frozenset({"__main__.py", "cli", "reading", "testing", "tools"}),
     "boto3": frozenset({"data", "examples"}),
     "isal": frozenset({"isa-l"}),
 }
-"""Parts that no handler imports: of batcher what is for the command line; sources of libraries."""
+"""Parts that no handler imports: of batcher commands and the test kit; sources of libraries."""
 SERVICES = frozenset({"s3", "sts"})
 """The models of AWS's services that botocore may need: S3, and STS for a role's credentials."""
 DESCRIPTION = ("METADATA", "licenses", "LICEN", "COPYING", "NOTICE", "AUTHORS")

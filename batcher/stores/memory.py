@@ -1,14 +1,21 @@
-"""MemoryStore: objects in a dict, for tests, with the same behaviour as S3."""
+"""MemoryStore: objects in a dict, for tests, with the same behaviour as S3.
+
+It is public as `batcher.testing.MemoryStore`.
+"""
 
 from __future__ import annotations
 
+import gzip
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 
+from batcher.encoding.zstd import zstd
 from batcher.errors import NotFoundError, PreconditionFailedError, RejectedError, UploadLostError
+from batcher.keys.parse import parse_key
 from batcher.limits import MAX_PARTS, MIN_PART_BYTES
 from batcher.stores.base import (
     CommonPrefix,
@@ -50,6 +57,36 @@ class MemoryStore(EngineStore):
         self.uploads: dict[str, MemoryUpload] = {}
         """The multipart uploads that are open, by id."""
         self._next_upload_id = count(1)
+
+    def read_text(self, key: str) -> bytes:
+        """Return the text of an object, decompressed as its key's ending says.
+
+        Raises:
+            KeyError: there is no such object.
+        """
+        body = self.objects[key].body
+        if key.endswith(".gz"):
+            return gzip.decompress(body)
+        return zstd.decompress(body) if key.endswith(".zst") else body
+
+    def read_lines(self, fragment: str = "") -> list[bytes]:
+        """Return the lines of all objects whose key contains `fragment`, in the order of keys."""
+        keys = sorted(key for key in self.objects if fragment in key)
+        return [line for key in keys for line in split_text(self.read_text(key))]
+
+    def lines_by_partition(self, root: str = "") -> dict[str, list[bytes]]:
+        """Return the lines of all objects under `root` by partition, such as `kind=a`.
+
+        The partition of bad records is their folder, which begins with `_quarantine`.
+
+        Raises:
+            KeyParseError: an object under `root` was not written by batcher.
+        """
+        found: dict[str, list[bytes]] = defaultdict(list)
+        prefix = f"{root}/" if root else ""
+        for key in sorted(key for key in self.objects if key.startswith(prefix)):
+            found[parse_key(key, root).partition] += split_text(self.read_text(key))
+        return dict(found)
 
     async def _put(self, request: Request) -> ObjectInfo:
         return self._write(request, bytes(request.body))
@@ -141,6 +178,11 @@ class MemoryStore(EngineStore):
 
     async def aclose(self) -> None:
         """Do nothing: the objects stay."""
+
+
+def split_text(text: bytes) -> list[bytes]:
+    """Return the lines of an object's text, without their newlines. A guard's text has none."""
+    return text.removesuffix(b"\n").split(b"\n") if text else []
 
 
 async def _iter_pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,37 @@ from batcher.encoding.text import join_lines
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
 from batcher.settings import Settings
+from batcher.testing import events
+from batcher.testing.events import ARRIVAL_S, FIFO_ARN, QUEUE_ARN, STREAM_ARN, TABLE_ARN
+
+__all__ = [
+    "ARRIVAL_S",
+    "EVENTS",
+    "FIFO_ARN",
+    "LIBRARY",
+    "QUEUE",
+    "QUEUE_ARN",
+    "SEQUENCE",
+    "SHARD",
+    "STREAM_ARN",
+    "TABLE_ARN",
+    "described",
+    "dynamodb_record",
+    "event_from",
+    "fifo_message",
+    "kinesis_record",
+    "make_batch",
+    "make_chunk",
+    "make_chunk_of_text",
+    "make_settings",
+    "message",
+    "texts_of",
+]
 
 LIBRARY = Origin("library", NamingScheme.FRESH)
 QUEUE = Origin("sqs", NamingScheme.MESSAGE_SET, "my-queue")
 SHARD = Origin("kinesis", NamingScheme.SEQUENCE, "orders-shardId-000000000003")
 SEQUENCE = "49590338271490256608559692538361571095921575989136588898"
-QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
-FIFO_ARN = "arn:aws:sqs:us-east-2:123456789012:orders.fifo"
-STREAM_ARN = "arn:aws:kinesis:us-east-2:123456789012:stream/orders"
-TABLE_ARN = "arn:aws:dynamodb:us-east-2:123456789012:table/Orders/stream/2026-11-23T06:48:05.899"
-ARRIVAL_S = 1_795_417_200.0
-"""2026-11-23 07:00 UTC."""
 EVENTS = Path(__file__).parent / "events"
 
 
@@ -83,65 +102,48 @@ def message(identity: str, body: object = "{}", **changes: Any) -> dict[str, Any
 
     Args:
         identity: the message's id.
-        body: the message's body.
+        body: the message's body, perhaps no text.
         changes: `sent_ms` and `arn`, if they matter.
     """
-    return {
-        "messageId": identity,
-        "receiptHandle": "AQEB",
-        "body": body,
-        "attributes": {"SentTimestamp": str(changes.get("sent_ms", int(ARRIVAL_S * 1000)))},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": changes.get("arn", QUEUE_ARN),
-    }
+    sent_ms = changes.get("sent_ms", int(ARRIVAL_S * 1000))
+    arn = changes.get("arn", QUEUE_ARN)
+    made = events.sqs_message("{}", message_id=identity, sent_ms=sent_ms, queue_arn=arn)
+    return {**made, "body": body}
 
 
 def fifo_message(
     identity: str, number: object, group: str = "g", body: object = "{}"
 ) -> dict[str, Any]:
-    """Create one message of a FIFO queue."""
-    fifo = message(identity, body, arn=FIFO_ARN)
-    fifo["attributes"] |= {"SequenceNumber": number, "MessageGroupId": group}
-    return fifo
+    """Create one message of a FIFO queue, whose number may be none."""
+    made = events.fifo_message("{}", message_id=identity, sequence_number="", group=group)
+    made["attributes"]["SequenceNumber"] = number
+    return {**made, "body": body}
 
 
 def kinesis_record(
     number: str, data: bytes = b"{}", *, shard: str = "shardId-000000000003", arn: str = STREAM_ARN
 ) -> dict[str, Any]:
     """Create one record of a Kinesis stream."""
-    return {
-        "kinesis": {
-            "partitionKey": "1",
-            "sequenceNumber": number,
-            "data": b64encode(data).decode(),
-            "approximateArrivalTimestamp": ARRIVAL_S,
-        },
-        "eventSource": "aws:kinesis",
-        "eventID": f"{shard}:{number}",
-        "eventSourceARN": arn,
-    }
+    return events.kinesis_record(data, sequence_number=number, shard_id=shard, stream_arn=arn)
 
 
 def dynamodb_record(
-    number: str, image: object = None, *, arn: str = TABLE_ARN, arrival_s: float = ARRIVAL_S
+    number: str,
+    image: Any = None,  # noqa: ANN401  # JSON
+    *,
+    arn: str = TABLE_ARN,
+    arrival_s: float = ARRIVAL_S,
 ) -> dict[str, Any]:
     """Create one record of a DynamoDB stream: an item that was inserted."""
-    return {
-        "eventID": f"event-{number}",
-        "eventName": "INSERT",
-        "eventVersion": "1.1",
-        "eventSource": "aws:dynamodb",
-        "awsRegion": "us-east-2",
-        "dynamodb": {
-            "ApproximateCreationDateTime": arrival_s,
-            "Keys": {"Id": {"N": number}},
-            "NewImage": {"Id": {"N": number}} if image is None else image,
-            "SequenceNumber": number,
-            "SizeBytes": 26,
-            "StreamViewType": "NEW_AND_OLD_IMAGES",
-        },
-        "eventSourceARN": arn,
-    }
+    new_image = {"Id": {"N": number}} if image is None else image
+    made = events.dynamodb_record(
+        new_image if isinstance(new_image, dict) else {},
+        sequence_number=number,
+        arrival_s=arrival_s,
+        stream_arn=arn,
+    )
+    made["dynamodb"] |= {"Keys": {"Id": {"N": number}}, "NewImage": new_image}
+    return made
 
 
 def texts_of(batch: Batch) -> bytes:

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import random
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from batcher.encoding.zstd import zstd
 from batcher.stores import ObjectStore, Request, Response
 from batcher.stores.memory import MemoryStore
+from batcher.testing.context import FakeContext
+
+__all__ = [
+    "Call",
+    "FakeClock",
+    "FakeContext",
+    "Gate",
+    "HookedStore",
+    "InlineExecutor",
+    "failing",
+    "hang",
+    "hanging",
+    "incompressible_bytes",
+    "lines_in",
+    "no_hook",
+    "texts_in",
+    "yielding",
+]
 
 T = TypeVar("T")
 
@@ -126,17 +142,6 @@ async def yielding(call: Call) -> None:
     await asyncio.sleep(0)
 
 
-@dataclass(frozen=True, slots=True)
-class FakeContext:
-    """Lambda's context, with so much time left."""
-
-    left_ms: int
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time until the function is killed."""
-        return self.left_ms
-
-
 @dataclass(slots=True)
 class FakeClock:
     """Seconds that pass only when a test says so."""
@@ -163,17 +168,12 @@ class InlineExecutor(ThreadPoolExecutor):
 
 def texts_in(store: MemoryStore) -> dict[str, bytes]:
     """Return the text of every object, by key."""
-    decoders = {"gz": gzip.decompress, "zst": zstd.decompress}
-    return {
-        key: decoders.get(key.rpartition(".")[2], bytes)(there.body)
-        for key, there in store.objects.items()
-    }
+    return {key: store.read_text(key) for key in store.objects}
 
 
 def lines_in(store: MemoryStore, fragment: str = "") -> list[bytes]:
     """Return lines of all objects whose key has `fragment` in it, in the order of their keys."""
-    texts = [text for key, text in sorted(texts_in(store).items()) if fragment in key]
-    return [line for text in texts for line in text.removesuffix(b"\n").split(b"\n")]
+    return store.read_lines(fragment)
 
 
 def incompressible_bytes(size_bytes: int, seed: int = 0) -> bytes:

@@ -59,14 +59,13 @@ def text_of(stored: MemoryObject) -> bytes:
 
 def lines_of(store: MemoryStore, fragment: str = "") -> list[str]:
     """Return the lines of all objects whose key contains `fragment`, in the order of keys."""
-    keys = [key for key in sorted(store.objects) if fragment in key]
-    return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
+    return [line.decode() for line in store.read_lines(fragment)]
 
 
 def data_of(store: MemoryStore) -> list[str]:
     """Return the lines of all data objects."""
     keys = [key for key in sorted(store.objects) if "/_quarantine/" not in key]
-    return [line for key in keys for line in text_of(store.objects[key]).decode().splitlines()]
+    return [line for key in keys for line in store.read_text(key).decode().splitlines()]
 
 
 def quarantine_of(store: MemoryStore) -> list[dict[str, Any]]:

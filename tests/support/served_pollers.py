@@ -14,6 +14,7 @@ from typing import Any
 
 from batcher.stores import ObjectAttributes, ObjectInfo
 from batcher.stores.memory import MemoryObject
+from batcher.testing.shard_poller import MappingBehavior
 from support.aws_model.s3 import Bucket
 from support.aws_model.streams import (
     MIDNIGHT_S,
@@ -26,7 +27,7 @@ from support.aws_model.streams import (
 from support.delivery_plans import FIRST
 from support.handler_harness import NO_FAILURES
 from support.handler_process import HandlerProcess
-from support.poller_model import Family, Poller, PollerModel
+from support.poller_model import Poller, PollerModel
 
 KILLED = 0.3
 """The share of deliveries whose process is killed."""
@@ -47,7 +48,7 @@ class ServedPollers(PollerModel):
     def __init__(  # noqa: PLR0913, PLR0917  # where to write, and how
         self,
         seed: int,
-        family: Family,
+        family: MappingBehavior,
         environ: Mapping[str, str],
         client: Any,  # noqa: ANN401  # boto3 has no types
         bucket: str,

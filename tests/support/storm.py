@@ -18,8 +18,8 @@ from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.request import Operation
 from batcher.stores.retrying import RetryingStore
+from batcher.testing import virtual_loop
 from batcher.writing.pipeline import Pipeline
-from support import virtual_loop
 from support.examples import kinesis_record
 
 STORM_S = 600.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.poller_model import EXACT_FAMILIES, FAMILIES
+from batcher.testing.shard_poller import BEHAVIORS, EXACT_BEHAVIORS
 from support.served_pollers import ServedPollers
 from support.store_fixtures import ENGINES
 
@@ -30,15 +30,15 @@ def test_histories_with_kills(
     total: Counter[str] = Counter()
     doubled: Counter[str] = Counter()
     for seed in range(HISTORIES):
-        family = list(FAMILIES)[seed % len(FAMILIES)]
-        engine = list(ENGINES)[(seed // len(FAMILIES)) % len(ENGINES)]
+        family = list(BEHAVIORS)[seed % len(BEHAVIORS)]
+        engine = list(ENGINES)[(seed // len(BEHAVIORS)) % len(ENGINES)]
         pollers = ServedPollers(
-            seed, FAMILIES[family], seaweedfs.environ, seaweedfs.client, bucket, engine
+            seed, BEHAVIORS[family], seaweedfs.environ, seaweedfs.client, bucket, engine
         )
         run = pollers.run()
         assert run.is_over, (seed, family)
         assert not run.lost, (seed, family)
-        assert not run.doubled or family not in EXACT_FAMILIES, (seed, family)
+        assert not run.doubled or family not in EXACT_BEHAVIORS, (seed, family)
         doubled[family] += run.doubled
         total += pollers.counts
     assert total["kills before the answer"] > HISTORIES / 4

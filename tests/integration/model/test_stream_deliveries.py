@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from batcher.records.position import sequence_number
+from batcher.testing.shard_poller import BEHAVIORS, EXACT_BEHAVIORS
 from batcher.writing.write_once import CreateGuard, CreateObject
 from support.delivery_plans import Plan, all_plans, all_plans_of_two_shards, planner
-from support.poller_model import EXACT_FAMILIES, FAMILIES, PollerModel
+from support.poller_model import PollerModel
 
 ALL = os.environ.get("BATCHER_ALL_DELIVERIES") == "1"
 """Whether to try all of them, which takes some minutes: `make deliveries`."""
@@ -64,38 +65,38 @@ def test_every_sequence_of_deliveries_of_shards_that_share_numbers() -> None:
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BEHAVIORS)
 def test_pollers_of_shards_that_share_numbers(family: str) -> None:
     """Nothing is lost in any family, and nothing is doubled between known boundaries."""
     doubled = 0
     for seed in range(SEEDS):
-        run = PollerModel(seed, FAMILIES[family], shards=2 + seed % 2).run()
+        run = PollerModel(seed, BEHAVIORS[family], shards=2 + seed % 2).run()
         assert run.is_over, seed
         assert not run.lost, seed
         doubled += run.doubled
-    assert bool(doubled) == (family not in EXACT_FAMILIES)
+    assert bool(doubled) == (family not in EXACT_BEHAVIORS)
 
 
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BEHAVIORS)
 def test_pollers_that_overlap(family: str, record_property: Callable[[str, object], None]) -> None:
     """Nothing is lost in any family, and nothing is doubled between known boundaries."""
     doubled = 0
     for seed in range(SEEDS):
-        run = PollerModel(seed, FAMILIES[family]).run()
+        run = PollerModel(seed, BEHAVIORS[family]).run()
         assert run.is_over, seed
         assert not run.lost, seed
         doubled += run.doubled
     record_property("shown", f"{family}: seeds={SEEDS} lost=0 {doubled=}")
-    assert bool(doubled) == (family not in EXACT_FAMILIES)
+    assert bool(doubled) == (family not in EXACT_BEHAVIORS)
 
 
 @pytest.mark.parametrize("shards", [1, 2])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", BEHAVIORS)
 def test_pollers_of_a_store_without_lists(family: str, shards: int) -> None:
     """Nothing is lost where positions lists cannot be read."""
     for seed in range(SEEDS // 10):
-        run = PollerModel(seed, FAMILIES[family], has_lists=False, shards=shards).run()
+        run = PollerModel(seed, BEHAVIORS[family], has_lists=False, shards=shards).run()
         assert run.is_over, seed
         assert not run.lost, seed
 
@@ -129,7 +130,7 @@ def test_both_tests_notice_records_that_are_not_written() -> None:
     assert any(
         shard.lost() for shard, _ in all_plans(3, 2, known_bounds=True, plan=believing_names)
     )
-    runs = [PollerModel(seed, FAMILIES["restarts"], believing_names).run() for seed in range(50)]
+    runs = [PollerModel(seed, BEHAVIORS["restarts"], believing_names).run() for seed in range(50)]
     assert any(run.lost for run in runs)
 
 
@@ -156,7 +157,7 @@ def test_both_tests_notice_numbers_that_are_taken_for_records() -> None:
     plans = all_plans_of_two_shards(2, 1, plan=believing_numbers)
     assert any(shard.lost() for shards, _ in plans for shard in shards)
     runs = [
-        PollerModel(seed, FAMILIES["restarts"], believing_numbers, shards=2).run()
+        PollerModel(seed, BEHAVIORS["restarts"], believing_numbers, shards=2).run()
         for seed in range(20)
     ]
     assert any(run.lost for run in runs)
@@ -165,7 +166,7 @@ def test_both_tests_notice_numbers_that_are_taken_for_records() -> None:
 def test_the_random_test_notices_a_guard_that_another_shard_keeps_out() -> None:
     """Records after a shorter redelivery are written twice then."""
     runs = [
-        PollerModel(seed, FAMILIES["repeats in another cut"], with_guards_anywhere, shards=2).run()
+        PollerModel(seed, BEHAVIORS["repeats in another cut"], with_guards_anywhere, shards=2).run()
         for seed in range(300)
     ]
     assert any(run.doubled for run in runs)

@@ -14,8 +14,8 @@ import pytest
 from batcher.errors import RetryableError
 from batcher.stores import ObjectAttributes
 from batcher.stores.retrying import RetryingStore
+from batcher.testing import virtual_loop as virtual
 from integration.rate_limits.virtual_stores import Limited, key, now, paced, played
-from support import virtual_loop as virtual
 from support.fakes import Call
 
 pytestmark = pytest.mark.slow

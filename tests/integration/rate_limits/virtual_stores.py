@@ -14,8 +14,8 @@ from batcher.stores import ObjectAttributes, ObjectStore
 from batcher.stores.memory import MemoryStore
 from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
+from batcher.testing.virtual_loop import virtual_loop
 from support.fakes import Call, HookedStore
-from support.virtual_loop import virtual_loop
 
 T = TypeVar("T")
 

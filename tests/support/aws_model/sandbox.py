@@ -14,9 +14,9 @@ from batcher.handler import make_handler
 from batcher.settings import Settings
 from batcher.stores import ObjectStore
 from batcher.stores.retrying import Backoff, RetryingStore
+from batcher.testing.virtual_loop import Killed, virtual_loop
 from support.aws_model.s3 import Bucket, Connection, RequestOutcome
 from support.fakes import FakeContext
-from support.virtual_loop import Killed, virtual_loop
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Executor
 from contextvars import Context
 from itertools import count
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -30,8 +30,9 @@ class Killed(BaseException):
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Runs callbacks in order. If none is ready, its time jumps to the next timer.
 
-    It has only the methods that batcher needs; others raise NotImplementedError. Executors run
-    inline, so that the same inputs take the same steps.
+    It has the methods that batcher and `asyncio.run` need; those of sockets, pipes, signals and
+    processes raise NotImplementedError. Executors run inline, so that the same inputs take the same
+    steps.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The step before which the process is killed."""
         self.kill_at_s: float | None = None
         """The time at which the process is killed, as by Lambda's timeout."""
+        self.on_kill: Callable[[], object] | None = None
+        """Called when the process is killed, before its clean-up code runs."""
         self.unhandled: list[dict[str, Any]] = []
         """Calls of the exception handler: exceptions that were never retrieved."""
         self._now_s = 0.0
@@ -49,6 +52,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._numbers = count()
         self._tasks: list[asyncio.Task[Any]] = []
+        self._is_closed = False
 
     def time(self) -> float:
         """Return the virtual time."""
@@ -63,10 +67,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         Raises:
             Killed: the process was killed before that; see `close_without_cleanup`.
         """
-        assert all(task.done() for task in self._tasks), "a task has outlived its invocation"
-        self._tasks.clear()
-        assert asyncio.iscoroutine(future), "the handler runs coroutines"
-        main: asyncio.Task[T] = self.create_task(future)
+        if asyncio.iscoroutine(future):
+            if not all(task.done() for task in self._tasks):
+                msg = "a task has outlived its invocation"
+                raise AssertionError(msg)
+            self._tasks.clear()
+        main: asyncio.Future[T] = asyncio.ensure_future(future, loop=self)  # type: ignore[arg-type]  # coroutines and futures
         self._run(main.done)
         return main.result()
 
@@ -77,6 +83,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         has no effect.
         """
         self.kill_at_step = self.kill_at_s = None
+        if not self._tasks:
+            return
         self._tasks[0].cancel()  # the others have owners that end them
         self._run(lambda: all(task.done() for task in self._tasks))
         for task in self._tasks:
@@ -89,14 +97,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             while not is_over():
                 self._step()
-                assert self.steps < last_step, "the program is in an endless loop"
+                if self.steps >= last_step:
+                    msg = f"the program is in an endless loop: it has taken {MAX_STEPS} steps"
+                    raise AssertionError(msg)
         finally:
             asyncio._set_running_loop(None)  # noqa: SLF001  # as above
 
     def _step(self) -> None:
         if self.kill_at_step is not None and self.steps >= self.kill_at_step:
-            reason = "a crash"
-            raise Killed(reason)
+            self._kill("a crash")
         if not self._ready:
             self._jump()
         handle = self._ready.popleft()
@@ -112,10 +121,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         if due_s >= (float("inf") if self.kill_at_s is None else self.kill_at_s):
             reason = "Lambda's timeout" if self.kill_at_s is not None else "nothing would happen"
             self._now_s = self._now_s if self.kill_at_s is None else self.kill_at_s
-            raise Killed(reason)
+            self._kill(reason)
         self._now_s = due_s
         while self._timers and self._timers[0][0] <= due_s:
             self._ready.append(heapq.heappop(self._timers)[2])
+
+    def _kill(self, reason: str) -> NoReturn:
+        self.kill_at_step = self.kill_at_s = None
+        if self.on_kill is not None:
+            self.on_kill()
+        raise Killed(reason)
 
     def call_soon(
         self,
@@ -196,9 +211,22 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Return False: models have checks of their own."""
         return False
 
+    def set_debug(self, enabled: bool) -> None:  # noqa: FBT001  # the interface's
+        """Do nothing; see `get_debug`."""
+
+    async def shutdown_asyncgens(self) -> None:
+        """Do nothing: an async generator that is left ends with its task."""
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # the interface's
+        """Do nothing: there is no executor."""
+
+    def close(self) -> None:
+        """Mark it as closed; there is nothing to release."""
+        self._is_closed = True
+
     def is_closed(self) -> bool:
-        """Return False: there is nothing to close."""
-        return False
+        """Return whether `close` was called."""
+        return self._is_closed
 
     def is_running(self) -> bool:
         """Return whether it runs callbacks."""

@@ -65,10 +65,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """Run until the future is done.
 
         Raises:
+            AssertionError: a task has outlived the invocation before. Lambda would freeze it.
             Killed: the process was killed before that; see `close_without_cleanup`.
         """
         if asyncio.iscoroutine(future):
             if not all(task.done() for task in self._tasks):
+                future.close()
                 msg = "a task has outlived its invocation"
                 raise AssertionError(msg)
             self._tasks.clear()
@@ -82,10 +84,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         The caller has cut the process's connections first, so that the clean-up code of these tasks
         has no effect.
         """
-        self.kill_at_step = self.kill_at_s = None
-        if not self._tasks:
-            return
         self._tasks[0].cancel()  # the others have owners that end them
+        self._finish_tasks()
+
+    def cancel_tasks(self) -> None:
+        """Cancel all tasks that are left, and run until they have ended."""
+        for task in self._tasks:
+            task.cancel()
+        self._finish_tasks()
+
+    def _finish_tasks(self) -> None:
+        self.kill_at_step = self.kill_at_s = None
         self._run(lambda: all(task.done() for task in self._tasks))
         for task in self._tasks:
             if not task.cancelled():

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
-ALWAYS = 10**9
-"""Value of `Rule.times`: every request from the first on."""
+from batcher.testing.fault_script import ALWAYS, FaultRule
+from batcher.testing.fault_script import FaultScript as Script
+
+__all__ = [
+    "ALWAYS",
+    "CONFLICT",
+    "CUT_BODY",
+    "CUT_RESPONSE",
+    "DENIED",
+    "ERROR_IN_200",
+    "EXPIRED",
+    "HOLD",
+    "LATE_ERROR_IN_200",
+    "LATE_SERVER_ERROR",
+    "LATE_STALL",
+    "RESET",
+    "RESPONSE_LOST",
+    "SERVER_ERROR",
+    "SKEWED",
+    "SLOW_DOWN",
+    "STALL",
+    "UPLOAD_GONE",
+    "Fault",
+    "FaultKind",
+    "FaultScript",
+    "Rule",
+    "SeenRequest",
+    "classify",
+    "slow_down_for",
+]
 
 
 class FaultKind(Enum):
@@ -74,20 +102,7 @@ def slow_down_for(retry_after: str) -> Fault:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Makes requests of one operation, on keys that contain `key`, fail."""
-
-    operation: str
-    """`put`, `head`, `get`, `create`, `part`, `complete`, `abort` or `list`."""
-    fault: Fault
-    key: str = ""
-    times: int = 1
-    """How many requests in a row."""
-    first: int = 1
-    """Number of the first of them, from 1."""
-    chance: float = 1.0
-    """The probability that each of them fails."""
+Rule: TypeAlias = FaultRule[Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,38 +114,7 @@ class SeenRequest:
     fault: Fault | None
 
 
-class FaultScript:
-    """Chooses the fault of each request by the first rule that applies, reproducibly."""
-
-    def __init__(self, rules: Sequence[Rule] = (), seed: int = 0) -> None:
-        """Use `rules` in this order; `seed` decides about their `chance`."""
-        self._rules = rules
-        self._matched = [0] * len(rules)
-        self._fired = [0] * len(rules)
-        self._random = random.Random(seed)  # noqa: S311  # no secret
-
-    def decide(self, operation: str, key: str) -> Fault | None:
-        """Return the fault of the next request, or None."""
-        for number, rule in enumerate(self._rules):
-            if rule.operation != operation or rule.key not in key:
-                continue
-            self._matched[number] += 1
-            is_due = rule.first <= self._matched[number] < rule.first + rule.times
-            if is_due and self._random.random() < rule.chance:
-                self._fired[number] += 1
-                return rule.fault
-        return None
-
-    def unfired(self) -> list[str]:
-        """Describe the rules that applied to fewer requests than they should have.
-
-        A test in which a rule did not apply proves nothing.
-        """
-        return [
-            f"{rule.operation} {rule.fault}: {fired} of {rule.times}"
-            for rule, fired in zip(self._rules, self._fired, strict=True)
-            if fired < (rule.times if rule.times < ALWAYS and rule.chance == 1 else 1)
-        ]
+FaultScript: TypeAlias = Script[Fault]
 
 
 def classify(method: str, target: str) -> tuple[str, str]:

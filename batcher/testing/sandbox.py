@@ -26,8 +26,8 @@ TIMEOUT_S = 60.0
 class AnyHandler(Protocol):
     """A Lambda handler: batcher's, or any function that writes to the store that it was given."""
 
-    def __call__(self, event: Any, context: FakeContext, /) -> object:  # noqa: ANN401  # JSON
-        """Return the answer to the event source, or raise."""
+    def __call__(self, event: Any, context: Any, /) -> object:  # noqa: ANN401  # as Lambda gives it
+        """Return the answer to the event source, or raise. The context is a `FakeContext`."""
 
 
 MakeHandler = Callable[[ObjectStore], AnyHandler]
@@ -94,13 +94,24 @@ class SandboxStore(FaultyStore):
         return fault
 
     async def send(self, request: Request) -> Response:
-        """Send one request; see `ObjectStore.send`. The process may be killed at it."""
+        """Send one request; see `ObjectStore.send`. The process may be killed at it.
+
+        Raises:
+            RuntimeError: the event loop has no virtual time, so that a fault could hang for ever.
+        """
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            msg = (
+                f"store: the handler uses a {type(loop).__name__} of its own; let it use "
+                "asyncio.run or asyncio.Runner when it is called, which have virtual time here"
+            )
+            raise RuntimeError(msg)  # noqa: TRY004  # not the type of an argument
         await self._pause()
         plan = self.plan
         if plan.others is not None and self._number == plan.others_at:
             _run_in_thread(plan.others)
         if self._number == plan.kill_at:
-            await self._kill(request, plan.kill_outcome)
+            await self._kill(loop, request, plan.kill_outcome)
         try:
             response = await super().send(request)
         finally:
@@ -114,17 +125,14 @@ class SandboxStore(FaultyStore):
             reason = "the process was killed"
             raise RejectedError(reason)
 
-    async def _kill(self, request: Request, outcome: KillOutcome) -> None:
+    async def _kill(self, loop: VirtualLoop, request: Request, outcome: KillOutcome) -> None:
         self._on_fault(outcome)
         if outcome is KillOutcome.DONE:
             with suppress(BatcherError):
                 await self.inner.send(request)
         elif outcome is KillOutcome.LATE and not request.operation.only_reads:
             self.late.append(request)
-        self.is_cut = True
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, VirtualLoop):
-            loop.kill_at_step = 0
+        loop.kill_at_step = loop.steps  # before the next one
         await self._pause()
 
 
@@ -161,7 +169,7 @@ class VirtualSandbox:
         finally:
             for loop in self._loops:
                 loop.kill_at_s = loop.kill_at_step = None
-        if self._store.is_cut:  # a handler that catches all errors has survived the kill
+        if self._store.is_cut:  # the handler has caught `Killed`, which no process can
             self._end()
             return InvocationOutcome("killed by a crash")
         return InvocationOutcome("", answer)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from batcher import Batcher
 from batcher.batching.validation import Transform
 from batcher.errors import BatcherError
 from batcher.handler import make_handler
@@ -21,6 +22,7 @@ from batcher.testing import (
     FakeContext,
     MakeHandler,
     ObjectAttributes,
+    ObjectInfo,
     ObjectStore,
     dynamodb_records,
     fifo_messages,
@@ -160,6 +162,26 @@ def test_a_fifo_queue_delivers_each_group_in_order() -> None:
                         assert before or earlier in delivery.positions
 
 
+def test_a_handler_may_use_a_batcher() -> None:
+    """In asyncio.run, and with any store; it writes a redelivery again, but loses nothing."""
+
+    def make(store: ObjectStore) -> AnyHandler:
+        async def write(texts: list[str]) -> None:
+            async with Batcher(make_settings(root="events"), store=store) as batcher:
+                ticket = await batcher.submit_many(texts)
+            await ticket
+
+        def handler(event: Any, context: FakeContext) -> object:  # noqa: ANN401  # JSON
+            del context
+            asyncio.run(write([record["body"] for record in event["Records"]]))
+            return SUCCESS
+
+        return handler
+
+    for report in reports(make, "sqs"):
+        report.assert_none_lost()
+
+
 # Handlers with bugs
 
 
@@ -231,7 +253,7 @@ def replacing(store: ObjectStore) -> AnyHandler:
 
 def answering_before(store: ObjectStore) -> AnyHandler:
     """Write in a task that nobody awaits."""
-    tasks: set[asyncio.Future[object]] = set()
+    tasks: set[asyncio.Future[ObjectInfo]] = set()
 
     def handler(event: Any, context: FakeContext) -> object:  # noqa: ANN401  # JSON
         del context
@@ -360,6 +382,59 @@ def test_a_task_that_outlives_its_invocation_is_an_error() -> None:
     report = run_deliveries(make, SOURCES["sqs"](), fault_chance=0.0)
     outcomes = {delivery.outcome for delivery in report.deliveries}
     assert any("a task has outlived its invocation" in outcome for outcome in outcomes)
+
+
+def test_an_answer_with_an_unknown_record_acknowledges_nothing() -> None:
+    """The whole batch is redelivered."""
+    unknown = {"batchItemFailures": [{"itemIdentifier": "unknown"}]}
+    for source in QUEUES_AND_STREAMS:
+        report = run_deliveries(lambda _store: lambda _e, _c: unknown, SOURCES[source]())
+        assert not report.acknowledged
+        assert len(report.unfinished) == 12
+
+
+def test_a_handler_that_catches_everything_does_not_survive_its_kill() -> None:
+    """No process can: what it answers then is not seen."""
+
+    def make(store: ObjectStore) -> AnyHandler:
+        inner = batchers()(store)
+
+        def handler(event: Any, context: FakeContext) -> object:  # noqa: ANN401  # JSON
+            try:
+                return inner(event, context)
+            except BaseException:  # noqa: BLE001  # the bug
+                return SUCCESS
+
+        return handler
+
+    killed = [
+        delivery
+        for report in reports(make, "sqs", fault_chance=0.3)
+        for delivery in report.deliveries
+        if delivery.outcome.startswith("killed")
+    ]
+    assert killed
+    assert not any(delivery.acknowledged for delivery in killed)
+
+
+def test_a_loop_without_virtual_time_is_refused() -> None:
+    """It could hang for ever; the message says what to use."""
+
+    def make(store: ObjectStore) -> AnyHandler:
+        def handler(event: Any, context: FakeContext) -> object:  # noqa: ANN401  # JSON
+            del event, context
+            loop = asyncio.SelectorEventLoop()
+            try:
+                loop.run_until_complete(store.head("key"))
+            finally:
+                loop.close()
+            return SUCCESS
+
+        return handler
+
+    report = run_deliveries(make, SOURCES["sqs"]())
+    with pytest.raises(AssertionError, match=r"SelectorEventLoop of its own; let it use asyncio"):
+        report.assert_none_lost()
 
 
 @pytest.mark.parametrize(

@@ -373,7 +373,8 @@ class Batcher:
     async def _accept(self, chunk: Chunk, bad: Sequence[BadRecord]) -> tuple[list[Share], Routed]:
         """Wait for room, add a chunk to its batches, and submit the batches that are full."""
         self._check_loop()
-        routed = self._pipeline.router.route(chunk, bad)
+        prefix = chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
+        routed = self._pipeline.router.route(chunk, bad, _all_positions(chunk, bad, prefix))
         size_bytes = sum(_text_bytes(part) for _, part in routed.chunks)
         charge_bytes = len(routed.chunks) * self.budget.batch_bytes  # as if all had to be opened
         await self.budget.take(size_bytes + charge_bytes, self._relieve_pressure)
@@ -386,7 +387,6 @@ class Batcher:
         now_s = self._clock()
         touched: dict[PendingBatch, None] = {}
         shares: list[Share] = []
-        prefix = chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
         for route, part in routed.chunks:
             numbers = position_numbers(part.positions, prefix)
             added = self._open_batches.add(route, part, now_s)
@@ -466,6 +466,17 @@ def attach_ticket(error: BaseException, ticket: object) -> None:
     """Set `error.ticket`, unless it is an exception without a `__dict__`."""
     with suppress(AttributeError):
         error.ticket = ticket  # type: ignore[attr-defined]
+
+
+def _all_positions(chunk: Chunk, bad: Sequence[BadRecord], prefix: str) -> Sequence[str]:
+    """Return the positions of a chunk and of bad records by their numbers, which follow `prefix`.
+
+    Without bad records, nothing: the chunk has them in order.
+    """
+    if not bad:
+        return ()
+    positions = [*chunk.positions, *(record.position for record in bad)]
+    return sorted(positions, key=lambda position: int(position[len(prefix) :]))
 
 
 def _text_bytes(chunk: Chunk) -> int:

@@ -182,6 +182,25 @@ async def test_a_bad_record_alone_is_the_only_one_that_failed(store: HookedStore
         assert caught.value.failed == [0]
 
 
+@pytest.mark.parametrize("bad", ["quarantine", "fail"])
+async def test_bad_records_of_several_kinds_have_their_indices_in_rising_order(
+    store: HookedStore, bad: str
+) -> None:
+    """Text with half a character is found before the others are looked at."""
+    store.before = failing_by_key({"_quarantine": RejectedError("no")})
+    settings = make_settings(**{**BY_KIND, "linger_s": 0}, on_bad_record=bad)
+    half, spoilt, good = "\ud800", "{", {"kind": "a"}
+    async with Batcher(settings, store=store) as batcher:
+        await batcher.submit_many([good, good])
+        ticket = await batcher.submit_many([spoilt, half, good, spoilt, half, half, good, spoilt])
+        with pytest.raises((RejectedError, PoisonRecordError)) as caught:
+            await ticket
+    failed = caught.value.failed
+    assert failed == [0, 1, 3, 4, 5, 7]
+    assert [index for index in range(8) if index in failed] == [0, 1, 3, 4, 5, 7]
+    assert ticket.bad == sorted(ticket.bad, key=lambda record: int(record.position))
+
+
 @pytest.mark.parametrize(
     "error", [OSError(5, "disk"), UnicodeDecodeError("utf-8", b"x", 0, 1, "y")]
 )

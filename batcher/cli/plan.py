@@ -135,7 +135,8 @@ async def _read_sample(name: str) -> RecordSample:
     try:
         async for block in reader:
             if not block.oversized_line_bytes:
-                records += [line for line in block.text.split(b"\n") if line.strip()]
+                lines = block.text.split(b"\n")
+                records += [r for r in lines if r.strip() and len(r) <= MAX_EVENT_BYTES]
             read_bytes += len(block.text)
             if read_bytes >= SAMPLE_BYTES:
                 break

@@ -44,7 +44,7 @@ def test_a_files_name_does_not_reach_the_terminal_as_it_is(
 ) -> None:
     """Its bad lines are named, and so is a file that is not there."""
     file = tmp_path / "\x1b[31mevents.ndjson"
-    file.write_text("no json\n")
+    file.write_text('{"n":1}\nno json\n')
     assert main(["write", str(file), f"file://{tmp_path}/out"]) == 0
     assert main(["write", f"{file}.gone", f"file://{tmp_path}/out"]) == 2
     printed = capsys.readouterr().err
@@ -64,7 +64,7 @@ def test_what_batcher_logs_is_said_as_all_else_is(
     caplog.set_level(logging.INFO, "batcher")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    Path("in").write_text("bad\n")
+    Path("in").write_text("bad\n1\n")
     assert main(["write", "in", "file://out"]) == 0
     before = list(logging.getLogger("batcher").handlers)
     flags = ["--transform", f"{module}:speak", "--dry-run"]

@@ -369,7 +369,7 @@ def test_a_refusal_names_the_line_from_which_nothing_was_read_and_a_run_continue
 ) -> None:
     """Every line is written, named as not durable, or after the line at which reading stopped."""
     big, never = tmp_path / "my big.ndjson", tmp_path / "never.ndjson"
-    big.write_bytes((gzip.compress if source == "gzip" else bytes)(TEXT * 400))
+    big.write_bytes((gzip.compress if source == "gzip" else bytes)(TEXT * 2_000))
     never.write_bytes(TEXT)
     name = "-" if source == "stdin" else str(big)
     inputs = [name, str(never)]
@@ -377,17 +377,17 @@ def test_a_refusal_names_the_line_from_which_nothing_was_read_and_a_run_continue
     out.mkdir()
     (out / "1").write_bytes(b"a file where one of two folders should be")
     flags = ["--fanout=2", "--max-bytes=256KiB", "--budget-bytes=1MiB"]
-    code, document, messages = run_write([*inputs, f"file://{out}", *flags], TEXT * 400)
+    code, document, messages = run_write([*inputs, f"file://{out}", *flags], TEXT * 2_000)
     assert code == 1, messages
     read, _, line = document["unread_from"].rpartition(":")
     assert read == name
-    assert document["records"] + document["failed"] == int(line) - 1 < 120_000
+    assert document["records"] + document["failed"] == int(line) - 1 < 600_000
     assert f"stopped reading at {name}:{line}" in messages
     assert f"not read at all: {never}" in messages
     flags = ["--skip-to", f"{name}:{line}"]
-    code, document, messages = run_write([*inputs, f"file://{rest}", *flags], TEXT * 400)
+    code, document, messages = run_write([*inputs, f"file://{rest}", *flags], TEXT * 2_000)
     assert (code, document.get("unread_from")) == (0, None), messages
-    assert landed(rest) == (LINES * 400)[int(line) - 1 :] + LINES
+    assert landed(rest) == (LINES * 2_000)[int(line) - 1 :] + LINES
 
 
 @pytest.mark.parametrize("name", [b"odd\xff", b"a line\nend", b"a:7", b"-dash\x1b"])

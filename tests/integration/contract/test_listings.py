@@ -288,7 +288,7 @@ async def test_a_listing_continues_with_renewed_credentials(
         role.append(Role(environ))
         return role[0]
 
-    monkeypatch.setattr("batcher.stores.obstore.client.find_provider", find)
+    monkeypatch.setattr("batcher.stores.credentials.source.find_provider", find)
     reader = ObstoreReader(make_settings(engine="obstore"), page_objects=2)
     assert [key for key, _ in await below(reader, "r/")] == sorted(listings.sizes)
     assert len({*listings.keys_by_credential}) > 3

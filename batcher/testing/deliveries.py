@@ -20,6 +20,7 @@ partial batch response with Kinesis Data Streams".
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,7 +106,12 @@ def run_deliveries(  # noqa: PLR0913  # each is a part of the scenario
 
     Raises:
         ValueError: the records are of several sources, or two of them cannot be told apart.
+        RuntimeError: it is called inside a running event loop.
     """
+    _check_no_running_loop()
+    if not 0 <= fault_chance <= 1:
+        msg = f"fault_chance: {fault_chance} is no probability; write one from 0 to 1"
+        raise ValueError(msg)
     source = source_of(records)
     chance = Random(seed)  # noqa: S311  # no secret
     name, chosen = _choose_behavior(behavior, chance)
@@ -142,16 +148,32 @@ def source_of(records: Sequence[Mapping[str, Any]]) -> str:
     if len(sources) != 1:
         msg = f"records: from {len(sources)} sources ({', '.join(sorted(sources))}); give one"
         raise ValueError(msg)
-    return sources.pop().removeprefix("aws:")
+    source = sources.pop().removeprefix("aws:")
+    queues = {str(record.get("eventSourceARN")) for record in records}
+    if source == "sqs" and len(queues) != 1:
+        msg = f"records: from {len(queues)} queues ({', '.join(sorted(queues))}); give one"
+        raise ValueError(msg)
+    return source
 
 
 def position_of(record: Mapping[str, Any], index: int, source: str) -> str:
-    """Return what names a record: its message id, sequence number, or index."""
-    if source == "kinesis":
-        return str(record["kinesis"]["sequenceNumber"])
-    if source == "dynamodb":
-        return str(record["dynamodb"]["SequenceNumber"])
-    return str(record["messageId"] if source == "sqs" else index)
+    """Return what names a record: its message id, sequence number, or index.
+
+    Raises:
+        ValueError: it has none.
+    """
+    try:
+        if source == "kinesis":
+            return str(record["kinesis"]["sequenceNumber"])
+        if source == "dynamodb":
+            return str(record["dynamodb"]["SequenceNumber"])
+        return str(record["messageId"] if source == "sqs" else index)
+    except (KeyError, TypeError) as error:
+        msg = (
+            f"record {index}: it has no message id or sequence number as {source} sends it; "
+            "make it by sqs_messages, fifo_messages, kinesis_records or dynamodb_records"
+        )
+        raise ValueError(msg) from error
 
 
 def expect_record(
@@ -177,6 +199,18 @@ def expect_record(
     except Exception:  # noqa: BLE001  # such a record is a bad record
         return ExpectedRecord(position, None)
     return ExpectedRecord(position, canonical(line))
+
+
+def _check_no_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    msg = (
+        "run_deliveries: called inside a running event loop; call it in a plain function, or by "
+        "asyncio.to_thread"
+    )
+    raise RuntimeError(msg)
 
 
 def _check_distinct(expected: Sequence[ExpectedRecord]) -> None:

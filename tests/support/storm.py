@@ -8,17 +8,16 @@ import random
 from dataclasses import dataclass, field
 from unittest.mock import patch
 
-from batcher.errors import PreconditionFailedError, ThrottledError
+from batcher.errors import PreconditionFailedError
 from batcher.handler.event_writer import EventWriter
 from batcher.settings import Settings
 from batcher.sources import read_event
-from batcher.stores import ObjectStore, Request, Response
-from batcher.stores.memory import MemoryStore
+from batcher.stores import Request, Response
 from batcher.stores.rate_limits.limiter import PrefixLimiters
 from batcher.stores.rate_limits.store import RateLimitedStore
 from batcher.stores.request import Operation
 from batcher.stores.retrying import RetryingStore
-from batcher.testing import virtual_loop
+from batcher.testing import FaultyStore, StoreFault, virtual_loop
 from batcher.writing.pipeline import Pipeline
 from support.examples import kinesis_record
 
@@ -67,40 +66,38 @@ class StormResult:
     put_times_s: list[float] = field(default_factory=list)
 
 
-class StormyStore(ObjectStore):
+class StormyStore(FaultyStore):
     """A memory before which PUTs are refused by chance."""
 
     def __init__(self, storm: Storm, result: StormResult) -> None:
         """Start at time 0."""
-        self._inner = MemoryStore()
+        super().__init__()
         self._storm = storm
         self._result = result
         self._random = random.Random(storm.seed)  # noqa: S311  # no secret
 
-    async def aclose(self) -> None:
-        """Do nothing."""
+    def decide(self, request: Request) -> StoreFault | None:
+        """Refuse a PUT by chance if it was sent while the storm lasts."""
+        sent_s = asyncio.get_running_loop().time() - RESPONSE_S
+        is_hit = (
+            request.operation is Operation.PUT
+            and sent_s < self._storm.lasts_s
+            and self._random.random() < self._storm.probability
+        )
+        self._result.refused += is_hit
+        return StoreFault.THROTTLED if is_hit else None
 
     async def send(self, request: Request) -> Response:
         """Refuse or carry out one request."""
-        now_s = asyncio.get_running_loop().time()
         result = self._result
         is_put = request.operation is Operation.PUT
-        is_refused = (
-            is_put
-            and now_s < self._storm.lasts_s
-            and self._random.random() < self._storm.probability
-        )
-        await asyncio.sleep(RESPONSE_S)
         if is_put:
-            result.put_times_s.append(now_s)
+            result.put_times_s.append(asyncio.get_running_loop().time())
         else:
             result.heads += 1
-        if is_refused:
-            result.refused += 1
-            text = "503 SlowDown"
-            raise ThrottledError(text)
+        await asyncio.sleep(RESPONSE_S)
         try:
-            response = await self._inner.send(request)
+            response = await super().send(request)
         except PreconditionFailedError:
             result.taken += 1
             raise

@@ -204,6 +204,19 @@ def test_the_package_gives_its_names_when_they_are_asked_for() -> None:
         _ = batcher.Nothing
 
 
+def test_the_test_kit_needs_the_base_installation_alone() -> None:
+    """No SDK, no engine, no test runner; and the handler does not import the kit."""
+    script = (
+        "import sys, batcher.handler; print('batcher.testing' in sys.modules); "
+        "import batcher.testing; "
+        f"print(*sys.modules.keys() & { ({*SDK, 'obstore', 'pytest', 'hypothesis', 'rich'})!r})"
+    )
+    done = subprocess.run(  # noqa: S603  # our own interpreter and script
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("False\n\n", "")
+
+
 @pytest.mark.parametrize(
     ("modules", "ceiling"),
     [("batcher.handler", 201), ("batcher.handler, batcher.stores.obstore.store", 216)],

@@ -465,6 +465,12 @@ def test_answers_are_read_as_lambda_does(answer: object, failures: set[str] | No
         ([*sqs_messages(["1"]), *kinesis_records(["2"])], "aws:kinesis, aws:sqs"),
         (sqs_messages([{"n": 1}, b'{"n": 1}']), "records 0 and 1: both make the same line"),
         ([*sqs_messages([{"n": 1}]), *sqs_messages([{"n": 2}])], "records 0 and 1: both are"),
+        (
+            [*sqs_messages(["1"]), *sqs_messages(["2"], queue_arn="a:b", seed=1)],
+            r"records: from 2 queues \(a:b, arn:aws:sqs:us-east-2:123456789012:my-queue\)",
+        ),
+        ([{"eventSource": "aws:kinesis", "data": "e30="}], "record 0: it has no message id or seq"),
+        ([{"eventSource": "aws:sqs"}], "record 0: it has no message id or seq"),
     ],
 )
 def test_records_that_cannot_be_told_apart_are_refused(
@@ -473,6 +479,20 @@ def test_records_that_cannot_be_told_apart_are_refused(
     """A report could not name what was lost."""
     with pytest.raises(ValueError, match=message):
         run_deliveries(batchers(), records)
+
+
+def test_a_fault_chance_is_a_probability() -> None:
+    """Not a percentage."""
+    with pytest.raises(ValueError, match="fault_chance: 20 is no probability"):
+        run_deliveries(batchers(), SOURCES["sqs"](), fault_chance=20)
+
+
+async def test_an_async_test_is_told_how_to_call_it() -> None:
+    """Handlers run loops of their own."""
+    with pytest.raises(RuntimeError, match="inside a running event loop; call it in a plain"):
+        run_deliveries(batchers(), SOURCES["sqs"]())
+    report = await asyncio.to_thread(run_deliveries, batchers(), SOURCES["sqs"]())
+    report.assert_none_lost()
 
 
 def test_an_unknown_behavior_is_refused() -> None:

@@ -13,7 +13,7 @@ ALWAYS = 10**9
 """Value of `FaultRule.times`: every request from the first on."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: Python 3.11 cannot make FaultRule[...] of them
 class FaultRule(Generic[F]):
     """Makes requests of one operation, on keys that contain `key`, fail."""
 

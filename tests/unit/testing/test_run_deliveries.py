@@ -33,7 +33,7 @@ from batcher.testing import (
 from batcher.testing.deliveries import failures_of
 from support.examples import make_settings
 
-SEEDS = range(25)
+SEEDS = range(15)
 PAYLOADS = [{"n": n, "kind": "ab"[n % 2]} for n in range(12)]
 SUCCESS: dict[str, Any] = {"batchItemFailures": []}
 IMAGES = [{"Id": {"N": str(n)}} for n in range(12)]

@@ -20,6 +20,7 @@ from batcher.testing import (
     run_deliveries,
     sqs_messages,
 )
+from batcher.testing.fault_script import FaultScript
 from batcher.testing.virtual_loop import virtual_loop
 from support.examples import make_settings
 
@@ -137,6 +138,13 @@ async def test_rules_choose_by_operation_key_and_number(
     if rule.key:
         failed = [1]
     assert [n for n, error in enumerate(found) if error] == failed
+
+
+def test_a_rule_may_name_its_type() -> None:
+    """As annotations do."""
+    rule = FaultRule[StoreFault]("put", StoreFault.OUTAGE)
+    assert rule == FaultRule("put", StoreFault.OUTAGE)
+    assert FaultScript[StoreFault]([rule]).decide("put", "a") is StoreFault.OUTAGE
 
 
 async def test_rules_that_did_not_apply_are_reported() -> None:

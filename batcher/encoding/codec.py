@@ -22,6 +22,7 @@ To add a codec, change these files as well as `open_body` here:
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 BLOCK_BYTES = 512 * 1024
@@ -36,8 +37,8 @@ GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 GZIP_LAST_BLOCK = b"\x03\0"
 """An empty deflate block that is marked as the last one."""
 
-GZIP_WBITS = 31
-"""Write deflate data with gzip's header and trailer."""
+RAW_DEFLATE_WBITS = -15
+"""Write deflate data without header and trailer."""
 
 ZSTD_WINDOW_LOG = 18
 """How far back a frame looks, as a power of two: 256 KiB, which stays in the CPU cache. With zstd's
@@ -159,11 +160,9 @@ class _GzipEncoder(BodyEncoder):
         # Not by ISA-L's function for a whole text: at levels 1 and 2 its bytes for a short one
         # differ between processes (12 of 500). Those of a new compressor do not (0 of 500).
         library = self._library
-        compressor = library.compressobj(self._level, library.DEFLATED, GZIP_WBITS)
+        compressor = library.compressobj(self._level, library.DEFLATED, RAW_DEFLATE_WBITS)
         start = compressor.compress(text)
-        member = b"".join((start, compressor.flush(library.Z_FULL_FLUSH)))
-        trailer = compressor.flush()  # with the checksum, so that the text is not read once more
-        return member[len(GZIP_HEADER) :], int.from_bytes(trailer[-8:-4], "little")
+        return start + compressor.flush(library.Z_FULL_FLUSH), crc32(text)
 
 
 class _ZstdEncoder(BodyEncoder):
@@ -177,20 +176,12 @@ class _ZstdEncoder(BodyEncoder):
     def __init__(self, level: int, text_bytes: int | None) -> None:
         from batcher.encoding.zstd import zstd  # noqa: PLC0415  # only what is used is imported
 
-        parameter = zstd.CompressionParameter
-        options = {
-            parameter.compression_level: level,
-            parameter.checksum_flag: 1,
-            parameter.window_log: ZSTD_WINDOW_LOG,
-        }
-        if level >= ZSTD_LARGE_TABLES_LEVEL:
-            options[parameter.hash_log] = options[parameter.chain_log] = ZSTD_MAX_TABLE_LOG
+        options, self.held_bytes = _zstd_options(level)
         self._compressor: Any = zstd.ZstdCompressor(options=options)
         self._compressor.set_pledged_input_size(text_bytes)
         self._missing_bytes = text_bytes
         self._flush_frame = zstd.ZstdCompressor.FLUSH_FRAME
         self._is_complete = False
-        self.held_bytes = next(held for highest, held in ZSTD_HELD_BYTES if level <= highest)
 
     def finish(self, checksum: Checksum) -> bytes:
         del checksum  # the frame has its own
@@ -207,6 +198,22 @@ class _ZstdEncoder(BodyEncoder):
             return bytes(self._compressor.compress(text))
         self._is_complete = True  # a frame that ends with its only block is not copied first
         return bytes(self._compressor.compress(text, self._flush_frame))
+
+
+@cache
+def _zstd_options(level: int) -> tuple[dict[Any, int], int]:
+    """Return a compressor's options, and the memory that it holds."""
+    from batcher.encoding.zstd import zstd  # noqa: PLC0415  # as above
+
+    parameter = zstd.CompressionParameter
+    options = {
+        parameter.compression_level: level,
+        parameter.checksum_flag: 1,
+        parameter.window_log: ZSTD_WINDOW_LOG,
+    }
+    if level >= ZSTD_LARGE_TABLES_LEVEL:
+        options[parameter.hash_log] = options[parameter.chain_log] = ZSTD_MAX_TABLE_LOG
+    return options, next(held for highest, held in ZSTD_HELD_BYTES if level <= highest)
 
 
 def open_body(compression: str, level: int, text_bytes: int | None) -> BodyEncoder:

@@ -79,6 +79,7 @@ _HINTS = CREDENTIAL_HINTS | {
     "RequestExpired": CLOCK_HINT,
     "PermanentRedirect": OTHER_REGION_HINT,
     "AuthorizationHeaderMalformed": OTHER_REGION_HINT,
+    "IllegalLocationConstraintException": OTHER_REGION_HINT,
     "InvalidBucketName": "the bucket name is invalid; correct `bucket`",
     "InvalidStorageClass": "the storage class is invalid; correct `storage_class`",
     "KMS.NotFoundException": "the KMS key does not exist; correct `kms_key_id`",
@@ -103,6 +104,10 @@ _READING_HINTS = {
 }
 
 
+_MALFORMED_KEY_ID = "AKID"
+"""What a malformed header is about if it is not about the region: the access key in it."""
+
+
 _DENIED = {"AccessDenied", "AccessDeniedException", "KMS.AccessDeniedException", "403"}
 
 
@@ -117,6 +122,7 @@ _RETRYABLE = {
     "OperationAborted",
     "RequestTimeout",
     "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
 }
 
 
@@ -169,7 +175,7 @@ def error_from_response(
 
 def _find_hint(response: S3ErrorResponse) -> str:
     """Return how to fix a refusal: what its message says, or else what its code means."""
-    code, message = response.code, response.message
+    code, message = _meant_code(response), response.message
     if hint := find_clock_hint(message):
         return hint
     if code in _DENIED:
@@ -183,11 +189,19 @@ def _find_hint(response: S3ErrorResponse) -> str:
     return REDIRECT_HINT if response.status in _REDIRECTS else ""
 
 
+def _meant_code(response: S3ErrorResponse) -> str:
+    """Return the code, or a better one if the message says more."""
+    is_malformed = response.code == "AuthorizationHeaderMalformed"
+    if is_malformed and _MALFORMED_KEY_ID in response.message:
+        return "InvalidAccessKeyId"
+    return response.code
+
+
 def _is_about_credentials(response: S3ErrorResponse) -> bool:
     """Return whether other credentials may be accepted. A clock that is off is no reason."""
     if find_clock_hint(response.message):
         return False
-    code = response.code
+    code = _meant_code(response)
     is_unnamed = response.operation == "HeadObject" and code in _UNNAMED_REFUSALS
     return is_unnamed or code in CREDENTIAL_HINTS or code in CREDENTIAL_SYNONYMS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from batcher.errors import RetryableError
 from batcher.stores.denials import find_clock_hint, find_denial_hint, find_header_hint
 from batcher.stores.responses import (
     RefusedCredentialsError,
@@ -151,3 +152,45 @@ def test_a_message_about_something_else_has_no_hint() -> None:
     assert find_denial_hint("Anonymous access is forbidden for this operation") == ""
     assert find_clock_hint("The provided token has expired") == ""
     assert find_header_hint("", "The request signature we calculated does not match") == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("PermanentRedirect", "must be addressed using the specified endpoint"),
+        ("AuthorizationHeaderMalformed", "the region 'us-east-1' is wrong; expecting 'eu-west-1'"),
+        (
+            "IllegalLocationConstraintException",
+            "The ap-east-1 location constraint is incompatible for the region specific endpoint",
+        ),
+    ],
+)
+def test_a_bucket_in_another_region_is_told_as_such(code: str, message: str) -> None:
+    """S3 has other words for regions that an account opts in to."""
+    assert "the bucket is in another region" in str(refused("PutObject", 400, code, message))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "a non-empty Access Key (AKID) must be provided in the credential.",
+        'the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_req',
+    ],
+)
+def test_a_malformed_key_is_no_matter_of_the_region(message: str) -> None:
+    """S3 has the same code for both. Other credentials may help."""
+    error = refused("PutObject", 400, "AuthorizationHeaderMalformed", message)
+    assert isinstance(error, RefusedCredentialsError)
+    assert "check the credentials" in str(error)
+    assert "region;" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "code", ["BadDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"]
+)
+def test_a_body_that_was_damaged_on_its_way_is_sent_again(code: str) -> None:
+    """S3 names the checksum that it has compared. It is no reason to look for another endpoint."""
+    message = "The provided 'x-amz-content-sha256' header does not match what was computed."
+    error = refused("PutObject", 400, code, message)
+    assert type(error) is RetryableError
+    assert "use one that does" not in str(error)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import BatcherError
+from batcher.errors import BatcherError, RejectedError
+from batcher.stores.credentials.endpoint import Credentials
 from batcher.stores.denials import CLOCK_HINT, find_clock_hint, find_denial_hint
 from batcher.stores.proxies import describe_proxy
 from batcher.stores.responses import CREDENTIAL_HINTS, CREDENTIAL_SYNONYMS
@@ -138,6 +139,8 @@ class AwsSession:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # an extra
         from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
+        from batcher.stores.credentials.errors import UNCHECKED_ERRORS  # noqa: PLC0415  # as above
+
         def send() -> Mapping[str, Any]:
             client = self._connect(service)
             try:
@@ -154,7 +157,13 @@ class AwsSession:
         except ClientError as error:
             endpoint = self.endpoint(service)
             raise _error_from_response(error, operation, endpoint, permission) from error
-        except (OSError, BotoCoreError, ResponseParserError, ValueError) as error:
+        except (
+            OSError,
+            BotoCoreError,
+            ResponseParserError,
+            ValueError,
+            *UNCHECKED_ERRORS,
+        ) as error:
             describe = partial(self._error_without_response, error, service, operation)
             raise await run_in_daemon_thread(describe) from error
 
@@ -205,11 +214,16 @@ class AwsSession:
     def _make_session(self) -> Any:  # noqa: ANN401  # boto3 has no types
         from batcher.stores.credentials.sdk_provider import make_session  # noqa: PLC0415  # an extra
 
-        return self._boto3.Session(botocore_session=make_session(self._region or ""))
+        session = self._boto3.Session(botocore_session=make_session(self._region or ""))
+        if (found := session.get_credentials()) is not None:
+            _check_credentials(found)
+        return session
 
     def _renew(self, service: str, refused_client: object) -> bool:
         """Look for credentials once more, in a new session. Return whether there are others."""
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # an extra
+
+        from batcher.stores.credentials.errors import UNCHECKED_ERRORS  # noqa: PLC0415  # as above
 
         with self._connect_lock:
             if self._clients.get(service) is not refused_client:
@@ -218,7 +232,14 @@ class AwsSession:
                 session = self._make_session()
                 sessions = (session, self._session)
                 found, refused = [s.get_credentials().get_frozen_credentials() for s in sessions]
-            except (BotoCoreError, ClientError, OSError, ValueError, AttributeError):
+            except (
+                AwsCallError,
+                BotoCoreError,
+                ClientError,
+                OSError,
+                ValueError,
+                *UNCHECKED_ERRORS,
+            ):
                 return False  # none any more, or not whole: the refusal is what is reported
             if found == refused:
                 return False
@@ -232,6 +253,7 @@ class AwsSession:
         from botocore.parsers import ResponseParserError  # noqa: PLC0415  # an extra
 
         from batcher.stores.credentials.errors import (  # noqa: PLC0415  # as above
+            UNCHECKED_ERRORS,
             describe_credential_error,
             is_of_credentials,
         )
@@ -256,7 +278,8 @@ class AwsSession:
             hint = "check AWS_ENDPOINT_URL"
             return AwsCallError(AwsErrorKind.OTHER, reason, hint, retryable=True)
         kind = AwsErrorKind.CONFIGURATION
-        if isinstance(error, OSError):  # a program or a file that credentials come from
+        # A program or a file that credentials come from, or what it has
+        if isinstance(error, (OSError, *UNCHECKED_ERRORS)):
             return AwsCallError(kind, describe_credential_error(error)[0])
         if isinstance(error, ValueError):  # botocore's, for an endpoint URL that it cannot parse
             return AwsCallError(kind, str(error), "set AWS_ENDPOINT_URL to http(s)://host[:port]")
@@ -289,6 +312,22 @@ _ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {
 _UNSUPPORTED_STATUSES = {405, 501}
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 _THROTTLING_CODES = {"Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeout"}
+
+
+def _check_credentials(found: Any) -> None:  # noqa: ANN401  # boto3 has no types
+    """Check that requests can be sent with credentials. An error of boto3 would show them.
+
+    Raises:
+        AwsCallError: they cannot.
+    """
+    from batcher.stores.credentials.errors import describe_source  # noqa: PLC0415  # an extra
+
+    frozen = found.get_frozen_credentials()
+    credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+    try:
+        credentials.check("cannot get credentials", describe_source(found.method))
+    except RejectedError as error:
+        raise AwsCallError(AwsErrorKind.CONFIGURATION, str(error)) from None
 
 
 def _refuses_credentials(error: ClientError) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
+from errno import EINVAL, EISDIR
 from typing import Protocol
 
 from msgspec import Struct
@@ -10,6 +13,7 @@ from msgspec import Struct
 from batcher.errors import RejectedError, install_hint
 
 DEFAULT_REGION = "us-east-1"
+NOT_REGULAR = "it is not a regular file"
 DEAD_PROXY_ADDRESS = "127.0.0.1:0"
 """Where a redirect to another host leads: nothing can listen there.
 
@@ -22,12 +26,43 @@ _HOST_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 """Buckets that can be part of a host name. Amazon's certificate covers no names with a dot."""
 
 
+_REGION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")  # a part of a host name
+
+
 class Credentials(Struct, frozen=True):
     """Credentials that are valid now."""
 
     access_key_id: str
     secret_access_key: str
     session_token: str = ""
+
+    def check(self, context: str, source: str) -> None:
+        """Check that requests can be signed and sent with them.
+
+        Args:
+            context: the request, for the message.
+            source: where the credentials come from, in words.
+
+        Raises:
+            RejectedError: they cannot. The message has nothing of the secret.
+        """
+        for name, value in (
+            ("access key", self.access_key_id),
+            ("secret key", self.secret_access_key),
+            ("session token", self.session_token or "none"),
+        ):
+            if not isinstance(value, str):
+                fault = "is not a text"
+            elif not value:
+                fault = "is empty"
+            elif value != value.strip():
+                fault = "starts or ends with white space"
+            elif not value.isprintable():
+                fault = "has a line break or another character that cannot be sent"
+            else:
+                continue
+            msg = f"{context}: the {name} from {source} {fault}; correct it there"
+            raise RejectedError(msg)
 
     def __repr__(self) -> str:
         return f"Credentials({self.access_key_id!r}, …)"  # the others are secrets
@@ -60,6 +95,19 @@ class Endpoint(Struct, frozen=True):
         host = f"s3{'-fips' * self.fips}{'.dualstack' * self.dualstack}.{self.region}"
         return f"https://{host}.amazonaws.com{'.cn' * self.region.startswith('cn-')}"
 
+    def check_region(self, context: str) -> None:
+        """Check that the region can be part of a host name and of a signature.
+
+        Raises:
+            RejectedError: it cannot.
+        """
+        if not _REGION.fullmatch(self.region):
+            msg = (
+                f"{context}: {self.region!r} is not the name of a region; correct AWS_REGION, or "
+                "region of the profile"
+            )
+            raise RejectedError(msg)
+
     def check_ca_bundle(self, context: str) -> None:
         """Check that the file of certificates can be read. Blocks.
 
@@ -69,8 +117,7 @@ class Endpoint(Struct, frozen=True):
         if not self.ca_bundle:
             return
         try:
-            with open(self.ca_bundle, "rb"):  # noqa: PTH123  # pathlib is not needed here
-                pass
+            check_readable(self.ca_bundle)
         except OSError as error:
             msg = (
                 f"{context}: the certificates in {self.ca_bundle} cannot be read: {error.strerror}"
@@ -93,6 +140,21 @@ class Endpoint(Struct, frozen=True):
             return base, False
         scheme, _, host = base.partition("://")
         return f"{scheme}://{bucket}.{host}", True
+
+
+def check_readable(path: str) -> None:
+    """Check that a file can be opened, without a wait for a FIFO.
+
+    Raises:
+        OSError: it cannot, or is no regular file.
+    """
+    mode = os.stat(path).st_mode  # noqa: PTH116  # pathlib is not needed here
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(EINVAL, NOT_REGULAR)
+    with open(path, "rb"):  # noqa: PTH123  # as above
+        pass
 
 
 class CredentialProvider(Protocol):

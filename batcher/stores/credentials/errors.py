@@ -27,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.stores.credentials.endpoint import check_readable
 from batcher.stores.denials import CLOCK_HINT, find_clock_hint, find_denial_hint
 from batcher.stores.responses import CREDENTIAL_HINTS, CREDENTIAL_SYNONYMS
 
@@ -117,6 +118,10 @@ _LINE = re.compile(r"\bline:?\s+(\d+)")
 _MAX_NAMES = 10
 
 
+UNCHECKED_ERRORS = (AttributeError, EOFError, LookupError, RuntimeError, TypeError)
+"""What botocore raises for values that it has not checked: settings, what a program prints."""
+
+
 @contextmanager
 def translated_errors(context: str, source: Mapping[str, str]) -> Iterator[None]:
     """Translate whatever botocore raises while it looks for credentials.
@@ -127,8 +132,8 @@ def translated_errors(context: str, source: Mapping[str, str]) -> Iterator[None]
     """
     try:
         yield
-    # OSError and ValueError: a program, a file or a URL that the credentials come from
-    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+    # A program, a file or a URL that the credentials come from. botocore checks few values
+    except (BotoCoreError, ClientError, OSError, ValueError, *UNCHECKED_ERRORS) as error:
         # A traceback of the parser would have the line that it cannot parse: perhaps a secret
         cause = None if isinstance(error, ConfigParseError) else error
         raise translate_credential_error(error, context, source.get("now", "")) from cause
@@ -206,7 +211,18 @@ def describe_credential_error(  # noqa: C901, PLR0911  # a case per kind of erro
         return f"{failed}: {problem}; run `{command}`", False
     if isinstance(error, OSError):
         return f"{failed}: {_describe_system_error(error, source, environ)}", False
-    asked = f"{_name(source)}: " if source and isinstance(error, ValueError) else ""
+    if isinstance(error, EOFError):  # of the question for it
+        return (
+            f"{failed}: {_name(source)}: the profile has mfa_serial, and nobody can type a code in "
+            "here; use a profile without it, or credentials of a session"
+        ), False
+    if isinstance(error, AttributeError | LookupError | TypeError):
+        said = f"{type(error).__name__}: {_one_line(error)}"
+        return (
+            f"{failed}: {_name(source)}: its settings cannot be used ({said}); correct them",
+            False,
+        )
+    asked = f"{_name(source)}: " if source and not isinstance(error, BotoCoreError) else ""
     return f"{failed}: {asked}{_one_line(error)}", False
 
 
@@ -224,7 +240,9 @@ def find_service_hint(response: S3ErrorResponse) -> str:
         # A role that does not exist is denied, too, in the same words
         hint = _ROLE_HINTS.get(response.operation, "")
         denied = find_denial_hint(message)
-        return denied if "denies" in denied or "limits" in denied else (hint or denied)
+        is_plain = "denies" not in denied and "limits" not in denied
+        is_of_operation = not denied or f":{response.operation} " in denied
+        return hint if hint and is_plain and is_of_operation else denied
     if hint := _CODE_HINTS.get(code, ""):
         return hint
     return CREDENTIAL_HINTS.get(CREDENTIAL_SYNONYMS.get(code, code), "")
@@ -300,7 +318,7 @@ def _describe_file(place: str) -> str:
     """Return whether a file of AWS is there, and can be read."""
     try:
         path = Path(place).expanduser()
-        path.open("rb").close()
+        check_readable(str(path))
     except FileNotFoundError:
         return f"{path} does not exist"
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home folder

@@ -110,7 +110,7 @@ class _BoundedProcess(subprocess.Popen[bytes]):
         """Return what the program prints.
 
         Raises:
-            CredentialRetrievalError: it does not end, or what it prints is no JSON.
+            CredentialRetrievalError: it does not end, or what it prints is no JSON object.
         """
         try:
             output, errors = super().communicate(input, timeout or PROCESS_TIMEOUT_S)
@@ -122,15 +122,17 @@ class _BoundedProcess(subprocess.Popen[bytes]):
             self._raise(f"it has not ended within {PROCESS_TIMEOUT_S:.0f} s", error)
         if self.returncode == 0:
             try:
-                json.loads(output)
+                printed = json.loads(output)
             except ValueError as error:
                 self._raise("it does not print JSON", error)
+            if not isinstance(printed, dict):
+                self._raise("it does not print a JSON object")
         elif not errors.strip():
             errors = f"it ended with code {self.returncode}".encode()
         return output, errors
 
     @staticmethod
-    def _raise(reason: str, error: Exception) -> NoReturn:
+    def _raise(reason: str, error: Exception | None = None) -> NoReturn:
         method = ProcessProvider.METHOD
         raise CredentialRetrievalError(provider=method, error_msg=reason) from error
 

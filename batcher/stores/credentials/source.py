@@ -85,7 +85,7 @@ class CredentialSource:
         """
         with self._locked(operation, key):
             provider = self.provider or self._search(operation, key)
-            found = provider.get_credentials(operation, self._bucket, key)
+            found = self._take(provider, operation, key)
             if self.credentials == found:
                 found = self.credentials
             self.provider, self.credentials = provider, found
@@ -130,7 +130,7 @@ class CredentialSource:
                 return self._found_nothing
             try:
                 provider = self._search(operation, key)
-                found = provider.get_credentials(operation, self._bucket, key)
+                found = self._take(provider, operation, key)
             except BatcherError as error:
                 text = str(error).removeprefix(f"{operation} s3://{self._bucket}/{key}: ")
                 self._searched_s = time.monotonic()
@@ -143,6 +143,15 @@ class CredentialSource:
             provider.endpoint = self.provider.endpoint  # perhaps in the region that S3 has named
             self.provider, self.credentials = provider, found
             return ""
+
+    def _take(self, provider: CredentialProvider, operation: str, key: str) -> Credentials:
+        """Return valid credentials of a provider, with which requests can be sent."""
+        found = provider.get_credentials(operation, self._bucket, key)
+        if found != self.credentials:
+            context = f"{operation} s3://{self._bucket}/{key}"
+            provider.endpoint.check_region(context)
+            found.check(context, _describe(provider))
+        return found
 
     def _search(self, operation: str, key: str) -> CredentialProvider:
         return find_provider(

@@ -136,6 +136,10 @@ class S3Client:
             except ValueError as error:  # the SDK cannot parse the endpoint
                 msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
                 raise RejectedError(msg) from error
+            except (AttributeError, LookupError, TypeError) as error:
+                # botocore does not check what a profile has, such as `s3 = 5`
+                msg = f"{context}: the SDK cannot be set up: {error}; correct the profile"
+                raise RejectedError(msg) from error
             check_endpoint(client.meta.endpoint_url, context)
             if client.meta.endpoint_url.startswith("https:"):
                 # TLS protects the body and S3 verifies the CRC: a SHA-256 would be wasted

@@ -15,6 +15,7 @@ from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.stores import ObjectAttributes
 from batcher.stores.credentials import sdk_provider
 from batcher.stores.credentials import source as credential_source
+from batcher.stores.credentials.errors import translate_credential_error
 from batcher.tools.aws import AwsCallError, AwsSession, CallLimits
 from support.examples import make_settings
 from support.responding_server import RespondingServer
@@ -39,6 +40,18 @@ SETTINGS = (  # noqa: SIM905  # a list of them is a page
     "AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_CREDENTIALS_RELATIVE_URI "
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS HTTP_PROXY HTTPS_PROXY"
 ).split()
+PRINTED_NULL = """echo '{"Version": 1, "AccessKeyId": null, "SecretAccessKey": "x"}'"""
+PRINTED_EXPIRED = (
+    """echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "x", "SessionToken": "t", """
+    """"Expiration": "2020-01-01T00:00:00Z"}'"""
+)
+NOT_OF_TOOLS = {
+    "no certificates",
+    "no region",
+    "line break after the region",
+    "region of a profile",
+}
+"""botocore has its own words, or the tool's region is a setting."""
 EACH_ENGINE = pytest.mark.parametrize("engine", ENGINES)
 
 
@@ -210,6 +223,72 @@ CASES: Mapping[str, tuple[str | None, Mapping[str, str], type[BatcherError], lis
         RejectedError,
         ["gone"],
     ),
+    "program prints a list": (
+        "[default]\ncredential_process = echo [1]\n",
+        {},
+        RetryableError,
+        ["credential_process: it does not print a JSON object"],
+    ),
+    "program prints no text": (
+        f"[default]\ncredential_process = {PRINTED_NULL}\n",
+        {},
+        RejectedError,
+        ["the access key from credential_process is not a text"],
+    ),
+    "program prints what has expired": (
+        f"[default]\ncredential_process = {PRINTED_EXPIRED}\n",
+        {},
+        RejectedError,
+        ["cannot get credentials: ", "still expired"],
+    ),
+    "empty program": (
+        "[default]\ncredential_process =\n",
+        {},
+        RejectedError,
+        ["cannot get credentials: ", "its settings cannot be used"],
+    ),
+    "empty keys in a file": (
+        "[default]\naws_access_key_id =\naws_secret_access_key =\n",
+        {},
+        RejectedError,
+        ["the access key from the configuration file is empty"],
+    ),
+    "line break after a key": (
+        None,
+        {**KEYS, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE\n"},
+        RejectedError,
+        ["the access key from environment variables starts or ends with white space"],
+    ),
+    "line break after a secret": (
+        None,
+        {**KEYS, "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI\n"},
+        RejectedError,
+        ["the secret key from environment variables starts or ends with white space"],
+    ),
+    "header in a token": (
+        None,
+        {**KEYS, "AWS_SESSION_TOKEN": "wJalrXUtnFEMI\r\nx-evil: 1"},
+        RejectedError,
+        ["the session token from environment variables has a line break or another character"],
+    ),
+    "bytes in a token": (
+        None,
+        {**KEYS, "AWS_SESSION_TOKEN": "wJalrXUtnFEMI\udcff"},
+        RejectedError,
+        ["the session token from environment variables has a line break or another character"],
+    ),
+    "line break after the region": (
+        None,
+        {**KEYS, "AWS_REGION": "eu-west-1\n"},
+        RejectedError,
+        ["'eu-west-1\\n' is not the name of a region; correct AWS_REGION"],
+    ),
+    "region of a profile": (
+        "[default]\nregion = eu west\n",
+        KEYS,
+        RejectedError,
+        ["'eu west' is not the name of a region", "region of the profile"],
+    ),
     "no certificates": (
         None,
         {**KEYS, "AWS_CA_BUNDLE": "/nowhere/ca.pem"},
@@ -242,9 +321,7 @@ async def test_what_was_found_is_told(
     assert "127.0.0.1:1" not in message  # nothing was sent to S3, and S3 is not to blame
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in CASES if name not in {"no certificates", "no region"}]
-)
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NOT_OF_TOOLS])
 async def test_the_tools_tell_the_same(
     name: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +338,46 @@ async def test_the_tools_tell_the_same(
     error = await call_tool()
     assert [part for part in said if part.format(home=home) not in str(error)] == []
     assert error.retryable == (kind is RetryableError)
+
+
+def test_a_code_that_nobody_can_enter_is_named() -> None:
+    """The SDK asks for it on a terminal, which a function and a job do not have."""
+    error = translate_credential_error(EOFError(), "PutObject s3://b/k", "assume-role")
+    assert type(error) is RejectedError
+    assert "STS (AssumeRole): the profile has mfa_serial" in str(error)
+
+
+@EACH_ENGINE
+@pytest.mark.parametrize("variable", ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"])
+async def test_a_fifo_in_the_place_of_a_file_is_named(
+    engine: str, variable: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for what would be written to it."""
+    os.mkfifo(home / "fifo")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv(variable, str(home / "fifo"))
+    for name, value in KEYS.items() if variable == "AWS_CA_BUNDLE" else ():
+        monkeypatch.setenv(name, value)
+    error = await put(engine)
+    assert type(error) is RejectedError
+    assert f"{home}/fifo cannot be read: it is not a regular file" in str(error)
+
+
+@EACH_ENGINE
+async def test_settings_that_the_sdk_cannot_use_are_an_error_of_the_profile(
+    engine: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other engine does not need them."""
+    (home / "config").write_text("[default]\ns3 = 5\n")
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with RespondingServer(200, {"ETag": '"0"'}) as server:
+        error = await put(engine, server.url)
+    if engine == "obstore":
+        assert error is None
+    else:
+        assert type(error) is RejectedError
+        assert "correct the profile" in str(error)
 
 
 @EACH_ENGINE
@@ -312,6 +429,12 @@ async def test_an_empty_variable_is_not_set(
             ["STS", "a statement of an identity-based policy denies sts:AssumeRole"],
         ),
         (
+            403,
+            DENIAL.replace("sts:AssumeRole on", "sts:TagSession on"),
+            RejectedError,
+            ["STS", f"allow sts:TagSession on {ROLE}"],
+        ),
+        (
             400,
             DENIAL.replace("AccessDenied", "ExpiredToken"),
             RejectedError,
@@ -327,7 +450,7 @@ async def test_an_empty_variable_is_not_set(
         ),
         (500, DENIAL.replace("AccessDenied", "InternalFailure"), RetryableError, ["STS answered"]),
     ],
-    ids=["denied", "explicit deny", "expired", "clock", "busy"],
+    ids=["denied", "explicit deny", "another action", "expired", "clock", "busy"],
 )
 async def test_a_refusal_of_sts_is_not_called_one_of_s3(  # noqa: PLR0913, PLR0917  # columns of a table
     engine: str,

@@ -19,6 +19,27 @@ def find_proxy(url: str) -> str:
     return proxy if not proxy or "://" in proxy else f"http://{proxy.removeprefix('//')}"
 
 
+def check_proxy(proxy: str) -> None:
+    """Check that a proxy can be used. obstore would send requests past one of another scheme.
+
+    Raises:
+        ValueError: it is not `http(s)://host[:port]`. The message has no password.
+    """
+    try:
+        parts = urlsplit(proxy)
+        is_usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port beyond 65535, or half an IPv6 address
+        is_usable = False
+    if not is_usable:
+        scheme, _, place = proxy.partition("://")
+        place = place.rpartition("@")[2]
+        msg = (
+            f"the proxy {scheme}://{place} is not http(s)://host[:port]; correct HTTP_PROXY or "
+            "HTTPS_PROXY"
+        )
+        raise ValueError(msg)
+
+
 def describe_proxy(url: str) -> str:
     """Return ` through the proxy …` for messages, without a password, or an empty string."""
     proxy = find_proxy(url) if "://" in url else ""

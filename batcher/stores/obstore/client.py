@@ -389,11 +389,15 @@ def _route(endpoint_url: str, url: str) -> ClientConfig:
     Args:
         endpoint_url: the endpoint without the bucket.
         url: the endpoint of the bucket.
+
+    Raises:
+        ValueError: the proxy cannot be used.
     """
     if any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXY_VARIABLES):
-        from batcher.stores.proxies import find_proxy  # noqa: PLC0415  # not in Lambda
+        from batcher.stores.proxies import check_proxy, find_proxy  # noqa: PLC0415  # not in Lambda
 
         if proxy := find_proxy(endpoint_url):
+            check_proxy(proxy)
             return {"proxy_url": proxy}
     host = urlsplit(url).hostname or ""
     return {"proxy_url": f"http://{DEAD_PROXY_ADDRESS}", "proxy_excludes": host}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from batcher.errors import RetryableError
+from batcher.errors import BatcherError, RetryableError
 from batcher.stores.base import ObjectAttributes
 from batcher.stores.proxies import describe_proxy, find_proxy
 from support.examples import make_settings
@@ -117,3 +117,18 @@ def test_the_scheme_of_the_endpoint_chooses_the_proxy(monkeypatch: pytest.Monkey
     assert find_proxy("http://s3.example:9000") == "http://plain:2"
     assert find_proxy("https://minio.internal:9000") == ""
     assert describe_proxy("S3") == ""
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "proxy", ["ftp://127.0.0.1:1", "socks5://user:pass@127.0.0.1:1", "http://127.0.0.1:99999"]
+)
+async def test_nothing_is_sent_past_a_proxy_that_cannot_be_used(
+    engine: str, proxy: str, server: RespondingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy is named, without its password."""
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(BatcherError, match="the proxy ") as caught:
+        await put(engine, server.url)
+    assert "pass" not in str(caught.value)
+    assert server.received == []

@@ -67,7 +67,7 @@ def test_a_role_allows_these_calls_and_no_other(packager: Packager) -> None:
     logs = ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert granted(template.statements("SqsRole")) == {
         "Log": allow(logs, f"{LOG_GROUPS}sqs:*"),
-        "Receive": allow(RECEIVE, f"{QUEUES}Queue"),
+        "Receive": allow(RECEIVE, f"{QUEUES}batcher-dev-queue-0123456789ab"),
         "Write": allow(WRITE, "arn:aws:s3:::my-bucket/sqs/*"),
     }
     assert granted(template.statements("KinesisRole")) == {

@@ -75,6 +75,13 @@ def test_events_that_follow_each_other_succeed_within_a_minute_of_a_storm(
     assert run_storm(storm).recovery_s <= MAX_RECOVERY_S
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [10, 54])
+def test_a_turn_just_before_a_deadline_is_left_to_the_next_invocation(seed: int) -> None:
+    """In these storms one comes within the time of a response: a request would be cancelled."""
+    assert run_storm(Storm(0.5, 50, 1, 5.0, seed=seed)).recovery_s <= MAX_RECOVERY_S
+
+
 def test_the_first_success_in_a_storm_brings_the_rate_back() -> None:
     """Each success doubles it, and the next request need not wait."""
     rate = CubicRateLimit(3_500.0, 0.0)

@@ -48,6 +48,13 @@ then, and would outlast the storm. So a success doubles the rate, and the next r
 once."""
 
 
+DOUBT_BELOW_PER_S, DOUBT_AFTER_SUCCESSES = 0.06, 2
+"""Below the first figure, a rate in requests per second, this many successes since the reduction
+double the rate as in a storm: a chance run of successes may have ended the storm, and the curve is
+slow there. Once only until the rate has recovered, because among many writers that share a prefix
+a low rate is right."""
+
+
 DOUBLING_S = 0.1
 """In a storm, successes double the rate at most once per this many seconds."""
 
@@ -105,6 +112,7 @@ class CubicRateLimit:
         "_consecutive_successes",
         "_consecutive_throttles",
         "_curve_began_s",
+        "_is_doubted",
         "_max_per_s",
         "_meter",
         "_next_start_s",
@@ -129,6 +137,7 @@ class CubicRateLimit:
         self._consecutive_reductions = 0  # with few successes between them
         self._successes_since = 0  # the last reduction, of requests that began after it
         self._probed_from_per_s = 0.0  # the rate before successes doubled it; 0: they do not
+        self._is_doubted = True  # whether successes at a very low rate may double it
         self._meter = RateMeter(now_s)
         self._reductions = 0  # throttles that counted
         self._consecutive_throttles = 0  # with nothing accepted between them
@@ -195,7 +204,7 @@ class CubicRateLimit:
             self._next_start_s = now_s
         elif began_s > self._reduced_at_s:
             self._successes_since += 1
-            if self.is_storm and self.is_reduced(now_s):
+            if self.is_reduced(now_s) and self._may_probe(now_s):
                 self._probe(now_s)
         self._consecutive_throttles = 0
         self._consecutive_successes += 1
@@ -246,6 +255,18 @@ class CubicRateLimit:
         self._reduce(max(throttled_per_s, per_s / DECREASE_FACTOR), per_s, now_s)
         return True
 
+    def _may_probe(self, now_s: float) -> bool:
+        """Return whether a success doubles the rate."""
+        if self.is_storm or self._probed_from_per_s:
+            return True
+        may_probe = (
+            self._is_doubted
+            and self._successes_since >= DOUBT_AFTER_SUCCESSES
+            and self.rate_per_s(now_s) < DOUBT_BELOW_PER_S
+        )
+        self._is_doubted &= not may_probe
+        return may_probe
+
     def _probe(self, now_s: float) -> None:
         """Double the rate, and let the next request begin at once."""
         per_s = self.rate_per_s(now_s)
@@ -264,6 +285,7 @@ class CubicRateLimit:
 
     def _reduce(self, throttled_per_s: float, per_s: float, now_s: float) -> None:
         """Lower the rate to `per_s`, from where a curve leads to `throttled_per_s` and beyond."""
+        self._is_doubted |= not self._throttled_per_s
         self._start_curve(throttled_per_s, per_s, now_s)
         self._reduced_at_s = now_s
         self._probed_from_per_s = 0.0

@@ -82,6 +82,13 @@ def test_a_turn_just_before_a_deadline_is_left_to_the_next_invocation(seed: int)
     assert run_storm(Storm(0.5, 50, 1, 5.0, seed=seed)).recovery_s <= MAX_RECOVERY_S
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [49, 54, 67, 71])
+def test_a_chance_run_of_successes_does_not_keep_the_rate_low(seed: int) -> None:
+    """In these storms five successes end the state of storm just before the store recovers."""
+    assert run_storm(Storm(0.5, 50, 1, 60.0, seed=seed)).recovery_s <= MAX_RECOVERY_S
+
+
 def test_the_first_success_in_a_storm_brings_the_rate_back() -> None:
     """Each success doubles it, and the next request need not wait."""
     rate = CubicRateLimit(3_500.0, 0.0)

@@ -172,9 +172,10 @@ def test_a_proxy_that_is_away_refuses_and_comes_back_at_its_port(direct: Direct)
 async def test_a_proxy_that_hangs_up_waits_until_clients_have_noticed(direct: Direct) -> None:
     """An end of the stream and no reset; new connections are taken all the while."""
     proxy, _, _ = direct
+    proxy.use_rules(Rule("get", CONFLICT))  # moto closes the connection with its response
     reader, writer = await asyncio.open_connection(HOST, proxy.port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert (await reader.readline()).startswith(b"HTTP/1.1 ")
+    writer.write(b"GET /b/k HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 409 ")
     hanging_up = asyncio.create_task(asyncio.to_thread(proxy.close_idle_connections))
     await reader.read()  # until the end of the stream
     assert not hanging_up.done()

@@ -17,6 +17,7 @@ from batcher.reading.read_objects import ReadObjects
 from batcher.reading.selection import PartitionPattern, Selection
 from batcher.reading.times import ALL_TIME, TimeRange
 from batcher.records.chunk import NamingScheme, Origin
+from batcher.settings import MAX_LINGER_S
 from batcher.stores.base import ListEntry
 from batcher.writing.object import object_key, object_name
 from support.examples import make_batch, make_chunk, make_settings
@@ -97,7 +98,8 @@ def test_an_object_with_a_record_of_the_span_is_never_hidden(  # noqa: PLR0913, 
         waited_ms = round((min(part.arrivals_s) + delay_s) * 1000)
         name = object_name(batch, batch.digest(), uuid7(waited_ms, 0, 0))
         key = object_key(batch, name, chosen)
-        is_streamed = is_in_parts and naming is NamingScheme.FRESH
+        open_s = max(part.arrivals_s) - min(part.arrivals_s)
+        is_streamed = is_in_parts and naming is NamingScheme.FRESH and open_s <= MAX_LINGER_S
         written_s = (min if is_streamed else max)(part.arrivals_s) + delay_s
         listed = ListEntry(key, 1, '"0123-2"' if is_streamed else '"0123"', written_s)
         selection = Selection(span, quarantine=is_quarantine)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
 from batcher.batching.router import Routed
 from batcher.batching.validation import Transform
-from batcher.concurrency import shielded
+from batcher.concurrency import find_running_loop, shielded
 from batcher.encoding.codec import BLOCK_BYTES
 from batcher.errors import RetryableError, own_copy
 from batcher.records.bad_record import BadRecord
@@ -280,7 +280,8 @@ class Batcher:
     async def _leave_early(self, kind: type[BaseException]) -> None:
         """Abort, or drain for a time first, after a cancellation or an interrupt."""
         with self._dropped_counted(kind):
-            if kind is GeneratorExit and not _is_running(self._loop):
+            loop = find_running_loop()
+            if kind is GeneratorExit and (loop is None or loop is not self._loop):
                 self._is_closed = True  # the loop has ended: nothing can be awaited
                 return
             self._stop_taking()
@@ -482,14 +483,6 @@ def _all_positions(chunk: Chunk, bad: Sequence[BadRecord], prefix: str) -> Seque
 def _text_bytes(chunk: Chunk) -> int:
     """Return the bytes of a chunk's text: its payloads, bytes here, and one newline each."""
     return len(chunk.text) if chunk.text is not None else chunk.total_length + len(chunk)
-
-
-def _is_running(loop: asyncio.AbstractEventLoop | None) -> bool:
-    """Return whether this is called in the running event loop `loop`."""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 def _check_on_cancel(value: str) -> str:

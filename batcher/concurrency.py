@@ -1,4 +1,4 @@
-"""Concurrency: worker slots, a bounded map, waits that survive a cancellation, and threads."""
+"""Concurrency: worker slots, a bounded map, shielded waits, threads, and the running loop."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def find_running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs in this thread, or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def map_concurrently(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from batcher.concurrency import find_running_loop
 from batcher.handler.emf import InvocationStats
 from batcher.handler.event_writer import EventResult, EventWriter
 from batcher.handler.response import failure_response, respond
@@ -231,9 +232,7 @@ def make_handler(
 
 def _check_no_running_loop() -> None:
     """Raise RuntimeError if this thread runs an event loop, which waits for the handler."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if find_running_loop() is None:
         return
     msg = (
         "handler: called inside a running event loop; call it with asyncio.to_thread, or use "

@@ -20,13 +20,13 @@ partial batch response with Kinesis Data Streams".
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from batcher.concurrency import find_running_loop
 from batcher.errors import RetryableError
 from batcher.records.payload import to_payload
 from batcher.sources import read_event
@@ -202,9 +202,7 @@ def expect_record(
 
 
 def _check_no_running_loop() -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if find_running_loop() is None:
         return
     msg = (
         "run_deliveries: called inside a running event loop; call it in a plain function, or by "

@@ -18,7 +18,8 @@ from batcher.cli.options import (
     load_transform,
     settings_from,
 )
-from batcher.cli.output import DONE, NOT_DURABLE, echo, write_progress
+from batcher.cli.output import DONE, NOT_DURABLE, echo
+from batcher.cli.progress import write_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.sanitize import sanitize

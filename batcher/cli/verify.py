@@ -13,7 +13,8 @@ from signal import SIGINT
 import orjson
 
 from batcher.cli.options import add_reader_options, settings_from
-from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, make_progress, print_table
+from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table
+from batcher.cli.progress import make_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
 from batcher.errors import SettingsError
 from batcher.keys.parse import SourceFamily

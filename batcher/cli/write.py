@@ -23,7 +23,8 @@ from batcher.cli.foreign_formats import unusable_reason
 from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.lines import InputError, LineBlock, LineReader
 from batcher.cli.options import FaultCollector, add_setting_options, settings_from
-from batcher.cli.output import DONE, NOT_DURABLE, Progress, echo, write_progress
+from batcher.cli.output import DONE, NOT_DURABLE, echo
+from batcher.cli.progress import Progress, write_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals, exit_on_interrupt
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
 from batcher.keys.object_format import Format

@@ -257,6 +257,8 @@ def setting(
     parse: Callable[[Any], object],
     default: object,
     check: Callable[[Any], Sequence[str]] | None = None,
+    *,
+    group: str,
 ) -> Any:  # noqa: ANN401  # a dataclass field is Any
     """Declare a setting. The command line options and their help follow from it.
 
@@ -266,8 +268,15 @@ def setting(
             `ValueError` that says what is wrong.
         default: the value if a user gave none, or `Derived`.
         check: returns what is wrong with a parsed value.
+        group: the heading below which `--help` shows it.
     """
-    metadata = {"help": help_text, "parse": parse, "default": default, "check": check}
+    metadata = {
+        "help": help_text,
+        "parse": parse,
+        "default": default,
+        "check": check,
+        "group": group,
+    }
     return field(default=None if isinstance(default, Derived) else default, metadata=metadata)
 
 
@@ -285,9 +294,15 @@ class Settings:
     """
 
     bucket: str = setting(
-        "where objects go: an S3 bucket, or file:///folder", _parse_text, "", _check_bucket
+        "where objects go: an S3 bucket, or file:///folder",
+        _parse_text,
+        "",
+        _check_bucket,
+        group="Destination",
     )
-    root: str = setting("fixed start of every key", _parse_root, "", _check_root)
+    root: str = setting(
+        "fixed start of every key", _parse_root, "", _check_root, group="Destination"
+    )
     max_bytes: int = setting(
         "flush a batch at this many payload bytes, newlines included",
         parse_size,
@@ -297,47 +312,69 @@ class Settings:
             "budget_bytes",
         ),
         Between(1, 5 * TIB),
+        group="Batching",
     )
     max_records: int | None = setting(
-        "flush a batch at this many records", _parse_whole_or_none, None, Between(1, 10**9)
+        "flush a batch at this many records",
+        _parse_whole_or_none,
+        None,
+        Between(1, 10**9),
+        group="Batching",
     )
     linger_s: float = setting(
         "flush a batch when its oldest record has waited this many seconds",
         _parse_number,
         5.0,
         Between(0, MAX_LINGER_S),
+        group="Batching",
     )
     format: str = setting(
         "ndjson: checked to be one JSON value per record; lines: bytes as they are",
         _parse_text,
         "ndjson",
         OneOf(*Format),
+        group="Objects",
     )
     compression: str = setting(
-        "compression of every object", _parse_text, "gzip", OneOf(*COMPRESSION_LEVELS)
+        "compression of every object",
+        _parse_text,
+        "gzip",
+        OneOf(*COMPRESSION_LEVELS),
+        group="Objects",
     )
     compression_level: int = setting(
         "gzip: 0 to 3 by ISA-L, 4 to 9 by zlib; zstd: -7 to 19",
         _parse_whole,
         Derived("1", lambda s: _levels(s.compression)[1], "compression"),
+        group="Objects",
     )
     fanout: int = setting(
         "number of randomized prefixes under root, a power of two; 1 writes no salt",
         _parse_whole,
         16,
         _check_fanout,
+        group="Objects",
     )
     prefix_rate: int = setting(
-        "maximum PUTs per second per prefix", _parse_whole, 3500, Between(1, 10**6)
+        "maximum PUTs per second per prefix",
+        _parse_whole,
+        3500,
+        Between(1, 10**6),
+        group="Requests",
     )
     fleet: int = setting(
-        "number of processes that share prefix_rate", _parse_whole, 1, Between(1, 10**6)
+        "number of processes that share prefix_rate",
+        _parse_whole,
+        1,
+        Between(1, 10**6),
+        group="Requests",
     )
     partition_by: str = setting(
         "Hive-style path from {arrival:%Y-%m-%d} and {field:customer.id}; empty for none",
         _parse_text,
         "dt={arrival:%Y-%m-%d}/hour={arrival:%H}",
         PartitionTemplate.find_faults,
+        group="Objects",
     )
     multipart_threshold: int = setting(
         "upload bodies of at least this many bytes in parts",
@@ -348,6 +385,7 @@ class Settings:
             "budget_bytes",
         ),
         Between(1, MAX_PART_BYTES),
+        group="Requests",
     )
     part_size: int = setting(
         "bytes per part",
@@ -358,74 +396,99 @@ class Settings:
             "budget_bytes",
         ),
         Between(MIN_PART_BYTES, MAX_PART_BYTES),
+        group="Requests",
     )
-    concurrency: int = setting("maximum requests in flight", _parse_whole, 16, Between(1, 1_024))
+    concurrency: int = setting(
+        "maximum requests in flight", _parse_whole, 16, Between(1, 1_024), group="Requests"
+    )
     budget_bytes: int = setting(
         "maximum bytes of payloads, bodies and open batches in memory",
         parse_size,
         Derived("256MiB; in Lambda at most a third of its memory", lambda _: DEFAULT_BUDGET_BYTES),
         Between(1, TIB),
+        group="Batching",
     )
     max_depth: int = setting(
-        "deepest nesting of a JSON record", _parse_whole, MAX_DEPTH, Between(1, MAX_DEPTH)
+        "deepest nesting of a JSON record",
+        _parse_whole,
+        MAX_DEPTH,
+        Between(1, MAX_DEPTH),
+        group="Records",
     )
     on_bad_record: str = setting(
         "what happens to a record that can never be written",
         _parse_text,
         "quarantine",
         OneOf("quarantine", "drop", "fail"),
+        group="Records",
     )
     partial_response: bool = setting(
         "respond with the failed records only; needs ReportBatchItemFailures on the mapping",
         _parse_boolean,
         default=False,
+        group="Lambda",
     )
     deadline_margin_s: float = setting(
         "stop and respond this many seconds before Lambda's timeout",
         _parse_number,
         2.0,
         Between(0, MAX_LAMBDA_TIMEOUT_S),
+        group="Lambda",
     )
     engine: str = setting(
         "S3 transport; aioboto3 needs the extra `aioboto3`",
         _parse_text,
         "obstore",
         OneOf("obstore", "aioboto3"),
+        group="S3 connection",
     )
     region: str = setting(
         "region of the bucket; empty: from AWS_REGION or the profile",
         _parse_text,
         "",
         _check_region,
+        group="S3 connection",
     )
     endpoint_url: str = setting(
         "S3 endpoint, for S3-compatible stores; empty: from AWS_ENDPOINT_URL_S3 or the profile",
         _parse_text,
         "",
         _check_endpoint_url,
+        group="S3 connection",
     )
     sse: str = setting(
         "server-side encryption of every object",
         _parse_text,
         "",
         OneOf("", "AES256", "aws:kms", "aws:kms:dsse"),
+        group="Encryption and tags",
     )
-    kms_key_id: str = setting("KMS key for sse=aws:kms and aws:kms:dsse", _parse_text, "")
-    storage_class: str = setting("storage class of every object", _parse_text, "")
+    kms_key_id: str = setting(
+        "KMS key for sse=aws:kms and aws:kms:dsse", _parse_text, "", group="Encryption and tags"
+    )
+    storage_class: str = setting(
+        "storage class of every object", _parse_text, "", group="Encryption and tags"
+    )
     tags: Mapping[str, str] = setting(
         "tags of every object, as a JSON object",
         _parse_text_map,
         Derived("", lambda _: {}),
         _check_tags,
+        group="Encryption and tags",
     )
     metadata: Mapping[str, str] = setting(
         "user metadata of every object, as a JSON object",
         _parse_text_map,
         Derived("", lambda _: {}),
         _check_metadata,
+        group="Encryption and tags",
     )
     content_type: str = setting(
-        "Content-Type of every object; empty: by format", _parse_text, "", _check_content_type
+        "Content-Type of every object; empty: by format",
+        _parse_text,
+        "",
+        _check_content_type,
+        group="Objects",
     )
 
     def __post_init__(self) -> None:

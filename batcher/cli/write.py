@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
-import shlex
 import stat
 import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from batcher.batcher import Batcher
@@ -23,9 +20,9 @@ from batcher.cli.foreign_formats import unusable_reason
 from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.lines import InputError, LineBlock, LineReader
 from batcher.cli.options import FaultCollector, add_setting_options, settings_from
-from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.progress import Progress, write_progress
-from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals, exit_on_interrupt
+from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
+from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
 from batcher.keys.object_format import Format
 from batcher.records.bad_record import BadRecord, BadRecordReason
@@ -33,19 +30,10 @@ from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
 from batcher.records.numbers import RecordNumbers
 from batcher.settings import Settings
-from batcher.tools.formatting import format_count, format_size
-from batcher.writing.stats import Stats
+from batcher.tools.formatting import format_count
 from batcher.writing.ticket import ManyTicket
 
 COMMAND_LINE_ORIGIN = Origin("cli", NamingScheme.FRESH)
-
-
-MAX_SHOWN = 10
-"""Bad lines, errors and unread inputs that are printed one by one, at most."""
-
-
-MAX_FAILED_RANGES = 10_000
-"""Ranges of lines that are not durable and are kept, at most."""
 
 
 DRAINING_MESSAGE = "writing what was read; repeat after a second to drop it"
@@ -107,121 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
             print_dry_run(dry_store, settings, arguments.destination, file)
         summary.show(as_json=arguments.json)
     return summary.exit_code
-
-
-@dataclass(slots=True)
-class WriteSummary:
-    """The result of a run, as it is printed at the end."""
-
-    destination: str
-    stats: Stats = field(default_factory=Stats)
-    seconds: float = 0.0
-    signal: int = 0
-    """Number of the first signal received, or 0."""
-    bad_examples: list[BadRecord] = field(default_factory=list)
-    """The first `MAX_SHOWN` bad lines."""
-    bad_lines: int = 0
-    errors: list[str] = field(default_factory=list)
-    failed_lines: list[tuple[RangeColumn, str]] = field(default_factory=list)
-    """Ranges of lines that are not durable, each with the reason."""
-    more_failed_ranges: int = 0
-    """Further ranges, which are counted only: of lines of many partitions each may be a range."""
-    blank_lines: int = 0
-    """Blank lines that were skipped."""
-    unread_from: str = ""
-    """The input and the line at which reading stopped early, or nothing."""
-    unread_inputs: Sequence[str] = ()
-    """Inputs after that one, of which nothing was read."""
-
-    def add_failed_lines(self, lines: RangeColumn, reason: str) -> None:
-        """Add lines that are not durable, joined to the last range if they continue it."""
-        if self.failed_lines:
-            last_lines, last_reason = self.failed_lines[-1]
-            if last_reason == reason and (joined := last_lines.join(lines)) is not None:
-                self.failed_lines[-1] = (joined, reason)
-                return
-        if len(self.failed_lines) < MAX_FAILED_RANGES:
-            self.failed_lines.append((lines, reason))
-        else:
-            self.more_failed_ranges += 1
-
-    @property
-    def failed(self) -> int:
-        """Number of lines that are not durable, neither as data nor in quarantine."""
-        return self.stats.failed + self.stats.rejected
-
-    @property
-    def exit_code(self) -> int:
-        """The exit code of the command."""
-        if self.failed or self.errors or self.failed_lines:
-            return NOT_DURABLE
-        return SIGNAL_EXIT_BASE + self.signal if self.signal else DONE
-
-    def show(self, *, as_json: bool) -> None:
-        """Print warnings and the summary to standard error, JSON to standard output."""
-        self._print_errors()
-        self._print_bad_lines()
-        self._print_unread()
-        if as_json:
-            # Not orjson: a name that is no UTF-8 has lone surrogates. Flushed while signals are
-            # handled
-            print(json.dumps(self._as_dict(), separators=(",", ":")), flush=True)  # noqa: T201
-            return
-        stats = self.stats
-        blank = f"{format_count(self.blank_lines, 'blank line')} skipped, "
-        seconds = max(self.seconds, 1e-9)
-        echo(
-            f"{format_count(stats.records, 'record')} in {format_count(stats.objects, 'object')} "
-            f"under {self.destination}; "
-            f"{format_size(stats.bytes_in)} in, {format_size(stats.bytes_out)} out, "
-            f"{stats.quarantined:,} quarantined, {stats.dropped:,} dropped, "
-            f"{blank * bool(self.blank_lines)}{self.failed:,} failed; {self.seconds:.1f} s, "
-            f"{stats.records / seconds:,.0f} records/s, {format_size(stats.bytes_in / seconds)}/s"
-        )
-
-    def _print_errors(self) -> None:
-        failures = (f"{lines}: not durable: {reason}" for lines, reason in self.failed_lines)
-        errors = [*self.errors, *failures]
-        for error in errors[:MAX_SHOWN]:
-            echo(f"error: {error}")
-        if len(errors) > MAX_SHOWN:
-            echo(f"error: and {len(errors) + self.more_failed_ranges - MAX_SHOWN} more")
-
-    def _print_bad_lines(self) -> None:
-        for bad in self.bad_examples:
-            echo(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
-        if more := self.bad_lines - len(self.bad_examples):
-            outcomes = [
-                (self.stats.quarantined, "quarantined"),
-                (self.stats.dropped, "dropped"),
-                (self.stats.rejected, "rejected"),
-            ]
-            totals = ", ".join(f"{lines:,} {outcome}" for lines, outcome in outcomes if lines)
-            echo(f"warning: and {more:,} more" + (f"; {totals} in total" if totals else ""))
-
-    def _print_unread(self) -> None:
-        if not self.unread_from:
-            return
-        message = f"stopped reading at {self.unread_from}; to continue: --skip-to "
-        message += shlex.quote(self.unread_from)
-        if self.unread_inputs:
-            shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
-            more = len(self.unread_inputs) - MAX_SHOWN
-            message += f"; not read at all: {shown}" + (f" and {more} more" if more > 0 else "")
-        echo(message)
-
-    def _as_dict(self) -> dict[str, float | str]:
-        names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
-        document: dict[str, float | str] = {name: getattr(self.stats, name) for name in names}
-        document["failed"] = self.failed
-        if self.stats.dropped:
-            document["dropped"] = self.stats.dropped
-        if self.blank_lines:
-            document["blank"] = self.blank_lines
-        document["seconds"] = round(self.seconds, 3)
-        if self.unread_from:
-            document["unread_from"] = self.unread_from
-        return document
 
 
 class _WriteCommand:

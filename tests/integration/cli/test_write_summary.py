@@ -9,7 +9,7 @@ import pytest
 
 from batcher.cli import main
 from batcher.cli.options import FaultCollector
-from batcher.cli.write import WriteSummary
+from batcher.cli.write_summary import WriteSummary
 from batcher.records.columns import RangeColumn
 from batcher.writing.stats import Stats
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batcher.errors import SettingsError
 from batcher.keys.names import max_key_bytes
@@ -24,6 +24,19 @@ from batcher.limits import (
     MIN_PART_BYTES,
 )
 from batcher.records.json_text import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from batcher.setting_types import (
+        CompressionName,
+        Encryption,
+        EngineName,
+        FormatName,
+        OnBadRecord,
+        SettingsOptions,
+        SettingsOverrides,
+    )
 
 MIB = 1024**2
 
@@ -328,14 +341,14 @@ class Settings:
         Between(0, MAX_LINGER_S),
         group="Batching",
     )
-    format: str = setting(
+    format: FormatName = setting(
         "ndjson: checked to be one JSON value per record; lines: bytes as they are",
         _parse_text,
         "ndjson",
         OneOf(*Format),
         group="Objects",
     )
-    compression: str = setting(
+    compression: CompressionName = setting(
         "compression of every object",
         _parse_text,
         "gzip",
@@ -415,7 +428,7 @@ class Settings:
         Between(1, MAX_DEPTH),
         group="Records",
     )
-    on_bad_record: str = setting(
+    on_bad_record: OnBadRecord = setting(
         "what happens to a record that can never be written",
         _parse_text,
         "quarantine",
@@ -435,7 +448,7 @@ class Settings:
         Between(0, MAX_LAMBDA_TIMEOUT_S),
         group="Lambda",
     )
-    engine: str = setting(
+    engine: EngineName = setting(
         "S3 transport; aioboto3 needs the extra `aioboto3`",
         _parse_text,
         "obstore",
@@ -456,7 +469,7 @@ class Settings:
         _check_endpoint_url,
         group="S3 connection",
     )
-    sse: str = setting(
+    sse: Encryption = setting(
         "server-side encryption of every object",
         _parse_text,
         "",
@@ -490,6 +503,10 @@ class Settings:
         _check_content_type,
         group="Objects",
     )
+
+    if TYPE_CHECKING:  # what a type checker accepts; the dataclass makes the one that runs
+
+        def __init__(self, *, bucket: str, **options: Unpack[SettingsOptions]) -> None: ...
 
     def __post_init__(self) -> None:
         """Parse all values, fill in derived defaults, and check everything."""
@@ -539,7 +556,9 @@ class Settings:
                 self._set(name, default.derive(self))
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **overrides: Unpack[SettingsOverrides]
+    ) -> Settings:
         """Return the settings of the environment.
 
         In Lambda, the default of `budget_bytes` is a third of the function's memory, at most

@@ -29,7 +29,8 @@ def handler(bucket: str, source: str, codec: str, *, engine: str) -> Invoke:
     from batcher.settings import Settings  # noqa: PLC0415
 
     del source  # it sees for itself
-    settings = Settings(bucket=bucket, root="events", compression=codec, engine=engine)
+    chosen: dict[str, Any] = {"compression": codec, "engine": engine}
+    settings = Settings(bucket=bucket, root="events", **chosen)
     handle = make_handler(settings)
     return _answered(lambda event: handle(event, None))
 

@@ -155,13 +155,14 @@ FANS: dict[str, Callable[[str, PartitionedEvents, int], Prepare]] = {
 def _settings(engine: str, bucket: str, concurrency: int) -> Any:  # noqa: ANN401  # a lazy import
     from batcher.settings import Settings  # noqa: PLC0415
 
+    chosen: dict[str, Any] = {"engine": engine}
     return Settings(
         bucket=bucket,
         root="events",
         compression="none",
         partition_by=PARTITION_BY,
-        engine=engine,
         concurrency=concurrency,
+        **chosen,
     )
 
 

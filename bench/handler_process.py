@@ -77,7 +77,8 @@ def main() -> None:
 
     event_json = Path(event_file).read_bytes()
     events = FreshEvents(event_json)
-    handle = Handler(Settings(bucket=bucket, root="events", engine=engine))
+    chosen: dict[str, Any] = {"engine": engine}
+    handle = Handler(Settings(bucket=bucket, root="events", **chosen))
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         cpu_s = wall_s = 0.0

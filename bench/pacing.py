@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from batcher.errors import RetryableError
+from batcher.setting_types import EngineName
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, open_store
 from batcher.tools.demo.seaweedfs import EmbeddedS3
@@ -79,7 +80,7 @@ async def write(settings: Settings, until_s: float) -> WriterCounts:
 
 
 async def write_all(
-    engines: Sequence[str], limit: float, lasts_s: float
+    engines: Sequence[EngineName], limit: float, lasts_s: float
 ) -> dict[tuple[str, str], WriterCounts]:
     """Run all writers at once: two for each engine."""
     until_s = time.monotonic() + lasts_s

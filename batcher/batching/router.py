@@ -24,7 +24,6 @@ from msgspec import Struct, field
 from batcher.batching.batch import Route
 from batcher.batching.validation import TRANSFORM_OUTPUT_PREFIX, Transform, Validated, validate
 from batcher.keys.names import quarantine_date
-from batcher.keys.object_format import Format
 from batcher.keys.partition import PartitionTemplate
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk, NamingScheme
@@ -56,7 +55,7 @@ class Router:
             TypeError: the transform cannot be called with a payload, or returns no record.
         """
         self._template = PartitionTemplate(settings.partition_by)
-        self._is_json = settings.format == Format.NDJSON
+        self._is_json = settings.format == "ndjson"
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._max_depth = settings.max_depth
         self._on_bad_record = settings.on_bad_record

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from signal import SIGINT
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -129,7 +129,7 @@ class _CheckCommand:
     """One run of the command."""
 
     def __init__(
-        self, arguments: argparse.Namespace, explicit: Mapping[str, object], report: CheckReport
+        self, arguments: argparse.Namespace, explicit: Mapping[str, Any], report: CheckReport
     ) -> None:
         self._arguments = arguments
         self._explicit = explicit

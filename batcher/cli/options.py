@@ -137,7 +137,7 @@ def settings_from(
     return settings
 
 
-def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[str, object]:
+def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[str, Any]:
     """Return the settings given by options and the destination.
 
     The destination takes precedence. A warning is printed for each option that it overrides.
@@ -152,7 +152,7 @@ def explicit_settings(arguments: argparse.Namespace, destination: str) -> dict[s
     return options | location
 
 
-def settings_from_options(arguments: argparse.Namespace) -> dict[str, object]:
+def settings_from_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given by options, by name."""
     return {
         name.removeprefix("setting_"): value

@@ -24,7 +24,6 @@ from batcher.cli.progress import Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
-from batcher.keys.object_format import Format
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
@@ -112,7 +111,7 @@ class _WriteCommand:
         self._batcher = Batcher(settings, store=dry_store)
         summary.stats = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
-        self._is_json = settings.format == Format.NDJSON
+        self._is_json = settings.format == "ndjson"
         self._reader = LineReader(
             inputs, self._max_line_bytes, expect_json=self._is_json, skip_to=skip_to
         )

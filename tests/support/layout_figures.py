@@ -49,6 +49,7 @@ from functools import cache
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "batcher"
 ROOT = "__init__"
@@ -67,7 +68,7 @@ LAYERS: Sequence[tuple[str, ...]] = (
     ("sources", "settings"),
     ("keys", "encoding"),
     ("records",),
-    ("concurrency", "errors", "limits"),
+    ("concurrency", "errors", "limits", "setting_types"),
 )
 """Entries of the package, highest first. One may import entries of lower layers only."""
 
@@ -543,7 +544,8 @@ def print_frames(checkout: Path, engine: str) -> None:
     from batcher.handler import make_handler  # noqa: PLC0415  # after the engine was replaced
     from batcher.settings import Settings  # noqa: PLC0415
 
-    settings = Settings(bucket="no-such-bucket", engine=engine)
+    chosen: dict[str, Any] = {"engine": engine}
+    settings = Settings(bucket="no-such-bucket", **chosen)
     handler = make_handler(settings, metrics=lambda _: None)
     handler(EVENT)
     handler.close()

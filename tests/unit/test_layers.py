@@ -27,6 +27,7 @@ PURE = sorted(
         "reading/stored_positions.py",
         "reading/times.py",
         "records/*.py",
+        "setting_types.py",
         "settings.py",
         "sources/*.py",
         "stores/denials.py",

@@ -197,7 +197,7 @@ def test_one_message_has_every_fault() -> None:
 def test_faults_between_settings_are_in_the_same_message() -> None:
     """All faults in one message, DESIGN 3."""
     with pytest.raises(SettingsError, match=r"(?s)bucket.*partition_by"):
-        Settings(fanout=1, partition_by="{field:a}")
+        Settings.from_env({}, fanout=1, partition_by="{field:a}")
 
 
 @pytest.mark.parametrize(

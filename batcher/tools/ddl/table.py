@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from batcher.errors import SettingsError
-from batcher.keys.object_format import Format, data_suffix
+from batcher.keys.object_format import data_suffix
 from batcher.keys.partition import escape_value
 from batcher.settings import MAX_FANOUT, Settings
 from batcher.tools.ddl.columns import TableColumn, require_distinct
@@ -163,7 +163,7 @@ def define_table(
         )
     if settings.bucket.startswith("arn:"):
         faults.append("bucket: engines cannot read an ARN; use the alias of the access point")
-    if options.columns and settings.format != Format.NDJSON:
+    if options.columns and settings.format != "ndjson":
         faults.append(
             "columns: records of format lines have no fields; leave it out, or use format ndjson"
         )
@@ -183,7 +183,7 @@ def define_table(
         path=path,
         extension=data_suffix(settings.format, settings.compression),
         compression=settings.compression,
-        is_json=settings.format == Format.NDJSON,
+        is_json=settings.format == "ndjson",
         columns=columns,
         partitions=partitions,
         salt=salt,

@@ -44,7 +44,8 @@ nothing = None
 
 def write(destination: str) -> None:
     """Write five lines, of which three are bad. `batcher write` would skip the empty one."""
-    settings = Settings.from_env(os.environ, **parse_destination(destination))
+    place: dict[str, Any] = {**parse_destination(destination)}
+    settings = Settings.from_env(os.environ, **place)
     positions = RangeColumn("events:", range(1, 1 + len(LINES)))
     arrivals_s = ConstantColumn(time.time(), len(LINES))
     chunk = Chunk(COMMAND_LINE_ORIGIN, LINES, positions, arrivals_s)

@@ -23,6 +23,7 @@ from backports import zstd
 from batcher.batcher import Batcher
 from batcher.cli import main
 from batcher.handler import make_handler
+from batcher.setting_types import CompressionName
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes
 from batcher.stores.base import ListEntry
@@ -160,7 +161,10 @@ def test_covered_objects_are_left_out_and_counted(tmp_path: Path, capfdbinary: O
 @pytest.mark.parametrize("compression", ["gzip", "zstd"])
 @pytest.mark.parametrize("source", [kinesis_record, dynamodb_record])
 def test_deliveries_in_any_cut_give_each_record_once(
-    tmp_path: Path, capfdbinary: Output, source: Callable[..., dict[str, Any]], compression: str
+    tmp_path: Path,
+    capfdbinary: Output,
+    source: Callable[..., dict[str, Any]],
+    compression: CompressionName,
 ) -> None:
     """Data and quarantine, also if a transform leaves records out. `--all` gives everything."""
 

@@ -18,6 +18,7 @@ from batcher.stores.base import CommonPrefix
 from batcher.stores.file_reader import FileReader
 from batcher.stores.memory import MemoryStore
 from integration.contract.test_store import ABOUT, KEY, KEYS, noise
+from support.examples import make_settings
 from support.s3_servers import Moto, S3Server
 from support.store_fixtures import (
     READERS,
@@ -283,7 +284,7 @@ async def test_what_settings_name_is_what_is_read(tmp_path: Path) -> None:
     assert isinstance(folder, FileReader)
     assert folder.folder == tmp_path / "x"
     for engine, kind in READERS.items():
-        bucket = open_reader(Settings(bucket="my-bucket", engine=engine))
+        bucket = open_reader(make_settings(bucket="my-bucket", engine=engine))
         assert type(bucket) is kind
         assert repr(bucket) == f"{kind.__name__}('my-bucket')"
         await bucket.aclose()

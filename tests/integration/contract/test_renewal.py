@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from batcher.errors import RejectedError, UploadLostError
+from batcher.setting_types import EngineName
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, open_reader, open_store
 from batcher.stores.base import ObjectReader, ObjectStore
@@ -98,7 +99,7 @@ async def list_uploads(store: ObjectStore, reader: ObjectReader) -> None:
 REQUESTS = [put, head, create, read, list_all, list_uploads]
 
 
-def open_both(engine: str) -> tuple[ObjectStore, ObjectReader]:
+def open_both(engine: EngineName) -> tuple[ObjectStore, ObjectReader]:
     """Return a store with all its wrappers, and a reader."""
     settings = Settings(bucket="my-bucket", engine=engine)
     return open_store(settings), open_reader(settings)
@@ -107,7 +108,7 @@ def open_both(engine: str) -> tuple[ObjectStore, ObjectReader]:
 @EACH_ENGINE
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda one: one.__name__)
 async def test_a_request_is_sent_once_more_with_the_credentials_that_are_there_now(
-    engine: str,
+    engine: EngineName,
     request_: Callable[[ObjectStore, ObjectReader], object],
     server: CredentialServer,
     credentials: Credentials,
@@ -144,7 +145,7 @@ async def test_a_request_is_sent_once_more_with_the_credentials_that_are_there_n
     ],
 )
 async def test_every_refusal_of_credentials_is_a_reason_to_look(
-    engine: str, status: int, code: str, server: CredentialServer, credentials: Credentials
+    engine: EngineName, status: int, code: str, server: CredentialServer, credentials: Credentials
 ) -> None:
     """Half of a file may be new, the key may be deleted, the token may be another's."""
     server.status, server.code = status, code
@@ -161,7 +162,7 @@ async def test_every_refusal_of_credentials_is_a_reason_to_look(
 @EACH_ENGINE
 @pytest.mark.parametrize("code", ["AccessDenied", "RequestTimeTooSkewed", "NoSuchBucket"])
 async def test_another_refusal_is_none(
-    engine: str, code: str, server: CredentialServer, credentials: Credentials
+    engine: EngineName, code: str, server: CredentialServer, credentials: Credentials
 ) -> None:
     """One request, and no search."""
     server.status, server.code = 403, code
@@ -188,7 +189,7 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @EACH_ENGINE
 async def test_requests_that_come_at_once_share_a_search(
-    engine: str, server: CredentialServer, credentials: Credentials, searches: list[str]
+    engine: EngineName, server: CredentialServer, credentials: Credentials, searches: list[str]
 ) -> None:
     """Each is sent twice; the search takes a file, a program or a request to STS."""
     store, _ = open_both(engine)
@@ -207,7 +208,7 @@ async def test_requests_that_come_at_once_share_a_search(
 
 @EACH_ENGINE
 async def test_credentials_that_are_still_the_same_are_refused_at_once(
-    engine: str, server: CredentialServer, credentials: Credentials, searches: list[str]
+    engine: EngineName, server: CredentialServer, credentials: Credentials, searches: list[str]
 ) -> None:
     """One request each, one search for all of them, and the message says where it has looked."""
     del credentials
@@ -225,7 +226,7 @@ async def test_credentials_that_are_still_the_same_are_refused_at_once(
 
 @EACH_ENGINE
 async def test_new_credentials_that_are_refused_too_are_not_tried_again(
-    engine: str, server: CredentialServer, credentials: Credentials
+    engine: EngineName, server: CredentialServer, credentials: Credentials
 ) -> None:
     """Two requests, then the refusal."""
     store, _ = open_both(engine)
@@ -241,7 +242,7 @@ async def test_new_credentials_that_are_refused_too_are_not_tried_again(
 
 @EACH_ENGINE
 async def test_a_source_that_gives_others_each_time_is_asked_twice_at_most(
-    engine: str, server: CredentialServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: EngineName, server: CredentialServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As STS does. S3 may refuse all of them."""
     monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
@@ -276,7 +277,11 @@ async def test_a_source_that_gives_others_each_time_is_asked_twice_at_most(
     ids=["no file", "half a section", "half a pair"],
 )
 async def test_a_file_that_is_being_written_leaves_the_refusal(
-    engine: str, text: str | None, said: str, server: CredentialServer, credentials: Credentials
+    engine: EngineName,
+    text: str | None,
+    said: str,
+    server: CredentialServer,
+    credentials: Credentials,
 ) -> None:
     """With what was found. The next request finds what is there then."""
     store, _ = open_both(engine)
@@ -297,7 +302,7 @@ async def test_a_file_that_is_being_written_leaves_the_refusal(
 
 @EACH_ENGINE
 async def test_a_part_that_is_refused_goes_on_or_loses_its_upload(
-    engine: str, server: CredentialServer, credentials: Credentials
+    engine: EngineName, server: CredentialServer, credentials: Credentials
 ) -> None:
     """With obstore the upload is given up. The writer begins again with the parts it still has."""
     store, _ = open_both(engine)

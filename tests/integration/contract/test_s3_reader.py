@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ClientError, IncompleteReadError
 
 from batcher.errors import BatcherError, NotFoundError, RejectedError, RetryableError
-from batcher.settings import Settings
 from batcher.stores import ObjectReader
 from batcher.stores.sdk_errors import translate_error
+from support.examples import make_settings
 from support.store_fixtures import READERS
 
 LISTING = (
@@ -40,7 +40,7 @@ async def served(
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
         monkeypatch.setenv(name, "us-east-1")
-    opened = READERS[engine](Settings(bucket="my-bucket", engine=engine))
+    opened = READERS[engine](make_settings(engine=engine))
     try:
         yield opened, asked
     finally:

@@ -16,6 +16,7 @@ import pytest
 from slim import UNUSED
 from target import ARCHITECTURES, ENGINES, GLIBC_MINOR, Target
 
+from batcher.setting_types import EngineName
 from batcher.settings import Settings
 from integration.deploy.packages import Package, build, run
 from support.examples import message
@@ -219,7 +220,7 @@ def test_what_cannot_be_made_is_refused_with_the_reason(
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_an_engine_is_one_that_the_settings_know(engine: str, architecture: str) -> None:
+def test_an_engine_is_one_that_the_settings_know(engine: EngineName, architecture: str) -> None:
     """What the package says of itself is taken by batcher, and by Lambda."""
     assert Settings(bucket="my-bucket", engine=engine).engine == engine
     for python in GLIBC_MINOR:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from batcher.handler import make_handler
+from batcher.setting_types import EngineName
 from batcher.settings import Settings
 
 from . import inputs
@@ -547,7 +548,7 @@ def test_every_golden_event_is_tested(group: str) -> None:
     [("aioboto3", "x-amz-checksum-crc32"), ("obstore", "x-amz-checksum-crc64nvme")],
 )
 def test_every_body_has_the_checksum_of_its_engine(
-    s3: RecordingS3, engine: str, checksum: str
+    s3: RecordingS3, engine: EngineName, checksum: str
 ) -> None:
     handler = make_handler(Settings(bucket=BUCKET, engine=engine))
     try:

@@ -23,7 +23,7 @@ from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.records.columns import NumbersColumn
 from batcher.records.numbers import position_numbers
-from batcher.settings import Settings
+from batcher.settings import Settings, unknown_value
 from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
 from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
@@ -487,7 +487,7 @@ def _text_bytes(chunk: Chunk) -> int:
 
 def _check_on_cancel(value: str) -> str:
     if value not in get_args(OnCancel):
-        msg = f"on_cancel: unknown value {value!r}; choose one of: {', '.join(get_args(OnCancel))}"
+        msg = f"on_cancel: {unknown_value(value, get_args(OnCancel))}"
         raise ValueError(msg)
     return value
 

@@ -70,6 +70,10 @@ _MAX_INTEGER_BITS = 64
 _MAX_MEMORY_DIGITS = 9
 
 
+_MAX_TYPED = 64
+"""Characters of a mistake that are compared with what may be meant."""
+
+
 _TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 
 
@@ -77,6 +81,27 @@ _SIZE_PATTERN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)(b?)\s*", re.IGNO
 
 
 _SIZE_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+
+
+def unknown_value(value: object, choices: Sequence[str]) -> str:
+    """Return the fault of a value that is none of the choices. An empty choice is not named."""
+    near = _find_near(str(value), choices)
+    hint = f"did you mean '{near}'? " if near else ""
+    return f"unknown value {value!r}; {hint}choose one of: {', '.join(filter(None, choices))}"
+
+
+def _unknown_name(near: str) -> str:
+    """Return the fault of an unknown name. `near` may be meant, if it is not empty."""
+    return f"unknown setting; {f'did you mean {near}?' if near else 'remove it'}"
+
+
+def _find_near(text: str, choices: Sequence[str]) -> str:
+    """Return the choice that was meant, or an empty string."""
+    from difflib import get_close_matches  # noqa: PLC0415  # needed only for a mistake
+
+    by_lower = {choice.lower(): choice for choice in choices if choice}
+    near = get_close_matches(text[:_MAX_TYPED].lower(), by_lower, 1)
+    return by_lower[near[0]] if near else ""
 
 
 def _parse_text(value: object) -> str:
@@ -115,8 +140,7 @@ def _parse_whole_or_none(value: object) -> int | None:
 def _parse_boolean(value: object) -> bool:
     text = str(value).strip().lower()
     if text not in _TRUE | _FALSE:
-        msg = f"unknown value {value!r}; choose one of: true, false"
-        raise ValueError(msg)
+        raise ValueError(unknown_value(value, ("true", "false")))
     return text in _TRUE
 
 
@@ -180,8 +204,7 @@ class OneOf:
         """Return what is wrong with the value. An empty list if nothing is."""
         if value in self.choices:
             return []
-        choices = ", ".join(choice for choice in self.choices if choice)
-        return [f"unknown value {value!r}; choose one of: {choices}"]
+        return [unknown_value(value, self.choices)]
 
 
 def _check_fanout(fanout: int) -> list[str]:
@@ -275,6 +298,8 @@ def setting(
 ) -> Any:  # noqa: ANN401  # a dataclass field is Any
     """Declare a setting. The command line options and their help follow from it.
 
+    `batcher.setting_types` repeats its name with the types that `parse` takes, for type checkers.
+
     Args:
         help_text: its description in `--help`, without default and choices.
         parse: returns the value of what a user gave, which may be text. Raises a `TypeError` or
@@ -293,7 +318,7 @@ def setting(
     return field(default=None if isinstance(default, Derived) else default, metadata=metadata)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False, kw_only=True)
 class Settings:
     """What a user can choose.
 
@@ -504,15 +529,24 @@ class Settings:
         group="Objects",
     )
 
-    if TYPE_CHECKING:  # what a type checker accepts; the dataclass makes the one that runs
+    if TYPE_CHECKING:
 
         def __init__(self, *, bucket: str, **options: Unpack[SettingsOptions]) -> None: ...
 
-    def __post_init__(self) -> None:
-        """Parse all values, fill in derived defaults, and check everything."""
-        faults: list[str] = []
+    else:
+
+        def __init__(self, **values: object) -> None:
+            """Parse all values, fill in derived defaults, and check everything."""
+            names = [spec.name for spec in fields(self)]
+            unknown = (name for name in values if name not in names)
+            faults = [f"{name}: {_unknown_name(_find_near(name, names))}" for name in unknown]
+            self._parse(values, faults)
+
+    def _parse(self, values: Mapping[str, object], faults: list[str]) -> None:
+        """Set everything from what a user gave. Raise these faults and all others."""
         for spec in fields(self):
-            value = getattr(self, spec.name)
+            value = values.get(spec.name, spec.default)
+            self._set(spec.name, value)
             if value is None and spec.default is not None:
                 faults.append(f"{spec.name}: None is not a value; leave it out for the default")
                 self._set(spec.name, spec.default)
@@ -586,11 +620,8 @@ class Settings:
             if name in names and variable == ENV_PREFIX + name.upper():
                 values[name] = environ[variable]
             else:
-                import difflib  # noqa: PLC0415  # needed only for a mistyped name
-
-                near = difflib.get_close_matches(name, names, 1)
-                hint = f"; did you mean {ENV_PREFIX}{near[0].upper()}?" if near else ""
-                faults.append(f"{variable}: unknown setting{hint or '; remove it'}")
+                near = _find_near(name, names)
+                faults.append(f"{variable}: {_unknown_name(near and ENV_PREFIX + near.upper())}")
         values |= overrides
         memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
         if memory_mb.isdecimal() and len(memory_mb) <= _MAX_MEMORY_DIGITS:

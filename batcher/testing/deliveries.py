@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from batcher.concurrency import find_running_loop
 from batcher.errors import RetryableError
 from batcher.records.payload import to_payload
+from batcher.settings import unknown_value
 from batcher.sources import read_event
 from batcher.stores.memory import MemoryStore
 from batcher.stores.request import Request
@@ -237,7 +238,7 @@ def _choose_behavior(
         return "custom", behavior
     name = chance.choice(EXACT_BEHAVIORS) if behavior is None else behavior
     if name not in BEHAVIORS:
-        msg = f"behavior: unknown value {name!r}; choose one of: {', '.join(BEHAVIORS)}"
+        msg = f"behavior: {unknown_value(name, list(BEHAVIORS))}"
         raise ValueError(msg)
     return name, BEHAVIORS[name]
 

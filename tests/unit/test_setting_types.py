@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -74,8 +73,3 @@ def test_each_type_that_is_accepted_can_be_parsed(name: str) -> None:
             assert FIELDS[name].default is None
         else:
             assert FIELDS[name].metadata["parse"](value) is not None
-
-
-def test_at_run_time_the_settings_are_keywords_of_a_dataclass() -> None:
-    """The signature for type checkers does not replace the one that runs."""
-    assert list(inspect.signature(Settings).parameters) == list(FIELDS)

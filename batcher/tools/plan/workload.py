@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from batcher.errors import SettingsError
-from batcher.settings import parse_size
+from batcher.settings import parse_size, unknown_value
 from batcher.tools.plan.prices import LAMBDA_DOLLARS_PER_GB_S
 from batcher.tools.plan.quotas import (
     FIFO_BATCH_SIZE,
@@ -158,8 +158,7 @@ def _parse_source(text: str) -> SourceType:
     try:
         return SourceType(text)
     except ValueError:
-        msg = f"unknown value {text!r}; choose one of: {', '.join(SourceType)}"
-        raise ValueError(msg) from None
+        raise ValueError(unknown_value(text, list(SourceType))) from None
 
 
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -183,8 +182,7 @@ def _range_faults(workload: Workload) -> list[str]:
         if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
             faults.append(f"{spec.name}: {value:,} is outside {bounds[0]:,} to {bounds[1]:,}")
     if workload.arch not in LAMBDA_DOLLARS_PER_GB_S:
-        choices = ", ".join(LAMBDA_DOLLARS_PER_GB_S)
-        faults.append(f"arch: unknown value {workload.arch!r}; choose one of: {choices}")
+        faults.append(f"arch: {unknown_value(workload.arch, list(LAMBDA_DOLLARS_PER_GB_S))}")
     return faults
 
 

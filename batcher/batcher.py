@@ -99,9 +99,9 @@ class Batcher:
         self._on_cancel = _check_on_cancel(on_cancel)
         self._drain_timeout_s = _check_timeout(drain_timeout_s)
         self.settings = settings
-        self.counts = Stats()
+        self.counts: Stats = Stats()
         """Totals so far."""
-        self.budget = Budget(settings.budget_bytes)
+        self.budget: Budget = Budget(settings.budget_bytes)
         """Counts the bytes held now, and the most so far."""
         self._pipeline = Pipeline(
             settings,

@@ -112,7 +112,7 @@ class SettingsError(BatcherError):
     def __init__(self, faults: Sequence[str]) -> None:
         """Join all faults into one message, one per line."""
         super().__init__("\n".join(["settings cannot be used:", *(f"  - {f}" for f in faults)]))
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
 
 
 class NotInstalledError(BatcherError):

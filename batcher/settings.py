@@ -185,7 +185,8 @@ class Between:
     """Checks that a number is within bounds, both included. None passes."""
 
     def __init__(self, low: float, high: float) -> None:
-        self.low, self.high = low, high
+        self.low: float = low
+        self.high: float = high
 
     def __call__(self, value: float | None) -> list[str]:
         """Return what is wrong with the value. An empty list if nothing is."""
@@ -285,7 +286,9 @@ class Derived:
             derive: returns the value.
             depends_on: the setting that `derive` reads. Its own default may not depend on a third.
         """
-        self.text, self.derive, self.depends_on = text, derive, depends_on
+        self.text: str = text
+        self.derive: Callable[[Settings], object] = derive
+        self.depends_on: str = depends_on
 
 
 def setting(

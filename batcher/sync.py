@@ -321,7 +321,7 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._has_ended = False
-        self.is_ending = False
+        self.is_ending: bool = False
         """Whether no more calls are taken."""
 
     def is_own_thread(self) -> bool:

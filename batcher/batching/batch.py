@@ -77,14 +77,14 @@ class Batch:
         self.opened_s = opened_s
         self.due_s = due_s
         self.seal_reason: FlushReason | None = None
-        self.records = 0
-        self.size_bytes = 0
-        self.oldest_arrival_s = float("inf")
-        self.first_position = ""
+        self.records: int = 0
+        self.size_bytes: int = 0
+        self.oldest_arrival_s: float = float("inf")
+        self.first_position: str = ""
         """The position of the first record. Of a stream it is the sequence number."""
-        self.first_arrival_s = 0.0
+        self.first_arrival_s: float = 0.0
         """The arrival of the first record."""
-        self.last_position = ""
+        self.last_position: str = ""
         """The position of the last record. Of a stream it is the sequence number."""
         self.positions: list[Sequence[str]] = []
         """The positions of all records, in columns, if a ledger will settle them."""

@@ -101,8 +101,8 @@ class Checksum:
 
     def __init__(self) -> None:
         """Start with the empty text."""
-        self.crc32 = 0
-        self.size_bytes = 0
+        self.crc32: int = 0
+        self.size_bytes: int = 0
 
     def add(self, block_crc32: int, block_bytes: int) -> None:
         """Append a block."""

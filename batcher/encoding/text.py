@@ -36,9 +36,9 @@ class LineSplitter:
     def __init__(self) -> None:
         """Start with no text."""
         self._partial_line = bytearray()
-        self.is_skipping = False
+        self.is_skipping: bool = False
         """Whether the rest of a skipped line is still to come."""
-        self.skipped_bytes = 0
+        self.skipped_bytes: int = 0
         """Size of the line that was skipped last, as far as it was read, without its newline."""
 
     @property

@@ -250,5 +250,5 @@ async def _cancel_tasks() -> None:
         await asyncio.wait(others)
 
 
-handler = make_handler()
+handler: LambdaHandler = make_handler()
 """The handler that is configured by environment variables alone."""

@@ -28,7 +28,7 @@ class DurableBatches:
 
     def __init__(self) -> None:
         """Remember nothing."""
-        self.is_throttled = False
+        self.is_throttled: bool = False
         """Whether the store has refused requests of an event, and no event has succeeded since."""
         # The digest of a batch's positions, and its receipt; None: its object does not exist
         self._known: dict[tuple[Route, str], tuple[str, Receipt | None]] = {}

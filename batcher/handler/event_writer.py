@@ -124,7 +124,7 @@ class EventWriter:
         self._settings = pipeline.settings
         self._clock = clock
         self._durable: DurableBatches | None = None  # no event has failed yet
-        self.stats = Stats()
+        self.stats: Stats = Stats()
         """Totals since this object was set. Set a new one to count a single event."""
 
     async def write(self, event: Event, deadline_s: float | None) -> EventResult:

@@ -22,7 +22,7 @@ MAX_LOGGED_ERRORS = 20
 """Errors of one event that are logged, one line each. Of the others only their number is logged."""
 
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 
 class Telemetry:
@@ -42,7 +42,7 @@ class Telemetry:
         self._write_line = logs.write_line if write_line is None else write_line
         self._is_cold = True
         self._labels: dict[str, str] = {}
-        self.request_stats = RequestStats()
+        self.request_stats: RequestStats = RequestStats()
         """The requests of the current event."""
         if "AWS_LAMBDA_FUNCTION_NAME" in environ:
             logs.configure(

@@ -45,11 +45,11 @@ class Prefetch:
         self.entry = entry
         self.info: ObjectInfo | None = None
         """Size, ETag and metadata. None if it is not open yet or could not be opened."""
-        self.is_covered = False
+        self.is_covered: bool = False
         """Whether the object is left out: it is covered, or a guard. Known once `ready` is set."""
-        self.left_out = LeftOut()
+        self.left_out: LeftOut = LeftOut()
         """The lines that are left out. Known once `ready` is set."""
-        self.ready = asyncio.Event()
+        self.ready: asyncio.Event = asyncio.Event()
         self._reader = reader
         self._overlap_tracker = overlap_tracker
         self._reopen_policy = reopen_policy

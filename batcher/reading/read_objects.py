@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MAX_LINE_BYTES = 64 * MIB
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 
 def log_finding(finding: Finding) -> None:

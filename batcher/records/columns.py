@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import itemgetter
-from typing import Self, TypeVar, cast, overload
+from typing import ClassVar, Self, TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ class CompactColumn(Sequence[T]):
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._constructor_args() == other._constructor_args()
 
-    __hash__ = None  # type: ignore[assignment]  # as a list has none
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as a list has none
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}{self._constructor_args()}"
@@ -42,8 +42,8 @@ class ConstantColumn(CompactColumn[T]):
 
     def __init__(self, value: T, length: int) -> None:
         """Repeat `value` for `length` records."""
-        self.value = value
-        self.length = length
+        self.value: T = value
+        self.length: int = length
 
     def __len__(self) -> int:
         return self.length
@@ -67,8 +67,8 @@ class NumbersColumn(CompactColumn[str]):
 
     def __init__(self, prefix: str, numbers: range | array[int]) -> None:
         """Make positions of `prefix` followed by each number."""
-        self.prefix = prefix
-        self.numbers = numbers
+        self.prefix: str = prefix
+        self.numbers: range | array[int] = numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -128,7 +128,7 @@ class MillisColumn(CompactColumn[float]):
 
     def __init__(self, values_ms: Sequence[int] | Sequence[str]) -> None:
         """Hold times in milliseconds since 1970."""
-        self.values_ms = values_ms
+        self.values_ms: Sequence[int] | Sequence[str] = values_ms
 
     @cached_property
     def min_s(self) -> float:
@@ -161,8 +161,8 @@ class LinesColumn(CompactColumn[bytes]):
 
     def __init__(self, text: bytes, length: int) -> None:
         """Hold a text of `length` lines, each with its newline."""
-        self.text = text
-        self.length = length
+        self.text: bytes = text
+        self.length: int = length
 
     def __len__(self) -> int:
         return self.length

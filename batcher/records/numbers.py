@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from heapq import merge
 from itertools import accumulate, chain, repeat, starmap
-from typing import overload
+from typing import ClassVar, overload
 
 from batcher.records.columns import NumbersColumn
 
@@ -42,7 +42,7 @@ class RecordNumbers(Sequence[int]):
             return self._starts == other._starts and self._stops == other._stops
         return isinstance(other, Sequence) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as a list has none
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as a list has none
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0

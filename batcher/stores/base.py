@@ -142,7 +142,7 @@ class MultipartUpload:
 
     def __init__(self, store: ObjectStore, request: Request, upload_id: str) -> None:
         """Continue the upload that `request` has opened in `store`."""
-        self.deadline_s = request.deadline_s
+        self.deadline_s: float | None = request.deadline_s
         """When the results of the next requests must be known; see `Request.deadline_s`."""
         self._store = store
         self._request = replace(request, upload_id=upload_id)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from batcher.concurrency import WorkerSlots
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 RESPONSE_TIMEOUT_S = 10.0
 """How long a response may take, in addition to the time to send the body."""
@@ -63,13 +63,13 @@ class Operation(Enum):
         """Derive the properties from the label."""
         self.label = label
         """The operation in messages and logs."""
-        self.has_body = label in {"put", "part"}
+        self.has_body: bool = label in {"put", "part"}
         """Whether the request carries bytes of an object."""
-        self.creates_object = label in {"put", "complete"}
+        self.creates_object: bool = label in {"put", "complete"}
         """Whether an object exists after its success."""
-        self.is_cleanup = label == "abort"
+        self.is_cleanup: bool = label == "abort"
         """Whether it must be sent even after the deadline, and without waiting for a turn."""
-        self.only_reads = label in {"head", "read"}
+        self.only_reads: bool = label in {"head", "read"}
         """Whether it changes nothing. S3 has a separate rate limit for these."""
 
 
@@ -112,7 +112,7 @@ class PausableTimeout:
         self._clock = clock
         self._response_timeout: asyncio.Timeout | None = None
         self._response_s = 0.0
-        self.paused_s = 0.0
+        self.paused_s: float = 0.0
         """How long the request has waited for its turns so far."""
 
     def limit_response(self, response_s: float) -> asyncio.Timeout:
@@ -146,7 +146,7 @@ class RetryLog:
 
     def __init__(self, key: str) -> None:
         """Start for the object at `key`, with no retries."""
-        self.key = key
+        self.key: str = key
         self._first_operation = self._first_error = ""
         self._retries = 0
 

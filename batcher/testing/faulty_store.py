@@ -72,8 +72,8 @@ class FaultyStore(ObjectStore):
             seed: decides about the rules' `chance`.
             slow_s: how long a slow request takes.
         """
-        self.inner = MemoryStore() if inner is None else inner
-        self.script = FaultScript(rules, seed)
+        self.inner: ObjectStore = MemoryStore() if inner is None else inner
+        self.script: FaultScript[StoreFault] = FaultScript(rules, seed)
         self.slow_s = slow_s
         self.requests: list[SentRequest] = []
         """All requests so far, in order."""

@@ -75,7 +75,7 @@ class SandboxStore(FaultyStore):
         """Write to `memory`, and add requests that are late to `late`."""
         super().__init__(inner=memory)
         self.late = late
-        self.plan = NO_FAULTS
+        self.plan: InvocationPlan = NO_FAULTS
         self.is_cut = False
         self._number = 0
         self._on_fault = on_fault
@@ -145,7 +145,7 @@ class VirtualSandbox:
 
     def __init__(self, make: MakeHandler, store: SandboxStore) -> None:
         """Start cold: make a handler that writes to `store`."""
-        self.is_alive = True
+        self.is_alive: bool = True
         self._store = store
         self._loops: list[VirtualLoop] = []
         with self._virtual_time():

@@ -37,7 +37,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self) -> None:
         """Start at time 0."""
-        self.steps = 0
+        self.steps: int = 0
         """Callbacks run so far."""
         self.kill_at_step: int | None = None
         """The step before which the process is killed."""

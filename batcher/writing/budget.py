@@ -27,10 +27,10 @@ class Budget:
     def __init__(self, limit_bytes: int) -> None:
         """Start with nothing held."""
         self.limit_bytes = limit_bytes
-        self.batch_bytes = min(BATCH_BYTES, limit_bytes // 256)
+        self.batch_bytes: int = min(BATCH_BYTES, limit_bytes // 256)
         """Charged for each batch besides its text. Less if the budget is below 1 MiB."""
-        self.held_bytes = 0
-        self.peak_bytes = 0
+        self.held_bytes: int = 0
+        self.peak_bytes: int = 0
         self.backlog_bytes = 0
         """Held text that streaming writers could encode now but have not taken yet."""
         self._turn_lock = asyncio.Lock()

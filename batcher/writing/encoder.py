@@ -140,8 +140,8 @@ class BytesBuffer:
     def __init__(self) -> None:
         """Start empty."""
         self._pieces: deque[bytes] = deque()
-        self.size_bytes = 0
-        self.appended_bytes = 0
+        self.size_bytes: int = 0
+        self.appended_bytes: int = 0
         """All bytes appended since the start."""
 
     def append(self, piece: bytes) -> None:

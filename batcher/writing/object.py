@@ -204,14 +204,14 @@ class ObjectSpec:
         name = object_name(batch, digest, uuid_name)
         if suffix:
             name = continuation_name(name, suffix)
-        self.key = object_key(batch, name, settings)
+        self.key: str = object_key(batch, name, settings)
         metadata = object_metadata(batch, digest, checksum, settings.metadata)
         first, last = batch.first_position, batch.last_position
         positions_list = batch.positions_list
         if positions_list is not None and is_short_list(positions_list, first, last):
             metadata[METADATA_POSITIONS] = b64encode(positions_list).decode()
         object_format = choose_format(batch.route, settings)
-        self.attributes = ObjectAttributes(object_format.content_type, metadata)
+        self.attributes: ObjectAttributes = ObjectAttributes(object_format.content_type, metadata)
 
     def make_receipt(self, size_bytes: int) -> Receipt:
         """Return the receipt of the object, once it is durable with this size."""
@@ -244,7 +244,7 @@ class GuardSpec:
         name = sequence_name(batch.route.origin, first)
         if suffix:
             name = continuation_name(name, suffix)
-        self.key = object_key(batch, name, settings)
+        self.key: str = object_key(batch, name, settings)
         metadata = {
             METADATA_KIND: GUARD_KIND,
             METADATA_OF: encode_key(of_key),
@@ -258,14 +258,15 @@ class GuardSpec:
         if fingerprint := fingerprint_of(positions[0]):
             metadata[METADATA_FINGERPRINT] = fingerprint
         compression, level = object_format.compression, object_format.compression_level
-        self.body, _ = encode_text(b"", compression, level)
+        body, _ = encode_text(b"", compression, level)
         positions_list = encode_positions(positions)
         assert positions_list is not None  # noqa: S101  # they come from a list
         if is_short_list(positions_list, first, last):
             metadata[METADATA_POSITIONS] = b64encode(positions_list).decode()
         else:
-            self.body = _add_positions(self.body, object_format, positions_list)
-        self.attributes = ObjectAttributes(object_format.content_type, metadata)
+            body = _add_positions(body, object_format, positions_list)
+        self.body: bytes = body
+        self.attributes: ObjectAttributes = ObjectAttributes(object_format.content_type, metadata)
 
 
 def is_guard(metadata: Mapping[str, str]) -> bool:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from batcher.stores.base import ObjectInfo, ObjectStore
     from batcher.writing.pending import PendingBatch
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 EncodeBatch = Callable[["PendingBatch"], Coroutine[Any, Any, tuple[bytes, Checksum]]]
 

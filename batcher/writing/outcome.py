@@ -8,7 +8,7 @@ from batcher.errors import BatcherError, RetryableError
 from batcher.stores.base import ObjectInfo, ObjectStore
 from batcher.stores.request import Operation, Request
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 _OWN_METADATA = "batcher-"
 

@@ -67,7 +67,7 @@ class PendingBatch:
         self.slots: WorkerSlots | None = None
         """The slots of which the worker that writes the batch holds one. None: it holds none."""
         self.outcome: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self.state = PendingState.OPEN
+        self.state: PendingState = PendingState.OPEN
         self.waiters = 0
         """Tickets that wait for the outcome now. They receive the error if it fails.
 

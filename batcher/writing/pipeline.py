@@ -46,10 +46,10 @@ class Pipeline:
         """
         self.settings = settings
         self.store = store
-        self.router = Router(settings, transform)
+        self.router: Router = Router(settings, transform)
         self._executor = ThreadPoolExecutor(threads, "batcher-encode")
-        self.writer = Writer(store, settings, self._executor, threads)
-        self.next_uuid = Uuid7Generator(wall_clock, _random_bits)
+        self.writer: Writer = Writer(store, settings, self._executor, threads)
+        self.next_uuid: Uuid7Generator = Uuid7Generator(wall_clock, _random_bits)
         """Returns a new UUIDv7 at each call."""
 
     async def aclose(self) -> None:

@@ -39,7 +39,7 @@ class EnvironmentCredentialProvider:
         region = region or find_region(environ) or DEFAULT_REGION
         is_ignored = _is_true(environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"))
         endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or ""
-        self.endpoint = Endpoint(
+        self.endpoint: Endpoint = Endpoint(
             region,
             endpoint_url or ("" if is_ignored else endpoint),
             environ.get("AWS_CA_BUNDLE") or environ.get("REQUESTS_CA_BUNDLE") or "",

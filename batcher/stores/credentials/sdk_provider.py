@@ -64,7 +64,7 @@ class SdkCredentialProvider:
         self._asked: dict[str, str] = {} if asked is None else asked
         with translated_errors(f"{operation} s3://{bucket}/{key}", self._asked):
             session = make_session(region)
-            self.endpoint = _find_endpoint(session, endpoint_url)
+            self.endpoint: Endpoint = _find_endpoint(session, endpoint_url)
             self._sdk_credentials: Any = self._search(session)
 
     def _search(self, session: Any) -> Any:  # noqa: ANN401  # botocore has no types

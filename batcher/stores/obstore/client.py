@@ -152,14 +152,14 @@ class ObstoreClient:
         """
         if faults := find_obstore_faults(settings, os.environ):
             raise SettingsError(faults)
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         self._settings = settings
         self._retry_config = retry_config
         self._request_timeout = request_timeout
         self._read_timeout = read_timeout
         self._follows_region = follows_region
         self._renew_credentials = renew_credentials
-        self.source = source or CredentialSource(
+        self.source: CredentialSource = source or CredentialSource(
             settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
         )
         """The source of the credentials."""

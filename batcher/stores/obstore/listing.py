@@ -46,7 +46,7 @@ class ObstoreListing:
 
     def __init__(self, client: ObstoreClient, page_objects: int) -> None:
         """List with `client`, taking `page_objects` from obstore at a time."""
-        self.bucket = client.bucket
+        self.bucket: str = client.bucket
         self._client = client
         self._page_objects = page_objects
         self._is_root_checked = False

@@ -63,7 +63,7 @@ class ObstoreReader:
         Raises:
             SettingsError: obstore cannot address the bucket.
         """
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         self._settings = settings
         self._client = ObstoreClient(
             settings, retry_config=RETRIES, read_timeout=READ_TIMEOUT, follows_region=False

@@ -43,7 +43,7 @@ class ObstoreStore(EngineStore):
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
         """
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         self._settings = settings
         self._attributes = (
             {"Storage-Class": settings.storage_class} if settings.storage_class else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ LISTING = "ListMultipartUploads"
 
 
 # Reads are idempotent, so boto3 may retry them
-RETRIES = {"mode": "standard", "total_max_attempts": 5}
+RETRIES: Mapping[str, str | int] = {"mode": "standard", "total_max_attempts": 5}
 
 
 PAGE_UPLOADS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns

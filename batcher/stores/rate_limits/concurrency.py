@@ -43,9 +43,9 @@ class ConcurrencyLimit:
     def __init__(self, max_limit: int) -> None:
         """Start with `max_limit`, and never exceed it."""
         self._max_limit = max_limit
-        self.limit = max_limit
+        self.limit: int = max_limit
         """The limit now."""
-        self.in_flight = 0
+        self.in_flight: int = 0
         """Requests in flight."""
         self._peak_in_flight = 0
         self._total_response_s = 0.0

@@ -28,11 +28,11 @@ class PrefixLimiter:
         """Allow these limits until responses lower them."""
         self._rate = CubicRateLimit(max_per_s, now_s)
         self._concurrency = ConcurrencyLimit(max_in_flight)
-        self.throttles = 0
+        self.throttles: int = 0
         """Throttled requests so far."""
-        self.total_wait_s = 0.0
+        self.total_wait_s: float = 0.0
         """The total time that requests have waited for their turns."""
-        self.waiters = 0
+        self.waiters: int = 0
         """Requests that wait for their turns now."""
 
     def down_s(self, now_s: float) -> float:

@@ -24,7 +24,7 @@ MAX_DOWN_S = 60.0
 Requests whose turn comes are still sent, to find out when S3 is up again."""
 
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 
 class RateLimitedStore(ObjectStore):

@@ -47,7 +47,7 @@ class S3Client:
             settings: the bucket, which errors name, where it is, and the connections in the pool.
             retries: how often the SDK retries, for botocore's `Config`.
         """
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         self._region, self._endpoint_url = settings.region, settings.endpoint_url
         self._source = CredentialSource(
             settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url

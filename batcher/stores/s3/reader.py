@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference: the most that one listi
 
 
 # Reads are idempotent, so the SDK may retry them
-RETRIES = {"mode": "standard", "total_max_attempts": 5}
+RETRIES: Mapping[str, str | int] = {"mode": "standard", "total_max_attempts": 5}
 
 
 class S3Reader:
@@ -33,7 +33,7 @@ class S3Reader:
 
     def __init__(self, settings: Settings, *, page_objects: int = PAGE_OBJECTS) -> None:
         """Read from `settings.bucket`, listing `page_objects` per request."""
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         self._client = S3Client(settings, RETRIES)
         self._page_objects = page_objects
 

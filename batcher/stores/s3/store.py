@@ -41,7 +41,7 @@ class S3Store(EngineStore):
 
     def __init__(self, settings: Settings) -> None:
         """Write to `settings.bucket`, with the settings' headers on every object."""
-        self.bucket = settings.bucket
+        self.bucket: str = settings.bucket
         # Only `RetryingStore` retries: with two layers attempts would multiply, and counts be wrong
         retries = {"total_max_attempts": 1}
         self._client = S3Client(settings, retries)

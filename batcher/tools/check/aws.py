@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -29,9 +29,9 @@ class AwsClient:
         limits = CallLimits(CALL_TIMEOUT_S, CALL_ATTEMPTS, total_s=CALL_TIMEOUT_S)
         purpose = "check of a bucket or a function"
         self._session = AwsSession(region, limits, purpose=purpose)
-        self.endpoint = self._session.endpoint
-        self.region = self._session.region
-        self.place = self._session.place
+        self.endpoint: Callable[[str], str] = self._session.endpoint
+        self.region: Callable[[str], str] = self._session.region
+        self.place: Callable[[str, str, str], None] = self._session.place
 
     async def __aenter__(self) -> Self:
         return self

@@ -201,10 +201,10 @@ class EventSourceMapping:
     def __init__(self, source: DemoSource, handler: LambdaHandler) -> None:
         """Deliver the records of `source` to `handler`."""
         self.source = source
-        self.deliveries = 0
-        self.redelivered = 0
+        self.deliveries: int = 0
+        self.redelivered: int = 0
         """Records redelivered because the handler's response asked for them."""
-        self.handler_s = 0.0
+        self.handler_s: float = 0.0
         """Time spent in the handler."""
         self._handler = handler
 

@@ -55,8 +55,8 @@ class EmbeddedS3:
 
     def __init__(self, folder: Path | None = None) -> None:
         """Keep the files in `folder`, or in a temporary one if None."""
-        self.access_key = secrets.token_hex(10).upper()
-        self.secret_key = secrets.token_hex(20)
+        self.access_key: str = secrets.token_hex(10).upper()
+        self.secret_key: str = secrets.token_hex(20)
         self._given_folder = folder
         self._folder = Path()
         self._ports: dict[str, int] = {}

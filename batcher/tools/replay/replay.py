@@ -33,8 +33,8 @@ class Replay:
             root: the common prefix of all keys.
             dry_run: send and mark nothing.
         """
-        self.stats = ReplayStats()
-        self.read_bytes = 0
+        self.stats: ReplayStats = ReplayStats()
+        self.read_bytes: int = 0
         """Stored bytes of quarantine objects read so far."""
         self._context = context
         self._root = root

@@ -19,6 +19,7 @@ from batcher.tools.replay.marks import (
 from batcher.tools.replay.target import SendPlan, SendResult, Skipped
 from batcher.writing.object import METADATA_DIGEST, object_key, object_name
 from batcher.writing.pipeline import Pipeline
+from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ class ObjectTarget:
         self._pipeline = Pipeline(self._settings, store, threads=ENCODER_THREADS)
         self._router = self._pipeline.router.with_transform(transform)
         self._event_writer = EventWriter(self._pipeline)
-        self.counts = self._event_writer.stats
+        self.counts: Stats = self._event_writer.stats
 
     def plan(
         self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None

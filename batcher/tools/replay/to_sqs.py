@@ -57,7 +57,7 @@ class QueueTarget:
         backoff: Backoff | None = None,
     ) -> None:
         """Send to the queue at `url` through `client`. Takes ownership of `client`."""
-        self.counts = Stats()
+        self.counts: Stats = Stats()
         self._url = url
         self._client = client
         self._transform = transform

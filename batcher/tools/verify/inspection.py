@@ -66,13 +66,13 @@ class Inspection:
         """Check an object that has this key and this metadata."""
         self._parsed_key = parsed_key
         self._metadata = {field: metadata[field] for field in METADATA_FIELDS if field in metadata}
-        self.is_guard = is_guard(metadata)
+        self.is_guard: bool = is_guard(metadata)
         """Whether it is a guard, which has a positions list and no records."""
         self._digest = metadata.get(METADATA_DIGEST)
         self._fingerprint = metadata.get(METADATA_FINGERPRINT, "")
-        self.guard_of = metadata.get(METADATA_OF, "")
+        self.guard_of: str = metadata.get(METADATA_OF, "")
         """The key of the object that has a guard's records, as `encode_key` returns it."""
-        self.has_positions = False
+        self.has_positions: bool = False
         """Whether the positions list was read, and is right."""
         self._splitter = LineSplitter()
         self._checksum = Checksum()
@@ -80,9 +80,9 @@ class Inspection:
         self._lines = 0
         self._bad_lines = 0
         self._first_bad_line = ""
-        self.records = 0
+        self.records: int = 0
         """Newlines so far."""
-        self.unchecked_lines = 0
+        self.unchecked_lines: int = 0
         """Lines that are too long to be checked."""
         self.quarantine_reasons: Counter[str] = Counter()
         """Number of records by reason, for a quarantine object."""

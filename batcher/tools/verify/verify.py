@@ -56,11 +56,11 @@ class Verifier:
         self._report = report
         self._concurrency = concurrency
         self._queue: asyncio.Queue[ListEntry | None] = asyncio.Queue(MAX_LISTED_AHEAD)
-        self.read_bytes = 0
+        self.read_bytes: int = 0
         """Stored bytes of the objects that are checked so far."""
-        self.listed_bytes = 0
+        self.listed_bytes: int = 0
         """Stored bytes of the objects that are listed so far."""
-        self.is_listing_done = False
+        self.is_listing_done: bool = False
         """Whether all objects are listed, so that `listed_bytes` is the total."""
 
     @property

@@ -17,12 +17,18 @@ from target import ENGINES, HERE
 
 LONGEST_S = 600
 OLDEST_PYTHON = "3.11"
+COMMAND_LINE_ONLY = ("click",)
+"""Dependencies of `batcher.cli`, which the package leaves out (`slim.py`)."""
 
 
 def requirements(engine: str) -> list[str]:
     """Return what the handler needs with this engine, as `pyproject.toml` says it."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
-    needed: list[str] = project["dependencies"]
+    needed: list[str] = [
+        requirement
+        for requirement in project["dependencies"]
+        if not requirement.startswith(COMMAND_LINE_ONLY)
+    ]
     if engine == "obstore":
         return needed
     without = [requirement for requirement in needed if not requirement.startswith("obstore")]

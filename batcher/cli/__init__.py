@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -10,8 +9,17 @@ from importlib import import_module
 from signal import SIGINT
 from typing import NoReturn
 
+import click
+from click.shell_completion import CompletionItem
+
 from batcher import __version__
-from batcher.cli.output import NOT_DURABLE, WRONG_USAGE, echo, echo_warnings
+from batcher.cli.command import (
+    COMPLETION_VARIABLE,
+    CONTEXT_SETTINGS,
+    Command,
+)
+from batcher.cli.faults import did_you_mean, echo_usage_faults
+from batcher.cli.output import WRONG_USAGE, echo
 from batcher.cli.signals import (
     SIGNAL_EXIT_BASE,
     STOPPED_MESSAGE,
@@ -19,61 +27,106 @@ from batcher.cli.signals import (
     reraise_lost_interrupts,
 )
 from batcher.cli.stdio import run_with_stdio
-from batcher.errors import BatcherError, NotInstalledError, SettingsError
 
-COMMANDS = ("write", "ls", "cat", "verify", "replay", "plan", "check", "ddl", "demo")
+COMMANDS = {
+    "write": "write lines of files or standard input into objects",
+    "ls": "list objects across all salts, in the order of time",
+    "cat": "print records to standard output, across all salts",
+    "verify": "read objects back: complete, as described, without duplicate ranges",
+    "replay": "write quarantined records again, or send them back to a queue",
+    "plan": "compute objects, Lambda settings and costs per month, compared to Firehose",
+    "check": "check settings, bucket, permissions, function and mapping",
+    "ddl": "print a table definition over the objects: Athena, DuckDB, Spark, pyarrow",
+    "demo": "run the Lambda handler on real events and show what it wrote",
+    "completion": "print a script that completes commands and options in a shell",
+}
+"""Each command with its summary. The command is `COMMAND` in the module of its name."""
+
+
+class _CommandGroup(click.Group):
+    """All commands. The module of a command is imported when the command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        with exit_on_interrupt():
+            command: Command = import_module(f"batcher.cli.{cmd_name}").COMMAND
+        command.name = cmd_name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. `help COMMAND` is `COMMAND --help`."""
+        if args[0] == "help":
+            args = [*args[1:2], "--help"]
+        if args[0] not in COMMANDS and not ctx.resilient_parsing and args[0] != "--help":
+            fault = f"{args[0]}: no such command{did_you_mean(args[0], COMMANDS)}"
+            raise click.UsageError(fault)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the names and the summaries."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any."""
+        names = [
+            CompletionItem(name, help=summary)
+            for name, summary in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+
+GROUP = _CommandGroup(
+    "batcher",
+    help="Writes many small records as few large objects in S3.",
+    epilog="'batcher COMMAND --help' explains a command. Exit codes: 0: done. 1: some records are "
+    "not durable, or no line of an input was usable. 2: wrong usage or settings. 129, 130, 143: "
+    "stopped by SIGHUP, SIGINT or SIGTERM, after draining; other signals in the same way, by 128 "
+    "plus their number. 141: standard output was closed (SIGPIPE).",
+    context_settings=CONTEXT_SETTINGS,
+)
+click.version_option(__version__, message="batcher %(version)s")(GROUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    words = _join_skip_to(sys.argv[1:] if argv is None else argv)
+    """Run one command and return its exit code. Without arguments, print the help."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete  # noqa: PLC0415  # lazy
+
+        return shell_complete(GROUP, {}, "batcher", COMPLETION_VARIABLE, instruction)
     try:
-        with exit_on_interrupt():
-            arguments = _make_parser(words).parse_args(words)
-        with echo_warnings(), reraise_lost_interrupts():
-            return int(arguments.run(arguments))
-    except SettingsError as error:
-        echo("\n".join(["wrong usage or settings:", *(f"  - {fault}" for fault in error.faults)]))
-        return WRONG_USAGE
-    except NotInstalledError as error:
-        echo(str(error))
-        return WRONG_USAGE
-    except BatcherError as error:
-        echo(str(error))
-        return NOT_DURABLE
+        with (
+            reraise_lost_interrupts(),
+            GROUP.make_context("batcher", words or ["--help"]) as context,
+        ):
+            return int(GROUP.invoke(context))
+    except click.exceptions.Exit as done:  # after --help or --version
+        return done.exit_code
+    except click.NoSuchOption as error:
+        options = [name for each in GROUP.get_params(error.ctx or context) for name in each.opts]
+        fault = f"{error.option_name}: no such option{did_you_mean(error.option_name, options)}"
+        if not fault.endswith("?"):
+            fault += "; options come after the command"
+        echo_usage_faults("batcher", [fault])
+    except click.UsageError as error:
+        echo_usage_faults("batcher", [error.message])
     except KeyboardInterrupt:  # in a command that does not handle it itself
-        echo(STOPPED_MESSAGE)
+        echo(STOPPED_MESSAGE, "error")
         return SIGNAL_EXIT_BASE + SIGINT
-
-
-def _join_skip_to(words: Sequence[str]) -> list[str]:
-    """Join `--skip-to` and a value such as `-:7`, which argparse takes for an option."""
-    joined: list[str] = []
-    for word in words:
-        if joined and joined[-1] == "--skip-to":
-            joined[-1] += f"={word}"
-        else:
-            joined.append(word)
-    return joined
-
-
-def _make_parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """Create the parser with the command that `words` starts with, or with all commands."""
-    parser = argparse.ArgumentParser(
-        prog="batcher",
-        description="Writes many small records as few large objects in S3.",
-        epilog="Exit codes: 0: done. 1: some records are not durable, or no line of an input was "
-        "usable. 2: wrong usage or settings. "
-        "129, 130, 143: stopped by SIGHUP, SIGINT or SIGTERM, after draining; other signals in the "
-        "same way, by 128 plus their number. "
-        "141: standard output was closed (SIGPIPE).",
-    )
-    parser.add_argument("--version", action="version", version=f"batcher {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    # Importing only the command that runs saves 70 ms
-    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
-        import_module(f"batcher.cli.{name}").add_parser(commands)
-    return parser
+    return WRONG_USAGE
 
 
 def script() -> NoReturn:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
 
-from batcher.cli.options import (
-    FaultCollector,
-    FindingPrinter,
-    add_selection_options,
-    selection_from,
-    settings_from,
-)
+from batcher.cli.command import Arguments, Command
+from batcher.cli.findings import FindingPrinter
+from batcher.cli.options import reader_options, selection_from, selection_options, settings_from
 from batcher.cli.output import DONE, INCOMPLETE
+from batcher.cli.parameters import Option
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.read_objects import ReadObject, ReadObjects
 from batcher.reading.selection import Selection
@@ -22,40 +18,9 @@ from batcher.settings import Settings
 from batcher.stores import open_reader
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "cat",
-        help="print records to standard output, across all salts",
-        description="Prints the records of the objects under a root to standard output, decoded, "
-        "one per line, object by object. The options select objects, not records: the first and "
-        "the last objects may also hold older or newer records. A stream's record that several "
-        "objects have is printed once. Objects that are damaged, missing or not batcher's "
-        "are reported on standard error, and the others are printed. Memory use does not depend "
-        "on the number and size of the objects. docs/reading.md explains times and order.",
-        epilog="Exit codes: 0: done. 1: some records could not be printed. 2: wrong usage or "
-        "settings. 130: stopped by Ctrl-C. 141: standard output was closed (SIGPIPE). Needs "
-        "s3:ListBucket on the bucket, and s3:GetObject on the root.",
-    )
-    add_selection_options(parser)
-    parser.add_argument(
-        "--ordered",
-        action="store_true",
-        help="print objects in the order of the times in their keys: by the time in the name, or "
-        "by hour, shard and sequence number; default: in the order in which they were read",
-    )
-    parser.add_argument("--limit", metavar="N", help="stop after N records")
-    parser.add_argument(
-        "--all",
-        action="store_true",
-        help="also print the records of a stream that another object has, too",
-    )
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    faults = FaultCollector()
+    faults = arguments.faults
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
@@ -102,7 +67,7 @@ class _LimitedOutput:
 
 
 async def _write_records(
-    arguments: argparse.Namespace, settings: Settings, selection: Selection, output: _LimitedOutput
+    arguments: Arguments, settings: Settings, selection: Selection, output: _LimitedOutput
 ) -> int:
     findings = FindingPrinter()
     objects_read = 0
@@ -134,3 +99,39 @@ async def _copy_object(read_object: ReadObject, output: _LimitedOutput) -> None:
         if output.is_full:
             break
     sys.stdout.flush()
+
+
+COMMAND = Command(
+    run,
+    description="Prints the records of the objects under a root to standard output, decoded, "
+    "one per line, object by object. The options select objects, not records: the first and "
+    "the last objects may also hold older or newer records. A stream's record that several "
+    "objects have is printed once. Objects that are damaged, missing or not batcher's "
+    "are reported on standard error, and the others are printed. Memory use does not depend "
+    "on the number and size of the objects. docs/reading.md explains times and order.",
+    examples={
+        "batcher cat s3://my-bucket/events --since 1h": "print the records of the last hour",
+        "batcher cat s3://my-bucket/events --limit 10 \\\n    --partition 'dt=2026-11-23/hour=*'": (
+            "print ten records of a day"
+        ),
+    },
+    parameters=[
+        *selection_options(),
+        Option(
+            "--ordered",
+            is_flag=True,
+            help="print objects in the order of the times in their keys: by the time in the name, "
+            "or by hour, shard and sequence number; default: in the order in which they were read",
+        ),
+        Option("--limit", metavar="N", help="stop after N records"),
+        Option(
+            "--all",
+            is_flag=True,
+            help="also print the records of a stream that another object has, too",
+        ),
+        *reader_options("requests and objects"),
+    ],
+    used_settings=("max_bytes", "budget_bytes"),
+    exit_codes={1: "some records could not be printed"},
+    permissions="s3:ListBucket on the bucket, and s3:GetObject on the root.",
+)

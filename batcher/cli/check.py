@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
@@ -12,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from batcher.cli.options import add_setting_options, explicit_settings, settings_from_options
+from batcher.cli.command import Arguments, Command
+from batcher.cli.options import (
+    PLACE,
+    SETTINGS,
+    explicit_settings,
+    json_option,
+    setting_options,
+)
 from batcher.cli.output import DONE, PROBLEMS_FOUND, echo
+from batcher.cli.parameters import Argument, Option
+from batcher.cli.profile import profile_option
 from batcher.cli.signals import SIGNAL_EXIT_BASE
 from batcher.errors import SettingsError
 from batcher.reading.sanitize import sanitize_line
@@ -58,46 +66,7 @@ _STYLES = {
 """Styles of rich."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "check",
-        help="check settings, bucket, permissions, function and mapping; report every problem",
-        description="Checks the settings, the bucket and its policy, and sends every request of "
-        "the writer once, with an object under _quarantine/_check, which readers ignore. With "
-        "--function, also checks the function's own settings, role, package and event source "
-        "mappings. One run reports every problem. Checks that the credentials do not permit are "
-        "reported as not checked. docs/check.md lists the checks and the permission of each.",
-        epilog="Exit codes: 0: no errors (there may be warnings). 1: errors. 2: wrong usage or "
-        "settings. 130: stopped by Ctrl-C. 141: standard output was closed (SIGPIPE).",
-    )
-    parser.add_argument(
-        "destination",
-        nargs="?",
-        metavar="DESTINATION",
-        help="s3://bucket/root or file://folder (default: that of the function, else "
-        "BATCHER_BUCKET and BATCHER_ROOT)",
-    )
-    parser.add_argument(
-        "--function",
-        metavar="NAME",
-        default="",
-        help="name or ARN of a Lambda function, with its alias if its mappings use one; its "
-        "environment replaces this one, flags and destination still override it",
-    )
-    parser.add_argument(
-        "--mapping",
-        metavar="UUID",
-        default="",
-        help="check this event source mapping (default: all mappings of the function)",
-    )
-    parser.add_argument("--no-write", action="store_true", help="do not write the test object")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_setting_options(parser)
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code.
 
     Raises:
@@ -105,12 +74,15 @@ def run(arguments: argparse.Namespace) -> int:
             function are findings instead.
     """
     report = CheckReport()
-    destination = arguments.destination
-    explicit = (
-        explicit_settings(arguments, destination)
-        if destination
-        else settings_from_options(arguments)
-    )
+    explicit = arguments.settings
+    faults = arguments.faults
+    if arguments.destination:
+        with faults:
+            explicit = explicit_settings(arguments, arguments.destination)
+    if not (arguments.function or arguments.mapping):
+        with faults:
+            Settings.from_env(os.environ, **explicit)
+    faults.raise_if_any()
     command = _CheckCommand(arguments, explicit, report)
     try:
         with asyncio.Runner() as runner:
@@ -129,7 +101,7 @@ class _CheckCommand:
     """One run of the command."""
 
     def __init__(
-        self, arguments: argparse.Namespace, explicit: Mapping[str, Any], report: CheckReport
+        self, arguments: Arguments, explicit: Mapping[str, Any], report: CheckReport
     ) -> None:
         self._arguments = arguments
         self._explicit = explicit
@@ -156,14 +128,16 @@ class _CheckCommand:
             return
         from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # as above
 
-        async with AwsClient(_arn_region(self._arguments.function)) as aws:
+        async with AwsClient(_arn_region(self._arguments.function or "")) as aws:
             await self._check_function(aws)
 
     async def _check_function(self, aws: AwsClient) -> None:
         """Check the function, its mappings, and the bucket that it writes to."""
         from batcher.tools.check.deployment import check_deployment, read_deployment  # noqa: PLC0415  # lazy
 
-        deployment = await read_deployment(aws, self._arguments.function, self._arguments.mapping)
+        deployment = await read_deployment(
+            aws, self._arguments.function or "", self._arguments.mapping or ""
+        )
         self._report.add(deployment.results)
         environ = dict(os.environ) if deployment.environ is None else deployment.environ
         try:
@@ -268,3 +242,45 @@ def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
         console.print(Text.assemble(status, f"  {result.check:<{width}}  {result.as_line()}"))
 
     return print_coloured
+
+
+COMMAND = Command(
+    run,
+    description="Checks the settings, the bucket and its policy, and sends every request of "
+    "the writer once, with an object under _quarantine/_check, which readers ignore. With "
+    "--function, also checks the function's own settings, role, package and event source "
+    "mappings. One run reports every problem. Checks that the credentials do not permit are "
+    "reported as not checked. docs/check.md lists the checks and the permission of each.",
+    examples={
+        "batcher check s3://my-bucket/events": "check a destination",
+        "batcher check --function my-function --no-write": (
+            "check a function and its mappings, and write nothing"
+        ),
+    },
+    parameters=[
+        Argument(
+            "destination",
+            metavar="[DESTINATION]",
+            description=f"{PLACE} (default: that of the function, else BATCHER_BUCKET and "
+            "BATCHER_ROOT)",
+            needed=False,
+            completes="dir",
+        ),
+        Option(
+            "--function",
+            metavar="NAME",
+            help="name or ARN of a Lambda function, with its alias if its mappings use one; its "
+            "environment replaces this one, flags and destination still override it",
+        ),
+        Option(
+            "--mapping",
+            metavar="UUID",
+            help="check this event source mapping (default: all mappings of the function)",
+        ),
+        Option("--no-write", is_flag=True, help="do not write the test object"),
+        json_option("one JSON document"),
+        *setting_options(SETTINGS),
+        profile_option(),
+    ],
+    exit_codes={0: "no errors (there may be warnings)", 1: "errors"},
+)

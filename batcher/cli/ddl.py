@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 from collections.abc import Callable, Sequence
 from datetime import date
 
+from batcher.cli.command import Arguments, Command
 from batcher.cli.lines import InputError, LineReader
-from batcher.cli.options import (
-    PLACE_SETTINGS,
-    FaultCollector,
-    add_setting_options,
-    settings_from,
-)
+from batcher.cli.options import place_argument, setting_options, settings_from
 from batcher.cli.output import DONE, echo
+from batcher.cli.parameters import Option
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.stores.file import parse_folder_url
@@ -35,10 +31,6 @@ ENGINES: dict[str, Callable[[TableDefinition], EngineScript]] = {
 }
 
 
-LAYOUT_SETTINGS = ("fanout", "partition_by", "format", "compression")
-"""Settings of the writer that a reader must know."""
-
-
 SAMPLE_LINES = 10_000
 """Number of records that columns are inferred from, at most."""
 
@@ -55,60 +47,9 @@ MAX_NOTES = 10
 """Fields that become no column and are named, at most."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "ddl",
-        help="print a table definition over the objects: Athena, DuckDB, Spark, pyarrow",
-        description="Prints a table definition over the objects under a root: statements for "
-        "Athena (partition projection) and DuckDB (a view), programs for Spark and pyarrow. All "
-        "of them prune by partition, across salts. Without --columns and --sample the table has "
-        "one column, `record`, with the record's text. Notes go to standard error. Only the "
-        "sample is read, and nothing is written.",
-    )
-    parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
-    parser.add_argument("--engine", dest="table_engine", required=True, choices=ENGINES)
-    parser.add_argument(
-        "--table", default="", help="name of the table (default: the last folder of the root)"
-    )
-    columns = parser.add_mutually_exclusive_group()
-    columns.add_argument(
-        "--columns",
-        metavar="LIST",
-        help="fields that become columns: 'user bigint, tags array<string>, "
-        "at struct<city:string>'; types: boolean, int, bigint, double, string, array, struct",
-    )
-    columns.add_argument(
-        "--sample",
-        metavar="FILE",
-        help=f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for standard "
-        f"input; of {SAMPLE_BYTES // 1024**2} MiB, and of records up to {MAX_LINE_BYTES:,} bytes",
-    )
-    parser.add_argument(
-        "--fanouts",
-        metavar="LIST",
-        help="all fanouts that objects under this root were written with: 1,16 (default: --fanout)",
-    )
-    parser.add_argument(
-        "--values",
-        action="append",
-        default=[],
-        metavar="COLUMN=LIST",
-        help="all values of a partition by a field: customer=acme,globex; may be repeated",
-    )
-    parser.add_argument(
-        "--since", metavar="DATE", help="the first day that has objects: 2025-01-31"
-    )
-    # Not all settings: `--engine` is the query engine here
-    add_setting_options(
-        parser, (*LAYOUT_SETTINGS, *PLACE_SETTINGS), "as the writer of the objects has them"
-    )
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    faults = FaultCollector()
+    faults = arguments.faults
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
@@ -121,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
         columns = _read_columns(arguments)
     faults.raise_if_any()
     options = TableOptions(
-        name=arguments.table, columns=columns, fanouts=fanouts, values=values, since=since
+        name=arguments.table or "", columns=columns, fanouts=fanouts, values=values, since=since
     )
     table = define_table(settings, _location(settings), options)
     script = ENGINES[arguments.table_engine](table)
@@ -138,8 +79,10 @@ def _location(settings: Settings) -> tuple[str, str]:
     return "s3", join_location(settings.bucket, settings.root)
 
 
-def _read_columns(arguments: argparse.Namespace) -> Sequence[TableColumn]:
+def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
     """Return the columns that were declared or inferred, or none."""
+    if arguments.columns is not None and arguments.sample is not None:
+        raise SettingsError(["columns, sample: both given; leave one of them out"])
     if arguments.columns is not None:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
@@ -221,3 +164,65 @@ def _parse_date(text: str | None) -> date | None:
     except ValueError:
         fault = f"since: {text!r} is not a date; expected one as in 2025-01-31"
         raise SettingsError([fault]) from None
+
+
+COMMAND = Command(
+    run,
+    description="Prints a table definition over the objects under a root: statements for "
+    "Athena (partition projection) and DuckDB (a view), programs for Spark and pyarrow. All "
+    "of them prune by partition, across salts. Without --columns and --sample the table has "
+    "one column, `record`, with the record's text. Notes go to standard error. Only the "
+    "sample is read, and nothing is written. Pass the settings that the writer of the objects "
+    "has.",
+    examples={
+        "batcher ddl s3://my-bucket/events --engine athena \\\n    --columns 'id bigint'": (
+            "print statements for Athena"
+        ),
+        "batcher ddl file://out --engine duckdb --sample in.ndjson": (
+            "print a view for DuckDB, with columns as in a file"
+        ),
+    },
+    parameters=[
+        place_argument(),
+        Option(
+            "--engine",
+            "table_engine",
+            needed=True,
+            choices=list(ENGINES),
+            metavar=f"[{'|'.join(ENGINES)}]",
+            help="the query engine",
+        ),
+        Option("--table", metavar="NAME", help="its name (default: the last folder of the root)"),
+        Option(
+            "--columns",
+            metavar="LIST",
+            help="fields that become columns: 'user bigint, tags array<string>, "
+            "at struct<city:string>'; types: boolean, int, bigint, double, string, array, struct",
+        ),
+        Option(
+            "--sample",
+            metavar="FILE",
+            completes="file",
+            help=f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for "
+            f"standard input; of {SAMPLE_BYTES // 1024**2} MiB, and of records up to "
+            f"{MAX_LINE_BYTES:,} bytes",
+        ),
+        Option(
+            "--fanouts",
+            metavar="LIST",
+            help="all fanouts that objects under this root were written with: 1,16 (default: "
+            "--fanout)",
+        ),
+        Option(
+            "--values",
+            multiple=True,
+            metavar="COLUMN=LIST",
+            help="all values of a partition by a field: customer=acme,globex; may be repeated",
+        ),
+        Option("--since", metavar="DATE", help="the first day that has objects: 2025-01-31"),
+        # Not all settings: `--engine` is the query engine here
+        *setting_options(("fanout", "partition_by", "format", "compression")),
+        *setting_options(("region", "endpoint_url")),
+    ],
+    exit_codes={},
+)

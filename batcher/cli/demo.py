@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import shutil
 import signal
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,14 +13,17 @@ from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
-from batcher.cli.output import DONE, WRONG_USAGE
+from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
+from batcher.cli.output import DONE, WRONG_USAGE, echo
+from batcher.cli.parameters import Option
+from batcher.cli.profile import profile_option
 from batcher.cli.signals import (
     SIGNAL_EXIT_BASE,
     can_handle_signals,
     ending_signals,
     signal_name,
 )
-from batcher.errors import BatcherError, NotInstalledError
+from batcher.errors import BatcherError, NotInstalledError, SettingsError
 from batcher.tools.demo.seaweedfs import (
     INSTALL_HINT,
     EmbeddedS3,
@@ -40,37 +41,9 @@ EXTRAS = {"boto3", "botocore", "duckdb", "rich"}
 """Packages of the extra `demo`."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "demo",
-        help="run the Lambda handler on real events and show what it wrote",
-        description="Sends some thousand real GitHub webhooks through the Lambda handler, as SQS "
-        "and as Kinesis events, into an S3 server that runs for the duration of the demo. A bad "
-        "record, a failing PUT and a redelivered event are among them. Then reads the bucket back "
-        "with DuckDB and compares it record by record. If aioboto3 is installed, the same events "
-        "go through that engine as well, and must become the same objects. Needs no network and "
-        "no AWS account.",
-        epilog="Exit codes: 0: every record is accounted for. 1: some are not. 2: wrong usage, or "
-        "a package is not installed. 129, 130 or 143: stopped by a signal.",
-    )
-    parser.add_argument(
-        "--s3",
-        metavar="URL",
-        help="use the S3 at this endpoint, with your own AWS credentials; objects are written "
-        "under a new root, and nothing is deleted",
-    )
-    parser.add_argument(
-        "--bucket", metavar="NAME", help=f"the bucket; must exist with --s3 (default: {BUCKET})"
-    )
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the files that were read back, and print where"
-    )
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the demo and return its exit code."""
+    _check_endpoint(arguments)
     stopped_by: list[int] = []
     try:
         with _interrupted_by_signals(stopped_by), ExitStack() as exits:
@@ -86,17 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
         if package not in EXTRAS:
             raise
         message, code = f"the demo needs the package {package}: {INSTALL_HINT}", WRONG_USAGE
-    except (NotInstalledError, _UsageError) as error:
+    except NotInstalledError as error:
         message, code = str(error), WRONG_USAGE
     except BatcherError as error:
         message, code = str(error), RECORDS_UNACCOUNTED
     except KeyboardInterrupt:
         message, code = _stop_message(stopped_by)
-    print(f"batcher demo: {message}", file=sys.stderr)  # noqa: T201  # what a command line is for
+    echo(message)
     return code
 
 
-def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
+def _run(arguments: Arguments, exits: ExitStack) -> int:
     from rich.console import Console  # noqa: PLC0415  # an extra
 
     from batcher.tools.demo.audit import Bucket  # noqa: PLC0415  # needs an extra
@@ -135,7 +108,7 @@ def _run(arguments: argparse.Namespace, exits: ExitStack) -> int:
 
 
 @contextmanager
-def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+def _destination(arguments: Arguments) -> Iterator[tuple[str, str]]:
     """Yield a bucket and an empty root, with the environment set to reach them."""
     if arguments.s3 is None:
         with EmbeddedS3() as server, isolated_aws_environ(server.environ):
@@ -143,19 +116,25 @@ def _destination(arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
             server.create_bucket(name)
             yield name, ROOT
         return
-    if not arguments.bucket:
-        msg = "--s3: needs a bucket; pass --bucket with the name of one that exists"
-        raise _UsageError(msg)
-    if not arguments.s3.startswith(("http://", "https://")):
-        msg = f"--s3: {arguments.s3!r} is not an endpoint; expected a URL such as https://host"
-        raise _UsageError(msg)
     aws_environ = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     with isolated_aws_environ(aws_environ | {"AWS_ENDPOINT_URL_S3": arguments.s3}):
         yield arguments.bucket, f"{ROOT}-{uuid4()}"
 
 
-class _UsageError(BatcherError):
-    """The options contradict each other or have a wrong value."""
+def _check_endpoint(arguments: Arguments) -> None:
+    """Check the options.
+
+    Raises:
+        SettingsError: with every fault.
+    """
+    with arguments.faults:
+        if arguments.s3 is not None and not arguments.bucket:
+            raise SettingsError(["--s3: needs a bucket; pass --bucket with one that exists"])
+    with arguments.faults:
+        if arguments.s3 is not None and not arguments.s3.startswith(("http://", "https://")):
+            fault = f"--s3: {arguments.s3!r} is not an endpoint; expected one such as https://host"
+            raise SettingsError([fault])
+    arguments.faults.raise_if_any()
 
 
 def _stop_message(stopped_by: list[int]) -> tuple[str, int]:
@@ -217,3 +196,45 @@ def _interrupted_by_signals(stopped_by: list[int]) -> Iterator[None]:
     finally:
         for number, handler in previous_handlers.items():
             signal.signal(number, handler)
+
+
+COMMAND = Command(
+    run,
+    description="Sends some thousand real GitHub webhooks through the Lambda handler, as SQS "
+    "and as Kinesis events, into an S3 server that runs for the duration of the demo. A bad "
+    "record, a failing PUT and a redelivered event are among them. Then reads the bucket back "
+    "with DuckDB and compares it record by record. If aioboto3 is installed, the same events "
+    "go through that engine as well, and must become the same objects. Needs no network and "
+    "no AWS account.",
+    examples={
+        "batcher demo": "run it with a server of its own",
+        "batcher demo --s3 https://s3.eu-central-1.amazonaws.com \\\n    --bucket my-bucket": (
+            "run it with your bucket"
+        ),
+    },
+    parameters=[
+        Option(
+            "--s3",
+            metavar="URL",
+            help="use the S3 at this endpoint, with your own AWS credentials; objects are written "
+            "under a new root, and nothing is deleted",
+        ),
+        Option(
+            "--bucket",
+            metavar="NAME",
+            help=f"the bucket; must exist with --s3 (default: {BUCKET})",
+        ),
+        Option(
+            "--keep",
+            is_flag=True,
+            help="keep the files that were read back, and print where",
+        ),
+        profile_option(),
+    ],
+    exit_codes={
+        0: "every record is accounted for",
+        1: "some are not",
+        2: "wrong usage, or a package is not installed",
+    }
+    | SIGNAL_EXIT_CODES,
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
@@ -12,11 +11,13 @@ from math import inf
 
 import orjson
 
+from batcher.cli.command import Arguments, Command
+from batcher.cli.findings import FindingPrinter
 from batcher.cli.options import (
-    FaultCollector,
-    FindingPrinter,
-    add_selection_options,
+    json_option,
+    reader_options,
     selection_from,
+    selection_options,
     settings_from,
 )
 from batcher.cli.output import DONE, INCOMPLETE, echo
@@ -27,28 +28,9 @@ from batcher.stores import open_reader
 from batcher.tools.formatting import format_count, format_size
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "ls",
-        help="list objects across all salts, in the order of time",
-        description="Lists the objects under a root, across all salts, in the order of time: one "
-        "line per object with its time, size in bytes and key. Totals go to standard error. The "
-        "time is the one in the object's name, or the start of its partition's hour or day, in "
-        "UTC. No object is opened, and folders of other days are not listed. docs/reading.md "
-        "explains the times.",
-        epilog="Exit codes: 0: done. 1: some objects are not batcher's, or the root cannot be "
-        "listed. 2: wrong usage or settings. 130: stopped by Ctrl-C. 141: standard output was "
-        "closed (SIGPIPE). Needs s3:ListBucket on the bucket.",
-    )
-    add_selection_options(parser)
-    parser.add_argument("--json", action="store_true", help="print one line of JSON per object")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    faults = FaultCollector()
+    faults = arguments.faults
     with faults:
         settings = settings_from(arguments, arguments.place, os.environ)
     with faults:
@@ -57,9 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     return asyncio.run(_print_objects(arguments, settings, selection))
 
 
-async def _print_objects(
-    arguments: argparse.Namespace, settings: Settings, selection: Selection
-) -> int:
+async def _print_objects(arguments: Arguments, settings: Settings, selection: Selection) -> int:
     findings = FindingPrinter()
     objects = size_bytes = 0
     format_entry = _format_json if arguments.json else _format_line
@@ -112,3 +92,26 @@ def _format_time(time_s: float | None) -> str | None:
     except (OverflowError, ValueError):
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+COMMAND = Command(
+    run,
+    description="Lists the objects under a root, across all salts, in the order of time: one "
+    "line per object with its time, size in bytes and key. Totals go to standard error. The "
+    "time is the one in the object's name, or the start of its partition's hour or day, in "
+    "UTC. No object is opened, and folders of other days are not listed. docs/reading.md "
+    "explains the times.",
+    examples={
+        "batcher ls s3://my-bucket/events --since 2026-11-23": "list objects since that day",
+        "batcher ls s3://my-bucket/events --quarantine --json": (
+            "list quarantine objects, for a program"
+        ),
+    },
+    parameters=[
+        *selection_options(),
+        json_option("one line of JSON per object"),
+        *reader_options("requests and objects"),
+    ],
+    exit_codes={1: "some objects are not batcher's, or the root cannot be listed"},
+    permissions="s3:ListBucket on the bucket.",
+)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from batcher.reading.sanitize import sanitize
 
@@ -34,27 +35,91 @@ WRONG_USAGE = 2
 """The command line or the settings are wrong, or a package is not installed."""
 
 
-def echo(text: str) -> None:
-    """Print a message of one or more lines to standard error."""
-    print(f"batcher: {sanitize(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
+LOG_FORMATS = ("text", "json")
+"""Forms of the messages on standard error."""
+
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+@dataclass(slots=True)
+class _MessageStyle:
+    """Which messages are printed, and how."""
+
+    lowest_level: int = 0
+    as_json: bool = False
+    with_traceback: bool = False
+
+
+_style = _MessageStyle()
+
+
+def echo(text: str, level: str = "", program: str = "batcher") -> None:
+    """Print a message of one or more lines to standard error.
+
+    Args:
+        text: the message. May start with `error: ` or `warning: `, which then is its level.
+        level: its level, if the text does not start with it: `info` by default.
+        program: what the message starts with, in text.
+    """
+    start, separator, rest = text.partition(": ")
+    has_level = not level and bool(separator) and start in _LEVELS
+    level = level or (start if has_level else "info")
+    if _LEVELS[level] < _style.lowest_level:
+        return
+    if not _style.as_json:
+        print(f"{program}: {sanitize(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
+        return
+    import json  # noqa: PLC0415  # rarely needed; unlike orjson, it accepts names that are no UTF-8
+
+    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}
+    print(json.dumps(document), file=sys.stderr)  # noqa: T201  # as above
+
+
+def echo_traceback() -> None:
+    """Print the traceback of the exception that is being handled, with `-vv`."""
+    if _style.with_traceback:
+        import traceback  # noqa: PLC0415  # rarely needed
+
+        echo(traceback.format_exc().rstrip(), "debug")
 
 
 @contextmanager
-def echo_warnings() -> Iterator[None]:
-    """Print batcher's log records of level WARNING and above to standard error."""
-    logger, handler = logging.getLogger("batcher"), _EchoHandler(logging.WARNING)
+def messages(verbosity: int, log_format: str, *, quiet: bool) -> Iterator[None]:
+    """Choose which messages are printed, and print batcher's log records as messages.
+
+    Args:
+        verbosity: number of `-v`. Log records are printed from WARNING on, with 1 from INFO on,
+            with 2 all of them, with tracebacks.
+        log_format: one of `LOG_FORMATS`.
+        quiet: whether only errors are printed.
+    """
+    global _style  # noqa: PLW0603  # standard error is global, too
+    previous_style = _style
+    _style = _MessageStyle(
+        _LEVELS["error"] if quiet else 0, log_format == "json", verbosity > 1 and not quiet
+    )
+    logger = logging.getLogger("batcher")
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    handler, previous_level = _EchoHandler(level), logger.level
+    if verbosity:
+        logger.setLevel(level)
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(previous_level)
+        _style = previous_style
 
 
 class _EchoHandler(logging.Handler):
     """Prints log records. Rich prints the line above a progress bar that is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        echo(f"{record.levelname.lower()}: {record.getMessage()}")
+        level = record.levelname.lower().replace("critical", "error")
+        echo(f"{level}: {record.getMessage()}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 
 import orjson
 
+from batcher.cli.command import Arguments, Command
 from batcher.cli.lines import InputError, LineReader
-from batcher.cli.options import FaultCollector, add_setting_options, settings_from_options
+from batcher.cli.options import SETTINGS, json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table
+from batcher.cli.parameters import Option
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.tools.formatting import format_count, format_size
@@ -47,31 +48,11 @@ WORKLOAD_OPTIONS = (
 """Name, metavar and help of each option that describes the workload."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "plan",
-        help="compute objects, Lambda settings and costs per month, compared to Firehose",
-        description="Computes from the rate and the size of records: number and size of objects, "
-        "prefixes, memory and concurrency of the Lambda function, costs per month compared to "
-        "Firehose, and the settings of the event source mapping. Sends no requests and writes "
-        "nothing. docs/planning.md has the formulas.",
-        epilog="Exit codes: 0: done, with or without warnings. 2: wrong usage or settings.",
-    )
-    for name, metavar, text in WORKLOAD_OPTIONS:
-        parser.add_argument(f"--{name}", metavar=metavar, help=text)
-    parser.add_argument(
-        "--sample",
-        metavar="FILE",
-        help="file of records to measure size and compression with, one per line (plain, gzip or "
-        "zstd), or - for standard input; the first 8 MiB are read",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    add_setting_options(parser)
-    parser.set_defaults(run=run)
+WORKLOAD_CHOICES = {"source": [*SourceType], "arch": ["arm64", "x86_64"]}
+"""Values that a shell completes."""
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code.
 
     Raises:
@@ -92,8 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _make_plan(arguments: argparse.Namespace) -> Plan:
-    faults = FaultCollector()
+def _make_plan(arguments: Arguments) -> Plan:
+    faults = arguments.faults
     values = {name: getattr(arguments, name) for name in _option_names()}
     sample = None
     with faults:
@@ -115,10 +96,10 @@ def _option_names() -> list[str]:
     return [name.replace("-", "_") for name, _, _ in WORKLOAD_OPTIONS]
 
 
-def _read_settings(arguments: argparse.Namespace) -> Settings:
+def _read_settings(arguments: Arguments) -> Settings:
     """Read the handler's settings. A plan needs no bucket."""
     environ = {"BATCHER_BUCKET": PLACEHOLDER_BUCKET, **os.environ}
-    return Settings.from_env(environ, **settings_from_options(arguments))
+    return Settings.from_env(environ, **arguments.settings)
 
 
 async def _read_sample(name: str) -> RecordSample:
@@ -277,3 +258,41 @@ def _format_batch_end(plan: Plan) -> str:
 
 def _format_rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"  # noqa: PLR2004  # three digits
+
+
+COMMAND = Command(
+    run,
+    description="Computes from the rate and the size of records: number and size of objects, "
+    "prefixes, memory and concurrency of the Lambda function, costs per month compared to "
+    "Firehose, and the settings of the event source mapping. Sends no requests and writes "
+    "nothing. docs/planning.md has the formulas.",
+    examples={
+        "batcher plan --records-per-s 500 --record-bytes 1KiB": "plan for a queue",
+        "batcher plan --records-per-s 500 --source kinesis \\\n    --sample events.ndjson": (
+            "plan for a stream, with records as in a file"
+        ),
+    },
+    parameters=[
+        *(
+            Option(
+                f"--{name}",
+                metavar=metavar,
+                group="Workload",
+                help=text,
+                completions=WORKLOAD_CHOICES.get(name, ()),
+            )
+            for name, metavar, text in WORKLOAD_OPTIONS
+        ),
+        Option(
+            "--sample",
+            metavar="FILE",
+            group="Workload",
+            completes="file",
+            help="file of records to measure size and compression with, one per line (plain, gzip "
+            "or zstd), or - for standard input; the first 8 MiB are read",
+        ),
+        json_option("one JSON document"),
+        *setting_options(SETTINGS),
+    ],
+    exit_codes={0: "done, with or without warnings"},
+)

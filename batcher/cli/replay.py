@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import time
@@ -11,14 +10,17 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
+from batcher.cli.load_transform import load_transform
 from batcher.cli.options import (
     TIME_FORMATS,
-    FaultCollector,
-    add_setting_options,
-    load_transform,
+    destination_argument,
+    json_option,
     settings_from,
+    writer_options,
 )
 from batcher.cli.output import DONE, NOT_DURABLE, echo
+from batcher.cli.parameters import Option
 from batcher.cli.progress import write_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals
 from batcher.errors import BatcherError, SettingsError
@@ -42,65 +44,9 @@ if TYPE_CHECKING:
     from batcher.tools.replay.target import ReplayTarget
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "replay",
-        help="write quarantined records again, or send them back to a queue",
-        description="Writes the quarantined records under a root again. Records that are good now "
-        "are written once each, however often the command runs and wherever it is stopped. "
-        "Records that are still bad stay in quarantine and are reported. Replayed records are "
-        "marked in their quarantine object, and nothing is deleted. Replay first finishes what an "
-        "earlier run left incomplete, whatever the options say. With --to-queue, records are sent "
-        "as messages, at least once: after a crash between a message and its mark, the next run "
-        "sends it again. Pass the settings and the transform of the handler. Ctrl-C ends the "
-        "command after the current quarantine object, a second Ctrl-C at once; the next run "
-        "continues there.",
-    )
-    parser.add_argument("destination", help="s3://bucket/root or file://folder")
-    filters = parser.add_argument_group("which records")
-    filters.add_argument(
-        "--reason",
-        action="append",
-        default=[],
-        choices=[str(reason) for reason in BadRecordReason],
-        metavar="REASON",
-        help=f"only records that are bad for this reason, repeatable: {', '.join(BadRecordReason)}",
-    )
-    filters.add_argument(
-        "--source", default="", help="only records of this source: sqs, kinesis, …"
-    )
-    filters.add_argument(
-        "--since", metavar="TIME", help=f"only records that arrived then or later: {TIME_FORMATS}"
-    )
-    filters.add_argument(
-        "--until",
-        metavar="TIME",
-        help="only records that arrived before that; as --since, a date is the start of its day",
-    )
-    parser.add_argument(
-        "--transform",
-        metavar="MODULE:FUNCTION",
-        help="apply this function to each record, as package.module:function",
-    )
-    parser.add_argument("--to-queue", metavar="URL", help="send records to this SQS queue instead")
-    parser.add_argument(
-        "--restart",
-        action="store_true",
-        help="start over what an earlier run began with other settings; make sure that it has "
-        "ended, or records are written twice",
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="print what would be replayed, by reason"
-    )
-    add_setting_options(parser)
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    faults = FaultCollector()
+    faults = arguments.faults
     with faults:
         record_filter = _record_filter_from(arguments)
     with faults:
@@ -120,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     return summary.exit_code
 
 
-def _record_filter_from(arguments: argparse.Namespace) -> RecordFilter:
+def _record_filter_from(arguments: Arguments) -> RecordFilter:
     """Parse the options that select records.
 
     Raises:
@@ -128,7 +74,7 @@ def _record_filter_from(arguments: argparse.Namespace) -> RecordFilter:
     """
     time_range = parse_time_range(arguments.since or None, arguments.until or None, time.time())
     reasons = frozenset(arguments.reason)
-    return RecordFilter(reasons, arguments.source, time_range.start_s, time_range.end_s)
+    return RecordFilter(reasons, arguments.source or "", time_range.start_s, time_range.end_s)
 
 
 def _check_queue_url(url: str | None) -> None:
@@ -215,7 +161,7 @@ class _ReplaySummary:
 class _ReplayCommand:
     """One run of the command."""
 
-    arguments: argparse.Namespace
+    arguments: Arguments
     settings: Settings
     record_filter: RecordFilter
     transform: Transform | None
@@ -278,3 +224,72 @@ class _ReplayCommand:
         self.summary.signal = number
         if self._replay is not None:
             self._replay.stop()
+
+
+COMMAND = Command(
+    run,
+    description="Writes the quarantined records under a root again. Records that are good now "
+    "are written once each, however often the command runs and wherever it is stopped. "
+    "Records that are still bad stay in quarantine and are reported. Replayed records are "
+    "marked in their quarantine object, and nothing is deleted. Replay first finishes what an "
+    "earlier run left incomplete, whatever the options say. With --to-queue, records are sent "
+    "as messages, at least once: after a crash between a message and its mark, the next run "
+    "sends it again. Pass the settings and the transform of the handler. Ctrl-C ends the "
+    "command after the current quarantine object, a second Ctrl-C at once; the next run "
+    "continues there.",
+    examples={
+        "batcher replay s3://my-bucket/events --dry-run": "count what could be replayed",
+        "batcher replay s3://my-bucket/events --since 1d \\\n    --transform fixes:repair": (
+            "repair the bad records of the last day with a function, and write them"
+        ),
+    },
+    parameters=[
+        destination_argument(),
+        Option(
+            "--reason",
+            multiple=True,
+            choices=[str(reason) for reason in BadRecordReason],
+            metavar="REASON",
+            group="Which records",
+            help="only records that are bad for this reason, repeatable: "
+            f"{', '.join(BadRecordReason)}",
+        ),
+        Option(
+            "--source",
+            metavar="SOURCE",
+            group="Which records",
+            help="only records of this source: sqs, kinesis, …",
+        ),
+        Option(
+            "--since",
+            metavar="TIME",
+            group="Which records",
+            help=f"only records that arrived then or later: {TIME_FORMATS}",
+        ),
+        Option(
+            "--until",
+            metavar="TIME",
+            group="Which records",
+            help="only records that arrived before that; as --since, a date is the start of its "
+            "day",
+        ),
+        Option(
+            "--transform",
+            metavar="MODULE:FUNCTION",
+            help="apply this function to each record, as package.module:function",
+        ),
+        Option("--to-queue", metavar="URL", help="send records to this SQS queue instead"),
+        Option(
+            "--restart",
+            is_flag=True,
+            help="start over what an earlier run began with other settings; make sure that it has "
+            "ended, or records are written twice",
+        ),
+        json_option("one line of JSON at the end"),
+        Option("--dry-run", is_flag=True, help="print what would be replayed, by reason"),
+        *writer_options(),
+    ],
+    exit_codes=SIGNAL_EXIT_CODES | {1: "some records are not durable, or were not sent"},
+    permissions="s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on the root; with "
+    "--to-queue sqs:SendMessage and sqs:GetQueueAttributes on the queue.",
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import shlex
@@ -12,8 +11,10 @@ from signal import SIGINT
 
 import orjson
 
-from batcher.cli.options import add_reader_options, settings_from
+from batcher.cli.command import Arguments, Command
+from batcher.cli.options import json_option, place_argument, reader_options, settings_from
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table
+from batcher.cli.parameters import Option
 from batcher.cli.progress import make_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
 from batcher.errors import SettingsError
@@ -36,38 +37,13 @@ _MAX_DATETIME_MS = 253_402_300_800_000
 """The year 10000, which `datetime` cannot represent, in milliseconds."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "verify",
-        help="read objects back: complete, as described, without duplicate ranges",
-        description="Reads every object under a root to its end, including quarantine, and "
-        "compares it with its metadata: records, bytes, CRC-32, one JSON value per line. Finds "
-        "damaged and foreign objects, open multipart uploads, and overlapping ranges of sequence "
-        "numbers. Prints the range of sequence numbers of each shard. Writes nothing. Memory use "
-        "does not depend on the size of the objects.",
-        epilog="Exit codes: 0: nothing is wrong. 1: something is wrong or cannot be read. 2: wrong "
-        "usage or settings, or the folder does not exist. 130: stopped by Ctrl-C. 141: standard "
-        "output was closed (SIGPIPE). Needs s3:ListBucket and s3:ListBucketMultipartUploads on the "
-        "bucket, and s3:GetObject on the root. Lists open uploads with boto3, of the extra cli; "
-        "without it, everything else is verified.",
-    )
-    parser.add_argument("place", metavar="PLACE", help="s3://bucket/root or file://folder")
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument(
-        "--allow-overlaps",
-        action="store_true",
-        help="do not report overlapping ranges: batches of a shard are processed concurrently (a "
-        "parallelization factor over 1), or a DynamoDB stream has several shards",
-    )
-    add_reader_options(parser, "objects read")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    settings = settings_from(arguments, arguments.place, os.environ)
-    _require_folder(settings)
+    faults = arguments.faults
+    with faults:
+        settings = settings_from(arguments, arguments.place, os.environ)
+        _require_folder(settings)
+    faults.raise_if_any()
     report = VerifyReport(overlaps_allowed=arguments.allow_overlaps)
     with exit_on_interrupt():  # imports the S3 client
         reader = open_reader(settings)
@@ -228,3 +204,35 @@ def _format_number(stream: StreamSummary, number: int | None) -> str:
     if is_time:
         return datetime.fromtimestamp(number / 1000, UTC).isoformat(timespec="milliseconds")
     return str(number)
+
+
+COMMAND = Command(
+    run,
+    description="Reads every object under a root to its end, including quarantine, and "
+    "compares it with its metadata: records, bytes, CRC-32, one JSON value per line. Finds "
+    "damaged and foreign objects, open multipart uploads, and overlapping ranges of sequence "
+    "numbers. Prints the range of sequence numbers of each shard. Writes nothing. Memory use "
+    "does not depend on the size of the objects. Lists open uploads with boto3, of the extra "
+    "cli; without it, everything else is verified.",
+    examples={
+        "batcher verify s3://my-bucket/events": "verify everything under a root",
+        "batcher verify s3://my-bucket/events --json": "the same, for a program",
+    },
+    parameters=[
+        place_argument(),
+        json_option("one JSON document"),
+        Option(
+            "--allow-overlaps",
+            is_flag=True,
+            help="do not report overlapping ranges: batches of a shard are processed concurrently "
+            "(a parallelization factor over 1), or a DynamoDB stream has several shards",
+        ),
+        *reader_options("objects read"),
+    ],
+    exit_codes={
+        1: "something is wrong or cannot be read",
+        2: "wrong usage or settings, or the folder does not exist",
+    },
+    permissions="s3:ListBucket and s3:ListBucketMultipartUploads on the bucket, and s3:GetObject "
+    "on the root.",
+)

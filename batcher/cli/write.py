@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import re
@@ -15,11 +14,18 @@ from pathlib import Path
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
+from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.dry_run import DryRunStore, print_dry_run
 from batcher.cli.foreign_formats import unusable_reason
 from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.lines import InputError, LineBlock, LineReader
-from batcher.cli.options import FaultCollector, add_setting_options, settings_from
+from batcher.cli.options import (
+    destination_argument,
+    json_option,
+    settings_from,
+    writer_options,
+)
+from batcher.cli.parameters import Argument, Option
 from batcher.cli.progress import Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
@@ -42,43 +48,15 @@ _BLANK_LINE = re.compile(rb"\n\s")
 """Finds a line that may be blank, at 2.7 GB/s."""
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command to the command line."""
-    parser = commands.add_parser(
-        "write",
-        help="write lines of files or standard input into objects",
-        description="Writes lines of files or standard input (plain, gzip or zstd) into few large "
-        "objects. Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
-        "other signals that would end the command stop reading and write what was read; Ctrl-C, "
-        "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "
-        "before the end is printed, and --skip-to continues there.",
-    )
-    parser.add_argument("inputs", nargs="+", metavar="FILE", help="a file, or - for standard input")
-    parser.add_argument("destination", help="s3://bucket/root or file://folder")
-    parser.add_argument(
-        "--skip-to",
-        metavar="FILE:LINE",
-        help="continue a run that stopped reading there: skip the inputs before FILE and the lines "
-        "before LINE; pass the same inputs again",
-    )
-    parser.add_argument("--json", action="store_true", help="print one line of JSON at the end")
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="read and check the input, write nothing, print what would be written",
-    )
-    add_setting_options(parser)
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
-    faults = FaultCollector()
+    faults = arguments.faults
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
     skip_to = 0, 1
     with faults:
-        skip_to = _parse_skip_to(arguments.skip_to, arguments.inputs)
+        if arguments.inputs:  # without any, that is the fault
+            skip_to = _parse_skip_to(arguments.skip_to, arguments.inputs)
     with faults:
         total_bytes = _total_input_bytes(arguments.inputs[skip_to[0] :])
     faults.raise_if_any()
@@ -298,3 +276,47 @@ def _parse_skip_to(text: str | None, inputs: Sequence[str]) -> tuple[int, int]:
         fault = f"skip_to: {text!r} {problem}"
         raise SettingsError([fault])
     return inputs.index(name), int(line)
+
+
+COMMAND = Command(
+    run,
+    description="Writes lines of files or standard input (plain, gzip or zstd) into few large "
+    "objects. Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
+    "other signals that would end the command stop reading and write what was read; Ctrl-C, "
+    "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "
+    "before the end is printed, and --skip-to continues there.",
+    examples={
+        "batcher write events.ndjson.gz s3://my-bucket/events": "write the lines of a file",
+        "my-program | batcher write - s3://my-bucket/logs \\\n    --format lines --linger-s 30": (
+            "write lines as they are, as they come"
+        ),
+    },
+    parameters=[
+        Argument(
+            "inputs",
+            metavar="FILE...",
+            description="a file, or - for standard input; one or more",
+            nargs=-1,
+            completes="file",
+        ),
+        destination_argument(),
+        Option(
+            "--skip-to",
+            metavar="FILE:LINE",
+            completes="file",
+            help="continue a run that stopped reading there: skip the inputs before FILE and the "
+            "lines before LINE; pass the same inputs again",
+        ),
+        json_option("one line of JSON at the end"),
+        Option(
+            "--dry-run",
+            is_flag=True,
+            help="read and check the input, write nothing, print what would be written",
+        ),
+        *writer_options(),
+    ],
+    exit_codes=SIGNAL_EXIT_CODES
+    | {1: "some records are not durable, or no line of an input was usable"},
+    permissions="s3:PutObject and s3:GetObject on the root, s3:AbortMultipartUpload for large "
+    "objects.",
+)

@@ -176,17 +176,13 @@ def test_a_relative_folder_is_the_same_from_anywhere(
 
 def test_an_engine_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     """No guess is made."""
-    with pytest.raises(SystemExit) as ended:
-        main(["ddl", S3])
-    assert ended.value.code == 2
-    assert "--engine" in capsys.readouterr().err
+    assert main(["ddl", S3]) == 2
+    assert "--engine: required" in capsys.readouterr().err
 
 
 def test_help_tells_all_flags(capsys: pytest.CaptureFixture[str]) -> None:
     """Those of the table, and those settings alone that a reader must know."""
-    with pytest.raises(SystemExit) as ended:
-        main(["ddl", "--help"])
-    assert ended.value.code == 0
+    assert main(["ddl", "--help"]) == 0
     shown = capsys.readouterr().out
     for flag in (
         "--engine",

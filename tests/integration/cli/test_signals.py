@@ -90,7 +90,7 @@ def run(_):
     Callback(lambda: signal.raise_signal(signal.SIGINT))
     time.sleep(60)
 
-ddl.run = run
+ddl.COMMAND.run = run
 sys.exit(main(["ddl", "--engine", "duckdb", "s3://bucket/root"]))
 """
 """A command that gets Ctrl-C in a callback, in which Python drops exceptions."""

@@ -119,7 +119,6 @@ def test_standard_input_that_is_closed_is_reported(tmp_path: Path) -> None:
 
 def test_help_names_the_exit_code_of_a_closed_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """Beside the others."""
-    with pytest.raises(SystemExit):
-        main(["--help"])
+    assert main(["--help"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "141: standard output was closed (SIGPIPE)" in printed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
-from batcher.cli.options import FaultCollector
+from batcher.cli.faults import FaultCollector
 from batcher.cli.write_summary import WriteSummary
 from batcher.records.columns import RangeColumn
 from batcher.writing.stats import Stats
@@ -93,10 +93,11 @@ def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -
     """An input that is not there is called one."""
     assert main(["write", "gone", "s4://bucket", "--fanout", "3"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "batcher: wrong usage or settings:",
+        "batcher write: wrong usage or settings:",
         "  - destination: 's4://bucket' is neither s3://bucket/root nor file://folder",
         "  - fanout: 3 is not a power of two; choose 1, 2, 4, ... 65536",
         "  - input gone: No such file or directory",
+        "try 'batcher write --help'",
     ]
 
 

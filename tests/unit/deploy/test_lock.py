@@ -57,9 +57,13 @@ def test_every_line_pins_a_version_with_hashes(engine: str) -> None:
 
 
 def test_the_engines_differ_by_their_transport_alone() -> None:
-    """One codec and one parser, whatever sends: the same records make the same bytes."""
+    """One codec and one parser, whatever sends: the same records make the same bytes.
+
+    Nothing of the command line is packaged.
+    """
     obstore, aioboto3 = pinned("obstore"), pinned("aioboto3")
     assert not SDK & obstore.keys()
+    assert not {"click", "rich"} & (obstore.keys() | aioboto3.keys())
     assert aioboto3.keys() >= SDK
     assert obstore.keys() - aioboto3.keys() == {"obstore"}
     assert {name: version for name, version in obstore.items() if name in aioboto3} == {

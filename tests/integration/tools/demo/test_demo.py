@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -19,7 +18,7 @@ import orjson
 import pytest
 from botocore.session import get_session
 
-from batcher.cli import demo
+from batcher.cli import main
 from batcher.errors import PreconditionFailedError
 from batcher.settings import Settings
 from batcher.stores import ObjectInfo, ObjectStore, Operation, Request, Response, open_store
@@ -47,10 +46,7 @@ both = pytest.mark.parametrize("source", [SQS, KINESIS], ids=lambda source: sour
 
 def run_demo(*words: str) -> int:
     """Run the command as the command line does; give its exit code."""
-    parser = argparse.ArgumentParser()
-    demo.add_parser(parser.add_subparsers())
-    arguments = parser.parse_args(["demo", *words])
-    return int(arguments.run(arguments))
+    return main(["demo", *words])
 
 
 def shape(value: object) -> object:
@@ -386,7 +382,8 @@ def test_an_endpoint_that_cannot_be_meant_is_wrong_usage(
 ) -> None:
     """No bucket, or a bucket's URL in place of an endpoint's."""
     assert run_demo(*words) == 2
-    assert capsys.readouterr().err.startswith("batcher demo: --s3: ")
+    printed = capsys.readouterr().err
+    assert printed.startswith("batcher demo: wrong usage or settings:\n  - --s3: ")
 
 
 @pytest.mark.parametrize("package", ["boto3", "botocore", "duckdb", "rich"])
@@ -400,7 +397,7 @@ def test_where_an_extra_is_missing_one_line_says_what_to_install(package: str) -
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
-        f"batcher demo: the demo needs the package {package}: pip install 's3-batcher[demo]'"
+        f"batcher: the demo needs the package {package}: pip install 's3-batcher[demo]'"
     ]
 
 

@@ -1,0 +1,259 @@
+"""A command with its options, its help, and one message for all that is wrong with its usage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from batcher.cli.faults import FaultCollector, did_you_mean, echo_usage_faults, find_near
+from batcher.cli.output import (
+    LOG_FORMATS,
+    NOT_DURABLE,
+    WRONG_USAGE,
+    echo,
+    echo_traceback,
+    messages,
+)
+from batcher.cli.parameters import Argument, Option
+from batcher.errors import BatcherError, NotInstalledError, SettingsError
+
+CONTEXT_SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+
+COMPLETION_VARIABLE = "_BATCHER_COMPLETE"
+"""Set by the scripts of `batcher completion`, when they ask for completions."""
+
+
+STANDARD_EXIT_CODES = {
+    0: "done",
+    2: "wrong usage or settings",
+    130: "stopped by Ctrl-C",
+    141: "standard output was closed (SIGPIPE)",
+}
+"""Exit codes of most commands. A command's own are added, or replace these."""
+
+
+SIGNAL_EXIT_CODES = {
+    129: "stopped by SIGHUP",
+    130: "stopped by Ctrl-C",
+    143: "stopped by SIGTERM; other signals in the same way, by 128 plus their number",
+}
+"""Exit codes of commands that handle signals."""
+
+
+class Arguments(SimpleNamespace):
+    """The values of a command's arguments and options, by name.
+
+    `faults` collects what else is wrong. It has what was wrong with the usage, so that a command
+    must call `raise_if_any` before it starts.
+    """
+
+    faults: FaultCollector
+    settings: dict[str, Any]
+    """Settings given by options."""
+    used_settings: Sequence[str]
+    """Names of the settings that the command uses."""
+
+
+def _message_options() -> list[Option]:
+    group = "Messages on standard error"
+    return [
+        Option("--quiet", "-q", is_flag=True, group=group, help="only errors"),
+        Option("--verbose", "-v", count=True, group=group, help="more; -vv with tracebacks"),
+        Option(
+            "--log-format",
+            metavar=f"[{'|'.join(LOG_FORMATS)}]",
+            choices=LOG_FORMATS,
+            group=group,
+            help="json: one object per message, with time, level and message (default text)",
+        ),
+    ]
+
+
+class Command(click.Command):
+    """A command: its function and its help."""
+
+    def __init__(  # noqa: PLR0913  # keyword arguments, one per part of the help
+        self,
+        run: Callable[[Any], int],
+        *,
+        description: str,
+        examples: Mapping[str, str],
+        parameters: Sequence[Argument | Option],
+        exit_codes: Mapping[int, str],
+        permissions: str = "",
+        used_settings: Sequence[str] = (),
+    ) -> None:
+        """Describe the command.
+
+        Args:
+            run: takes `Arguments` and returns the exit code.
+            description: what it does.
+            examples: command lines, each with what it does.
+            parameters: arguments and options, without those that all commands have.
+            exit_codes: their meanings, where they differ from `STANDARD_EXIT_CODES`.
+            permissions: which permissions it needs.
+            used_settings: names of settings that it takes from the environment, besides those that
+                are options.
+        """
+        super().__init__(
+            None,
+            params=[],
+            help=description,
+            context_settings=CONTEXT_SETTINGS | {"allow_extra_args": True},
+        )
+        self.run = run
+        self._parameters = [*parameters, *_message_options()]
+        self.params += self._parameters
+        self._examples = examples
+        self._exit_codes = dict(sorted((STANDARD_EXIT_CODES | dict(exit_codes)).items()))
+        self._permissions = permissions
+        settings = [each.setting for each in parameters if isinstance(each, Option)]
+        self._used_settings = [*filter(None, settings), *used_settings]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words after the command. What is wrong with them is kept for `invoke`."""
+        faults: list[str] = []
+        words, meant = list(args), set[str]()
+        while True:
+            try:
+                extra = super().parse_args(ctx, list(words))
+                break
+            except click.NoSuchOption as error:
+                index = _find_word(words, error.option_name)
+                meant.add(self._drop_unknown(ctx, words, index, faults))
+            except click.BadOptionUsage as error:
+                word = words.pop(_find_word(words, error.option_name))
+                problem = "takes no value" if "=" in word else "needs a value"
+                faults.append(f"{error.option_name}: {problem}")
+                meant.add(error.option_name)
+        # Words that may belong to an unknown option say nothing about the arguments
+        if "" not in meant:
+            faults += [f"{word}: unexpected argument; leave it out" for word in extra]
+        for each in self._parameters:
+            is_meant = not meant.isdisjoint(["" if isinstance(each, Argument) else each.opts[0]])
+            faults += each.find_faults(ctx.params[str(each.name)], check_needed=not is_meant)
+        ctx.meta["faults"] = faults
+        return []
+
+    def _drop_unknown(
+        self, ctx: click.Context, words: list[str], index: int, faults: list[str]
+    ) -> str:
+        """Remove an unknown option, with its value, so that the rest can be parsed. Add a fault.
+
+        Returns:
+            The option that was probably meant, or nothing if the next word, which was removed too,
+            may not have been its value.
+        """
+        name, has_value, _ = words.pop(index).partition("=")
+        options = {
+            option: each
+            for each in self.get_params(ctx)
+            if isinstance(each, click.Option)
+            for option in each.opts
+        }
+        near = next(iter(find_near(name, options)), "")
+        if name.startswith("--") and name[2:].replace("-", "_") in _setting_names():
+            faults.append(f"{name}: {ctx.command_path} does not use this setting; leave it out")
+            near = name
+        else:
+            faults.append(f"{name}: no such option{did_you_mean(name, options)}")
+        is_flag = near in options and (options[near].is_flag or options[near].count)
+        if has_value or is_flag or not words[index:] or words[index].startswith("-"):
+            return near or name
+        del words[index]
+        return near
+
+    def invoke(self, ctx: click.Context) -> int:
+        """Run the command and return its exit code."""
+        faults = FaultCollector(ctx.meta["faults"])
+        options = [each for each in self.params if isinstance(each, Option)]
+        given = {each.setting: ctx.params[str(each.name)] for each in options if each.setting}
+        arguments = Arguments(
+            **ctx.params,
+            faults=faults,
+            settings={name: value for name, value in given.items() if value is not None},
+            used_settings=self._used_settings,
+        )
+        log_format = arguments.log_format if arguments.log_format in LOG_FORMATS else "text"
+        with messages(arguments.verbose, log_format, quiet=arguments.quiet):
+            try:
+                with self._environment(arguments):
+                    return self.run(arguments)
+            except SettingsError as error:
+                echo_traceback()
+                echo_usage_faults(ctx.command_path, error.faults)
+                return WRONG_USAGE
+            except BatcherError as error:
+                echo_traceback()
+                echo(str(error), "error")
+                return WRONG_USAGE if isinstance(error, NotInstalledError) else NOT_DURABLE
+
+    @staticmethod
+    def _environment(arguments: Arguments) -> AbstractContextManager[None]:
+        """Return a context with the environment that the AWS profile asks for, if there is one."""
+        if getattr(arguments, "profile", None) is None:
+            return nullcontext()
+        from batcher.cli.profile import use_profile  # noqa: PLC0415  # rarely needed
+
+        return use_profile(arguments.profile)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write arguments and options, in groups."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for each in self.get_params(ctx):
+            if isinstance(each, Argument):
+                groups.setdefault("Arguments", []).append((each.make_metavar(ctx), each.help))
+            elif record := each.get_help_record(ctx):
+                name = each.group if isinstance(each, Option) else "Options"
+                groups.setdefault(name, []).append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples, exit codes, permissions, and how to set settings otherwise."""
+        del ctx
+        settings = [e.setting for e in self.params if isinstance(e, Option) and e.setting]
+        if settings:
+            with formatter.section("Environment"):
+                formatter.write_text(
+                    f"Each setting is also read from BATCHER_<NAME>, such as "
+                    f"BATCHER_{settings[-1].upper()}. Options take precedence."
+                )
+        with formatter.section("Examples"):
+            for index, (command, meaning) in enumerate(self._examples.items()):
+                if index:
+                    formatter.write_paragraph()
+                formatter.write_text(f"# {meaning}")
+                for line in command.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in self._exit_codes.items()])
+        if self._permissions:
+            with formatter.section("Permissions"):
+                formatter.write_text(self._permissions)
+
+
+def _find_word(words: Sequence[str], option: str) -> int:
+    """Return the index of the word that has an option: `--name`, `--name=value`, or `-abc`."""
+    for index, word in enumerate(words):
+        is_cluster = option[1:2] != "-" and word[:1] == "-" != word[1:2] and option[1:] in word
+        if word.partition("=")[0] == option or is_cluster:
+            return index
+    msg = f"{option} is in none of {words}"
+    raise AssertionError(msg)
+
+
+def _setting_names() -> set[str]:
+    from dataclasses import fields  # noqa: PLC0415  # only for a wrong option
+
+    from batcher.settings import Settings  # noqa: PLC0415  # as above
+
+    return {spec.name for spec in fields(Settings)}

@@ -1,0 +1,43 @@
+"""Imports the transform that a command line names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from batcher.batching.transform import check_transform
+from batcher.errors import SettingsError
+
+if TYPE_CHECKING:
+    from batcher.batching.validation import Transform
+
+
+def load_transform(name: str) -> Transform:
+    """Import a transform. Modules in the working directory are found, as with `python -m`.
+
+    Args:
+        name: `package.module:function`.
+
+    Raises:
+        SettingsError: the function does not exist, or its module cannot be imported.
+    """
+    module_name, _, function_name = name.partition(":")
+    if not module_name or not function_name:
+        raise SettingsError(
+            [f"transform: {name!r} names no function; write package.module:function"]
+        )
+    if os.getcwd() not in sys.path:  # noqa: PTH109  # `sys.path` holds strings
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        found = getattr(import_module(module_name), function_name)
+    except Exception as error:  # a user's module may raise anything
+        raise SettingsError([f"transform: {name}: {type(error).__name__}: {error}"]) from error
+    if not callable(found):
+        raise SettingsError([f"transform: {name} is {type(found).__name__}; name a function"])
+    try:
+        check_transform(found)
+    except TypeError as error:
+        raise SettingsError([f"{error} ({name})"]) from None
+    return cast("Transform", found)

@@ -1,0 +1,89 @@
+"""`--profile`: the AWS profile of one run."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batcher.cli.faults import did_you_mean
+from batcher.cli.parameters import Option
+from batcher.errors import SettingsError
+
+FILES = {
+    "AWS_CONFIG_FILE": "~/.aws/config",
+    "AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials",
+}
+"""The variables that name the files of profiles, and the files if they are not set."""
+
+
+OVERRIDDEN = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_DEFAULT_PROFILE",
+)
+"""Variables that an explicit profile beats, as in the AWS command line."""
+
+
+def profile_option() -> Option:
+    """Return the option."""
+    return Option(
+        "--profile",
+        metavar="NAME",
+        group="S3 connection",
+        help="use this AWS profile, instead of credentials in the environment",
+    )
+
+
+@contextmanager
+def use_profile(name: str) -> Iterator[None]:
+    """Let the environment name this profile, and no credentials.
+
+    Raises:
+        SettingsError: there is no such profile.
+    """
+    names = _read_names()
+    if name not in names:
+        files = " and ".join(str(path) for path in _files())
+        known = f"there are: {', '.join(sorted(names))}" if names else "there are none"
+        fault = f"--profile: no profile {name!r} in {files}{did_you_mean(name, names)}; {known}"
+        raise SettingsError([fault])
+    previous = dict(os.environ)
+    for variable in OVERRIDDEN:
+        os.environ.pop(variable, None)
+    os.environ["AWS_PROFILE"] = name
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(previous)
+
+
+def _files() -> list[Path]:
+    return [Path(os.environ.get(name) or default).expanduser() for name, default in FILES.items()]
+
+
+def _read_names() -> set[str]:
+    """Return the names of all profiles. A file that cannot be read has none."""
+    names = set()
+    config, credentials = _files()
+    for path, prefix in ((config, "profile"), (credentials, "")):
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read(path)
+        except (OSError, UnicodeDecodeError, configparser.Error):
+            continue
+        for section in parser.sections():
+            words = section.split(maxsplit=1)
+            if not prefix or section == "default":
+                names.add(section)
+            elif words[0] == prefix and len(words) > 1:
+                names.add(words[1].strip("\"'"))
+    return names

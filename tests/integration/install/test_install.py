@@ -80,7 +80,7 @@ def installed(environment: Environment, wheel: Path) -> Callable[..., Environmen
         words = [f"'{wheel}[{extra}]'" if extra else str(wheel), *besides]
         environment.shell(f"pip install --quiet --no-compile {' '.join(words)}")
         environment.shell("pip check")
-        assert environment.shell("batcher --help").stdout.startswith("usage: batcher")
+        assert environment.shell("batcher --help").stdout.startswith("Usage: batcher")
         return environment
 
     return install

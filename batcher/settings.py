@@ -104,6 +104,27 @@ def _find_near(text: str, choices: Sequence[str]) -> str:
     return by_lower[near[0]] if near else ""
 
 
+_ACCESS_POINT = (
+    r"arn:aws[a-z-]*:s3:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+    r":accesspoint[:/](?P<name>[a-z0-9-]{3,50})"
+)
+
+
+_MULTI_REGION = r"arn:aws[a-z-]*:s3::\d{12}:accesspoint[:/][a-z0-9]+\.mrap"
+"""An access point whose requests need SigV4A signatures. Only engine=aioboto3 makes them."""
+
+
+_OTHER_POINTS = {
+    ":s3-object-lambda:": "is an Object Lambda access point, which takes no writes; name the "
+    "access point behind it",
+    "--ol-s3": "is an Object Lambda access point, which takes no writes; name the access point "
+    "behind it",
+    ":s3-outposts:": "is on Outposts, which is not supported; name a bucket, or an access point of "
+    "a region",
+}
+"""Ends of names, and parts of ARNs, of what objects cannot be written to, and why."""
+
+
 def _parse_text(value: object) -> str:
     if not isinstance(value, str):
         msg = f"{value!r} is not text; give a string"
@@ -215,14 +236,42 @@ def _check_fanout(fanout: int) -> list[str]:
     return faults
 
 
+def parse_access_point(bucket: str) -> re.Match[str] | None:
+    """Return the groups `region`, `account` and `name` of an access point's ARN, or None."""
+    return re.fullmatch(_ACCESS_POINT, bucket) if bucket.startswith("arn:") else None
+
+
 def _check_bucket(bucket: str) -> list[str]:
     if not bucket:
         return ["required; name the S3 bucket to write to"]
-    if bucket.startswith("s3://") or ("/" in bucket and not bucket.startswith(("file:", "arn:"))):
-        return [f"{bucket!r} is not the name of a bucket; move the rest to root"]
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-_]{2,62}|arn:\S+|file:.+", bucket):
-        return [f"{bucket!r} is not the name of a bucket; use 3 to 63 of a-z, 0-9, '.' and '-'"]
-    return []
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.\-_]{2,62}|file:.+", bucket, re.DOTALL):
+        return [f"{bucket!r} {why}" for end, why in _OTHER_POINTS.items() if bucket.endswith(end)]
+    if bucket.startswith("arn:"):
+        return _check_arn(bucket)
+    name, _, root = re.sub(r"^s3:/*", "", bucket, flags=re.IGNORECASE).partition("/")
+    fix = "use 3 to 63 of a-z, 0-9, '.' and '-'"
+    if bucket.startswith(("/", ".", "~")):
+        fix = "write a folder as file:///folder"
+    elif name != bucket:
+        roots = f" and root={root.strip('/')}" if root.strip("/") else ""
+        fix = f"set bucket={name}{roots}, or write a folder as file:///folder"
+    return [f"{bucket!r} is not the name of a bucket; {fix}"]
+
+
+def _check_arn(arn: str) -> list[str]:
+    """Return why objects cannot be written to what an ARN names."""
+    if parse_access_point(arn) or re.fullmatch(_MULTI_REGION, arn):
+        return []
+    name = arn.rpartition(":")[2]
+    if re.fullmatch(r"arn:[^:]*:s3:::[^:]+", arn):
+        bucket, _, root = name.partition("/")
+        fix = f"set bucket={bucket}" + (f" and root={root.strip('/')}" if root.strip("/*") else "")
+        return [f"{arn!r} is the ARN of a bucket, not its name; {fix}"]
+    for mark, why in _OTHER_POINTS.items():
+        if mark in arn:
+            return [f"{arn!r} {why}"]
+    form = "arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"
+    return [f"{arn!r} is not the ARN of an access point; write it as {form}"]
 
 
 def _check_root(root: str) -> list[str]:

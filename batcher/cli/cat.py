@@ -16,6 +16,7 @@ from batcher.reading.read_objects import ReadObject, ReadObjects
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
+from batcher.stores.location import format_url
 
 
 def run(arguments: Arguments) -> int:
@@ -89,7 +90,7 @@ async def _write_records(
                 findings.print_error(error)
             if output.is_full:
                 break
-    findings.print_summary(arguments.place, objects_read)
+    findings.print_summary(format_url(settings.bucket, settings.root), objects_read)
     return DONE if findings.is_complete else INCOMPLETE
 
 

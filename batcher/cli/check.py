@@ -199,7 +199,7 @@ class _CheckCommand:
         self._report.add(await check_file_destination(settings))
         if self._arguments.no_write:
             self._report.add([not_checked("write", _NO_WRITE)])
-        else:
+        elif self._report.has_no_error:
             self._report.add([result async for result in probe_destination(settings, None)])
 
 

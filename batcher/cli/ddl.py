@@ -14,8 +14,7 @@ from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
 from batcher.errors import SettingsError
 from batcher.settings import Settings
-from batcher.stores.file import parse_folder_url
-from batcher.stores.location import join_location
+from batcher.stores.location import join_location, parse_folder_url
 from batcher.tools.ddl.athena import athena_ddl
 from batcher.tools.ddl.columns import TableColumn, infer_columns, parse_columns
 from batcher.tools.ddl.duckdb import duckdb_view

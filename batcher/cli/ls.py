@@ -25,6 +25,7 @@ from batcher.reading.catalog import Catalog, CatalogEntry
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
 from batcher.stores import open_reader
+from batcher.stores.location import format_url
 from batcher.tools.formatting import format_count, format_size
 
 
@@ -56,7 +57,7 @@ async def _print_objects(arguments: Arguments, settings: Settings, selection: Se
                 size_bytes += sum(entry.list_entry.size_bytes for entry in group)
     finally:
         await reader.aclose()
-    findings.print_summary(arguments.place, objects)
+    findings.print_summary(format_url(settings.bucket, settings.root), objects)
     if objects:
         echo(f"{format_count(objects, 'object')}, {format_size(size_bytes)}")
     return DONE if findings.is_complete else INCOMPLETE

@@ -12,9 +12,10 @@ from batcher.cli.faults import FaultCollector
 from batcher.cli.output import echo
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
+from batcher.errors import SettingsError
 from batcher.reading.selection import Selection, parse_selection
 from batcher.settings import ENV_PREFIX, Derived, OneOf, Settings
-from batcher.stores.location import parse_destination
+from batcher.stores.location import find_folder_fault, parse_destination, parse_folder_url
 
 PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
 """Used to check all other settings if the given destination cannot be parsed."""
@@ -32,7 +33,7 @@ CONNECTION = tuple(name for name in SETTINGS if SETTINGS[name].metadata["group"]
 """Settings that say where a bucket is and how it is reached. All that talks to it needs them."""
 
 
-PLACE = "s3://bucket/root or file://folder"
+PLACE = "s3://bucket/root or the path of a folder"
 
 
 def setting_options(names: Collection[str], **help_texts: str) -> list[Option]:
@@ -108,6 +109,10 @@ def settings_from(
     with faults:
         settings = Settings.from_env(used_environ(arguments, environ), **given)
     faults.raise_if_any()
+    if settings.bucket.startswith("file:") and (
+        fault := find_folder_fault(parse_folder_url(settings.bucket))
+    ):
+        raise SettingsError([f"destination: {fault}"])
     return settings
 
 

@@ -28,6 +28,7 @@ from batcher.reading.sanitize import sanitize
 from batcher.reading.times import parse_time_range
 from batcher.records.bad_record import BadRecordReason
 from batcher.stores import open_reader, open_store
+from batcher.stores.location import format_url
 from batcher.tools.formatting import format_count, format_size
 from batcher.tools.replay.job import ReplayContext
 from batcher.tools.replay.marks import RecordFilter
@@ -62,7 +63,7 @@ def run(arguments: Arguments) -> int:
     with ShutdownSignals(message, command.stop_after_object) as signals:
         with asyncio.Runner() as runner:
             runner.run(command.run(signals))
-        summary.show(arguments.destination, as_json=arguments.json)
+        summary.show(format_url(settings.bucket, settings.root), as_json=arguments.json)
     return summary.exit_code
 
 

@@ -23,8 +23,8 @@ from batcher.reading.findings import KIND_DESCRIPTIONS
 from batcher.reading.sanitize import sanitize, sanitize_line
 from batcher.settings import Settings
 from batcher.stores import ObjectReader, open_reader
-from batcher.stores.file import TEMPORARY_DIGITS, parse_folder_url
-from batcher.stores.location import parse_destination
+from batcher.stores.file import TEMPORARY_DIGITS
+from batcher.stores.location import format_url, parse_destination, parse_folder_url
 from batcher.tools.formatting import format_count, format_size
 from batcher.tools.verify.report import TEMPORARY_FILE_MINUTES, StreamSummary, VerifyReport
 from batcher.tools.verify.verify import Verifier
@@ -44,6 +44,7 @@ def run(arguments: Arguments) -> int:
         settings = settings_from(arguments, arguments.place, os.environ)
         _require_folder(settings)
     faults.raise_if_any()
+    place = format_url(settings.bucket, settings.root)
     report = VerifyReport(overlaps_allowed=arguments.allow_overlaps)
     with exit_on_interrupt():  # imports the S3 client
         reader = open_reader(settings)
@@ -56,9 +57,9 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print(orjson.dumps(report.as_dict()).decode())  # noqa: T201  # what a command line is for
     else:
-        print_report(report, arguments.place)
+        print_report(report, place)
     if not report.objects + report.quarantine_objects and report.is_clean:
-        echo(f"warning: no objects found under {arguments.place}")
+        echo(f"warning: no objects found under {place}")
     return DONE if report.is_clean else PROBLEMS_FOUND
 
 

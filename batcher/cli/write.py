@@ -35,6 +35,7 @@ from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
 from batcher.records.numbers import RecordNumbers
 from batcher.settings import Settings
+from batcher.stores.location import format_url
 from batcher.tools.formatting import format_count
 from batcher.writing.ticket import ManyTicket
 
@@ -61,7 +62,7 @@ def run(arguments: Arguments) -> int:
         total_bytes = _total_input_bytes(arguments.inputs[skip_to[0] :])
     faults.raise_if_any()
     dry_store = DryRunStore() if arguments.dry_run else None
-    summary = WriteSummary(arguments.destination)
+    summary = WriteSummary(format_url(settings.bucket, settings.root))
     with exit_on_interrupt():  # imports the S3 client
         command = _WriteCommand(settings, arguments.inputs, skip_to, summary, dry_store)
     with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
@@ -69,7 +70,7 @@ def run(arguments: Arguments) -> int:
             runner.run(command.run(total_bytes, signals))
         if dry_store is not None:
             file = sys.stderr if arguments.json else sys.stdout
-            print_dry_run(dry_store, settings, arguments.destination, file)
+            print_dry_run(dry_store, settings, summary.destination, file)
         summary.show(as_json=arguments.json)
     return summary.exit_code
 

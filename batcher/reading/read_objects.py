@@ -62,7 +62,7 @@ def read_objects(  # noqa: PLR0913  # what users choose
     No request is sent before the `async with`. Leaving it closes all connections.
 
     Args:
-        place: `s3://bucket/root` or `file://folder`.
+        place: `s3://bucket/root`, the path of a folder, or `file://folder`.
         since: only objects that may have records that arrived at this time or later. A `datetime`
             with a time zone, a `date` (from midnight UTC), or a text: an ISO 8601 date or date-time
             (UTC unless it names a time zone), or an age such as `2h`.

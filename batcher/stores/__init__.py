@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -40,11 +41,26 @@ __all__ = [
 ]
 
 
+log = logging.getLogger("batcher")
+
+
 ENGINE_MODULES = {
     "aioboto3": {"aioboto3", "aiobotocore", "aiohttp", "botocore"},
     "obstore": {"obstore"},
 }
 """What is missing if an engine is not installed."""
+
+
+S3_SETTINGS = (
+    "engine",
+    "region",
+    "endpoint_url",
+    "sse",
+    "kms_key_id",
+    "storage_class",
+    "tags",
+)
+"""Settings that only S3 knows. With a folder they have no effect, which a warning says."""
 
 
 UNLIMITED_PER_S = 1e9
@@ -67,8 +83,11 @@ def open_store(
         SettingsError: the engine is not installed, or does not support a setting.
     """
     if settings.bucket.startswith("file:"):
-        from batcher.stores.file import FileStore, parse_folder_url  # noqa: PLC0415  # lazy
+        from batcher.stores.file import FileStore  # noqa: PLC0415  # lazy
+        from batcher.stores.location import parse_folder_url  # noqa: PLC0415
 
+        if unused := _find_unused_settings(settings):
+            log.warning("settings_unused bucket=%s settings=%s", settings.bucket, ",".join(unused))
         return limit_concurrency(FileStore(parse_folder_url(settings.bucket)), settings.concurrency)
     max_per_s = settings.prefix_rate / settings.fleet
     limiters = PrefixLimiters(max_per_s, settings.concurrency, settings.root, settings.fanout)
@@ -77,6 +96,16 @@ def open_store(
         store = MeteredStore(store, request_stats, limiters.get_prefix)
     rate_limited = RateLimitedStore(store, limiters, settings.concurrency)
     return RetryingStore(rate_limited, on_retry=on_retry)
+
+
+def _find_unused_settings(settings: Settings) -> list[str]:
+    """Return the settings with a value that a folder has no use for."""
+    defaults = type(settings).__dataclass_fields__
+    return [
+        name
+        for name in S3_SETTINGS
+        if (value := getattr(settings, name)) and value != defaults[name].default
+    ]
 
 
 def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> ObjectStore:
@@ -125,8 +154,8 @@ def open_reader(settings: Settings) -> ObjectReader:
         SettingsError: the engine is not installed, or cannot address the bucket.
     """
     if settings.bucket.startswith("file:"):
-        from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy
-        from batcher.stores.file_reader import FileReader  # noqa: PLC0415
+        from batcher.stores.file_reader import FileReader  # noqa: PLC0415  # lazy
+        from batcher.stores.location import parse_folder_url  # noqa: PLC0415
 
         return FileReader(parse_folder_url(settings.bucket))
     with _named_if_missing(settings.engine):

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from errno import ENAMETOOLONG, ENOSYS, ENOTSUP, EPERM
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -34,12 +33,6 @@ META_FOLDER = ".meta"
 
 TEMPORARY_DIGITS = 16
 """Hexadecimal digits in the name of a temporary file: `.0123456789abcdef.tmp`."""
-
-
-def parse_folder_url(url: str) -> Path:
-    """Return the folder of `file:///absolute` or `file://relative/folder`."""
-    text = url.removeprefix("file:").removeprefix("//")
-    return Path(os.fsdecode(unquote_to_bytes(os.fsencode(text))))  # names need not be UTF-8
 
 
 class FileStore(EngineStore):

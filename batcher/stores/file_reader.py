@@ -19,6 +19,7 @@ from batcher.errors import BatcherError, NotFoundError, RejectedError, Retryable
 from batcher.keys.parse import is_object_name
 from batcher.stores.base import CommonPrefix, ListEntry, ObjectBody, ObjectInfo, OpenUpload
 from batcher.stores.file import META_FOLDER, TEMPORARY_DIGITS, read_meta
+from batcher.stores.location import find_folder_fault
 from batcher.stores.regular_file import NotRegularFileError, not_regular_reason, open_regular
 
 PIECE_BYTES = 1024**2
@@ -117,10 +118,14 @@ class FileReader:
             with _translate_errors(folder or str(self.folder)):
                 try:
                     entries = sorted(os.scandir(self.folder / folder), key=lambda e: e.name)
-                except (FileNotFoundError, NotADirectoryError):
+                except FileNotFoundError:
+                    return
+                except NotADirectoryError:
+                    if fault := find_folder_fault(self.folder):
+                        raise RejectedError(fault) from None
                     return
         except BatcherError as error:
-            if not folder:
+            if not folder or find_folder_fault(self.folder):
                 raise
             yield _DirectoryEntry(folder, fault=f"{error}; nothing below it is read")
             return

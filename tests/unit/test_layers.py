@@ -31,7 +31,6 @@ PURE = sorted(
         "settings.py",
         "sources/*.py",
         "stores/denials.py",
-        "stores/location.py",
         "stores/rate_limits/concurrency.py",
         "stores/rate_limits/limiter.py",
         "stores/rate_limits/rate.py",

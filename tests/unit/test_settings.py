@@ -297,11 +297,11 @@ def test_faults_between_settings_are_in_the_same_message() -> None:
         ({"bucket": ""}, "bucket: required"),
         (
             {"bucket": "s3://b/root"},
-            "bucket: 's3://b/root' is not the name of a bucket; move the rest",
+            "bucket: 's3://b/root' is not the name of a bucket; set bucket=b and root=root",
         ),
         (
             {"bucket": "bucket/root"},
-            "bucket: 'bucket/root' is not the name of a bucket; move the rest",
+            "bucket: 'bucket/root' is not the name of a bucket; set bucket=bucket and",
         ),
         ({"bucket": "b"}, "bucket: 'b' is not the name of a bucket; use 3 to 63"),
         ({"bucket": 7}, "bucket: 7 is not text; give a string"),

@@ -11,6 +11,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from batcher.errors import RejectedError, install_hint
+from batcher.settings import parse_access_point
 
 DEFAULT_REGION = "us-east-1"
 NOT_REGULAR = "it is not a regular file"
@@ -128,8 +129,11 @@ class Endpoint(Struct, frozen=True):
     def bucket_url(self, bucket: str) -> tuple[str, bool]:
         """Return the endpoint's URL, and whether the bucket is part of its host.
 
-        If it is not, the bucket is the first part of the path, which is not in the URL.
+        If it is not, the bucket is the first part of the path, which is not in the URL. An access
+        point is always part of the host.
         """
+        if point := parse_access_point(bucket):
+            return self._access_point_url(f"{point['name']}-{point['account']}"), True
         base = self.base_url()
         is_in_host = self.addressing_style == "virtual" or (
             self.addressing_style == "auto"
@@ -140,6 +144,16 @@ class Endpoint(Struct, frozen=True):
             return base, False
         scheme, _, host = base.partition("://")
         return f"{scheme}://{bucket}.{host}", True
+
+    def _access_point_url(self, name: str) -> str:
+        """Return the URL of an access point.
+
+        Source: Amazon S3 API reference, "Amazon S3 access points endpoints and quotas".
+        """
+        scheme, _, host = self.base_url().partition("://")
+        if not self.url:
+            host = host.replace("s3", "s3-accesspoint", 1)
+        return f"{scheme}://{name}.{host}"
 
 
 def check_readable(path: str) -> None:

@@ -8,13 +8,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.settings import parse_access_point
 from batcher.stores.credentials.provider import find_provider
 
 if TYPE_CHECKING:
+    from batcher.settings import Settings
     from batcher.stores.credentials.endpoint import CredentialProvider, Credentials
     from batcher.stores.responses import RefusedCredentialsError
 
@@ -69,6 +71,13 @@ class CredentialSource:
         """None before the first request."""
         self.credentials: Credentials | None = None
         """The current ones. The same object as long as they are the same."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the source for the bucket of these settings."""
+        return cls(
+            settings.bucket, region=find_region(settings), endpoint_url=settings.endpoint_url
+        )
 
     def close(self) -> None:
         """Forget everything."""
@@ -181,6 +190,12 @@ class CredentialSource:
 
             asked = f"{describe_source(asked)}: "
         return RetryableError(f"{context}: {asked}no response within {SEARCH_TIMEOUT_S:.0f} s")
+
+
+def find_region(settings: Settings) -> str:
+    """Return the region that the settings name: the one in an access point's ARN comes first."""
+    point = parse_access_point(settings.bucket)
+    return point["region"] if point else settings.region
 
 
 def _describe(provider: CredentialProvider) -> str:

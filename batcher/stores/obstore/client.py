@@ -69,7 +69,6 @@ _HEADER_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # Source: RFC 9110,
 
 _OTHER_BUCKETS = (
     (re.compile(r"arn:.*\.mrap"), "a multi-region access point"),
-    (re.compile(r"arn:.*"), "an ARN"),
     (re.compile(r".*--xa?-s3"), "a directory bucket"),
 )
 """Names of buckets whose requests have other hosts and other signatures.
@@ -159,9 +158,7 @@ class ObstoreClient:
         self._read_timeout = read_timeout
         self._follows_region = follows_region
         self._renew_credentials = renew_credentials
-        self.source: CredentialSource = source or CredentialSource(
-            settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
-        )
+        self.source: CredentialSource = source or CredentialSource.from_settings(settings)
         """The source of the credentials."""
         self._connection: _Connection | None = None
         self._connecting = threading.Lock()  # not asyncio's: there may be several event loops

@@ -17,7 +17,7 @@ from botocore.parsers import ResponseParserError
 
 from batcher import __version__
 from batcher.errors import RejectedError, RetryableError
-from batcher.stores.credentials.source import CredentialSource
+from batcher.stores.credentials.source import CredentialSource, find_region
 from batcher.stores.location import check_endpoint
 from batcher.stores.responses import RefusedCredentialsError
 from batcher.stores.s3.credentials import SigningCredentials
@@ -48,10 +48,8 @@ class S3Client:
             retries: how often the SDK retries, for botocore's `Config`.
         """
         self.bucket: str = settings.bucket
-        self._region, self._endpoint_url = settings.region, settings.endpoint_url
-        self._source = CredentialSource(
-            settings.bucket, region=settings.region, endpoint_url=settings.endpoint_url
-        )
+        self._region, self._endpoint_url = find_region(settings), settings.endpoint_url
+        self._source = CredentialSource.from_settings(settings)
         self._concurrency = settings.concurrency
         self._retries = retries
         self._exits = AsyncExitStack()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_store
+from batcher.stores.location import parse_folder_url
 from batcher.tools.check.aws import AwsResponse, CallFailure
 from batcher.tools.check.bucket import (
     BUCKET_CALLS,
@@ -79,8 +80,6 @@ async def _call(aws: AwsClient, bucket_call: BucketCall, bucket: str) -> AwsResp
 
 async def check_file_destination(settings: Settings) -> list[CheckResult]:
     """Check the folder of a `file://` destination."""
-    from batcher.stores.file import parse_folder_url  # noqa: PLC0415  # lazy, as stores are
-
     folder = parse_folder_url(settings.bucket)
     return await asyncio.to_thread(check_folder, folder, settings.max_bytes)
 
@@ -160,7 +159,7 @@ async def _remove_probe_objects(
 
 
 def _remove_file(settings: Settings, key: str) -> None:
-    from batcher.stores.file import meta_path, parse_folder_url  # noqa: PLC0415  # lazy, as stores are
+    from batcher.stores.file import meta_path  # noqa: PLC0415  # lazy, as stores are
 
     folder = parse_folder_url(settings.bucket)
     for path in (folder / key, meta_path(folder, key)):

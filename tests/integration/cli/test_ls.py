@@ -139,7 +139,7 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
         (["file://x", "--since", "soon"], "since: cannot parse 'soon'"),
         (["file://x", "--partition", "a b"], "'a%20b'"),
         (["file://x", "--concurrency", "0"], "concurrency: 0"),
-        (["x"], "neither s3://bucket/root nor file://folder"),
+        (["gs://x"], "write s3://bucket/root, or the path of a folder"),
     ],
 )
 def test_wrong_usage_exits_2(

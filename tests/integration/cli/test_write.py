@@ -175,8 +175,9 @@ def test_flags_beat_the_environment_and_the_destination_beats_both(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["{source}", "s4://bucket"], "neither s3://bucket/root nor file://folder"),
+        (["{source}", "s4://bucket"], "write s3://bucket/root, or the path of a folder"),
         (["{source}", "s3://bucket", "--fanout", "3"], "fanout: 3 is not a power of two"),
+        (["{source}", "{source}"], ".ndjson is a file; choose a folder"),
         (["{source}.gone", "s3://bucket"], "No such file"),
         (["{source}", "s3://bucket", "--max-bytes", "much"], "is not a size"),
     ],
@@ -186,6 +187,23 @@ def test_wrong_usage_exits_2_before_anything_is_written(
 ) -> None:
     assert main(["write", *(word.format(source=source) for word in arguments)]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_path_is_a_folder_whose_absolute_form_is_shown(
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has forgotten `s3://` sees where the objects are, when writing and when reading."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["write", str(source), "my-bucket/a b"]) == 0
+    url = f"file://{tmp_path}/my-bucket/a%20b"
+    assert f"under {url}; " in capsys.readouterr().err
+    assert landed(tmp_path / "my-bucket" / "a b")
+    assert main(["ls", "my-bucket/a b"]) == 0
+    assert main(["ls", "my-bucket/c"]) == 0
+    assert f"no objects found under file://{tmp_path}/my-bucket/c" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing_and_shows_the_plan(
@@ -240,9 +258,9 @@ def test_the_destination_that_cannot_be_written_is_told_without_a_traceback(
 ) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the folder should be")
-    assert main(["write", str(source), f"file://{blocked}/deeper"]) == 1
+    assert main(["write", str(source), f"file://{blocked}/deeper"]) == 2
     printed = capsys.readouterr().err
-    assert "check the folder" in printed
+    assert f"destination: {blocked} is a file; choose a folder" in printed
     assert "Traceback" not in printed
 
 

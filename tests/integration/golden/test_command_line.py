@@ -133,7 +133,7 @@ ALL = [
     Case("folder_dry_run", [IN, FOLDER, "--dry-run"], _bad),
     Case("wrong_settings", [IN, FOLDER, "--fanout", "3", "--compression", "lz4"], _file),
     Case("wrong_variable", [IN, FOLDER], _file, environ={"BATCHER_FANUOT": "2"}),
-    Case("wrong_destination", [IN, "out"], _file),
+    Case("wrong_destination", [IN, "gs://out"], _file),
     Case("wrong_input", ["missing.ndjson", FOLDER]),
     Case("s3_stdin_lines", ["-", S3, "--format", "lines"], stdin=lambda: [b"a\n\nb"]),
     Case("s3_file", [IN, S3], lambda: {IN: lines([*texts(5), "bad", inputs.GZIPPED])}),

@@ -355,8 +355,8 @@ async def test_a_program_reads_a_folder_in_five_lines(
 
 def test_invalid_arguments_are_rejected_at_once(tmp_path: Path) -> None:
     """Before anything is opened."""
-    with pytest.raises(SettingsError, match="neither s3://bucket/root nor file://folder"):
-        batcher.read_objects(str(tmp_path))
+    with pytest.raises(SettingsError, match="write s3://bucket/root, or the path of a folder"):
+        batcher.read_objects("gs://my-bucket")
     with pytest.raises(SettingsError, match="since: cannot parse 'x'"):
         batcher.read_objects(f"file://{tmp_path}", since="x")
     with pytest.raises(SettingsError, match="concurrency: 0"):

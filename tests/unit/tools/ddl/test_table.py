@@ -48,7 +48,7 @@ def test_a_value_that_no_key_holds_is_a_fault() -> None:
 
 def test_an_access_points_arn_is_rejected() -> None:
     """Its alias is."""
-    arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/x"
+    arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/my-point"
     with pytest.raises(SettingsError, match="alias"):
         define_table(settings_of(bucket=arn), ("s3", arn), TableOptions())
 

@@ -8,7 +8,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, get_args
@@ -23,8 +23,9 @@ from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.records.columns import NumbersColumn
 from batcher.records.numbers import position_numbers
+from batcher.records.payload import JsonDefault, Record
 from batcher.settings import Settings, unknown_value
-from batcher.sources.program import Record, find_unfit, iter_slices, make_chunk
+from batcher.sources.program import ProgramRecords, iter_slices, make_chunk
 from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
 from batcher.writing.budget import Budget
@@ -71,6 +72,7 @@ class Batcher:
         *,
         store: ObjectStore | CustomStore | None = None,
         transform: Transform | None = None,
+        default: JsonDefault | None = None,
         on_cancel: OnCancel = "abort",
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
@@ -81,10 +83,15 @@ class Batcher:
         Args:
             settings: what to write, and where.
             store: where to write instead. It is closed with the batcher.
-            transform: called with each payload as bytes. Returns the new payload (bytes, str or
-                dict), or None to filter the record out. It must be deterministic. A record for
+            transform: called with each payload as bytes. Returns the new record, as `submit` takes
+                it, or None to filter it out. It must be deterministic. A record for
                 which it raises is a bad record, except for MemoryError and `RetryableError`: those
                 are raised by `submit`.
+            default: called with each value in a record that JSON lacks, as by `json.dumps`. Returns
+                another value, which may hold such values again. Not called for Decimal, dates and
+                times, UUID, enums, sets, paths, mappings, named tuples, dataclasses, pydantic
+                models, numpy arrays and scalars: those are converted anyway. It is also called for
+                the results of `transform`.
             on_cancel: what leaving the `async with` by a cancellation or an interrupt does. `abort`
                 drops what is not durable. `drain` writes it, for at most `drain_timeout_s`, and
                 drops the rest. A second cancellation ends the drain.
@@ -93,9 +100,15 @@ class Batcher:
             wall_clock: seconds since 1970, for arrival times and names.
 
         Raises:
-            TypeError: `transform` is a coroutine function, or takes another number of parameters.
+            TypeError: `transform` or `default` is a coroutine function, or takes another number of
+                parameters.
             ValueError: `on_cancel` or `drain_timeout_s` has another value.
         """
+        if default is not None:
+            from batcher.batching.transform import check_default  # noqa: PLC0415  # rarely used
+
+            check_default(default)
+        self._default = default
         self._on_cancel = _check_on_cancel(on_cancel)
         self._drain_timeout_s = _check_timeout(drain_timeout_s)
         self.settings = settings
@@ -108,6 +121,7 @@ class Batcher:
             choose_store(settings, store, self.counts.count_retry),
             threads=ENCODER_THREADS,
             transform=transform,
+            default=default,
             wall_clock=wall_clock,
         )
         self._clock = clock
@@ -163,12 +177,16 @@ class Batcher:
 
         Raises:
             RuntimeError: the batcher is closed, or was used in another event loop.
-            TypeError: the record is no dict, `str` or `bytes`, or JSON cannot represent it.
-            RetryableError: the batcher was closed while this waited for room, or the transform
-                raised it. The record was not taken.
+            TypeError: the record is none, or JSON cannot represent it. The message names the field
+                (`user.tags[1]: ...`), and the cause is what `default` raised.
+            RetryableError: the batcher was closed while this waited for room, or the transform or
+                `default` raised it. The record was not taken.
         """
         first = self._submitted
-        shares, routed = await self._accept(*self._make_chunk([record]))
+        chunk, bad, error = self._make_chunk([record])
+        if error is not None:
+            raise error
+        shares, routed = await self._accept(chunk, bad)
         return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
     async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
@@ -179,12 +197,13 @@ class Batcher:
 
         If this raises or is cancelled, the exception has the ticket of the records that were taken
         before as `error.ticket`. These are the first `error.ticket.records` ones. Of an iterable
-        that raises, all records before the error are taken. `asyncio.timeout` raises its error from
+        that raises, and before a record that JSON cannot represent, all records before the error
+        are taken. `asyncio.timeout` raises its error from
         the exception that has the ticket: `error.__cause__`.
 
         Raises:
             RuntimeError, RetryableError: as `submit`.
-            TypeError: as `submit`, or `records` is itself one record.
+            TypeError: as `submit`, with the index of the record, or `records` is itself one record.
         """
         ticket = ManyTicket([], [], [])
         try:
@@ -201,7 +220,7 @@ class Batcher:
         Raises:
             TypeError: `records` is itself one record.
         """
-        if isinstance(records, str | bytes | bytearray | dict):
+        if isinstance(records, str | bytes | bytearray | Mapping):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
             raise TypeError(msg)
         return iter_slices(records, partitioned=self._pipeline.router.splits_records)
@@ -209,17 +228,20 @@ class Batcher:
     async def submit_slice(self, records: Sequence[Record], ticket: ManyTicket) -> None:
         """Take the next records of a ticket. If this raises, `ticket` does not cover them.
 
+        Before a record that JSON cannot represent, all are taken, and `ticket` covers them.
+
         Raises:
             RuntimeError, TypeError, RetryableError: as `submit_many`.
         """
         first = self._submitted
-        try:
-            chunk, bad = self._make_chunk(records)
-        except TypeError as error:
-            msg = f"record {ticket.records + find_unfit(records)} of those submitted: {error}"
-            raise TypeError(msg) from error
-        shares, routed = await self._accept(chunk, bad)
-        ticket.add(shares, routed.bad, routed.rejected, first=first, records=len(records))
+        chunk, bad, error = self._make_chunk(records)
+        taken = len(chunk) + len(bad)
+        if taken:
+            shares, routed = await self._accept(chunk, bad)
+            ticket.add(shares, routed.bad, routed.rejected, first=first, records=taken)
+        if error is not None:
+            msg = f"record {ticket.records} of those submitted: {error}"
+            raise TypeError(msg) from error.__cause__
 
     async def submit_chunk(self, chunk: Chunk, bad: Sequence[BadRecord] = ()) -> ManyTicket:
         """Take a chunk that the caller has built with its own positions, like lines of a file.
@@ -358,18 +380,14 @@ class Batcher:
                 error.add_note(f"not durable: records={records} batches={len(unreported)}")
                 raise error
 
-    def _make_chunk(self, records: Sequence[Record]) -> tuple[Chunk, list[BadRecord]]:
-        """Make a chunk of a program's records, positioned after all records before them.
-
-        Returns:
-            The chunk, and the records that could not be encoded.
-        """
+    def _make_chunk(self, records: Sequence[Record]) -> ProgramRecords:
+        """Make a chunk of a program's records, positioned after all records before them."""
         if self._is_closed:
             msg = "the batcher is closed; submit records inside its `async with`"
             raise RuntimeError(msg)
-        chunk, bad = make_chunk(records, self._submitted, self._wall_clock())
-        self._submitted += len(records)
-        return chunk, bad
+        made = make_chunk(records, self._submitted, self._wall_clock(), self._default)
+        self._submitted += len(made.chunk) + len(made.bad)
+        return made
 
     async def _accept(self, chunk: Chunk, bad: Sequence[BadRecord]) -> tuple[list[Share], Routed]:
         """Wait for room, add a chunk to its batches, and submit the batches that are full."""

@@ -24,8 +24,8 @@ from batcher.writing.ticket import ManyTicket, Ticket
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
     from batcher.records.bad_record import BadRecord
+    from batcher.records.payload import JsonDefault, Record
     from batcher.settings import Settings
-    from batcher.sources.program import Record
     from batcher.stores import ObjectStore
     from batcher.stores.custom import CustomStore
     from batcher.writing.object import Receipt
@@ -49,12 +49,13 @@ class SyncBatcher:
     A forked process cannot use the batcher of its parent: the thread exists only there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but one are optional and have names
         self,
         settings: Settings,
         *,
         store: ObjectStore | CustomStore | None = None,
         transform: Transform | None = None,
+        default: JsonDefault | None = None,
         on_cancel: OnCancel = "abort",
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
     ) -> None:
@@ -64,6 +65,7 @@ class SyncBatcher:
             settings: what to write, and where.
             store: as for `Batcher`. It is used in the thread of the event loop.
             transform: as for `Batcher`. It is called in the thread of the event loop.
+            default: as for `Batcher`. It is called in the thread of the event loop.
             on_cancel: what leaving the `with` by `KeyboardInterrupt` or `SystemExit` does; see
                 `Batcher`.
             drain_timeout_s: seconds, above 0, for a drain and for the exit of the interpreter.
@@ -75,6 +77,7 @@ class SyncBatcher:
             settings,
             store=store,
             transform=transform,
+            default=default,
             on_cancel=on_cancel,
             drain_timeout_s=drain_timeout_s,
         )
@@ -109,9 +112,9 @@ class SyncBatcher:
 
         Raises:
             RuntimeError: the batcher is closed, or belongs to the parent of this process.
-            TypeError: the record is no dict, `str` or `bytes`, or JSON cannot represent it.
-            RetryableError: the batcher was closed while this waited for room, or the transform
-                raised it. The record was not taken.
+            TypeError: the record is none, or JSON cannot represent it; see `Batcher.submit`.
+            RetryableError: the batcher was closed while this waited for room, or the transform or
+                `default` raised it. The record was not taken.
             KeyboardInterrupt: it was interrupted. `error.ticket` is set if the record was taken.
         """
         taken: list[SyncTicket[Receipt]] = []
@@ -138,7 +141,7 @@ class SyncBatcher:
 
         Raises:
             RuntimeError, RetryableError: as `submit`.
-            TypeError: as `submit`, or `records` is itself one record.
+            TypeError: as `submit`, with the index of the record, or `records` is itself one record.
         """
         ticket = ManyTicket([], [], [])
         mine = SyncTicket(self, ticket)

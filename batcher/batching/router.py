@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from functools import partial
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -28,6 +29,9 @@ from batcher.keys.partition import PartitionTemplate
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk, NamingScheme
 from batcher.settings import Settings
+
+if TYPE_CHECKING:
+    from batcher.records.payload import JsonDefault
 
 
 class Routed(Struct):
@@ -48,8 +52,15 @@ class Routed(Struct):
 class Router:
     """Transforms, validates and routes chunks by the settings alone."""
 
-    def __init__(self, settings: Settings, transform: Transform | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transform: Transform | None = None,
+        default: JsonDefault | None = None,
+    ) -> None:
         """Configure from `settings` and, if there is one, the user's `transform`.
+
+        `default` converts values that JSON lacks in what the transform returns.
 
         Raises:
             TypeError: the transform cannot be called with a payload, or returns no record.
@@ -59,7 +70,8 @@ class Router:
         self._max_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._max_depth = settings.max_depth
         self._on_bad_record = settings.on_bad_record
-        self._apply_transform = _load_transform(transform)
+        self._default = default
+        self._apply_transform = _load_transform(transform, default)
 
     @property
     def splits_records(self) -> bool:
@@ -69,7 +81,7 @@ class Router:
     def with_transform(self, transform: Transform | None) -> Router:
         """Return a router by the same settings with this transform, or with none."""
         router = copy(self)
-        router._apply_transform = _load_transform(transform)  # noqa: SLF001  # of our own class
+        router._apply_transform = _load_transform(transform, self._default)  # noqa: SLF001  # of our own class
         return router
 
     def route(
@@ -136,14 +148,16 @@ def _quarantine_route(bad: BadRecord) -> Route:
     return Route(origin, partition, is_quarantine=True)
 
 
-def _load_transform(transform: Transform | None) -> Callable[[Chunk], Validated] | None:
+def _load_transform(
+    transform: Transform | None, default: JsonDefault | None
+) -> Callable[[Chunk], Validated] | None:
     """Import what checks and applies a transform, only if there is one: most users have none."""
     if transform is None:
         return None
     from batcher.batching.transform import apply_transform, check_transform  # noqa: PLC0415
 
     check_transform(transform)
-    return partial(apply_transform, transform=transform)
+    return partial(apply_transform, transform=transform, default=default)
 
 
 def _restore_payloads(bad: Sequence[BadRecord], chunk: Chunk) -> list[BadRecord]:

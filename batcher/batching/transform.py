@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batcher.batching.validation import Validated
 from batcher.errors import RetryableError
 from batcher.records.bad_record import BadRecord, BadRecordReason
-from batcher.records.payload import to_payload
+from batcher.records.payload import JsonDefault, to_payload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,27 +31,40 @@ def check_transform(transform: object) -> None:
     Raises:
         TypeError: it cannot. The message says what to give instead.
     """
-    if not callable(transform):
-        msg = f"transform: {type(transform).__name__} is not callable; give a function"
+    _check_function("transform", transform, "payload", "the record")
+
+
+def check_default(default: object) -> None:
+    """Check that `default` can be called with a value and can return another one.
+
+    Raises:
+        TypeError: it cannot. The message says what to give instead.
+    """
+    _check_function("default", default, "value", "what is written for the value")
+
+
+def _check_function(name: str, function: object, argument: str, result: str) -> None:
+    if not callable(function):
+        msg = f"{name}: {type(function).__name__} is not callable; give a function"
         raise TypeError(msg)
-    kind = _unfit_kind(transform)
+    kind = _unfit_kind(function)
     if kind is not None:
-        msg = f"transform: it is {kind}; give a plain function, which returns the record"
+        msg = f"{name}: it is {kind}; give a plain function, which returns {result}"
         raise TypeError(msg)
     try:
-        inspect.signature(transform).bind(b"")
+        inspect.signature(function).bind(b"")
     except ValueError:
         return  # some functions that are written in C have no signature
     except TypeError as error:
-        msg = f"transform: {error}; give a function that is called with the payload alone"
+        msg = f"{name}: {error}; give a function that is called with the {argument} alone"
         raise TypeError(msg) from None
 
 
-def _unfit_kind(transform: object) -> str | None:
-    """Return the kind of function if its result is never a record, else None."""
-    while isinstance(transform, partial):
-        transform = transform.func
-    for function in (transform, getattr(transform, "__call__", None)):  # noqa: B004  # the method
+def _unfit_kind(given: object) -> str | None:
+    """Return the kind of function if its result is never what is needed, else None."""
+    while isinstance(given, partial):
+        given = given.func
+    for function in (given, getattr(given, "__call__", None)):  # noqa: B004  # the method
         if inspect.iscoroutinefunction(function):
             return "a coroutine function"
         if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
@@ -59,15 +72,17 @@ def _unfit_kind(transform: object) -> str | None:
     return None
 
 
-def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
+def apply_transform(
+    chunk: Chunk, transform: Transform, default: JsonDefault | None = None
+) -> Validated:
     """Apply the user's `transform` to each record, in order.
 
     A record is bad if the transform raises, or returns anything but a record. It is filtered if the
     transform returns None. The good records still need `validate`.
 
     Raises:
-        MemoryError, RetryableError: the transform raised it. That is not the fault of the record:
-            the records of the chunk must come again.
+        MemoryError, RetryableError: the transform, or `default`, raised it. That is not the fault
+            of the record: the records of the chunk must come again.
     """
     payloads: list[bytes] = []
     kept: list[int] = []
@@ -80,7 +95,7 @@ def apply_transform(chunk: Chunk, transform: Transform) -> Validated:
             if record is None:
                 filtered.append(index)
             else:
-                payloads.append(to_payload(record))
+                payloads.append(to_payload(record, default))
                 kept.append(index)
         except (MemoryError, RetryableError):
             raise

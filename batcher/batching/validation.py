@@ -32,6 +32,7 @@ from batcher.records.json_text import (
 
 if TYPE_CHECKING:
     from batcher.records.chunk import Chunk
+    from batcher.records.payload import Record
 
 GZIP_HINT = (
     "the payload is gzip-compressed, as CloudWatch Logs subscriptions are; unpack it: "
@@ -54,7 +55,7 @@ _KPL_MAGIC = b"\xf3\x89\x9a\xc2"
 
 _NEWLINE, _CARRIAGE_RETURN = 0x0A, 0x0D
 
-Transform = Callable[[bytes], bytes | str | dict[str, Any] | None]
+Transform = Callable[[bytes], "Record | None"]
 """The user's function from a payload to a record, or None to filter it."""
 
 
@@ -214,7 +215,10 @@ def _validate_json(raw: bytes, max_depth: int) -> bytes | tuple[BadRecordReason,
     try:
         _skip_any(raw)
     except msgspec.DecodeError as error:
-        return _detect_packed(raw) or (BadRecordReason.NOT_JSON, f"not one JSON value: {error}")
+        return _detect_packed(raw) or (
+            BadRecordReason.NOT_JSON,
+            f"not one JSON value: {getattr(raw, 'flaw', error)}",  # of `FlawedJson`
+        )
     at = find_non_utf8(raw)
     if at is not None:
         return BadRecordReason.NOT_UTF8, f"byte {raw[at]:#04x} at {at} is not UTF-8"

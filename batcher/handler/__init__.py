@@ -25,6 +25,7 @@ from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
+    from batcher.records.payload import JsonDefault
     from batcher.stores import ObjectStore
     from batcher.stores.custom import CustomStore
 
@@ -61,6 +62,7 @@ class Handler:
         settings: Settings | None = None,
         *,
         transform: Transform | None = None,
+        default: JsonDefault | None = None,
         store: ObjectStore | CustomStore | None = None,
         metrics: Callable[[str], object] | None = None,
     ) -> None:
@@ -69,9 +71,14 @@ class Handler:
             from batcher.batching.transform import check_transform  # noqa: PLC0415  # rarely used
 
             check_transform(transform)
+        if default is not None:
+            from batcher.batching.transform import check_default  # noqa: PLC0415  # rarely used
+
+            check_default(default)
         self._in_use = threading.Lock()
         self._settings = settings
         self._transform = transform
+        self._default = default
         self._store = store
         self._metrics = metrics
         self._runner: asyncio.Runner | None = None
@@ -180,6 +187,7 @@ class Handler:
                 store,
                 threads=ENCODER_THREADS,
                 transform=self._transform,
+                default=self._default,
                 wall_clock=time.time,
             )
             self._event_writer = EventWriter(self._pipeline, clock=time.time)
@@ -203,6 +211,7 @@ def make_handler(
     settings: Settings | None = None,
     *,
     transform: Transform | None = None,
+    default: JsonDefault | None = None,
     store: ObjectStore | CustomStore | None = None,
     metrics: Callable[[str], object] | None = None,
 ) -> LambdaHandler:
@@ -210,17 +219,20 @@ def make_handler(
 
     Args:
         settings: None: read from the environment at the first event.
-        transform: called with each payload as bytes. Returns the new payload (bytes, str or dict),
-            or None to filter the record out. It must be deterministic. A record for which it raises
-            is a bad record, except for MemoryError and `RetryableError`: then the event comes back.
+        transform: called with each payload as bytes. Returns the new record, as `Batcher.submit`
+            takes it, or None to filter it out. It must be deterministic. A record for which it
+            raises is a bad record, except for MemoryError and `RetryableError`: then the event
+            comes back.
+        default: called with each value in a result of `transform` that JSON lacks; see `Batcher`.
         store: where to write instead of the bucket of the settings.
         metrics: called with each event's line of metrics. None: in Lambda the line goes to the
             log, elsewhere there is none.
 
     Raises:
-        TypeError: `transform` is a coroutine function, or takes another number of parameters.
+        TypeError: `transform` or `default` is a coroutine function, or takes another number of
+            parameters.
     """
-    instance = Handler(settings, transform=transform, store=store, metrics=metrics)
+    instance = Handler(settings, transform=transform, default=default, store=store, metrics=metrics)
 
     def handler(event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records; see `Handler.__call__`."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any
+from itertools import islice, repeat
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, RangeColumn
-from batcher.records.payload import to_payload
-
-Record = bytes | str | dict[str, Any]
+from batcher.records.payload import JsonDefault, Record, to_payload
 
 CHUNK_BYTES = 1024**2
 """Payload bytes per chunk of `submit_many`."""
@@ -31,62 +29,67 @@ ASSUMED_DICT_BYTES = 1024
 _ORIGIN = Origin("library", NamingScheme.FRESH)
 
 
+class ProgramRecords(NamedTuple):
+    """What `make_chunk` made of a program's records, up to the first that JSON cannot express."""
+
+    chunk: Chunk
+    bad: list[BadRecord]
+    """Text with a lone surrogate, which is in no chunk."""
+    error: TypeError | None
+    """Why the next record is no record, or None if it has made all."""
+
+
 def make_chunk(
-    records: Sequence[Record], first_number: int, now_s: float
-) -> tuple[Chunk, list[BadRecord]]:
-    """Make a chunk of a program's records. Text with a lone surrogate is a bad record.
+    records: Sequence[Record], first_number: int, now_s: float, default: JsonDefault | None = None
+) -> ProgramRecords:
+    """Make a chunk of a program's records. Each is read once.
 
     Args:
         records: records that were submitted together.
         first_number: the number of the first record: how many were submitted before it.
         now_s: the time in seconds since 1970.
+        default: the user's function for values that JSON lacks; see `to_payload`.
 
     Raises:
-        TypeError: a record has another type, or holds a value that JSON cannot express. Call
-            `find_unfit` for its index.
+        MemoryError, RetryableError: `default` raised it.
     """
-    positions = RangeColumn("", range(first_number, first_number + len(records)))
-    arrivals_s = ConstantColumn(now_s, len(records))
-    if set(map(type, records)) == {bytes}:
-        payloads: Sequence[bytes] = records  # type: ignore[assignment]  # all of them are
-    else:
-        try:
-            payloads = list(map(to_payload, records))
-        except UnicodeEncodeError:
-            return _make_chunk_of_surrogates(records, positions, arrivals_s)
-    return Chunk(_ORIGIN, payloads, positions, arrivals_s), []
+    bad: list[tuple[int, str]] = []
+    error: TypeError | None = None
+    payloads: Sequence[bytes] = records  # type: ignore[assignment]  # if all of them are
+    if set(map(type, records)) != {bytes}:
+        payloads, bad, error = _to_payloads(records, default)
+    taken = len(payloads) + len(bad)
+    positions = RangeColumn("", range(first_number, first_number + taken))
+    arrivals_s = ConstantColumn(now_s, taken)
+    if not bad:
+        return ProgramRecords(Chunk(_ORIGIN, payloads, positions, arrivals_s), [], error)
+    whole = Chunk(_ORIGIN, records[:taken], positions, arrivals_s)  # type: ignore[arg-type]
+    unencodable = {index for index, _ in bad}
+    kept = [index for index in range(taken) if index not in unencodable]
+    return ProgramRecords(
+        replace(whole.take(kept), payloads=payloads),
+        [BadRecord(whole.take([i]), BadRecordReason.NOT_UTF8, detail) for i, detail in bad],
+        error,
+    )
 
 
-def _make_chunk_of_surrogates(
-    records: Sequence[Record], positions: RangeColumn, arrivals_s: ConstantColumn[float]
-) -> tuple[Chunk, list[BadRecord]]:
-    """Make a chunk of records of which some are text with lone surrogates."""
+def _to_payloads(
+    records: Sequence[Record], default: JsonDefault | None
+) -> tuple[list[bytes], list[tuple[int, str]], TypeError | None]:
+    """Return payloads, index and fault of text with lone surrogates, and what ended it early."""
     payloads: list[bytes] = []
-    kept: list[int] = []
-    unencodable: list[tuple[int, str]] = []
-    for index, record in enumerate(records):
+    bad: list[tuple[int, str]] = []
+    rest = iter(records)
+    while True:
         try:
-            payloads.append(to_payload(record))
-            kept.append(index)
+            payloads.extend(map(to_payload, rest, repeat(default)))  # keeps those before an error
         except UnicodeEncodeError as error:
-            unencodable.append((index, f"the text has a lone surrogate at character {error.start}"))
-    whole = Chunk(_ORIGIN, records, positions, arrivals_s)  # type: ignore[arg-type]  # of `str`
-    bad = [
-        BadRecord(whole.take([i]), BadRecordReason.NOT_UTF8, detail) for i, detail in unencodable
-    ]
-    return replace(whole.take(kept), payloads=payloads), bad
-
-
-def find_unfit(records: Sequence[object]) -> int:
-    """Return the index of the first record on which `make_chunk` raises TypeError."""
-    for index, record in enumerate(records):
-        try:
-            to_payload(record)
-        except TypeError:
-            return index
-        except UnicodeEncodeError:
-            continue  # a bad record, but it has a payload
-    return 0
+            detail = f"the text has a lone surrogate at character {error.start}"
+            bad.append((len(payloads) + len(bad), detail))
+        except TypeError as error:
+            return payloads, bad, error
+        else:
+            return payloads, bad, None
 
 
 def iter_slices(

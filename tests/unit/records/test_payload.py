@@ -22,7 +22,7 @@ def test_a_payload_is_text_bytes_or_a_dict() -> None:
     assert to_payload(b"a") == b"a"
     assert to_payload('"\u00e9"') == b'"\xc3\xa9"'
     assert to_payload({"a": "\u00e9"}) == b'{"a":"\xc3\xa9"}'
-    with pytest.raises(TypeError, match="a record is a dict, str or bytes, not list"):
+    with pytest.raises(TypeError, match=r"a record is a dict, .*str or bytes, not list"):
         to_payload([1])
     with pytest.raises(UnicodeEncodeError):
         to_payload("\ud800")
@@ -45,8 +45,8 @@ def test_null_in_a_dict_is_null() -> None:
 
 def test_a_dict_that_json_has_no_form_for_is_the_callers_mistake() -> None:
     """It is told at once, where the caller stands."""
-    with pytest.raises(TypeError):
-        to_payload({"x": {1, 2}})
+    with pytest.raises(TypeError, match="x: object of type 'object' is not JSON serializable"):
+        to_payload({"x": object()})
     deep: dict[str, object] = {}
     for _ in range(100_000):
         deep = {"a": deep}
@@ -54,7 +54,7 @@ def test_a_dict_that_json_has_no_form_for_is_the_callers_mistake() -> None:
         to_payload(deep)
     loop: dict[str, object] = {}
     loop["itself"] = loop
-    with pytest.raises(TypeError, match="cannot be written as JSON"):
+    with pytest.raises(TypeError, match="itself: a circular reference"):
         to_payload(loop)
 
 

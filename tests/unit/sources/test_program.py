@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from batcher.sources.program import CHUNK_BYTES, CHUNK_RECORDS, Record, iter_slices
+from batcher.records.payload import Record
+from batcher.sources.program import CHUNK_BYTES, CHUNK_RECORDS, iter_slices
 
 
 @pytest.mark.parametrize(

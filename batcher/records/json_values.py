@@ -151,8 +151,9 @@ def _convert_numpy(value: Any) -> Any:  # noqa: ANN401  # an array or a scalar
     if kind in "OUST" or (is_masked and kind in "biuf"):
         return value.tolist()
     if kind == "M" and not is_masked:
-        texts = numpy.datetime_as_string(value)
-        return numpy.where(numpy.isnat(value), math.nan, texts.astype(object)).tolist()
+        texts = numpy.asarray(numpy.datetime_as_string(value)).astype(object)
+        texts[numpy.isnat(value)] = math.nan
+        return texts.tolist()
     if kind not in "biuf" or value.dtype.itemsize > 8:  # noqa: PLR2004  # long doubles
         return UNKNOWN
     if isinstance(value, numpy.ndarray):  # orjson writes C arrays of native numbers

@@ -6,8 +6,10 @@ here value by value: integers over 64 bits, keys that are no text, NaN, deep nes
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from enum import Enum
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
@@ -29,6 +31,9 @@ MAX_CONVERSIONS: Final = 254
 
 _MAX_PATH = 200
 """Characters of a field's path in a message."""
+
+_MAX_KEY = 60
+"""Characters of a key in a message."""
 
 
 class FlawedJson(bytes):
@@ -89,7 +94,7 @@ class JsonWriter:
             result = self._default(value)
         except BaseException as error:  # noqa: BLE001  # raised when its field is known
             what = "default" if by_user else f"object of type {type(value).__name__!r}"
-            return _Failure(f"{what} raised {type(error).__name__}: {error}", error)
+            return _Failure(f"{what} raised {_describe(error)}", error)
         if result is value:
             return _Failure(f"{_not_json(value)}, and default returned it unchanged")
         return result
@@ -98,6 +103,8 @@ class JsonWriter:
         result = self._convert(value)
         if isinstance(result, _Failure):
             raise TypeError(result.problem) from result.cause
+        if isinstance(result, orjson.Fragment):
+            return json.loads(orjson.dumps(result))
         return result
 
 
@@ -143,12 +150,15 @@ class _TextWriter:
             self._write_all(record, pieces)
         except _ProblemError as problem:
             cause = problem.__cause__
-            if isinstance(cause, MemoryError | RetryableError) or (
-                cause is not None and not isinstance(cause, Exception)
-            ):
+            if cause is not None and not _is_fault_of_record(cause):
                 raise cause from cause.__cause__
             msg = f"{self._path()}: {problem}"
             raise TypeError(msg) from cause
+        except Exception as error:  # the code of a class of the user's raised it
+            if not _is_fault_of_record(error):
+                raise
+            msg = f"{self._path()}: cannot be read: {_describe(error)}"
+            raise TypeError(msg) from error
         text = "".join(pieces).encode()
         if self._flaw:
             text = FlawedJson(text)
@@ -274,6 +284,24 @@ def _has_lone_surrogate(text: str) -> bool:
     return False
 
 
+def _is_fault_of_record(error: BaseException) -> bool:
+    return isinstance(error, Exception) and not isinstance(error, MemoryError | RetryableError)
+
+
+def _describe(error: BaseException) -> str:
+    """Return the type and the text of an error, whose `__str__` may raise too."""
+    text = type(error).__name__
+    with suppress(Exception):
+        text = f"{text}: {error}"
+    return text[:_MAX_PATH].encode("utf-8", "backslashreplace").decode()
+
+
+def _show(key: object) -> str:
+    """Return the `repr` of a key, which may be long."""
+    text = repr(key)
+    return text if len(text) <= _MAX_KEY else f"{text[:_MAX_KEY]}..."
+
+
 def _not_json(value: object) -> str:
     return f"object of type {type(value).__name__!r} is not JSON serializable"
 
@@ -293,11 +321,11 @@ def _iter_dict(values: dict[Any, object]) -> Iterator[tuple[str, str, object]]:
     for key, value in values.items():
         text = key if isinstance(key, str) else _key_text(key)
         if text in keys:
-            msg = f"it has the keys {keys[text]!r} and {key!r}, which are the same in JSON; use "
-            msg += "text for all keys"
+            msg = f"it has the keys {_show(keys[text])} and {_show(key)}, which are the same in "
+            msg += "JSON; use text for all keys"
             raise _ProblemError(msg)
         keys[text] = key
-        label = f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
+        label = f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{_show(key)}]"
         yield f"{separator}{encode_basestring_ascii(text)}:", label, value
         separator = ","
 
@@ -310,6 +338,6 @@ def _key_text(key: object) -> str:
         return int.__repr__(key)
     if isinstance(key, float):
         return _float_text(key)
-    msg = f"keys must be str, int, float, bool or None, not {type(key).__name__}: {key!r}; "
+    msg = f"keys must be str, int, float, bool or None, not {type(key).__name__}: {_show(key)}; "
     msg += "convert them before submit: default= is for values"
     raise _ProblemError(msg)

@@ -37,6 +37,8 @@ def nested(levels: int) -> object:
         ({"a": {("k",): 1}}, "a: keys must be str"),
         ({"a": {"b": {1: 2, "1": 3}}}, "a.b: it has the keys 1 and '1', which are the same"),
         ({"a": nested(MAX_DEPTH)}, "a[0][0]"),
+        ({"o": {"a": [1], "n": 2, b"k": 2}}, "o: keys must be str"),
+        ({"o": {"a": [1], b"k": 2}}, "o: keys must be str"),
         ({("k",): 1}, "the record: keys must be str"),
         ({"a": {"\ud800": 1j}}, "a['\\ud800']: object of type 'complex'"),
         ({"a": {b"k" * 10**6: 1}}, "a: keys must be str"),

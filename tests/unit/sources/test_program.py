@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from batcher.records.payload import Record
-from batcher.sources.program import CHUNK_BYTES, CHUNK_RECORDS, iter_slices
+from batcher.sources.program import CHUNK_BYTES, CHUNK_RECORDS, iter_slices, make_chunk
+
+
+def test_text_with_a_lone_surrogate_is_bad_and_what_follows_is_read() -> None:
+    """Until a record that is none."""
+    records: list[Any] = [b"0", "\ud800", "\udc00", {"n": 3}, "\ud800", 5, b"6"]
+    made = make_chunk(records, 10, 0.0)
+    assert list(made.chunk.payloads) == [b"0", b'{"n":3}']
+    assert list(made.chunk.positions) == ["10", "13"]
+    assert [bad.position for bad in made.bad] == ["11", "12", "14"]
+    assert [bad.chunk.payloads[0] for bad in made.bad] == ["\ud800", "\udc00", "\ud800"]
+    assert isinstance(made.error, TypeError)
+    assert make_chunk(records[:5], 10, 0.0).error is None
 
 
 @pytest.mark.parametrize(

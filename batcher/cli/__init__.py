@@ -17,6 +17,7 @@ from batcher.cli.command import (
     COMPLETION_VARIABLE,
     CONTEXT_SETTINGS,
     Command,
+    write_definitions,
 )
 from batcher.cli.faults import did_you_mean, echo_usage_faults
 from batcher.cli.output import WRONG_USAGE, echo
@@ -76,7 +77,7 @@ class _CommandGroup(click.Group):
         """Write the names and the summaries."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            write_definitions(formatter, list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without importing any."""

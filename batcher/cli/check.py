@@ -14,6 +14,7 @@ import orjson
 from batcher.cli.command import Arguments, Command
 from batcher.cli.options import (
     PLACE,
+    PLACEHOLDER_DESTINATION,
     SETTINGS,
     explicit_settings,
     json_option,
@@ -77,6 +78,7 @@ def run(arguments: Arguments) -> int:
     explicit = arguments.settings
     faults = arguments.faults
     if arguments.destination:
+        explicit = explicit | PLACEHOLDER_DESTINATION
         with faults:
             explicit = explicit_settings(arguments, arguments.destination)
     if not (arguments.function or arguments.mapping):

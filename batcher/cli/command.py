@@ -26,6 +26,10 @@ CONTEXT_SETTINGS: dict[str, Any] = {
     "max_content_width": 100,
 }
 
+NARROW = 70
+"""Below this width, an option and the default of `partition_by` do not fit side by side."""
+
+
 COMPLETION_VARIABLE = "_BATCHER_COMPLETE"
 """Set by the scripts of `batcher completion`, when they ask for completions."""
 
@@ -111,7 +115,7 @@ class Command(click.Command):
         self.run = run
         self._parameters = [*parameters, *_message_options()]
         self.params += self._parameters
-        self._examples = examples
+        self.examples = examples
         self._exit_codes = dict(sorted((STANDARD_EXIT_CODES | dict(exit_codes)).items()))
         self._permissions = permissions
         settings = [each.setting for each in parameters if isinstance(each, Option)]
@@ -209,13 +213,15 @@ class Command(click.Command):
         groups: dict[str, list[tuple[str, str]]] = {}
         for each in self.get_params(ctx):
             if isinstance(each, Argument):
-                groups.setdefault("Arguments", []).append((each.make_metavar(ctx), each.help))
+                groups.setdefault("Arguments", []).append(
+                    (each.make_metavar(ctx), each.description)
+                )
             elif record := each.get_help_record(ctx):
                 name = each.group if isinstance(each, Option) else "Options"
                 groups.setdefault(name, []).append(record)
         for name, records in groups.items():
             with formatter.section(name):
-                formatter.write_dl(records)
+                write_definitions(formatter, records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples, exit codes, permissions, and how to set settings otherwise."""
@@ -228,17 +234,24 @@ class Command(click.Command):
                     f"BATCHER_{settings[-1].upper()}. Options take precedence."
                 )
         with formatter.section("Examples"):
-            for index, (command, meaning) in enumerate(self._examples.items()):
+            for index, (command, meaning) in enumerate(self.examples.items()):
                 if index:
                     formatter.write_paragraph()
                 formatter.write_text(f"# {meaning}")
                 for line in command.splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), text) for code, text in self._exit_codes.items()])
+            write_definitions(
+                formatter, [(str(code), text) for code, text in self._exit_codes.items()]
+            )
         if self._permissions:
             with formatter.section("Permissions"):
                 formatter.write_text(self._permissions)
+
+
+def write_definitions(formatter: click.HelpFormatter, rows: Sequence[tuple[str, str]]) -> None:
+    """Write names and their texts. In a narrow terminal, texts stand below most names."""
+    formatter.write_dl(rows, col_max=30 if formatter.width >= NARROW else 10)
 
 
 def _find_word(words: Sequence[str], option: str) -> int:

@@ -11,8 +11,6 @@ from click.shell_completion import CompletionItem
 class Argument(click.Argument):
     """A positional argument with a description in the help."""
 
-    help: str
-
     def __init__(  # noqa: PLR0913  # keyword arguments, as click has them
         self,
         name: str,
@@ -36,7 +34,7 @@ class Argument(click.Argument):
             completes: `file` or `dir` to complete names in a shell.
         """
         super().__init__([name], metavar=metavar, nargs=nargs, required=False)
-        self.help, self.needed = description, needed  # click 8.5 shows it, older ones do not
+        self.description, self.needed = description, needed
         self.choices = self.completions = choices
         self.completes = completes
 
@@ -123,7 +121,7 @@ def _find_faults(
         check_needed: whether it is a fault if it was not given.
     """
     if value is None or value == ():
-        what = parameter.help
+        what = parameter.description if isinstance(parameter, Argument) else parameter.help
         if parameter.choices:
             what = f"choose one of: {', '.join(parameter.choices)}"
         return [f"{name}: required; {what}"] * (parameter.needed and check_needed)

@@ -176,19 +176,25 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> int:
         """Run the command and return its exit code."""
-        faults = FaultCollector(ctx.meta["faults"])
+        faults = list(ctx.meta["faults"])
         options = [each for each in self.params if isinstance(each, Option)]
         given = {each.setting: ctx.params[str(each.name)] for each in options if each.setting}
+        environment: AbstractContextManager[None] = nullcontext()
+        if profile := ctx.params.get("profile"):
+            from batcher.cli.profile import profile_fault, use_profile  # noqa: PLC0415  # rarely needed
+
+            faults += filter(None, [profile_fault(profile)])
+            environment = use_profile(profile)
         arguments = Arguments(
             **ctx.params,
-            faults=faults,
+            faults=FaultCollector(faults),
             settings={name: value for name, value in given.items() if value is not None},
             used_settings=self._used_settings,
         )
         log_format = arguments.log_format if arguments.log_format in LOG_FORMATS else "text"
         with messages(arguments.verbose, log_format, quiet=arguments.quiet):
             try:
-                with self._environment(arguments):
+                with environment:
                     return self.run(arguments)
             except SettingsError as error:
                 echo_traceback()
@@ -198,15 +204,6 @@ class Command(click.Command):
                 echo_traceback()
                 echo(str(error), "error")
                 return WRONG_USAGE if isinstance(error, NotInstalledError) else NOT_DURABLE
-
-    @staticmethod
-    def _environment(arguments: Arguments) -> AbstractContextManager[None]:
-        """Return a context with the environment that the AWS profile asks for, if there is one."""
-        if getattr(arguments, "profile", None) is None:
-            return nullcontext()
-        from batcher.cli.profile import use_profile  # noqa: PLC0415  # rarely needed
-
-        return use_profile(arguments.profile)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options, in groups."""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from batcher.cli.faults import did_you_mean
 from batcher.cli.parameters import Option
-from batcher.errors import SettingsError
 
 FILES = {
     "AWS_CONFIG_FILE": "~/.aws/config",
@@ -42,19 +41,20 @@ def profile_option() -> Option:
     )
 
 
+def profile_fault(name: str) -> str:
+    """Return that there is no such profile, and which there are. Empty if there is one."""
+    names = _read_names()
+    if name in names:
+        return ""
+    files = " and ".join(map(str, _files()))
+    known = f"there are: {', '.join(sorted(names))}" if names else "there are none"
+    near = did_you_mean(name, names)
+    return f"--profile: no profile {name!r} in {files}{near}{'' if near else ';'} {known}"
+
+
 @contextmanager
 def use_profile(name: str) -> Iterator[None]:
-    """Let the environment name this profile, and no credentials.
-
-    Raises:
-        SettingsError: there is no such profile.
-    """
-    names = _read_names()
-    if name not in names:
-        files = " and ".join(str(path) for path in _files())
-        known = f"there are: {', '.join(sorted(names))}" if names else "there are none"
-        fault = f"--profile: no profile {name!r} in {files}{did_you_mean(name, names)}; {known}"
-        raise SettingsError([fault])
+    """Let the environment name this profile, and no credentials."""
     previous = dict(os.environ)
     for variable in OVERRIDDEN:
         os.environ.pop(variable, None)

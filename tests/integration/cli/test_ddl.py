@@ -152,7 +152,7 @@ def test_a_sample_without_objects_is_told(
 def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever corrects one is not told of the next."""
     flags = ["--fanouts", "x", "--values", "x", "--since", "x", "--sample", "x", "--format", "x"]
-    code, out, err = ddl(capsys, "--engine", "spark", "nowhere", *flags)
+    code, out, err = ddl(capsys, "--engine", "spark", "s4://nowhere", *flags)
     assert (code, out) == (2, "")
     for name in ("destination", *(flag[2:] for flag in flags[::2])):
         assert f"  - {name}: " in err

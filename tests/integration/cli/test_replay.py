@@ -121,7 +121,7 @@ def test_wrong_usage_exits_2(
 def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -> None:
     """Of the destination, the settings, and what only this command knows."""
     flags = ["--since", "x", "--until", "x", "--fanout", "3", "--transform", "x", "--to-queue", "x"]
-    assert main(["replay", "nowhere", *flags]) == 2
+    assert main(["replay", "s4://nowhere", *flags]) == 2
     messages = capsys.readouterr().err
     for name in ("destination", "since", "until", "fanout", "transform", "to_queue"):
         assert f"\n  - {name}: " in messages

@@ -29,6 +29,11 @@ from batcher.records.json_values import (
 MAX_CONVERSIONS: Final = 254
 """How often in a row a value is converted; orjson's own limit."""
 
+_WHOLE_LEVELS = 4
+"""Down to here orjson is tried for each list and dict. Deeper it could be tried too often."""
+
+_NO_KEY: Final = object()
+
 _MAX_PATH = 200
 """Characters of a field's path in a message."""
 
@@ -124,15 +129,15 @@ class _Level:
     """A list or dict that is being written."""
 
     def __init__(
-        self, entries: Iterator[tuple[str, str, object]], closing: str, ids: frozenset[int]
+        self, entries: Iterator[tuple[str, object, object]], closing: str, ids: frozenset[int]
     ) -> None:
         self.entries = entries
-        """For each value: the text before it, its part of the path, and the value."""
+        """For each value: the text before it, its key or index, and the value."""
         self.closing = closing
         self.ids = ids
         """Of the values that it was made of."""
-        self.label = ""
-        """The part of the path of the value that is being written."""
+        self.key: object = _NO_KEY
+        """The key or index of the value that is being written."""
 
 
 class _TextWriter:
@@ -167,18 +172,18 @@ class _TextWriter:
 
     def _write_all(self, record: object, pieces: list[str]) -> None:
         levels = self._levels
-        levels.append(_Level(iter((("", "", record),)), "", frozenset()))
+        levels.append(_Level(iter((("", _NO_KEY, record),)), "", frozenset()))
         while levels:
             level = levels[-1]
-            level.label = ""
-            for piece, label, value in level.entries:
-                level.label = label
+            level.key = _NO_KEY
+            for piece, key, value in level.entries:
+                level.key = key
                 pieces.append(piece)
                 opened = self._write_one(value, pieces)
                 if opened is not None:
                     levels.append(opened)
                     break
-                level.label = ""
+                level.key = _NO_KEY
             else:
                 pieces.append(level.closing)
                 levels.pop()
@@ -187,7 +192,7 @@ class _TextWriter:
         """Write a value, or return the list or dict that it is, to be written next."""
         ids: set[int] = set()
         for _ in range(MAX_CONVERSIONS + 1):
-            text = self._scalar_text(value)
+            text = self._scalar_text(value) or self._whole_text(value)
             if text is not None:
                 pieces.append(text)
                 return None
@@ -224,6 +229,16 @@ class _TextWriter:
             return value.text
         return None
 
+    def _whole_text(self, value: object) -> str | None:
+        """Return the text of a list or dict that orjson writes, or None."""
+        if not isinstance(value, dict | list) or not 1 < len(self._levels) <= _WHOLE_LEVELS:
+            return None
+        try:
+            text = orjson.dumps(value)
+        except orjson.JSONEncodeError:
+            return None
+        return None if b"null" in text and has_nan(value, {}) else text.decode()
+
     def _simplify(self, value: object) -> object:
         """Return what is written for a value that is no scalar, list or dict."""
         if isinstance(value, Enum):
@@ -253,7 +268,7 @@ class _TextWriter:
 
     def _path(self) -> str:
         """Return the path of the value that is being written, such as `user.tags[1]`."""
-        path = "".join(level.label for level in self._levels).removeprefix(".")
+        path = "".join(_label(level.key) for level in self._levels).removeprefix(".")
         if len(path) > _MAX_PATH:
             path = f"{path[: _MAX_PATH // 2]}...{path[-_MAX_PATH // 2 :]}"
         return path or "the record"
@@ -296,6 +311,13 @@ def _describe(error: BaseException) -> str:
     return text[:_MAX_PATH].encode("utf-8", "backslashreplace").decode()
 
 
+def _label(key: object) -> str:
+    """Return the part of a path that a key or index is."""
+    if key is _NO_KEY:
+        return ""
+    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{_show(key)}]"
+
+
 def _show(key: object) -> str:
     """Return the `repr` of a key, which may be long."""
     text = repr(key)
@@ -306,12 +328,12 @@ def _not_json(value: object) -> str:
     return f"object of type {type(value).__name__!r} is not JSON serializable"
 
 
-def _iter_list(values: Iterable[object]) -> Iterator[tuple[str, str, object]]:
+def _iter_list(values: Iterable[object]) -> Iterator[tuple[str, int, object]]:
     for index, value in enumerate(values):
-        yield "," if index else "", f"[{index}]", value
+        yield "," if index else "", index, value
 
 
-def _iter_dict(values: dict[Any, object]) -> Iterator[tuple[str, str, object]]:
+def _iter_dict(values: dict[Any, object]) -> Iterator[tuple[str, object, object]]:
     """Return the entries. Checks that no two keys are the same text, such as `1` and `"1"`.
 
     Readers of JSON keep one of the two, or fail.
@@ -325,8 +347,7 @@ def _iter_dict(values: dict[Any, object]) -> Iterator[tuple[str, str, object]]:
             msg += "JSON; use text for all keys"
             raise _ProblemError(msg)
         keys[text] = key
-        label = f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{_show(key)}]"
-        yield f"{separator}{encode_basestring_ascii(text)}:", label, value
+        yield f"{separator}{encode_basestring_ascii(text)}:", key, value
         separator = ","
 
 

@@ -5,42 +5,86 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batcher.batcher import Batcher
+    from batcher.batcher import Batcher, OnCancel
+    from batcher.batching.validation import Transform
     from batcher.errors import (
         BatcherError,
+        BudgetFullError,
         DamagedError,
         NotFoundError,
+        NotInstalledError,
         PoisonRecordError,
         RejectedError,
         RetryableError,
         SettingsError,
         UnknownSourceError,
     )
+    from batcher.reading.findings import Finding, FindingKind
     from batcher.reading.read_objects import ReadObject, ReadObjects, read_objects
+    from batcher.reading.times import TimeInput
+    from batcher.records.bad_record import BadRecord, BadRecordReason
+    from batcher.records.payload import JsonDefault, Record
+    from batcher.setting_types import (
+        CompressionName,
+        Encryption,
+        EngineName,
+        FormatName,
+        OnBadRecord,
+        SettingsOptions,
+        SettingsOverrides,
+    )
     from batcher.settings import Settings
+    from batcher.stores.base import ObjectStore
+    from batcher.stores.custom import CustomStore, CustomUpload
+    from batcher.stores.request import ObjectAttributes, ObjectInfo
     from batcher.sync import SyncBatcher, SyncTicket
     from batcher.writing.object import Receipt
+    from batcher.writing.stats import Stats
     from batcher.writing.ticket import Ticket
 
 __version__ = "0.1.0"
 
 
 __all__ = [
+    "BadRecord",
+    "BadRecordReason",
     "Batcher",
     "BatcherError",
+    "BudgetFullError",
+    "CompressionName",
+    "CustomStore",
+    "CustomUpload",
     "DamagedError",
+    "Encryption",
+    "EngineName",
+    "Finding",
+    "FindingKind",
+    "FormatName",
+    "JsonDefault",
     "NotFoundError",
+    "NotInstalledError",
+    "ObjectAttributes",
+    "ObjectInfo",
+    "ObjectStore",
+    "OnBadRecord",
+    "OnCancel",
     "PoisonRecordError",
     "ReadObject",
     "ReadObjects",
     "Receipt",
+    "Record",
     "RejectedError",
     "RetryableError",
     "Settings",
     "SettingsError",
+    "SettingsOptions",
+    "SettingsOverrides",
+    "Stats",
     "SyncBatcher",
     "SyncTicket",
     "Ticket",
+    "TimeInput",
+    "Transform",
     "UnknownSourceError",
     "__version__",
     "read_objects",
@@ -48,14 +92,36 @@ __all__ = [
 
 
 _EXPORT_MODULES = {
+    "BadRecord": "records.bad_record",
+    "BadRecordReason": "records.bad_record",
     "Batcher": "batcher",
+    "CompressionName": "setting_types",
+    "CustomStore": "stores.custom",
+    "CustomUpload": "stores.custom",
+    "Encryption": "setting_types",
+    "EngineName": "setting_types",
+    "Finding": "reading.findings",
+    "FindingKind": "reading.findings",
+    "FormatName": "setting_types",
+    "JsonDefault": "records.payload",
+    "ObjectAttributes": "stores.request",
+    "ObjectInfo": "stores.request",
+    "ObjectStore": "stores.base",
+    "OnBadRecord": "setting_types",
+    "OnCancel": "batcher",
     "ReadObject": "reading.read_objects",
     "ReadObjects": "reading.read_objects",
     "Receipt": "writing.object",
+    "Record": "records.payload",
     "Settings": "settings",
+    "SettingsOptions": "setting_types",
+    "SettingsOverrides": "setting_types",
+    "Stats": "writing.stats",
     "SyncBatcher": "sync",
     "SyncTicket": "sync",
     "Ticket": "writing.ticket",
+    "TimeInput": "reading.times",
+    "Transform": "batching.validation",
     "read_objects": "reading.read_objects",
 }
 

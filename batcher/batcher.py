@@ -8,7 +8,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, get_args
@@ -18,16 +18,25 @@ from batcher.batching.router import Routed
 from batcher.batching.validation import Transform
 from batcher.concurrency import find_running_loop, shielded
 from batcher.encoding.codec import BLOCK_BYTES
-from batcher.errors import RetryableError, own_copy
+from batcher.errors import BudgetFullError, RetryableError, own_copy
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.records.columns import NumbersColumn
 from batcher.records.numbers import position_numbers
 from batcher.records.payload import JsonDefault, Record
 from batcher.settings import Settings, unknown_value
-from batcher.sources.program import ProgramRecords, iter_slices, make_chunk
+from batcher.sources.program import (
+    CHUNK_BYTES,
+    CHUNK_PARTITIONS,
+    CHUNK_RECORDS,
+    ProgramRecords,
+    iter_slices,
+    make_chunk,
+    to_sized,
+)
 from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
+from batcher.writing.async_records import AsyncRecords
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.pending import PendingBatch, PendingState
@@ -36,7 +45,8 @@ from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
 
 if TYPE_CHECKING:
-    from batcher.writing.ticket import Share
+    from batcher.writing.object import Receipt
+    from batcher.writing.ticket import Share, Ticket
 
 ENCODER_THREADS = 2
 
@@ -172,7 +182,7 @@ class Batcher:
         else:
             await self._leave_early(kind)
 
-    async def submit(self, record: Record) -> OneTicket:
+    async def submit(self, record: Record) -> Ticket[Receipt]:
         """Take one record, waiting only for room. Await the ticket to know that it is durable.
 
         Raises:
@@ -189,7 +199,37 @@ class Batcher:
         shares, routed = await self._accept(chunk, bad)
         return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
-    async def submit_many(self, records: Iterable[Record]) -> ManyTicket:
+    def submit_nowait(self, record: Record) -> Ticket[Receipt]:
+        """Take one record without waiting. Call it in a coroutine or a callback of the event loop.
+
+        Raises:
+            BudgetFullError: there is no room, or others wait for room. Nothing of the record was
+                kept. Open batches are now written, so that there will be room.
+            RuntimeError: the batcher is closed, or this was called outside of its event loop.
+            TypeError: as `submit`.
+            RetryableError: the transform or `default` raised it. The record was not taken.
+        """
+        self._check_loop()
+        first = self._submitted
+        chunk, bad, error = self._make_chunk([record])
+        if error is not None:
+            raise error
+        routed = self._route(chunk, bad)
+        size_bytes = self._size_bytes(routed)
+        if size_bytes and not self.budget.take_nowait(size_bytes):
+            self._relieve_pressure(self.budget.held_bytes + size_bytes - self.budget.limit_bytes)
+            msg = (
+                f"submit_nowait: no room for {size_bytes} bytes, {self.budget.held_bytes} of "
+                f"budget_bytes={self.budget.limit_bytes} are held; submit the record later, or by "
+                "`await submit(...)`, which waits for room"
+            )
+            raise BudgetFullError(msg)
+        shares = self._add(chunk, routed)
+        return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
+
+    async def submit_many(
+        self, records: Iterable[Record] | AsyncIterable[Record]
+    ) -> Ticket[list[Receipt]]:
         """Take many records in their order. Faster per record than `submit`.
 
         The error of the ticket says which records are not durable: `error.failed` has their
@@ -201,18 +241,45 @@ class Batcher:
         are taken. `asyncio.timeout` raises its error from
         the exception that has the ticket: `error.__cause__`.
 
+        Of an async iterable no record waits for the next one: it lingers in its batch from when it
+        came. It is read in the caller's task. It is not read on while its records wait for room.
+
         Raises:
             RuntimeError, RetryableError: as `submit`.
             TypeError: as `submit`, with the index of the record, or `records` is itself one record.
         """
         ticket = ManyTicket([], [], [])
         try:
-            for part in self.iter_slices(records):
-                await self.submit_slice(part, ticket)
+            if isinstance(records, AsyncIterable):
+                await self._submit_async(records, ticket)
+            else:
+                for part in self.iter_slices(records):
+                    await self.submit_slice(part, ticket)
         except BaseException as error:
             attach_ticket(error, ticket)
             raise
         return ticket
+
+    async def _submit_async(self, records: AsyncIterable[Record], ticket: ManyTicket) -> None:
+        """Take what an async iterable yields, at the latest when it waits."""
+
+        async def submit(part: Sequence[Record]) -> None:
+            await self.submit_slice(part, ticket)
+
+        def prepare(record: Record, waiting: int) -> Record:
+            try:
+                return to_sized(record, self._default)
+            except TypeError as error:
+                msg = f"record {ticket.records + waiting} of those submitted: {error}"
+                raise TypeError(msg) from error.__cause__
+
+        splits = self._pipeline.router.splits_records
+        await AsyncRecords(
+            submit,
+            prepare,
+            max_records=CHUNK_PARTITIONS if splits else CHUNK_RECORDS,
+            max_bytes=min(CHUNK_BYTES, self.budget.limit_bytes // PRESSURE_FLUSH_DIVISOR),
+        ).submit_all(records)
 
     def iter_slices(self, records: Iterable[Record]) -> Iterator[Sequence[Record]]:
         """Cut records into slices for `submit_slice`. Reads `records` in the caller's thread.
@@ -222,6 +289,9 @@ class Batcher:
         """
         if isinstance(records, str | bytes | bytearray | Mapping):
             msg = f"submit_many takes an iterable of records, not one {type(records).__name__}"
+            raise TypeError(msg)
+        if isinstance(records, AsyncIterable) and not isinstance(records, Iterable):
+            msg = "submit_many takes an iterable of records here; for an async one use Batcher"
             raise TypeError(msg)
         return iter_slices(records, partitioned=self._pipeline.router.splits_records)
 
@@ -345,7 +415,13 @@ class Batcher:
 
     def _check_loop(self) -> None:
         """Raise if this runs in another event loop than before: futures belong to one loop."""
-        loop = asyncio.get_running_loop()
+        loop = find_running_loop()
+        if loop is None:
+            msg = (
+                "no event loop runs in this thread; call the batcher in a coroutine, from another "
+                "thread with loop.call_soon_threadsafe, or use SyncBatcher"
+            )
+            raise RuntimeError(msg)
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
@@ -390,18 +466,31 @@ class Batcher:
         return made
 
     async def _accept(self, chunk: Chunk, bad: Sequence[BadRecord]) -> tuple[list[Share], Routed]:
-        """Wait for room, add a chunk to its batches, and submit the batches that are full."""
+        """Wait for room, and add a chunk to its batches."""
         self._check_loop()
-        prefix = chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
-        routed = self._pipeline.router.route(chunk, bad, _all_positions(chunk, bad, prefix))
-        size_bytes = sum(_text_bytes(part) for _, part in routed.chunks)
-        charge_bytes = len(routed.chunks) * self.budget.batch_bytes  # as if all had to be opened
-        await self.budget.take(size_bytes + charge_bytes, self._relieve_pressure)
-        self.budget.adjust(-charge_bytes)
+        routed = self._route(chunk, bad)
+        size_bytes = self._size_bytes(routed)
+        await self.budget.take(size_bytes, self._relieve_pressure)
         if self._is_closed:
             self.budget.adjust(-size_bytes)
             msg = "not written: the batcher was closed while this waited for room; submit it again"
             raise RetryableError(msg)
+        return self._add(chunk, routed), routed
+
+    def _route(self, chunk: Chunk, bad: Sequence[BadRecord]) -> Routed:
+        """Transform, validate and route a chunk."""
+        positions = _all_positions(chunk, bad, _position_prefix(chunk))
+        return self._pipeline.router.route(chunk, bad, positions)
+
+    def _size_bytes(self, routed: Routed) -> int:
+        """Return what routed records take of the budget, as if each chunk opened a batch."""
+        charge_bytes = len(routed.chunks) * self.budget.batch_bytes
+        return charge_bytes + sum(_text_bytes(part) for _, part in routed.chunks)
+
+    def _add(self, chunk: Chunk, routed: Routed) -> list[Share]:
+        """Add a chunk, whose bytes are taken, to its batches, and submit those that are full."""
+        self.budget.adjust(-len(routed.chunks) * self.budget.batch_bytes)  # opening takes it again
+        prefix = _position_prefix(chunk)
         self.counts.count_routed(routed)
         now_s = self._clock()
         touched: dict[PendingBatch, None] = {}
@@ -427,7 +516,7 @@ class Batcher:
             elif pending.batch.unencoded_bytes >= BLOCK_BYTES:
                 self._dispatcher.stream(pending)
         self._set_timer(now_s)
-        return shares, routed
+        return shares
 
     def _add_pending(self, batch: Batch) -> PendingBatch:
         """Track a new batch, and charge the budget for it."""
@@ -496,6 +585,11 @@ def _all_positions(chunk: Chunk, bad: Sequence[BadRecord], prefix: str) -> Seque
         return ()
     positions = [*chunk.positions, *(record.position for record in bad)]
     return sorted(positions, key=lambda position: int(position[len(prefix) :]))
+
+
+def _position_prefix(chunk: Chunk) -> str:
+    """Return what the numbers in the positions of a chunk follow."""
+    return chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
 
 
 def _text_bytes(chunk: Chunk) -> int:

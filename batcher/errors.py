@@ -3,6 +3,7 @@
 | error | what the caller does next |
 | --- | --- |
 | `RetryableError` | retry later with the same bytes |
+| `BudgetFullError` | the same, or call `submit`, which waits for room |
 | `RejectedError` | have the cause fixed, then retry; a retry alone does not help |
 | `PoisonRecordError` | correct or discard this record; the other records are not affected |
 | `UnknownSourceError` | send this event to another function |
@@ -64,6 +65,13 @@ class RetryableError(BatcherError):
         """Set the message, and the wait in seconds that the store asks for."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class BudgetFullError(RetryableError):
+    """`submit_nowait` has no room for a record, and has kept nothing of it.
+
+    Submit it again later, or by `submit`, which waits for room. Open batches are being written.
+    """
 
 
 class ThrottledError(RetryableError):

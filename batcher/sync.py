@@ -117,10 +117,29 @@ class SyncBatcher:
                 `default` raised it. The record was not taken.
             KeyboardInterrupt: it was interrupted. `error.ticket` is set if the record was taken.
         """
+        return self._take(lambda: self._batcher.submit(record))
+
+    def submit_nowait(self, record: Record) -> SyncTicket[Receipt]:
+        """Take one record without waiting for room, only for the event loop's next turn.
+
+        Raises:
+            BudgetFullError: there is no room. Nothing of the record was kept.
+            RuntimeError, TypeError, RetryableError, KeyboardInterrupt: as `submit`.
+        """
+
+        async def submit() -> Ticket[Receipt]:
+            return self._batcher.submit_nowait(record)
+
+        return self._take(submit)
+
+    def _take(
+        self, submit: Callable[[], Coroutine[Any, Any, Ticket[Receipt]]]
+    ) -> SyncTicket[Receipt]:
+        """Submit a record in the event loop. If this is interrupted, the error has its ticket."""
         taken: list[SyncTicket[Receipt]] = []
 
         async def take() -> None:
-            taken.append(SyncTicket(self, await self._batcher.submit(record)))
+            taken.append(SyncTicket(self, await submit()))
 
         try:
             self._call(take)

@@ -92,6 +92,15 @@ def _to_payloads(
             return payloads, bad, None
 
 
+def to_sized(record: Record, default: JsonDefault | None = None) -> bytes | str:
+    """Return a record whose length is known: text and bytes as they are, all else as its payload.
+
+    Raises:
+        TypeError, MemoryError, RetryableError: see `to_payload`.
+    """
+    return record if isinstance(record, bytes | str) else to_payload(record, default)
+
+
 def iter_slices(
     records: Iterable[Record], *, partitioned: bool = False
 ) -> Iterator[Sequence[Record]]:

@@ -11,12 +11,27 @@
 
 from __future__ import annotations
 
-from batcher.stores.base import ObjectStore
+from batcher.stores.base import (
+    CommonPrefix,
+    ListEntry,
+    MultipartUpload,
+    ObjectBody,
+    ObjectStore,
+    OpenUpload,
+)
 from batcher.stores.memory import MemoryObject, MemoryStore
-from batcher.stores.request import ObjectAttributes, ObjectInfo
+from batcher.stores.request import (
+    ObjectAttributes,
+    ObjectInfo,
+    Operation,
+    Request,
+    Response,
+    UploadPart,
+)
 from batcher.testing.context import FakeContext
 from batcher.testing.deliveries import run_deliveries
 from batcher.testing.events import (
+    Payload,
     dynamodb_record,
     dynamodb_records,
     event_of,
@@ -27,7 +42,7 @@ from batcher.testing.events import (
     sqs_message,
     sqs_messages,
 )
-from batcher.testing.fault_script import ALWAYS, FaultRule
+from batcher.testing.fault_script import ALWAYS, FaultRule, FaultScript
 from batcher.testing.faulty_store import FaultyStore, SentRequest, StoreFault
 from batcher.testing.report import DeliveryReport, HandlerDelivery
 from batcher.testing.sandbox import AnyHandler, MakeHandler
@@ -38,20 +53,31 @@ __all__ = [
     "BEHAVIORS",
     "EXACT_BEHAVIORS",
     "AnyHandler",
+    "CommonPrefix",
     "DeliveryReport",
     "FakeContext",
     "FaultRule",
+    "FaultScript",
     "FaultyStore",
     "HandlerDelivery",
+    "ListEntry",
     "MakeHandler",
     "MappingBehavior",
     "MemoryObject",
     "MemoryStore",
+    "MultipartUpload",
     "ObjectAttributes",
+    "ObjectBody",
     "ObjectInfo",
     "ObjectStore",
+    "OpenUpload",
+    "Operation",
+    "Payload",
+    "Request",
+    "Response",
     "SentRequest",
     "StoreFault",
+    "UploadPart",
     "dynamodb_record",
     "dynamodb_records",
     "event_of",

@@ -54,8 +54,7 @@ class Budget:
             make_room: called before each wait with the number of missing bytes. It must start
                 writing held bytes, or the wait does not end.
         """
-        if not self._turn_lock.locked() and self.has_room(size_bytes):
-            self.adjust(size_bytes)
+        if self.take_nowait(size_bytes):
             return
         async with self._turn_lock:
             while not self.has_room(size_bytes):
@@ -63,6 +62,13 @@ class Budget:
                 make_room(self.held_bytes + size_bytes - self.limit_bytes)
                 await self._freed.wait()
             self.adjust(size_bytes)
+
+    def take_nowait(self, size_bytes: int) -> bool:
+        """Hold `size_bytes` more if they fit and nobody waits for room. Return whether they do."""
+        if self._turn_lock.locked() or not self.has_room(size_bytes):
+            return False
+        self.adjust(size_bytes)
+        return True
 
     def adjust(self, delta_bytes: int) -> None:
         """Hold `delta_bytes` more without waiting. A negative number releases bytes."""

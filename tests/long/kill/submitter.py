@@ -7,9 +7,9 @@ import json
 import sys
 from collections import deque
 
+from batcher import Receipt, Ticket
 from batcher.batcher import Batcher
 from batcher.settings import Settings
-from batcher.writing.ticket import ManyTicket
 from long.numbered_records import PROGRAM, payload
 
 SUBMITTED = 50
@@ -18,7 +18,7 @@ SUBMITTED = 50
 
 async def submit(records: int, batcher: Batcher) -> None:
     """Submit this many records, and print what is durable."""
-    tickets: deque[ManyTicket] = deque()
+    tickets: deque[Ticket[list[Receipt]]] = deque()
     async with batcher:
         for start in range(0, records, SUBMITTED):
             numbers = range(start, min(start + SUBMITTED, records))
@@ -31,7 +31,7 @@ async def submit(records: int, batcher: Batcher) -> None:
         await flushing
 
 
-async def print_receipts(ticket: ManyTicket) -> None:
+async def print_receipts(ticket: Ticket[list[Receipt]]) -> None:
     """Print a ticket's receipts."""
     for receipt in await ticket:
         line = [receipt.key, receipt.records, receipt.size_bytes]

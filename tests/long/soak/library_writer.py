@@ -10,11 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from batcher import Receipt, Ticket
 from batcher.batcher import Batcher
 from batcher.errors import BatcherError
 from batcher.settings import Settings
 from batcher.stores import ObjectStore
-from batcher.writing.ticket import ManyTicket
 from long.numbered_records import PROGRAM, payload
 
 MIB = 1024**2
@@ -39,7 +39,7 @@ VARIANTS: list[dict[str, Any]] = [
 LIMIT_S = 150.0
 """The most that a round may take; the load of other programs is in it."""
 
-Sent = tuple[range, ManyTicket]
+Sent = tuple[range, Ticket[list[Receipt]]]
 Answer = dict[str, Any]
 
 

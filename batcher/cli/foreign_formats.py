@@ -7,7 +7,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from batcher.cli.input import STDIN
+from batcher.cli.input import S3_SCHEME, STDIN
 
 START_BYTES = 512
 """First bytes of the text of an input by which its format is detected. A tar header's size."""
@@ -128,10 +128,11 @@ def _advice(foreign: _ForeignFormat, name: str, suffix: str) -> str:
 
 def _conversion(foreign: _ForeignFormat, name: str, suffix: str) -> str:
     """Return the commands that decompress an input, convert it and pass it to `batcher write`."""
-    file = "" if name == STDIN else shlex.quote(name)
+    is_object = name.startswith(S3_SCHEME)
+    file = "" if name == STDIN or is_object else shlex.quote(name)
     if not foreign.is_piped and (suffix or not file):
         return f"{foreign.command.format('FILE')} | batcher write - …"
-    steps = [] if file else ["…"]
+    steps = [f"aws s3 cp {shlex.quote(name)} -" if is_object else "…"] if not file else []
     if suffix:
         steps.append(f"{_UNPACK_COMMANDS[suffix]} {file}".rstrip())
         file = ""

@@ -11,10 +11,13 @@ from contextlib import suppress
 from errno import EBADF
 from itertools import chain
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
 from batcher.errors import DamagedError
+
+S3_SCHEME = "s3://"
+
 
 STDIN = "-"
 
@@ -50,8 +53,35 @@ STOP_POLL_MS = 100
 """How long a read waits for data before it looks whether it should stop."""
 
 
+class ByteInput(Protocol):
+    """An input that is read as its bytes come."""
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether it can be read a second time."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the end of the input was reached. False if it was stopped before."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def read(self, size: int) -> bytes:
+        """Wait for data and return about `size` bytes at most; none at the end, or if stopped."""
+
+    def rewind(self) -> None:
+        """Read a seekable input from its start again. The bytes are not counted again."""
+
+
 class RawInput:
-    """An input that is read as its data comes, and that can be stopped while it waits for more.
+    """A file or standard input, whose read can be stopped while it waits for more.
 
     Use it as `with RawInput(…) as raw`. After a stop, no byte is taken from a pipe any more.
     """
@@ -120,7 +150,7 @@ def is_stdin_closed() -> bool:
     return sys.stdin is None
 
 
-def read_start(raw: RawInput) -> tuple[bytes, str]:
+def read_start(raw: ByteInput) -> tuple[bytes, str]:
     """Return the first bytes of an input, and the suffix of its compression, or nothing.
 
     Fewer than four bytes are enough if a line ends among them.
@@ -134,7 +164,7 @@ def read_start(raw: RawInput) -> tuple[bytes, str]:
     return start, detect_compression(start)
 
 
-def read_texts(raw: RawInput, start: bytes, suffix: str) -> Iterator[bytes]:
+def read_texts(raw: ByteInput, start: bytes, suffix: str) -> Iterator[bytes]:
     """Yield the text of an input as it comes, in blocks of about `TEXT_BLOCK_BYTES` at most.
 
     Args:
@@ -169,7 +199,7 @@ def read_texts(raw: RawInput, start: bytes, suffix: str) -> Iterator[bytes]:
 
 
 def _decompress(
-    raw: RawInput, pieces: Iterator[bytes], suffix: str, *, salvaged: bool
+    raw: ByteInput, pieces: Iterator[bytes], suffix: str, *, salvaged: bool
 ) -> Iterator[bytes]:
     """Yield the text of compressed pieces; see `Decoder` for `salvaged`."""
     decoder = Decoder(

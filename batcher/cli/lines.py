@@ -7,13 +7,13 @@ import codecs
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batcher.cli.foreign_formats import START_BYTES, unreadable_reason
-from batcher.cli.input import TEXT_BLOCK_BYTES, RawInput, read_start, read_texts
+from batcher.cli.input import TEXT_BLOCK_BYTES, ByteInput, RawInput, read_start, read_texts
 from batcher.encoding.decoder import TruncatedError
 from batcher.encoding.text import LineSplitter
-from batcher.errors import BatcherError, DamagedError
+from batcher.errors import BatcherError, NotFoundError
 from batcher.tools.formatting import format_count
 
 UTF8_BOM = codecs.BOM_UTF8
@@ -59,7 +59,7 @@ class Input:
     """One input, and what is known of it so far."""
 
     name: str
-    """A path, or `-` for standard input."""
+    """A path, `-` for standard input, or the URL of an object."""
     start: bytes = b""
     """The first bytes of its text, `START_BYTES` at most."""
     suffix: str = ""
@@ -83,6 +83,8 @@ class LineBlock:
     """The lines, each with its newline."""
     oversized_line_bytes: int = 0
     """If the block is one line longer than the limit: its size. `text` is the start of the line."""
+    stored_bytes: int = 0
+    """Bytes of input, before decompression, that end before this block and after the last one."""
 
     @property
     def end_line(self) -> int:
@@ -99,11 +101,14 @@ class LineBlock:
         return LineBlock(self.input, line, self.end_line - line, text)
 
 
+OpenInput = Callable[[int, Callable[[], bool], Callable[[int], None]], ByteInput]
+"""Opens the input with this index; for the other arguments see `RawInput`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _InputEnd:
     """The end of an input, or why it could not be read to its end."""
 
-    input: Input
     line: int
     """The number of the line after the last one that was read."""
     error: InputError | None = None
@@ -119,6 +124,7 @@ class LineReader:
         *,
         expect_json: bool = False,
         skip_to: tuple[int, int] = (0, 1),
+        open_input: OpenInput | None = None,
     ) -> None:
         """Prepare to read. Nothing is read before the iteration.
 
@@ -129,10 +135,14 @@ class LineReader:
             expect_json: whether the lines should be JSON. If so, a byte order mark is skipped, and
                 an input in a format that cannot be JSON is rejected before its first line.
             skip_to: index of the input and number of the line from which on lines are yielded.
+            open_input: opens inputs that are not files. Called in the thread. None: all are files.
         """
-        self.inputs = [Input(name) for name in names]
+        self._names = names
         self.read_bytes = 0
         """Bytes read so far, before decompression."""
+        self._before_piece_bytes = 0
+        self._counted_bytes = 0
+        self._open_input = open_input or self._open_file
         self._max_line_bytes = max_line_bytes
         self._expect_json = expect_json
         self._skip_to = self._unread_from = skip_to
@@ -142,15 +152,9 @@ class LineReader:
         self._is_started = self._is_stopped = self._is_closed = False
 
     @property
-    def unread_from(self) -> tuple[Input, int] | None:
-        """The input and the line from which on no line was yielded, or None at the end of all."""
-        index, line = self._unread_from
-        return (self.inputs[index], line) if index < len(self.inputs) else None
-
-    @property
-    def unread_inputs(self) -> list[Input]:
-        """The inputs of which no line was yielded, after the one of `unread_from`."""
-        return self.inputs[self._unread_from[0] + 1 :]
+    def unread_from(self) -> tuple[int, int] | None:
+        """Index of the input and line from which on no line was yielded, or None at the end."""
+        return self._unread_from if self._unread_from[0] < len(self._names) else None
 
     def stop(self) -> None:
         """Stop reading. The iteration ends after the lines that were read before."""
@@ -193,7 +197,7 @@ class LineReader:
                 continue
             if item.error.is_truncated and self._is_stopped:
                 self.close()
-            is_last = self._is_closed or index + 1 == len(self.inputs)
+            is_last = self._is_closed or index + 1 == len(self._names)
             self._unread_from = (index, item.line) if is_last else (index + 1, 1)
             raise item.error
 
@@ -219,16 +223,17 @@ class LineReader:
         """Read all inputs, in the thread, and enqueue blocks and ends, then None."""
         first_index, first_line = self._skip_to
         with suppress(RuntimeError):  # the event loop is closed: nothing iterates any more
-            for each in self.inputs[first_index:]:
+            for index in range(first_index, len(self._names)):
+                each = Input(self._names[index])
                 splitter = _BlockSplitter(each, self._max_line_bytes)
                 error: InputError | None = None
                 is_ended = False
                 try:
-                    for block in self._read_input(splitter):
+                    for block in self._read_input(index, splitter):
                         rest = block.skip_lines_before(first_line)
                         if rest is not None:
                             self._wait_for_room(len(rest.text))
-                            enqueue(rest)
+                            enqueue(self._count_stored_bytes(rest))
                     is_ended = splitter.is_finished
                     if is_ended and splitter.next_line < first_line:
                         error = _too_short_error(splitter, first_line)
@@ -238,27 +243,44 @@ class LineReader:
                     error = InputError(f"{each.name}: {type(bug).__name__}: {bug}")
                 if error is None and not is_ended:  # stopped
                     break
-                enqueue(_InputEnd(each, max(splitter.next_line, first_line), error))
+                enqueue(_InputEnd(max(splitter.next_line, first_line), error))
                 first_line = 1
             enqueue(None)
 
-    def _read_input(self, splitter: _BlockSplitter) -> Iterator[LineBlock]:
+    def _open_file(
+        self, index: int, is_stopped: Callable[[], bool], on_read: Callable[[int], None]
+    ) -> ByteInput:
+        return RawInput(self._names[index], is_stopped, on_read)
+
+    def _read_input(self, index: int, splitter: _BlockSplitter) -> Iterator[LineBlock]:
         """Yield the blocks of one input, to its end or until reading is stopped."""
         source = splitter.input
         try:
-            with RawInput(source.name, lambda: self._is_stopped, self._count_read_bytes) as raw:
+            with self._open_input(index, lambda: self._is_stopped, self._count_read_bytes) as raw:
                 start, source.suffix = read_start(raw)
                 texts = read_texts(raw, start, source.suffix)
                 for text in self._check_start(source, texts):
                     yield from splitter.split(text)
                 is_ended = raw.is_ended
-        except (OSError, DamagedError, ValueError) as error:
+        except InputError:
+            raise
+        except (OSError, BatcherError, ValueError) as error:
             raise _unreadable_error(splitter, error) from error
         if is_ended:
             yield from splitter.finish()
 
     def _count_read_bytes(self, size_bytes: int) -> None:
+        self._before_piece_bytes = self.read_bytes
         self.read_bytes += size_bytes
+
+    def _count_stored_bytes(self, block: LineBlock) -> LineBlock:
+        """Return a block with the bytes of input that were not counted before.
+
+        The piece that was read last is not counted yet: there may be more text in it.
+        """
+        stored_bytes = self._before_piece_bytes - self._counted_bytes
+        self._counted_bytes += stored_bytes
+        return replace(block, stored_bytes=stored_bytes) if stored_bytes else block
 
     def _check_start(self, source: Input, texts: Iterator[bytes]) -> Iterator[bytes]:
         """Check the format of an input by its start, and yield its texts without a mark.
@@ -351,6 +373,8 @@ def count_lines(text: bytes) -> int:
 
 def _unreadable_error(splitter: _BlockSplitter, error: Exception) -> InputError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, NotFoundError):
+        reason += "; correct the key, or end it with a slash for all objects below it"
     return InputError(
         f"{splitter.input.name}: cannot be read beyond line {splitter.next_line}: {reason}",
         is_truncated=isinstance(error, TruncatedError),

@@ -41,20 +41,20 @@ class Progress(Protocol):
 
 
 def write_progress(
-    stats: Stats, read_bytes: Callable[[], int], total_bytes: int | None
+    stats: Stats, read_bytes: Callable[[], int], total_bytes: Callable[[], int | None]
 ) -> Progress:
     """Create the progress bar of a command that writes records; see `make_progress`.
 
     Args:
         stats: of the records written so far.
         read_bytes: returns how many bytes of input were read so far.
-        total_bytes: size of all inputs, or None if it is unknown.
+        total_bytes: returns the size of all inputs, or None if it is unknown.
     """
     return make_progress(
         "writing",
         lambda seconds: format_write_figures(stats, read_bytes(), seconds),
         read_bytes,
-        lambda: total_bytes,
+        total_bytes,
     )
 
 

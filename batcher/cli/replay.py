@@ -205,7 +205,8 @@ class _ReplayCommand:
         if self._sqs_client is not None and objects and not self.summary.dry_run:
             await self._sqs_client.check_queue()  # before any record is marked
         total_bytes = sum(entry.size_bytes for entry in objects)
-        with write_progress(write_stats, lambda: replay.read_bytes, total_bytes) as progress:
+        progress = write_progress(write_stats, lambda: replay.read_bytes, lambda: total_bytes)
+        with progress:
             progress.update("replaying")
             async for _ in replay.run(objects):
                 progress.update()

@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import stat
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.dry_run import DryRunStore, print_dry_run
+from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
 from batcher.cli.foreign_formats import unusable_reason
-from batcher.cli.input import STDIN, STDIN_CLOSED, is_stdin_closed
-from batcher.cli.lines import InputError, LineBlock, LineReader
+from batcher.cli.input import ByteInput, RawInput
+from batcher.cli.lines import Input, InputError, LineBlock, LineReader
+from batcher.cli.object_input import ObjectFeed
 from batcher.cli.options import (
     destination_argument,
     json_option,
@@ -28,8 +29,9 @@ from batcher.cli.options import (
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.progress import Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
+from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
-from batcher.errors import BatcherError, PoisonRecordError, RejectedError, SettingsError
+from batcher.errors import BatcherError, PoisonRecordError, RejectedError
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
@@ -52,22 +54,34 @@ _BLANK_LINE = re.compile(rb"\n\s")
 def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
     faults = arguments.faults
+    settings: Settings | None = None
+    first_name, first_line = "", 1
+    inputs = Expansion()
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
-    skip_to = 0, 1
     with faults:
-        if arguments.inputs:  # without any, that is the fault
-            skip_to = _parse_skip_to(arguments.skip_to, arguments.inputs)
+        first_name, first_line = parse_skip_to(arguments.skip_to)
+    words = arguments.inputs
+    if words.count(first_name) == 1:  # those before it may be gone
+        words = words[words.index(first_name) :]
     with faults:
-        total_bytes = _total_input_bytes(arguments.inputs[skip_to[0] :])
+        inputs = expand_inputs(words, settings)
     faults.raise_if_any()
+    assert settings is not None  # noqa: S101  # else there is a fault
+    first_index = find_skipped(first_name, [source.name for source in inputs.sources])
     dry_store = DryRunStore() if arguments.dry_run else None
-    summary = WriteSummary(format_url(settings.bucket, settings.root))
+    summary = WriteSummary(
+        format_url(settings.bucket, settings.root),
+        errors=inputs.errors,
+        skipped=inputs.skipped,
+        skipped_names=inputs.skipped_names,
+    )
     with exit_on_interrupt():  # imports the S3 client
-        command = _WriteCommand(settings, arguments.inputs, skip_to, summary, dry_store)
+        skip_to = first_index, first_line
+        command = _WriteCommand(settings, inputs.sources, skip_to, summary, dry_store)
     with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
         with asyncio.Runner() as runner:
-            runner.run(command.run(total_bytes, signals))
+            runner.run(command.run(signals))
         if dry_store is not None:
             file = sys.stderr if arguments.json else sys.stdout
             print_dry_run(dry_store, settings, summary.destination, file)
@@ -81,7 +95,7 @@ class _WriteCommand:
     def __init__(
         self,
         settings: Settings,
-        inputs: Sequence[str],
+        sources: Sequence[Source],
         skip_to: tuple[int, int],
         summary: WriteSummary,
         dry_store: DryRunStore | None,
@@ -91,19 +105,43 @@ class _WriteCommand:
         summary.stats = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._is_json = settings.format == "ndjson"
+        self._sources = sources
+        self._total_bytes = sum(source.size_bytes or 0 for source in sources[skip_to[0] :])
+        self._unknown_sizes = sum(source.size_bytes is None for source in sources[skip_to[0] :])
+        self._feed = ObjectFeed(sources, settings, self._add_size)
         self._reader = LineReader(
-            inputs, self._max_line_bytes, expect_json=self._is_json, skip_to=skip_to
+            [source.name for source in sources],
+            self._max_line_bytes,
+            expect_json=self._is_json,
+            skip_to=skip_to,
+            open_input=self._open_input,
         )
-        self._tickets: deque[tuple[str, ManyTicket]] = deque()
-        """Tickets that are not collected yet, oldest first, with the prefix of their positions."""
+        self._input: Input | None = None
+        """The input that is being read."""
+        self._tickets: deque[tuple[LineBlock, ManyTicket]] = deque()
+        """Tickets that are not collected yet, oldest first."""
+        self._durable_bytes = 0
 
-    async def run(self, total_bytes: int | None, signals: ShutdownSignals) -> None:
+    async def run(self, signals: ShutdownSignals) -> None:
         """Write until the input ends or a signal arrives, then drain and fill in the summary."""
         signals.attach()
         started_s = time.monotonic()
-        with write_progress(
-            self._batcher.counts, lambda: self._reader.read_bytes, total_bytes
-        ) as progress:
+        progress = write_progress(
+            self._batcher.counts, lambda: self._reader.read_bytes, self._get_total_bytes
+        )
+        async with self._feed:
+            await self._write(progress, signals)
+        await self._collect_settled(wait_for_all=True)
+        self._check_usable(None)
+        if unread := self._reader.unread_from:
+            index, line = unread
+            self._summary.unread_from = f"{self._sources[index].name}:{line}"
+            self._summary.unread_inputs = [each.name for each in self._sources[index + 1 :]]
+        self._summary.seconds = time.monotonic() - started_s
+
+    async def _write(self, progress: Progress, signals: ShutdownSignals) -> None:
+        """Read and write with a display of progress."""
+        with progress:
             try:
                 await self._read_inputs(progress)
                 progress.update("draining")
@@ -114,13 +152,6 @@ class _WriteCommand:
                 await self._batcher.abort()
             finally:
                 signals.disable_cancel()
-        await self._collect_settled(wait_for_all=True)
-        self._add_unusable_inputs()
-        if unread := self._reader.unread_from:
-            source, line = unread
-            self._summary.unread_from = f"{source.name}:{line}"
-            self._summary.unread_inputs = [each.name for each in self._reader.unread_inputs]
-        self._summary.seconds = time.monotonic() - started_s
 
     async def _read_inputs(self, progress: Progress) -> None:
         """Read all inputs. An input that cannot be read to its end does not stop the others."""
@@ -137,10 +168,13 @@ class _WriteCommand:
     async def _submit_blocks(self, progress: Progress) -> None:
         """Submit block after block, waiting while the budget is used up."""
         async for block in self._reader:
+            if block.input is not self._input:
+                self._check_usable(block.input)
             chunk, bad_records = _make_chunk(block, skip_blank=self._is_json)
             records = len(chunk) + len(bad_records)
             self._summary.blank_lines += block.lines - records
             if not records:
+                self._durable_bytes += block.stored_bytes
                 continue
             ticket = await self._batcher.submit_chunk(chunk, bad_records)
             block.input.usable_lines += records - len(ticket.bad)
@@ -148,7 +182,7 @@ class _WriteCommand:
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
             ticket.bad = []  # releases them: a file of bad lines would fill the memory
-            self._tickets.append((f"{block.input.name}:", ticket))
+            self._tickets.append((replace(block, text=b""), ticket))
             await self._collect_settled()
             progress.update()
 
@@ -158,6 +192,7 @@ class _WriteCommand:
         try:
             while not draining.done():
                 await asyncio.wait([draining], timeout=0.2)
+                await self._collect_settled()
                 progress.update()
         except asyncio.CancelledError:
             draining.cancel()
@@ -174,28 +209,51 @@ class _WriteCommand:
                 is not.
         """
         while self._tickets and (wait_for_all or self._tickets[0][1].is_settled):
-            prefix, ticket = self._tickets.popleft()
+            block, ticket = self._tickets.popleft()
             try:
                 await ticket
+                self._durable_bytes += block.stored_bytes
             except PoisonRecordError as error:
                 self._summary.errors.append(str(error))
             except BatcherError as error:
                 for numbers in RecordNumbers([error.failed or ()]).ranges():
-                    self._summary.add_failed_lines(RangeColumn(prefix, numbers), str(error))
+                    lines = RangeColumn(f"{block.input.name}:", numbers)
+                    self._summary.add_failed_lines(lines, str(error))
                 if isinstance(error, RejectedError):
                     self._reader.close()  # further lines would be rejected as well
 
-    def _add_unusable_inputs(self) -> None:
-        """Add an error for each input with lines of which none was usable."""
-        for each in self._reader.inputs:
-            if each.bad_lines and not each.usable_lines:
-                reason = (
-                    unusable_reason(each.name, each.start, each.suffix)
-                    if self._is_json
-                    else "see the warnings"
-                )
-                lines = format_count(each.bad_lines, "line")
-                self._summary.errors.append(f"{each.name}: none of {lines} is usable: {reason}")
+    def _check_usable(self, following: Input | None) -> None:
+        """Add an error if the input that was read has lines, and none of them was usable.
+
+        Args:
+            following: the input that is read from now on, or None after the last one.
+        """
+        each, self._input = self._input, following
+        if each is not None and each.bad_lines and not each.usable_lines:
+            reason = (
+                unusable_reason(each.name, each.start, each.suffix)
+                if self._is_json
+                else "see the warnings"
+            )
+            lines = format_count(each.bad_lines, "line")
+            self._summary.errors.append(f"{each.name}: none of {lines} is usable: {reason}")
+
+    def _open_input(
+        self, index: int, is_stopped: Callable[[], bool], on_read: Callable[[int], None]
+    ) -> ByteInput:
+        """Open an input, in the reading thread."""
+        source = self._sources[index]
+        if source.bucket:
+            return self._feed.open(index, is_stopped, on_read)
+        return RawInput(source.name, is_stopped, on_read)
+
+    def _add_size(self, size_bytes: int) -> None:
+        """Add the size of an object that was not known before."""
+        self._total_bytes += size_bytes
+        self._unknown_sizes -= 1
+
+    def _get_total_bytes(self) -> int | None:
+        return None if self._unknown_sizes else self._total_bytes
 
     def stop(self, number: int) -> None:
         """Stop reading, because of signal `number`."""
@@ -228,66 +286,20 @@ def _line_positions(block: LineBlock) -> RangeColumn:
     return RangeColumn(f"{block.input.name}:", numbers)
 
 
-def _total_input_bytes(inputs: Sequence[str]) -> int | None:
-    """Return the size of all inputs, or None if the size of one is unknown.
-
-    Raises:
-        SettingsError: an input cannot be opened. Nothing has been written.
-    """
-    faults: list[str] = []
-    total_bytes: int | None = 0
-    for name in inputs:
-        if name == STDIN:
-            total_bytes = None
-            if is_stdin_closed():
-                faults.append(f"input {name}: {STDIN_CLOSED}")
-            continue
-        path = Path(name)
-        try:
-            # A named pipe that is opened twice loses lines
-            if not stat.S_ISFIFO(path.stat().st_mode):
-                path.open("rb").close()
-        except OSError as error:
-            faults.append(f"input {name}: {error.strerror}")
-            continue
-        if total_bytes is not None:
-            total_bytes = total_bytes + path.stat().st_size if path.is_file() else None
-    if faults:
-        raise SettingsError(faults)
-    return total_bytes
-
-
-def _parse_skip_to(text: str | None, inputs: Sequence[str]) -> tuple[int, int]:
-    """Parse the value of `--skip-to` into the index of an input and the number of a line.
-
-    Raises:
-        SettingsError: it names no input or no line, or an input that is given more than once.
-    """
-    if text is None:
-        return 0, 1
-    name, _, line = text.rpartition(":")
-    problem = ""
-    if not (line.isdecimal() and line.isascii() and int(line)):
-        problem = "is not FILE:LINE with a line from 1"
-    elif name not in inputs:
-        problem = f"names none of the inputs: {', '.join(inputs[:MAX_SHOWN])}"
-    elif inputs.count(name) > 1:
-        problem = f"is ambiguous: {name} is given {inputs.count(name)} times; leave out those done"
-    if problem:
-        fault = f"skip_to: {text!r} {problem}"
-        raise SettingsError([fault])
-    return inputs.index(name), int(line)
-
-
 COMMAND = Command(
     run,
-    description="Writes lines of files or standard input (plain, gzip or zstd) into few large "
-    "objects. Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
+    description="Writes lines of files, folders, objects of S3 or standard input (plain, gzip or "
+    "zstd) into few large objects. Folders and s3:// prefixes that end with a slash are read with "
+    "all that is below them, in the order of names, except names that start with '.' or '_'. "
+    "Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
     "other signals that would end the command stop reading and write what was read; Ctrl-C, "
     "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "
     "before the end is printed, and --skip-to continues there.",
     examples={
         "batcher write events.ndjson.gz s3://my-bucket/events": "write the lines of a file",
+        "batcher write 's3://my-logs/2026-*/*.gz' s3://my-bucket/events": (
+            "write the lines of all objects that match"
+        ),
         "my-program | batcher write - s3://my-bucket/logs \\\n    --format lines --linger-s 30": (
             "write lines as they are, as they come"
         ),
@@ -295,8 +307,9 @@ COMMAND = Command(
     parameters=[
         Argument(
             "inputs",
-            metavar="FILE...",
-            description="a file, or - for standard input; one or more",
+            metavar="INPUT...",
+            description="a file, a folder, s3://bucket/key, s3://bucket/prefix/, a pattern of names "
+            "('logs/**/*.gz', also of s3://), or - for standard input; one or more",
             nargs=-1,
             completes="file",
         ),
@@ -305,7 +318,7 @@ COMMAND = Command(
             "--skip-to",
             metavar="FILE:LINE",
             completes="file",
-            help="continue a run that stopped reading there: skip the inputs before FILE and the "
+            help="continue a run that stopped reading there: skip the files before FILE and the "
             "lines before LINE; pass the same inputs again",
         ),
         json_option("one line of JSON at the end"),
@@ -319,5 +332,5 @@ COMMAND = Command(
     exit_codes=SIGNAL_EXIT_CODES
     | {1: "some records are not durable, or no line of an input was usable"},
     permissions="s3:PutObject and s3:GetObject on the root, s3:AbortMultipartUpload for large "
-    "objects.",
+    "objects. Inputs of S3 need s3:GetObject, prefixes and patterns s3:ListBucket as well.",
 )

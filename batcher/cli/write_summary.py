@@ -41,6 +41,10 @@ class WriteSummary:
     """Further ranges, which are counted only: of lines of many partitions each may be a range."""
     blank_lines: int = 0
     """Blank lines that were skipped."""
+    skipped: Sequence[str] = ()
+    """What was found among the inputs and is not read, each with the reason."""
+    skipped_names: int = 0
+    """How many names that are."""
     unread_from: str = ""
     """The input and the line at which reading stopped early, or nothing."""
     unread_inputs: Sequence[str] = ()
@@ -73,6 +77,7 @@ class WriteSummary:
     def show(self, *, as_json: bool) -> None:
         """Print warnings and the summary to standard error, JSON to standard output."""
         self._print_errors()
+        self._print_skipped()
         self._print_bad_lines()
         self._print_unread()
         if as_json:
@@ -99,6 +104,12 @@ class WriteSummary:
             echo(f"error: {error}")
         if len(errors) > MAX_SHOWN:
             echo(f"error: and {len(errors) + self.more_failed_ranges - MAX_SHOWN} more")
+
+    def _print_skipped(self) -> None:
+        for text in self.skipped[:MAX_SHOWN]:
+            echo(f"warning: not read: {text}")
+        if (more := len(self.skipped) - MAX_SHOWN) > 0:
+            echo(f"warning: not read: and {more:,} more")
 
     def _print_bad_lines(self) -> None:
         for bad in self.bad_examples:
@@ -131,6 +142,8 @@ class WriteSummary:
             document["dropped"] = self.stats.dropped
         if self.blank_lines:
             document["blank"] = self.blank_lines
+        if self.skipped_names:
+            document["skipped"] = self.skipped_names
         document["seconds"] = round(self.seconds, 3)
         if self.unread_from:
             document["unread_from"] = self.unread_from

@@ -113,12 +113,7 @@ class ResumableBody:
     async def _wait_before_reopening(self, failure: RetryableError) -> None:
         """Wait before the next attempt to open, or raise after the last one."""
         self._failures += 1
-        if self._failures >= self._reopen_policy.attempts:
-            msg = f"{failure} (attempt {self._failures})"
-            raise RetryableError(msg, failure.retry_after_s) from failure
-        jitter = self._reopen_policy.jitter()
-        delay_s = self._reopen_policy.backoff.delay_s(self._failures, jitter, failure.retry_after_s)
-        await self._reopen_policy.sleep(delay_s)
+        await self._reopen_policy.wait(self._failures, failure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +125,21 @@ class ReopenPolicy:
     jitter: Callable[[], float] = random.random
     """Returns random numbers from 0 to 1, which spread the delays."""
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def wait(self, failures: int, failure: RetryableError) -> None:
+        """Wait before the next attempt.
+
+        Args:
+            failures: how many attempts have failed without progress, from 1.
+            failure: the last one.
+
+        Raises:
+            RetryableError: it was the last attempt.
+        """
+        if failures >= self.attempts:
+            msg = f"{failure} (attempt {failures})"
+            raise RetryableError(msg, failure.retry_after_s) from failure
+        await self.sleep(self.backoff.delay_s(failures, self.jitter(), failure.retry_after_s))
 
 
 async def decode_body(pieces: AsyncIterator[bytes], suffix: str) -> AsyncGenerator[bytes, None]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batcher.errors import DISTRIBUTION, SettingsError, install_hint
 from batcher.stores.base import (
+    BucketReader,
     MultipartUpload,
     ObjectAttributes,
     ObjectInfo,
@@ -158,6 +159,11 @@ def open_reader(settings: Settings) -> ObjectReader:
         from batcher.stores.location import parse_folder_url  # noqa: PLC0415
 
         return FileReader(parse_folder_url(settings.bucket))
+    return open_bucket_reader(settings)
+
+
+def open_bucket_reader(settings: Settings) -> BucketReader:
+    """Return a reader of the S3 bucket `settings.bucket`; see `open_reader`."""
     with _named_if_missing(settings.engine):
         if settings.engine == "obstore":
             from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy

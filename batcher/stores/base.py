@@ -303,3 +303,21 @@ class ObjectReader(Protocol):
 
     async def aclose(self) -> None:
         """Close connections."""
+
+
+class BucketReader(ObjectReader, Protocol):
+    """A reader of S3, which can continue in the middle of an object."""
+
+    def open_object(
+        self, key: str, *, start: int = 0, etag: str = ""
+    ) -> AbstractAsyncContextManager[ObjectBody]:
+        """Open one object; see `ObjectReader.open_object`.
+
+        Args:
+            key: of the object.
+            start: the first byte to read. The size in `ObjectBody.info` is that of the whole.
+            etag: of the object that is meant, or nothing.
+
+        Raises:
+            PreconditionFailedError: the object has another ETag by now.
+        """

@@ -22,12 +22,16 @@ class NotRegularFileError(Exception):
     """A name is not that of a regular file. The message says what it is, and what to do."""
 
 
+def file_kind(mode: int) -> str:
+    """Return what a file with this `st_mode` is, if it is not a regular file."""
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
 def not_regular_reason(mode: int) -> str:
     """Return why a file with this `st_mode` is not read, and the fix. Empty for a regular file."""
     if stat.S_ISREG(mode):
         return ""
-    kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
-    return f"{kind}, not a regular file; it is not read: move it out of the root"
+    return f"{file_kind(mode)}, not a regular file; it is not read: move it out of the root"
 
 
 def open_regular(path: Path) -> IO[bytes]:

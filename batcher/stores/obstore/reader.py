@@ -17,7 +17,7 @@ from batcher.stores.obstore.keys import find_key_fault, unreadable_key_error
 from batcher.stores.obstore.listing import PAGE_OBJECTS, ObstoreListing
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetOptions, GetResult
     from obstore.store import RetryConfig
 
     from batcher.settings import Settings
@@ -98,22 +98,27 @@ class ObstoreReader:
                 yield upload
 
     @asynccontextmanager
-    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Open one object; see `ObjectReader.open_object`."""
+    async def open_object(
+        self, key: str, *, start: int = 0, etag: str = ""
+    ) -> AsyncIterator[ObjectBody]:
+        """Open one object; see `BucketReader.open_object`."""
         if fault := find_key_fault(key):
             raise unreadable_key_error(READING, self.bucket, key, fault)
-        result = await retry_if_renewed(lambda: self._get(key))
+        result = await retry_if_renewed(lambda: self._get(key, start, etag))
         attributes = {name.lower(): value for name, value in result.attributes.items()}
         metadata = {n: value for n, value in attributes.items() if n not in HEADER_ATTRIBUTES}
         info = ObjectInfo(result.meta["e_tag"] or "", result.meta["size"], metadata)
         # Closing the pieces drops the stream, which closes the connection unless all is read
-        async with aclosing(self._pieces(key, result, info.size_bytes)) as pieces:
+        async with aclosing(self._pieces(key, result, info.size_bytes - start)) as pieces:
             del result
             yield ObjectBody(info, attributes.get("content-type", ""), pieces)
 
-    async def _get(self, key: str) -> GetResult:
+    async def _get(self, key: str, start: int, etag: str) -> GetResult:
+        options: GetOptions = {"range": {"offset": start}} if start else {}
+        if etag:
+            options["if_match"] = etag
         async with self._client.call(READING, key) as client:
-            return await obstore.get_async(client, key)
+            return await obstore.get_async(client, key, options=options)
 
     async def _pieces(
         self, key: str, result: GetResult, size_bytes: int

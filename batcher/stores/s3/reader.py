@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PIECE_BYTES = 1024**2
 
 
+READING = "GetObject"
+"""The name in Amazon's API, for messages."""
+
+
 PAGE_OBJECTS = 1_000  # Source: Amazon S3 API reference: the most that one listing returns
 
 
@@ -90,25 +94,39 @@ class S3Reader:
                 yield upload
 
     @asynccontextmanager
-    async def open_object(self, key: str) -> AsyncIterator[ObjectBody]:
-        """Open one object; see `ObjectReader.open_object`."""
-        response = await retry_if_renewed(partial(self._get, key))
+    async def open_object(
+        self, key: str, *, start: int = 0, etag: str = ""
+    ) -> AsyncIterator[ObjectBody]:
+        """Open one object; see `BucketReader.open_object`."""
+        response = await retry_if_renewed(partial(self._get, key, start, etag))
         size_bytes = response["ContentLength"]
-        info = ObjectInfo(response["ETag"], size_bytes, response.get("Metadata", {}))
+        whole_bytes = start + size_bytes
+        if start and response.get("ContentRange", "").partition("/")[0] != (
+            f"bytes {start}-{whole_bytes - 1}"
+        ):
+            response["Body"].close()
+            reason = f"it has not the bytes from {start} on"
+            raise self._client.not_s3_error(READING, key, reason)
+        info = ObjectInfo(response["ETag"], whole_bytes, response.get("Metadata", {}))
         async with response["Body"]:  # leaving it early closes the connection
             pieces = self._pieces(key, response["Body"], size_bytes)
             yield ObjectBody(info, response.get("ContentType", ""), pieces)
 
-    async def _get(self, key: str) -> dict[str, Any]:
-        async with self._client.call("GetObject", key) as client:
-            response: dict[str, Any] = await client.get_object(Bucket=self.bucket, Key=key)
+    async def _get(self, key: str, start: int, etag: str) -> dict[str, Any]:
+        conditions = {"Range": f"bytes={start}-"} if start else {}
+        if etag:
+            conditions["IfMatch"] = etag
+        async with self._client.call(READING, key) as client:
+            response: dict[str, Any] = await client.get_object(
+                Bucket=self.bucket, Key=key, **conditions
+            )
         return response
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types
         """Return the body in pieces. Raise RetryableError if it is truncated."""
         read_bytes = 0
         try:
-            async with self._client.call("GetObject", key):
+            async with self._client.call(READING, key):
                 while piece := await body.read(PIECE_BYTES):
                     read_bytes += len(piece)
                     yield piece
@@ -130,5 +148,5 @@ def _iter_entries(page: dict[str, Any]) -> Iterator[ListEntry]:
 
 
 def _truncated_error(bucket: str, key: str, read_bytes: int, size_bytes: int) -> RetryableError:
-    context = f"GetObject s3://{bucket}/{key}"
+    context = f"{READING} s3://{bucket}/{key}"
     return RetryableError(f"{context}: the body ended after {read_bytes} of {size_bytes} bytes")

@@ -375,8 +375,9 @@ def _unreadable_error(splitter: _BlockSplitter, error: Exception) -> InputError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, NotFoundError):
         reason += "; correct the key, or end it with a slash for all objects below it"
+    beyond = f" beyond line {splitter.next_line}" if splitter.next_line > 1 else ""
     return InputError(
-        f"{splitter.input.name}: cannot be read beyond line {splitter.next_line}: {reason}",
+        f"{splitter.input.name}: cannot be read{beyond}: {reason}",
         is_truncated=isinstance(error, TruncatedError),
     )
 

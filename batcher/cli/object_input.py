@@ -206,7 +206,7 @@ class ObjectInput:
             BatcherError: the object cannot be read any further.
         """
         del size
-        if self._is_stopped():
+        if self.is_ended or self._is_stopped():
             return b""
         piece = self._wait(self._feed.take(self._index))
         if piece is None:

@@ -17,6 +17,7 @@ from batcher.stores import (
     ObjectStore,
     limit_concurrency,
 )
+from batcher.stores.base import BucketReader
 from batcher.stores.custom import CustomUpload
 from batcher.stores.file import FileStore
 from batcher.stores.file_reader import FileReader
@@ -35,7 +36,7 @@ ENGINES: Mapping[str, Callable[[Settings], ObjectStore]] = {
 }
 """The S3 engines, without wrappers."""
 
-READERS: Mapping[str, Callable[..., ObjectReader]] = {
+READERS: Mapping[str, Callable[..., BucketReader]] = {
     "aioboto3": S3Reader,
     "obstore": ObstoreReader,
 }

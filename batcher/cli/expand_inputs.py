@@ -18,8 +18,7 @@ from batcher.cli.input import S3_SCHEME, STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.name_pattern import NamePattern, has_wildcard
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_bucket_reader
-from batcher.stores.file import parse_folder_url
-from batcher.stores.location import parse_destination
+from batcher.stores.location import parse_destination, parse_folder_url
 from batcher.tools.formatting import format_count
 
 if TYPE_CHECKING:
@@ -108,16 +107,12 @@ class _Expander:
         elif word.startswith(S3_SCHEME):
             self._add_url(word)
         else:
-            path = str(parse_folder_url(word)) if word.startswith("file:") else word
+            path = str(parse_folder_url(word)) if word.startswith("file:/") else word
             self._add_path(word, path)
 
     def _add_url(self, word: str) -> None:
-        try:
-            location = parse_destination(word)
-            if self._settings is not None:
-                replace(self._settings, bucket=location["bucket"], root="")
-        except SettingsError as error:
-            self._faults += (f"input {word}: {fault}" for fault in error.faults)
+        location = self._parse_location(word)
+        if location is None:
             return
         bucket, key = location["bucket"], location["root"]
         if is_one_key(key):
@@ -125,14 +120,27 @@ class _Expander:
         else:
             self._buckets.append((len(self._found) - 1, word, bucket, key))
 
+    def _parse_location(self, word: str) -> dict[str, str] | None:
+        """Return bucket and key, or None and add the fault."""
+        try:
+            location = parse_destination(word)
+            if self._settings is not None and word.startswith(S3_SCHEME):
+                replace(self._settings, bucket=location["bucket"], root="")
+        except SettingsError as error:
+            prefix = f"destination: {word!r} "
+            self._faults += (f"input {word}: {each.removeprefix(prefix)}" for each in error.faults)
+            return None
+        return location
+
     def _add_path(self, word: str, path: str) -> None:
         try:
             status = os.stat(path)  # noqa: PTH116  # takes a NUL
         except (OSError, ValueError) as error:
             if isinstance(error, FileNotFoundError) and has_wildcard(path):
                 self._add_listing(word, *split_pattern(path))
-            else:
-                self._faults.append(f"input {word}: {getattr(error, 'strerror', None) or error}")
+            elif self._parse_location(word) is not None:  # no URL of another form
+                reason = getattr(error, "strerror", None) or error
+                self._faults.append(f"input {word}: {reason}")
             return
         if S_ISDIR(status.st_mode):
             self._add_listing(word, path, NamePattern([]))

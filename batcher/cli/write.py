@@ -297,7 +297,7 @@ COMMAND = Command(
     "before the end is printed, and --skip-to continues there.",
     examples={
         "batcher write events.ndjson.gz s3://my-bucket/events": "write the lines of a file",
-        "batcher write 's3://my-logs/2026-*/*.gz' s3://my-bucket/events": (
+        "batcher write 's3://logs/2026-*' s3://my-bucket/events": (
             "write the lines of all objects that match"
         ),
         "my-program | batcher write - s3://my-bucket/logs \\\n    --format lines --linger-s 30": (
@@ -308,8 +308,8 @@ COMMAND = Command(
         Argument(
             "inputs",
             metavar="INPUT...",
-            description="a file, a folder, s3://bucket/key, s3://bucket/prefix/, a pattern of names "
-            "('logs/**/*.gz', also of s3://), or - for standard input; one or more",
+            description="a file, a folder, s3://bucket/key, s3://bucket/prefix/, a pattern such as "
+            "'logs/**/*.gz' or 's3://bucket/*.gz', or - for standard input; one or more",
             nargs=-1,
             completes="file",
         ),

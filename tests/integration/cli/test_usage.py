@@ -26,7 +26,7 @@ FAULTY = {
         "input gone: No such file",
     ],
     "write --log-format xml": [
-        "FILE: required; ",
+        "INPUT: required; ",
         "DESTINATION: required; ",
         "--log-format: unknown value 'xml'; choose one of: text, json",
     ],

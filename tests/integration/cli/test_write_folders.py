@@ -191,10 +191,10 @@ def test_an_input_without_a_file_is_wrong_usage(
     put("hidden/_x", 9)
     code, _, messages = write(capsys, word, "logs", "gone")
     assert code == 2
-    assert len(messages) == 3
-    assert messages[1].startswith(f"batcher:   - input {word}: ".replace("batcher: ", "", 1))
-    assert messages[1].endswith(problem)
-    assert messages[2].endswith("- input gone: No such file or directory")
+    faults = [line for line in messages if line.startswith("  - ")]
+    assert faults[0].startswith(f"  - input {word}: ")
+    assert faults[0].endswith(problem)
+    assert faults[1:] == ["  - input gone: No such file or directory"]
     assert numbers() == []
 
 

@@ -159,7 +159,7 @@ def test_an_input_without_an_object_is_wrong_usage(
 ) -> None:
     """So is the destination."""
     assert source.write(word, destination=source.url("logs")) == 2
-    (_, fault) = capsys.readouterr().err.splitlines()
+    (fault,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  - ")]
     name = word if word == "s3://" else source.url(word)
     assert fault.startswith(f"  - input {name}: ")
 

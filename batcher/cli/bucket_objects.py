@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
 from batcher.cli.name_pattern import NamePattern, fixed_start, has_wildcard
 from batcher.keys.names import root_prefix
 
 if TYPE_CHECKING:
+    from batcher.settings import Settings
     from batcher.stores.base import ObjectReader
+
+CONNECTION_GROUP = "S3 connection"
+"""The group of the settings that say how S3 is reached."""
 
 
 @dataclass(slots=True)
@@ -22,6 +26,26 @@ class BucketListing:
     """Names that start with `.` or `_` and were left out, with all that is below them."""
     excluded: int = 0
     """Objects below the excluded prefix."""
+
+
+def input_settings(settings: Settings, bucket: str) -> Settings:
+    """Return the settings with which a bucket is read: those of the destination."""
+    return replace(settings, bucket=bucket, root="")
+
+
+def destination_settings(settings: Settings) -> Settings:
+    """Return the settings of a folder without those that only inputs of S3 use.
+
+    Otherwise a warning would say that they are not used.
+    """
+    if not settings.bucket.startswith("file:"):
+        return settings
+    unused = {
+        spec.name: spec.metadata["default"]
+        for spec in fields(settings)
+        if spec.metadata["group"] == CONNECTION_GROUP
+    }
+    return replace(settings, **unused)
 
 
 def is_one_key(key: str) -> bool:

@@ -6,13 +6,19 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
-from batcher.cli.bucket_objects import BucketListing, excluded_root, is_one_key, list_objects
+from batcher.cli.bucket_objects import (
+    BucketListing,
+    excluded_root,
+    input_settings,
+    is_one_key,
+    list_objects,
+)
 from batcher.cli.folder_files import FolderListing, list_files, split_pattern
 from batcher.cli.input import S3_SCHEME, STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.name_pattern import NamePattern, has_wildcard
@@ -125,7 +131,7 @@ class _Expander:
         try:
             location = parse_destination(word)
             if self._settings is not None and word.startswith(S3_SCHEME):
-                replace(self._settings, bucket=location["bucket"], root="")
+                input_settings(self._settings, location["bucket"])
         except SettingsError as error:
             prefix = f"destination: {word!r} "
             self._faults += (f"input {word}: {each.removeprefix(prefix)}" for each in error.faults)
@@ -210,7 +216,7 @@ class _Expander:
             except ValueError:
                 self._faults.append(f"input {word}: {IS_DESTINATION}")
                 continue
-            reader = open_bucket_reader(replace(settings, bucket=bucket, root=""))
+            reader = open_bucket_reader(input_settings(settings, bucket))
             try:
                 listing = await list_objects(reader, key, excluded)
             except BatcherError as error:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from batcher.cli.bucket_objects import input_settings
 from batcher.reading.stored_body import read_stored_body
 from batcher.reading.stream import ReopenPolicy
 from batcher.stores import open_bucket_reader
@@ -102,7 +102,7 @@ class ObjectFeed:
         source = self._sources[index]
         reader = self._readers.get(source.bucket)
         if reader is None:
-            reader = open_bucket_reader(replace(self._settings, bucket=source.bucket, root=""))
+            reader = open_bucket_reader(input_settings(self._settings, source.bucket))
             self._readers[source.bucket] = reader
         has_size = source.size_bytes is not None or etag
         return _Download(reader, source.key, _ignore if has_size else self._on_size, etag)

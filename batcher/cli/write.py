@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
+from batcher.cli.bucket_objects import destination_settings
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.dry_run import DryRunStore, print_dry_run
 from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
@@ -101,7 +102,10 @@ class _WriteCommand:
         dry_store: DryRunStore | None,
     ) -> None:
         self._summary = summary
-        self._batcher = Batcher(settings, store=dry_store)
+        writer_settings = settings
+        if any(source.bucket for source in sources):
+            writer_settings = destination_settings(settings)
+        self._batcher = Batcher(writer_settings, store=dry_store)
         summary.stats = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._is_json = settings.format == "ndjson"

@@ -21,6 +21,24 @@ OnBadRecord: TypeAlias = Literal["quarantine", "drop", "fail"]
 EngineName: TypeAlias = Literal["obstore", "aioboto3"]
 
 
+AddressingStyle: TypeAlias = Literal["auto", "virtual", "path"]
+
+
+RequestPayer: TypeAlias = Literal["", "requester"]
+
+
+CannedAcl: TypeAlias = Literal[
+    "",
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+]
+
+
 Encryption: TypeAlias = Literal["", "AES256", "aws:kms", "aws:kms:dsse"]
 
 
@@ -49,6 +67,13 @@ class SettingsOptions(TypedDict, total=False):
     engine: EngineName
     region: str
     endpoint_url: str
+    addressing_style: AddressingStyle
+    role_arn: str
+    external_id: str
+    expected_bucket_owner: str
+    request_payer: RequestPayer
+    conditional_writes: bool | str
+    acl: CannedAcl
     sse: Encryption
     kms_key_id: str
     storage_class: str

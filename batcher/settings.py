@@ -29,11 +29,14 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from batcher.setting_types import (
+        AddressingStyle,
+        CannedAcl,
         CompressionName,
         Encryption,
         EngineName,
         FormatName,
         OnBadRecord,
+        RequestPayer,
         SettingsOptions,
         SettingsOverrides,
     )
@@ -297,6 +300,24 @@ def _check_endpoint_url(url: str) -> list[str]:
     return [f"{url!r} is not an endpoint; write it as http(s)://host[:port]"]
 
 
+def _check_role_arn(arn: str) -> list[str]:
+    if not arn or re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+", arn, re.ASCII):
+        return []
+    return [f"{arn!r} is not the ARN of a role; write one as arn:aws:iam::ACCOUNT:role/NAME"]
+
+
+def _check_external_id(external_id: str) -> list[str]:
+    if not external_id or re.fullmatch(r"[\w+=,.@:/-]{2,1224}", external_id, re.ASCII):
+        return []
+    return [f"{external_id!r} is not an external id; use 2 to 1224 of A-Z, a-z, 0-9 and _+=,.@:/-"]
+
+
+def _check_account(account: str) -> list[str]:
+    if not account or re.fullmatch(r"[0-9]{12}", account):
+        return []
+    return [f"{account!r} is not the id of an account; write its 12 digits"]
+
+
 def _check_content_type(content_type: str) -> list[str]:
     if content_type.isprintable():
         return []
@@ -546,6 +567,63 @@ class Settings:
         _check_endpoint_url,
         group="S3 connection",
     )
+    addressing_style: AddressingStyle = setting(
+        "where requests name the bucket; auto: as the profile says, else in the host if it can be",
+        _parse_text,
+        "auto",
+        OneOf("auto", "virtual", "path"),
+        group="S3 connection",
+    )
+    role_arn: str = setting(
+        "IAM role to assume for all requests to S3; needs botocore",
+        _parse_text,
+        "",
+        _check_role_arn,
+        group="S3 connection",
+    )
+    external_id: str = setting(
+        "external id that the trust policy of role_arn asks for",
+        _parse_text,
+        "",
+        _check_external_id,
+        group="S3 connection",
+    )
+    expected_bucket_owner: str = setting(
+        "account that must own the bucket; requests to a bucket of another one are refused",
+        _parse_text,
+        "",
+        _check_account,
+        group="S3 connection",
+    )
+    request_payer: RequestPayer = setting(
+        "requester: pay for the requests to a Requester Pays bucket",
+        _parse_text,
+        "",
+        OneOf("", "requester"),
+        group="S3 connection",
+    )
+    conditional_writes: bool = setting(
+        "false: for stores without conditional writes; only for fresh keys, not for event sources",
+        _parse_boolean,
+        default=True,
+        group="Requests",
+    )
+    acl: CannedAcl = setting(
+        "canned ACL of every object",
+        _parse_text,
+        "",
+        OneOf(
+            "",
+            "private",
+            "public-read",
+            "public-read-write",
+            "authenticated-read",
+            "aws-exec-read",
+            "bucket-owner-read",
+            "bucket-owner-full-control",
+        ),
+        group="Encryption and tags",
+    )
     sse: Encryption = setting(
         "server-side encryption of every object",
         _parse_text,
@@ -687,6 +765,20 @@ class Settings:
         return settings
 
 
+def require_conditional_writes(settings: Settings) -> None:
+    """Check that no object can be replaced, for records that an object may hold already.
+
+    Raises:
+        SettingsError: `conditional_writes` is false.
+    """
+    if not settings.conditional_writes:
+        fault = (
+            "conditional_writes: false is only for fresh keys (library, batcher write): event "
+            "sources and replay could replace objects; remove it, and use a store that has them"
+        )
+        raise SettingsError([fault])
+
+
 def _levels(compression: str) -> tuple[int, int, int]:
     return COMPRESSION_LEVELS.get(compression, COMPRESSION_LEVELS["gzip"])
 
@@ -700,6 +792,12 @@ def _find_combination_faults(settings: Settings) -> list[str]:
         faults.append(
             f"compression_level: {settings.compression_level} is out of range for "
             f"{settings.compression}; choose {low} to {high}"
+        )
+    if settings.external_id and not settings.role_arn:
+        faults.append("external_id: not used without a role; set role_arn")
+    if settings.addressing_style == "path" and settings.bucket.startswith("arn:"):
+        faults.append(
+            "addressing_style: an access point is never in the path; choose auto or virtual"
         )
     if settings.kms_key_id and not settings.sse.startswith("aws:kms"):
         faults.append("kms_key_id: not used without KMS; set sse to aws:kms or aws:kms:dsse")

@@ -125,7 +125,7 @@ class _CheckCommand:
             if settings.partial_response:
                 self._report.add([not_checked("mapping.responses", _NO_FUNCTION)])
             async with AwsClient() as aws:
-                aws.place("s3", settings.region, settings.endpoint_url)
+                aws.place_bucket(settings)
                 await self._check_bucket(aws, settings, None)
             return
         from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # as above
@@ -152,7 +152,7 @@ class _CheckCommand:
             self._report.add(await check_deployment(aws, deployment, settings))
             self._report.add([not_checked("bucket", _NO_DESTINATION)])
             return
-        aws.place("s3", settings.region, settings.endpoint_url)
+        aws.place_bucket(settings)
         self._warn_of_other_destination(deployment, settings)
         self._report.add(await check_deployment(aws, deployment, settings))
         if settings.bucket.startswith("file:"):

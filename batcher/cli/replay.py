@@ -27,6 +27,7 @@ from batcher.errors import BatcherError, SettingsError
 from batcher.reading.sanitize import sanitize
 from batcher.reading.times import parse_time_range
 from batcher.records.bad_record import BadRecordReason
+from batcher.settings import require_conditional_writes
 from batcher.stores import open_reader, open_store
 from batcher.stores.location import format_url
 from batcher.tools.formatting import format_count, format_size
@@ -52,6 +53,7 @@ def run(arguments: Arguments) -> int:
         record_filter = _record_filter_from(arguments)
     with faults:
         settings = settings_from(arguments, arguments.destination, os.environ)
+        require_conditional_writes(settings)
     with faults:
         transform = load_transform(arguments.transform) if arguments.transform else None
     with faults:

@@ -18,7 +18,7 @@ from batcher.handler.emf import InvocationStats
 from batcher.handler.event_writer import EventResult, EventWriter
 from batcher.handler.response import failure_response, respond
 from batcher.handler.telemetry import Telemetry, log_outcome
-from batcher.settings import Settings
+from batcher.settings import Settings, require_conditional_writes
 from batcher.sources import Event, read_event
 from batcher.writing.pipeline import Pipeline, choose_store
 from batcher.writing.stats import Stats
@@ -75,6 +75,8 @@ class Handler:
             from batcher.batching.transform import check_default  # noqa: PLC0415  # rarely used
 
             check_default(default)
+        if settings is not None:
+            require_conditional_writes(settings)
         self._in_use = threading.Lock()
         self._settings = settings
         self._transform = transform
@@ -128,7 +130,9 @@ class Handler:
         loop = self._runner.get_loop()
         began_s = loop.time()
         if self._settings is None:
-            self._settings = Settings.from_env()
+            from_env = Settings.from_env()
+            require_conditional_writes(from_env)
+            self._settings = from_env
         if self._telemetry is None and (self._metrics or "AWS_LAMBDA_FUNCTION_NAME" in os.environ):
             self._telemetry = Telemetry(os.environ, self._metrics)
         self._stats = Stats()
@@ -231,6 +235,7 @@ def make_handler(
     Raises:
         TypeError: `transform` or `default` is a coroutine function, or takes another number of
             parameters.
+        SettingsError: `conditional_writes` is false.
     """
     instance = Handler(settings, transform=transform, default=default, store=store, metrics=metrics)
 

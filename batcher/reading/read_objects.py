@@ -30,6 +30,7 @@ from batcher.stores.location import parse_destination
 from batcher.writing.object import METADATA_RECORDS
 
 if TYPE_CHECKING:
+    from batcher.setting_types import AddressingStyle, RequestPayer
     from batcher.stores.base import ObjectReader
 
 MAX_LINE_BYTES = 64 * MIB
@@ -55,6 +56,11 @@ def read_objects(  # noqa: PLR0913  # what users choose
     max_line_bytes: int = MAX_LINE_BYTES,
     region: str = "",
     endpoint_url: str = "",
+    addressing_style: AddressingStyle = "auto",
+    role_arn: str = "",
+    external_id: str = "",
+    expected_bucket_owner: str = "",
+    request_payer: RequestPayer = "",
     on_finding: Callable[[Finding], None] = log_finding,
 ) -> ReadObjects:
     """Read objects back, decoded, across all salts. Use it as `async with … as objects`.
@@ -76,6 +82,11 @@ def read_objects(  # noqa: PLR0913  # what users choose
             being read can take this much memory.
         region: of the bucket; empty: from the environment, as for every AWS SDK.
         endpoint_url: the S3 endpoint; empty: from the environment, or Amazon's.
+        addressing_style: where requests name the bucket: `virtual` (in the host) or `path`.
+        role_arn: an IAM role to assume. It needs botocore.
+        external_id: what the trust policy of `role_arn` asks for.
+        expected_bucket_owner: the account that must own the bucket. It needs the extra `aioboto3`.
+        request_payer: `requester` for a Requester Pays bucket.
         on_finding: called, instead of logging, for each object that is left out, in part or whole
             (foreign, covered, duplicate), and for each overlap that cannot be compared.
 
@@ -89,6 +100,11 @@ def read_objects(  # noqa: PLR0913  # what users choose
         concurrency=concurrency,
         region=region,
         endpoint_url=endpoint_url,
+        addressing_style=addressing_style,
+        role_arn=role_arn,
+        external_id=external_id,
+        expected_bucket_owner=expected_bucket_owner,
+        request_payer=request_payer,
     )
     selection = parse_selection(since, until, partition, quarantine=quarantine, now_s=time.time())
     return ReadObjects(

@@ -56,6 +56,13 @@ S3_SETTINGS = (
     "engine",
     "region",
     "endpoint_url",
+    "addressing_style",
+    "role_arn",
+    "external_id",
+    "expected_bucket_owner",
+    "request_payer",
+    "conditional_writes",
+    "acl",
     "sse",
     "kms_key_id",
     "storage_class",
@@ -102,11 +109,8 @@ def open_store(
 def _find_unused_settings(settings: Settings) -> list[str]:
     """Return the settings with a value that a folder has no use for."""
     defaults = type(settings).__dataclass_fields__
-    return [
-        name
-        for name in S3_SETTINGS
-        if (value := getattr(settings, name)) and value != defaults[name].default
-    ]
+    values = [(name, getattr(settings, name)) for name in S3_SETTINGS]
+    return [name for name, value in values if value not in (defaults[name].default, "", {})]
 
 
 def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> ObjectStore:
@@ -164,8 +168,10 @@ def open_reader(settings: Settings) -> ObjectReader:
 
 def open_bucket_reader(settings: Settings) -> BucketReader:
     """Return a reader of the S3 bucket `settings.bucket`; see `open_reader`."""
-    with _named_if_missing(settings.engine):
-        if settings.engine == "obstore":
+    # obstore does not sign the owner in listings, and S3 refuses what is not signed
+    engine = "aioboto3" if settings.expected_bucket_owner else settings.engine
+    with _named_if_missing(engine):
+        if engine == "obstore":
             from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy
 
             return ObstoreReader(settings)

@@ -66,7 +66,7 @@ class ObjectStore(ABC):
 
     @property
     def parallel_parts(self) -> int:
-        """How many parts of one upload are worth sending at once."""
+        """How many parts of one upload are worth sending at once. 0: it takes no uploads."""
         return MAX_PARTS
 
     async def put(

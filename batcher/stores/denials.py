@@ -40,6 +40,9 @@ _HEADER = re.compile(r"\b(x-amz-[a-z0-9-]*[a-z0-9]|if-(?:none-)?match)\b", re.IG
 
 
 _HEADER_SETTINGS: Mapping[str, str] = {
+    "x-amz-acl": "`acl`",
+    "x-amz-expected-bucket-owner": "`expected_bucket_owner`",
+    "x-amz-request-payer": "`request_payer`",
     "x-amz-server-side-encryption": "`sse`",
     "x-amz-server-side-encryption-aws-kms-key-id": "`kms_key_id`",
     "x-amz-storage-class": "`storage_class`",
@@ -109,7 +112,7 @@ def find_header_hint(header: str, message: str) -> str:
     if name in _CONDITIONS:
         return "this endpoint lacks conditional writes; use one that has them"
     if setting := _HEADER_SETTINGS.get(name):
-        return f"the header {name} comes from {setting}; correct or remove it"
+        return f"the header {name} comes from {setting}; set, correct or remove it"
     if name.startswith(_CHECKSUMS):
         return f"this endpoint does not take the checksum in {name}; use one that does"
     if name.startswith("x-amz-meta-"):

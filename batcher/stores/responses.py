@@ -86,8 +86,10 @@ _HINTS = CREDENTIAL_HINTS | {
     "KMS.DisabledException": "the KMS key is disabled; enable it",
     "KMS.KMSInvalidStateException": "the KMS key cannot be used in its state; enable it",
     "InvalidTag": "the tags are invalid; correct `tags`",
-    "NotImplemented": "this endpoint lacks conditional writes; use one that has them",
-    "AccessControlListNotSupported": "the bucket has no ACLs, and batcher sends none",
+    "NotImplemented": "this endpoint lacks conditional writes; use one that has them, or for fresh "
+    "keys (library, command line) set conditional_writes=false",
+    "AccessControlListNotSupported": "the bucket has ACLs turned off; remove `acl`, or set it to "
+    "bucket-owner-full-control",
 }
 
 
@@ -217,6 +219,19 @@ def _retryable_class(response: S3ErrorResponse) -> type[RetryableError] | None:
     if code in _RETRYABLE or (is_busy and code != "NotImplemented"):
         return RetryableError
     return None
+
+
+def name_expected_owner(
+    error: BatcherError | KeyError, expected_owner: str
+) -> BatcherError | KeyError:
+    """Return an error whose message says that a denial may be about `expected_bucket_owner`.
+
+    S3 answers a request that expects another owner as one without a permission.
+    """
+    if not isinstance(error, RejectedError) or " answered 403 " not in str(error):
+        return error
+    msg = f"{error}; or correct expected_bucket_owner, if not {expected_owner} owns the bucket"
+    return type(error)(msg)
 
 
 def not_s3_error(context: str, endpoint: str, reason: str) -> RetryableError:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batcher.errors import NotInstalledError, install_hint
+
+if TYPE_CHECKING:
+    from batcher.settings import Settings
 
 
 def import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
@@ -22,6 +25,31 @@ def import_boto3(purpose: str) -> Any:  # noqa: ANN401  # boto3 has no types
         msg = f"{purpose} needs boto3, which is not installed; {install_hint('cli')}"
         raise NotInstalledError(msg) from error
     return boto3
+
+
+def add_owner_and_payer(client: Any, settings: Settings) -> None:  # noqa: ANN401  # botocore has no types
+    """Let a client of S3 send `expected_bucket_owner` and `request_payer` with every request.
+
+    They are parameters of each operation. Those that botocore sends by itself, such as the
+    HeadBucket that follows a redirect, have them, too.
+    """
+    chosen = {
+        "ExpectedBucketOwner": settings.expected_bucket_owner,
+        "RequestPayer": settings.request_payer,
+    }
+    always = {name: value for name, value in chosen.items() if value}
+
+    def add(params: dict[str, Any], model: Any, **_: object) -> None:  # noqa: ANN401  # botocore's
+        params |= {n: value for n, value in always.items() if n in model.input_shape.members}
+
+    if always:
+        client.meta.events.register_first("before-parameter-build.s3", add)
+
+
+def addressing_config(settings: Settings) -> dict[str, str]:
+    """Return the part of botocore's `s3` configuration that says where buckets are named."""
+    style = settings.addressing_style
+    return {} if style == "auto" else {"addressing_style": style}
 
 
 def make_core_session(session_class: Any, region: str = "") -> Any:  # noqa: ANN401  # botocore has no types

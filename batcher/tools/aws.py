@@ -18,13 +18,16 @@ from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError
 from batcher.stores.credentials.endpoint import Credentials
+from batcher.stores.credentials.source import CredentialSource, find_region
 from batcher.stores.denials import CLOCK_HINT, find_clock_hint, find_denial_hint
 from batcher.stores.proxies import describe_proxy
 from batcher.stores.responses import CREDENTIAL_HINTS, CREDENTIAL_SYNONYMS
-from batcher.stores.sdk import import_boto3
+from batcher.stores.sdk import add_owner_and_payer, addressing_config, import_boto3
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+
+    from batcher.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class AwsSession:
         self._session: Any = None  # one for all clients, because it caches the services' models
         self._clients: dict[str, Any] = {}
         self._places: dict[str, tuple[str | None, str | None]] = {}
+        self._bucket_settings: Settings | None = None
         self._connect_lock = threading.Lock()  # clients may be shared by threads, sessions may not
 
     async def call(
@@ -177,6 +181,11 @@ class AwsSession:
         """
         self._places[service] = (region or None, endpoint_url or None)
 
+    def place_bucket(self, settings: Settings) -> None:
+        """Call S3 where and as whom the settings say. If they have a role, STS is called by it."""
+        self.place("s3", find_region(settings), settings.endpoint_url)
+        self._bucket_settings = settings
+
     async def aclose(self) -> None:
         """Close all connections."""
         for client in list(self._clients.values()):  # an abandoned call may still add one
@@ -206,9 +215,19 @@ class AwsSession:
                 )
                 self._session = self._session or self._make_session()
                 region, endpoint_url = self._places.get(service, (None, None))
-                self._clients[service] = self._session.client(
-                    service, config=config, region_name=region, endpoint_url=endpoint_url
+                settings = self._bucket_settings if service in {"s3", "sts"} else None
+                if settings is not None and service == "s3":
+                    config = config.merge(Config(s3=addressing_config(settings)))
+                client = self._session.client(
+                    service,
+                    config=config,
+                    region_name=region,
+                    endpoint_url=endpoint_url,
+                    **_role_credentials(settings),
                 )
+                if settings is not None and service == "s3":
+                    add_owner_and_payer(client, settings)
+                self._clients[service] = client
             return self._clients[service]
 
     def _make_session(self) -> Any:  # noqa: ANN401  # boto3 has no types
@@ -312,6 +331,26 @@ _ERROR_CODES: Mapping[str, tuple[AwsErrorKind, str]] = {
 _UNSUPPORTED_STATUSES = {405, 501}
 _TOO_MANY_REQUESTS, _SERVER_ERROR = 429, 500
 _THROTTLING_CODES = {"Throttling", "ThrottlingException", "RequestThrottled", "RequestTimeout"}
+
+
+def _role_credentials(settings: Settings | None) -> dict[str, str]:
+    """Return the credentials of the settings' role as boto3 takes them, or nothing. Blocks.
+
+    Raises:
+        AwsCallError: the role cannot be assumed.
+    """
+    if settings is None or not settings.role_arn:
+        return {}
+    try:
+        found = CredentialSource.from_settings(settings).get("AssumeRole", "")[1]
+    except BatcherError as error:
+        reason = str(error).partition(": ")[2]
+        raise AwsCallError(AwsErrorKind.CONFIGURATION, reason) from error
+    return {
+        "aws_access_key_id": found.access_key_id,
+        "aws_secret_access_key": found.secret_access_key,
+        "aws_session_token": found.session_token,
+    }
 
 
 def _check_credentials(found: Any) -> None:  # noqa: ANN401  # boto3 has no types

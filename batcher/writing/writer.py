@@ -70,7 +70,8 @@ class Writer:
         if inline or _is_small(pending):
             await self._encoder.encode_inline(pending, checksum, body)
             return await self._write_single(pending, body.take_all(), checksum)
-        is_streamed = pending.deadline_s is None  # else there may be no time left for an abort
+        # With a deadline there may be no time left for an abort
+        is_streamed = pending.deadline_s is None and self._store.parallel_parts > 0
         threshold_bytes = self._settings.multipart_threshold
         async with aclosing(self._encoder.encode_stream(pending, checksum)) as encoded:
             async for piece in encoded:

@@ -53,7 +53,7 @@ _SERVICES: Mapping[str, str] = {
 
 _ROLE_HINTS: Mapping[str, str] = {
     "AssumeRole": "allow the caller sts:AssumeRole on the role, and name the caller in the role's "
-    "trust policy",
+    "trust policy, with the external id if the policy asks for one",
     "AssumeRoleWithWebIdentity": "let the role's trust policy allow "
     "sts:AssumeRoleWithWebIdentity to the provider of the token",
     "GetRoleCredentials": "correct sso_account_id and sso_role_name, or have the role assigned",

@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from msgspec.structs import replace
+
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import BatcherError, RejectedError, RetryableError
+from batcher.errors import BatcherError, RejectedError, RetryableError, install_hint
 from batcher.settings import parse_access_point
 from batcher.stores.credentials.provider import find_provider
 
@@ -59,10 +61,30 @@ class CredentialSource:
     requests share that search.
     """
 
-    def __init__(self, bucket: str, *, region: str = "", endpoint_url: str = "") -> None:
-        """Search at the first request; see `find_provider`."""
+    def __init__(  # noqa: PLR0913  # where the bucket is, and as whom it is used
+        self,
+        bucket: str,
+        *,
+        region: str = "",
+        endpoint_url: str = "",
+        addressing_style: str = "auto",
+        role_arn: str = "",
+        external_id: str = "",
+    ) -> None:
+        """Search at the first request.
+
+        Args:
+            bucket: where requests go.
+            region: see `find_provider`.
+            endpoint_url: as `region`.
+            addressing_style: see `Endpoint`; `auto`: as the profile says.
+            role_arn: the role to assume with the credentials that are found; empty: none.
+            external_id: for `role_arn`.
+        """
         self._bucket = bucket
         self._region, self._endpoint_url = region, endpoint_url
+        self._addressing_style = addressing_style
+        self._role_arn, self._external_id = role_arn, external_id
         self._asked: dict[str, str] = {}
         self._lock = threading.Lock()  # not asyncio's: there may be several event loops
         self._searched_s = -PAUSE_S
@@ -76,7 +98,12 @@ class CredentialSource:
     def from_settings(cls, settings: Settings) -> Self:
         """Return the source for the bucket of these settings."""
         return cls(
-            settings.bucket, region=find_region(settings), endpoint_url=settings.endpoint_url
+            settings.bucket,
+            region=find_region(settings),
+            endpoint_url=settings.endpoint_url,
+            addressing_style=settings.addressing_style,
+            role_arn=settings.role_arn,
+            external_id=settings.external_id,
         )
 
     def close(self) -> None:
@@ -163,7 +190,7 @@ class CredentialSource:
         return found
 
     def _search(self, operation: str, key: str) -> CredentialProvider:
-        return find_provider(
+        provider = find_provider(
             operation,
             self._bucket,
             key,
@@ -171,6 +198,30 @@ class CredentialSource:
             endpoint_url=self._endpoint_url,
             asked=self._asked,
         )
+        if self._addressing_style != "auto":
+            style = self._addressing_style
+            provider.endpoint = replace(provider.endpoint, addressing_style=style)
+        return self._assume_role(provider, operation, key) if self._role_arn else provider
+
+    def _assume_role(
+        self, base: CredentialProvider, operation: str, key: str
+    ) -> CredentialProvider:
+        """Return a provider of the role's credentials.
+
+        Raises:
+            RejectedError: botocore is not installed.
+        """
+        try:
+            from batcher.stores.credentials.assumed_role import AssumedRoleProvider  # noqa: PLC0415  # lazy
+        except ModuleNotFoundError as error:
+            if str(error.name).partition(".")[0] != "botocore":
+                raise
+            msg = (
+                f"{operation} s3://{self._bucket}/{key}: role_arn needs botocore, which is not "
+                f"installed; {install_hint('cli')}"
+            )
+            raise RejectedError(msg) from error
+        return AssumedRoleProvider(base, self._role_arn, self._external_id, self._asked)
 
     @contextmanager
     def _locked(self, operation: str, key: str) -> Iterator[None]:

@@ -23,6 +23,7 @@ from obstore.store import S3Store
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError, RetryableError, SettingsError
+from batcher.limits import MAX_PART_BYTES
 from batcher.stores.credentials.endpoint import (
     DEAD_PROXY_ADDRESS,
     OTHER_ENGINE_HINT,
@@ -75,6 +76,10 @@ _OTHER_BUCKETS = (
 
 Source: Amazon S3 user guide, "Directory bucket naming rules", "Multi-Region Access Points".
 """
+
+
+MAX_SINGLE_PUT_BYTES = MAX_PART_BYTES * 9 // 10
+"""S3's limit for a PUT is that of a part. Encoding can make a body larger than its text."""
 
 
 CONNECT_TIMEOUT = "5s"
@@ -133,6 +138,7 @@ class ObstoreClient:
         follows_region: bool = True,
         renew_credentials: bool = False,
         source: CredentialSource | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Connect to `settings.bucket` at the first call.
 
@@ -145,6 +151,8 @@ class ObstoreClient:
             renew_credentials: ask for credentials before each request of a call, because a call of
                 many requests may outlive them. Only for calls that are never cancelled.
             source: of the credentials. None: the client has its own.
+            headers: sent with every request, and signed. Not with listings: obstore signs theirs
+                without them.
 
         Raises:
             SettingsError: obstore cannot send a header unchanged, or cannot address the bucket.
@@ -158,6 +166,9 @@ class ObstoreClient:
         self._read_timeout = read_timeout
         self._follows_region = follows_region
         self._renew_credentials = renew_credentials
+        self._headers = dict(headers or {})
+        if settings.expected_bucket_owner:
+            self._headers["x-amz-expected-bucket-owner"] = settings.expected_bucket_owner
         self.source: CredentialSource = source or CredentialSource.from_settings(settings)
         """The source of the credentials."""
         self._connection: _Connection | None = None
@@ -271,7 +282,12 @@ class ObstoreClient:
         """Return what to raise for an error of obstore. KeyError: HeadObject found nothing."""
         from batcher.stores.obstore.errors import translate_error  # noqa: PLC0415  # rarely used
 
-        return translate_error(error, operation, self.bucket, key, self._endpoint_url())
+        translated = translate_error(error, operation, self.bucket, key, self._endpoint_url())
+        if owner := self._settings.expected_bucket_owner:
+            from batcher.stores.responses import name_expected_owner  # noqa: PLC0415  # rarely used
+
+            return name_expected_owner(translated, owner)
+        return translated
 
     def not_s3_error(self, operation: str, key: str, reason: str) -> RetryableError:
         """Return what to raise for a response that says success, but is not S3's."""
@@ -323,11 +339,11 @@ class ObstoreClient:
             "checksum_algorithm": CHECKSUM_ALGORITHM,
             # TLS protects the body and S3 verifies the CRC: a SHA-256 would be wasted
             "unsigned_payload": is_secure,
-            "conditional_put": "etag",
+            "conditional_put": "etag" if settings.conditional_writes else "disabled",
             # Set, because obstore also reads environment variables for these
             "skip_signature": False,
             "disable_tagging": False,
-            "request_payer": False,
+            "request_payer": bool(settings.request_payer),
             "s3_express": False,
         }
         if settings.sse:
@@ -343,6 +359,8 @@ class ObstoreClient:
             "pool_max_idle_per_host": str(settings.concurrency),
             "user_agent": f"batcher/{__version__}",
         }
+        if self._headers:
+            options["default_headers"] = self._headers
         if self._read_timeout is not None:
             options["read_timeout"] = self._read_timeout
         if bundle := provider.endpoint.ca_bundle:
@@ -412,13 +430,15 @@ def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[
         if name in environ
     ]
 
-    def refuse(name: str, value: str, why: str) -> None:
+    def refuse(name: str, value: object, why: str) -> None:
         faults.append(f"{name}: {value!r} {why} with engine=obstore; {OTHER_ENGINE_HINT}")
 
     for pattern, kind in _OTHER_BUCKETS:
         if pattern.fullmatch(settings.bucket):
             refuse("bucket", settings.bucket, f"is {kind}, which cannot be addressed")
             break
+    if settings.acl and settings.max_bytes > MAX_SINGLE_PUT_BYTES:
+        refuse("max_bytes", settings.max_bytes, "is too much for one PUT, as acl needs it,")
     for name in settings.metadata:
         if name.lower() in HEADER_ATTRIBUTES:
             refuse("metadata", name, "would become a header of its own")

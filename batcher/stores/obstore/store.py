@@ -19,6 +19,8 @@ from batcher.stores.obstore.client import HEADER_ATTRIBUTES, ObstoreClient
 from batcher.stores.request import ABORT_TIMEOUT_S, Request, Response, UploadPart
 
 if TYPE_CHECKING:
+    from obstore import PutMode
+
     from batcher.settings import Settings
     from batcher.stores.obstore.upload import ObstoreUpload
 
@@ -49,7 +51,10 @@ class ObstoreStore(EngineStore):
             {"Storage-Class": settings.storage_class} if settings.storage_class else {}
         )
         self._tags = dict(settings.tags) or None
-        self._client = ObstoreClient(settings)
+        self._client = self._put_client = ObstoreClient(settings)
+        if settings.acl:
+            headers = {"x-amz-acl": settings.acl}
+            self._put_client = ObstoreClient(settings, source=self._client.source, headers=headers)
         self._upload_clients: dict[int, ObstoreClient] = {}
         """By the size of parts, on which their timeouts depend. As a rule there is one."""
         self._uploads: dict[str, ObstoreUpload] = {}
@@ -57,8 +62,12 @@ class ObstoreStore(EngineStore):
 
     @property
     def parallel_parts(self) -> int:
-        """See `ObjectStore.parallel_parts`."""
-        return 1
+        """See `ObjectStore.parallel_parts`.
+
+        None with an ACL: obstore would send it with every request of an upload, and S3 refuses it
+        in UploadPart.
+        """
+        return 0 if self._settings.acl else 1
 
     def __repr__(self) -> str:
         return f"ObstoreStore({self.bucket!r})"
@@ -68,14 +77,18 @@ class ObstoreStore(EngineStore):
         return await retry_if_renewed(partial(super().send, request))
 
     async def _put(self, request: Request) -> ObjectInfo:
-        async with self._client.call("PutObject", request.key) as client:
+        mode: PutMode = "create" if self._settings.conditional_writes else "overwrite"
+        if request.if_match is not None:
+            mode = {"e_tag": request.if_match}
+        async with self._put_client.call("PutObject", request.key) as client:
             response = await obstore.put_async(
                 client,
                 request.key,
                 request.body,
                 attributes=self._headers(request),
                 tags=self._tags,
-                mode="create" if request.if_match is None else {"e_tag": request.if_match},
+                mode=mode,
+                use_multipart=False,
             )
         return ObjectInfo(response["e_tag"] or "", len(request.body), request.attributes.metadata)
 
@@ -208,5 +221,6 @@ class ObstoreStore(EngineStore):
                 abort.cancel()
         self._uploads.clear()
         self._client.close()
+        self._put_client.close()
         for client in self._upload_clients.values():
             client.close()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from batcher import __version__
 from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import RejectedError
-from batcher.stores.credentials.source import retry_if_renewed
+from batcher.stores.credentials.source import find_region, retry_if_renewed
 from batcher.stores.responses import RefusedCredentialsError
-from batcher.stores.sdk import import_boto3
+from batcher.stores.sdk import add_owner_and_payer, addressing_config, import_boto3
 from batcher.stores.upload_pages import list_upload_pages
 
 if TYPE_CHECKING:
@@ -114,10 +114,11 @@ def _make_client(settings: Settings, prefix: str, credentials: Credentials) -> A
         read_timeout=60,
         retries=dict(RETRIES),
         user_agent=f"batcher/{__version__}",
+        s3=addressing_config(settings),
     )
     try:
-        session = boto3.Session(botocore_session=make_session(settings.region))
-        return session.client(
+        session = boto3.Session(botocore_session=make_session(find_region(settings)))
+        client = session.client(
             "s3",
             config=config,
             endpoint_url=settings.endpoint_url or None,
@@ -125,6 +126,7 @@ def _make_client(settings: Settings, prefix: str, credentials: Credentials) -> A
             aws_secret_access_key=credentials.secret_access_key,
             aws_session_token=credentials.session_token or None,
         )
+        add_owner_and_payer(client, settings)
     except BotoCoreError as error:
         from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
 
@@ -133,6 +135,7 @@ def _make_client(settings: Settings, prefix: str, credentials: Credentials) -> A
         context = f"{LISTING} s3://{bucket}/{prefix}"
         msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
         raise RejectedError(msg) from error
+    return client
 
 
 def _list_page(client: Any, parameters: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401  # as above

@@ -19,10 +19,10 @@ from batcher import __version__
 from batcher.errors import RejectedError, RetryableError
 from batcher.stores.credentials.source import CredentialSource, find_region
 from batcher.stores.location import check_endpoint
-from batcher.stores.responses import RefusedCredentialsError
+from batcher.stores.responses import RefusedCredentialsError, name_expected_owner
 from batcher.stores.s3.credentials import SigningCredentials
 from batcher.stores.s3.session import NoRedirectSession, bypass_xray, register_redirect_limits
-from batcher.stores.sdk import make_core_session
+from batcher.stores.sdk import add_owner_and_payer, addressing_config, make_core_session
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
@@ -48,6 +48,7 @@ class S3Client:
             retries: how often the SDK retries, for botocore's `Config`.
         """
         self.bucket: str = settings.bucket
+        self._settings = settings
         self._region, self._endpoint_url = find_region(settings), settings.endpoint_url
         self._source = CredentialSource.from_settings(settings)
         self._concurrency = settings.concurrency
@@ -89,6 +90,8 @@ class S3Client:
             from batcher.stores.sdk_errors import translate_error  # noqa: PLC0415  # rarely used
 
             translated = translate_error(error, operation, self.bucket, key, endpoint)
+            if owner := self._settings.expected_bucket_owner:
+                translated = name_expected_owner(translated, owner)
             if isinstance(translated, RefusedCredentialsError):
                 translated = await self._source.answer_refusal(
                     translated, credentials, operation, key
@@ -119,7 +122,7 @@ class S3Client:
                 # We compute the checksum ourselves, with a library that is nine times as fast
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                s3={},
+                s3=addressing_config(self._settings),
             )
             try:
                 core_session = make_core_session(AioSession, self._region)
@@ -155,4 +158,5 @@ class S3Client:
             resolver = getattr(client, "_ruleset_resolver", None)
             getattr(resolver, "_param_definitions", {}).pop("Key", None)
             register_redirect_limits(client)
+            add_owner_and_payer(client, self._settings)
             self._client = client

@@ -45,6 +45,7 @@ class S3Store(EngineStore):
         # Only `RetryingStore` retries: with two layers attempts would multiply, and counts be wrong
         retries = {"total_max_attempts": 1}
         self._client = S3Client(settings, retries)
+        self._is_conditional = settings.conditional_writes
         self._object_parameters = _object_parameters(settings)
 
     def __repr__(self) -> str:
@@ -63,7 +64,7 @@ class S3Store(EngineStore):
         async with self._client.call("PutObject", request.key) as client:
             response = await client.put_object(
                 **self._create_parameters(request),
-                **_condition(request),
+                **self._condition(request),
                 Body=_to_request_body(body),
                 ChecksumCRC32=checksum_header(body),
             )
@@ -165,7 +166,7 @@ class S3Store(EngineStore):
         async with self._client.call("CompleteMultipartUpload", request.key) as client:
             response = await client.complete_multipart_upload(
                 **self._upload_parameters(request),
-                **_condition(request),
+                **self._condition(request),
                 MultipartUpload={"Parts": parts},
                 MpuObjectSize=size_bytes,
             )
@@ -188,6 +189,11 @@ class S3Store(EngineStore):
         if not etag:
             raise self._client.not_s3_error(operation, request.key, "it has no ETag")
         return etag
+
+    def _condition(self, request: Request) -> dict[str, str]:
+        if request.if_match is not None:
+            return {"IfMatch": request.if_match}
+        return {"IfNoneMatch": "*"} if self._is_conditional else {}
 
     def _create_parameters(self, request: Request) -> dict[str, Any]:
         return {
@@ -212,15 +218,12 @@ def _to_request_body(body: bytes) -> bytes | BytesIO:
     return body if len(body) <= MAX_PLAIN_BODY_BYTES else BytesIO(body)
 
 
-def _condition(request: Request) -> dict[str, str]:
-    return {"IfNoneMatch": "*"} if request.if_match is None else {"IfMatch": request.if_match}
-
-
 def _object_parameters(settings: Settings) -> Mapping[str, str]:
     chosen = {
         "ServerSideEncryption": settings.sse,
         "SSEKMSKeyId": settings.kms_key_id,
         "StorageClass": settings.storage_class,
+        "ACL": settings.acl,
         "Tagging": urlencode(settings.tags),
     }
     return {name: value for name, value in chosen.items() if value}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from batcher.tools.aws import AwsCallError, AwsErrorKind, AwsSession, CallLimits
 from batcher.tools.check.findings import CheckResult, error, not_checked
+
+if TYPE_CHECKING:
+    from batcher.settings import Settings
 
 CALL_TIMEOUT_S = 10.0
 """The most that one call takes, connecting included."""
@@ -32,6 +35,7 @@ class AwsClient:
         self.endpoint: Callable[[str], str] = self._session.endpoint
         self.region: Callable[[str], str] = self._session.region
         self.place: Callable[[str, str, str], None] = self._session.place
+        self.place_bucket: Callable[[Settings], None] = self._session.place_bucket
 
     async def __aenter__(self) -> Self:
         return self

@@ -171,6 +171,9 @@ async def check_deployment(
     """Check function and mappings against the settings, then queues, role and package."""
     configuration = deployment.configuration
     results = [] if configuration is None else evaluate_limits(configuration, settings)
+    if not settings.conditional_writes:
+        fix = "remove it: an event source delivers records again, which must not replace objects"
+        results.append(error("settings", "a function refuses conditional_writes=false", fix))
     timeout_s = None if configuration is None else float(configuration.get("Timeout", 3))
     function = MappedFunction(settings.partial_response, settings.budget_bytes, timeout_s)
     for mapping in deployment.checked_mappings:

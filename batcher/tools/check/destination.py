@@ -7,13 +7,14 @@ import os
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_store
 from batcher.stores.location import parse_folder_url
-from batcher.tools.check.aws import AwsResponse, CallFailure
+from batcher.tools.check.aws import AwsClient, AwsResponse, CallFailure
 from batcher.tools.check.bucket import (
     BUCKET_CALLS,
     BucketCall,
@@ -27,7 +28,6 @@ from batcher.tools.formatting import format_size
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
-    from batcher.tools.check.aws import AwsClient
 
 LOW_SPACE_BYTES = 10**9
 
@@ -58,10 +58,17 @@ async def check_bucket(
         results = [head.to_result(check)]
         if head.fatal:
             return results, False
+        if settings.expected_bucket_owner and await _exists_for_another_owner(settings):
+            detail = f"another account than {settings.expected_bucket_owner} owns the bucket"
+            fix = "correct expected_bucket_owner, or bucket"
+            return [error("bucket.owner", detail, fix)], False
     else:
         endpoint, region = aws.endpoint("s3"), aws.region("s3")
         follows_region = settings.engine == "aioboto3"
         results = evaluate_region(head, region, endpoint, follows_region=follows_region)
+        if settings.expected_bucket_owner:
+            detail = f"the account {settings.expected_bucket_owner} owns the bucket"
+            results.append(ok("bucket.owner", detail))
     responses: Mapping[str, AwsResponse] = dict(
         zip(
             [bucket_call.check for bucket_call in BUCKET_CALLS],
@@ -70,6 +77,14 @@ async def check_bucket(
         )
     )
     return results + evaluate_bucket(responses, settings, writer), True
+
+
+async def _exists_for_another_owner(settings: Settings) -> bool:
+    """Return whether S3 answers about the bucket if no owner is expected."""
+    async with AwsClient() as aws:
+        aws.place_bucket(replace(settings, expected_bucket_owner=""))
+        head = await aws.call("s3", "head_bucket", "s3:ListBucket", Bucket=settings.bucket)
+    return isinstance(head, Mapping)
 
 
 async def _call(aws: AwsClient, bucket_call: BucketCall, bucket: str) -> AwsResponse:

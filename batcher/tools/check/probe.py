@@ -74,11 +74,12 @@ async def run_probe(store: ObjectStore, key: str, settings: Settings) -> ProbeOu
     outcomes.created = await _run_request(partial(store.put, key, _probe_body(1), attributes))
     if isinstance(outcomes.created, BatcherError):
         return outcomes
-    outcomes.created_again = await _run_request(
-        partial(store.put, key, _probe_body(2), _probe_attributes(settings, "2"))
-    )
+    if settings.conditional_writes:
+        outcomes.created_again = await _run_request(
+            partial(store.put, key, _probe_body(2), _probe_attributes(settings, "2"))
+        )
     outcomes.head = await _run_request(partial(_head_existing, store, key))
-    if not isinstance(outcomes.head, BatcherError):
+    if settings.conditional_writes and not isinstance(outcomes.head, BatcherError):
         etag = outcomes.head.etag
         attributes = _probe_attributes(settings, "3")
         outcomes.replaced = await _run_request(
@@ -89,7 +90,8 @@ async def run_probe(store: ObjectStore, key: str, settings: Settings) -> ProbeOu
             outcomes.replaced_stale = await _run_request(
                 partial(store.put, key, _probe_body(4), attributes, if_match=etag)
             )
-    await _probe_upload(store, key, settings, outcomes)
+    if store.parallel_parts:
+        await _probe_upload(store, key, settings, outcomes)
     return outcomes
 
 
@@ -226,7 +228,7 @@ def _evaluate_precondition(
         problem, fix = _split_error(outcome)
         return error(check, f"{header}: expected the status 412: {problem}", fix)
     if outcome is None:
-        return not_checked(check, "the request was not sent")
+        return not_checked(check, "conditional_writes is false")
     return error(check, f"the endpoint ignores {header}: {_NOT_EXACTLY_ONCE}", _USE_OTHER_ENDPOINT)
 
 

@@ -41,7 +41,7 @@ async def check_role(
     inside = "/".join(filter(None, [bucket, settings.root, "x"]))
     simulations = [
         (needed_s3_actions(settings), inside, evaluate_needed),
-        (UNNEEDED_ACTIONS, inside, evaluate_unneeded),
+        (_unneeded_actions(settings), inside, evaluate_unneeded),
     ]
     if settings.root:
         simulations.append((("s3:PutObject",), f"{bucket}/{OUTSIDE_KEY}", evaluate_unneeded))
@@ -82,7 +82,14 @@ async def check_role(
 
 def needed_s3_actions(settings: Settings) -> tuple[str, ...]:
     """Return the S3 actions that the writer uses with these settings."""
-    return (*NEEDED_ACTIONS, "s3:PutObjectTagging") if settings.tags else NEEDED_ACTIONS
+    tagging = ("s3:PutObjectTagging",) if settings.tags else ()
+    acl = ("s3:PutObjectAcl",) if settings.acl else ()
+    return (*NEEDED_ACTIONS, *tagging, *acl)
+
+
+def _unneeded_actions(settings: Settings) -> tuple[str, ...]:
+    needed = needed_s3_actions(settings)
+    return tuple(action for action in UNNEEDED_ACTIONS if action not in needed)
 
 
 def needed_kms_actions(settings: Settings) -> tuple[str, ...]:

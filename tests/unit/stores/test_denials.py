@@ -110,7 +110,8 @@ def refused(
         ("x-amz-tagging", "", "`tags`"),
         ("x-amz-checksum-crc64nvme", "", "checksum"),
         ("x-amz-meta-owner", "", "`metadata`"),
-        ("x-amz-acl", "", "batcher does not send the header x-amz-acl"),
+        ("x-amz-acl", "", "the header x-amz-acl comes from `acl`; set, correct or remove it"),
+        ("x-amz-grant-read", "", "batcher does not send the header x-amz-grant-read"),
         ("", "the header x-amz-object-lock-mode is missing", "x-amz-object-lock-mode"),
     ],
 )

@@ -29,8 +29,12 @@ class BucketListing:
 
 
 def input_settings(settings: Settings, bucket: str) -> Settings:
-    """Return the settings with which a bucket is read: those of the destination."""
-    return replace(settings, bucket=bucket, root="")
+    """Return the settings with which a bucket is read: those of the destination.
+
+    `expected_bucket_owner` is of the destination alone.
+    """
+    owner = settings.expected_bucket_owner if bucket == settings.bucket else ""
+    return replace(settings, bucket=bucket, root="", expected_bucket_owner=owner)
 
 
 def destination_settings(settings: Settings) -> Settings:

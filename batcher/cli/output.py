@@ -77,6 +77,11 @@ def echo(text: str, level: str = "", program: str = "batcher") -> None:
     print(json.dumps(document), file=sys.stderr)  # noqa: T201  # as above
 
 
+def shows_progress() -> bool:
+    """Return whether a progress bar may be shown: messages are text, and not only errors."""
+    return not _style.as_json and _style.lowest_level < _LEVELS["error"]
+
+
 def echo_traceback() -> None:
     """Print the traceback of the exception that is being handled, with `-vv`."""
     if _style.with_traceback:

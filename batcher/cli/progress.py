@@ -1,22 +1,36 @@
-"""The progress bar on standard error."""
+"""The progress bar on standard error: one line, however narrow the terminal is."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from batcher.cli.output import echo
+from batcher.cli.output import echo, shows_progress
 from batcher.errors import install_hint
-from batcher.tools.formatting import format_count, format_size
+from batcher.tools.formatting import format_count
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from batcher.writing.stats import Stats  # it imports msgspec; see `exit_on_interrupt`
 
 REFRESH_S = 0.2
 """Shortest time between two updates of the progress bar."""
+
+
+WIDTH_WITH_BAR, WIDTH_WITH_SPEED = 80, 100
+"""From these widths of the terminal on, there is room for the bar and the speed."""
+
+
+MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 20
+
+
+PERCENTAGE_WIDTH, SIZES_WIDTH, SPEED_WIDTH, TIME_WIDTH = 4, 14, 10, 7
+"""Characters of `100%`, `123.4/567.8 GB`, `123.4 MB/s` and `0:12:34`."""
 
 
 class Progress(Protocol):
@@ -41,7 +55,10 @@ class Progress(Protocol):
 
 
 def write_progress(
-    stats: Stats, read_bytes: Callable[[], int], total_bytes: Callable[[], int | None]
+    stats: Stats,
+    read_bytes: Callable[[], int],
+    total_bytes: Callable[[], int | None],
+    input_figures: Callable[[], Sequence[str]] = tuple,
 ) -> Progress:
     """Create the progress bar of a command that writes records; see `make_progress`.
 
@@ -49,50 +66,50 @@ def write_progress(
         stats: of the records written so far.
         read_bytes: returns how many bytes of input were read so far.
         total_bytes: returns the size of all inputs, or None if it is unknown.
+        input_figures: returns figures about the inputs, which are shown first.
     """
     return make_progress(
         "writing",
-        lambda seconds: format_write_figures(stats, read_bytes(), seconds),
+        lambda seconds: [*input_figures(), *write_figures(stats, seconds)],
         read_bytes,
         total_bytes,
     )
 
 
-def format_write_figures(stats: Stats, read_bytes: int, seconds: float) -> str:
-    """Format what was written in `seconds` seconds, and how fast."""
-    seconds = max(seconds, 1e-9)
-    figures = [
-        f"{format_count(stats.records, 'record')} in {format_count(stats.objects, 'object')}",
-        f"{stats.records / seconds:,.0f} records/s",
-        f"{format_size(read_bytes / seconds)}/s",
-    ]
-    if stats.quarantined:
-        figures.append(f"{stats.quarantined:,} quarantined")
+def write_figures(stats: Stats, seconds: float) -> list[str]:
+    """Return what was written in `seconds` seconds, the most important figures first."""
+    figures: list[str] = []
     if stats.failed:
         figures.append(f"{stats.failed:,} failed")
+    if stats.quarantined:
+        figures.append(f"{stats.quarantined:,} quarantined")
     if stats.retries:
         figures.append(format_count(stats.retries, "retry", "retries"))
-    return " · ".join(figures)
+    objects = format_count(stats.objects, "object")
+    figures.append(f"{format_count(stats.records, 'record')} in {objects}")
+    figures.append(f"{stats.records / max(seconds, 1e-9):,.0f} records/s")
+    return figures
 
 
 def make_progress(
     activity: str,
-    format_figures: Callable[[float], str],
+    figures: Callable[[float], Sequence[str]],
     read_bytes: Callable[[], int],
     total_bytes: Callable[[], int | None],
 ) -> Progress:
-    """Create a progress bar, or a display of nothing without rich or without a terminal.
+    """Create a progress bar, or a display of nothing without rich, a terminal, or if it is quiet.
 
     Args:
         activity: one word for what the command is doing.
-        format_figures: formats amounts and rates, given the seconds since the start.
+        figures: returns amounts, given the seconds since the start. The first ones are the most
+            important: as many are shown as fit into the line.
         read_bytes: returns how many bytes were read so far.
         total_bytes: returns how many bytes there are to read, or None if that is unknown.
     """
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() or not shows_progress():
         return _NoProgress()
     try:
-        return _ProgressBar(activity, format_figures, read_bytes, total_bytes)
+        return _ProgressBar(activity, figures, read_bytes, total_bytes)
     except ImportError:
         echo(f"for a progress bar: {install_hint('cli')}")
         return _NoProgress()
@@ -110,30 +127,27 @@ class _NoProgress:
 
 
 class _ProgressBar:
-    """A line on standard error with activity, bar and figures."""
+    """A line on standard error: activity, bar, percentage, bytes, time that remains, figures."""
 
     def __init__(
         self,
         activity: str,
-        format_figures: Callable[[float], str],
+        figures: Callable[[float], Sequence[str]],
         read_bytes: Callable[[], int],
         total_bytes: Callable[[], int | None],
     ) -> None:
         from rich.console import Console  # noqa: PLC0415  # an extra
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+        from rich.progress import Progress  # noqa: PLC0415
 
-        self._format_figures = format_figures
+        self._figures = figures
         self._read_bytes = read_bytes
         self._total_bytes = total_bytes
         self._started_s = self._updated_s = time.monotonic()
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        self._console = Console(stderr=True)
+        self._bar = Progress(console=self._console, transient=True, expand=True)
+        self._columns_width = 0
+        self._has_total = total_bytes() is not None
+        self._set_columns()
         self._activity = activity
         self._task: Any = self._bar.add_task(activity, total=total_bytes(), figures="")
 
@@ -151,10 +165,65 @@ class _ProgressBar:
             return
         self._updated_s = now_s
         self._activity = activity or self._activity
+        total_bytes = self._total_bytes()
+        if self._has_total != (total_bytes is not None):
+            self._has_total = total_bytes is not None
+            self._set_columns()
+        room = self._console.width - self._columns_width - len(self._activity)
         self._bar.update(
             self._task,
             completed=self._read_bytes(),
-            total=self._total_bytes(),
-            figures=self._format_figures(now_s - self._started_s),
+            total=total_bytes,
+            figures=_join_while_fitting(self._figures(now_s - self._started_s), room),
             description=self._activity,
         )
+
+    def _set_columns(self) -> None:
+        columns, self._columns_width = _make_columns(self._console.width, has_total=self._has_total)
+        self._bar.columns = tuple(columns)
+
+
+def _make_columns(width: int, *, has_total: bool) -> tuple[list[ProgressColumn], int]:
+    """Return rich's columns, and how many characters they take besides activity and figures.
+
+    Args:
+        width: of the terminal. Below some widths the bar and the speed are left out.
+        has_total: whether the size of what is read is known.
+    """
+    from rich import progress  # noqa: PLC0415  # an extra
+    from rich.table import Column  # noqa: PLC0415
+
+    columns: list[ProgressColumn] = [
+        progress.SpinnerColumn(table_column=Column(no_wrap=True)),
+        progress.TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+    ]
+    widths = [1, 0]
+
+    def add(kind: Callable[..., ProgressColumn], characters: int) -> None:
+        column = Column(no_wrap=True, width=characters, justify="right")
+        columns.append(kind(table_column=column))
+        widths.append(characters)
+
+    if has_total:
+        if width >= WIDTH_WITH_BAR:
+            bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_SPEED else MIN_BAR_WIDTH
+            add(partial(progress.BarColumn, bar_width), bar_width)
+        add(progress.TaskProgressColumn, PERCENTAGE_WIDTH)
+    add(progress.DownloadColumn, SIZES_WIDTH)
+    if not has_total or width >= WIDTH_WITH_SPEED:
+        add(progress.TransferSpeedColumn, SPEED_WIDTH)
+    add(progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn, TIME_WIDTH)
+    figures = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    columns.append(progress.TextColumn("{task.fields[figures]}", table_column=figures))
+    return columns, sum(widths) + len(columns) - 1
+
+
+def _join_while_fitting(figures: Sequence[str], room: int) -> str:
+    """Join as many figures as fit into `room` characters, the first one in any case."""
+    joined = figures[0] if figures else ""
+    for figure in figures[1:]:
+        longer = f"{joined} · {figure}"
+        if len(longer) > room:
+            break
+        joined = longer
+    return joined

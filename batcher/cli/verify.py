@@ -86,18 +86,17 @@ async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport
     """Verify all objects and fill in the report, with a progress bar on a terminal."""
     verifier = Verifier(reader, settings.root, report, settings.concurrency)
 
-    def format_figures(seconds: float) -> str:
+    def figures(_: float) -> list[str]:
         findings = sum(report.finding_counts.values())
-        return (
-            f"{format_count(report.records, 'record')} in "
-            f"{format_count(report.objects, 'object')} · "
-            f"{format_size(verifier.read_bytes / max(seconds, 1e-9))}/s"
-            + (f" · {format_count(findings, 'finding')}" if findings else "")
-        )
+        objects = format_count(report.objects, "object")
+        return [
+            *([format_count(findings, "finding")] if findings else []),
+            f"{format_count(report.records, 'record')} in {objects}",
+        ]
 
     progress = make_progress(
         "verifying",
-        format_figures,
+        figures,
         lambda: verifier.read_bytes,
         lambda: verifier.total_bytes,
     )

@@ -39,7 +39,7 @@ from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
 from batcher.records.numbers import RecordNumbers
 from batcher.settings import Settings
 from batcher.stores.location import format_url
-from batcher.tools.formatting import format_count
+from batcher.tools.formatting import format_count, format_size
 from batcher.writing.ticket import ManyTicket
 
 COMMAND_LINE_ORIGIN = Origin("cli", NamingScheme.FRESH)
@@ -131,7 +131,10 @@ class _WriteCommand:
         signals.attach()
         started_s = time.monotonic()
         progress = write_progress(
-            self._batcher.counts, lambda: self._reader.read_bytes, self._get_total_bytes
+            self._batcher.counts,
+            lambda: self._reader.read_bytes,
+            self._get_total_bytes,
+            self._input_figures,
         )
         async with self._feed:
             await self._write(progress, signals)
@@ -255,6 +258,14 @@ class _WriteCommand:
         """Add the size of an object that was not known before."""
         self._total_bytes += size_bytes
         self._unknown_sizes -= 1
+
+    def _input_figures(self) -> list[str]:
+        """Return the bytes of input whose records are durable, and which input is read."""
+        figures = [f"{format_size(self._durable_bytes)} durable"]
+        if (inputs := len(self._sources)) > 1:
+            index = inputs if self._reader.unread_from is None else self._reader.unread_from[0] + 1
+            figures.append(f"file {index:,} of {inputs:,}")
+        return figures
 
     def _get_total_bytes(self) -> int | None:
         return None if self._unknown_sizes else self._total_bytes

@@ -195,7 +195,7 @@ class Batcher:
         first = self._submitted
         chunk, bad, error = self._make_chunk([record])
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
         shares, routed = await self._accept(chunk, bad)
         return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
@@ -213,7 +213,7 @@ class Batcher:
         first = self._submitted
         chunk, bad, error = self._make_chunk([record])
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
         routed = self._route(chunk, bad)
         size_bytes = self._size_bytes(routed)
         if size_bytes and not self.budget.take_nowait(size_bytes):

@@ -55,6 +55,24 @@ def own_copy(error: E) -> E:
     return own.with_traceback(error.__traceback__)
 
 
+def shorten(error: E) -> E:
+    """Drop the stack frames of an error, and all of its causes but the first, and return it.
+
+    The frames hold bodies and requests. Our message says what happened; of the causes, a reader
+    needs one line of the first.
+    """
+    cause = error.__cause__ if error.__suppress_context__ else error.__context__
+    error.__cause__ = cause
+    error.__context__ = None
+    if cause is not None:
+        cause.with_traceback(None)
+        cause.__cause__ = cause.__context__ = None
+        first, *more = str(cause).strip().splitlines() or [""]
+        if more:  # obstore's have 40 lines of Rust
+            cause.args = (first,)
+    return error.with_traceback(None)
+
+
 class RetryableError(BatcherError):
     """A retry with the same bytes may succeed later. Nothing is known to be durable.
 

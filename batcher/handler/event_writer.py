@@ -276,7 +276,7 @@ def _settle(result: EventResult, batch: Batch, receipt: Receipt) -> None:
 
 def _is_refusal(error: BaseException) -> bool:
     """Return whether a batch was not written for sure: it was not sent, or the store was busy."""
-    return isinstance(error, TooLateError) or isinstance(error.__cause__, ThrottledError)
+    return isinstance(error, TooLateError | ThrottledError)
 
 
 def describe_error(error: Exception) -> str:

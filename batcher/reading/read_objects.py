@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from batcher.concurrency import map_concurrently, shielded
-from batcher.errors import BatcherError, DamagedError
+from batcher.errors import BatcherError, DamagedError, shorten
 from batcher.reading.catalog import Catalog, CatalogEntry, group_by_first_record
 from batcher.reading.findings import Finding
 from batcher.reading.overlap import OverlapTracker, read_sequence_range
@@ -188,7 +188,7 @@ class ReadObjects:
             if not isinstance(prefetch, Prefetch):
                 self._is_done = True
                 if prefetch is not None:
-                    raise prefetch
+                    raise shorten(prefetch) if isinstance(prefetch, BatcherError) else prefetch
                 break
             self._awaited = prefetch  # kept for the next call if this one is cancelled
             await prefetch.ready.wait()
@@ -357,9 +357,11 @@ class ReadObject:
 
 @contextmanager
 def _key_in_errors(key: str) -> Iterator[None]:
-    """Add the key to the message of a `DamagedError`."""
+    """Add the key to the message of a `DamagedError`, and shorten every error."""
     try:
         yield
     except DamagedError as error:
         msg = f"{key}: {error}"
-        raise DamagedError(msg) from error
+        raise DamagedError(msg) from error.__cause__
+    except BatcherError as error:
+        raise shorten(error)  # noqa: B904  # the same

@@ -149,7 +149,7 @@ def _named_if_missing(engine: str) -> Iterator[None]:
             raise
         is_in_base = engine == "obstore"
         hint = f"pip install {DISTRIBUTION}" if is_in_base else install_hint("aioboto3")
-        raise SettingsError([f"engine: {engine} is not installed; {hint}"]) from error
+        raise SettingsError([f"engine: {engine} is not installed; {hint}"]) from None
 
 
 def open_reader(settings: Settings) -> ObjectReader:

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.errors import PreconditionFailedError, RetryableError, TooLateError, UploadLostError
+from batcher.errors import (
+    PreconditionFailedError,
+    RetryableError,
+    TooLateError,
+    UploadLostError,
+    own_copy,
+)
 from batcher.stores.base import ObjectStore
 from batcher.stores.request import Operation, PausableTimeout, Request, Response, RetryLog
+
+WARN_AFTER_S = 3.0
+"""A request that is retried for longer is logged, lest the program seems to hang."""
+
+
+WARN_EVERY_S = 30.0
+"""So often at most, for all requests of a store together."""
+
+
+log: logging.Logger = logging.getLogger("batcher")
 
 
 class RetryingStore(ObjectStore):
@@ -49,6 +66,7 @@ class RetryingStore(ObjectStore):
         self._jitter = _random_jitter if jitter is None else jitter
         self._sleep = sleep
         self._clock = clock
+        self._next_warning_s = float("-inf")
 
     def __repr__(self) -> str:
         return repr(self.inner)
@@ -95,12 +113,13 @@ class RetryingStore(ObjectStore):
                     retry_log.write()
                 return response
             delay_s = self._backoff.delay_s(attempts, self._jitter(), failure.retry_after_s)
-            if now() + delay_s >= self._until_s(request, began_s, timeout):
-                lasted_s = now() - began_s
-                msg = f"{failure} (attempt {attempts}, after {lasted_s:.1f} s: no time for another)"
-                raise RetryableError(msg, failure.retry_after_s) from failure
+            lasted_s = now() - began_s
+            left_s = self._until_s(request, began_s, timeout) - began_s - lasted_s
+            if delay_s >= left_s:
+                raise _final(failure, f"attempt {attempts}, after {lasted_s:.1f} s")
             retry_log.add(request.label, failure)
             self._on_retry()
+            self._warn(failure, lasted_s, left_s)
             with request.slot_released():
                 await self._sleep(delay_s)
 
@@ -110,6 +129,20 @@ class RetryingStore(ObjectStore):
         if request.deadline_s is None or request.operation.is_cleanup:
             return until_s
         return min(until_s, request.deadline_s)
+
+    def _warn(self, failure: RetryableError, lasted_s: float, left_s: float) -> None:
+        """Log what is retried and for how long, unless another request was logged before."""
+        now_s = (self._clock or asyncio.get_running_loop().time)()
+        if lasted_s >= WARN_AFTER_S and now_s >= self._next_warning_s:
+            self._next_warning_s = now_s + WARN_EVERY_S
+            log.warning("still retrying, for at most %.0f s more: %s", left_s, failure)
+
+
+def _final(failure: RetryableError, after: str) -> RetryableError:
+    """Return the last failure of a request, with its cause, to be raised for the request."""
+    final = own_copy(failure)
+    final.args = (f"{failure} ({after}: no time for another)",)
+    return final.with_traceback(None)
 
 
 def _ignore() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batcher.batching.batch import Batch
 from batcher.encoding.codec import BLOCK_BYTES
-from batcher.errors import BatcherError
+from batcher.errors import BatcherError, shorten
 from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
 
@@ -187,20 +187,8 @@ class PendingBatch:
         self.state = PendingState.FAILED
         self.batch.drop_texts()
         if isinstance(error, BatcherError):  # else a bug: where it was raised matters
-            _drop_tracebacks(error)
+            shorten(error)
         self._update_backlog()
         self.replace_held(self._held_bytes, 0)
         self.outcome.set_exception(error)
         self.outcome.exception()  # the owner of the batch reports it: asyncio need not warn
-
-
-def _drop_tracebacks(error: BaseException) -> None:
-    """Free the stack frames of an error and of its causes, which hold the body and the request."""
-    seen: list[BaseException] = []
-    causes: list[BaseException | None] = [error]
-    while causes:
-        each = causes.pop()
-        if each is None or each in seen:
-            continue
-        seen.append(each.with_traceback(None))
-        causes += (each.__cause__, each.__context__)

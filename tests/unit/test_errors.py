@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
+
 import pytest
 
 from batcher import errors
-from batcher.errors import BatcherError, PoisonRecordError, SettingsError
+from batcher.errors import BatcherError, PoisonRecordError, RetryableError, SettingsError, shorten
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,42 @@ def test_settings_faults_stand_in_one_message_a_line_each() -> None:
     error = SettingsError(["a: wrong", "b: wrong too"])
     assert error.faults == ("a: wrong", "b: wrong too")
     assert str(error).splitlines()[1:] == ["  - a: wrong", "  - b: wrong too"]
+
+
+def test_a_shortened_error_keeps_one_line_of_one_cause() -> None:
+    """Whether it was raised `from` the cause, or while the cause was handled."""
+
+    def read() -> None:
+        raise OSError(13, "below")
+
+    def request() -> None:
+        try:
+            read()
+        except OSError as below:
+            message = "Generic error\n\nDebug source:\nGeneric {\n}"
+            raise ValueError(message) from below
+
+    def fail(*, explicit: bool) -> None:
+        try:
+            request()
+        except ValueError as cause:
+            error = RetryableError("busy")
+            if explicit:
+                raise error from cause
+            raise error  # noqa: B904  # what the test is about
+
+    for explicit in (True, False):
+        with pytest.raises(RetryableError) as caught:
+            fail(explicit=explicit)
+        text = "".join(format_exception(shorten(caught.value)))
+        assert text == (
+            "ValueError: Generic error\n\n"
+            "The above exception was the direct cause of the following exception:\n\n"
+            "batcher.errors.RetryableError: busy\n"
+        )
+
+
+def test_a_cause_that_was_left_out_stays_out() -> None:
+    with pytest.raises(RetryableError) as caught:
+        raise RetryableError from None
+    assert shorten(caught.value).__cause__ is None

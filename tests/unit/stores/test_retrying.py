@@ -134,7 +134,25 @@ async def test_what_fails_in_the_end_leaves_no_line_of_its_own(
     inner.before = failing(BUSY, "put", times=1000)
     with caplog.at_level(logging.DEBUG, "batcher"), pytest.raises(RetryableError, match="attempt"):
         await retrying(inner, sleeps).put("key", b"", ABOUT)
-    assert caplog.records == []
+    assert [record for record in caplog.records if "still retrying" not in record.message] == []
+
+
+async def test_a_request_that_is_retried_for_seconds_is_logged_meanwhile(
+    inner: HookedStore, sleeps: Sleeps, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what failed, and how long it goes on. Once, whatever else is retried then."""
+    store = retrying(inner, sleeps)
+    inner.before = failing(BUSY, "put", times=4)
+    await store.put("key", b"", ABOUT)
+    assert [record.message for record in caplog.records if "still" in record.message] == []
+    inner.before = failing(BUSY, "put")
+    for _ in range(3):
+        with pytest.raises(RetryableError):
+            await store.put("key", b"", ABOUT)
+    warnings = [record for record in caplog.records if "still" in record.message]
+    assert [record.levelname for record in warnings] == ["WARNING"] * len(warnings)
+    assert 1 < len(warnings) <= 3
+    assert warnings[0].message == "still retrying, for at most 27 s more: 503 SlowDown"
 
 
 @pytest.mark.parametrize(
@@ -184,10 +202,13 @@ async def test_what_the_store_asks_for_is_waited_for(inner: HookedStore, sleeps:
 
 async def test_a_request_is_given_up_after_its_time(inner: HookedStore, sleeps: Sleeps) -> None:
     """The last error says what happened, how often it was tried, and for how long."""
+    cause = OSError("the transport's")
+    BUSY.__cause__ = cause
     inner.before = failing(BUSY, "put")
     with pytest.raises(RetryableError, match=r"503 SlowDown \(attempt 4, after 0\.7 s") as raised:
         await retrying(inner, sleeps, max_elapsed_s=1.0).put("key", b"", ABOUT)
-    assert raised.value.__cause__ is BUSY
+    assert raised.value is not BUSY
+    assert raised.value.__cause__ is cause
     assert inner.operations() == ["put"] * 4
 
 

@@ -40,11 +40,14 @@ from batcher.writing.async_records import AsyncRecords
 from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.pending import PendingBatch, PendingState
-from batcher.writing.pipeline import Pipeline, choose_store
+from batcher.writing.pipeline import Pipeline, choose_store, find_instruments, make_stats
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from batcher.writing.object import Receipt
     from batcher.writing.ticket import Share, Ticket
 
@@ -87,6 +90,8 @@ class Batcher:
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Set up. Nothing connects and no thread starts before the first batch is written.
 
@@ -108,6 +113,9 @@ class Batcher:
             drain_timeout_s: seconds, above 0.
             clock: seconds, monotonic, for lingering.
             wall_clock: seconds since 1970, for arrival times and names.
+            meter_provider: of OpenTelemetry. None: the program's global one, if it has imported
+                OpenTelemetry before.
+            tracer_provider: the same.
 
         Raises:
             TypeError: `transform` or `default` is a coroutine function, or takes another number of
@@ -122,7 +130,10 @@ class Batcher:
         self._on_cancel = _check_on_cancel(on_cancel)
         self._drain_timeout_s = _check_timeout(drain_timeout_s)
         self.settings = settings
-        self.counts: Stats = Stats()
+        instruments = find_instruments(
+            settings, store, meter_provider, tracer_provider, has_callers=False
+        )
+        self.counts: Stats = make_stats(instruments)
         """Totals so far."""
         self.budget: Budget = Budget(settings.budget_bytes)
         """Counts the bytes held now, and the most so far."""
@@ -133,6 +144,7 @@ class Batcher:
             transform=transform,
             default=default,
             wall_clock=wall_clock,
+            instruments=instruments,
         )
         self._clock = clock
         self._wall_clock = wall_clock
@@ -567,7 +579,7 @@ class Batcher:
         self._failed.append(pending)
         if pending.batch.seal_reason is None:
             self._open_batches.seal(pending.batch, FlushReason.FAILURE)
-            self.counts.flushes[FlushReason.FAILURE] += 1
+            self.counts.count_flush(pending.batch)
 
 
 def attach_ticket(error: BaseException, ticket: object) -> None:

@@ -22,6 +22,9 @@ from batcher.errors import BatcherError, RetryableError, own_copy
 from batcher.writing.ticket import ManyTicket, Ticket
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from batcher.batching.validation import Transform
     from batcher.records.bad_record import BadRecord
     from batcher.records.payload import JsonDefault, Record
@@ -58,6 +61,8 @@ class SyncBatcher:
         default: JsonDefault | None = None,
         on_cancel: OnCancel = "abort",
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Set up. Nothing connects and no thread starts before the first call.
 
@@ -69,6 +74,8 @@ class SyncBatcher:
             on_cancel: what leaving the `with` by `KeyboardInterrupt` or `SystemExit` does; see
                 `Batcher`.
             drain_timeout_s: seconds, above 0, for a drain and for the exit of the interpreter.
+            meter_provider: as for `Batcher`.
+            tracer_provider: as for `Batcher`.
 
         Raises:
             TypeError, ValueError: as `Batcher`.
@@ -80,6 +87,8 @@ class SyncBatcher:
             default=default,
             on_cancel=on_cancel,
             drain_timeout_s=drain_timeout_s,
+            meter_provider=meter_provider,
+            tracer_provider=tracer_provider,
         )
         self.settings = settings
         self._on_cancel = on_cancel

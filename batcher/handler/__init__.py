@@ -20,10 +20,13 @@ from batcher.handler.response import failure_response, respond
 from batcher.handler.telemetry import Telemetry, log_outcome
 from batcher.settings import Settings, require_conditional_writes
 from batcher.sources import Event, read_event
-from batcher.writing.pipeline import Pipeline, choose_store
+from batcher.writing.pipeline import Pipeline, choose_store, find_instruments
 from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from batcher.batching.validation import Transform
     from batcher.records.payload import JsonDefault
     from batcher.stores import ObjectStore
@@ -57,7 +60,7 @@ class Handler:
     environment. A program that outlives its handler calls `close`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # all are optional and have names
         self,
         settings: Settings | None = None,
         *,
@@ -65,6 +68,8 @@ class Handler:
         default: JsonDefault | None = None,
         store: ObjectStore | CustomStore | None = None,
         metrics: Callable[[str], object] | None = None,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
     ) -> None:
         """Set up. See `make_handler` for the arguments and errors."""
         if transform is not None:
@@ -83,6 +88,7 @@ class Handler:
         self._default = default
         self._store = store
         self._metrics = metrics
+        self._providers = meter_provider, tracer_provider
         self._runner: asyncio.Runner | None = None
         self._pipeline: Pipeline | None = None
         self._event_writer: EventWriter | None = None
@@ -185,6 +191,9 @@ class Handler:
         """Write the event on the loop that the store's connections belong to."""
         if self._event_writer is None:
             request_stats = self._telemetry.request_stats if self._telemetry else None
+            instruments = find_instruments(
+                settings, self._store, *self._providers, has_callers=True
+            )
             store = choose_store(settings, self._store, self._count_retry, request_stats)
             self._pipeline = Pipeline(
                 settings,
@@ -193,9 +202,10 @@ class Handler:
                 transform=self._transform,
                 default=self._default,
                 wall_clock=time.time,
+                instruments=instruments,
             )
             self._event_writer = EventWriter(self._pipeline, clock=time.time)
-        self._event_writer.stats = self._stats
+        self._stats = self._event_writer.reset_stats()
         return await self._event_writer.write(event, deadline_s)
 
     def _count_retry(self) -> None:
@@ -211,13 +221,15 @@ class Handler:
         self._runner = self._pipeline = self._event_writer = None
 
 
-def make_handler(
+def make_handler(  # noqa: PLR0913  # all are optional and have names
     settings: Settings | None = None,
     *,
     transform: Transform | None = None,
     default: JsonDefault | None = None,
     store: ObjectStore | CustomStore | None = None,
     metrics: Callable[[str], object] | None = None,
+    meter_provider: MeterProvider | None = None,
+    tracer_provider: TracerProvider | None = None,
 ) -> LambdaHandler:
     """Create a Lambda handler, for settings in code, a transform, or decorators of your own.
 
@@ -231,13 +243,24 @@ def make_handler(
         store: where to write instead of the bucket of the settings.
         metrics: called with each event's line of metrics. None: in Lambda the line goes to the
             log, elsewhere there is none.
+        meter_provider: of OpenTelemetry. None: the program's global one, if OpenTelemetry was
+            imported before the first event.
+        tracer_provider: the same.
 
     Raises:
         TypeError: `transform` or `default` is a coroutine function, or takes another number of
             parameters.
         SettingsError: `conditional_writes` is false.
     """
-    instance = Handler(settings, transform=transform, default=default, store=store, metrics=metrics)
+    instance = Handler(
+        settings,
+        transform=transform,
+        default=default,
+        store=store,
+        metrics=metrics,
+        meter_provider=meter_provider,
+        tracer_provider=tracer_provider,
+    )
 
     def handler(event: Any, context: LambdaContext | None = None) -> dict[str, Any]:  # noqa: ANN401  # JSON
         """Write the event's records; see `Handler.__call__`."""

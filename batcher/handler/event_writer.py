@@ -28,6 +28,7 @@ from batcher.writing.budget import Budget
 from batcher.writing.dispatcher import Dispatcher
 from batcher.writing.object import choose_format
 from batcher.writing.pending import PendingBatch
+from batcher.writing.pipeline import Pipeline, make_stats
 from batcher.writing.stats import Stats
 
 MAX_LOOK_S = 1.0
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.sources import Event
     from batcher.writing.object import Receipt
-    from batcher.writing.pipeline import Pipeline
 
 
 _TRANSFORM = BadRecordReason.TRANSFORM
@@ -124,8 +124,13 @@ class EventWriter:
         self._settings = pipeline.settings
         self._clock = clock
         self._durable: DurableBatches | None = None  # no event has failed yet
-        self.stats: Stats = Stats()
-        """Totals since this object was set. Set a new one to count a single event."""
+        self.stats: Stats = make_stats(pipeline.instruments)
+        """Totals since the start, or since `reset_stats`."""
+
+    def reset_stats(self) -> Stats:
+        """Begin new totals, for a single event."""
+        self.stats = make_stats(self._pipeline.instruments)
+        return self.stats
 
     async def write(self, event: Event, deadline_s: float | None) -> EventResult:
         """Write an event's records, until all outcomes are known or the deadline is reached.
@@ -188,7 +193,7 @@ class EventWriter:
             if receipt is None:
                 missing.append(batch)
                 continue
-            self.stats.flushes[str(batch.seal_reason)] += 1
+            self.stats.count_flush(batch)
             self.stats.count_written(batch, receipt, self._clock())
             _settle(result, batch, receipt)
         durable.begin(missing)

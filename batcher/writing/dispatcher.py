@@ -79,7 +79,7 @@ class Dispatcher:
     def _mark_submitted(self, pending: PendingBatch) -> None:
         """Count the flush of a sealed batch, once per batch."""
         pending.mark_submitted()
-        self._stats.flushes[str(pending.batch.seal_reason)] += 1
+        self._stats.count_flush(pending.batch)
 
     async def wait(self, pending: Collection[PendingBatch]) -> None:
         """Wait until the outcomes of all these batches are set."""
@@ -151,7 +151,7 @@ class Dispatcher:
     def _fail(self, pending: PendingBatch, error: Exception) -> None:
         """Set the outcome of a batch that is not known to be durable."""
         self._in_progress.discard(pending)
-        self._stats.failed += pending.batch.records
+        self._stats.count_failed(pending.batch, error)
         if self._on_failure is not None:
             self._on_failure(pending)
         if pending.batch.seal_reason is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +13,22 @@ from batcher.batching.router import Router
 from batcher.keys.names import Uuid7Generator
 from batcher.stores import ObjectStore, limit_concurrency, open_store
 from batcher.stores.metered import MeteredStore
+from batcher.writing.stats import Stats
 from batcher.writing.writer import Writer
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
     from batcher.batching.validation import Transform
     from batcher.records.payload import JsonDefault
     from batcher.settings import Settings
     from batcher.stores.custom import CustomStore
     from batcher.stores.metered import RequestStats
+    from batcher.writing.instruments import Instruments
+
+
+log = logging.getLogger("batcher")
 
 
 class Pipeline:
@@ -36,6 +46,7 @@ class Pipeline:
         transform: Transform | None = None,
         default: JsonDefault | None = None,
         wall_clock: Callable[[], float] = time.time,
+        instruments: Instruments | None = None,
     ) -> None:
         """Assemble. No thread starts and nothing connects before the first batch is written.
 
@@ -46,12 +57,16 @@ class Pipeline:
             transform: the user's, applied to every record by `router`.
             default: the user's, for values that JSON lacks in what the transform returns.
             wall_clock: seconds since 1970, for names.
+            instruments: record each object; see `find_instruments`.
         """
         self.settings = settings
         self.store = store
         self.router: Router = Router(settings, transform, default)
         self._executor = ThreadPoolExecutor(threads, "batcher-encode")
+        self.instruments: Instruments | None = instruments
         self.writer: Writer = Writer(store, settings, self._executor, threads)
+        if instruments is not None:
+            self.writer = instruments.make_writer(store, settings, self._executor, threads)
         self.next_uuid: Uuid7Generator = Uuid7Generator(wall_clock, _random_bits)
         """Returns a new UUIDv7 at each call."""
 
@@ -63,6 +78,50 @@ class Pipeline:
     def close_threads(self) -> None:
         """End the encoder threads, for a store that the caller closes."""
         self._executor.shutdown(wait=False)
+
+
+def find_instruments(
+    settings: Settings,
+    store: ObjectStore | CustomStore | None,
+    meter_provider: MeterProvider | None = None,
+    tracer_provider: TracerProvider | None = None,
+    *,
+    has_callers: bool,
+) -> Instruments | None:
+    """Return instruments of OpenTelemetry, or None if the program does not use it.
+
+    The program uses it if it gives a provider or has imported the API, as every SDK and every
+    instrumentation does. If not, nothing of it is imported or called.
+
+    Args:
+        settings: with `engine`. Nothing traces the requests of obstore.
+        store: the user's, whose requests may be traced, or None.
+        meter_provider: None: the program's global one.
+        tracer_provider: the same.
+        has_callers: as for `Instruments`.
+    """
+    is_given = meter_provider is not None or tracer_provider is not None
+    if not is_given and "opentelemetry.trace" not in sys.modules:
+        return None
+    try:
+        from batcher.writing.instruments import Instruments  # noqa: PLC0415  # see above
+
+        return Instruments(
+            meter_provider,
+            tracer_provider,
+            has_callers=has_callers,
+            has_traced_requests=store is not None or settings.engine != "obstore",
+        )
+    except Exception as error:  # an API that is too old, or not complete
+        if is_given:
+            raise
+        log.warning("opentelemetry_failed error=%s", type(error).__name__)
+        return None
+
+
+def make_stats(instruments: Instruments | None) -> Stats:
+    """Return empty totals. What they count is in the metrics as well, if there are instruments."""
+    return Stats() if instruments is None else instruments.make_stats()
 
 
 def choose_store(

@@ -51,6 +51,19 @@ class Stats(Struct):
         self.filtered += sum(map(len, routed.excluded)) - routed.dropped
         self.rejected += len(routed.rejected)
 
+    def count_filtered(self, records: int) -> None:
+        """Count records that the transform filtered out before they were routed."""
+        self.filtered += records
+
+    def count_flush(self, batch: Batch) -> None:
+        """Count a sealed batch."""
+        self.flushes[str(batch.seal_reason)] += 1
+
+    def count_failed(self, batch: Batch, error: Exception) -> None:
+        """Count a batch that could not be written. Its tickets raise `error`."""
+        del error
+        self.failed += batch.records
+
     def count_written(self, batch: Batch, receipt: Receipt, now_s: float) -> None:
         """Count an object that became durable at `now_s`, in seconds since 1970."""
         self.oldest_record_age_s = max(self.oldest_record_age_s, now_s - batch.oldest_arrival_s)

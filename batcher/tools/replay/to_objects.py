@@ -18,7 +18,7 @@ from batcher.tools.replay.marks import (
 )
 from batcher.tools.replay.target import SendPlan, SendResult, Skipped
 from batcher.writing.object import METADATA_DIGEST, object_key, object_name
-from batcher.writing.pipeline import Pipeline
+from batcher.writing.pipeline import Pipeline, find_instruments
 from batcher.writing.stats import Stats
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ class ObjectTarget:
         self._settings = replace(settings, on_bad_record="fail")
         self._has_transform = transform is not None
         # What `plan` has transformed must not be transformed again when it is sent
-        self._pipeline = Pipeline(self._settings, store, threads=ENCODER_THREADS)
+        instruments = find_instruments(settings, None, has_callers=True)
+        self._pipeline = Pipeline(
+            self._settings, store, threads=ENCODER_THREADS, instruments=instruments
+        )
         self._router = self._pipeline.router.with_transform(transform)
         self._event_writer = EventWriter(self._pipeline)
         self.counts: Stats = self._event_writer.stats
@@ -94,7 +97,7 @@ class ObjectTarget:
         assert isinstance(plan.prepared, tuple)  # noqa: S101  # made by `plan`
         event, filtered = plan.prepared
         send_result = SendResult(set(filtered))
-        self.counts.filtered += len(filtered)
+        self.counts.count_filtered(len(filtered))
         if event.positions:
             event_result = await self._event_writer.write(event, None)
             unsettled = set(event_result.ledger.unsettled(event.positions))

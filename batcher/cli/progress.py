@@ -22,8 +22,8 @@ REFRESH_S = 0.2
 """Shortest time between two updates of the progress bar."""
 
 
-WIDTH_WITH_BAR, WIDTH_WITH_SPEED = 80, 100
-"""From these widths of the terminal on, there is room for the bar and the speed."""
+WIDTH_WITH_BAR, WIDTH_WITH_SPEED, WIDTH_WITH_LONG_BAR = 80, 100, 120
+"""From these widths of the terminal on, there is room for the bar, the speed, and a longer bar."""
 
 
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 20
@@ -206,7 +206,7 @@ def _make_columns(width: int, *, has_total: bool) -> tuple[list[ProgressColumn],
 
     if has_total:
         if width >= WIDTH_WITH_BAR:
-            bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_SPEED else MIN_BAR_WIDTH
+            bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_LONG_BAR else MIN_BAR_WIDTH
             add(partial(progress.BarColumn, bar_width), bar_width)
         add(progress.TaskProgressColumn, PERCENTAGE_WIDTH)
     add(progress.DownloadColumn, SIZES_WIDTH)

@@ -41,10 +41,10 @@ def find_skipped(name: str, names: Sequence[str]) -> int:
         fault = f"{name!r} is given {times} times, so it is ambiguous; leave out those done"
     else:
         close = get_close_matches(name, names[:MAX_COMPARED_NAMES], n=1)
-        inputs = format_count(len(names), "input")
+        files = format_count(len(names), "file")
         hint = f"did you mean {close[0]}?" if close else f"the first is {names[0]}" if names else ""
         fault = (
-            f"{name!r} names none of the {inputs}; pass the same inputs as the run that stopped"
-            f"{'; ' + hint if hint else ''}"
+            f"{name!r} names none of the inputs ({files}); pass the same inputs as the run that "
+            f"stopped{'; ' + hint if hint else ''}"
         )
     raise SettingsError([f"skip_to: {fault}"])

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from batcher.batcher import Batcher
@@ -27,8 +28,9 @@ from batcher.cli.options import (
     settings_from,
     writer_options,
 )
+from batcher.cli.output import echo
 from batcher.cli.parameters import Argument, Option
-from batcher.cli.progress import Progress, write_progress
+from batcher.cli.progress import REFRESH_S, Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
 from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
@@ -70,6 +72,9 @@ def run(arguments: Arguments) -> int:
     faults.raise_if_any()
     assert settings is not None  # noqa: S101  # else there is a fault
     first_index = find_skipped(first_name, [source.name for source in inputs.sources])
+    if first_index:  # it shows if files have come before it since
+        files = format_count(first_index, "file")
+        echo(f"continuing at {arguments.skip_to}; {files} before it not read")
     dry_store = DryRunStore() if arguments.dry_run else None
     summary = WriteSummary(
         format_url(settings.bucket, settings.root),
@@ -143,28 +148,33 @@ class _WriteCommand:
         if unread := self._reader.unread_from:
             index, line = unread
             self._summary.unread_from = f"{self._sources[index].name}:{line}"
+            self._summary.unread_index = index
             self._summary.unread_inputs = [each.name for each in self._sources[index + 1 :]]
         self._summary.seconds = time.monotonic() - started_s
 
     async def _write(self, progress: Progress, signals: ShutdownSignals) -> None:
         """Read and write with a display of progress."""
         with progress:
+            refreshing = asyncio.create_task(self._refresh(progress))
             try:
-                await self._read_inputs(progress)
+                await self._read_inputs()
                 progress.update("draining")
-                await self._drain(progress)
+                await self._drain()
             except asyncio.CancelledError:
                 self._summary.errors.append("stopped by a second signal; open batches were dropped")
                 self._reader.close()
                 await self._batcher.abort()
             finally:
                 signals.disable_cancel()
+                refreshing.cancel()
+                with suppress(asyncio.CancelledError, OSError):  # the terminal may be closed
+                    await refreshing
 
-    async def _read_inputs(self, progress: Progress) -> None:
+    async def _read_inputs(self) -> None:
         """Read all inputs. An input that cannot be read to its end does not stop the others."""
         while True:
             try:
-                await self._submit_blocks(progress)
+                await self._submit_blocks()
             except InputError as error:
                 # A signal often ends the producer as well, in the middle of its stream
                 if not (self._summary.signal and error.is_truncated):
@@ -172,7 +182,7 @@ class _WriteCommand:
             else:
                 return
 
-    async def _submit_blocks(self, progress: Progress) -> None:
+    async def _submit_blocks(self) -> None:
         """Submit block after block, waiting while the budget is used up."""
         async for block in self._reader:
             if block.input is not self._input:
@@ -191,16 +201,19 @@ class _WriteCommand:
             ticket.bad = []  # releases them: a file of bad lines would fill the memory
             self._tickets.append((replace(block, text=b""), ticket))
             await self._collect_settled()
+
+    async def _refresh(self, progress: Progress) -> None:
+        """Update the display for ever, also while nothing is read."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            await self._collect_settled()
             progress.update()
 
-    async def _drain(self, progress: Progress) -> None:
+    async def _drain(self) -> None:
         """Write open batches. Errors are reported per line, by the tickets."""
         draining = asyncio.ensure_future(self._batcher.aclose())
         try:
-            while not draining.done():
-                await asyncio.wait([draining], timeout=0.2)
-                await self._collect_settled()
-                progress.update()
+            await asyncio.wait([draining])
         except asyncio.CancelledError:
             draining.cancel()
             await asyncio.wait([draining])
@@ -242,8 +255,9 @@ class _WriteCommand:
                 if self._is_json
                 else "see the warnings"
             )
-            lines = format_count(each.bad_lines, "line")
-            self._summary.errors.append(f"{each.name}: none of {lines} is usable: {reason}")
+            one = each.bad_lines == 1
+            lines = "its only line is not" if one else f"none of {each.bad_lines:,} lines is"
+            self._summary.errors.append(f"{each.name}: {lines} usable: {reason}")
 
     def _open_input(
         self, index: int, is_stopped: Callable[[], bool], on_read: Callable[[int], None]

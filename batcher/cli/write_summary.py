@@ -47,6 +47,8 @@ class WriteSummary:
     """How many names that are."""
     unread_from: str = ""
     """The input and the line at which reading stopped early, or nothing."""
+    unread_index: int = 0
+    """How many inputs are before that one."""
     unread_inputs: Sequence[str] = ()
     """Inputs after that one, of which nothing was read."""
 
@@ -126,12 +128,13 @@ class WriteSummary:
     def _print_unread(self) -> None:
         if not self.unread_from:
             return
-        message = f"stopped reading at {self.unread_from}; to continue: --skip-to "
+        before = f", after {format_count(self.unread_index, 'file')}" if self.unread_index else ""
+        message = f"stopped reading at {self.unread_from}{before}; to continue: --skip-to "
         message += shlex.quote(self.unread_from)
         if self.unread_inputs:
             shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
             more = len(self.unread_inputs) - MAX_SHOWN
-            message += f"; not read at all: {shown}" + (f" and {more} more" if more > 0 else "")
+            message += f"; not read at all: {shown}" + (f" and {more:,} more" if more > 0 else "")
         echo(message)
 
     def _as_dict(self) -> dict[str, float | str]:

@@ -14,6 +14,8 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
+from batcher.cli.input import TEXT_BLOCK_BYTES
+from batcher.cli.lines import LineReader
 
 TEXT = '{"a":1}\r\n{"b":2}\r\n'
 WRITTEN = '{"a":1}\n{"b":2}\n'
@@ -134,3 +136,27 @@ def test_all_lines_before_damage_are_written(
     out = tmp_path / "out"
     assert main(["write", str(file), f"file://{out}"]) == 1
     assert "".join(landed(out)).encode() == text
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+async def test_bytes_of_input_are_counted_no_sooner_than_their_last_line_is_yielded(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """Each once: what a program has written of them is durable."""
+    lines = [b'{"n":%d,"x":"%x"}\n' % (n, hash((n, "x")) % 2**64) for n in range(200_000)]
+    names, sizes = [], []
+    for number in range(2):
+        body = pack(b"".join(lines))
+        (tmp_path / f"{number}").write_bytes(body)
+        names.append(f"{tmp_path}/{number}")
+        sizes.append(len(body))
+    reader = LineReader(names, 1_000_000)
+    counted = text_bytes = 0
+    async for block in reader:
+        counted += block.stored_bytes
+        text_bytes += len(block.text)
+        assert counted <= reader.read_bytes
+        assert pack is not bytes or counted <= text_bytes
+    assert reader.read_bytes == sum(sizes)
+    assert sum(sizes) - TEXT_BLOCK_BYTES <= counted <= sum(sizes)
+    assert counted > sizes[0] - TEXT_BLOCK_BYTES

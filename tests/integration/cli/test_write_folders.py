@@ -223,7 +223,7 @@ def test_a_place_to_skip_to_that_is_gone_is_wrong_usage_with_the_closest_name(
     Path("logs/b/x.ndjson").rename("logs/b/x.ndjson.done")
     code, _, messages = write(capsys, "logs", "--skip-to", "logs/b/x.ndjson:7")
     assert code == 2
-    assert "names none of the 6 inputs" in messages[1]
+    assert "names none of the inputs (6 files)" in messages[1]
     assert "did you mean logs/b/x.ndjson.done?" in messages[1]
 
 

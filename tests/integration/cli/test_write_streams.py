@@ -409,7 +409,7 @@ def test_an_input_with_any_name_can_be_continued(tmp_path: Path, name: bytes) ->
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("gone:3", "names none of the 3 inputs"),
+        ("gone:3", "names none of the inputs (3 files)"),
         ("in:0", "a line from 1"),
         ("in", "a line from 1"),
         ("twice:3", "is given 2 times"),

@@ -609,7 +609,7 @@ class Settings:
         group="Requests",
     )
     acl: CannedAcl = setting(
-        "canned ACL of every object",
+        "canned ACL of every object, by the name that S3 has for it",
         _parse_text,
         "",
         OneOf(

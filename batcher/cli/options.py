@@ -36,6 +36,10 @@ CONNECTION = tuple(name for name in SETTINGS if SETTINGS[name].metadata["group"]
 PLACE = "s3://bucket/root or the path of a folder"
 
 
+MAX_METAVAR = 40
+"""Choices that are longer would not fit. Completion has them, and the fault of another value."""
+
+
 def setting_options(names: Collection[str], **help_texts: str) -> list[Option]:
     """Return an option for each of these settings. Options take precedence over the environment.
 
@@ -67,10 +71,13 @@ def _setting_option(spec: Field[Any], help_text: str) -> Option:
     check = spec.metadata["check"]
     choices = [choice for choice in check.choices if choice] if isinstance(check, OneOf) else []
     default = describe_default(spec)
+    metavar = f"[{'|'.join(choices)}]" if choices else spec.name.rpartition("_")[2].upper()
+    if len(metavar) > MAX_METAVAR:
+        metavar = spec.name.upper()
     return Option(
         f"--{spec.name.replace('_', '-')}",
         f"setting_{spec.name}",
-        metavar=f"[{'|'.join(choices)}]" if choices else spec.name.rpartition("_")[2].upper(),
+        metavar=metavar,
         help=f"{help_text} (default {default})" if default else help_text,
         group=spec.metadata["group"],
         completions=choices,

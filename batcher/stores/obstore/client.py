@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from msgspec.structs import replace
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from batcher import __version__
-from batcher.concurrency import run_in_daemon_thread
 from batcher.errors import BatcherError, RejectedError, RetryableError, SettingsError
 from batcher.limits import MAX_PART_BYTES
 from batcher.stores.credentials.endpoint import (
@@ -212,34 +210,13 @@ class ObstoreClient:
 
         if isinstance(error, RefusedCredentialsError):
             return await self.source.answer_refusal(error, refused, operation, key)
-        return await self.follow_region(error)
+        if self.source.provider is None:
+            return error
+        from batcher.stores.obstore.refusals import follow_region  # noqa: PLC0415  # rarely used
 
-    async def follow_region(self, error: RejectedError) -> BatcherError:
-        """Return what to raise for a refusal. If the bucket is in another region, go there.
-
-        Only S3 itself is asked, and only for the region: its endpoint follows from that. A store
-        retries there; a reader, which does not, names the region.
-        """
-        from batcher.stores.responses import (  # noqa: PLC0415  # rarely used
-            OTHER_REGION_HINT,
-            REDIRECT_HINT,
+        return await follow_region(
+            error, self.source.provider, self.bucket, is_retried=self._follows_region
         )
-
-        text, provider = str(error), self.source.provider
-        if not text.endswith((OTHER_REGION_HINT, REDIRECT_HINT)) or provider is None:
-            return error
-        if provider.endpoint.url:  # not Amazon's
-            return error
-        from batcher.stores.obstore.region import find_bucket_region  # noqa: PLC0415  # rarely used
-
-        endpoint = provider.endpoint
-        region = await run_in_daemon_thread(partial(find_bucket_region, endpoint, self.bucket))
-        if region in {"", endpoint.region}:
-            return error
-        if not self._follows_region:
-            return RejectedError(f"{text} (it is in {region})")
-        provider.endpoint = replace(endpoint, region=region)
-        return RetryableError(f"{text} (it is in {region}; this process goes there from now on)")
 
     async def connect(self, operation: str, key: str) -> S3Store:
         """Return obstore's client, with current credentials. Errors name this operation and key.

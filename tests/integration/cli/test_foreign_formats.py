@@ -19,6 +19,7 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
+from batcher.cli.foreign_formats import unreadable_reason
 from integration.cli.processes import command, environ_of
 
 RECORDS = [{"a": number, "b": "x"} for number in range(100)]
@@ -201,3 +202,26 @@ def test_blank_lines_of_the_format_lines_are_lines(
     assert main(["write", str(file), *flags]) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["records"], document.get("blank")) == (3, None)
+
+
+def test_an_object_of_s3_is_converted_from_a_download() -> None:
+    """The programs that convert files read no URLs."""
+    name = "s3://my-bucket/a b"
+    reason = unreadable_reason(name, lzma.compress(b"1\n"), "")
+    assert reason is not None
+    assert reason.endswith(f"aws s3 cp '{name}' - | xz -dc | batcher write - …")
+    reason = unreadable_reason(name, lzma.compress(b"1\n"), ".gz")
+    assert reason is not None
+    assert reason.endswith(f"aws s3 cp '{name}' - | gzip -dc | xz -dc | batcher write - …")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("bad\n", "its only line is not usable: "), ("bad\n" * 2, "none of 2 lines is usable: ")],
+)
+def test_one_line_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str
+) -> None:
+    (tmp_path / "in").write_text(text)
+    assert main(["write", f"{tmp_path}/in", f"{tmp_path}/out"]) == 1
+    assert f"{tmp_path}/in: {expected}" in capsys.readouterr().err

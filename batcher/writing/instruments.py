@@ -318,7 +318,7 @@ class InstrumentedWriter(Writer):
             raise
         finally:
             self._in_flight.pop(pending, None)  # None: this is the copy of a forked process
-            if span is None:  # a span that starts late has cost half as much
+            if span is None:  # it never has to be made current
                 span = instruments.start_span(start_time_ns)
             else:
                 context.detach(token)

@@ -25,7 +25,6 @@ from batcher.cli.signals import (
     SIGNAL_EXIT_BASE,
     STOPPED_MESSAGE,
     exit_on_interrupt,
-    reraise_lost_interrupts,
 )
 from batcher.cli.stdio import run_with_stdio
 
@@ -109,10 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return shell_complete(GROUP, {}, "batcher", COMPLETION_VARIABLE, instruction)
     try:
-        with (
-            reraise_lost_interrupts(),
-            GROUP.make_context("batcher", words or ["--help"]) as context,
-        ):
+        with GROUP.make_context("batcher", words or ["--help"]) as context:
             return int(GROUP.invoke(context))
     except click.exceptions.Exit as done:  # after --help or --version
         return done.exit_code

@@ -20,8 +20,7 @@ from batcher.cli.profile import profile_option
 from batcher.cli.signals import (
     SIGNAL_EXIT_BASE,
     can_handle_signals,
-    ending_signals,
-    signal_name,
+    stop_signals,
 )
 from batcher.errors import BatcherError, NotInstalledError, SettingsError
 from batcher.tools.demo.seaweedfs import (
@@ -140,15 +139,12 @@ def _check_endpoint(arguments: Arguments) -> None:
 def _stop_message(stopped_by: list[int]) -> tuple[str, int]:
     """Return the message and the exit code after the first of these signals, or after Ctrl-C."""
     number = stopped_by[0] if stopped_by else signal.SIGINT
-    return f"stopped by {signal_name(number)}", SIGNAL_EXIT_BASE + number
+    return f"stopped by {signal.Signals(number).name}", SIGNAL_EXIT_BASE + number
 
 
 def _stop_signals() -> list[int]:
-    """Return the signals that are handled, with Ctrl-C even if it is ignored: others raise it.
-
-    SIGALRM repeats a Ctrl-C that Python lost; see `reraise_lost_interrupts`.
-    """
-    return sorted({signal.SIGINT, *ending_signals()} - {signal.SIGALRM})
+    """Return the signals that are handled, with Ctrl-C even if it is ignored: others raise it."""
+    return sorted({signal.SIGINT, *stop_signals()})
 
 
 def _record_signals_only(stopped_by: list[int]) -> None:

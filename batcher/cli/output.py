@@ -7,6 +7,7 @@ the terminal.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -54,6 +55,14 @@ class _MessageStyle:
 _style = _MessageStyle()
 
 
+STDOUT, STDERR = 1, 2
+
+
+def discard(stream: int) -> None:
+    """Let what is written to a standard stream from now on, or is buffered, vanish."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
 def echo(text: str, level: str = "", program: str = "batcher") -> None:
     """Print a message of one or more lines to standard error.
 
@@ -67,14 +76,17 @@ def echo(text: str, level: str = "", program: str = "batcher") -> None:
     level = level or (start if has_level else "info")
     if _LEVELS[level] < _style.lowest_level:
         return
-    if not _style.as_json:
-        print(f"{program}: {sanitize(text)}", file=sys.stderr)  # noqa: T201  # what a command line is for
-        return
-    import json  # noqa: PLC0415  # rarely needed; unlike orjson, it accepts names that are no UTF-8
+    line = f"{program}: {sanitize(text)}"
+    if _style.as_json:
+        import json  # noqa: PLC0415  # rarely needed; unlike orjson, it accepts names not in UTF-8
 
-    time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}
-    print(json.dumps(document), file=sys.stderr)  # noqa: T201  # as above
+        time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}
+        line = json.dumps(document)
+    try:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201  # what a command line is for
+    except OSError:  # a message that is lost does not change what the command did
+        discard(STDERR)
 
 
 def shows_progress() -> bool:

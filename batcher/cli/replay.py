@@ -62,10 +62,13 @@ def run(arguments: Arguments) -> int:
     summary = _ReplaySummary(dry_run=arguments.dry_run)
     command = _ReplayCommand(arguments, settings, record_filter, transform, summary)
     message = "ending after the current quarantine object; repeat after a second to end at once"
-    with ShutdownSignals(message, command.stop_after_object) as signals:
-        with asyncio.Runner() as runner:
-            runner.run(command.run(signals))
-        summary.show(format_url(settings.bucket, settings.root), as_json=arguments.json)
+
+    async def replay_and_report() -> None:
+        with ShutdownSignals(message, command.stop_after_object) as signals:
+            await command.run(signals)
+            summary.show(format_url(settings.bucket, settings.root), as_json=arguments.json)
+
+    asyncio.run(replay_and_report())
     return summary.exit_code
 
 
@@ -174,7 +177,6 @@ class _ReplayCommand:
 
     async def run(self, signals: ShutdownSignals) -> None:
         """Replay until everything is done or a signal arrives, and fill in the summary."""
-        signals.attach()
         started_s = time.monotonic()
         store, reader = open_store(self.settings), open_reader(self.settings)
         target = self._open_target(store)
@@ -188,8 +190,6 @@ class _ReplayCommand:
         )
         self._replay = Replay(context, self.settings.root, dry_run=self.arguments.dry_run)
         self.summary.stats, self.summary.write_stats = self._replay.stats, target.counts
-        if self.summary.signal:  # received while it was set up
-            self._replay.stop()
         try:
             await self._replay_all(self._replay, target.counts)
         except asyncio.CancelledError:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from batcher.cli.output import echo
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop, Task
 
 STOPPED_MESSAGE = "stopped before the end"
 
@@ -24,13 +20,28 @@ SIGNAL_EXIT_BASE = 128
 """The exit code after a signal is this plus the signal's number, as in a shell."""
 
 
-RERAISE_DELAY_S = 0.01
-"""Delay before a lost Ctrl-C is raised again. The callback that lost it takes less time."""
+STOP_SIGNALS = (
+    signal.SIGHUP,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    # Batch schedulers announce with these that time is up
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)
+"""Signals by which people, terminals, supervisors and schedulers end a program."""
 
 
-def can_handle_signals() -> bool:
-    """Return whether this thread may set signal handlers. Only the main thread may."""
-    return threading.current_thread() is threading.main_thread()
+CANCELLING_SIGNALS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
+"""Signals of which a second one drops what is not durable. People and supervisors send them.
+
+A terminal that closes sends SIGHUP more than once.
+"""
+
+
+REPEAT_DELAY_S = 1.0
+"""The same signal so soon again cancels nothing. timeout(1) sends SIGTERM twice at once."""
 
 
 @contextmanager
@@ -53,80 +64,12 @@ def exit_on_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@contextmanager
-def reraise_lost_interrupts() -> Iterator[None]:
-    """Raise Ctrl-C again if Python drops it.
-
-    An exception in a weak reference's callback or in a `__del__` does not propagate. Python would
-    print a traceback, as for a bug, and go on.
-    Source: https://docs.python.org/3/library/sys.html#sys.unraisablehook
-    """
-    if not can_handle_signals():
-        yield
-        return
-    previous_hook = sys.unraisablehook
-
-    def reraise_interrupt(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            signal.setitimer(signal.ITIMER_REAL, RERAISE_DELAY_S)
-        else:
-            previous_hook(unraisable)
-
-    previous_handler = signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
-    sys.unraisablehook = reraise_interrupt
-    try:
-        yield
-    finally:
-        sys.unraisablehook = previous_hook
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous_handler)
-
-
-CANCELLING_SIGNALS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
-"""Signals of which a second one drops what is not durable. People and supervisors send them.
-
-A terminal that closes sends SIGHUP more than once.
-"""
-
-
-REPEAT_DELAY_S = 1.0
-"""The same signal so soon again cancels nothing. timeout(1) sends SIGTERM twice at once."""
-
-
-_OTHER_SIGNALS = frozenset(
-    getattr(signal, name)
-    for name in (
-        # Cannot be handled
-        "SIGKILL",
-        "SIGSTOP",
-        # Do not end a process
-        "SIGCHLD",
-        "SIGCONT",
-        "SIGTSTP",
-        "SIGTTIN",
-        "SIGTTOU",
-        "SIGURG",
-        "SIGWINCH",
-        "SIGINFO",
-        # Errors of the program, after which it cannot go on
-        "SIGABRT",
-        "SIGBUS",
-        "SIGEMT",
-        "SIGFPE",
-        "SIGILL",
-        "SIGSEGV",
-        "SIGSYS",
-        "SIGTRAP",
-    )
-    if hasattr(signal, name)
-)
-
-
 class ShutdownSignals:
     """Signals that would end the process: the first ends a command, a later one may cancel it.
 
-    Use it as `with ShutdownSignals(…) as signals`, around the event loop and the summary. Signals
-    that the process ignores stay ignored: SIGHUP below nohup, SIGINT in a script's background jobs.
+    Use it in the task that runs the command, as `with ShutdownSignals(…) as signals`, around the
+    summary too. Signals that the process ignores stay ignored: SIGHUP below nohup, SIGINT in a
+    script's background jobs.
     """
 
     def __init__(self, message: str, on_first: Callable[[int], None]) -> None:
@@ -134,22 +77,27 @@ class ShutdownSignals:
 
         Args:
             message: printed at the first signal, after the signal's name.
-            on_first: called once, with the number of the first signal, to end the command. It is
-                called in the event loop, after `attach`.
+            on_first: called once, with the number of the first signal, to end the command.
         """
         self._message = message
         self._on_first = on_first
-        self._early: list[int] = []
         self._first: tuple[int, float] | None = None
         """Number and time of the first signal."""
-        self._loop: AbstractEventLoop | None = None
-        self._task: Task[object] | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        if can_handle_signals():
-            for number in ending_signals():
-                self._previous[number] = signal.signal(number, self._on_signal)
+        """Handle signals in the running loop.
+
+        With `loop.add_signal_handler`, an end of input that arrives together with the signal would
+        be handled first: Ctrl-C ends all processes of a pipeline.
+        """
+        import asyncio  # noqa: PLC0415  # 60 modules, imported before Ctrl-C is handled
+
+        loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        for number in stop_signals():
+            self._previous[number] = signal.signal(
+                number, lambda number, _: loop.call_soon_threadsafe(self._handle, number)
+            )
         return self
 
     def __exit__(
@@ -161,29 +109,15 @@ class ShutdownSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def attach(self) -> None:
-        """Let signals end and cancel the current task. Those received before end it now."""
-        import asyncio  # noqa: PLC0415  # 60 modules, imported before Ctrl-C is handled
-
-        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        for number in self._early:
-            self._handle(number)
-
     def disable_cancel(self) -> None:
         """Ignore further signals: the rest of the command takes bounded time."""
-        self._loop = self._task = None
-
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if self._loop is None:
-            self._early.append(number)
-        else:
-            self._loop.call_soon_threadsafe(self._handle, number)
+        self._task = None
 
     def _handle(self, number: int) -> None:
         now_s = time.monotonic()
         if self._first is None:
             self._first = number, now_s
-            echo(f"{signal_name(number)}: {self._message}")
+            echo(f"{signal.Signals(number).name}: {self._message}")
             self._on_first(number)
             return
         first_number, first_s = self._first
@@ -192,21 +126,19 @@ class ShutdownSignals:
             self._task.cancel()
 
 
-def ending_signals() -> list[int]:
-    """Return the signals that would end this process and can be handled, ignored ones left out."""
-    return [
-        number
-        for number in sorted(signal.valid_signals() - _OTHER_SIGNALS)
-        if signal.getsignal(number) not in (signal.SIG_IGN, None)
-    ]
+def can_handle_signals() -> bool:
+    """Return whether this thread may set signal handlers. Only the main thread may."""
+    return threading.current_thread() is threading.main_thread()
 
 
-def signal_name(number: int) -> str:
-    """Return the name of a signal, such as `SIGTERM`."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
+def stop_signals() -> list[int]:
+    """Return the signals that would end this process, ignored ones left out.
+
+    Empty in a thread that may not handle any.
+    """
+    if not can_handle_signals():
+        return []
+    return [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _exit_now(number: int, _: FrameType | None) -> None:

@@ -85,13 +85,16 @@ def run(arguments: Arguments) -> int:
     with exit_on_interrupt():  # imports the S3 client
         skip_to = first_index, first_line
         command = _WriteCommand(settings, inputs.sources, skip_to, summary, dry_store)
-    with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
-        with asyncio.Runner() as runner:
-            runner.run(command.run(signals))
-        if dry_store is not None:
-            file = sys.stderr if arguments.json else sys.stdout
-            print_dry_run(dry_store, settings, summary.destination, file)
-        summary.show(as_json=arguments.json)
+
+    async def write_and_report() -> None:
+        with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
+            await command.run(signals)
+            if dry_store is not None:
+                file = sys.stderr if arguments.json else sys.stdout
+                print_dry_run(dry_store, settings, summary.destination, file)
+            summary.show(as_json=arguments.json)
+
+    asyncio.run(write_and_report())
     return summary.exit_code
 
 
@@ -133,7 +136,6 @@ class _WriteCommand:
 
     async def run(self, signals: ShutdownSignals) -> None:
         """Write until the input ends or a signal arrives, then drain and fill in the summary."""
-        signals.attach()
         started_s = time.monotonic()
         progress = write_progress(
             self._batcher.counts,

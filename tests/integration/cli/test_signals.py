@@ -1,10 +1,8 @@
-"""Signals during imports or in a callback: one line, and the exit code of the signal."""
+"""Signals during imports: one line, and the exit code of the signal."""
 
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -75,33 +73,3 @@ def test_sigterm_while_the_client_is_imported_ends_silently(command: str, tmp_pa
     done = run_in_shell(arguments, environ=ENVIRON, paths=(tmp_path,))
     assert done.returncode == -signal.SIGTERM
     assert (done.stdout, done.stderr) == ("", "")
-
-
-DROPPED = """
-import signal, sys, time
-from batcher.cli import ddl, main
-
-class Callback:
-    def __init__(self, raised): self.raised = raised
-    def __del__(self): self.raised()
-
-def run(_):
-    Callback(lambda: 1 / 0)
-    Callback(lambda: signal.raise_signal(signal.SIGINT))
-    time.sleep(60)
-
-ddl.COMMAND.run = run
-sys.exit(main(["ddl", "--engine", "duckdb", "s3://bucket/root"]))
-"""
-"""A command that gets Ctrl-C in a callback, in which Python drops exceptions."""
-
-
-def test_ctrl_c_in_a_callback_of_python_is_not_lost() -> None:
-    """Python alone would print a traceback and go on. Other errors are still printed."""
-    done = subprocess.run(  # noqa: S603  # our own interpreter
-        [sys.executable, "-c", DROPPED], capture_output=True, text=True, check=False, timeout=50
-    )
-    assert done.returncode == 130, done.stderr
-    assert done.stderr.splitlines()[-1].startswith("batcher: stopped")
-    assert "KeyboardInterrupt" not in done.stderr
-    assert "ZeroDivisionError" in done.stderr

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from batcher.cli.options import (
     json_option,
     setting_options,
 )
-from batcher.cli.output import DONE, PROBLEMS_FOUND, echo
+from batcher.cli.output import DONE, PROBLEMS_FOUND, echo, make_console, print_text
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
 from batcher.cli.signals import SIGNAL_EXIT_BASE
@@ -30,7 +29,6 @@ from batcher.settings import ENV_PREFIX, Settings
 from batcher.stores.location import format_url
 from batcher.tools.check.findings import (
     CheckReport,
-    CheckResult,
     CheckStatus,
     not_checked,
     ok,
@@ -39,6 +37,8 @@ from batcher.tools.check.findings import (
 from batcher.tools.check.function import settings_faults
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from batcher.tools.check.aws import AwsClient
     from batcher.tools.check.deployment import Deployment
 
@@ -217,33 +217,30 @@ def _arn_region(function: str) -> str | None:
 
 def print_report(report: CheckReport, location: str) -> None:
     """Print all results and a line with their counts to standard output."""
-    print_result = _coloured_printer() or _print_plain
-    width = max((len(result.check) for result in report.results), default=0)
+    if console := make_console():
+        _print_coloured(console, report)
+    else:
+        width = max((len(result.check) for result in report.results), default=0)
+        for result in report.results:
+            text = f"{result.check:<{width}}  {result.as_line()}"
+            print(f"{result.status:<{_STATUS_WIDTH}}  {text}")  # noqa: T201  # what a command line is for
+    summary = report.summary()
+    print_text(f"{sanitize_line(location)}: {summary}" if location else summary)
+
+
+def _print_coloured(console: Console, report: CheckReport) -> None:
+    """Print results with a colour for each status, and wrapped at words in their column."""
+    from rich.table import Table  # noqa: PLC0415  # an extra
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")  # a long name is shown whole
     for result in report.results:
-        print_result(result, width)
-    print(f"{sanitize_line(location)}: {report.summary()}" if location else report.summary())  # noqa: T201  # what a command line is for
-
-
-def _print_plain(result: CheckResult, width: int) -> None:
-    print(f"{result.status:<{_STATUS_WIDTH}}  {result.check:<{width}}  {result.as_line()}")  # noqa: T201
-
-
-def _coloured_printer() -> Callable[[CheckResult, int], None] | None:
-    """Return a printer that uses colours, or None without a terminal or without rich."""
-    if not sys.stdout.isatty():
-        return None
-    try:
-        from rich.console import Console  # noqa: PLC0415  # an extra
-        from rich.text import Text  # noqa: PLC0415
-    except ImportError:
-        return None
-    console = Console(soft_wrap=True, highlight=False)
-
-    def print_coloured(result: CheckResult, width: int) -> None:
-        status = (f"{result.status:<{_STATUS_WIDTH}}", _STYLES[result.status])
-        console.print(Text.assemble(status, f"  {result.check:<{width}}  {result.as_line()}"))
-
-    return print_coloured
+        status = Text(result.status, style=_STYLES[result.status])
+        table.add_row(status, Text(result.check), Text(result.as_line()))
+    console.print(table)
 
 
 COMMAND = Command(

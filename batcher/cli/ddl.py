@@ -21,6 +21,7 @@ from batcher.tools.ddl.duckdb import duckdb_view
 from batcher.tools.ddl.pyarrow import pyarrow_program
 from batcher.tools.ddl.spark import spark_program
 from batcher.tools.ddl.table import EngineScript, TableDefinition, TableOptions, define_table
+from batcher.tools.formatting import format_count
 
 ENGINES: dict[str, Callable[[TableDefinition], EngineScript]] = {
     "athena": athena_ddl,
@@ -95,9 +96,9 @@ def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
         echo(f"note: and {len(left_out) - MAX_NOTES} more")
     if long_lines:
         echo(
-            f"note: {long_lines} of {len(lines) + long_lines} records in the sample are larger "
-            f"than {MAX_LINE_BYTES:,} bytes; no columns are inferred from them, name these by "
-            "--columns"
+            f"note: {long_lines} of {format_count(len(lines) + long_lines, 'record')} sampled "
+            f"longer than {MAX_LINE_BYTES:,} bytes; no columns are inferred from what is so long, "
+            "name these by --columns"
         )
     if not columns:
         raise SettingsError([f"sample: {arguments.sample} does not start with a JSON object"])

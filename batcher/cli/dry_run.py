@@ -8,7 +8,7 @@ from typing import TextIO
 from batcher.settings import Settings
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.request import Request, UploadPart
-from batcher.tools.formatting import format_size
+from batcher.tools.formatting import format_count, format_size
 
 MAX_SHOWN_KEYS = 10
 
@@ -60,8 +60,7 @@ def print_dry_run(store: DryRunStore, settings: Settings, destination: str, file
         if value not in ("", None) and value != {}:
             lines.append(f"  {spec.name:<20} {value}")
     size = format_size(store.size_bytes)
-    objects = "1 object" if store.objects == 1 else f"{store.objects} objects"
-    lines.append(f"{objects}, {size}, under {destination}, such as")
+    lines.append(f"{format_count(store.objects, 'object')}, {size}, under {destination}, such as")
     lines += (f"  {key}" for key in store.keys)
     lines.append("nothing was written; a real run makes other names of the same form")
     print(*lines, sep="\n", file=file)  # the command's output

@@ -13,8 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from batcher.reading.sanitize import sanitize
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DONE = 0
 """Everything is done, and nothing is wrong."""
@@ -34,6 +38,10 @@ INCOMPLETE = 1
 
 WRONG_USAGE = 2
 """The command line or the settings are wrong, or a package is not installed."""
+
+
+MAX_TEXT_WIDTH = 100
+"""Paragraphs are not printed wider than this."""
 
 
 LOG_FORMATS = ("text", "json")
@@ -151,15 +159,34 @@ class TextTable:
     """Indices of the columns that are right-aligned."""
 
 
+def make_console() -> Console | None:
+    """Return a console of rich if standard output is a terminal, else None: text stays plain.
+
+    Rich, an extra, honours NO_COLOR and TERM, and FORCE_COLOR in a pipe. It wraps at words.
+    """
+    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        return None
+    try:
+        from rich import console  # noqa: PLC0415  # an extra
+    except ImportError:
+        return None
+    return console.Console(highlight=False)
+
+
+def print_text(text: str) -> None:
+    """Print a paragraph to standard output. On a terminal it is wrapped at words."""
+    if console := make_console():
+        width = min(console.width, MAX_TEXT_WIDTH)
+        console.print(text, markup=False, emoji=False, width=width)
+    else:
+        print(text)  # noqa: T201  # what a command line is for
+
+
 def print_table(table: TextTable) -> None:
     """Print a table to standard output: with rich on a terminal, else as aligned text."""
-    if sys.stdout.isatty():
-        try:
-            _print_rich(table)
-        except ImportError:  # rich is an extra
-            pass
-        else:
-            return
+    if console := make_console():
+        _print_rich(console, table)
+        return
     print(table.title)  # noqa: T201  # what a command line is for
     rows = [row for row in (table.columns, *table.rows) if any(row)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -172,9 +199,8 @@ def print_table(table: TextTable) -> None:
     print()  # noqa: T201
 
 
-def _print_rich(table: TextTable) -> None:
+def _print_rich(console: Console, table: TextTable) -> None:
     from rich import box  # noqa: PLC0415  # an extra
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -189,4 +215,4 @@ def _print_rich(table: TextTable) -> None:
         rich_table.add_column(name, justify="right" if is_right else "left", overflow="fold")
     for row in table.rows:
         rich_table.add_row(*map(Text, row))
-    Console().print(rich_table)
+    console.print(rich_table)

@@ -10,7 +10,7 @@ import orjson
 from batcher.cli.command import Arguments, Command
 from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import SETTINGS, json_option, setting_options
-from batcher.cli.output import DONE, TextTable, print_table
+from batcher.cli.output import DONE, TextTable, print_table, print_text
 from batcher.cli.parameters import Option
 from batcher.errors import SettingsError
 from batcher.settings import Settings
@@ -66,10 +66,10 @@ def run(arguments: Arguments) -> int:
         print_table(table)
     print(f"To paste into serverless.yml\n\n{make_serverless_yaml(plan)}\n")  # noqa: T201
     for note in collect_notes(plan):
-        print(f"note: {note}")  # noqa: T201
+        print_text(f"note: {note}")
     for advice in collect_advice(plan):
-        print(f"warning: {advice.kind}: {advice.text}")  # noqa: T201
-    print(summarize_plan(plan))  # noqa: T201
+        print_text(f"warning: {advice.kind}: {advice.text}")
+    print_text(summarize_plan(plan))
     return DONE
 
 
@@ -140,6 +140,8 @@ def plan_tables(plan: Plan) -> list[TextTable]:
 def _figures_table(plan: Plan) -> TextTable:
     workload, settings, event, objects = plan.workload, plan.settings, plan.event, plan.objects
     prefixes, function = plan.prefixes, plan.function
+    event_records = format_count(round(event.records), "record")
+    object_records = format_count(round(objects.records), "record")
     peak_memory = format_size(function.peak_memory_bytes)
     concurrency_unit = "pollers" if workload.source.is_queue else "shards x parallelization factor"
     level = f" {settings.compression_level}" if settings.compression != "none" else ""
@@ -148,7 +150,7 @@ def _figures_table(plan: Plan) -> TextTable:
     rows = [
         (
             "an invocation carries",
-            f"{event.records:,.0f} records, {format_size(event.json_bytes)} of JSON",
+            f"{event_records}, {format_size(event.json_bytes)} of JSON",
             f"{_format_batch_end(plan)} ends it; at most {event.max_records:,}",
         ),
         ("concurrent batches", f"{event.concurrent_batches:,}", concurrency_unit),
@@ -159,7 +161,7 @@ def _figures_table(plan: Plan) -> TextTable:
         ),
         (
             "an object holds",
-            f"{objects.records:,.0f} records, {format_size(objects.text_bytes)} of text",
+            f"{object_records}, {format_size(objects.text_bytes)} of text",
             f"{objects.per_event:,.1f} objects per invocation",
         ),
         (

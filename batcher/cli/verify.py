@@ -13,7 +13,7 @@ import orjson
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.options import json_option, place_argument, reader_options, settings_from
-from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table
+from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
 from batcher.cli.parameters import Option
 from batcher.cli.progress import make_progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
@@ -112,7 +112,7 @@ def print_report(report: VerifyReport, place: str) -> None:
     for table in report_tables(report, place):
         print_table(table)
     for line in report_notes(report):
-        print(line)  # noqa: T201  # what a command line is for
+        print_text(line)
     if report.leftover_files:
         print(f"note: to delete all left-over files: {sanitize(_deletion_command(place))}")  # noqa: T201
 

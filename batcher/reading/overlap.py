@@ -150,7 +150,9 @@ class OverlapTracker:
             self._report(FindingKind.COVERED, own, f"all of its records are in {holders}; left out")
             return LeftOut(is_whole=True)
         if records != str(len(positions)):
-            lines = f"{records} lines" if records else "its lines, whose number is unknown"
+            lines = "its lines, whose number is unknown"
+            if records:
+                lines = f"{records} line{'s' * (records != '1')}"
             detail = (
                 f"its {len(positions):,} positions cannot be matched with {lines}; {_BOTH_KEPT}, "
                 f"and {len(shared):,} of its records are in {holders}, too"

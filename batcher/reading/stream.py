@@ -191,7 +191,8 @@ async def drop_lines(
             if kept:
                 yield kept
     if line != records:
-        msg = f"it has {line} lines, not {records}: lines were left out by their number"
+        lines = f"{line} line{'s' * (line != 1)}"
+        msg = f"it has {lines}, not {records}: lines were left out by their number"
         raise DamagedError(msg)
 
 

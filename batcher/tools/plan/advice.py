@@ -102,8 +102,8 @@ def _how_to_grow(plan: Plan) -> str:
     if not ends_early and workload.batch_size > NO_WINDOW_BATCH_SIZE:
         if plan.objects.per_event > 1:
             return (
-                f"an invocation writes {plan.objects.per_event:,.0f} objects: partition by fewer "
-                "values, or raise max_records and max_bytes"
+                f"an invocation writes {format_count(round(plan.objects.per_event), 'object')}: "
+                "partition by fewer values, or raise max_records and max_bytes"
             )
         return "an invocation carries at most 6 MB of JSON: compact the objects later if needed"
     wanted_records = plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
@@ -243,8 +243,8 @@ def _note_assumptions(plan: Plan) -> Iterator[str]:
         )
     elif plan.compression.measured_records < plan.objects.records - 0.5:
         yield (
-            f"the sample has {plan.compression.measured_records:,} records, an object "
-            f"{plan.objects.records:,.0f}; a full object may compress a little better"
+            f"the sample has {format_count(plan.compression.measured_records, 'record')}, "
+            f"an object {plan.objects.records:,.0f}; a full object may compress a little better"
         )
     yield (
         "durations are CPU time on the bench machine x "

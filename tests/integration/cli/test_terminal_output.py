@@ -1,0 +1,71 @@
+"""Reports on a terminal: as wide as it is, wrapped at words, with colour; in a pipe plain."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from integration.cli.processes import command, environ_of
+
+REPORTS = ["plan --records-per-s 1 --record-bytes 1KiB --partitions 3", "check file://{out}"]
+ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+GREEN = "\x1b[32m"
+
+
+def run_on_terminal(words: list[str], **environ: str) -> str:
+    """Run a command whose standard output is a terminal, and return what was written to it."""
+    ours, theirs = pty.openpty()
+    shown = b""
+    with subprocess.Popen(  # noqa: S603  # our own command
+        command(words),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        env=environ_of({"TERM": "xterm-256color", **environ}),
+    ) as process:
+        os.close(theirs)
+        try:
+            while piece := os.read(ours, 65_536):
+                shown += piece
+        except OSError:  # the terminal's other end was closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+def run_in_pipe(words: list[str], **environ: str) -> str:
+    """Run a command whose standard output is a pipe, and return what was written to it."""
+    return subprocess.run(  # noqa: S603  # our own command
+        command(words), capture_output=True, text=True, check=True, env=environ_of(environ)
+    ).stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("report", REPORTS)
+def test_a_report_is_wrapped_at_words(report: str, columns: int, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    words = report.format(out=tmp_path / "out").split()
+    shown = ESCAPES.sub("", run_on_terminal(words, COLUMNS=str(columns)))
+    plain = run_in_pipe(words, COLUMNS=str(columns))
+    assert len(shown.splitlines()) > len(plain.splitlines())
+    paragraphs = [line for line in shown.splitlines() if not line.startswith(" ")]  # no YAML
+    assert max(map(len, paragraphs)) <= columns
+    sentences = [line for line in plain.splitlines() if line.startswith(("note", "warning", "ok"))]
+    assert sentences
+    missing = set(" ".join(sentences).split()) - set(shown.split())
+    assert all(word in "".join(shown.split()) for word in missing)  # only a long one is cut
+    assert all(len(word) > columns / 3 for word in missing), missing
+
+
+def test_check_has_colour_on_a_terminal_only(tmp_path: Path) -> None:
+    """NO_COLOR and FORCE_COLOR have the last word."""
+    words = ["check", f"file://{tmp_path}/out"]
+    assert GREEN in run_on_terminal(words)
+    assert GREEN not in run_on_terminal(words, NO_COLOR="1")
+    assert "\x1b" not in run_in_pipe(words)
+    assert GREEN in run_in_pipe(words, FORCE_COLOR="1", TERM="xterm-256color")

@@ -17,7 +17,7 @@ from batcher.cli.command import (
     COMPLETION_VARIABLE,
     CONTEXT_SETTINGS,
     Command,
-    write_definitions,
+    HelpContext,
 )
 from batcher.cli.faults import did_you_mean, echo_usage_faults
 from batcher.cli.output import WRONG_USAGE, echo
@@ -45,6 +45,8 @@ COMMANDS = {
 
 class _CommandGroup(click.Group):
     """All commands. The module of a command is imported when the command runs."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -76,7 +78,7 @@ class _CommandGroup(click.Group):
         """Write the names and the summaries."""
         del ctx
         with formatter.section("Commands"):
-            write_definitions(formatter, list(COMMANDS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without importing any."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,9 @@ CONTEXT_SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
+
+NON_BREAKING_HYPHEN = "\u2011"
+
 
 NARROW = 70
 """Below this width, an option and the default of `partition_by` do not fit side by side."""
@@ -80,8 +83,35 @@ def _message_options() -> list[Option]:
     ]
 
 
+class _HelpFormatter(click.HelpFormatter):
+    """Breaks lines at blanks only, and not within `--no-write` or `public-read`."""
+
+    def write(self, string: str) -> None:
+        """Write text, with ordinary hyphens again."""
+        super().write(string.replace(NON_BREAKING_HYPHEN, "-"))
+
+    def write_text(self, text: str) -> None:
+        """Write a paragraph."""
+        super().write_text(text.replace("-", NON_BREAKING_HYPHEN))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write names and their texts. In a narrow terminal, texts stand below most names."""
+        unbroken = [(name, text.replace("-", NON_BREAKING_HYPHEN)) for name, text in rows]
+        super().write_dl(unbroken, col_max if self.width >= NARROW else 10, col_spacing)
+
+
+class HelpContext(click.Context):
+    """The context of a command."""
+
+    formatter_class = _HelpFormatter
+
+
 class Command(click.Command):
     """A command: its function and its help."""
+
+    context_class = HelpContext
 
     def __init__(  # noqa: PLR0913  # keyword arguments, one per part of the help
         self,
@@ -218,7 +248,7 @@ class Command(click.Command):
                 groups.setdefault(name, []).append(record)
         for name, records in groups.items():
             with formatter.section(name):
-                write_definitions(formatter, records)
+                formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write examples, exit codes, permissions, and how to set settings otherwise."""
@@ -238,17 +268,10 @@ class Command(click.Command):
                 for line in command.splitlines():
                     formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         with formatter.section("Exit codes"):
-            write_definitions(
-                formatter, [(str(code), text) for code, text in self._exit_codes.items()]
-            )
+            formatter.write_dl([(str(code), text) for code, text in self._exit_codes.items()])
         if self._permissions:
             with formatter.section("Permissions"):
                 formatter.write_text(self._permissions)
-
-
-def write_definitions(formatter: click.HelpFormatter, rows: Sequence[tuple[str, str]]) -> None:
-    """Write names and their texts. In a narrow terminal, texts stand below most names."""
-    formatter.write_dl(rows, col_max=30 if formatter.width >= NARROW else 10)
 
 
 def _find_word(words: Sequence[str], option: str) -> int:

@@ -71,9 +71,10 @@ def _setting_option(spec: Field[Any], help_text: str) -> Option:
     check = spec.metadata["check"]
     choices = [choice for choice in check.choices if choice] if isinstance(check, OneOf) else []
     default = describe_default(spec)
-    metavar = f"[{'|'.join(choices)}]" if choices else spec.name.rpartition("_")[2].upper()
-    if len(metavar) > MAX_METAVAR:
-        metavar = spec.name.upper()
+    metavar = f"[{'|'.join(choices)}]"
+    if not choices or len(metavar) > MAX_METAVAR:
+        metavar = spec.name.rpartition("_")[2].upper()
+        help_text = ": ".join(filter(None, [help_text, ", ".join(choices)]))
     return Option(
         f"--{spec.name.replace('_', '-')}",
         f"setting_{spec.name}",

@@ -92,6 +92,16 @@ def test_what_is_switched_on_is_allowed_besides(packager: Packager) -> None:
         assert wide == ["Trace"]
 
 
+def test_a_role_of_another_account_may_be_assumed(packager: Packager) -> None:
+    """That one and no other; an ACL needs a permission of its own."""
+    other = "arn:aws:iam::444455556666:role/events-inbox"
+    template = packager.template(stream="new", role_arn=other, acl="bucket-owner-full-control")
+    for role in ("SqsRole", "KinesisRole"):
+        found = granted(template.statements(role))
+        assert found["AssumeRole"] == allow(["sts:AssumeRole"], other)
+        assert found["Write"][0] == [*WRITE, "s3:PutObjectAcl"]
+
+
 def test_only_lambda_takes_the_role_on(packager: Packager) -> None:
     """No other service, no account."""
     for role in packager.template(stream="new").of_type("AWS::IAM::Role").values():

@@ -65,6 +65,11 @@ def unpacked(data: bytes) -> tuple[bytes, bool]:
     return text, True
 
 
+def beyond(line: int) -> str:
+    """Return how an error names the line up to which an input was read."""
+    return f" beyond line {line}" if line > 1 else ""
+
+
 def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
     """A file is read to its end, or to its damage: every line once, in order, with its number."""
     Path(path).write_bytes(data)
@@ -72,7 +77,7 @@ def check_input(data: bytes, path: str, max_line_bytes: int) -> None:
     expected, is_whole = unpacked(data)
     if why:
         last = blocks[-1].first_line + blocks[-1].lines if blocks else 1
-        assert why.startswith(f"{path}: cannot be read beyond line {last}: ")
+        assert why.startswith(f"{path}: cannot be read{beyond(last)}: ")
         assert not is_whole
     lines = expected.split(b"\n")
     ends_whole = is_whole and not why
@@ -131,7 +136,7 @@ def test_lines_before_the_damage_are_durable(
     got = landed(out)
     assert got == LINES[: len(got)]
     printed = capsys.readouterr()
-    assert f"{source}: cannot be read beyond line {len(got) + 1}: " in printed.err
+    assert f"{source}: cannot be read{beyond(len(got) + 1)}: " in printed.err
     assert json.loads(printed.out)["records"] == len(got)
     if packing == "gzip":
         assert sum(map(len, got)) > share * 0.9 * len(TEXT) - ZSTD_STEP_BYTES
@@ -159,9 +164,11 @@ def test_nothing_is_read_of_the_null_device(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_files_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["write", str(tmp_path), f"file://{tmp_path / 'out'}"]) == 2
-    assert f"{tmp_path}: Is a directory" in capsys.readouterr().err
+    assert f"{tmp_path}: there are no files in it" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a b", "\u00fc%41", "~", "x:1", " ", "-x"])

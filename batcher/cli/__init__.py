@@ -7,10 +7,9 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from signal import SIGINT
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
 from batcher import __version__
 from batcher.cli.command import (
@@ -27,6 +26,9 @@ from batcher.cli.signals import (
     exit_on_interrupt,
 )
 from batcher.cli.stdio import run_with_stdio
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "write": "write lines of files or standard input into objects",
@@ -82,6 +84,8 @@ class _CommandGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without importing any."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
+
         names = [
             CompletionItem(name, help=summary)
             for name, summary in COMMANDS.items()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Argument(click.Argument):
@@ -104,6 +107,8 @@ class Option(click.Option):
 
 
 def _complete(parameter: Argument | Option, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
+
     if parameter.completes:
         return [CompletionItem(incomplete, type=parameter.completes)]
     return [CompletionItem(each) for each in parameter.completions if each.startswith(incomplete)]

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from batcher.records.bad_record import BadRecord, BadRecordReason
     from batcher.records.payload import JsonDefault, Record
     from batcher.setting_types import (
+        AddressingStyle,
+        CannedAcl,
         CompressionName,
         Encryption,
         EngineName,
         FormatName,
         OnBadRecord,
+        RequestPayer,
         SettingsOptions,
         SettingsOverrides,
     )
@@ -46,11 +49,13 @@ __version__ = "0.1.0"
 
 
 __all__ = [
+    "AddressingStyle",
     "BadRecord",
     "BadRecordReason",
     "Batcher",
     "BatcherError",
     "BudgetFullError",
+    "CannedAcl",
     "CompressionName",
     "CustomStore",
     "CustomUpload",
@@ -74,6 +79,7 @@ __all__ = [
     "Receipt",
     "Record",
     "RejectedError",
+    "RequestPayer",
     "RetryableError",
     "Settings",
     "SettingsError",
@@ -92,6 +98,9 @@ __all__ = [
 
 
 _EXPORT_MODULES = {
+    "AddressingStyle": "setting_types",
+    "CannedAcl": "setting_types",
+    "RequestPayer": "setting_types",
     "BadRecord": "records.bad_record",
     "BadRecordReason": "records.bad_record",
     "Batcher": "batcher",

@@ -13,16 +13,11 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-from batcher.batching.batch import Batch, BatchLimits, FlushReason, OpenBatches
-from batcher.batching.router import Routed
+from batcher.batching.batch import FlushReason
 from batcher.batching.validation import Transform
 from batcher.concurrency import find_running_loop, shielded
-from batcher.encoding.codec import BLOCK_BYTES
-from batcher.errors import BudgetFullError, RetryableError, own_copy
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
-from batcher.records.columns import NumbersColumn
-from batcher.records.numbers import position_numbers
 from batcher.records.payload import JsonDefault, Record
 from batcher.settings import Settings, unknown_value
 from batcher.sources.program import (
@@ -38,8 +33,8 @@ from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
 from batcher.writing.async_records import AsyncRecords
 from batcher.writing.budget import Budget
-from batcher.writing.dispatcher import Dispatcher
-from batcher.writing.pending import PendingBatch, PendingState
+from batcher.writing.intake import PRESSURE_FLUSH_DIVISOR, Intake
+from batcher.writing.pending import PendingState
 from batcher.writing.pipeline import Pipeline, choose_store, find_instruments, make_stats
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
@@ -49,7 +44,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from batcher.writing.object import Receipt
-    from batcher.writing.ticket import Share, Ticket
+    from batcher.writing.ticket import Ticket
 
 ENCODER_THREADS = 2
 
@@ -63,10 +58,6 @@ DRAIN_TIMEOUT_S = 20.0
 
 
 _LOGGER = logging.getLogger("batcher")
-
-
-PRESSURE_FLUSH_DIVISOR = 8
-"""If the budget is spent, batches are sealed, largest first, until 1/8 of it is being written."""
 
 
 class Batcher:
@@ -146,30 +137,22 @@ class Batcher:
             wall_clock=wall_clock,
             instruments=instruments,
         )
-        self._clock = clock
         self._wall_clock = wall_clock
-        self._open_batches = OpenBatches(
-            BatchLimits(settings.max_bytes, settings.max_records, settings.linger_s)
-        )
-        self._pending: dict[Batch, PendingBatch] = {}
-        self._failed: list[PendingBatch] = []
-        self._dispatcher = Dispatcher(
-            self._pipeline.writer, self.counts, settings.concurrency, self._on_failure
-        )
-        self._timer: asyncio.TimerHandle | None = None
+        self._intake = Intake(self._pipeline, self.counts, self.budget, clock)
         self._submitted = 0
-        self._is_closed = False
         self._process_id = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
-        return f"<Batcher {self._pipeline.store!r} open={len(self._open_batches)} {self.budget!r}>"
+        open_batches = self._intake.open_batches
+        return f"<Batcher {self._pipeline.store!r} open={open_batches} {self.budget!r}>"
 
     def __del__(self) -> None:
         """Warn about records that are lost because the batcher was never closed."""
-        is_lost = getattr(self, "_pending", None) and not self._is_closed
-        if is_lost and os.getpid() == self._process_id:  # a forked process has only a copy
-            records = sum(pending.batch.records for pending in self._pending.values())
+        intake: Intake | None = getattr(self, "_intake", None)
+        is_lost = intake is not None and intake.pending and not intake.is_closed
+        if intake is not None and is_lost and os.getpid() == self._process_id:  # no forked copy
+            records = sum(pending.batch.records for pending in intake.pending.values())
             msg = f"{self!r}: never closed, records lost: {records}; use `async with`"
             _LOGGER.warning(msg)  # Python hides ResourceWarning by default
             warnings.warn(msg, ResourceWarning, source=self, stacklevel=1)
@@ -208,7 +191,8 @@ class Batcher:
         chunk, bad, error = self._make_chunk([record])
         if error is not None:
             raise error.with_traceback(None)
-        shares, routed = await self._accept(chunk, bad)
+        self._check_loop()
+        shares, routed = await self._intake.take(chunk, bad)
         return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
     def submit_nowait(self, record: Record) -> Ticket[Receipt]:
@@ -226,17 +210,7 @@ class Batcher:
         chunk, bad, error = self._make_chunk([record])
         if error is not None:
             raise error.with_traceback(None)
-        routed = self._route(chunk, bad)
-        size_bytes = self._size_bytes(routed)
-        if size_bytes and not self.budget.take_nowait(size_bytes):
-            self._relieve_pressure(self.budget.held_bytes + size_bytes - self.budget.limit_bytes)
-            msg = (
-                f"submit_nowait: no room for {size_bytes} bytes, {self.budget.held_bytes} of "
-                f"budget_bytes={self.budget.limit_bytes} are held; submit the record later, or by "
-                "`await submit(...)`, which waits for room"
-            )
-            raise BudgetFullError(msg)
-        shares = self._add(chunk, routed)
+        shares, routed = self._intake.take_nowait(chunk, bad)
         return OneTicket(shares, routed.bad, routed.rejected, first=first, records=1)
 
     async def submit_many(
@@ -319,7 +293,8 @@ class Batcher:
         chunk, bad, error = self._make_chunk(records)
         taken = len(chunk) + len(bad)
         if taken:
-            shares, routed = await self._accept(chunk, bad)
+            self._check_loop()
+            shares, routed = await self._intake.take(chunk, bad)
             ticket.add(shares, routed.bad, routed.rejected, first=first, records=taken)
         if error is not None:
             msg = f"record {ticket.records} of those submitted: {error}"
@@ -334,7 +309,8 @@ class Batcher:
             chunk: payloads of bytes, of one origin. Its positions are numbered: a `RangeColumn`.
             bad: records of that origin that the caller has found bad.
         """
-        shares, routed = await self._accept(chunk, bad)
+        self._check_loop()
+        shares, routed = await self._intake.take(chunk, bad)
         return ManyTicket(shares, routed.bad, routed.rejected, records=len(chunk) + len(bad))
 
     async def flush(self) -> None:
@@ -344,8 +320,8 @@ class Batcher:
             BatcherError: a batch is not durable, and no ticket has raised its error.
         """
         self._check_loop()
-        self._submit_sealed(self._open_batches.seal_all(FlushReason.FLUSH))
-        await self._wait_for_outcomes()
+        self._intake.seal_all(FlushReason.FLUSH)
+        await self._intake.wait_for_outcomes()
 
     async def aclose(self) -> None:
         """Refuse new records, write all that were taken, and release threads and connections.
@@ -357,7 +333,7 @@ class Batcher:
         """
         self._stop_taking()
         try:
-            await self._wait_for_outcomes()
+            await self._intake.wait_for_outcomes()
         except Exception:
             await self._release()
             raise
@@ -372,30 +348,30 @@ class Batcher:
         Tickets of dropped records raise `RetryableError`.
         """
         self._stop_taking()
-        self._dispatcher.cancel()  # before the event loop starts them
+        self._intake.dispatcher.cancel()  # before the event loop starts them
         await self._release()
 
     def _stop_taking(self) -> None:
         """Refuse new records, and submit all open batches."""
         self._check_loop()
-        self._is_closed = True
-        self._submit_sealed(self._open_batches.seal_all(FlushReason.DRAIN))
+        self._intake.is_closed = True
+        self._intake.seal_all(FlushReason.DRAIN)
 
     async def _leave_early(self, kind: type[BaseException]) -> None:
         """Abort, or drain for a time first, after a cancellation or an interrupt."""
         with self._dropped_counted(kind):
             loop = find_running_loop()
             if kind is GeneratorExit and (loop is None or loop is not self._loop):
-                self._is_closed = True  # the loop has ended: nothing can be awaited
+                self._intake.is_closed = True  # the loop has ended: nothing can be awaited
                 return
             self._stop_taking()
             try:
                 if self._on_cancel == "drain":
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self._drain_timeout_s):
-                            await self._dispatcher.wait(list(self._pending.values()))
+                            await self._intake.dispatcher.wait(list(self._intake.pending.values()))
             finally:
-                failed = [each for each in self._failed if each.state is PendingState.FAILED]
+                failed = [each for each in self._intake.failed if each.state is PendingState.FAILED]
                 if failed:
                     error = failed[0].outcome.exception()
                     _LOGGER.warning("batches not written: %d; %s", len(failed), error)
@@ -404,11 +380,11 @@ class Batcher:
     @contextmanager
     def _dropped_counted(self, kind: type[BaseException]) -> Iterator[None]:
         """Log at the end, however it comes, how many records are not durable."""
-        taken = list(self._pending.values())
+        taken = list(self._intake.pending.values())
         try:
             yield
         finally:
-            failed = (each for each in self._failed if each.state is PendingState.FAILED)
+            failed = (each for each in self._intake.failed if each.state is PendingState.FAILED)
             dropped = [each for each in {*taken, *failed} if not each.is_durable]
             for each in dropped:
                 each.mark_reported()
@@ -448,165 +424,24 @@ class Batcher:
         await shielded(self._close_all())
 
     async def _close_all(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._dispatcher.abort()
+        self._intake.stop_timer()
+        await self._intake.dispatcher.abort()
         await self._pipeline.aclose()
-
-    async def _wait_for_outcomes(self) -> None:
-        """Wait for all pending batches. Raise a failure that no ticket has raised or will raise."""
-        await self._dispatcher.wait(list(self._pending.values()))
-        self._failed = [each for each in self._failed if each.state is PendingState.FAILED]
-        unreported = [each for each in self._failed if not each.waiters]
-        for pending in unreported:
-            pending.mark_reported()
-        if unreported:
-            failure = unreported[0].outcome.exception()
-            records = sum(pending.batch.records for pending in unreported)
-            if failure is not None:
-                error = own_copy(failure)
-                error.add_note(f"not durable: records={records} batches={len(unreported)}")
-                raise error
 
     def _make_chunk(self, records: Sequence[Record]) -> ProgramRecords:
         """Make a chunk of a program's records, positioned after all records before them."""
-        if self._is_closed:
+        if self._intake.is_closed:
             msg = "the batcher is closed; submit records inside its `async with`"
             raise RuntimeError(msg)
         made = make_chunk(records, self._submitted, self._wall_clock(), self._default)
         self._submitted += len(made.chunk) + len(made.bad)
         return made
 
-    async def _accept(self, chunk: Chunk, bad: Sequence[BadRecord]) -> tuple[list[Share], Routed]:
-        """Wait for room, and add a chunk to its batches."""
-        self._check_loop()
-        routed = self._route(chunk, bad)
-        size_bytes = self._size_bytes(routed)
-        await self.budget.take(size_bytes, self._relieve_pressure)
-        if self._is_closed:
-            self.budget.adjust(-size_bytes)
-            msg = "not written: the batcher was closed while this waited for room; submit it again"
-            raise RetryableError(msg)
-        return self._add(chunk, routed), routed
-
-    def _route(self, chunk: Chunk, bad: Sequence[BadRecord]) -> Routed:
-        """Transform, validate and route a chunk."""
-        positions = _all_positions(chunk, bad, _position_prefix(chunk))
-        return self._pipeline.router.route(chunk, bad, positions)
-
-    def _size_bytes(self, routed: Routed) -> int:
-        """Return what routed records take of the budget, as if each chunk opened a batch."""
-        charge_bytes = len(routed.chunks) * self.budget.batch_bytes
-        return charge_bytes + sum(_text_bytes(part) for _, part in routed.chunks)
-
-    def _add(self, chunk: Chunk, routed: Routed) -> list[Share]:
-        """Add a chunk, whose bytes are taken, to its batches, and submit those that are full."""
-        self.budget.adjust(-len(routed.chunks) * self.budget.batch_bytes)  # opening takes it again
-        prefix = _position_prefix(chunk)
-        self.counts.count_routed(routed)
-        now_s = self._clock()
-        touched: dict[PendingBatch, None] = {}
-        shares: list[Share] = []
-        for route, part in routed.chunks:
-            numbers = position_numbers(part.positions, prefix)
-            added = self._open_batches.add(route, part, now_s)
-            for batch, added_bytes in added:
-                pending = self._pending.get(batch) or self._add_pending(batch)
-                pending.add_held(added_bytes)
-                touched[pending] = None
-            first, stop = len(shares), len(numbers)
-            for batch, added_bytes in reversed(added):
-                if added_bytes:
-                    start = max(0, stop - batch.records)  # only the first had records before
-                    shares.insert(first, (self._pending[batch], numbers[start:stop]))
-                    stop = start
-        if self.settings.linger_s == 0:
-            self._open_batches.seal_due(now_s)
-        for pending in touched:
-            if pending.batch.seal_reason is not None:
-                self._submit_sealed([pending.batch])
-            elif pending.batch.unencoded_bytes >= BLOCK_BYTES:
-                self._dispatcher.stream(pending)
-        self._set_timer(now_s)
-        return shares
-
-    def _add_pending(self, batch: Batch) -> PendingBatch:
-        """Track a new batch, and charge the budget for it."""
-        pending = PendingBatch(batch, self.budget, self._pipeline.next_uuid())
-        pending.replace_held(0, self.budget.batch_bytes)
-        pending.outcome.add_done_callback(lambda _: self._pending.pop(batch, None))
-        self._pending[batch] = pending
-        return pending
-
-    def _submit_sealed(self, batches: Iterable[Batch]) -> None:
-        """Submit sealed batches for writing, each once."""
-        for batch in batches:
-            pending = self._pending.get(batch)
-            if pending is not None and not pending.is_submitted:
-                self._dispatcher.submit(pending)
-
-    def _relieve_pressure(self, short_bytes: int) -> None:
-        """Seal open batches, the largest first, unless enough bytes are being written already."""
-        idle = {batch: self._pending[batch].idle_bytes for batch in self._open_batches}
-        leaving_bytes = self.budget.held_bytes - sum(idle.values())
-        if leaving_bytes >= short_bytes:
-            return
-        wanted_bytes = max(short_bytes, self.budget.limit_bytes // PRESSURE_FLUSH_DIVISOR)
-        for batch in sorted(idle, key=idle.__getitem__, reverse=True):
-            if leaving_bytes >= wanted_bytes:
-                break
-            leaving_bytes += idle[batch]
-            self._open_batches.seal(batch, FlushReason.PRESSURE)
-            self._submit_sealed([batch])
-
-    def _set_timer(self, now_s: float) -> None:
-        """Set the timer for the oldest open batch, unless it is set."""
-        if self._timer is not None:
-            return  # it sets itself for the next batch when it fires
-        due_s = self._open_batches.next_due_s()
-        if due_s != float("inf"):
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(0.0, due_s - now_s), self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now_s = self._clock()
-        self._submit_sealed(self._open_batches.seal_due(now_s))
-        self._set_timer(now_s)
-
-    def _on_failure(self, pending: PendingBatch) -> None:
-        """Keep a failed batch until its error is raised, and close it to further records."""
-        self._failed.append(pending)
-        if pending.batch.seal_reason is None:
-            self._open_batches.seal(pending.batch, FlushReason.FAILURE)
-            self.counts.count_flush(pending.batch)
-
 
 def attach_ticket(error: BaseException, ticket: object) -> None:
     """Set `error.ticket`, unless it is an exception without a `__dict__`."""
     with suppress(AttributeError):
         error.ticket = ticket  # type: ignore[attr-defined]
-
-
-def _all_positions(chunk: Chunk, bad: Sequence[BadRecord], prefix: str) -> Sequence[str]:
-    """Return the positions of a chunk and of bad records by their numbers, which follow `prefix`.
-
-    Without bad records, nothing: the chunk has them in order.
-    """
-    if not bad:
-        return ()
-    positions = [*chunk.positions, *(record.position for record in bad)]
-    return sorted(positions, key=lambda position: int(position[len(prefix) :]))
-
-
-def _position_prefix(chunk: Chunk) -> str:
-    """Return what the numbers in the positions of a chunk follow."""
-    return chunk.positions.prefix if isinstance(chunk.positions, NumbersColumn) else ""
-
-
-def _text_bytes(chunk: Chunk) -> int:
-    """Return the bytes of a chunk's text: its payloads, bytes here, and one newline each."""
-    return len(chunk.text) if chunk.text is not None else chunk.total_length + len(chunk)
 
 
 def _check_on_cancel(value: str) -> str:

@@ -26,6 +26,8 @@ FRONT_DOORS = {
     "Batcher.submit_slice": "for SyncBatcher",
     "Stats.count_routed": "for the front doors, which count",
     "Stats.count_written": "as above",
+    "Stats.count_failed": "as above",
+    "Stats.count_flush": "as above",
     "BadRecord.chunk": "its payload and its position",
     "ObjectStore.head": "takes worker slots of the dispatcher",
     "ObjectStore.create_upload": "as above",

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from batcher.cli.command import Arguments, Command
+from batcher.cli.json_output import print_json
 from batcher.cli.options import (
     PLACE,
     PLACEHOLDER_DESTINATION,
@@ -93,7 +92,7 @@ def run(arguments: Arguments) -> int:
         echo("stopped: the check is incomplete")
         return SIGNAL_EXIT_BASE + SIGINT
     if arguments.json:
-        print(orjson.dumps(report.as_dict(command.location)).decode())  # noqa: T201  # what it is for
+        print_json([report.as_dict(command.location)])
     else:
         print_report(report, command.location)
     return DONE if report.has_no_error else PROBLEMS_FOUND

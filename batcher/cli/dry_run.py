@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TextIO
 
 from batcher.settings import Settings
 from batcher.stores.base import EngineStore, ObjectInfo
@@ -52,8 +51,8 @@ class DryRunStore(EngineStore):
         return ObjectInfo("dry", size_bytes, request.attributes.metadata)
 
 
-def print_dry_run(store: DryRunStore, settings: Settings, destination: str, file: TextIO) -> None:
-    """Print to `file` the settings and the objects that would be written."""
+def describe_dry_run(store: DryRunStore, settings: Settings, destination: str) -> str:
+    """Return lines with the settings and the objects that would be written."""
     lines = ["settings in force:"]
     for spec in fields(settings):
         value = getattr(settings, spec.name)
@@ -63,4 +62,4 @@ def print_dry_run(store: DryRunStore, settings: Settings, destination: str, file
     lines.append(f"{format_count(store.objects, 'object')}, {size}, under {destination}, such as")
     lines += (f"  {key}" for key in store.keys)
     lines.append("nothing was written; a real run makes other names of the same form")
-    print(*lines, sep="\n", file=file)  # the command's output
+    return "\n".join(lines)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
 from math import inf
 
-import orjson
-
 from batcher.cli.command import Arguments, Command
 from batcher.cli.findings import FindingPrinter
+from batcher.cli.json_output import print_json
 from batcher.cli.options import (
     json_option,
     reader_options,
@@ -43,7 +41,6 @@ def run(arguments: Arguments) -> int:
 async def _print_objects(arguments: Arguments, settings: Settings, selection: Selection) -> int:
     findings = FindingPrinter()
     objects = size_bytes = 0
-    format_entry = _format_json if arguments.json else _format_line
     reader = open_reader(settings)
     catalog = Catalog(
         reader, settings.root, selection, settings.concurrency, findings.print_finding
@@ -51,8 +48,10 @@ async def _print_objects(arguments: Arguments, settings: Settings, selection: Se
     try:
         async with aclosing(catalog.groups(ordered=True)) as groups:
             async for group in groups:
-                sys.stdout.write("".join(map(format_entry, group)))
-                sys.stdout.flush()
+                if arguments.json:
+                    print_json(map(_make_document, group))
+                else:
+                    print("".join(map(_format_line, group)), end="", flush=True)  # noqa: T201  # what a command line is for
                 objects += len(group)
                 size_bytes += sum(entry.list_entry.size_bytes for entry in group)
     finally:
@@ -68,9 +67,9 @@ def _format_line(entry: CatalogEntry) -> str:
     return f"{time:24} {entry.list_entry.size_bytes:>12} {entry.parsed_key.key}\n"
 
 
-def _format_json(entry: CatalogEntry) -> str:
+def _make_document(entry: CatalogEntry) -> dict[str, object]:
     time_range, (stream, shard) = entry.time_range, entry.parsed_key.stream_and_shard
-    document = {
+    return {
         "key": entry.parsed_key.key,
         "size_bytes": entry.list_entry.size_bytes,
         "time": _format_time(entry.time_s),
@@ -81,7 +80,6 @@ def _format_json(entry: CatalogEntry) -> str:
         "stream": stream,
         "shard": shard,
     }
-    return f"{orjson.dumps(document).decode()}\n"
 
 
 def _format_time(time_s: float | None) -> str | None:

@@ -157,7 +157,7 @@ def destination_argument() -> Argument:
 
 def json_option(form: str) -> Option:
     """Return the option for output for programs."""
-    return Option("--json", is_flag=True, help=f"print {form}")
+    return Option("--json", is_flag=True, help=f"print {form}; see docs/json.md")
 
 
 def selection_options() -> list[Argument | Option]:

@@ -86,11 +86,11 @@ def echo(text: str, level: str = "", program: str = "batcher") -> None:
         return
     line = f"{program}: {sanitize(text)}"
     if _style.as_json:
-        import json  # noqa: PLC0415  # rarely needed; unlike orjson, it accepts names not in UTF-8
+        from batcher.cli.json_output import to_json  # noqa: PLC0415  # it imports this module
 
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}
-        line = json.dumps(document)
+        line = to_json(document)
     try:
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # what a command line is for
     except OSError:  # a message that is lost does not change what the command did

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 
-import orjson
-
 from batcher.cli.command import Arguments, Command
+from batcher.cli.json_output import print_json
 from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import SETTINGS, json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table, print_text
@@ -60,7 +59,7 @@ def run(arguments: Arguments) -> int:
     """
     plan = _make_plan(arguments)
     if arguments.json:
-        print(orjson.dumps(make_document(plan)).decode())  # noqa: T201  # what a command line is for
+        print_json([make_document(plan)])
         return DONE
     for table in plan_tables(plan):
         print_table(table)

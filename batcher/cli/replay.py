@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import orjson
-
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
+from batcher.cli.json_output import print_json
 from batcher.cli.load_transform import load_transform
 from batcher.cli.options import (
     TIME_FORMATS,
@@ -130,7 +129,7 @@ class _ReplaySummary:
                 f"{format_count(skipped, 'record')} unchanged in quarantine"
             )
         if as_json:
-            print(orjson.dumps(self._as_dict()).decode(), flush=True)  # noqa: T201
+            print_json([self._as_dict()])
         elif self.dry_run:
             for reason in sorted(stats.replayed | stats.skipped):
                 replayed, still_bad = stats.replayed[reason], stats.skipped[reason]
@@ -157,8 +156,8 @@ class _ReplaySummary:
             "quarantined": stats.skipped.total(),
             "failed": stats.unfinished,
             "left_out": write_stats.filtered,
-            "by_reason": dict(stats.replayed),
-            "still_bad": dict(stats.skipped),
+            "records_by_reason": dict(stats.replayed),
+            "quarantined_by_reason": dict(stats.skipped),
             "seconds": round(self.seconds, 3),
         }
 

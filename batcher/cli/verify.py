@@ -9,9 +9,8 @@ import time
 from datetime import UTC, datetime
 from signal import SIGINT
 
-import orjson
-
 from batcher.cli.command import Arguments, Command
+from batcher.cli.json_output import print_json
 from batcher.cli.options import json_option, place_argument, reader_options, settings_from
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
 from batcher.cli.parameters import Option
@@ -55,7 +54,7 @@ def run(arguments: Arguments) -> int:
         echo("stopped: nothing was verified")
         return SIGNAL_EXIT_BASE + SIGINT
     if arguments.json:
-        print(orjson.dumps(report.as_dict()).decode())  # noqa: T201  # what a command line is for
+        print_json([report.as_dict(place)])
     else:
         print_report(report, place)
     if not report.objects + report.quarantine_objects and report.is_clean:

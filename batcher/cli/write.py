@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
 from batcher.cli.bucket_objects import destination_settings
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
-from batcher.cli.dry_run import DryRunStore, print_dry_run
+from batcher.cli.dry_run import DryRunStore, describe_dry_run
 from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
 from batcher.cli.foreign_formats import unusable_reason
 from batcher.cli.input import ByteInput, RawInput
@@ -90,8 +89,8 @@ def run(arguments: Arguments) -> int:
         with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
             await command.run(signals)
             if dry_store is not None:
-                file = sys.stderr if arguments.json else sys.stdout
-                print_dry_run(dry_store, settings, summary.destination, file)
+                show = echo if arguments.json else print
+                show(describe_dry_run(dry_store, settings, summary.destination))
             summary.show(as_json=arguments.json)
 
     asyncio.run(write_and_report())

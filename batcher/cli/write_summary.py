@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from batcher.cli.json_output import print_json
 from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.signals import SIGNAL_EXIT_BASE
 from batcher.records.bad_record import BadRecord
@@ -83,9 +83,7 @@ class WriteSummary:
         self._print_bad_lines()
         self._print_unread()
         if as_json:
-            # Not orjson: a name that is no UTF-8 has lone surrogates. Flushed while signals are
-            # handled
-            print(json.dumps(self._as_dict(), separators=(",", ":")), flush=True)  # noqa: T201
+            print_json([self._as_dict()])
             return
         stats = self.stats
         blank = f"{format_count(self.blank_lines, 'blank line')} skipped, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -12,6 +11,7 @@ import botocore.session
 import pytest
 
 from batcher.cli import main
+from support.output_schema import parse_output
 
 WRITTEN = {
     "write.create",
@@ -44,7 +44,7 @@ def use(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[dict[str, str]]]:
     """Run the command with `--json` and return its exit code and its findings."""
     code = main(["check", *arguments, "--json"])
-    document = json.loads(capsys.readouterr().out)
+    document = parse_output("check", capsys.readouterr().out)
     assert document["fine"] == (code == 0)
     assert sum(document["counts"].values()) == len(document["findings"])
     return code, document["findings"]
@@ -57,4 +57,4 @@ def marks(findings: list[dict[str, str]], mark: str) -> set[str]:
 
 def text_of(findings: list[dict[str, str]], check_: str) -> str:
     """Return the text of all findings of a check."""
-    return " ".join(f"{f['found']}: {f['do']}" for f in findings if f["check"] == check_)
+    return " ".join(f"{f['detail']}: {f['do']}" for f in findings if f["check"] == check_)

@@ -185,7 +185,7 @@ async def _check_stored(objects: StoredObjects, uploads: list[str]) -> None:
         await store.create_upload(key, ObjectAttributes(), part_bytes=5 * 2**20)
     report = VerifyReport()
     await Verifier(store, ROOT, report, 2).run(lambda: 0.0, lambda: None)
-    json.dumps(report.as_dict()).encode()
+    json.dumps(report.as_dict("s3://b")).encode()
     keys = [key for key in objects if key.startswith(f"{ROOT}/")]
     assert report.objects + report.quarantine_objects <= len(keys)
     if any(key.startswith(f"{ROOT}/") for key in uploads):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from batcher.records.positions import encode_positions
 from batcher.stores import ObjectAttributes
 from batcher.stores.file import FileStore
 from support.examples import described
+from support.output_schema import parse_output
 
 if TYPE_CHECKING:
     import pytest
@@ -91,7 +91,12 @@ def plant_positions(  # noqa: PLR0913  # what an object can differ in
     return key
 
 
+def counted(report: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many findings of each kind a report has, without kinds that it has none of."""
+    return {kind: count for kind, count in report["counts"].items() if count}
+
+
 def verify(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, Any]:
     """Run the command with `--json` and return its exit code and its output."""
     code = main(["verify", f"file://{folder}", "--json", *flags])
-    return code, json.loads(capsys.readouterr().out)
+    return code, parse_output("verify", capsys.readouterr().out)

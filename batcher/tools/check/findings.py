@@ -43,12 +43,17 @@ class CheckResult:
     def as_dict(self) -> dict[str, str]:
         """Return the result as an entry of the JSON document. Programs rely on its field names."""
         return {
-            "mark": str(self.status),
+            "mark": _as_name(self.status),
             "check": self.check,
             "subject": sanitize_line(self.subject),
-            "found": sanitize_line(self.detail),
+            "detail": sanitize_line(self.detail),
             "do": sanitize_line(self.fix),
         }
+
+
+def _as_name(status: CheckStatus) -> str:
+    """Return a status as a name for programs, without a space."""
+    return str(status).replace(" ", "_")
 
 
 def ok(check: str, detail: str, *, subject: str = "") -> CheckResult:
@@ -101,8 +106,6 @@ class CheckReport:
         return {
             "place": location,
             "fine": self.has_no_error,
-            "counts": {
-                str(status).replace(" ", "_"): self.counts[status] for status in CheckStatus
-            },
+            "counts": {_as_name(status): self.counts[status] for status in CheckStatus},
             "findings": [result.as_dict() for result in self.results],
         }

@@ -37,7 +37,7 @@ def make_document(plan: Plan) -> dict[str, Any]:
         "workload": asdict(plan.workload),
         "event": _event(plan.event),
         "peak_event": _event(plan.peak_event),
-        "objects": {
+        "object": {
             "per_s": plan.objects_per_s,
             "per_event": plan.objects.per_event,
             "records": plan.objects.records,
@@ -59,7 +59,9 @@ def make_document(plan: Plan) -> dict[str, Any]:
         "event_source": asdict(plan.mapping),
         "environment": make_environment(plan),
         "dollars_a_month": _dollars(plan),
-        "warnings": [asdict(advice) for advice in collect_advice(plan)],
+        "warnings": [
+            {"kind": advice.kind, "detail": advice.text} for advice in collect_advice(plan)
+        ],
         "notes": collect_notes(plan),
     }
     return {name: _round_floats(value) for name, value in document.items()}
@@ -94,7 +96,9 @@ def _lambda(plan: Plan) -> dict[str, Any]:
                 "memory_mb": option.memory_mb,
                 "duration_s": option.duration_s,
                 "cold_s": option.cold_start_s,
-                "dollars_a_month": option.invocation_dollars * plan.event.per_s * MONTH_S,
+                "invocation_dollars_a_month": option.invocation_dollars
+                * plan.event.per_s
+                * MONTH_S,
                 "is_fit": option.fits,
             }
             for option in plan.function_sizes

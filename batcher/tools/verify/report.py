@@ -197,29 +197,31 @@ class VerifyReport:
                     Finding(FindingKind.LOST_OBJECT, sanitize_line(key), sanitize_line(detail))
                 )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON values."""
+    def as_dict(self, place: str) -> dict[str, Any]:
+        """Return everything as JSON values. Programs rely on the names.
+
+        Args:
+            place: the URL of the root that was verified.
+        """
         return {
-            "clean": self.is_clean,
+            "place": place,
+            "fine": self.is_clean,
             "objects": self.objects,
             "records": self.records,
-            "bytes": self.size_bytes,
+            "size_bytes": self.size_bytes,
             "text_bytes": self.text_bytes,
             "quarantine_objects": self.quarantine_objects,
-            "quarantined": dict(sorted(self.quarantined.items())),
-            "not_all_known": self.incomplete_metadata,
+            "quarantined": self.quarantined.total(),
+            "quarantined_by_reason": dict(sorted(self.quarantined.items())),
+            "incomplete_metadata": self.incomplete_metadata,
             "guards": self.guards,
             "duplicates": self.duplicates,
-            "unjudged_lines": self.unchecked_lines,
-            "gone": self.removed_objects,
+            "unchecked_lines": self.unchecked_lines,
+            "removed_objects": self.removed_objects,
             "uploads_unchecked": self.uploads_unchecked or None,
             "recent_temporary_files": self.recent_temporary_files,
-            "findings": {
-                kind.value: self.finding_counts[kind]
-                for kind in FindingKind
-                if self.finding_counts[kind]
-            },
-            "found": [asdict(finding) for finding in self.findings],
+            "counts": {kind.value: self.finding_counts[kind] for kind in FindingKind},
+            "findings": [asdict(finding) for finding in self.findings],
             # Text, because most JSON parsers cannot hold the digits of a sequence number
             "streams": [
                 asdict(stream)

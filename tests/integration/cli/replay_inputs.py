@@ -16,6 +16,7 @@ from batcher.records.chunk import Chunk
 from batcher.records.columns import ConstantColumn, RangeColumn
 from batcher.settings import Settings
 from batcher.stores.location import parse_destination
+from support.output_schema import parse_output
 
 if TYPE_CHECKING:
     import pytest
@@ -60,7 +61,7 @@ def write(destination: str) -> None:
 def read_output(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], str]:
     """Return the JSON line on standard output, and standard error."""
     printed = capsys.readouterr()
-    return json.loads(printed.out), printed.err
+    return parse_output("replay", printed.out), printed.err
 
 
 def lines_in(folder: Path, pattern: str) -> list[Any]:

@@ -67,7 +67,7 @@ def test_the_dry_write_can_be_left_out(
     use(monkeypatch, {**seaweedfs.environ, "BATCHER_BUCKET": bucket})
     code, found = check(capsys, "--no-write")
     assert code == 0
-    assert "write" in marks(found, "not checked")
+    assert "write" in marks(found, "not_checked")
     assert not {finding["check"] for finding in found} & WRITTEN
 
 
@@ -129,14 +129,14 @@ def test_what_may_not_be_read_is_no_fault_and_names_its_permission(
         "bucket.encryption": "s3:GetEncryptionConfiguration",
         "bucket.object_lock": "s3:GetBucketObjectLockConfiguration",
     }.items():
-        assert name in marks(found, "not checked")
+        assert name in marks(found, "not_checked")
         assert f"needs {permission}" in text_of(found, name)
     key, in_parts = sorted(stub.keys)
     assert key.startswith("events/_quarantine/_check/")
     assert in_parts == f"{key}-parts"
     (cleanup,) = [finding for finding in found if finding["check"] == "write.cleanup"]
     assert cleanup["subject"] == f"s3://my-bucket/{key}"
-    assert "s3:DeleteObject" in cleanup["found"]
+    assert "s3:DeleteObject" in cleanup["detail"]
 
 
 def test_a_bucket_that_is_not_there_is_all_that_is_told_of_it(

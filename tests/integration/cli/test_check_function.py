@@ -65,7 +65,7 @@ def check(
 
 def of(found: Findings, check_: str) -> list[str]:
     """Return mark and words of each finding of a check."""
-    return [f"{f['mark']}: {f['found']}" for f in found if f["check"] == check_]
+    return [f"{f['mark']}: {f['detail']}" for f in found if f["check"] == check_]
 
 
 def test_a_role_and_a_package_as_they_should_be(
@@ -178,7 +178,7 @@ def test_a_large_package_is_not_fetched_whole(
     )
     _, found = check(account, monkeypatch, capsys)
     assert [one[:11] for one in of(found, "function.package")] == [
-        "ok: obstore" if honours_range else "not checked"
+        "ok: obstore" if honours_range else "not_checked"
     ]
 
 
@@ -213,13 +213,13 @@ def test_what_may_not_be_looked_at_is_named_and_no_fault(
     account = Account(function(ENVIRON))
     code, found = check(account, monkeypatch, capsys)
     assert code == 0
-    assert of(found, "mapping") == ["not checked: needs lambda:ListEventSourceMappings"]
-    assert of(found, "role") == ["not checked: needs iam:SimulatePrincipalPolicy"]
-    assert of(found, "function.package")[0].startswith("not checked")
+    assert of(found, "mapping") == ["not_checked: needs lambda:ListEventSourceMappings"]
+    assert of(found, "role") == ["not_checked: needs iam:SimulatePrincipalPolicy"]
+    assert of(found, "function.package")[0].startswith("not_checked")
     account = Account(function(ENVIRON), [[mapping(STREAM_ARN)]])
     code, found = check(account, monkeypatch, capsys)
     assert code == 0
-    assert of(found, "mapping.retention") == ["not checked: needs kinesis:DescribeStreamSummary"]
+    assert of(found, "mapping.retention") == ["not_checked: needs kinesis:DescribeStreamSummary"]
 
 
 def test_a_function_that_may_not_be_looked_at_leaves_its_mappings(
@@ -230,9 +230,9 @@ def test_a_function_that_may_not_be_looked_at_leaves_its_mappings(
     flags = ("s3://my-bucket/events", "--partial-response", "true")
     code, found = check(account, monkeypatch, capsys, *flags)
     assert code == 1
-    assert of(found, "function") == ["not checked: needs lambda:GetFunctionConfiguration"]
+    assert of(found, "function") == ["not_checked: needs lambda:GetFunctionConfiguration"]
     marks = [one.partition(":")[0] for one in of(found, "mapping.responses")]
-    assert marks == ["not checked", "error"]
+    assert marks == ["not_checked", "error"]
 
 
 def test_a_functions_arn_says_where_it_is(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from batcher.cli import main
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, ObjectStore, open_store
 from batcher.tools.formatting import format_count
+from support.output_schema import parse_lines
 from support.sample_bucket import HOUR, HOUR_S, fresh_name, key_of, queue_name, stream_name
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_json_tells_all_that_is_known_of_an_object(
 ) -> None:
     """One document a line."""
     assert main(["ls", place, "--json"]) == 0
-    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    documents = parse_lines("ls", capsys.readouterr().out)
     assert [one["key"] for one in documents] == KEYS
     assert documents[1] == {
         "key": STREAM,

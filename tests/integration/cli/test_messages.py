@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ import pytest
 from batcher.cli import main
 from batcher.cli.output import echo
 from integration.cli.test_output import LOGGING
+from support.output_schema import parse_lines
 from support.responding_server import RespondingServer
 from support.store_fixtures import ENGINES
 
@@ -51,7 +51,7 @@ def test_messages_can_be_objects_of_json(capsys: pytest.CaptureFixture[str]) -> 
     json_messages = ["--log-format", "json"]
     assert main(["write", str(odd), "gone", "file://out", *json_messages]) == 2
     assert main(["write", str(odd), "file://out", *json_messages]) == 0
-    documents = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    documents = parse_lines("message", capsys.readouterr().err)
     assert [each["level"] for each in documents] == ["error", "warning", "info"]
     for each in documents:
         assert list(each) == ["time", "level", "message"]

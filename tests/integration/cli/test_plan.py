@@ -14,6 +14,7 @@ from backports import zstd
 
 from batcher.cli import main
 from batcher.cli.plan import SAMPLE_BYTES
+from support.output_schema import parse_output
 from support.plan_examples import orders
 
 RATE = ("--records-per-s", "50")
@@ -25,7 +26,7 @@ def planned(capsys: pytest.CaptureFixture[str], *flags: str) -> Any:  # noqa: AN
     assert main(["plan", "--json", *flags]) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    return json.loads(printed.out)
+    return parse_output("plan", printed.out)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *flags: str) -> str:
@@ -102,8 +103,8 @@ def test_a_sample_is_measured_as_the_writer_writes_it(
     sample.write_bytes(packed(text))
     flags = ("--window-s", "10", "--pollers", "2", "--compression", "zstd")
     found = planned(capsys, *RATE, "--sample", str(sample), *flags)
-    assert found["objects"]["records"] == 250
-    assert found["objects"]["measured_records"] == 1_000
+    assert found["object"]["records"] == 250
+    assert found["object"]["measured_records"] == 1_000
     raw_bytes = sum(map(len, records))
     assert found["workload"]["record_bytes"] == pytest.approx(raw_bytes / 1_000)
     quoted_bytes = sum(len(json.dumps(record.decode())) - 2 for record in records)
@@ -114,8 +115,8 @@ def test_a_sample_is_measured_as_the_writer_writes_it(
     assert main([*write, "--compression", "zstd", "--json"]) == 0
     written = json.loads(capsys.readouterr().out)
     assert written["objects"] == 4
-    assert found["objects"]["ratio"] == pytest.approx(len(text) / written["bytes_out"], rel=1e-5)
-    assert found["objects"]["size_bytes"] == pytest.approx(written["bytes_out"] / 4, rel=1e-5)
+    assert found["object"]["ratio"] == pytest.approx(len(text) / written["bytes_out"], rel=1e-5)
+    assert found["object"]["size_bytes"] == pytest.approx(written["bytes_out"] / 4, rel=1e-5)
 
 
 def test_a_size_that_is_given_beats_the_samples(
@@ -126,7 +127,7 @@ def test_a_size_that_is_given_beats_the_samples(
     sample.write_bytes(b"\n".join(orders(100)))
     found = planned(capsys, *USUAL, "--sample", str(sample))
     assert found["workload"]["record_bytes"] == 1_024
-    assert found["objects"]["measured_records"] == 100
+    assert found["object"]["measured_records"] == 100
 
 
 def test_only_the_start_of_a_large_sample_is_read(
@@ -138,7 +139,7 @@ def test_only_the_start_of_a_large_sample_is_read(
     lines = 4 * SAMPLE_BYTES // len(line)
     sample.write_bytes(gzip.compress(line * lines, 1, mtime=0))
     found = planned(capsys, *RATE, "--sample", str(sample), "--window-s", "1")
-    read_bytes = found["objects"]["measured_records"] * len(line)
+    read_bytes = found["object"]["measured_records"] * len(line)
     assert 0.99 * SAMPLE_BYTES <= read_bytes <= 1.5 * SAMPLE_BYTES
 
 
@@ -148,7 +149,7 @@ def test_empty_lines_are_no_records(tmp_path: Path, capsys: pytest.CaptureFixtur
     sample.write_bytes(b'\n{"n":1}\n  \n"' + b"x" * 6_500_000 + b'"\n{"n":2}')
     found = planned(capsys, *RATE, "--sample", str(sample))
     assert found["workload"]["record_bytes"] == 7
-    assert found["objects"]["measured_records"] == 2
+    assert found["object"]["measured_records"] == 2
 
 
 def test_standard_input_can_be_the_sample(
@@ -160,7 +161,7 @@ def test_standard_input_can_be_the_sample(
     with source.open("rb") as file:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(file))
         found = planned(capsys, *RATE, "--sample", "-")
-    assert found["objects"]["measured_records"] == 10
+    assert found["object"]["measured_records"] == 10
 
 
 def test_every_fault_comes_in_one_message(
@@ -246,7 +247,7 @@ def test_settings_come_from_the_environment_too(
     monkeypatch.setenv("BATCHER_FANOUT", "4")
     monkeypatch.setenv("BATCHER_BUCKET", "my-bucket")
     found = planned(capsys, *USUAL, "--fanout", "8")
-    assert found["objects"]["compression"] == "zstd"
+    assert found["object"]["compression"] == "zstd"
     assert found["prefixes"]["fanout"] == 8
     assert found["environment"] == {
         "BATCHER_BUCKET": "my-bucket",

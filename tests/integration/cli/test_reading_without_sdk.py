@@ -69,7 +69,7 @@ def test_what_was_written_is_read_back(place: str, moto: Moto, bucket: str, tmp_
     assert (verified.returncode, verified.stderr) == (0, "")
     assert verified.stdout.splitlines()[-1] == NOTE
     report = json.loads(run("verify", place, "--json").stdout)
-    assert (report["clean"], report["records"], report["quarantine_objects"]) == (True, 100, 1)
+    assert (report["fine"], report["records"], report["quarantine_objects"]) == (True, 100, 1)
     assert NOTE.endswith(report["uploads_unchecked"])
     replayed = run("replay", place, "--dry-run")
     assert (replayed.returncode, "Traceback" in replayed.stderr) == (0, False), replayed.stderr
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_found(place: str, moto: Moto, bucket: str, tmp_path: P
         moto.client.put_object(Bucket=bucket, Key=name, Body=b"" if name[-1] == "/" else b"x")
     report = json.loads(run("verify", place, "--json").stdout)
     assert report["records"] == 1
-    assert report["findings"]["foreign"] >= 1
+    assert report["counts"]["foreign"] >= 1
     given = run("cat", place)
     assert (given.returncode, given.stdout) == (1, source.read_text())
     assert "events/other.csv" in given.stderr

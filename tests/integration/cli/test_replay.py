@@ -14,6 +14,7 @@ import pytest
 
 from batcher.cli import main
 from integration.cli.replay_inputs import lines_in, read_output, write
+from support.output_schema import parse_output
 from support.s3_servers import Moto
 
 pytestmark = pytest.mark.usefixtures("module")
@@ -30,7 +31,7 @@ def test_a_folders_bad_lines_are_replayed_once(
     summary, messages = read_output(capsys)
     assert list(summary) == [
         *("records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "left_out"),
-        *("by_reason", "still_bad", "seconds"),
+        *("records_by_reason", "quarantined_by_reason", "seconds"),
     ]
     assert {name: summary[name] for name in ("records", "objects", "quarantined", "failed")} == {
         "records": 2,
@@ -38,7 +39,7 @@ def test_a_folders_bad_lines_are_replayed_once(
         "quarantined": 1,
         "failed": 0,
     }
-    assert (summary["by_reason"], summary["still_bad"]) == (
+    assert (summary["records_by_reason"], summary["quarantined_by_reason"]) == (
         {"not_json": 1, "empty": 1},
         {"transform": 1},
     )
@@ -170,7 +171,7 @@ def test_a_signal_ends_after_the_object_in_work_a_second_one_at_once_and_the_nex
             process.send_signal(number)
         out, err = process.communicate(b"\n", timeout=30)
     assert process.returncode == code, err
-    assert json.loads(out)["records"] == replayed
+    assert parse_output("replay", out.decode())["records"] == replayed
     assert lines_in(tmp_path / "out", "replay-*.gz") == [{"was": ""}] * replayed
     assert b"Traceback" not in err
     flags = ["--reason", "empty", "--transform", f"{module}:fix"]

@@ -18,7 +18,7 @@ from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, ObjectStore
 from support.examples import described, dynamodb_record, fifo_message, kinesis_record, message
-from support.planted_objects import KEY, TEXT, plant, verify
+from support.planted_objects import KEY, TEXT, counted, plant, verify
 
 if TYPE_CHECKING:
     from support.s3_servers import Moto, SeaweedFS
@@ -32,13 +32,13 @@ def test_what_batcher_wrote_is_clean_and_its_figures_are_right(
     code, report = verify(written, capsys)
     files = [path for path in written.rglob("*.gz") if ".meta" not in path.parts]
     assert code == 0
-    assert report["clean"]
+    assert report["fine"]
     assert (report["objects"], report["records"]) == (4, 1_000)
-    assert report["quarantined"] == {"not_json": 1, "too_deep": 1}
+    assert report["quarantined_by_reason"] == {"not_json": 1, "too_deep": 1}
     assert report["quarantine_objects"] == 1
-    assert report["bytes"] == sum(path.stat().st_size for path in files)
+    assert report["size_bytes"] == sum(path.stat().st_size for path in files)
     assert report["text_bytes"] == sum(len(gzip.decompress(p.read_bytes())) for p in files)
-    assert (report["findings"], report["found"], report["not_all_known"]) == ({}, [], 0)
+    assert (counted(report), report["findings"], report["incomplete_metadata"]) == ({}, [], 0)
 
 
 def test_tables_tell_what_is_there_and_what_is_wrong(
@@ -83,7 +83,7 @@ def test_all_that_the_handler_writes_is_clean(
         handle({"Records": [fifo_message("f", "77")]}, None)
         handle({"direct": 1}, None)
     code, report = verify(tmp_path, capsys)
-    assert (code, report["findings"]) == (0, {})
+    assert (code, counted(report)) == (0, {})
     held = [(s["stream"], s["shard"], s["first"], s["last"]) for s in report["streams"]]
     assert sorted(held, key=str) == sorted(
         [
@@ -95,7 +95,7 @@ def test_all_that_the_handler_writes_is_clean(
         ],
         key=str,
     )
-    assert report["quarantined"] == {"not_json": 2, "not_utf8": 1}
+    assert report["quarantined_by_reason"] == {"not_json": 2, "not_utf8": 1}
 
 
 def test_a_key_that_could_change_the_terminal_is_escaped(
@@ -134,7 +134,7 @@ def test_an_empty_root_of_a_bucket_is_clean_but_told(
         monkeypatch.setenv(name, value)
     assert main(["verify", f"s3://{bucket}/root", "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["clean"] is True
+    assert json.loads(printed.out)["fine"] is True
     assert f"warning: no objects found under s3://{bucket}/root" in printed.err
 
 
@@ -194,9 +194,9 @@ def test_a_bucket_is_verified_as_a_folder_is(
     assert main(["verify", f"s3://{bucket}/root", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["objects"], report["records"]) == (1, 2)
-    assert report["findings"] == {"open_upload": 1}
-    assert report["found"][0]["key"] == "root/big.ndjson.gz"
-    assert report["found"][0]["detail"].startswith("open for ")
+    assert counted(report) == {"open_upload": 1}
+    assert report["findings"][0]["key"] == "root/big.ndjson.gz"
+    assert report["findings"][0]["detail"].startswith("open for ")
     assert main(["verify", f"s3://{bucket}-gone/root"]) == 1
     assert "create it, or correct `bucket`" in capsys.readouterr().err
 

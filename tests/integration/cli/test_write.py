@@ -17,6 +17,7 @@ from backports import zstd
 
 from batcher.cli import main
 from batcher.stores.retrying import Backoff
+from support.output_schema import parse_output
 
 LINES = [json.dumps({"id": number, "text": "x" * (number % 50)}) for number in range(2_000)]
 TEXT = "".join(f"{line}\n" for line in LINES)
@@ -63,7 +64,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def summary(capsys: pytest.CaptureFixture[str]) -> dict[str, float]:
     """Return the JSON line that was printed."""
-    return dict(json.loads(capsys.readouterr().out))
+    return dict(parse_output("write", capsys.readouterr().out))
 
 
 def test_every_line_of_a_file_lands_in_order(
@@ -119,7 +120,7 @@ def test_bad_lines_are_quarantined_with_file_and_line_and_named(
         (f"{one}:2", "not_json", "not json"),
     ]
     printed = capsys.readouterr()
-    document = json.loads(printed.out)
+    document = parse_output("write", printed.out)
     assert (document["quarantined"], document["blank"]) == (1, 1)
     assert f"{one}:2: not_json" in printed.err
 
@@ -232,7 +233,7 @@ def test_only_the_lines_that_are_not_durable_are_named(
     printed = capsys.readouterr()
     (error,) = [line for line in printed.err.splitlines() if "error:" in line]
     assert f"{source}:3-4: not durable" in error
-    document = json.loads(printed.out)
+    document = parse_output("write", printed.out)
     assert (document["records"], document["failed"], document["quarantined"]) == (2, 2, 1)
     assert landed(folder) == ['{"kind":"a"}'] * 2
 
@@ -246,7 +247,7 @@ def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
     monkeypatch.setattr("batcher.stores.retrying.Backoff", partial(Backoff, max_elapsed_s=0.3))
     assert main(["write", str(source), "s3://bucket/root", "--json"]) == 1
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["failed"] == 2_000
+    assert parse_output("write", printed.out)["failed"] == 2_000
     (error,) = [line for line in printed.err.splitlines() if "error:" in line]
     assert f"{source}:1-2000: not durable" in error
     assert "cannot reach http://127.0.0.1:9" in error
@@ -317,7 +318,7 @@ class WriteProcess:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         out, err = self.process.stdout.read(), self.process.stderr.read()
-        return self.process.wait(), json.loads(out), err.decode()
+        return self.process.wait(), parse_output("write", out.decode()), err.decode()
 
 
 @pytest.fixture
@@ -368,4 +369,4 @@ def test_a_program_that_has_used_obstore_exits_without_finalizing_the_interprete
         check=False,
     )
     assert done.returncode == code
-    assert json.loads(done.stdout)["records"] == 1 - code
+    assert parse_output("write", done.stdout)["records"] == 1 - code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import signal
@@ -21,6 +20,7 @@ from backports import zstd
 from batcher.cli import main
 from batcher.cli.signals import STOP_SIGNALS
 from integration.cli.processes import command, environ_of
+from support.output_schema import parse_output
 
 LINES = [b'{"id":%d,"text":"%b"}\n' % (n, "é😀".encode() * (n % 9)) for n in range(300)]
 TEXT = b"".join(LINES)
@@ -108,7 +108,7 @@ class Writer:
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         out, err = self.process.stdout.read(), self.process.stderr.read()
-        return self.process.wait(), json.loads(out), err.decode()
+        return self.process.wait(), parse_output("write", out.decode()), err.decode()
 
 
 @pytest.fixture
@@ -356,7 +356,7 @@ def run_write(arguments: list[str], stdin: bytes) -> tuple[int, dict[str, Any], 
         env=environ_of(),
         input=stdin,
     )
-    return done.returncode, json.loads(done.stdout), done.stderr.decode()
+    return done.returncode, parse_output("write", done.stdout.decode()), done.stderr.decode()
 
 
 @pytest.mark.parametrize("source", ["file", "stdin", "gzip"])
@@ -444,6 +444,6 @@ def test_lines_before_the_one_to_skip_to_are_not_written(
     out = tmp_path / "out"
     assert main(["write", *inputs, f"file://{out}", "--json", *skip_to]) == code
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["records"] == records
+    assert parse_output("write", printed.out)["records"] == records
     assert landed(out) == (LINES + LINES)[600 - records :]
     assert ("has no line 302" in printed.err) == bool(code)

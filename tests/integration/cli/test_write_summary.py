@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from batcher.cli.faults import FaultCollector
 from batcher.cli.write_summary import WriteSummary
 from batcher.records.columns import RangeColumn
 from batcher.writing.stats import Stats
+from support.output_schema import parse_output
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_dropped_lines_are_in_both_totals(
     """In addition to the names that are always there."""
     flags = [str(source), f"file://{tmp_path}/out", "--on-bad-record", "drop"]
     assert main(["write", *flags, "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    document = parse_output("write", capsys.readouterr().out)
     names = ["records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "dropped"]
     assert list(document) == [*names, "seconds"]
     assert (document["records"], document["quarantined"], document["dropped"]) == (2, 0, 25)
@@ -84,7 +84,7 @@ def test_with_json_the_plan_of_a_dry_run_goes_to_standard_error(
     """Standard output is for a program then."""
     assert main(["write", str(source), f"file://{tmp_path}/out", "--dry-run", "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["records"] == 2
+    assert parse_output("write", printed.out)["records"] == 2
     assert "nothing was written" in printed.err
     assert not (tmp_path / "out").exists()
 
@@ -183,7 +183,7 @@ def test_of_lines_that_are_partly_durable_the_others_are_named(
     flags = ["--partition-by", "k={field:k}", "--fanout", "1", "--json"]
     assert main(["write", str(source), f"file://{out}", *flags]) == 1
     printed = capsys.readouterr()
-    document = json.loads(printed.out)
+    document = parse_output("write", printed.out)
     assert (document["records"], document["failed"]) == (500, 500)
     named = [line for line in printed.err.splitlines() if ": not durable: " in line]
     assert all(f"{source}:{2 * n + 1}-{2 * n + 1}: " in line for n, line in enumerate(named))

@@ -129,5 +129,5 @@ def test_a_bomb_is_read_to_its_end_in_little_memory(tmp_path: Path) -> None:
     body = member * 6 + gzip.compress(b"\n", mtime=0)
     plant(tmp_path, KEY, body, {"batcher-bytes": str(text_bytes), "batcher-records": "1"})
     peak, told = measured("verify", f"file://{tmp_path}")
-    assert (told["unjudged_lines"], told["text_bytes"]) == (1, text_bytes)
+    assert (told["unchecked_lines"], told["text_bytes"]) == (1, text_bytes)
     assert peak < INTERPRETER_BYTES + MAX_LINE_BYTES

@@ -33,6 +33,7 @@ from support.handler_harness import (
     snapshot,
     text_of,
 )
+from support.output_schema import check_document
 from support.store_fixtures import ENGINES
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ def test_a_direct_invoke_counts_what_went_to_quarantine(
     """Receipts are those of data alone."""
     handle = handler_factory.make(store, max_bytes=50)
     answer = handle([{"n": 1}, {"n": "x" * 100}, {"n": 2}, {"n": "y" * 100}], None)
+    check_document("answer", answer)
     assert answer["quarantined"] == 2
     assert [receipt["records"] for receipt in answer["receipts"]] == [2]
     assert [line["reason"] for line in quarantine_of(store)] == ["too_large", "too_large"]

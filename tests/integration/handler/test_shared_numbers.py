@@ -38,7 +38,7 @@ from support.handler_harness import (
     item_failures,
     quarantine_of,
 )
-from support.planted_objects import verify
+from support.planted_objects import counted, verify
 
 BUSY = RetryableError("the store is busy")
 KIND = "kind={field:dynamodb.NewImage.kind.S}"
@@ -226,7 +226,7 @@ def test_all_of_it_is_read_back_and_verified(
     """The objects' ranges are equal, and a guard is among them. No record is in two objects."""
     write_folder(tmp_path, [("a", 0, 300), ("b", 0, 2), ("b", 2, 300), ("a", 0, 2), ("a", 2, 302)])
     code, report = verify(tmp_path, capsys)
-    assert (code, report["found"], report["duplicates"], report["guards"]) == (0, [], 0, 1)
+    assert (code, report["findings"], report["duplicates"], report["guards"]) == (0, [], 0, 1)
     found = asyncio.run(read_all(f"file://{tmp_path}"))
     assert found == sorted([*names("a", range(302)), *names("b", range(300))])
 
@@ -276,7 +276,7 @@ def test_verify_counts_the_records_that_are_there_twice(
     """Those of the same shard alone."""
     write_folder(tmp_path, [("a", 0, 5), ("b", 0, 5), ("a", 3, 6)])
     code, report = verify(tmp_path, capsys)
-    assert (code, report["duplicates"], report["findings"]) == (1, 2, {"duplicate": 1})
+    assert (code, report["duplicates"], counted(report)) == (1, 2, {"duplicate": 1})
 
 
 def fail(payload: bytes) -> bytes:

@@ -24,7 +24,7 @@ from batcher.reading.findings import Finding, FindingKind
 from batcher.stores.base import ListEntry
 from batcher.stores.file_reader import FileReader
 from support.examples import described
-from support.planted_objects import TEXT, plant
+from support.planted_objects import TEXT, counted, plant
 
 DAY = "dt=2026-11-23"
 GOOD_KEY = f"{DAY}/hour=07/019aaf5c-2f00-7000-8000-0123456789ab.ndjson"
@@ -96,10 +96,10 @@ def test_verify_reports_each_of_them_and_reads_the_others(root: Path) -> None:
     report = json.loads(done.stdout)
     assert done.returncode == 1
     assert report["records"] == 2
-    assert {found["key"]: found["kind"] for found in report["found"]} == dict.fromkeys(
+    assert {found["key"]: found["kind"] for found in report["findings"]} == dict.fromkeys(
         keys.values(), "unreadable"
     )
-    for found in report["found"]:
+    for found in report["findings"]:
         assert "not a regular file" in found["detail"]
         assert "move it out of the root" in found["detail"]
 
@@ -182,7 +182,7 @@ def test_attributes_that_are_no_regular_file_are_none(root: Path) -> None:
             attributes.unlink()
         make()
         done = run("verify", f"file://{root}", "--json")
-        assert json.loads(done.stdout)["findings"] == {"no_metadata": 1}
+        assert counted(json.loads(done.stdout)) == {"no_metadata": 1}
     assert run("cat", f"file://{root}").stdout == TEXT.decode()
 
 
@@ -213,8 +213,8 @@ def test_names_that_are_not_utf8_are_reported(root: Path) -> None:
         Path(os.fsdecode(path)).write_bytes(TEXT)
     done = run("verify", f"file://{root}", "--json")
     report = json.loads(done.stdout)
-    assert (report["findings"], report["records"]) == ({"foreign": 2}, 2)
-    assert [found["key"].partition("/")[0] for found in report["found"]] == [
+    assert (counted(report), report["records"]) == ({"foreign": 2}, 2)
+    assert [found["key"].partition("/")[0] for found in report["findings"]] == [
         "\\udcff.ndjson",
         "dt=\\udcfe",
     ]
@@ -278,10 +278,10 @@ def test_verify_reports_what_may_not_be_read_and_reads_the_others(
     assert main(["verify", f"file://{denied}", "--json"]) == 1
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert report["records"] == 2 * len(TEXT.splitlines())
-    assert {f["key"]: f["kind"] for f in report["found"]} == dict.fromkeys(
+    assert {f["key"]: f["kind"] for f in report["findings"]} == dict.fromkeys(
         DENIED_KEYS, "unreadable"
     )
-    for found in report["found"]:
+    for found in report["findings"]:
         assert "Permission denied; check who may read the folder" in found["detail"]
 
 
@@ -335,4 +335,4 @@ def test_what_vanishes_between_listing_and_reading_is_no_crash(
     capsys.readouterr()
     assert main(["verify", f"file://{root}", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["gone"], report["records"]) == (1, 2)
+    assert (report["removed_objects"], report["records"]) == (1, 2)

@@ -93,7 +93,10 @@ def verified(place: Destination, env: Mapping[str, str]) -> list[str]:
     )
     try:
         report = json.loads(answer.stdout)
-        counts, recent = dict(report["findings"]), report["recent_temporary_files"]
+        counts, recent = (
+            {kind: count for kind, count in report["counts"].items() if count},
+            report["recent_temporary_files"],
+        )
     except (ValueError, KeyError):
         return [f"verify: exit code {answer.returncode}: {answer.stderr[-300:]!r}"]
     counts.pop("no_metadata", None)

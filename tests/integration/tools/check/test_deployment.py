@@ -30,7 +30,7 @@ def test_a_function_and_its_queue_are_checked_together(
     assert "set it to 365" in text_of(found, "queue.visibility")
     assert marks(found, "warning") >= {"queue.dead_letters", "bucket.lifecycle", "bucket.policy"}
     assert marks(found, "ok") >= {"settings", "function.timeout", "function.runtime", *WRITTEN}
-    assert marks(found, "not checked") >= {"role", "function.package"}
+    assert marks(found, "not_checked") >= {"role", "function.package"}
     assert "123456789012" in text_of(found, "caller")
 
 
@@ -127,7 +127,7 @@ def test_a_function_without_a_bucket_is_judged_as_far_as_it_goes(
     code, found = check(capsys, "--function", deployment.name)
     assert code == 1
     assert marks(found, "error") == {"settings", "mapping.responses", "queue.visibility"}
-    assert "bucket" in marks(found, "not checked")
+    assert "bucket" in marks(found, "not_checked")
 
 
 def test_flags_and_destination_are_tried_on_top_of_the_function(

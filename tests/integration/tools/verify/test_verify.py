@@ -229,4 +229,4 @@ async def test_uploads_that_cannot_be_listed_without_a_package_are_no_finding(st
     assert report.is_clean
     assert report.objects == 1
     assert report.uploads_unchecked == "needs boto3"
-    assert report.as_dict()["uploads_unchecked"] == "needs boto3"
+    assert report.as_dict("s3://b")["uploads_unchecked"] == "needs boto3"

@@ -24,15 +24,21 @@ def test_the_document_of_a_report_is_a_contract() -> None:
         "fine": True,
         "counts": {"ok": 1, "warning": 1, "error": 0, "not_checked": 1},
         "findings": [
-            {"mark": "ok", "check": "settings", "subject": "", "found": "valid", "do": ""},
+            {"mark": "ok", "check": "settings", "subject": "", "detail": "valid", "do": ""},
             {
                 "mark": "warning",
                 "check": "bucket.region",
                 "subject": "b",
-                "found": "far",
+                "detail": "far",
                 "do": "move",
             },
-            {"mark": "not checked", "check": "write", "subject": "", "found": "not sent", "do": ""},
+            {
+                "mark": "not_checked",
+                "check": "write",
+                "subject": "",
+                "detail": "not sent",
+                "do": "",
+            },
         ],
     }
 

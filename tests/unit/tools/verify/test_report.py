@@ -25,23 +25,25 @@ def test_the_document_of_a_report_is_a_contract() -> None:
     report.add_upload(OpenUpload("k", 0.0), 3_600.0)
     report.removed_objects = 2
     report.finish()
-    assert report.as_dict() == {
-        "clean": False,
+    assert report.as_dict("s3://b/root") == {
+        "place": "s3://b/root",
+        "fine": False,
         "objects": 1,
         "records": 2,
-        "bytes": 99,
+        "size_bytes": 99,
         "text_bytes": len(TEXT),
         "quarantine_objects": 0,
-        "quarantined": {},
-        "not_all_known": 0,
+        "quarantined": 0,
+        "quarantined_by_reason": {},
+        "incomplete_metadata": 0,
         "guards": 0,
         "duplicates": 0,
-        "unjudged_lines": 3,
-        "gone": 2,
+        "unchecked_lines": 3,
+        "removed_objects": 2,
         "uploads_unchecked": None,
         "recent_temporary_files": 0,
-        "findings": {"open_upload": 1},
-        "found": [{"kind": FindingKind.OPEN_UPLOAD, "key": "k", "detail": "open for 60 min"}],
+        "counts": dict.fromkeys(FindingKind, 0) | {"open_upload": 1},
+        "findings": [{"kind": FindingKind.OPEN_UPLOAD, "key": "k", "detail": "open for 60 min"}],
         "streams": [
             {
                 "family": "stream",

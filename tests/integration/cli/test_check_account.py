@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from batcher.cli import main
 from support.account_server import CALLER, AccountServer
+from support.output_schema import parse_output
 
 ROLE = "arn:aws:iam::210987654321:role/writer"
 OWNER = ["--expected-bucket-owner", "123456789012"]
@@ -29,8 +29,8 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
 def check(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, str]]:
     """Run the command. Return its exit code, and what it says, by status and check."""
     code = main(["check", "s3://my-bucket/events", "--json", *flags])
-    findings = json.loads(capsys.readouterr().out)["findings"]
-    return code, {f"{found['mark']} {found['check']}": found["found"] for found in findings}
+    findings = parse_output("check", capsys.readouterr().out)["findings"]
+    return code, {f"{found['mark']} {found['check']}": found["detail"] for found in findings}
 
 
 def test_the_role_is_assumed_and_named(
@@ -88,7 +88,7 @@ def test_without_conditional_writes_only_they_are_left_out(
     assert not [name for name in found if name.startswith("error")], found
     assert code == 0
     assert {"ok write.create", "ok write.head", "ok write.parts", "ok write.abort"} <= found.keys()
-    assert found["not checked write.if_none_match"] == "conditional_writes is false"
+    assert found["not_checked write.if_none_match"] == "conditional_writes is false"
     assert not [name for name in found if "replace" in name or "if_match" in name.split()]
     conditions = {"if-none-match", "if-match"}
     assert not [request for request in account.received if conditions & request.headers.keys()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
+from support.output_schema import parse_output
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd.compress}
 IS_ROOT = os.geteuid() == 0
@@ -50,7 +50,7 @@ def write(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[st
     capsys.readouterr()
     code = main(["write", *words, "file://out", "--json"])
     printed = capsys.readouterr()
-    return code, json.loads(printed.out or "{}"), printed.err.splitlines()
+    return code, parse_output("write", printed.out) if printed.out else {}, printed.err.splitlines()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
+from support.output_schema import parse_output
 
 if TYPE_CHECKING:
     from support.s3_servers import Moto
@@ -111,7 +111,7 @@ def test_names_that_are_hidden_markers_and_names_with_the_characters_of_a_patter
     source.put("odd/x", b"7\n")
     assert source.write("logs/") == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["skipped"] == 2
+    assert parse_output("write", printed.out)["skipped"] == 2
     expected = f"{source.url('logs/')}: 2 names that start with '.' or '_'"
     assert printed.err == f"batcher: warning: not read: {expected}\n"
     assert source.numbers() == [0, 1, 2, 3]
@@ -171,7 +171,7 @@ def test_objects_of_the_destination_are_not_read_again(
     for _ in range(3):
         assert source.write("logs/", destination=source.url("logs/out")) == 0
         printed = capsys.readouterr()
-        assert json.loads(printed.out)["records"] == 4
+        assert parse_output("write", printed.out)["records"] == 4
     assert "not read: " in printed.err
     assert "2 objects of the destination" in printed.err
     assert source.write("logs/", destination=source.url("log")) == 0

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from batcher.cli.json_line import to_json
 from batcher.cli.signals import stop_signals
-
-_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-"""Writes ASCII, and escapes all else. Unlike orjson, it accepts names that are not UTF-8."""
-
-
-def to_json(document: Mapping[str, object]) -> str:
-    """Return a document as one line of printable ASCII, without its newline."""
-    return _encode(document).replace("\x7f", "\\u007f")
 
 
 def print_json(documents: Iterable[Mapping[str, object]]) -> None:

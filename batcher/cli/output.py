@@ -86,7 +86,7 @@ def echo(text: str, level: str = "", program: str = "batcher") -> None:
         return
     line = f"{program}: {sanitize(text)}"
     if _style.as_json:
-        from batcher.cli.json_output import to_json  # noqa: PLC0415  # it imports this module
+        from batcher.cli.json_line import to_json  # noqa: PLC0415  # rarely needed
 
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}

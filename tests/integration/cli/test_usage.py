@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -271,3 +273,16 @@ def test_the_summary_of_a_command_is_one_line(capsys: pytest.CaptureFixture[str]
     shown = capsys.readouterr().out
     assert all(len(summary) <= 80 for summary in COMMANDS.values())
     assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+def test_help_imports_no_command() -> None:
+    """It takes a tenth of a second, of which click's own import is the largest part."""
+    code = (
+        "import sys; from batcher.cli import main; main([]); heavy = {'asyncio', 'orjson',"
+        " 'obstore', 'msgspec', 'rich', 'batcher.settings', 'batcher.cli.options'}; "
+        "sys.exit(str(heavy & sys.modules.keys()) if heavy & sys.modules.keys() else 0)"
+    )
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

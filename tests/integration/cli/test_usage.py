@@ -167,7 +167,7 @@ def test_what_stands_where_a_command_should_is_one_fault(
     )
 
 
-@pytest.mark.parametrize("unknown", ["--colour always", "--colour=always", "-C always"])
+@pytest.mark.parametrize("unknown", ["--colour s4://b", "--colour=s4://b", "-C s4://b"])
 def test_the_value_of_an_unknown_option_is_no_argument(
     unknown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

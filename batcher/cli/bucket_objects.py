@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from glob import escape
 from typing import TYPE_CHECKING
 
 from batcher.cli.name_pattern import NamePattern, fixed_start, has_wildcard
@@ -67,7 +68,8 @@ async def list_objects(reader: ObjectReader, key: str, excluded: str | None) -> 
 
     Args:
         reader: lists the bucket.
-        key: the prefix, or the pattern. An object with just this name is taken literally.
+        key: the prefix, or the pattern. If there is an object with just this name, or one below
+            just this prefix, it is no pattern.
         excluded: the root of objects that are left out, or None.
 
     Raises:
@@ -77,9 +79,14 @@ async def list_objects(reader: ObjectReader, key: str, excluded: str | None) -> 
     pattern = NamePattern(key.removesuffix("/").split("/") if key else [])
     excluded_prefix = None if excluded is None else root_prefix(excluded)
     hidden: set[str] = set()
+    may_be_folder = key.endswith("/") and has_wildcard(key)
     async for entry in reader.list_objects(fixed_start(key)):
         if entry.key == key and not key.endswith("/"):
             return BucketListing([(key, entry.size_bytes)])
+        if may_be_folder and entry.key.startswith(key):
+            may_be_folder = False
+            pattern = NamePattern([escape(name) for name in key.removesuffix("/").split("/")])
+            listing, hidden = BucketListing(), set()
         if entry.key.endswith("/") and not entry.size_bytes:
             continue  # the marker of an empty folder, which consoles create
         if not _is_match(pattern, entry.key, hidden):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 
@@ -11,6 +10,7 @@ from batcher.cli.findings import FindingPrinter
 from batcher.cli.options import reader_options, selection_from, selection_options, settings_from
 from batcher.cli.output import DONE, INCOMPLETE
 from batcher.cli.parameters import Option
+from batcher.cli.signals import run_in_loop
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.read_objects import ReadObject, ReadObjects
 from batcher.reading.selection import Selection
@@ -29,7 +29,7 @@ def run(arguments: Arguments) -> int:
     with faults:
         output = _LimitedOutput(_parse_limit(arguments.limit))
     faults.raise_if_any()
-    return asyncio.run(_write_records(arguments, settings, selection, output))
+    return run_in_loop(_write_records(arguments, settings, selection, output))
 
 
 def _parse_limit(text: str | None) -> int | None:

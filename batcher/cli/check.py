@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from signal import SIGINT
@@ -21,7 +20,7 @@ from batcher.cli.options import (
 from batcher.cli.output import DONE, PROBLEMS_FOUND, echo, make_console, print_text
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
-from batcher.cli.signals import SIGNAL_EXIT_BASE
+from batcher.cli.signals import SIGNAL_EXIT_BASE, run_in_loop
 from batcher.errors import SettingsError
 from batcher.reading.sanitize import sanitize_line
 from batcher.settings import ENV_PREFIX, Settings
@@ -86,8 +85,7 @@ def run(arguments: Arguments) -> int:
     faults.raise_if_any()
     command = _CheckCommand(arguments, explicit, report)
     try:
-        with asyncio.Runner() as runner:
-            runner.run(command.run())
+        run_in_loop(command.run())
     except KeyboardInterrupt:
         echo("stopped: the check is incomplete")
         return SIGNAL_EXIT_BASE + SIGINT

@@ -210,7 +210,7 @@ class Command(click.Command):
         options = [each for each in self.params if isinstance(each, Option)]
         given = {each.setting: ctx.params[str(each.name)] for each in options if each.setting}
         environment: AbstractContextManager[None] = nullcontext()
-        if profile := ctx.params.get("profile"):
+        if (profile := ctx.params.get("profile")) is not None:
             from batcher.cli.profile import profile_fault, use_profile  # noqa: PLC0415  # rarely needed
 
             faults += filter(None, [profile_fault(profile)])

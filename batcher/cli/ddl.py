@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -12,6 +11,7 @@ from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import place_argument, setting_options, settings_from
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
+from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.stores.location import join_location, parse_folder_url
@@ -87,7 +87,7 @@ def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
         return ()
-    lines, long_lines = asyncio.run(_read_first_lines(arguments.sample))
+    lines, long_lines = run_in_loop(_read_first_lines(arguments.sample))
     left_out: dict[str, str] = {}
     columns = infer_columns(lines, left_out)
     for name, reason in list(left_out.items())[:MAX_NOTES]:

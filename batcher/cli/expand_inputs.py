@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +21,7 @@ from batcher.cli.bucket_objects import (
 from batcher.cli.folder_files import FolderListing, list_files, split_pattern
 from batcher.cli.input import S3_SCHEME, STDIN, STDIN_CLOSED, is_stdin_closed
 from batcher.cli.name_pattern import NamePattern, has_wildcard
+from batcher.cli.signals import run_in_loop
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_bucket_reader
 from batcher.stores.location import parse_destination, parse_folder_url
@@ -64,19 +64,26 @@ class Expansion:
     """Inputs that cannot be listed, each with the reason."""
 
 
-def expand_inputs(words: Sequence[str], settings: Settings | None) -> Expansion:
+def expand_inputs(words: Sequence[str], settings: Settings | None, *, done: int = 0) -> Expansion:
     """Expand folders, patterns and prefixes of buckets. Blocks, and can be interrupted.
 
     Args:
         words: as they are on the command line.
         settings: of the destination. Its region, endpoint and credentials are those of inputs, too.
             None if they have faults: buckets are not listed then.
+        done: how many of the first words an earlier run has read. They are expanded too, because a
+            file of theirs is not read again for a later one. They may be gone.
 
     Raises:
         SettingsError: an input does not exist, matches nothing, or is the destination.
     """
     expander = _Expander(settings)
-    for word in words:
+    for word in words[:done]:
+        expander.add(word)
+    expander.forget_problems()
+    expander.list_buckets()
+    expander.forget_problems()
+    for word in words[done:]:
         expander.add(word)
     expander.list_buckets()
     return expander.finish()
@@ -149,7 +156,10 @@ class _Expander:
                 self._faults.append(f"input {word}: {reason}")
             return
         if S_ISDIR(status.st_mode):
-            self._add_listing(word, path, NamePattern([]))
+            if _is_same_folder(path, self._destination):
+                self._faults.append(f"input {word}: {IS_DESTINATION}")
+            else:
+                self._add_listing(word, path, NamePattern([]))
             return
         try:
             # A named pipe that is opened twice loses lines
@@ -165,9 +175,6 @@ class _Expander:
         self._found[-1].append(_Candidate(source, (identity[0], identity[1]), is_named=True))
 
     def _add_listing(self, word: str, folder: str, pattern: NamePattern) -> None:
-        if not has_wildcard(word) and _is_same_folder(folder, self._destination):
-            self._faults.append(f"input {word}: {IS_DESTINATION}")
-            return
         listing = FolderListing()
         if Path(folder).is_dir():
             listing = list_files(folder, pattern, self._destination)
@@ -204,12 +211,20 @@ class _Expander:
         self._faults.append(f"input {word}: {problem}{reasons}; correct the name")
 
     def list_buckets(self) -> None:
-        """List all prefixes and patterns of buckets."""
-        if self._buckets and not self._faults and self._settings is not None:
-            asyncio.run(self._list_buckets(self._settings))
+        """List the prefixes and patterns of buckets that were added since the last call."""
+        buckets, self._buckets = self._buckets, []
+        if buckets and not self._faults and self._settings is not None:
+            run_in_loop(self._list_buckets(buckets, self._settings))
 
-    async def _list_buckets(self, settings: Settings) -> None:
-        for index, word, bucket, key in self._buckets:
+    def forget_problems(self) -> None:
+        """Accept that some of the inputs so far may be gone, and name none of what they skip."""
+        self._faults.clear()
+        self._expansion = Expansion()
+
+    async def _list_buckets(
+        self, buckets: Sequence[tuple[int, str, str, str]], settings: Settings
+    ) -> None:
+        for index, word, bucket, key in buckets:
             try:
                 destination = (settings.bucket, settings.root)
                 excluded = excluded_root(bucket, key, destination)
@@ -273,5 +288,5 @@ def _folder_status(settings: Settings) -> os.stat_result | None:
 
 def _is_same_folder(folder: str, status: os.stat_result | None) -> bool:
     with suppress(OSError):
-        return status is not None and os.path.samestat(os.stat(folder or "."), status)  # noqa: PTH116  # takes `./`
+        return status is not None and os.path.samestat(os.stat(folder), status)  # noqa: PTH116  # takes `./`
     return False

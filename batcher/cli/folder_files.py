@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from stat import S_ISDIR, S_ISREG
 
+from batcher.cli.input import STDIN
 from batcher.cli.name_pattern import NamePattern, has_wildcard
 from batcher.stores.regular_file import file_kind
 
@@ -90,6 +91,8 @@ class _Walk:
             self.listing.hidden += is_hidden
             if below:
                 name = os.path.join(folder, entry.name)  # noqa: PTH118  # keeps `./` and `//`
+                if name == STDIN:
+                    name = f"./{STDIN}"
                 self._add(name, entry, below, is_any_depth=self._pattern.is_any_depth(state))
 
     def _add(

@@ -111,6 +111,7 @@ class RawInput:
         self.is_seekable = self._file.seekable()
         """Whether it is a file that can be read a second time."""
         self._first_byte = self._file.tell() if self.is_seekable else 0
+        self._first_size = os.fstat(self._file.fileno()).st_size
         self._poll = select.poll()
         self._poll.register(self._file, select.POLLIN)
 
@@ -126,7 +127,11 @@ class RawInput:
         self._file.close()
 
     def read(self, size: int) -> bytes:
-        """Wait for data and return at most `size` bytes, or none: at the end, or if stopped."""
+        """Wait for data and return at most `size` bytes, or none: at the end, or if stopped.
+
+        Raises:
+            OSError: it cannot be read any further, or was truncated after it was opened.
+        """
         while not self._is_stopped():
             if not self._poll.poll(STOP_POLL_MS):
                 continue
@@ -134,9 +139,18 @@ class RawInput:
             if data is None:  # another process has made a shared pipe non-blocking
                 continue
             self._on_read(len(data))
+            if not data and self.is_seekable:
+                self._check_size()
             self.is_ended = not data and not self._is_stopped()
             return data
         return b""
+
+    def _check_size(self) -> None:
+        """Raise if bytes are gone that were there at first, as after a rotation by copying."""
+        size_bytes = os.fstat(self._file.fileno()).st_size
+        if size_bytes < min(self._file.tell(), self._first_size):
+            msg = f"it was truncated to {size_bytes:,} bytes while it was read; find the rest"
+            raise OSError(msg)
 
     def rewind(self) -> None:
         """Read a seekable input from its start again. The bytes are not counted again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from batcher.cli.options import (
     settings_from,
 )
 from batcher.cli.output import DONE, INCOMPLETE, echo
+from batcher.cli.signals import run_in_loop
 from batcher.reading.catalog import Catalog, CatalogEntry
 from batcher.reading.selection import Selection
 from batcher.settings import Settings
@@ -35,7 +35,7 @@ def run(arguments: Arguments) -> int:
     with faults:
         selection = selection_from(arguments)
     faults.raise_if_any()
-    return asyncio.run(_print_objects(arguments, settings, selection))
+    return run_in_loop(_print_objects(arguments, settings, selection))
 
 
 async def _print_objects(arguments: Arguments, settings: Settings, selection: Selection) -> int:

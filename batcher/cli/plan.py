@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 
 from batcher.cli.command import Arguments, Command
@@ -11,6 +10,7 @@ from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import SETTINGS, json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table, print_text
 from batcher.cli.parameters import Option
+from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.settings import Settings
 from batcher.tools.formatting import format_count, format_size
@@ -77,7 +77,7 @@ def _make_plan(arguments: Arguments) -> Plan:
     values = {name: getattr(arguments, name) for name in _option_names()}
     sample = None
     with faults:
-        sample = asyncio.run(_read_sample(arguments.sample)) if arguments.sample else None
+        sample = run_in_loop(_read_sample(arguments.sample)) if arguments.sample else None
     if sample is not None:
         values["record_bytes"] = values["record_bytes"] or sample.record_bytes
         values["json_growth"] = sample.json_growth

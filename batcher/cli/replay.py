@@ -21,7 +21,7 @@ from batcher.cli.options import (
 from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.parameters import Option
 from batcher.cli.progress import write_progress
-from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals
+from batcher.cli.signals import SIGNAL_EXIT_BASE, ShutdownSignals, run_in_loop
 from batcher.errors import BatcherError, SettingsError
 from batcher.reading.sanitize import sanitize
 from batcher.reading.times import parse_time_range
@@ -67,7 +67,7 @@ def run(arguments: Arguments) -> int:
             await command.run(signals)
             summary.show(format_url(settings.bucket, settings.root), as_json=arguments.json)
 
-    asyncio.run(replay_and_report())
+    run_in_loop(replay_and_report())
     return summary.exit_code
 
 

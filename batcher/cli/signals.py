@@ -6,12 +6,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from batcher.cli.output import echo
+
+_T = TypeVar("_T")
+
 
 STOPPED_MESSAGE = "stopped before the end"
 
@@ -62,6 +65,20 @@ def exit_on_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_in_loop(work: Coroutine[Any, Any, _T]) -> _T:
+    """Run a coroutine as `asyncio.run` does, and exit at once on Ctrl-C until the loop is made.
+
+    A loop that is made by half prints a traceback when it is deleted.
+    """
+    import asyncio  # noqa: PLC0415  # 60 modules, imported before Ctrl-C is handled
+
+    with exit_on_interrupt():
+        runner = asyncio.Runner()
+        runner.get_loop()
+    with runner:
+        return runner.run(work)
 
 
 class ShutdownSignals:

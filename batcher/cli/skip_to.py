@@ -26,8 +26,13 @@ def parse_skip_to(text: str | None) -> tuple[str, int]:
     return name, int(line)
 
 
-def find_skipped(name: str, names: Sequence[str]) -> int:
+def find_skipped(name: str, names: Sequence[str], errors: Sequence[str] = ()) -> int:
     """Return how many of `names` are before `name`. An empty name is before all.
+
+    Args:
+        name: of the input to continue at.
+        names: of all inputs.
+        errors: inputs that could not be listed, each with the reason. The name may be in these.
 
     Raises:
         SettingsError: it is none of them, or is given more than once.
@@ -47,4 +52,4 @@ def find_skipped(name: str, names: Sequence[str]) -> int:
             f"{name!r} names none of the inputs ({files}); pass the same inputs as the run that "
             f"stopped{'; ' + hint if hint else ''}"
         )
-    raise SettingsError([f"skip_to: {fault}"])
+    raise SettingsError([f"skip_to: {fault}", *errors])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import time
@@ -15,7 +14,7 @@ from batcher.cli.options import json_option, place_argument, reader_options, set
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
 from batcher.cli.parameters import Option
 from batcher.cli.progress import make_progress
-from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt
+from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt, run_in_loop
 from batcher.errors import SettingsError
 from batcher.keys.parse import SourceFamily
 from batcher.reading.findings import KIND_DESCRIPTIONS
@@ -48,8 +47,7 @@ def run(arguments: Arguments) -> int:
     with exit_on_interrupt():  # imports the S3 client
         reader = open_reader(settings)
     try:
-        with asyncio.Runner() as runner:
-            runner.run(_verify(reader, settings, report))
+        run_in_loop(_verify(reader, settings, report))
     except KeyboardInterrupt:
         echo("stopped: nothing was verified")
         return SIGNAL_EXIT_BASE + SIGINT

@@ -18,7 +18,7 @@ from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.dry_run import DryRunStore, describe_dry_run
 from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
 from batcher.cli.foreign_formats import unusable_reason
-from batcher.cli.input import ByteInput, RawInput
+from batcher.cli.input import S3_SCHEME, ByteInput, RawInput
 from batcher.cli.lines import Input, InputError, LineBlock, LineReader
 from batcher.cli.object_input import ObjectFeed
 from batcher.cli.options import (
@@ -30,7 +30,7 @@ from batcher.cli.options import (
 from batcher.cli.output import echo
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.progress import REFRESH_S, Progress, write_progress
-from batcher.cli.signals import ShutdownSignals, exit_on_interrupt
+from batcher.cli.signals import ShutdownSignals, exit_on_interrupt, run_in_loop
 from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
 from batcher.errors import BatcherError, PoisonRecordError, RejectedError
@@ -64,13 +64,14 @@ def run(arguments: Arguments) -> int:
     with faults:
         first_name, first_line = parse_skip_to(arguments.skip_to)
     words = arguments.inputs
-    if words.count(first_name) == 1:  # those before it may be gone
-        words = words[words.index(first_name) :]
+    is_word = bool(first_name) and words.count(first_name) == 1
     with faults:
-        inputs = expand_inputs(words, settings)
+        done = words.index(first_name) if is_word else 0
+        inputs = expand_inputs(words, settings, done=done)
     faults.raise_if_any()
     assert settings is not None  # noqa: S101  # else there is a fault
-    first_index = find_skipped(first_name, [source.name for source in inputs.sources])
+    names = [source.name for source in inputs.sources]
+    first_index = find_skipped(first_name, names, inputs.errors)
     if first_index:  # it shows if files have come before it since
         files = format_count(first_index, "file")
         echo(f"continuing at {arguments.skip_to}; {files} before it not read")
@@ -83,7 +84,10 @@ def run(arguments: Arguments) -> int:
     )
     with exit_on_interrupt():  # imports the S3 client
         skip_to = first_index, first_line
-        command = _WriteCommand(settings, inputs.sources, skip_to, summary, dry_store)
+        has_buckets = any(word.startswith(S3_SCHEME) for word in words)
+        writer_settings = destination_settings(settings) if has_buckets else settings
+        batcher = Batcher(writer_settings, store=dry_store)
+        command = _WriteCommand(batcher, settings, inputs.sources, skip_to, summary)
 
     async def write_and_report() -> None:
         with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
@@ -93,7 +97,7 @@ def run(arguments: Arguments) -> int:
                 show(describe_dry_run(dry_store, settings, summary.destination))
             summary.show(as_json=arguments.json)
 
-    asyncio.run(write_and_report())
+    run_in_loop(write_and_report())
     return summary.exit_code
 
 
@@ -102,17 +106,14 @@ class _WriteCommand:
 
     def __init__(
         self,
+        batcher: Batcher,
         settings: Settings,
         sources: Sequence[Source],
         skip_to: tuple[int, int],
         summary: WriteSummary,
-        dry_store: DryRunStore | None,
     ) -> None:
         self._summary = summary
-        writer_settings = settings
-        if any(source.bucket for source in sources):
-            writer_settings = destination_settings(settings)
-        self._batcher = Batcher(writer_settings, store=dry_store)
+        self._batcher = batcher
         summary.stats = self._batcher.counts
         self._max_line_bytes = min(settings.max_bytes, settings.budget_bytes)
         self._is_json = settings.format == "ndjson"

@@ -133,7 +133,7 @@ class WriteSummary:
             shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
             more = len(self.unread_inputs) - MAX_SHOWN
             message += f"; not read at all: {shown}" + (f" and {more:,} more" if more > 0 else "")
-        echo(message)
+        echo(message, "error")  # also with --quiet: the lines after it are nowhere yet
 
     def _as_dict(self) -> dict[str, float | str]:
         names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import os
 import sys
@@ -41,6 +42,14 @@ def test_quiet_leaves_errors_only(source: str, capsys: pytest.CaptureFixture[str
     assert all(line.startswith("batcher: error: ") for line in printed)
     assert main(["write", source, "s4://b", "-q"]) == 2
     assert "wrong usage" in capsys.readouterr().err
+
+
+def test_quiet_does_not_hide_where_reading_stopped(
+    source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cut.gz").write_bytes(gzip.compress(b"1\n")[:-4])
+    assert main(["write", source, "cut.gz", "file://out", "-q"]) == 1
+    assert "stopped reading at cut.gz:2, " in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("source")
@@ -162,6 +171,8 @@ def test_a_profile_that_does_not_exist_is_named(
         f"  - --profile: no profile 'dve' in {tmp_path}/config and {tmp_path}/credentials; "
         "did you mean dev? there are: default, dev"
     )
+    assert main([*words, "--profile", ""]) == 2  # a variable of a script that is not set
+    assert "--profile: no profile '' in " in capsys.readouterr().err
     (tmp_path / "config").write_text("no section")
     (tmp_path / "credentials").unlink()
     assert main([*words, "--profile", "dev"]) == 2

@@ -25,6 +25,17 @@ import {client}
 
 It drops `KeyboardInterrupt`, as Python does in its own callbacks during imports.
 """
+INTERRUPTED_LOOP = """
+import selectors, signal
+
+class Selector(selectors.DefaultSelector):
+    def __init__(self):
+        signal.raise_signal(signal.SIGINT)
+        super().__init__()
+
+selectors.DefaultSelector = Selector
+"""
+"""A module that Python imports first, which raises Ctrl-C while an event loop is made."""
 CLIENTS = ("aioboto3", "boto3", "obstore")
 """Packages that commands import to talk to AWS. The first one imported raises the signal."""
 ENVIRON = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "us-east-1"} | dict.fromkeys(
@@ -73,3 +84,16 @@ def test_sigterm_while_the_client_is_imported_ends_silently(command: str, tmp_pa
     done = run_in_shell(arguments, environ=ENVIRON, paths=(tmp_path,))
     assert done.returncode == -signal.SIGTERM
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("command", ["write in", "ls", "cat", "ddl", "verify"])
+def test_ctrl_c_while_the_event_loop_is_made_ends_in_one_line(command: str, tmp_path: Path) -> None:
+    """A loop that was made by half printed a traceback of its own when it was deleted."""
+    (tmp_path / "in").write_text("1\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED_LOOP)
+    words = [word.replace("in", f"{tmp_path}/in") for word in command.split()]
+    sample = ["--sample", f"{tmp_path}/in"] * (command == "ddl")
+    done = run_in_shell([*words, f"{tmp_path}/out", *sample], paths=(tmp_path,))
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "batcher: stopped before the end\n"

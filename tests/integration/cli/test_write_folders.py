@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,10 @@ from typing import Any
 import pytest
 from backports import zstd
 
+from batcher.cli import input as input_module
+from batcher.cli import lines as lines_module
 from batcher.cli import main
+from batcher.cli.input import ByteInput
 from support.output_schema import parse_output
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd.compress}
@@ -233,3 +237,62 @@ def test_what_is_skipped_is_named_ten_times_at_most(capsys: pytest.CaptureFixtur
     code, document, messages = write(capsys, "logs")
     assert (code, document["skipped"], len(messages)) == (0, 25, 11)
     assert messages[-1] == "batcher: warning: not read: and 15 more"
+
+
+def test_a_file_whose_name_is_a_dash_is_not_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pattern finds it in the current folder. It continues by its name as it is printed."""
+    monkeypatch.chdir("logs/a")
+    put("-", 7)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert write(capsys, "*")[0] == 0
+    assert numbers() == [7, 2, 1, 3]
+    assert write(capsys, "*", "--skip-to", "./-:1")[0] == 0
+    assert numbers() == [7, 2, 1, 3]
+
+
+def test_a_destination_whose_name_looks_like_a_pattern_is_refused_as_an_input(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    put("[a-z]?/x", 7)
+    assert main(["write", "[a-z]?", "[a-z]?"]) == 2
+    assert "input [a-z]?: it is the destination" in capsys.readouterr().err
+
+
+def test_a_file_that_was_read_is_not_read_again_for_an_input_after_the_one_to_skip_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Inputs before that one may be gone."""
+    words = ["logs/a/*", "gone", "gone/*", "logs/z", "logs/**"]
+    assert write(capsys, *words, "--skip-to", "logs/z:1")[0] == 0
+    assert numbers() == [4, 5, 0]
+
+
+def test_an_empty_input_hides_no_other_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, messages = write(capsys, "gone", "", "lost")
+    assert (code, len(messages)) == (2, 5)
+
+
+def test_a_file_that_is_truncated_while_it_is_read_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a rotation that copies: what was not read is gone. No line is made of half of one."""
+    put("logs/b/x.ndjson", 1)
+    Path("logs/b/x.ndjson").write_bytes(b"12\n" + b"1000000\n" * 70_000)
+    read_start = input_module.read_start
+
+    def read_and_truncate(raw: ByteInput) -> tuple[bytes, str]:
+        start = read_start(raw)
+        if start[0].startswith(b"12"):
+            os.truncate("logs/b/x.ndjson", 7)
+        return start
+
+    monkeypatch.setattr(lines_module, "read_start", read_and_truncate)
+    code, document, messages = write(capsys, "logs")
+    assert code == 1
+    expected = "logs/b/x.ndjson: cannot be read beyond line 65537: it was truncated to 7 bytes"
+    assert [message.partition("error: ")[2] for message in messages] == [
+        f"{expected} while it was read; find the rest"
+    ]
+    assert document["records"] == 65_541

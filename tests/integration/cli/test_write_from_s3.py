@@ -196,3 +196,28 @@ def test_more_objects_than_are_read_ahead(source: Source) -> None:
         source.put(f"many/{number:04}", b"%d" % number if number % 4 else b"")
     assert source.write("many/") == 0
     assert source.numbers() == [number for number in range(40) if number % 4]
+
+
+def test_a_prefix_of_objects_that_looks_like_a_pattern_is_none(source: Source) -> None:
+    """As the name of a folder. Without such objects it is a pattern."""
+    source.put("data1/x", b"7\n")
+    assert source.write("data[1]/") == 0
+    assert source.numbers() == [7]
+    source.put("data[1]/_hidden", b"9\n")
+    source.put("data[1]/x/y", b"8\n")
+    assert source.write("data[1]/") == 0
+    assert source.numbers() == [8]
+    assert source.write("data[1]/*/y") == 2
+
+
+def test_why_an_input_cannot_be_listed_is_shown_if_the_run_should_continue_in_it(
+    source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = f"s3://{source.bucket}-gone/"
+    assert source.write(gone, "other", "--skip-to", f"{gone}x:1") == 2
+    faults = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  - ")]
+    assert faults[0].startswith("  - skip_to: ")
+    assert faults[1].startswith(f"  - {gone}: cannot be listed: ")
+    assert source.write(gone) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert message.startswith(f"batcher: error: {gone}: cannot be listed: ")

@@ -1,7 +1,8 @@
 """JSON values: what is written for values that JSON lacks, such as a Decimal or a numpy array.
 
-orjson writes str, numbers, lists, dicts, dates, UUIDs, enums and dataclasses by itself. Nothing
-here imports the package of a value: the class of a value is loaded, or there is no such value.
+orjson writes str, numbers, lists, dicts, UUIDs and enums by itself. Dates, times and dataclasses
+are read here: orjson crashes the process if a time zone or an attribute raises. Nothing here imports
+the package of a value: the class of a value is loaded, or there is no such value.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
 from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,25 @@ if TYPE_CHECKING:
 UNKNOWN: Any = object()
 """What `convert` returns for a value that only the user's `default` can convert."""
 
+DUMPS_OPTIONS: int = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+"""For each call of `orjson.dumps` with values of a user."""
+
+_TIMES = {date, datetime, time}
+
 _PLAIN_TYPES = {str, int, float, bool, type(None)}
+
+
+def convert_common(value: Any) -> Any:  # noqa: ANN401  # any
+    """Return what is written for a date, a time or a dataclass.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if type(value) in _TIMES:
+        return value.isoformat()
+    if is_dataclass_instance(value):
+        return dataclass_values(value)
+    raise TypeError
 
 
 def convert(value: Any, fallback: Callable[[Any], Any]) -> Any:  # noqa: ANN401, C901, PLR0911  # one type after the other
@@ -35,6 +55,8 @@ def convert(value: Any, fallback: Callable[[Any], Any]) -> Any:  # noqa: ANN401,
         value: any value.
         fallback: converts what pydantic does not know within its models.
     """
+    if is_dataclass_instance(value):
+        return dataclass_values(value)
     if isinstance(value, tuple):  # orjson leaves named tuples out
         return list(value)
     if isinstance(value, set | frozenset):
@@ -51,7 +73,7 @@ def convert(value: Any, fallback: Callable[[Any], Any]) -> Any:  # noqa: ANN401,
         return _convert_numpy(value)
     if isinstance(value, float):
         return float(value)
-    if any(_is_instance(value, "datetime", name) for name in ("date", "time")):
+    if isinstance(value, date | time):
         return value.isoformat() if value == value else math.nan  # noqa: PLR0124  # pandas' NaT
     if _is_instance(value, "uuid", "UUID") or _is_instance(value, "pathlib", "PurePath"):
         return str(value)
@@ -71,7 +93,7 @@ def is_dataclass_instance(value: object) -> bool:
 
 
 def dataclass_values(instance: Any) -> dict[str, object]:  # noqa: ANN401  # of any dataclass
-    """Return the attributes of a dataclass that orjson writes."""
+    """Return the attributes of a dataclass that are written: those that orjson would write."""
     if "__slots__" in vars(type(instance)) or not hasattr(instance, "__dict__"):
         from dataclasses import fields  # noqa: PLC0415  # imported before, by the instance's class
 
@@ -151,6 +173,7 @@ def _convert_numpy(value: Any) -> Any:  # noqa: ANN401  # an array or a scalar
     if kind in "OUST" or (is_masked and kind in "biuf"):
         return value.tolist()
     if kind == "M" and not is_masked:
+        value = numpy.asarray(value, value.dtype.newbyteorder("="))  # numpy reads others wrongly
         texts = numpy.asarray(numpy.datetime_as_string(value)).astype(object)
         texts[numpy.isnat(value)] = math.nan
         return texts.tolist()

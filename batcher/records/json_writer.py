@@ -19,11 +19,11 @@ import orjson
 from batcher.errors import RetryableError
 from batcher.records.json_text import MAX_DEPTH
 from batcher.records.json_values import (
+    DUMPS_OPTIONS,
     UNKNOWN,
     convert,
-    dataclass_values,
+    convert_common,
     has_nan,
-    is_dataclass_instance,
 )
 
 MAX_CONVERSIONS: Final = 254
@@ -67,10 +67,10 @@ class JsonWriter:
             MemoryError, RetryableError: `default` raised it.
         """
         try:
-            text = orjson.dumps(record, self._convert_for_orjson)
+            text = orjson.dumps(record, self._convert_for_orjson, DUMPS_OPTIONS)
             if b"null" not in text or not has_nan(record, self._converted):
                 return text
-        except orjson.JSONEncodeError:
+        except Exception:  # noqa: BLE001, S110  # raised again below, where its field is known
             pass
         return _TextWriter(self._convert).write(record)
 
@@ -178,6 +178,8 @@ class _TextWriter:
             level.key = _NO_KEY
             for piece, key, value in level.entries:
                 level.key = key
+                if isinstance(key, str) and not key.isascii() and _has_lone_surrogate(key):
+                    self._note_flaw("the key has a lone surrogate")
                 pieces.append(piece)
                 opened = self._write_one(value, pieces)
                 if opened is not None:
@@ -234,19 +236,17 @@ class _TextWriter:
         if not isinstance(value, dict | list) or not 1 < len(self._levels) <= _WHOLE_LEVELS:
             return None
         try:
-            text = orjson.dumps(value)
-        except orjson.JSONEncodeError:
+            text = orjson.dumps(value, convert_common, DUMPS_OPTIONS)
+            return None if b"null" in text and has_nan(value, {}) else text.decode()
+        except Exception:  # noqa: BLE001  # raised again where its field is known
             return None
-        return None if b"null" in text and has_nan(value, {}) else text.decode()
 
     def _simplify(self, value: object) -> object:
         """Return what is written for a value that is no scalar, list or dict."""
         if isinstance(value, Enum):
             return value.value
-        if is_dataclass_instance(value):
-            return dataclass_values(value)
         try:
-            return _RawText(orjson.dumps(value).decode())  # a date, a UUID, a fragment
+            return _RawText(orjson.dumps(value, None, DUMPS_OPTIONS).decode())  # a UUID, a fragment
         except (orjson.JSONEncodeError, ValueError):
             pass
         result = self._convert(value)

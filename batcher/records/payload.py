@@ -7,7 +7,13 @@ from typing import Any, ClassVar, Protocol
 
 import orjson
 
-from batcher.records.json_values import has_nan, is_dataclass_instance, is_model
+from batcher.records.json_values import (
+    DUMPS_OPTIONS,
+    convert_common,
+    has_nan,
+    is_dataclass_instance,
+    is_model,
+)
 
 JsonDefault = Callable[[Any], Any]
 """The user's function from a value that JSON lacks to one that JSON has, as for `json.dumps`."""
@@ -56,10 +62,10 @@ def to_payload(record: object, default: JsonDefault | None = None) -> bytes:
     if not isinstance(record, dict):
         _check_type(record, default)
     try:
-        text = orjson.dumps(record)
+        text = orjson.dumps(record, convert_common, DUMPS_OPTIONS)
         if b"null" not in text or not has_nan(record, {}):  # orjson writes NaN as null
             return text
-    except orjson.JSONEncodeError:
+    except Exception:  # noqa: BLE001, S110  # the writer raises it again, and names the field
         pass
     from batcher.records.json_writer import JsonWriter  # noqa: PLC0415  # for few records
 

@@ -58,6 +58,21 @@ class Zone(tzinfo):
         """Return that nothing is known."""
 
 
+class NoZone(Zone):
+    """A time zone that knows no offset: its times are naive."""
+
+    def utcoffset(self, moment: datetime | None, /) -> None:  # type: ignore[override]
+        """Return that there is none."""
+
+
+class BrokenZone(Zone):
+    """A time zone that fails, as pytz does near the year 9999."""
+
+    def utcoffset(self, moment: datetime | None, /) -> timedelta:
+        """Raise."""
+        raise OverflowError(moment)
+
+
 class Price(Enum):
     """An enum whose value JSON lacks."""
 
@@ -114,6 +129,7 @@ WRITTEN: list[tuple[Any, str]] = [
     (AT, f'"{DAY}+00:00"'),
     (AT.replace(tzinfo=None), f'"{DAY}"'),
     (AT.replace(tzinfo=Zone()), f'"{DAY}+01:00"'),
+    (AT.replace(tzinfo=NoZone()), f'"{DAY}"'),
     (AT.replace(tzinfo=timezone(timedelta(hours=-3))), f'"{DAY}-03:00"'),
     (Moment(2026, 11, 23, 7, 30), f'"{DAY}"'),
     (date(2026, 11, 23), '"2026-11-23"'),
@@ -139,6 +155,7 @@ WRITTEN: list[tuple[Any, str]] = [
     (np.datetime64("2026-11-23T07:30:00.000000001"), f'"{DAY}.000000001"'),
     (np.datetime64("2026-11-23"), '"2026-11-23"'),
     (np.array([["2026-11-23"]], "M8[D]"), '[["2026-11-23"]]'),
+    (np.array(["2026-11-23"], ">M8[s]"), '["2026-11-23T00:00:00"]'),
     (np.arange(6, dtype="i2").reshape(2, 3), "[[0,1,2],[3,4,5]]"),
     (np.arange(6, dtype="f4")[::2] / np.float32(10), "[0.0,0.2,0.4]"),
     (np.array([0.1], ">f4"), "[0.1]"),
@@ -250,6 +267,25 @@ def test_what_has_several_forms_or_none_is_left_to_the_user(value: object) -> No
     with pytest.raises(TypeError, match=r"^x\[0\]: object of type '.*' is not JSON serializable"):
         to_payload({"x": [value]})
     assert to_payload({"x": [value]}, lambda _: "y") == b'{"x":["y"]}'
+
+
+@pytest.mark.parametrize("beside", [0, None, BIG])
+@pytest.mark.parametrize(
+    ("value", "cause"),
+    [
+        (AT.replace(tzinfo=BrokenZone()), OverflowError),
+        (object.__new__(SlottedOrder), AttributeError),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named(
+    value: object, cause: type[Exception], beside: object
+) -> None:
+    """If orjson read such a value itself, it would end the process by a segmentation fault."""
+    name = type(value).__name__
+    for record in [{"n": beside, "x": [value]}, {"n": beside, "x": [[{"y": value}]]}]:
+        with pytest.raises(TypeError, match=rf"^x\[0\].* '{name}' raised {cause.__name__}") as e:
+            to_payload(record)
+        assert isinstance(e.value.__cause__, cause)
 
 
 def test_what_pydantic_does_not_know_in_a_model_is_converted() -> None:

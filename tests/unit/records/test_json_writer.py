@@ -72,6 +72,7 @@ def test_values_are_nested_as_deep_as_a_setting_can_allow() -> None:
         ({"a": [1, {"b": float("nan")}]}, "a[1].b: NaN is not JSON"),
         ({"a": float("-inf"), "b": float("nan")}, "a: -Infinity is not JSON"),
         ({"a": {"b": "x\ud800"}}, "a.b: the text has a lone surrogate"),
+        ({"a": {"x\ud800": 1}}, r"a['x\ud800']: the key has a lone surrogate"),
         ({"pair": "\ud83d\ude00", "a": float("nan")}, "a: NaN is not JSON"),
     ],
 )

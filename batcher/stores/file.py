@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import ENAMETOOLONG, ENOSYS, ENOTSUP, EPERM
+from errno import EDQUOT, ENAMETOOLONG, ENOSPC, ENOSYS, ENOTSUP, EPERM, EROFS
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 
 META_FOLDER = ".meta"
+
+_REFUSALS = PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError
 
 TEMPORARY_DIGITS = 16
 """Hexadecimal digits in the name of a temporary file: `.0123456789abcdef.tmp`."""
@@ -291,15 +293,28 @@ def translate_errors(key: str) -> Iterator[None]:
     except NotRegularFileError as error:
         msg = f"{key}: {error}"
         raise RejectedError(msg) from error
-    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        msg = f"cannot write {key}: {error.strerror}; check the folder and who may write to it"
-        raise RejectedError(msg) from error
     except OSError as error:
+        what = f"cannot write {key}: {_describe(error)}"
         if error.errno == ENAMETOOLONG:
             msg = f"cannot write {key}: the name is too long for this file system"
             raise RejectedError(msg) from error
-        msg = f"cannot write {key}: {error.strerror or error}; check the disk's space and health"
+        if error.errno == EROFS or isinstance(error, _REFUSALS):
+            msg = f"{what}; check the folder and who may write to it"
+            raise RejectedError(msg) from error
+        if isinstance(error, FileNotFoundError):  # folders are created before
+            msg = f"{what}; check that nothing removes the folder, and that its disk is mounted"
+            raise RetryableError(msg) from error
+        if error.errno in (ENOSPC, EDQUOT):
+            msg = f"{what}; free some space"
+            raise RetryableError(msg) from error
+        msg = f"{what}; check the disk's health"
         raise RetryableError(msg) from error
+
+
+def _describe(error: OSError) -> str:
+    """Return what the operating system says, and of which file."""
+    reason = error.strerror or str(error)
+    return reason if error.filename is None else f"{reason}: {os.fsdecode(error.filename)!r}"
 
 
 async def _run_in_thread(work: Callable[..., T], *arguments: object) -> T:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +12,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from batcher.errors import PreconditionFailedError, RejectedError
+from batcher.errors import BatcherError, PreconditionFailedError, RejectedError, RetryableError
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores import ObjectAttributes
-from batcher.stores.file import FileStore
+from batcher.stores.file import FileStore, translate_errors
 from support.store_fixtures import FileStoreFixture
 
 KEY = "events/dt=2026-11-23/a.ndjson"
@@ -195,3 +197,25 @@ async def test_an_upload_whose_creation_was_cancelled_leaves_no_file(
     await left.wait()
     await loop.run_in_executor(None, lambda: None)
     assert store_fixture.files() == set()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "advice"),
+    [
+        (errno.ENOENT, RetryableError, "check that nothing removes the folder"),
+        (errno.ENOSPC, RetryableError, "free some space"),
+        (errno.EDQUOT, RetryableError, "free some space"),
+        (errno.EIO, RetryableError, "check the disk's health"),
+        (errno.EROFS, RejectedError, "who may write to it"),
+        (errno.EACCES, RejectedError, "who may write to it"),
+        (errno.ENOTDIR, RejectedError, "who may write to it"),
+    ],
+)
+def test_an_error_of_the_system_names_the_path_and_what_to_do(
+    number: int, kind: type[BatcherError], advice: str
+) -> None:
+    """The key alone does not say in which folder."""
+    error = OSError(number, os.strerror(number), "/data/a")
+    with pytest.raises(kind, match=advice) as caught, translate_errors("a"):
+        raise error
+    assert str(caught.value).startswith(f"cannot write a: {os.strerror(number)}: '/data/a'; ")

@@ -1,8 +1,8 @@
 """JSON values: what is written for values that JSON lacks, such as a Decimal or a numpy array.
 
 orjson writes str, numbers, lists, dicts, UUIDs and enums by itself. Dates, times and dataclasses
-are read here: orjson crashes the process if a time zone or an attribute raises. Nothing here imports
-the package of a value: the class of a value is loaded, or there is no such value.
+are read here: orjson crashes the process if a time zone or an attribute raises. The package of a
+value is not imported: the class of a value is loaded, or there is no such value.
 """
 
 from __future__ import annotations

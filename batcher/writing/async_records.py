@@ -60,7 +60,8 @@ class AsyncRecords:
                     if isinstance(rest, AsyncGeneratorType):
                         await rest.aclose()
         except BaseExceptionGroup as errors:
-            failure = first_error(errors)
+            if failure is None:  # else closing the generator failed too
+                failure = first_error(errors)
         if failure is not None:
             raise failure  # outside of the `except`, to keep its own cause
 
@@ -95,13 +96,16 @@ class AsyncRecords:
 
     def _start(self, group: asyncio.TaskGroup) -> None:
         """Submit what was yielded. The event loop runs this as soon as the iterable waits."""
-        if self._slice:
-            self._task = group.create_task(self._submit_slice())
+        if self._slice:  # taken now: this may be called again before the task begins
+            self._task = group.create_task(self._submit(self._take_slice()))
 
     async def _submit_slice(self) -> None:
+        if self._slice:
+            await self._submit(self._take_slice())
+
+    def _take_slice(self) -> list[Any]:
         part, self._slice, self._slice_bytes = self._slice, [], 0
-        if part:
-            await self._submit(part)
+        return part
 
     async def _wait_for_task(self) -> None:
         """Wait until the task has submitted its slice. Raise its error."""

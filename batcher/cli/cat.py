@@ -124,7 +124,7 @@ COMMAND = Command(
             help="print objects in the order of the times in their keys: by the time in the name, "
             "or by hour, shard and sequence number; default: in the order in which they were read",
         ),
-        Option("--limit", metavar="N", help="stop after N records"),
+        Option("--limit", "N", "stop after N records"),
         Option(
             "--all",
             is_flag=True,

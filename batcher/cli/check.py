@@ -256,24 +256,23 @@ COMMAND = Command(
     parameters=[
         Argument(
             "destination",
-            metavar="[DESTINATION]",
-            description=f"{PLACE} (default: that of the function, else BATCHER_BUCKET and "
-            "BATCHER_ROOT)",
+            "[DESTINATION]",
+            f"{PLACE} (default: that of the function, else BATCHER_BUCKET and BATCHER_ROOT)",
             needed=False,
             completes="dir",
         ),
         Option(
             "--function",
-            metavar="NAME",
-            help="name or ARN of a Lambda function, with its alias if its mappings use one; its "
+            "NAME",
+            "name or ARN of a Lambda function, with its alias if its mappings use one; its "
             "environment replaces this one, flags and destination still override it",
         ),
         Option(
             "--mapping",
-            metavar="UUID",
-            help="check this event source mapping (default: all mappings of the function)",
+            "UUID",
+            "check this event source mapping (default: all mappings of the function)",
         ),
-        Option("--no-write", is_flag=True, help="do not write the test object"),
+        Option("--no-write", help="do not write the test object", is_flag=True),
         json_option("one JSON document"),
         *setting_options(SETTINGS),
         profile_option(),

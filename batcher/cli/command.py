@@ -70,16 +70,13 @@ class Arguments(SimpleNamespace):
 
 def _message_options() -> list[Option]:
     group = "Messages on standard error"
+    formats = f"[{'|'.join(LOG_FORMATS)}]"
+    json = "json: one object per message, with time, level and message (default text)"
+    more = "more; -vv with tracebacks"
     return [
-        Option("--quiet", "-q", is_flag=True, group=group, help="only errors"),
-        Option("--verbose", "-v", count=True, group=group, help="more; -vv with tracebacks"),
-        Option(
-            "--log-format",
-            metavar=f"[{'|'.join(LOG_FORMATS)}]",
-            choices=LOG_FORMATS,
-            group=group,
-            help="json: one object per message, with time, level and message (default text)",
-        ),
+        Option("--quiet", help="only errors", also="-q", is_flag=True, group=group),
+        Option("--verbose", help=more, also="-v", count=True, group=group),
+        Option("--log-format", formats, json, choices=LOG_FORMATS, group=group),
     ]
 
 
@@ -239,13 +236,8 @@ class Command(click.Command):
         """Write arguments and options, in groups."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for each in self.get_params(ctx):
-            if isinstance(each, Argument):
-                groups.setdefault("Arguments", []).append(
-                    (each.make_metavar(ctx), each.description)
-                )
-            elif record := each.get_help_record(ctx):
-                name = each.group if isinstance(each, Option) else "Options"
-                groups.setdefault(name, []).append(record)
+            if record := each.get_help_record(ctx):
+                groups.setdefault(getattr(each, "group", "Options"), []).append(record)
         for name, records in groups.items():
             with formatter.section(name):
                 formatter.write_dl(records)

@@ -32,8 +32,6 @@ COMMAND = Command(
         """echo 'eval "$(batcher completion zsh)"' >> ~/.zshrc""": "for zsh, after its compinit",
         "batcher completion fish \\\n    > ~/.config/fish/completions/batcher.fish": "for fish",
     },
-    parameters=[
-        Argument("shell", metavar="SHELL", description="bash, zsh or fish", choices=SHELLS)
-    ],
+    parameters=[Argument("shell", "SHELL", "bash, zsh or fish", choices=SHELLS)],
     exit_codes={},
 )

@@ -186,40 +186,39 @@ COMMAND = Command(
         place_argument(),
         Option(
             "--engine",
-            "table_engine",
+            f"[{'|'.join(ENGINES)}]",
+            "the query engine",
+            also="table_engine",
             needed=True,
             choices=list(ENGINES),
-            metavar=f"[{'|'.join(ENGINES)}]",
-            help="the query engine",
         ),
-        Option("--table", metavar="NAME", help="its name (default: the last folder of the root)"),
+        Option("--table", "NAME", "its name (default: the last folder of the root)"),
         Option(
             "--columns",
-            metavar="LIST",
-            help="fields that become columns: 'user bigint, tags array<string>, "
+            "LIST",
+            "fields that become columns: 'user bigint, tags array<string>, "
             "at struct<city:string>'; types: boolean, int, bigint, double, string, array, struct",
         ),
         Option(
             "--sample",
-            metavar="FILE",
-            completes="file",
-            help=f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for "
+            "FILE",
+            f"infer columns from the first {SAMPLE_LINES:,} records of a file, or - for "
             f"standard input; of {SAMPLE_BYTES // 1024**2} MiB, and of records up to "
             f"{MAX_LINE_BYTES:,} bytes",
+            completes="file",
         ),
         Option(
             "--fanouts",
-            metavar="LIST",
-            help="all fanouts that objects under this root were written with: 1,16 (default: "
-            "--fanout)",
+            "LIST",
+            "all fanouts that objects under this root were written with: 1,16 (default: --fanout)",
         ),
         Option(
             "--values",
+            "COLUMN=LIST",
+            "all values of a partition by a field: customer=acme,globex; may be repeated",
             multiple=True,
-            metavar="COLUMN=LIST",
-            help="all values of a partition by a field: customer=acme,globex; may be repeated",
         ),
-        Option("--since", metavar="DATE", help="the first day that has objects: 2025-01-31"),
+        Option("--since", "DATE", "the first day that has objects: 2025-01-31"),
         # Not all settings: `--engine` is the query engine here
         *setting_options(("fanout", "partition_by", "format", "compression")),
         *setting_options(("region", "endpoint_url")),

@@ -211,20 +211,12 @@ COMMAND = Command(
     parameters=[
         Option(
             "--s3",
-            metavar="URL",
-            help="use the S3 at this endpoint, with your own AWS credentials; objects are written "
+            "URL",
+            "use the S3 at this endpoint, with your own AWS credentials; objects are written "
             "under a new root, and nothing is deleted",
         ),
-        Option(
-            "--bucket",
-            metavar="NAME",
-            help=f"the bucket; must exist with --s3 (default: {BUCKET})",
-        ),
-        Option(
-            "--keep",
-            is_flag=True,
-            help="keep the files that were read back, and print where",
-        ),
+        Option("--bucket", "NAME", f"the bucket; must exist with --s3 (default: {BUCKET})"),
+        Option("--keep", help="keep the files that were read back, and print where", is_flag=True),
         profile_option(),
     ],
     exit_codes={

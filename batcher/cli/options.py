@@ -77,11 +77,11 @@ def _setting_option(spec: Field[Any], help_text: str) -> Option:
         help_text = ": ".join(filter(None, [help_text, ", ".join(choices)]))
     return Option(
         f"--{spec.name.replace('_', '-')}",
-        f"setting_{spec.name}",
-        metavar=metavar,
-        help=f"{help_text} (default {default})" if default else help_text,
+        metavar,
+        f"{help_text} (default {default})" if default else help_text,
+        also=f"setting_{spec.name}",
         group=spec.metadata["group"],
-        completions=choices,
+        completes=choices,
         setting=spec.name,
     )
 
@@ -147,12 +147,12 @@ def explicit_settings(arguments: Arguments, destination: str) -> dict[str, Any]:
 
 def place_argument() -> Argument:
     """Return the argument for the root that a command reads."""
-    return Argument("place", metavar="PLACE", description=f"root to read: {PLACE}", completes="dir")
+    return Argument("place", "PLACE", f"root to read: {PLACE}", completes="dir")
 
 
 def destination_argument() -> Argument:
     """Return the argument for the root that a command writes under."""
-    return Argument("destination", metavar="DESTINATION", description=PLACE, completes="dir")
+    return Argument("destination", "DESTINATION", PLACE, completes="dir")
 
 
 def json_option(form: str) -> Option:
@@ -163,34 +163,19 @@ def json_option(form: str) -> Option:
 def selection_options() -> list[Argument | Option]:
     """Return the argument and the options that select objects."""
     group = "Which objects"
+    since = f"objects that may hold records which arrived at this time or later: {TIME_FORMATS}"
+    until = "objects that may hold records which arrived before this time; format as --since"
+    partition = (
+        "objects whose partition has these folders in this order, such as "
+        "dt=2026-11-23/hour=* or customer=acme; * and ? are wildcards"
+    )
+    quarantine = "quarantine objects instead of data objects"
     return [
         place_argument(),
-        Option(
-            "--since",
-            metavar="TIME",
-            group=group,
-            help="objects that may hold records which arrived at this time or later: "
-            f"{TIME_FORMATS}",
-        ),
-        Option(
-            "--until",
-            metavar="TIME",
-            group=group,
-            help="objects that may hold records which arrived before this time; format as --since",
-        ),
-        Option(
-            "--partition",
-            metavar="PATTERN",
-            group=group,
-            help="objects whose partition has these folders in this order, such as "
-            "dt=2026-11-23/hour=* or customer=acme; * and ? are wildcards",
-        ),
-        Option(
-            "--quarantine",
-            is_flag=True,
-            group=group,
-            help="quarantine objects instead of data objects",
-        ),
+        Option("--since", "TIME", since, group=group),
+        Option("--until", "TIME", until, group=group),
+        Option("--partition", "PATTERN", partition, group=group),
+        Option("--quarantine", help=quarantine, is_flag=True, group=group),
     ]
 
 

@@ -277,20 +277,20 @@ COMMAND = Command(
         *(
             Option(
                 f"--{name}",
-                metavar=metavar,
+                metavar,
+                text,
                 group="Workload",
-                help=text,
-                completions=WORKLOAD_CHOICES.get(name, ()),
+                completes=WORKLOAD_CHOICES.get(name, ()),
             )
             for name, metavar, text in WORKLOAD_OPTIONS
         ),
         Option(
             "--sample",
-            metavar="FILE",
+            "FILE",
+            "file of records to measure size and compression with, one per line (plain, gzip "
+            "or zstd), or - for standard input; the first 8 MiB are read",
             group="Workload",
             completes="file",
-            help="file of records to measure size and compression with, one per line (plain, gzip "
-            "or zstd), or - for standard input; the first 8 MiB are read",
         ),
         json_option("one JSON document"),
         *setting_options(SETTINGS),

@@ -33,12 +33,8 @@ OVERRIDDEN = (
 
 def profile_option() -> Option:
     """Return the option."""
-    return Option(
-        "--profile",
-        metavar="NAME",
-        group="S3 connection",
-        help="use this AWS profile, instead of credentials in the environment",
-    )
+    use = "use this AWS profile, instead of credentials in the environment"
+    return Option("--profile", "NAME", use, group="S3 connection")
 
 
 def profile_fault(name: str) -> str:

@@ -229,6 +229,21 @@ class _ReplayCommand:
             self._replay.stop()
 
 
+def _filter_options() -> list[Option]:
+    group = "Which records"
+    reasons = [str(reason) for reason in BadRecordReason]
+    reason = f"only records that are bad for this reason, repeatable: {', '.join(reasons)}"
+    source = "only records of this source: sqs, kinesis, …"
+    since = f"only records that arrived then or later: {TIME_FORMATS}"
+    until = "only records that arrived before that; as --since, a date is the start of its day"
+    return [
+        Option("--reason", "REASON", reason, choices=reasons, multiple=True, group=group),
+        Option("--source", "SOURCE", source, group=group),
+        Option("--since", "TIME", since, group=group),
+        Option("--until", "TIME", until, group=group),
+    ]
+
+
 COMMAND = Command(
     run,
     description="Writes the quarantined records under a root again. Records that are good now "
@@ -248,40 +263,13 @@ COMMAND = Command(
     },
     parameters=[
         destination_argument(),
-        Option(
-            "--reason",
-            multiple=True,
-            choices=[str(reason) for reason in BadRecordReason],
-            metavar="REASON",
-            group="Which records",
-            help="only records that are bad for this reason, repeatable: "
-            f"{', '.join(BadRecordReason)}",
-        ),
-        Option(
-            "--source",
-            metavar="SOURCE",
-            group="Which records",
-            help="only records of this source: sqs, kinesis, …",
-        ),
-        Option(
-            "--since",
-            metavar="TIME",
-            group="Which records",
-            help=f"only records that arrived then or later: {TIME_FORMATS}",
-        ),
-        Option(
-            "--until",
-            metavar="TIME",
-            group="Which records",
-            help="only records that arrived before that; as --since, a date is the start of its "
-            "day",
-        ),
+        *_filter_options(),
         Option(
             "--transform",
-            metavar="MODULE:FUNCTION",
-            help="apply this function to each record, as package.module:function",
+            "MODULE:FUNCTION",
+            "apply this function to each record, as package.module:function",
         ),
-        Option("--to-queue", metavar="URL", help="send records to this SQS queue instead"),
+        Option("--to-queue", "URL", "send records to this SQS queue instead"),
         Option(
             "--restart",
             is_flag=True,
@@ -289,7 +277,7 @@ COMMAND = Command(
             "ended, or records are written twice",
         ),
         json_option("one line of JSON at the end"),
-        Option("--dry-run", is_flag=True, help="print what would be replayed, by reason"),
+        Option("--dry-run", help="print what would be replayed, by reason", is_flag=True),
         *writer_options(),
     ],
     exit_codes=SIGNAL_EXIT_CODES | {1: "some records are not durable, or were not sent"},

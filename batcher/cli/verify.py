@@ -81,7 +81,8 @@ def _require_folder(settings: Settings) -> None:
 
 async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport) -> None:
     """Verify all objects and fill in the report, with a progress bar on a terminal."""
-    verifier = Verifier(reader, settings.root, report, settings.concurrency)
+    folder = parse_folder_url(settings.bucket) if settings.bucket.startswith("file:") else None
+    verifier = Verifier(reader, settings.root, report, settings.concurrency, folder)
 
     def figures(_: float) -> list[str]:
         findings = sum(report.finding_counts.values())
@@ -125,11 +126,12 @@ def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
     """Return the tables of a report that have rows."""
     totals = [
         ("objects", f"{report.objects:,}"),
-        ("records", f"{report.records:,}"),
+        ("records", _describe_total(report)),
         ("quarantine objects", f"{report.quarantine_objects:,}"),
-        ("quarantined records", f"{sum(report.quarantined.values()):,}"),
+        ("quarantined records", _describe_quarantined(report)),
         ("bytes stored", format_size(report.size_bytes)),
         ("bytes of text", format_size(report.text_bytes)),
+        *([("lost records", f"{report.lost_records:,}")] if report.lost_records else []),
         ("findings", f"{sum(report.finding_counts.values()):,}"),
     ]
     tables = [
@@ -157,6 +159,21 @@ def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
         ),
     ]
     return [table for table in tables if table.rows]
+
+
+def _describe_total(report: VerifyReport) -> str:
+    """Return the number of records, and how many of them are of damaged objects."""
+    if not report.damaged_objects:
+        return f"{report.records:,}"
+    objects = format_count(report.damaged_objects, "damaged object")
+    return f"{report.records:,} ({report.damaged_records:,} of {objects})"
+
+
+def _describe_quarantined(report: VerifyReport) -> str:
+    """Return the number of records in quarantine, and how many of them are replayed."""
+    total, replayed = report.quarantined.total(), report.quarantined_replayed
+    open_ = f" ({total - replayed:,} open, {replayed:,} replayed)"
+    return f"{total:,}{open_ if replayed else ''}"
 
 
 def report_notes(report: VerifyReport) -> list[str]:
@@ -208,7 +225,9 @@ COMMAND = Command(
     description="Reads every object under a root to its end, including quarantine, and "
     "compares it with its metadata: records, bytes, CRC-32, one JSON value per line. Finds "
     "damaged and foreign objects, open multipart uploads, and overlapping ranges of sequence "
-    "numbers. Prints the range of sequence numbers of each shard. Writes nothing. Memory use "
+    "numbers. Prints the range of sequence numbers of each shard. In a folder it also finds "
+    "objects that were deleted. In S3 nothing is left of those: compare the number of records "
+    "with what was written. Writes nothing. Memory use "
     "does not depend on the size of the objects. Lists open uploads with boto3, of the extra "
     "cli; without it, everything else is verified.",
     examples={

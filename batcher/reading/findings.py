@@ -38,6 +38,8 @@ class FindingKind(StrEnum):
     """The positions list cannot be read, or does not match the metadata or the name."""
     LOST_OBJECT = "lost_object"
     """A guard states that an object has records, and that object is gone."""
+    MISSING = "missing"
+    """An object on disk was deleted: its attributes in `.meta/` are still there."""
     OPEN_UPLOAD = "open_upload"
     """A multipart upload is not completed. Its parts cost money. On disk: a left-over temporary
     file."""
@@ -56,6 +58,7 @@ KIND_DESCRIPTIONS = {
     FindingKind.DUPLICATE: "records are in another object, too",
     FindingKind.BAD_POSITIONS: "positions list is unreadable or wrong",
     FindingKind.LOST_OBJECT: "the object of a guard is gone",
+    FindingKind.MISSING: "was deleted",
     FindingKind.OPEN_UPLOAD: "multipart upload not completed, or left-over file",
     FindingKind.UNREADABLE: "could not be read",
 }

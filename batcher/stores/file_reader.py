@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -31,11 +32,15 @@ PAGE_FILES = 1_000
 
 _CHECK_ACCESS = "check who may read the folder"
 
+_INNER_ROOT = "it is another root, in a folder of this one; read it by itself: batcher ls {place}"
+
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{{TEMPORARY_DIGITS}}}\.tmp")
 
 
 class FileReader:
     """Lists and reads the regular files under a folder, except dot-files and `.meta/`.
+
+    A folder below it that has a `.meta/` is another root: listed with a fault, and not read.
 
     Everything else is listed with a fault, neither followed nor opened: links, FIFOs, devices.
     Only the folder itself, and the folders of a prefix, may be links.
@@ -131,7 +136,13 @@ class FileReader:
             return
         for entry in entries:
             key = f"{folder}/{entry.name}" if folder else entry.name
-            if key != META_FOLDER and f"{key}/".startswith(prefix):
+            if entry.name == META_FOLDER or not f"{key}/".startswith(prefix):
+                continue
+            if key.partition("/")[0] != META_FOLDER and os.path.isdir(  # noqa: PTH112  # faster
+                f"{entry.path}/{META_FOLDER}"
+            ):
+                yield _DirectoryEntry(key, fault=_INNER_ROOT.format(place=shlex.quote(entry.path)))
+            else:
                 yield from _describe(key, entry, prefix)
 
     @asynccontextmanager

@@ -13,11 +13,13 @@ from batcher.encoding.codec import Checksum, crc32
 from batcher.encoding.text import LineSplitter, split_complete_lines
 from batcher.keys.names import SEQUENCE_DIGITS
 from batcher.reading.findings import Finding, FindingKind
-from batcher.reading.sanitize import sanitize_line
+from batcher.reading.sanitize import sanitize_detail, sanitize_line
 from batcher.records.chunk import Chunk, NamingScheme, Origin, positions_digest
 from batcher.records.columns import ConstantColumn, RangeColumn
 from batcher.records.position import fingerprint_of, sequence_number
 from batcher.records.positions import PositionsError, decode_positions
+from batcher.tools.formatting import format_count
+from batcher.tools.verify.lost_records import describe_range, expected_records, remedy
 from batcher.writing.object import (
     METADATA_BYTES,
     METADATA_CRC32,
@@ -48,12 +50,28 @@ _ORIGIN = Origin("stored", NamingScheme.FRESH)
 _NO_LIMIT_BYTES = 2**62
 
 
+_DONE = "done"
+"""The state of a record whose replay has arrived."""
+
+
+class _ReplayMark(msgspec.Struct):
+    """What a replay adds to the lines that it takes."""
+
+    state: str = ""
+
+
 class _QuarantineFields(msgspec.Struct):
     """The fields that every line of a quarantine object has."""
 
     reason: str
     source: str
     position: str
+    replay: _ReplayMark | None = None
+
+    @property
+    def is_replayed(self) -> bool:
+        """Whether a replay has finished it."""
+        return self.replay is not None and self.replay.state == _DONE
 
 
 _decode_quarantine_line = msgspec.json.Decoder(_QuarantineFields).decode
@@ -82,10 +100,16 @@ class Inspection:
         self._first_bad_line = ""
         self.records: int = 0
         """Newlines so far."""
+        self.is_damaged: bool = False
+        """Whether it cannot be decoded to its end."""
+        self.lost_records: int = 0
+        """Records that it should have, and that cannot be read."""
         self.unchecked_lines: int = 0
         """Lines that are too long to be checked."""
         self.quarantine_reasons: Counter[str] = Counter()
         """Number of records by reason, for a quarantine object."""
+        self.replayed: int = 0
+        """Records of a quarantine object that a replay has finished."""
         self.findings: list[Finding] = []
 
     @property
@@ -150,6 +174,7 @@ class Inspection:
 
     def _count_reasons(self, lines: Sequence[_QuarantineFields]) -> None:
         """Count records by reason. The number of reasons is bounded, so memory is, too."""
+        self.replayed += sum(line.is_replayed for line in lines)
         for reason, count in Counter(line.reason for line in lines).items():
             has_room = (
                 reason in self.quarantine_reasons or len(self.quarantine_reasons) < MAX_BAD_LINES
@@ -161,14 +186,28 @@ class Inspection:
         self._first_bad_line = self._first_bad_line or detail
 
     def mark_damaged(self, detail: str) -> None:
-        """Finish an object that cannot be decoded to its end. Its metadata is not compared."""
-        self._add_finding(FindingKind.DAMAGED, detail)
+        """Finish an object that cannot be decoded to its end. Its metadata says what it had."""
+        self.is_damaged = True
+        self._add_finding(FindingKind.DAMAGED, f"{detail}{self._describe_loss()}")
         self._report_bad_lines()
+
+    def _describe_loss(self) -> str:
+        """Return which records are missing, and what to do, after counting them."""
+        parts = [""]
+        expected = expected_records(self._metadata)
+        if expected is not None:
+            self.lost_records = max(0, expected - self.records)
+            records = format_count(expected, "record")
+            parts.append(f"{records} expected, {self.records:,} readable")
+        if positions := describe_range(self._metadata):
+            parts.append(f"holds {positions}")
+        return "; ".join([*parts, f"delete it and {remedy(self._parsed_key)}"])
 
     def finish(self) -> None:
         """Finish a whole object: compare its text with the metadata, and that with the key."""
         if not self._is_at_line_start:
-            self._add_finding(FindingKind.DAMAGED, "the text ends within a line")
+            self.mark_damaged("the text ends within a line")
+            return
         self._report_bad_lines()
         if not self._metadata:
             self._add_finding(FindingKind.NO_METADATA, f"none of {', '.join(METADATA_FIELDS)}")
@@ -190,7 +229,9 @@ class Inspection:
         ):
             mismatches.append(f"{METADATA_FIRST} is {first}, the name has {self._parsed_key.first}")
         if mismatches:
-            self._add_finding(FindingKind.MISMATCH, "; ".join(mismatches))
+            expected = expected_records(self._metadata)
+            loss = self._describe_loss() if expected is not None and self.records < expected else ""
+            self._add_finding(FindingKind.MISMATCH, f"{'; '.join(mismatches)}{loss}")
 
     def check_positions(self, collector: PositionsCollector, metadata: Mapping[str, str]) -> None:
         """Compare the positions list of a stream's whole object with the metadata and the key."""
@@ -229,5 +270,5 @@ class Inspection:
 
     def _add_finding(self, kind: FindingKind, detail: str) -> None:
         self.findings.append(
-            Finding(kind, sanitize_line(self._parsed_key.key), sanitize_line(detail))
+            Finding(kind, sanitize_line(self._parsed_key.key), sanitize_detail(detail))
         )

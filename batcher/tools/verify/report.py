@@ -7,15 +7,18 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from batcher.keys.parse import KeyParseError, parse_key
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.overlap import SequenceRange, ShardRanges
-from batcher.reading.sanitize import sanitize_line
+from batcher.reading.sanitize import sanitize_detail, sanitize_line
 from batcher.records.chunk import NamingScheme
 from batcher.tools.formatting import format_count
+from batcher.tools.verify.lost_records import describe_records, expected_records, remedy
 from batcher.writing.object import encode_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from batcher.keys.parse import ParsedKey
     from batcher.stores.base import ListEntry, OpenUpload
@@ -46,6 +49,8 @@ class VerifyReport:
     quarantine_objects: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
     """Records in quarantine, by reason."""
+    quarantined_replayed: int = 0
+    """Of these, records that a replay has finished."""
     incomplete_metadata: int = 0
     """Objects with only part of the metadata, for example after streamed uploads."""
     guards: int = 0
@@ -56,6 +61,14 @@ class VerifyReport:
     """Lines that are too long to be checked."""
     removed_objects: int = 0
     """Objects that were removed between listing and reading."""
+    missing_objects: int = 0
+    """Objects on disk that were deleted, while their attributes stayed."""
+    damaged_objects: int = 0
+    """Data objects that cannot be read to their end."""
+    damaged_records: int = 0
+    """Records that were read of these, which are part of `records`."""
+    lost_records: int = 0
+    """Records that damaged and missing objects should have, by their metadata, and do not."""
     uploads_unchecked: str = ""
     """Why open uploads were not looked for, with the remedy. Empty if they were."""
     recent_temporary_files: int = 0
@@ -105,6 +118,7 @@ class VerifyReport:
             inspection.has_metadata and not inspection.has_all_metadata
         )
         self.unchecked_lines += inspection.unchecked_lines
+        self.lost_records += inspection.lost_records
         for finding in inspection.findings:
             self.add_finding(finding)
         if inspection.is_guard:
@@ -125,7 +139,11 @@ class VerifyReport:
         if parsed_key.is_quarantine:
             self.quarantine_objects += 1
             self.quarantined += inspection.quarantine_reasons
+            self.quarantined_replayed += inspection.replayed
             return
+        if inspection.is_damaged:
+            self.damaged_objects += 1
+            self.damaged_records += inspection.records
         self.objects += 1
         self.records += inspection.records
         stream_id = (parsed_key.family.value, parsed_key.stem)
@@ -149,6 +167,29 @@ class VerifyReport:
                 "stopped, and no object needs it; delete the file"
             )
         self.add_finding(Finding(FindingKind.OPEN_UPLOAD, sanitize_line(upload.key), detail))
+
+    def add_missing(
+        self, key: str, root: str, metadata: Mapping[str, str], attributes: Path
+    ) -> None:
+        """Add an object on disk that was deleted.
+
+        Args:
+            key: of the object.
+            root: that the object was under.
+            metadata: that it had.
+            attributes: the file that has this.
+        """
+        try:
+            parsed_key = parse_key(key, root)
+        except KeyParseError:
+            parsed_key = None
+        self.missing_objects += 1
+        self.lost_records += expected_records(metadata) or 0
+        detail = (
+            f"deleted, with its {describe_records(metadata)}; {remedy(parsed_key)}, or if nobody "
+            f"needs them, delete what is left of it: {attributes}"
+        )
+        self.add_finding(Finding(FindingKind.MISSING, sanitize_line(key), sanitize_detail(detail)))
 
     def add_unread(self, key: str) -> None:
         """Add an object that exists and could not be read."""
@@ -212,12 +253,18 @@ class VerifyReport:
             "text_bytes": self.text_bytes,
             "quarantine_objects": self.quarantine_objects,
             "quarantined": self.quarantined.total(),
+            "quarantined_open": self.quarantined.total() - self.quarantined_replayed,
+            "quarantined_replayed": self.quarantined_replayed,
             "quarantined_by_reason": dict(sorted(self.quarantined.items())),
             "incomplete_metadata": self.incomplete_metadata,
             "guards": self.guards,
             "duplicates": self.duplicates,
             "unchecked_lines": self.unchecked_lines,
             "removed_objects": self.removed_objects,
+            "missing_objects": self.missing_objects,
+            "damaged_objects": self.damaged_objects,
+            "damaged_records": self.damaged_records,
+            "lost_records": self.lost_records,
             "uploads_unchecked": self.uploads_unchecked or None,
             "recent_temporary_files": self.recent_temporary_files,
             "counts": {kind.value: self.finding_counts[kind] for kind in FindingKind},

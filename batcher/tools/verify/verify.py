@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from batcher.concurrency import map_concurrently
@@ -24,16 +25,22 @@ from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.reading.stored_positions import PositionsCollector
 from batcher.reading.stream import ReopenPolicy
+from batcher.stores.deleted_files import find_deleted
 from batcher.tools.verify.inspection import Inspection
 from batcher.tools.verify.report import VerifyReport
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batcher.reading.duplicates import SharedPositions
     from batcher.reading.overlap import SequenceRange
     from batcher.stores.base import ListEntry, ObjectReader
 
 MAX_READS = 3
 """How often an object is read from its start, if the store fails meanwhile."""
+
+PAGE_OBJECTS = 100
+"""Deleted objects that are looked for per call in a thread."""
 
 MAX_LISTED_AHEAD = 10_000
 """The most objects that are listed but not read yet. Listing ahead makes the total known early."""
@@ -48,9 +55,23 @@ class Verifier:
     """
 
     def __init__(
-        self, reader: ObjectReader, root: str, report: VerifyReport, concurrency: int
+        self,
+        reader: ObjectReader,
+        root: str,
+        report: VerifyReport,
+        concurrency: int,
+        folder: Path | None = None,
     ) -> None:
-        """Read `concurrency` objects at a time under `root`, and add them to `report`."""
+        """Read `concurrency` objects at a time under `root`, and add them to `report`.
+
+        Args:
+            reader: reads the objects.
+            root: the common prefix of all keys, without a slash at its end.
+            report: gets what was found.
+            concurrency: objects that are read at the same time.
+            folder: of the objects on disk, where those that were deleted are found, too.
+        """
+        self._folder = folder
         self._reader = reader
         self._root = root
         self._report = report
@@ -89,6 +110,8 @@ class Verifier:
         if failed is not None:
             raise failed  # outside the `except`, so that the group does not become its context
         await self._check_open_uploads(wall_clock)
+        if self._folder is not None:
+            await self._find_missing(self._folder)
         self._report.finish(await self._compare_positions())
 
     async def _list(self) -> None:
@@ -155,6 +178,14 @@ class Verifier:
                 inspection.finish()
                 inspection.check_positions(collector, opened.info.metadata)
             return inspection
+
+    async def _find_missing(self, folder: Path) -> None:
+        """Add the objects on disk that were deleted, while their attributes stayed."""
+        deleted = find_deleted(folder, root_prefix(self._root))
+        while page := await asyncio.to_thread(lambda: list(islice(deleted, PAGE_OBJECTS))):
+            for key, metadata, attributes in page:
+                if not is_check_key(key, self._root):
+                    self._report.add_missing(key, self._root, metadata, attributes)
 
     async def _compare_positions(self) -> set[str]:
         """Count the duplicates among objects whose ranges overlap, by their positions lists.

@@ -48,6 +48,7 @@ PURE = sorted(
         "tools/replay/sqs_message.py",
         "reading/duplicates.py",
         "tools/verify/inspection.py",
+        "tools/verify/lost_records.py",
         "writing/object.py",
         "writing/stats.py",
     )

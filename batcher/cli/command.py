@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
@@ -35,6 +36,18 @@ NARROW = 70
 
 COMPLETION_VARIABLE = "_BATCHER_COMPLETE"
 """Set by the scripts of `batcher completion`, when they ask for completions."""
+
+
+_ENV_PREFIX = "BATCHER_"
+"""As in `batcher.settings`, which help does not import."""
+
+
+_PLACES = ("destination", "place")
+"""Names of the arguments that say where objects are."""
+
+
+_PLACE_SETTINGS = ("bucket", "root")
+"""Settings that such an argument sets."""
 
 
 STANDARD_EXIT_CODES = {
@@ -206,6 +219,8 @@ class Command(click.Command):
         faults = list(ctx.meta["faults"])
         options = [each for each in self.params if isinstance(each, Option)]
         given = {each.setting: ctx.params[str(each.name)] for each in options if each.setting}
+        if ctx.params["quiet"] and ctx.params["verbose"]:
+            faults.append("--quiet: contradicts --verbose; leave one of them out")
         environment: AbstractContextManager[None] = nullcontext()
         if (profile := ctx.params.get("profile")) is not None:
             from batcher.cli.profile import profile_fault, use_profile  # noqa: PLC0415  # rarely needed
@@ -224,13 +239,36 @@ class Command(click.Command):
                 with environment:
                     return self.run(arguments)
             except SettingsError as error:
-                echo_traceback()
-                echo_usage_faults(ctx.command_path, error.faults)
+                faults = [self._name_as_typed(fault, ctx) for fault in error.faults]
+                echo_usage_faults(ctx.command_path, faults)
                 return WRONG_USAGE
             except BatcherError as error:
                 echo_traceback()
                 echo(str(error), "error")
                 return WRONG_USAGE if isinstance(error, NotInstalledError) else NOT_DURABLE
+
+    def _name_as_typed(self, fault: str, ctx: click.Context) -> str:
+        """Return a fault that starts with the name of an option, a variable or an argument.
+
+        Faults of settings and values start with their names in Python.
+        """
+        name, separator, problem = fault.partition(": ")
+        place = next((each for each in self._parameters if each.name in _PLACES), None)
+        is_place = name == "destination"
+        if place is not None and name in _PLACE_SETTINGS:
+            is_place = ctx.params[str(place.name)] is not None or problem.startswith("required")
+        if place is not None and is_place:
+            return f"{str(place.metavar).strip('[]')}{separator}{problem}"
+        for each in self._parameters:
+            if isinstance(each, Argument) or name not in {each.name, each.setting}:
+                continue
+            variable = f"{_ENV_PREFIX}{each.setting.upper()}"
+            is_given = ctx.params[str(each.name)] is not None
+            if each.setting and not is_given and variable in os.environ:
+                return f"{variable}{separator}{problem}"
+            return f"{each.opts[0]}{separator}{problem}"
+        is_variable = name in self._used_settings
+        return f"{_ENV_PREFIX}{name.upper()}{separator}{problem}" if is_variable else fault
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write arguments and options, in groups."""

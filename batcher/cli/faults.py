@@ -57,9 +57,33 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+_VAGUE_WORDS = {"to"}
+"""Words of options that say nothing about them alone, as in `--skip-to`."""
+
+
+MIN_LIKENESS = 0.75
+"""Of names that are like a mistyped one, by difflib: one letter of three is missing, or more."""
+
+
 def find_near(word: str, names: Iterable[str]) -> list[str]:
-    """Return the names that start with a word of some length, or else are like it."""
-    names = sorted(names)
+    """Return the names that a mistyped one probably meant.
+
+    They start with it, or have it as a word or as the start of one, or else are very much like it.
+    """
     bare = word.lstrip("-")
-    started = [name for name in names if len(bare) > 1 and name.lstrip("-").startswith(bare)]
-    return started[:3] or difflib.get_close_matches(word, names, 1)
+    by_bare = {name.lstrip("-"): name for name in sorted(names)}
+    started = [name for each, name in by_bare.items() if each.startswith(bare)]
+    if len(bare) > 1 and started:
+        return started[:3]
+    holding = [name for each, name in by_bare.items() if _has_word(each, bare)]
+    swapped = [name for each, name in by_bare.items() if sorted(each) == sorted(bare)]
+    like = difflib.get_close_matches(bare, by_bare, 1, MIN_LIKENESS)
+    return holding[:3] or swapped[:1] or [by_bare[each] for each in like]
+
+
+def _has_word(name: str, start: str) -> bool:
+    """Return whether a word of a name is this, or starts with it if that is no coincidence."""
+    if start in _VAGUE_WORDS:
+        return False
+    words = name.split("-")
+    return start in words or (len(start) > 2 and any(each.startswith(start) for each in words))  # noqa: PLR2004  # letters

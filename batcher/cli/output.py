@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from batcher.reading.sanitize import sanitize
 
@@ -42,6 +42,10 @@ WRONG_USAGE = 2
 
 MAX_TEXT_WIDTH = 100
 """Paragraphs are not printed wider than this."""
+
+
+MIN_TEXT_WIDTH = 60
+"""On a narrower terminal, text is not wrapped at blanks."""
 
 
 LOG_FORMATS = ("text", "json")
@@ -91,10 +95,38 @@ def echo(text: str, level: str = "", program: str = "batcher") -> None:
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {"time": time, "level": level, "message": sanitize(rest if has_level else text)}
         line = to_json(document)
+    elif level != "debug":  # tracebacks
+        line = wrap_for_terminal(line, sys.stderr)
     try:
         print(line, file=sys.stderr, flush=True)  # noqa: T201  # what a command line is for
     except OSError:  # a message that is lost does not change what the command did
         discard(STDERR)
+
+
+def wrap_for_terminal(text: str, stream: TextIO) -> str:
+    """Return text with rows as wide as the terminal, broken at blanks. A pipe gets it as it is.
+
+    Rows that follow are indented. Words that are longer than a row stay whole.
+    """
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (OSError, ValueError):
+        columns = 0
+    if columns < MIN_TEXT_WIDTH:
+        return text
+    from textwrap import fill  # noqa: PLC0415  # on a terminal
+
+    indents = [" " * (len(line) - len(line.lstrip(" ")) + 2) for line in text.split("\n")]
+    return "\n".join(
+        fill(
+            line,
+            columns,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line, indent in zip(text.split("\n"), indents, strict=True)
+    )
 
 
 def shows_progress() -> bool:
@@ -179,7 +211,7 @@ def print_text(text: str) -> None:
         width = min(console.width, MAX_TEXT_WIDTH)
         console.print(text, markup=False, emoji=False, width=width)
     else:
-        print(text)  # noqa: T201  # what a command line is for
+        print(wrap_for_terminal(text, sys.stdout))  # noqa: T201  # what a command line is for
 
 
 def print_table(table: TextTable) -> None:

@@ -291,7 +291,7 @@ def test_every_fault_is_in_the_one_message(command: str, capfdbinary: Output) ->
     flags += ["--limit", "x"] if command == "cat" else []
     assert main([command, "gs://x", *flags]) == 2
     printed = capfdbinary.readouterr().err
-    for name in ("destination", *(flag[2:] for flag in flags[::2])):
+    for name in ("PLACE", *flags[::2]):
         assert f"\n  - {name}: ".encode() in printed
 
 

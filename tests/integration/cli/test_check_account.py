@@ -99,4 +99,4 @@ def test_replay_refuses_to_go_without_conditional_writes(
 ) -> None:
     """Before it reads anything."""
     assert main(["replay", "s3://my-bucket/events", "--conditional-writes", "false"]) == 2
-    assert "conditional_writes: false is only for fresh keys" in capsys.readouterr().err
+    assert "--conditional-writes: false is only for fresh keys" in capsys.readouterr().err

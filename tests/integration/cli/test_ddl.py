@@ -154,7 +154,7 @@ def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -
     flags = ["--fanouts", "x", "--values", "x", "--since", "x", "--sample", "x", "--format", "x"]
     code, out, err = ddl(capsys, "--engine", "spark", "s4://nowhere", *flags)
     assert (code, out) == (2, "")
-    for name in ("destination", *(flag[2:] for flag in flags[::2])):
+    for name in ("PLACE", *flags[::2]):
         assert f"  - {name}: " in err
 
 

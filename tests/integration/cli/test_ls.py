@@ -136,7 +136,7 @@ def test_what_batcher_has_not_written_is_named_and_the_others_are_listed(
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["file://x", "--since", "soon"], "since: cannot parse 'soon'"),
+        (["file://x", "--since", "soon"], "--since: cannot parse 'soon'"),
         (["file://x", "--partition", "a b"], "'a%20b'"),
         (["file://x", "--concurrency", "0"], "concurrency: 0"),
         (["gs://x"], "write s3://bucket/root, or the path of a folder"),

@@ -184,22 +184,22 @@ def test_every_fault_comes_in_one_message(
         "lzma",
     )
     for fault in (
-        "records_per_s: expected a number, got 'lots'",
-        "window_s: 900 is outside 0 to 300",
+        "--records-per-s: expected a number, got 'lots'",
+        "--window-s: 900 is outside 0 to 300",
         "source: unknown value 'kafka'; choose one of",
         "none: cannot be read",
         "fanout: 3 is not a power of two",
         "compression: unknown value 'lzma'; choose one of",
     ):
         assert fault in printed
-    assert "record_bytes" not in printed
+    assert "--record-bytes" not in printed
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ((), "records_per_s: required"),
-        (RATE, "record_bytes: required"),
+        ((), "--records-per-s: required"),
+        (RATE, "--record-bytes: required"),
         ((*USUAL, "--source", "fifo", "--window-s", "5"), "FIFO queues have no batching window"),
         ((*RATE, "--record-bytes", "4.5MB", "--source", "kinesis"), "carries 6,000,000"),
         ((*RATE, "--record-bytes", "2MB"), "more than a message can have (1,048,576)"),
@@ -225,7 +225,7 @@ def test_a_sample_without_records_or_that_is_damaged_is_refused(
     sample.write_bytes(body)
     message = refused(capsys, *RATE, "--sample", str(sample))
     assert expected in message
-    assert "record_bytes" not in message
+    assert "--record-bytes" not in message
 
 
 def test_the_documented_example_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,5 +64,5 @@ def test_what_is_no_time_is_told_alike(
     """With what would be one."""
     capsys.readouterr()
     assert main([command, DESTINATION, f"--{flag}={text}"]) == 2
-    fault = f"  - {flag}: cannot parse {text!r}; give "
+    fault = f"  - --{flag}: cannot parse {text!r}; give "
     assert fault in capsys.readouterr().err

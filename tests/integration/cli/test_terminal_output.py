@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,28 @@ def test_check_has_colour_on_a_terminal_only(tmp_path: Path) -> None:
     assert GREEN not in run_on_terminal(words, NO_COLOR="1")
     assert "\x1b" not in run_in_pipe(words)
     assert GREEN in run_in_pipe(words, FORCE_COLOR="1", TERM="xterm-256color")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_message_is_wrapped_at_blanks_on_a_terminal(columns: int, tmp_path: Path) -> None:
+    """With an indent. In a pipe, each fault is one line."""
+    name = "-".join(["long"] * 30)
+    words = ["write", str(tmp_path / name), f"{tmp_path}/x", "--fanout", "3", "--since", "5"]
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, columns))
+    done = subprocess.run(  # noqa: S603  # our own command
+        command(words), stdout=subprocess.PIPE, stderr=theirs, check=False, env=environ_of({})
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode().replace("\r\n", "\n")
+    os.close(ours)
+    plain = subprocess.run(  # noqa: S603  # as above
+        command(words), capture_output=True, check=False, text=True, env=environ_of({})
+    )
+    assert done.returncode == plain.returncode == 2
+    assert shown.split() == plain.stderr.split()
+    assert len(plain.stderr.splitlines()) == 5
+    assert all(len(line) <= columns for line in shown.splitlines() if name not in line)
+    rows = shown.splitlines()
+    assert [row for row in rows if row.startswith("    ")]
+    assert not [row for row in rows if not row.startswith(("batcher", "  - ", "    ", "try"))]

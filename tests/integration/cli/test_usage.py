@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from batcher.cli import COMMANDS, GROUP, main
 from batcher.cli.command import Command
+from batcher.cli.faults import find_near
 from batcher.cli.parameters import Argument, Option
 
 FAULTY = {
@@ -22,9 +24,9 @@ FAULTY = {
         "--json: takes no value",
         "--deadline-margin-s: batcher write does not use this setting; leave it out",
         "--max-bytes: needs a value",
-        "destination: 's4://b' ",
-        "fanout: 3 is not a power of two",
-        "skip_to: 'x' is not FILE:LINE",
+        "DESTINATION: 's4://b' ",
+        "--fanout: 3 is not a power of two",
+        "--skip-to: 'x' is not FILE:LINE",
         "input gone: No such file",
     ],
     "write --log-format xml": [
@@ -36,50 +38,50 @@ FAULTY = {
         "--sinc: no such option; did you mean --since?",
         "--quiet: takes no value",
         "more: unexpected argument",
-        "destination: 's4://b' ",
-        "concurrency: 'x' is not a whole number",
-        "until: cannot parse 'later'",
+        "PLACE: 's4://b' ",
+        "--concurrency: 'x' is not a whole number",
+        "--until: cannot parse 'later'",
     ],
     "cat s4://b --limt 3 --limit many --since x --region !": [
         "--limt: no such option; did you mean --limit?",
-        "destination: 's4://b' ",
-        "region: '!' ",
-        "since: cannot parse 'x'",
-        "limit: 'many' is not a number of records",
+        "PLACE: 's4://b' ",
+        "--region: '!' ",
+        "--since: cannot parse 'x'",
+        "--limit: 'many' is not a number of records",
     ],
     "verify s4://b more --allow-overlap --concurrency 0": [
         "--allow-overlap: no such option; did you mean --allow-overlaps?",
         "more: unexpected argument",
-        "destination: 's4://b' ",
-        "concurrency: 0 is out of range",
+        "PLACE: 's4://b' ",
+        "--concurrency: 0 is out of range",
     ],
     "replay s4://b --reason kpl --reason tolarge --since x --transform x --to-queue x --tags 3": [
         "--reason: unknown value 'kpl'",
         "--reason: unknown value 'tolarge'; did you mean 'too_large'?",
-        "since: cannot parse 'x'",
-        "destination: 's4://b' ",
-        "tags: '3' is not a JSON object",
-        "transform: 'x' names no function",
-        "to_queue: ",
+        "--since: cannot parse 'x'",
+        "DESTINATION: 's4://b' ",
+        "--tags: '3' is not a JSON object",
+        "--transform: 'x' names no function",
+        "--to-queue: ",
     ],
     "plan more --recrods-per-s 5 --source sq --record-bytes x --fanout 3 --sample gone": [
         "--recrods-per-s: no such option; did you mean --records-per-s?",
         "more: unexpected argument",
-        "sample: gone: ",
-        "fanout: 3 is not a power of two",
+        "--sample: gone: ",
+        "--fanout: 3 is not a power of two",
     ],
     "check s4://b more --fuction f --linger-s x": [
         "--fuction: no such option; did you mean --function?",
         "more: unexpected argument",
-        "destination: 's4://b' ",
-        "linger_s: 'x' is not a number",
+        "DESTINATION: 's4://b' ",
+        "--linger-s: 'x' is not a number",
     ],
     "ddl s4://b --engine atena --fanouts x --values x --since x --columns x": [
         "--engine: unknown value 'atena'; did you mean 'athena'?",
-        "destination: 's4://b' ",
-        "fanouts: 'x' is not a list of numbers",
-        "values: 'x' names no column",
-        "since: 'x' is not a date",
+        "PLACE: 's4://b' ",
+        "--fanouts: 'x' is not a list of numbers",
+        "--values: 'x' names no column",
+        "--since: 'x' is not a date",
     ],
     "ddl": ["PLACE: required; ", "--engine: required; choose one of: athena, "],
     "demo more --s3 host --kep": [
@@ -167,6 +169,53 @@ def test_what_stands_where_a_command_should_is_one_fault(
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("--by", ["--partition-by"]),
+        ("--rate", ["--prefix-rate"]),
+        ("--size", ["--part-size"]),
+        ("--comp", ["--compression", "--compression-level"]),
+        ("--lingre-s", ["--linger-s"]),
+        ("--to", []),
+        ("--hour", []),
+        ("--date", []),
+        ("--output", []),
+        ("--file", []),
+    ],
+)
+def test_an_option_is_suggested_only_if_it_was_probably_meant(typed: str, meant: list[str]) -> None:
+    names = [option for option, _ in options_of(command_of("write"))]
+    assert find_near(typed, names) == meant
+
+
+def test_faults_have_the_names_that_were_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An option's, a variable's unless an option beats it, or that of an argument."""
+    file = tmp_path / "file"
+    file.touch()
+    (fault,) = faults_of(f"ls {file}", capsys)
+    assert fault.startswith(f"PLACE: {file} is a file")
+    (fault,) = faults_of(f"write - {file}", capsys)
+    assert fault.startswith(f"DESTINATION: {file} is a file")
+    (fault,) = faults_of("write - s3://B!/x", capsys)
+    assert fault.startswith("DESTINATION: ")
+    monkeypatch.setenv("BATCHER_FANOUT", "3")
+    (fault,) = faults_of("write - file://out", capsys)
+    assert fault.startswith("BATCHER_FANOUT: 3 is not a power of two")
+    (fault,) = faults_of("write - file://out --fanout 5", capsys)
+    assert fault.startswith("--fanout: 5 is not a power of two")
+    missing, fault = faults_of("check", capsys)
+    assert missing.startswith("DESTINATION: required")
+    assert fault.startswith("BATCHER_FANOUT: ")
+
+
+def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    (fault,) = faults_of("ls file://x -q -v", capsys)
+    assert fault.startswith("--quiet: contradicts --verbose; ")
+
+
 @pytest.mark.parametrize("unknown", ["--colour s4://b", "--colour=s4://b", "-C s4://b"])
 def test_the_value_of_an_unknown_option_is_no_argument(
     unknown: str, capsys: pytest.CaptureFixture[str]
@@ -184,7 +233,7 @@ def test_a_variable_that_no_setting_has_is_named_with_the_rest(
         "--jsn: no such option; did you mean --json?",
         "BATCHER_MAX_BITES: unknown setting; did you mean BATCHER_MAX_BYTES?",
     )
-    assert destination.startswith("destination: ")
+    assert destination.startswith("DESTINATION: ")
 
 
 @pytest.mark.parametrize(

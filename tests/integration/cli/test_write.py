@@ -261,7 +261,7 @@ def test_the_destination_that_cannot_be_written_is_told_without_a_traceback(
     blocked.write_text("a file where the folder should be")
     assert main(["write", str(source), f"file://{blocked}/deeper"]) == 2
     printed = capsys.readouterr().err
-    assert f"destination: {blocked} is a file; choose a folder" in printed
+    assert f"DESTINATION: {blocked} is a file; choose a folder" in printed
     assert "Traceback" not in printed
 
 

@@ -95,10 +95,10 @@ def test_every_fault_is_in_the_one_message(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err.splitlines() == [
         "batcher write: wrong usage or settings:",
         (
-            "  - destination: 's4://bucket' is a URL of another scheme, s4; write s3://bucket/root"
+            "  - DESTINATION: 's4://bucket' is a URL of another scheme, s4; write s3://bucket/root"
             ", or the path of a folder (./s4://bucket if it is one)"
         ),
-        "  - fanout: 3 is not a power of two; choose 1, 2, 4, ... 65536",
+        "  - --fanout: 3 is not a power of two; choose 1, 2, 4, ... 65536",
         "  - input gone: No such file or directory",
         "try 'batcher write --help'",
     ]

@@ -67,9 +67,10 @@ def shorten(error: E) -> E:
     if cause is not None:
         cause.with_traceback(None)
         cause.__cause__ = cause.__context__ = None
-        first, *more = str(cause).strip().splitlines() or [""]
-        if more:  # obstore's have 40 lines of Rust
-            cause.args = (first,)
+        with suppress(Exception):  # of a `__str__` of the user's store
+            first, *more = str(cause).strip().splitlines()
+            if more:  # obstore's have 40 lines of Rust
+                cause.args = (first,)
     return error.with_traceback(None)
 
 

@@ -77,3 +77,15 @@ def test_a_cause_that_was_left_out_stays_out() -> None:
     with pytest.raises(RetryableError) as caught:
         raise RetryableError from None
     assert shorten(caught.value).__cause__ is None
+
+
+def test_a_cause_that_has_no_text_is_kept() -> None:
+    """An error of a user's store may fail to describe itself; its ticket must still have it."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    error = RetryableError("busy")
+    error.__cause__ = OddError()
+    assert shorten(error).__cause__ is error.__cause__

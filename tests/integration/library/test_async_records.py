@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
@@ -12,6 +12,7 @@ import pytest
 from batcher import RejectedError, RetryableError, SyncBatcher
 from batcher.batcher import Batcher
 from batcher.stores.memory import MemoryStore
+from batcher.writing.async_records import AsyncRecords
 from support.examples import make_settings
 from support.fakes import Gate, HookedStore, failing, lines_in
 
@@ -260,6 +261,51 @@ async def test_a_generator_that_is_cancelled_itself_leaves_nothing_behind(
         await settle()
         assert caught.value.ticket.records == 0  # type: ignore[attr-defined]  # it has one
     assert not problems
+
+
+async def test_one_slice_at_a_time_is_submitted() -> None:
+    """Also if the iterable waits only after it has filled a slice without a wait."""
+    room = asyncio.Semaphore(0)
+    taken: list[list[bytes]] = []
+    asked = 0
+
+    async def submit(part: Sequence[bytes]) -> None:
+        if taken:
+            await room.acquire()
+        taken.append(list(part))
+
+    async def records() -> AsyncIterator[bytes]:
+        nonlocal asked
+        for n in range(6):
+            asked = n + 1
+            yield b"%d" % n
+            if n >= 2:
+                await asyncio.sleep(0)
+
+    reader = AsyncRecords(submit, lambda record, _: record, max_records=2, max_bytes=100)
+    reading = asyncio.ensure_future(reader.submit_all(records()))
+    await settle()
+    assert asked == 4  # the third waits for room, and one more was asked for
+    for _ in range(6):
+        room.release()
+    await reading
+    assert taken == [[b"0", b"1"], [b"2"], [b"3"], [b"4"], [b"5"]]
+
+
+async def test_a_record_is_named_even_if_its_generator_cannot_be_closed(
+    store: HookedStore,
+) -> None:
+    async def records() -> AsyncIterator[Any]:
+        try:
+            yield b"1"
+            yield 5
+        finally:
+            raise LookupError
+
+    async with Batcher(make_settings(), store=store) as batcher:
+        with pytest.raises(TypeError, match="record 1 of those submitted") as caught:
+            await batcher.submit_many(records())
+        assert caught.value.ticket.records == 1  # type: ignore[attr-defined]  # it has one
 
 
 async def test_the_iterable_runs_in_the_callers_task(store: HookedStore) -> None:

@@ -25,7 +25,7 @@ from batcher.sources.program import (
     CHUNK_PARTITIONS,
     CHUNK_RECORDS,
     ProgramRecords,
-    iter_slices,
+    Slicer,
     make_chunk,
     to_sized,
 )
@@ -138,6 +138,7 @@ class Batcher:
             instruments=instruments,
         )
         self._wall_clock = wall_clock
+        self._slicer = Slicer(partitioned=self._pipeline.router.splits_records)
         self._intake = Intake(self._pipeline, self.counts, self.budget, clock)
         self._submitted = 0
         self._process_id = os.getpid()
@@ -279,7 +280,7 @@ class Batcher:
         if isinstance(records, AsyncIterable) and not isinstance(records, Iterable):
             msg = "submit_many takes an iterable of records here; for an async one use Batcher"
             raise TypeError(msg)
-        return iter_slices(records, partitioned=self._pipeline.router.splits_records)
+        return self._slicer.iter_slices(records)
 
     async def submit_slice(self, records: Sequence[Record], ticket: ManyTicket) -> None:
         """Take the next records of a ticket. If this raises, `ticket` does not cover them.
@@ -291,6 +292,8 @@ class Batcher:
         """
         first = self._submitted
         chunk, bad, error = self._make_chunk(records)
+        if chunk.payloads is not records:
+            self._slicer.note_size(len(chunk), sum(map(len, chunk.payloads)))
         taken = len(chunk) + len(bad)
         if taken:
             self._check_loop()

@@ -23,8 +23,11 @@ CHUNK_RECORDS = 8_192
 CHUNK_PARTITIONS = 1_024
 """Records per chunk if each may open a batch: 4 MiB of the budget, which are taken at once."""
 
-ASSUMED_DICT_BYTES = 1024
-"""The size assumed for a dict before it is written as JSON."""
+FIRST_RECORDS = 32
+"""Records that are read before the size of any is known."""
+
+STEP_RECORDS = 256
+"""Records that are read before their sizes are looked at."""
 
 _ORIGIN = Origin("library", NamingScheme.FRESH)
 
@@ -101,32 +104,56 @@ def to_sized(record: Record, default: JsonDefault | None = None) -> bytes | str:
     return record if isinstance(record, bytes | str) else to_payload(record, default)
 
 
-def iter_slices(
-    records: Iterable[Record], *, partitioned: bool = False
-) -> Iterator[Sequence[Record]]:
-    """Cut records into slices of about `CHUNK_BYTES`, by the mean size of those with a length.
+class Slicer:
+    """Cuts a program's records into slices of about `CHUNK_BYTES`, by the sizes seen so far.
 
-    If the iterable raises, the records before the error are in slices first.
-
-    Args:
-        records: any number.
-        partitioned: whether each record may have a partition of its own. Slices are then small.
+    Iterables are read in small steps, and each step is measured: records may be large.
     """
-    max_records = CHUNK_PARTITIONS if partitioned else CHUNK_RECORDS
-    rest = iter(records)
-    failure: Exception | None = None
-    while failure is None:
-        part: list[Record] = []
-        try:
-            part.extend(islice(rest, max_records))
-        except Exception as error:  # noqa: BLE001  # raised below
-            failure = error
-        if not part:
-            break
-        sizes = [len(record) for record in part if isinstance(record, str | bytes)]
-        mean_bytes = max(1, sum(sizes) // len(sizes)) if sizes else ASSUMED_DICT_BYTES
-        step = max(1, CHUNK_BYTES // mean_bytes)
-        for start in range(0, len(part), step):
-            yield part[start : start + step]
-    if failure is not None:
-        raise failure
+
+    def __init__(self, *, partitioned: bool = False) -> None:
+        """Start with a small step.
+
+        Args:
+            partitioned: whether each record may have a partition of its own. Slices are then small.
+        """
+        self._max_records = CHUNK_PARTITIONS if partitioned else CHUNK_RECORDS
+        self._mean_bytes = CHUNK_BYTES // FIRST_RECORDS
+
+    def note_size(self, records: int, size_bytes: int) -> None:
+        """Note the size of the payloads of the records that were seen last."""
+        if records:
+            self._mean_bytes = max(1, size_bytes // records)
+
+    def iter_slices(self, records: Iterable[Record]) -> Iterator[Sequence[Record]]:
+        """Cut any number of records.
+
+        If the iterable raises, the records before the error are in slices first. The size of a dict
+        is known after it was written as JSON: note it before the next slice is asked for.
+        """
+        rest = iter(records)
+        failure: Exception | None = None
+        while failure is None:
+            part: list[Record] = []
+            known = size_bytes = 0
+            while known == len(part) < self._max_records and size_bytes < CHUNK_BYTES:
+                fitting = max(1, (CHUNK_BYTES - size_bytes) // self._mean_bytes)
+                step = min(fitting, STEP_RECORDS, self._max_records - len(part))
+                try:
+                    part.extend(islice(rest, step))
+                except Exception as error:  # noqa: BLE001  # raised below
+                    failure = error
+                if len(part) == known:
+                    break
+                sizes = [len(each) for each in part[known:] if isinstance(each, str | bytes)]
+                self.note_size(len(sizes), sum(sizes))
+                known += len(sizes)
+                size_bytes += sum(sizes)
+                if failure is not None:
+                    break
+            length = max(1, CHUNK_BYTES // max(1, size_bytes // known)) if known else STEP_RECORDS
+            for start in range(0, len(part), length):
+                yield part[start : start + length]
+            if not part:
+                break
+        if failure is not None:
+            raise failure

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 
 ENGINE_MODULES = {

@@ -67,8 +67,10 @@ class Totals:
 
     def reset(self) -> None:
         """Begin with nothing, as a forked process does."""
-        self.lock = threading.Lock()  # a thread that a forked process does not have may hold it
-        self.stats = Stats()
+        self.lock: threading.Lock = (
+            threading.Lock()
+        )  # a thread that a forked process does not have may hold it
+        self.stats: Stats = Stats()
         """Totals. The age is the greatest since the last collection."""
         self.failed: Counter[str] = Counter()
         """Records of batches that could not be written, by the class of the error."""
@@ -216,7 +218,7 @@ class Instruments:
             has_traced_requests: whether other libraries may trace the requests of an object. Its
                 span is then current while it is written.
         """
-        self.totals = find_totals(meter_provider)
+        self.totals: Totals = find_totals(meter_provider)
         self.has_traced_requests = has_traced_requests
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
         self._context = None if has_callers else context.Context()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from batcher.writing.instruments import Instruments
 
 
-log = logging.getLogger("batcher")
+log: logging.Logger = logging.getLogger("batcher")
 
 
 class Pipeline:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from batcher.cli.output import echo, shows_progress
 from batcher.errors import install_hint
 from batcher.tools.formatting import format_count
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.progress import ProgressColumn
 
     from batcher.writing.stats import Stats  # it imports msgspec; see `exit_on_interrupt`
@@ -33,34 +32,13 @@ PERCENTAGE_WIDTH, SIZES_WIDTH, SPEED_WIDTH, TIME_WIDTH = 4, 14, 10, 7
 """Characters of `100%`, `123.4/567.8 GB`, `123.4 MB/s` and `0:12:34`."""
 
 
-class Progress(Protocol):
-    """A display of progress, shown while it is entered."""
-
-    def __enter__(self) -> Self:
-        """Show it."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove it."""
-
-    def update(self, activity: str | None = None) -> None:
-        """Show the current figures, and from now on `activity` if it is given.
-
-        May be called often: the display changes every `REFRESH_S` seconds at most.
-        """
-
-
 def write_progress(
     stats: Stats,
     read_bytes: Callable[[], int],
     total_bytes: Callable[[], int | None],
     input_figures: Callable[[], Sequence[str]] = tuple,
 ) -> Progress:
-    """Create the progress bar of a command that writes records; see `make_progress`.
+    """Create the progress bar of a command that writes records; see `Progress`.
 
     Args:
         stats: of the records written so far.
@@ -68,7 +46,7 @@ def write_progress(
         total_bytes: returns the size of all inputs, or None if it is unknown.
         input_figures: returns figures about the inputs, which are shown first.
     """
-    return make_progress(
+    return Progress(
         "writing",
         lambda seconds: [*input_figures(), *write_figures(stats, seconds)],
         read_bytes,
@@ -91,43 +69,11 @@ def write_figures(stats: Stats, seconds: float) -> list[str]:
     return figures
 
 
-def make_progress(
-    activity: str,
-    figures: Callable[[float], Sequence[str]],
-    read_bytes: Callable[[], int],
-    total_bytes: Callable[[], int | None],
-) -> Progress:
-    """Create a progress bar, or a display of nothing without rich, a terminal, or if it is quiet.
+class Progress:
+    """A line on standard error: activity, bar, percentage, bytes, time that remains, figures.
 
-    Args:
-        activity: one word for what the command is doing.
-        figures: returns amounts, given the seconds since the start. The first ones are the most
-            important: as many are shown as fit into the line.
-        read_bytes: returns how many bytes were read so far.
-        total_bytes: returns how many bytes there are to read, or None if that is unknown.
+    It is shown while it is entered. Nothing is shown without rich or a terminal, or if it is quiet.
     """
-    if not sys.stderr.isatty() or not shows_progress():
-        return _NoProgress()
-    try:
-        return _ProgressBar(activity, figures, read_bytes, total_bytes)
-    except ImportError:
-        echo(f"for a progress bar: {install_hint('cli')}")
-        return _NoProgress()
-
-
-class _NoProgress:
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
-
-    def update(self, activity: str | None = None) -> None:
-        """Do nothing."""
-
-
-class _ProgressBar:
-    """A line on standard error: activity, bar, percentage, bytes, time that remains, figures."""
 
     def __init__(
         self,
@@ -136,94 +82,116 @@ class _ProgressBar:
         read_bytes: Callable[[], int],
         total_bytes: Callable[[], int | None],
     ) -> None:
-        from rich.console import Console  # noqa: PLC0415  # an extra
-        from rich.progress import Progress  # noqa: PLC0415
+        """Prepare.
 
+        Args:
+            activity: one word for what the command is doing.
+            figures: returns amounts, given the seconds since the start. The first ones are the most
+                important: as many are shown as fit into the line.
+            read_bytes: returns how many bytes were read so far.
+            total_bytes: returns how many bytes there are to read, or None if that is unknown.
+        """
+        self._activity = activity
         self._figures = figures
         self._read_bytes = read_bytes
         self._total_bytes = total_bytes
         self._started_s = self._updated_s = time.monotonic()
-        self._console = Console(stderr=True)
-        self._bar = Progress(console=self._console, transient=True, expand=True)
-        self._columns_width = 0
-        self._has_total = total_bytes() is not None
-        self._set_columns()
-        self._activity = activity
-        self._task: Any = self._bar.add_task(activity, total=total_bytes(), figures="")
+        self._shown = _Figures()
+        self._has_total: bool | None = None
+        self._bar: Any = None
+        """Rich's, or None if nothing is shown."""
+        if not sys.stderr.isatty() or not shows_progress():
+            return
+        try:
+            from rich.console import Console  # noqa: PLC0415  # an extra
+            from rich.progress import Progress as Bar  # noqa: PLC0415
+        except ImportError:
+            echo(f"for a progress bar: {install_hint('cli')}")
+            return
+        self._bar = Bar(console=Console(stderr=True), transient=True, expand=True)
+        self._task = self._bar.add_task(activity, total=None)
+        self._show()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._bar is not None:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
     def update(self, activity: str | None = None) -> None:
-        """See `Progress.update`."""
+        """Show the current figures, and from now on `activity` if it is given.
+
+        May be called often: the display changes every `REFRESH_S` seconds at most.
+        """
         now_s = time.monotonic()
-        if activity is None and now_s - self._updated_s < REFRESH_S:
+        if self._bar is None or (activity is None and now_s - self._updated_s < REFRESH_S):
             return
         self._updated_s = now_s
         self._activity = activity or self._activity
+        self._shown.texts = self._figures(now_s - self._started_s)
+        self._show()
+
+    def _show(self) -> None:
         total_bytes = self._total_bytes()
-        if self._has_total != (total_bytes is not None):
-            self._has_total = total_bytes is not None
-            self._set_columns()
-        room = self._console.width - self._columns_width - len(self._activity)
+        has_total = total_bytes is not None
+        if has_total != self._has_total:  # new columns would start the spinner anew
+            self._has_total = has_total
+            width = self._bar.console.width
+            self._bar.columns = _make_columns(width, self._shown, has_total=has_total)
         self._bar.update(
             self._task,
             completed=self._read_bytes(),
             total=total_bytes,
-            figures=_join_while_fitting(self._figures(now_s - self._started_s), room),
             description=self._activity,
         )
 
-    def _set_columns(self) -> None:
-        columns, self._columns_width = _make_columns(self._console.width, has_total=self._has_total)
-        self._bar.columns = tuple(columns)
+
+class _Figures:
+    """As many figures as fit into their column, the first one in any case."""
+
+    texts: Sequence[str] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Join them, for rich."""
+        joined = " · ".join(self.texts[:1])
+        for text in self.texts[1:]:
+            longer = f"{joined} · {text}"
+            if len(longer) > options.max_width:
+                break
+            joined = longer
+        yield joined
 
 
-def _make_columns(width: int, *, has_total: bool) -> tuple[list[ProgressColumn], int]:
-    """Return rich's columns, and how many characters they take besides activity and figures.
+def _make_columns(width: int, figures: _Figures, *, has_total: bool) -> list[ProgressColumn]:
+    """Return rich's columns.
 
     Args:
         width: of the terminal. Below some widths the bar and the speed are left out.
+        figures: the last column, which takes the rest of the line.
         has_total: whether the size of what is read is known.
     """
     from rich import progress  # noqa: PLC0415  # an extra
     from rich.table import Column  # noqa: PLC0415
 
+    def fixed(characters: int | None = None) -> Column:
+        return Column(no_wrap=True, width=characters, justify="right" if characters else "left")
+
     columns: list[ProgressColumn] = [
-        progress.SpinnerColumn(table_column=Column(no_wrap=True)),
-        progress.TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        progress.SpinnerColumn(table_column=fixed()),
+        progress.TextColumn("{task.description}", table_column=fixed()),
     ]
-    widths = [1, 0]
-
-    def add(kind: Callable[..., ProgressColumn], characters: int) -> None:
-        column = Column(no_wrap=True, width=characters, justify="right")
-        columns.append(kind(table_column=column))
-        widths.append(characters)
-
     if has_total:
         if width >= WIDTH_WITH_BAR:
             bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_LONG_BAR else MIN_BAR_WIDTH
-            add(partial(progress.BarColumn, bar_width), bar_width)
-        add(progress.TaskProgressColumn, PERCENTAGE_WIDTH)
-    add(progress.DownloadColumn, SIZES_WIDTH)
+            columns.append(progress.BarColumn(bar_width, table_column=fixed(bar_width)))
+        columns.append(progress.TaskProgressColumn(table_column=fixed(PERCENTAGE_WIDTH)))
+    columns.append(progress.DownloadColumn(table_column=fixed(SIZES_WIDTH)))
     if not has_total or width >= WIDTH_WITH_SPEED:
-        add(progress.TransferSpeedColumn, SPEED_WIDTH)
-    add(progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn, TIME_WIDTH)
-    figures = Column(no_wrap=True, overflow="ellipsis", ratio=1)
-    columns.append(progress.TextColumn("{task.fields[figures]}", table_column=figures))
-    return columns, sum(widths) + len(columns) - 1
-
-
-def _join_while_fitting(figures: Sequence[str], room: int) -> str:
-    """Join as many figures as fit into `room` characters, the first one in any case."""
-    joined = figures[0] if figures else ""
-    for figure in figures[1:]:
-        longer = f"{joined} · {figure}"
-        if len(longer) > room:
-            break
-        joined = longer
-    return joined
+        columns.append(progress.TransferSpeedColumn(table_column=fixed(SPEED_WIDTH)))
+    time_column = progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn
+    columns.append(time_column(table_column=fixed(TIME_WIDTH)))
+    rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)
+    return [*columns, progress.RenderableColumn(figures, table_column=rest)]

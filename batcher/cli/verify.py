@@ -13,7 +13,7 @@ from batcher.cli.json_output import print_json
 from batcher.cli.options import json_option, place_argument, reader_options, settings_from
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
 from batcher.cli.parameters import Option
-from batcher.cli.progress import make_progress
+from batcher.cli.progress import Progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt, run_in_loop
 from batcher.errors import SettingsError
 from batcher.keys.parse import SourceFamily
@@ -92,7 +92,7 @@ async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport
             f"{format_count(report.records, 'record')} in {objects}",
         ]
 
-    progress = make_progress(
+    progress = Progress(
         "verifying",
         figures,
         lambda: verifier.read_bytes,

@@ -9,20 +9,17 @@ import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from uuid import uuid4
 
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
-from batcher.cli.output import DONE, WRONG_USAGE, echo
+from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
 from batcher.cli.profile import profile_option
-from batcher.cli.signals import (
-    SIGNAL_EXIT_BASE,
-    can_handle_signals,
-    stop_signals,
-)
-from batcher.errors import BatcherError, NotInstalledError, SettingsError
+from batcher.cli.signals import SIGNAL_EXIT_BASE, handle_stop_signals
+from batcher.errors import NotInstalledError, SettingsError
 from batcher.tools.demo.seaweedfs import (
     INSTALL_HINT,
     EmbeddedS3,
@@ -43,28 +40,37 @@ EXTRAS = {"boto3", "botocore", "duckdb", "rich"}
 def run(arguments: Arguments) -> int:
     """Run the demo and return its exit code."""
     _check_endpoint(arguments)
-    stopped_by: list[int] = []
+    received: list[int] = []
+    is_running = True
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        """Handle a signal that would kill the process like Ctrl-C, so that the server is stopped.
+
+        The clean-up, which stops the server and removes files, is not interrupted.
+        """
+        received.append(number)
+        if is_running:
+            # asyncio would log the interrupted task with a traceback, as for a bug
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+            raise KeyboardInterrupt
+
     try:
-        with _interrupted_by_signals(stopped_by), ExitStack() as exits:
+        with handle_stop_signals(interrupt), ExitStack() as exits:
             try:
                 code = _run(arguments, exits)
             finally:
-                _record_signals_only(stopped_by)
-        if not stopped_by:
-            return code
-        message, code = _stop_message(stopped_by)
+                is_running = False
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
         if package not in EXTRAS:
             raise
-        message, code = f"the demo needs the package {package}: {INSTALL_HINT}", WRONG_USAGE
-    except NotInstalledError as error:
-        message, code = str(error), WRONG_USAGE
-    except BatcherError as error:
-        message, code = str(error), RECORDS_UNACCOUNTED
+        message = f"the demo needs the package {package}: {INSTALL_HINT}"
+        raise NotInstalledError(message) from error
     except KeyboardInterrupt:
-        message, code = _stop_message(stopped_by)
-    echo(message)
+        received = received or [signal.SIGINT]
+    if received:
+        echo(f"stopped by {signal.Signals(received[0]).name}")
+        return SIGNAL_EXIT_BASE + received[0]
     return code
 
 
@@ -85,20 +91,12 @@ def _run(arguments: Arguments, exits: ExitStack) -> int:
     bucket = Bucket(name)
     exits.callback(bucket.close)
     with status_updates(Console(stderr=True)) as update_status:
-        outcomes = [
-            run_source(source, bucket, f"{root}/{source.name.lower()}", folder, update_status)
-            for source in SOURCES
-        ]
+        run_one = partial(run_source, bucket=bucket, folder=folder, on_progress=update_status)
+        outcomes = [run_one(each, root=f"{root}/{each.name.lower()}") for each in SOURCES]
+        other_root = f"{root}/{OTHER_ENGINE}"
         others = [
-            run_source(
-                source,
-                bucket,
-                f"{root}/{OTHER_ENGINE}/{source.name.lower()}",
-                folder,
-                update_status,
-                engine=OTHER_ENGINE,
-            )
-            for source in SOURCES * has_other_engine()
+            run_one(each, root=f"{other_root}/{each.name.lower()}", engine=OTHER_ENGINE)
+            for each in SOURCES * has_other_engine()
         ]
     is_complete = print_outcomes(outcomes, others, console)
     if arguments.keep:
@@ -126,72 +124,15 @@ def _check_endpoint(arguments: Arguments) -> None:
     Raises:
         SettingsError: with every fault.
     """
+    s3 = arguments.s3
     with arguments.faults:
-        if arguments.s3 is not None and not arguments.bucket:
+        if s3 is not None and not arguments.bucket:
             raise SettingsError(["--s3: needs a bucket; pass --bucket with one that exists"])
     with arguments.faults:
-        if arguments.s3 is not None and not arguments.s3.startswith(("http://", "https://")):
-            fault = f"--s3: {arguments.s3!r} is not an endpoint; expected one such as https://host"
+        if s3 is not None and not s3.startswith(("http://", "https://")):
+            fault = f"--s3: {s3!r} is not an endpoint; expected one such as https://host"
             raise SettingsError([fault])
     arguments.faults.raise_if_any()
-
-
-def _stop_message(stopped_by: list[int]) -> tuple[str, int]:
-    """Return the message and the exit code after the first of these signals, or after Ctrl-C."""
-    number = stopped_by[0] if stopped_by else signal.SIGINT
-    return f"stopped by {signal.Signals(number).name}", SIGNAL_EXIT_BASE + number
-
-
-def _stop_signals() -> list[int]:
-    """Return the signals that are handled, with Ctrl-C even if it is ignored: others raise it."""
-    return sorted({signal.SIGINT, *stop_signals()})
-
-
-def _record_signals_only(stopped_by: list[int]) -> None:
-    """Keep signals from interrupting the clean-up, which stops the server and removes files.
-
-    Args:
-        stopped_by: each signal is appended to it.
-    """
-    if can_handle_signals():
-        for number in _stop_signals():
-            signal.signal(number, lambda number, _: stopped_by.append(number))
-
-
-@contextmanager
-def _interrupted_by_signals(stopped_by: list[int]) -> Iterator[None]:
-    """Handle signals that would kill the process like Ctrl-C, so that the server is stopped.
-
-    The handler's event loop cleans up after Ctrl-C.
-
-    Args:
-        stopped_by: each signal is appended to it.
-    """
-    if not can_handle_signals():
-        yield
-        return
-
-    def stop(number: int, _: FrameType | None) -> None:
-        stopped_by.append(number)
-        signal.raise_signal(signal.SIGINT)
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stopped_by[:] = stopped_by or [signal.SIGINT]
-        # asyncio would log the interrupted task with a traceback, as for a bug
-        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-        signal.default_int_handler(number, frame)
-
-    # Set for SIGINT as well: a shell script starts background jobs with SIGINT ignored, and `stop`
-    # raises it
-    previous_handlers = {
-        number: signal.signal(number, interrupt if number == signal.SIGINT else stop)
-        for number in _stop_signals()
-    }
-    try:
-        yield
-    finally:
-        for number, handler in previous_handlers.items():
-            signal.signal(number, handler)
 
 
 COMMAND = Command(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 
 from batcher.cli.json_line import to_json
-from batcher.cli.signals import stop_signals
+from batcher.cli.signals import handle_stop_signals
 
 
 def print_json(documents: Iterable[Mapping[str, object]]) -> None:
@@ -18,24 +17,12 @@ def print_json(documents: Iterable[Mapping[str, object]]) -> None:
     gets no half document.
     """
     lines = "".join(f"{to_json(document)}\n" for document in documents).encode()
-    with _signals_held():
-        sys.stdout.flush()
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """Raise the signals that would end this process, or interrupt it, only at the end."""
     received: list[int] = []
-    previous = {
-        number: signal.signal(number, lambda number, _: received.append(number))
-        for number in stop_signals()
-    }
     try:
-        yield
+        with handle_stop_signals(lambda number, _: received.append(number)):
+            sys.stdout.flush()
+            sys.stdout.buffer.write(lines)
+            sys.stdout.buffer.flush()
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         for number in received:
             signal.raise_signal(number)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self, TypeVar
 
 from batcher.cli.output import echo
@@ -55,7 +55,7 @@ def exit_on_interrupt() -> Iterator[None]:
     of Python's own callbacks. Does nothing if Ctrl-C is ignored or already has a handler.
     """
     if (
-        not can_handle_signals()
+        not _can_handle_signals()
         or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
     ):
         yield
@@ -100,7 +100,6 @@ class ShutdownSignals:
         self._on_first = on_first
         self._first: tuple[int, float] | None = None
         """Number and time of the first signal."""
-        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         """Handle signals in the running loop.
@@ -111,20 +110,14 @@ class ShutdownSignals:
         import asyncio  # noqa: PLC0415  # 60 modules, imported before Ctrl-C is handled
 
         loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-        for number in stop_signals():
-            self._previous[number] = signal.signal(
-                number, lambda number, _: loop.call_soon_threadsafe(self._handle, number)
-            )
+        self._handling = handle_stop_signals(
+            lambda number, _: loop.call_soon_threadsafe(self._handle, number)
+        )
+        self._handling.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+    def __exit__(self, *_: object) -> None:
+        self._handling.__exit__(None, None, None)
 
     def disable_cancel(self) -> None:
         """Ignore further signals: the rest of the command takes bounded time."""
@@ -143,19 +136,24 @@ class ShutdownSignals:
             self._task.cancel()
 
 
-def can_handle_signals() -> bool:
+@contextmanager
+def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Handle the signals that would end this process, ignored ones left out, for some time.
+
+    Does nothing in a thread that may not handle any.
+    """
+    numbers = [each for each in STOP_SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
+    previous = {each: signal.signal(each, handler) for each in numbers * _can_handle_signals()}
+    try:
+        yield
+    finally:
+        for number, previous_handler in previous.items():
+            signal.signal(number, previous_handler)
+
+
+def _can_handle_signals() -> bool:
     """Return whether this thread may set signal handlers. Only the main thread may."""
     return threading.current_thread() is threading.main_thread()
-
-
-def stop_signals() -> list[int]:
-    """Return the signals that would end this process, ignored ones left out.
-
-    Empty in a thread that may not handle any.
-    """
-    if not can_handle_signals():
-        return []
-    return [number for number in STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _exit_now(number: int, _: FrameType | None) -> None:

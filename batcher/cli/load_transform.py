@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import PurePath
 from typing import TYPE_CHECKING, cast
 
 from batcher.batching.transform import check_transform
@@ -33,7 +34,8 @@ def load_transform(name: str) -> Transform:
     try:
         found = getattr(import_module(module_name), function_name)
     except Exception as error:  # a user's module may raise anything
-        raise SettingsError([f"transform: {name}: {type(error).__name__}: {error}"]) from error
+        fault = f"transform: {name}: {type(error).__name__}: {error}{_hint(name)}"
+        raise SettingsError([fault]) from error
     if not callable(found):
         raise SettingsError([f"transform: {name} is {type(found).__name__}; name a function"])
     try:
@@ -41,3 +43,14 @@ def load_transform(name: str) -> Transform:
     except TypeError as error:
         raise SettingsError([f"{error} ({name})"]) from None
     return cast("Transform", found)
+
+
+def _hint(name: str) -> str:
+    """Return what was probably meant by the path of a file. Empty if it is none."""
+    file, _, function = name.partition(":")
+    parts = PurePath(file).parts
+    if not file.endswith(".py") or not parts:
+        return ""
+    if parts[0] in {"/", ".."}:
+        return f"; change to the folder of {parts[-1]}, and write {parts[-1][:-3]}:{function}"
+    return f"; name the module, not its file: {'.'.join(parts)[:-3]}:{function}"

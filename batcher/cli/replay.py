@@ -128,12 +128,19 @@ class _ReplaySummary:
                 f"warning: and {skipped - len(stats.examples):,} more; "
                 f"{format_count(skipped, 'record')} unchanged in quarantine"
             )
+        if self.dry_run and stats.left_out and not stats.replayed:
+            echo(
+                "warning: the transform returned None for every record, which leaves it out; "
+                "without --leave-all-out, a run refuses this; does it return what to write?"
+            )
         if as_json:
             print_json([self._as_dict()])
         elif self.dry_run:
-            for reason in sorted(stats.replayed | stats.skipped):
-                replayed, still_bad = stats.replayed[reason], stats.skipped[reason]
-                figures = f"{replayed:>10,} would be replayed {still_bad:>10,} would stay bad"
+            for reason in sorted(stats.replayed | stats.left_out | stats.skipped):
+                figures = f"{stats.replayed[reason]:>10,} would be replayed"
+                if stats.left_out:
+                    figures += f" {stats.left_out[reason]:>10,} would be left out"
+                figures += f" {stats.skipped[reason]:>10,} would stay bad"
                 print(f"{sanitize(reason):<16} {figures}")  # noqa: T201
             print("nothing was written, sent or marked")  # noqa: T201
         else:
@@ -142,7 +149,7 @@ class _ReplaySummary:
                 f"{format_count(write_stats.objects, 'object')}, "
                 f"{format_size(write_stats.bytes_in)} in, "
                 f"{format_size(write_stats.bytes_out)} out, "
-                f"{write_stats.filtered:,} filtered by the transform, {skipped:,} still bad, "
+                f"{stats.left_out.total():,} left out by the transform, {skipped:,} still bad, "
                 f"{stats.unfinished:,} unfinished; {self.seconds:.1f} s"
             )
 
@@ -155,7 +162,7 @@ class _ReplaySummary:
             "bytes_out": write_stats.bytes_out,
             "quarantined": stats.skipped.total(),
             "failed": stats.unfinished,
-            "left_out": write_stats.filtered,
+            "left_out": stats.left_out.total(),
             "records_by_reason": dict(stats.replayed),
             "quarantined_by_reason": dict(stats.skipped),
             "seconds": round(self.seconds, 3),
@@ -187,7 +194,12 @@ class _ReplayCommand:
             self.settings.budget_bytes,
             restart=self.arguments.restart,
         )
-        self._replay = Replay(context, self.settings.root, dry_run=self.arguments.dry_run)
+        self._replay = Replay(
+            context,
+            self.settings.root,
+            dry_run=self.arguments.dry_run,
+            may_leave_all_out=self.arguments.leave_all_out,
+        )
         self.summary.stats, self.summary.write_stats = self._replay.stats, target.counts
         try:
             await self._replay_all(self._replay, target.counts)
@@ -267,7 +279,16 @@ COMMAND = Command(
         Option(
             "--transform",
             "MODULE:FUNCTION",
-            "apply this function to each record, as package.module:function",
+            "apply this function to each record, as package.module:function: it takes bytes, and "
+            "returns bytes, str, a dict or a list to write, or None to leave the record out. "
+            "Such as fixes:repair for fixes.py with: def repair(record): return {'text': "
+            "record.decode()}",
+        ),
+        Option(
+            "--leave-all-out",
+            help="mark the records as done even if the transform returns None for every one; "
+            "without it that is refused, as its return was probably forgotten",
+            is_flag=True,
         ),
         Option("--to-queue", "URL", "send records to this SQS queue instead"),
         Option(

@@ -40,6 +40,10 @@ class JobResult:
 
     replayed: Counter[str] = field(default_factory=Counter)
     """Records that have arrived (in a dry run: would be sent), by reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Records that the transform left out (in a dry run: would), by reason."""
+    is_held_back: bool = False
+    """Whether the transform left out all that could be sent, and nothing was marked."""
     skipped: dict[str, Skipped] = field(default_factory=dict)
     """Selected records that stay in quarantine unchanged, by identity."""
     unfinished: int = 0
@@ -57,6 +61,8 @@ class ReplayJob:
     key: str
     on_read: Callable[[int], None]
     """Called with the stored bytes of the object, each time it was read."""
+    holds_back: bool = False
+    """Whether not to mark records if the transform leaves out all of them."""
     result: JobResult = field(default_factory=JobResult)
     _sent: dict[str, ReplayMark] = field(default_factory=dict)
     """The marks of records that this job has sent, in case the object loses them."""
@@ -81,16 +87,18 @@ class ReplayJob:
     async def preview(self) -> None:
         """Fill in `result` as a run would, without sending or marking anything."""
         quarantine_object = await self._read()
-        started = [
-            line
+        started = {
+            line.identity: line.mark
             for line in quarantine_object.lines
             if line.mark and line.mark.state is ReplayState.STARTED
-        ]
-        self.result.replayed.update(line.reason for line in started)
-        plan = self._plan(quarantine_object, frozenset())
-        self.result.replayed.update(
-            line.reason for line in _select_lines(quarantine_object, plan.marks)
-        )
+        }
+        restarted = frozenset(i for i, mark in started.items() if mark.is_filtered)
+        quarantine_object = quarantine_object.with_marks(dict.fromkeys(restarted))
+        plan = self._plan(quarantine_object, restarted)
+        for line in _select_lines(
+            quarantine_object, started.keys() - restarted | plan.marks.keys()
+        ):
+            self._count_arrived(line, plan)
 
     async def _read(self) -> QuarantineObject:
         """Read the object, and reset the parts of `result` that depend on its content."""
@@ -118,7 +126,12 @@ class ReplayJob:
         )
         quarantine_object, restarted = await self._finish_started(quarantine_object)
         plan = self._plan(quarantine_object, restarted)
-        if plan.marks:
+        if plan.sends_none and self.holds_back:
+            self.result.is_held_back = True
+            self.result.left_out.update(
+                line.reason for line in _select_lines(quarantine_object, plan.filtered)
+            )
+        elif plan.marks:
             marked = await replace_quarantine_object(
                 self.context.store, quarantine_object.with_marks(plan.marks)
             )
@@ -195,7 +208,7 @@ class ReplayJob:
         self._sent |= done
         for line in _select_lines(quarantine_object, plan.marks):
             if line.identity in done:
-                self.result.replayed[line.reason] += 1
+                self._count_arrived(line, plan)
             elif line.identity in send_result.rejected:
                 detail = send_result.rejected[line.identity]
                 self.result.skipped[line.identity] = Skipped(line, line.reason, detail)
@@ -204,6 +217,10 @@ class ReplayJob:
         self.result.errors += [f"{self.key}: {error}" for error in send_result.errors]
         self.result.is_failed |= bool(send_result.errors)
         return quarantine_object.with_marks(marks)
+
+    def _count_arrived(self, line: QuarantineLine, plan: SendPlan) -> None:
+        counter = self.result.left_out if line.identity in plan.filtered else self.result.replayed
+        counter[line.reason] += 1
 
 
 @dataclass(frozen=True, slots=True)

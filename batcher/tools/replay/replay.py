@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batcher.errors import DamagedError, NotFoundError, RejectedError, RetryableError
 from batcher.keys.parse import is_check_key
+from batcher.tools.formatting import format_count
 from batcher.tools.replay.grouping import quarantine_prefix
 from batcher.tools.replay.job import JobResult, ReplayContext, ReplayJob
 
@@ -25,13 +26,22 @@ class Replay:
     Every quarantine object is read, whatever the filter: it may have a started group.
     """
 
-    def __init__(self, context: ReplayContext, root: str, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        context: ReplayContext,
+        root: str,
+        *,
+        dry_run: bool = False,
+        may_leave_all_out: bool = True,
+    ) -> None:
         """Replay the quarantine under `root`. The caller closes what `context` has.
 
         Args:
             context: stores, target and filter.
             root: the common prefix of all keys.
             dry_run: send and mark nothing.
+            may_leave_all_out: whether to mark records if the transform leaves out every one. If
+                not, those of an object are held back until one of another object is sent.
         """
         self.stats: ReplayStats = ReplayStats()
         self.read_bytes: int = 0
@@ -39,6 +49,8 @@ class Replay:
         self._context = context
         self._root = root
         self._dry_run = dry_run
+        self._may_leave_all_out = may_leave_all_out
+        self._held_back: list[tuple[str, JobResult]] = []
 
     def stop(self) -> None:
         """End the run after the current quarantine object."""
@@ -52,6 +64,26 @@ class Replay:
 
     async def run(self, objects: list[ListEntry]) -> AsyncIterator[None]:
         """Replay these objects one at a time. Yields after each."""
+        async for _ in self._replay_all(objects):
+            yield
+        if self.stats.is_stopped or not self._held_back:
+            return
+        if self.stats.replayed:
+            for key, _ in self._held_back:
+                await self._replay_object(key)
+                yield
+            return
+        for key, result in self._held_back:
+            self.stats.add_result(key, result)
+        records = format_count(self.stats.left_out.total(), "record")
+        self.stats.left_out.clear()
+        self.stats.add_error(
+            f"the transform returned None for all of {records} that could be replayed, and would "
+            "leave them out for good: nothing was marked; let it return what to write, or use "
+            "--leave-all-out"
+        )
+
+    async def _replay_all(self, objects: list[ListEntry]) -> AsyncIterator[None]:
         failed_in_a_row = 0
         for listed in objects:
             if self.stats.is_stopped:
@@ -70,7 +102,8 @@ class Replay:
 
     async def _replay_object(self, key: str) -> bool:
         """Replay one object. Return whether the store or the target failed."""
-        job = ReplayJob(self._context, key, self._count_read_bytes)
+        holds_back = not (self._may_leave_all_out or self.stats.replayed)
+        job = ReplayJob(self._context, key, self._count_read_bytes, holds_back)
         try:
             await (job.preview() if self._dry_run else job.run())
         except NotFoundError:
@@ -81,7 +114,10 @@ class Replay:
             job.result.errors.append(str(error))
             return True
         finally:
-            self.stats.add_result(key, job.result)
+            if job.result.is_held_back:
+                self._held_back.append((key, job.result))
+            else:
+                self.stats.add_result(key, job.result)
         return job.result.is_failed
 
     def _count_read_bytes(self, size_bytes: int) -> None:
@@ -98,6 +134,8 @@ class ReplayStats:
 
     replayed: Counter[str] = field(default_factory=Counter)
     """Records that have arrived (in a dry run: would be sent), by reason."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Records that the transform left out (in a dry run: would), by reason."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Selected records that stay in quarantine unchanged, by the reason that they are bad now."""
     examples: list[str] = field(default_factory=list)
@@ -115,6 +153,7 @@ class ReplayStats:
     def add_result(self, key: str, result: JobResult) -> None:
         """Add the result of the quarantine object at `key`."""
         self.replayed += result.replayed
+        self.left_out += result.left_out
         self.unfinished += result.unfinished
         for skipped in result.skipped.values():
             self.skipped[str(skipped.reason)] += 1

@@ -29,6 +29,13 @@ class SendPlan:
     """The lines that cannot be sent."""
     prepared: object
     """Data of the target."""
+    filtered: frozenset[str] = frozenset()
+    """The lines of `marks` that a transform leaves out, by identity."""
+
+    @property
+    def sends_none(self) -> bool:
+        """Whether a transform leaves out all lines that could be sent."""
+        return bool(self.filtered) and self.marks.keys() == self.filtered
 
 
 @dataclass(slots=True)

@@ -81,7 +81,7 @@ class ObjectTarget:
             identity: ReplayMark(group_id, ReplayState.STARTED, key)
             for identity, key in keys.items()
         }
-        return SendPlan(marks, skipped, (event, filtered))
+        return SendPlan(marks, skipped, (event, filtered), frozenset(filtered))
 
     def _plan_keys(self, event: Event) -> dict[str, str]:
         """Return the key of the object that each record will be in."""

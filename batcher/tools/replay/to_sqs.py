@@ -89,7 +89,7 @@ class QueueTarget:
             identity: ReplayMark(group_id, ReplayState.STARTED, queue=self._url)
             for identity in planned
         }
-        return SendPlan(marks, skipped, (messages, filtered))
+        return SendPlan(marks, skipped, (messages, filtered), frozenset(filtered))
 
     def _transform_lines(
         self, lines: Mapping[str, QuarantineLine], scope: str

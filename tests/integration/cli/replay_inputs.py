@@ -35,6 +35,12 @@ def slow(payload):
     sys.stdin.readline()
     return fix(payload)
 
+def forget(payload):
+    {"was": payload.decode()}
+
+def keep_two(payload):
+    return None if payload != b"bad two" else {"was": "two"}
+
 async def wait(payload):
     return payload
 

@@ -223,3 +223,68 @@ def test_an_endpoint_that_is_not_there_is_told_in_one_line(
     printed = capsys.readouterr().err
     assert "http://127.0.0.1:9" in printed
     assert "Traceback" not in printed
+
+
+def test_a_transform_that_returns_none_for_all_marks_nothing(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its return was probably forgotten; unless the user says so. A dry run tells before."""
+    write("file://out")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.gz")}
+    common = ["replay", "out", "--transform", f"{module}:forget"]
+    capsys.readouterr()
+    assert main([*common, "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    shown = [" ".join(line.split()) for line in printed.out.splitlines()]
+    assert "not_json 0 would be replayed 2 would be left out 0 would stay bad" in shown
+    assert "warning: the transform returned None for every record" in printed.err
+    assert main([*common, "--json"]) == 1
+    document, messages = read_output(capsys)
+    assert (document["records"], document["left_out"]) == (0, 0)
+    assert "error: the transform returned None for all of 3 records" in messages
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.gz")} == before
+    assert main([*common, "--leave-all-out", "--json"]) == 0
+    document, _ = read_output(capsys)
+    assert (document["records"], document["left_out"]) == (0, 3)
+    assert main([*common, "--leave-all-out"]) == 0
+    assert "0 records replayed" in capsys.readouterr().err
+
+
+def test_a_transform_that_returns_none_for_the_first_objects_marks_them(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are held back until a record is sent, whatever their order, and counted once."""
+    write("file://out")
+    (source,) = tmp_path.glob("out/_quarantine/cli/*/*.gz")
+    lines = gzip.decompress(source.read_bytes()).splitlines(keepends=True)
+    source.unlink()
+    for line, day in zip(lines, (1, 2, 3), strict=True):
+        path = source.parents[1] / f"dt=2020-01-0{day}" / source.name
+        path.parent.mkdir()
+        path.write_bytes(gzip.compress(line))
+    capsys.readouterr()
+    assert main(["replay", "out", "--transform", f"{module}:keep_two", "--json"]) == 0
+    document, _ = read_output(capsys)
+    assert (document["records"], document["left_out"]) == (1, 2)
+    marks = [
+        json.loads(line)["replay"]
+        for path in tmp_path.glob("out/_quarantine/cli/*/*.gz")
+        for line in gzip.decompress(path.read_bytes()).splitlines()
+    ]
+    assert [mark["state"] for mark in marks] == ["done"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("fixes.py:repair", "name the module, not its file: fixes:repair"),
+        ("./app/fixes.py:repair", "app.fixes:repair"),
+        ("/app/fixes.py:repair", "change to the folder of fixes.py, and write fixes:repair"),
+    ],
+)
+def test_the_path_of_a_module_is_answered_with_its_name(
+    name: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a new user writes it."""
+    assert main(["replay", "out", "--transform", name]) == 2
+    assert hint in " ".join(capsys.readouterr().err.split())

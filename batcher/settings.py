@@ -292,8 +292,13 @@ def _check_region(region: str) -> list[str]:
     return [f"{region!r} is not the name of a region; write one such as eu-central-1"]
 
 
+MAX_PORT = 65_535
+
+
 def _check_endpoint_url(url: str) -> list[str]:
-    if not url or (url.isprintable() and re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", url)):
+    host = r"\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+"
+    found = re.fullmatch(rf"https?://(?:{host})(?::(\d{{1,5}}))?(?:/[^\s?#]*)?", url, re.ASCII)
+    if not url or (url.isprintable() and found and 0 < int(found[1] or 80) <= MAX_PORT):
         return []
     if "@" in url:  # not shown: a password may be before it
         return ["an endpoint has no '@'; write it as http(s)://host[:port]"]

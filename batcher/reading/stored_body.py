@@ -50,7 +50,8 @@ async def read_stored_body(
                         failures = 0
                         yield piece
         except PreconditionFailedError as error:
-            msg = f"{key}: replaced while it was read; read it again from its start"
+            fix = "continue if lines were only added to it, else read it again from its start"
+            msg = f"{key}: replaced while it was read; {fix}"
             raise RejectedError(msg) from error
         except RetryableError as error:
             failure = error

@@ -295,6 +295,9 @@ def test_faults_between_settings_are_in_the_same_message() -> None:
         ({"endpoint_url": "ftp://h"}, "endpoint_url: 'ftp://h' is not an endpoint"),
         ({"endpoint_url": "https://"}, "endpoint_url: 'https://' is not an endpoint"),
         ({"endpoint_url": "https://u:p@h"}, "endpoint_url: an endpoint has no '@'; write it as"),
+        ({"endpoint_url": "http://h:65536"}, "endpoint_url: 'http://h:65536' is not an endpoint"),
+        ({"endpoint_url": "http://h:0/x"}, "endpoint_url: 'http://h:0/x' is not an endpoint"),
+        ({"endpoint_url": "http://:9000"}, "endpoint_url: 'http://:9000' is not an endpoint"),
         ({"endpoint_url": "https://h?x"}, "endpoint_url: 'https://h?x' is not an endpoint"),
         ({"kms_key_id": "k"}, "kms_key_id: not used without KMS; set sse to aws:kms"),
         (

@@ -97,3 +97,14 @@ def test_ctrl_c_while_the_event_loop_is_made_ends_in_one_line(command: str, tmp_
     done = run_in_shell([*words, f"{tmp_path}/out", *sample], paths=(tmp_path,))
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "batcher: stopped before the end\n"
+
+
+@pytest.mark.parametrize("signal_name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_command_line_is_imported_ends_silently(
+    signal_name: str, tmp_path: Path
+) -> None:
+    """As it ends programs that handle no signals."""
+    interrupt_imports(signal_name, tmp_path, ("click",))
+    done = run_in_shell(["ls", f"{tmp_path}"], paths=(tmp_path,))
+    assert done.returncode == -getattr(signal, signal_name)
+    assert (done.stdout, done.stderr) == ("", "")

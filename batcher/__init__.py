@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batcher.batcher import Batcher, OnCancel
+    from batcher.batcher import Batcher
     from batcher.batching.validation import Transform
     from batcher.errors import (
         BatcherError,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from batcher.stores.custom import CustomStore, CustomUpload
     from batcher.stores.request import ObjectAttributes, ObjectInfo
     from batcher.sync import SyncBatcher, SyncTicket
+    from batcher.writing.early_leave import OnCancel
     from batcher.writing.object import Receipt
     from batcher.writing.stats import Stats
     from batcher.writing.ticket import Ticket
@@ -117,7 +118,7 @@ _EXPORT_MODULES = {
     "ObjectInfo": "stores.request",
     "ObjectStore": "stores.base",
     "OnBadRecord": "setting_types",
-    "OnCancel": "batcher",
+    "OnCancel": "writing.early_leave",
     "ReadObject": "reading.read_objects",
     "ReadObjects": "reading.read_objects",
     "Receipt": "writing.object",

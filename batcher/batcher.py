@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import time
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Self
 
 from batcher.batching.batch import FlushReason
 from batcher.batching.validation import Transform
@@ -19,7 +18,7 @@ from batcher.concurrency import find_running_loop, shielded
 from batcher.records.bad_record import BadRecord
 from batcher.records.chunk import Chunk
 from batcher.records.payload import JsonDefault, Record
-from batcher.settings import Settings, unknown_value
+from batcher.settings import Settings
 from batcher.sources.program import (
     CHUNK_BYTES,
     CHUNK_PARTITIONS,
@@ -33,8 +32,8 @@ from batcher.stores import ObjectStore
 from batcher.stores.custom import CustomStore
 from batcher.writing.async_records import AsyncRecords
 from batcher.writing.budget import Budget
+from batcher.writing.early_leave import DRAIN_TIMEOUT_S, EarlyLeave, OnCancel
 from batcher.writing.intake import PRESSURE_FLUSH_DIVISOR, Intake
-from batcher.writing.pending import PendingState
 from batcher.writing.pipeline import Pipeline, choose_store, find_instruments, make_stats
 from batcher.writing.stats import Stats
 from batcher.writing.ticket import ManyTicket, OneTicket
@@ -47,14 +46,6 @@ if TYPE_CHECKING:
     from batcher.writing.ticket import Ticket
 
 ENCODER_THREADS = 2
-
-
-OnCancel = Literal["abort", "drain"]
-"""What leaving the `async with` by a cancellation or an interrupt does."""
-
-
-DRAIN_TIMEOUT_S = 20.0
-"""Less than the 30 s that container services wait between SIGTERM and SIGKILL."""
 
 
 _LOGGER = logging.getLogger("batcher")
@@ -118,8 +109,6 @@ class Batcher:
 
             check_default(default)
         self._default = default
-        self._on_cancel = _check_on_cancel(on_cancel)
-        self._drain_timeout_s = _check_timeout(drain_timeout_s)
         self.settings = settings
         instruments = find_instruments(
             settings, store, meter_provider, tracer_provider, has_callers=False
@@ -140,6 +129,7 @@ class Batcher:
         self._wall_clock = wall_clock
         self._slicer = Slicer(partitioned=self._pipeline.router.splits_records)
         self._intake = Intake(self._pipeline, self.counts, self.budget, clock)
+        self._early_leave = EarlyLeave(self._intake, on_cancel, drain_timeout_s)
         self._submitted = 0
         self._process_id = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -362,47 +352,16 @@ class Batcher:
 
     async def _leave_early(self, kind: type[BaseException]) -> None:
         """Abort, or drain for a time first, after a cancellation or an interrupt."""
-        with self._dropped_counted(kind):
+        with self._early_leave.dropped_counted(kind):
             loop = find_running_loop()
             if kind is GeneratorExit and (loop is None or loop is not self._loop):
                 self._intake.is_closed = True  # the loop has ended: nothing can be awaited
                 return
             self._stop_taking()
             try:
-                if self._on_cancel == "drain":
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(self._drain_timeout_s):
-                            await self._intake.dispatcher.wait(list(self._intake.pending.values()))
+                await self._early_leave.drain()
             finally:
-                failed = [each for each in self._intake.failed if each.state is PendingState.FAILED]
-                if failed:
-                    error = failed[0].outcome.exception()
-                    _LOGGER.warning("batches not written: %d; %s", len(failed), error)
                 await self.abort()
-
-    @contextmanager
-    def _dropped_counted(self, kind: type[BaseException]) -> Iterator[None]:
-        """Log at the end, however it comes, how many records are not durable."""
-        taken = list(self._intake.pending.values())
-        try:
-            yield
-        finally:
-            failed = (each for each in self._intake.failed if each.state is PendingState.FAILED)
-            dropped = [each for each in {*taken, *failed} if not each.is_durable]
-            for each in dropped:
-                each.mark_reported()
-            records = sum(each.batch.records for each in dropped)
-            unknown = sum(each.batch.records for each in dropped if each.may_be_durable)
-            if records:
-                hint = "" if self._on_cancel == "drain" else '; to write them: on_cancel="drain"'
-                _LOGGER.warning(
-                    "records dropped: %d, perhaps durable of these: %d; left by %s before they "
-                    "were durable%s",
-                    records,
-                    unknown,
-                    kind.__name__,
-                    hint,
-                )
 
     def _check_loop(self) -> None:
         """Raise if this runs in another event loop than before: futures belong to one loop."""
@@ -445,18 +404,3 @@ def attach_ticket(error: BaseException, ticket: object) -> None:
     """Set `error.ticket`, unless it is an exception without a `__dict__`."""
     with suppress(AttributeError):
         error.ticket = ticket  # type: ignore[attr-defined]
-
-
-def _check_on_cancel(value: str) -> str:
-    if value not in get_args(OnCancel):
-        msg = f"on_cancel: {unknown_value(value, get_args(OnCancel))}"
-        raise ValueError(msg)
-    return value
-
-
-def _check_timeout(value: float) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
-        msg = f"drain_timeout_s: {value!r} is not a number of seconds above 0"
-        raise ValueError(msg)
-    return value

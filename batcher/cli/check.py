@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
-from batcher.cli.command import Arguments, Command
+from batcher.cli.command import NARROW, Arguments, Command
 from batcher.cli.json_output import print_json
 from batcher.cli.options import (
     PLACE,
@@ -17,7 +18,14 @@ from batcher.cli.options import (
     json_option,
     setting_options,
 )
-from batcher.cli.output import DONE, PROBLEMS_FOUND, echo, make_console, print_text
+from batcher.cli.output import (
+    DONE,
+    PROBLEMS_FOUND,
+    echo,
+    make_console,
+    print_text,
+    wrap_for_terminal,
+)
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
 from batcher.cli.signals import SIGNAL_EXIT_BASE, run_in_loop
@@ -27,12 +35,15 @@ from batcher.settings import ENV_PREFIX, Settings
 from batcher.stores.location import format_url
 from batcher.tools.check.findings import (
     CheckReport,
+    CheckResult,
     CheckStatus,
     not_checked,
     ok,
     warning,
 )
 from batcher.tools.check.function import settings_faults
+from batcher.tools.check.object_settings import evaluate_object_settings
+from batcher.tools.check.probe import leave_out_writes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +129,7 @@ class _CheckCommand:
                 return
             from batcher.tools.check.aws import AwsClient  # noqa: PLC0415  # half a second to import
 
-            self._report.add([ok("settings", "valid")])
+            self._report.add(evaluate_object_settings(settings) or [ok("settings", "valid")])
             if settings.partial_response:
                 self._report.add([not_checked("mapping.responses", _NO_FUNCTION)])
             async with AwsClient() as aws:
@@ -150,6 +161,8 @@ class _CheckCommand:
             self._report.add([not_checked("bucket", _NO_DESTINATION)])
             return
         aws.place_bucket(settings)
+        if not settings.bucket.startswith("file:"):
+            self._report.add(evaluate_object_settings(settings))
         self._warn_of_other_destination(deployment, settings)
         self._report.add(await check_deployment(aws, deployment, settings))
         if settings.bucket.startswith("file:"):
@@ -182,12 +195,14 @@ class _CheckCommand:
             if deployment is None
             else BucketWriter(deployment.role, deployment.retentions)
         )
-        results, may_write = await check_bucket(aws, settings, writer)
+        results, no_probe = await check_bucket(aws, settings, writer)
         self._report.add(results)
         self._report.add(await check_caller(aws))
         if self._arguments.no_write:
             self._report.add([not_checked("write", _NO_WRITE)])
-        elif may_write:
+        elif no_probe:
+            self._report.add(leave_out_writes(no_probe))
+        else:
             self._report.add([result async for result in probe_destination(settings, aws)])
 
     async def _check_folder(self, settings: Settings) -> None:
@@ -198,7 +213,10 @@ class _CheckCommand:
         self._report.add(await check_file_destination(settings))
         if self._arguments.no_write:
             self._report.add([not_checked("write", _NO_WRITE)])
-        elif self._report.has_no_error:
+        elif not self._report.has_no_error:
+            failed = next(r.check for r in self._report.results if r.status is CheckStatus.ERROR)
+            self._report.add(leave_out_writes(f"because {failed} failed"))
+        else:
             self._report.add([result async for result in probe_destination(settings, None)])
 
 
@@ -214,30 +232,40 @@ def _arn_region(function: str) -> str | None:
 
 def print_report(report: CheckReport, location: str) -> None:
     """Print all results and a line with their counts to standard output."""
+    results = report.in_order_of_severity()
     if console := make_console():
-        _print_coloured(console, report)
+        _print_coloured(console, results)
     else:
-        width = max((len(result.check) for result in report.results), default=0)
-        for result in report.results:
-            text = f"{result.check:<{width}}  {result.as_line()}"
-            print(f"{result.status:<{_STATUS_WIDTH}}  {text}")  # noqa: T201  # what a command line is for
+        width = max((len(result.check) for result in results), default=0)
+        for result in results:
+            line = f"{result.status:<{_STATUS_WIDTH}}  {result.check:<{width}}  {result.as_line()}"
+            print(wrap_for_terminal(line, sys.stdout))  # noqa: T201  # what a command line is for
     summary = report.summary()
     print_text(f"{sanitize_line(location)}: {summary}" if location else summary)
 
 
-def _print_coloured(console: Console, report: CheckReport) -> None:
-    """Print results with a colour for each status, and wrapped at words in their column."""
-    from rich.table import Table  # noqa: PLC0415  # an extra
+def _print_coloured(console: Console, results: Sequence[CheckResult]) -> None:
+    """Print results with a colour for each status, and wrapped at words in their column.
+
+    In a narrow terminal, texts are below the names.
+    """
+    from rich.padding import Padding  # noqa: PLC0415  # an extra
+    from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_column(overflow="fold")  # a long name is shown whole
-    for result in report.results:
+    for result in results:
         status = Text(result.status, style=_STYLES[result.status])
-        table.add_row(status, Text(result.check), Text(result.as_line()))
-    console.print(table)
+        if console.width < NARROW:
+            console.print(Text.assemble(status, "  ", result.check))
+            console.print(Padding(Text(result.as_line()), (0, 0, 0, 4)))
+        else:
+            table.add_row(status, Text(result.check), Text(result.as_line()))
+    if table.row_count:
+        console.print(table)
 
 
 COMMAND = Command(

@@ -73,7 +73,9 @@ class AwsClient:
                 return None
             if failed.kind is AwsErrorKind.DENIED:
                 return CallFailure(f"needs {permission}")
-            return CallFailure(failed.reason, failed.hint, fatal=failed.kind in _FATAL_KINDS)
+            api_name = operation.title().replace("_", "")  # as in AWS's documentation
+            reason = failed.reason.replace(operation, api_name, 1)
+            return CallFailure(reason, failed.hint, fatal=failed.kind in _FATAL_KINDS)
 
 
 @dataclass(frozen=True, slots=True)

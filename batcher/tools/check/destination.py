@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +23,24 @@ from batcher.tools.check.bucket import (
     evaluate_bucket,
     evaluate_region,
 )
-from batcher.tools.check.findings import CheckResult, error, ok, warning
-from batcher.tools.check.probe import PARTS_SUFFIX, evaluate_probe, probe_key, run_probe
+from batcher.tools.check.findings import CheckResult, error, not_checked, ok, warning
+from batcher.tools.check.probe import (
+    PARTS_SUFFIX,
+    WRITE_CHECKS,
+    evaluate_probe,
+    leave_out_writes,
+    probe_key,
+    run_probe,
+)
 from batcher.tools.formatting import format_size
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
 
 LOW_SPACE_BYTES = 10**9
+
+
+_NO_REQUEST = "because no request succeeds"
 
 
 async def check_caller(aws: AwsClient) -> list[CheckResult]:
@@ -45,23 +56,25 @@ async def check_caller(aws: AwsClient) -> list[CheckResult]:
 
 async def check_bucket(
     aws: AwsClient, settings: Settings, writer: BucketWriter
-) -> tuple[list[CheckResult], bool]:
-    """Return the results for the bucket, and whether a probe of it makes sense."""
+) -> tuple[list[CheckResult], str]:
+    """Return the results for the bucket, and why a probe makes no sense. Empty if it does."""
     check = "bucket"
     head = await aws.call(
         "s3", "head_bucket", "s3:ListBucket", ("404", "NoSuchBucket"), Bucket=settings.bucket
     )
     if head is None:
         detail = f"the bucket {settings.bucket!r} does not exist"
-        return [error(check, detail, "create it, or correct the setting bucket")], False
+        problem = error(check, detail, "create it, or correct the setting bucket")
+        return _leave_out_calls(problem, "because the bucket does not exist")
     if isinstance(head, CallFailure):
         results = [head.to_result(check)]
         if head.fatal:
-            return results, False
+            return _leave_out_calls(results[0], _NO_REQUEST)
         if settings.expected_bucket_owner and await _exists_for_another_owner(settings):
             detail = f"another account than {settings.expected_bucket_owner} owns the bucket"
             fix = "correct expected_bucket_owner, or bucket"
-            return [error("bucket.owner", detail, fix)], False
+            problem = error("bucket.owner", detail, fix)
+            return _leave_out_calls(problem, "because another account owns the bucket")
     else:
         endpoint, region = aws.endpoint("s3"), aws.region("s3")
         follows_region = settings.engine == "aioboto3"
@@ -76,7 +89,16 @@ async def check_bucket(
             strict=True,
         )
     )
-    return results + evaluate_bucket(responses, settings, writer), True
+    if isinstance(head, CallFailure):  # a HEAD is refused without the reason
+        for response in responses.values():
+            if isinstance(response, CallFailure) and response.fatal:
+                return _leave_out_calls(response.to_result(check), _NO_REQUEST)
+    return results + evaluate_bucket(responses, settings, writer), ""
+
+
+def _leave_out_calls(problem: CheckResult, reason: str) -> tuple[list[CheckResult], str]:
+    """Return the results of a bucket of which nothing else can be read."""
+    return [problem, *(not_checked(each.check, reason) for each in BUCKET_CALLS)], reason
 
 
 async def _exists_for_another_owner(settings: Settings) -> bool:
@@ -140,16 +162,24 @@ async def probe_destination(
     except SettingsError as problem:
         for fault in problem.faults:
             yield error("settings", fault, "correct it: no request was tried")
+        for result in leave_out_writes("because the settings are wrong"):
+            yield result
         return
     key = probe_key(settings.root, str(uuid.uuid4()))
+    folder = None if aws else parse_folder_url(settings.bucket)
+    made = await asyncio.to_thread(_find_missing, folder, key) if folder else []
     try:
         outcomes = await run_probe(store, key, settings)
     finally:
         await store.aclose()
     for result in evaluate_probe(outcomes):
         yield result
-    if not isinstance(outcomes.created, BatcherError):
+    if isinstance(outcomes.created, BatcherError):
+        yield not_checked(WRITE_CHECKS[-1], "because write.create failed")
+    else:
         yield await _remove_probe_objects(settings, [key, f"{key}{PARTS_SUFFIX}"], aws)
+    if made:
+        await asyncio.to_thread(_remove_empty, made)
 
 
 async def _remove_probe_objects(
@@ -171,6 +201,21 @@ async def _remove_probe_objects(
             )
             return ok(check, detail, subject=f"s3://{settings.bucket}/{key}")
     return ok(check, "the objects of this check were deleted")
+
+
+def _find_missing(folder: Path, key: str) -> list[Path]:
+    """Return the folders that an object and its metadata need and that do not exist yet."""
+    from batcher.stores.file import meta_path  # noqa: PLC0415  # lazy, as stores are
+
+    paths = ((folder / key).absolute(), meta_path(folder, key).absolute())
+    return [parent for path in paths for parent in path.parents if not parent.exists()]
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the deepest first, unless something is in them."""
+    for path in sorted(folders, key=lambda each: len(each.parts), reverse=True):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _remove_file(settings: Settings, key: str) -> None:

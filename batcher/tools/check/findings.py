@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 
 from batcher.reading.sanitize import sanitize_line
+from batcher.tools.formatting import format_count
 
 
 class CheckStatus(StrEnum):
@@ -76,6 +78,13 @@ def not_checked(check: str, reason: str, *, subject: str = "") -> CheckResult:
     return CheckResult(CheckStatus.NOT_CHECKED, check, reason, "", subject)
 
 
+_SEVERITIES = (CheckStatus.OK, CheckStatus.NOT_CHECKED, CheckStatus.WARNING, CheckStatus.ERROR)
+
+
+def _merge_key(result: CheckResult) -> tuple[str, ...]:
+    return (result.status, result.check.partition(".")[0], result.detail, result.subject)
+
+
 @dataclass(slots=True)
 class CheckReport:
     """All results of one run, in the order of the checks."""
@@ -97,9 +106,30 @@ class CheckReport:
         return not self.counts[CheckStatus.ERROR]
 
     def summary(self) -> str:
-        """Return the counts in one line: `21 ok, 5 warning`."""
-        counts = self.counts
-        return ", ".join(f"{counts[status]} {status}" for status in CheckStatus if counts[status])
+        """Return the counts in one line: `21 ok, 5 warnings, 1 error`."""
+        return ", ".join(
+            format_count(count, status)
+            if status in {CheckStatus.WARNING, CheckStatus.ERROR}
+            else f"{count} {status}"
+            for status in CheckStatus
+            if (count := self.counts[status])
+        )
+
+    def in_order_of_severity(self) -> list[CheckResult]:
+        """Return the results with the worst ones last, where a reader of a terminal looks.
+
+        Checks of one kind that were not made for one reason, one after another, are one result.
+        """
+        merged: list[CheckResult] = []
+        for _, group in groupby(self.results, _merge_key):
+            results = list(group)
+            kind = results[0].check.partition(".")[0]
+            if len(results) > 1 and results[0].status is CheckStatus.NOT_CHECKED:
+                names = ", ".join(result.check.partition(".")[2] for result in results)
+                detail = f"{results[0].detail} ({names})"
+                results = [not_checked(f"{kind}.*", detail, subject=results[0].subject)]
+            merged += results
+        return sorted(merged, key=lambda result: _SEVERITIES.index(result.status))
 
     def as_dict(self, location: str) -> dict[str, object]:
         """Return the JSON document of the run. Programs rely on its field names."""

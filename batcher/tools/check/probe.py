@@ -13,7 +13,7 @@ from batcher.keys.names import QUARANTINE_FOLDER
 from batcher.keys.parse import CHECK_FOLDER
 from batcher.limits import MIN_PART_BYTES
 from batcher.stores.base import ObjectAttributes, ObjectInfo
-from batcher.tools.check.findings import CheckResult, error, not_checked, ok
+from batcher.tools.check.findings import CheckResult, CheckStatus, error, not_checked, ok
 from batcher.writing.object import METADATA_DIGEST
 
 if TYPE_CHECKING:
@@ -159,8 +159,53 @@ def _probe_attributes(settings: Settings, digest: str) -> ObjectAttributes:
     return ObjectAttributes(content_type, {**settings.metadata, METADATA_DIGEST: digest})
 
 
+WRITE_CHECKS = (
+    "write.create",
+    "write.if_none_match",
+    "write.head",
+    "write.replace",
+    "write.if_match",
+    "write.parts",
+    "write.abort",
+    "write.cleanup",
+)
+"""All checks of a probe."""
+
+
+_CREATE = ("write.create",)
+
+
+_PARTS = ("write.parts", "write.abort")
+
+
+_NEEDS = {
+    "write.replace": (*_CREATE, "write.head"),
+    "write.if_match": (*_CREATE, "write.head", "write.replace"),
+    "write.abort": (*_CREATE, "write.parts"),
+}
+"""The checks whose requests must have succeeded, in the order of the requests."""
+
+
+def leave_out_writes(reason: str) -> list[CheckResult]:
+    """Return that nothing of a probe was checked."""
+    return [not_checked(check, reason) for check in WRITE_CHECKS]
+
+
 def evaluate_probe(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
-    """Yield a result per request. Requests that were not sent after a failure give none."""
+    """Yield a result per request, also for those that were not sent, but none for the cleanup."""
+    results = {result.check: result for result in _evaluate_sent(outcomes)}
+    failed = [name for name, each in results.items() if each.status is CheckStatus.ERROR]
+    for check in WRITE_CHECKS[:-1]:
+        needed = next((name for name in _NEEDS.get(check, _CREATE) if name in failed), "")
+        if check in results:
+            yield results[check]
+        elif needed:
+            yield not_checked(check, f"because {needed} failed")
+        elif check not in _PARTS:  # a store without parts needs none
+            yield not_checked(check, "because conditional_writes is false")
+
+
+def _evaluate_sent(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
     if isinstance(outcomes.created, BatcherError):
         yield error("write.create", *_split_error(outcomes.created))
         return
@@ -185,7 +230,7 @@ def _evaluate_head(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
         detail = "HEAD returns no metadata: a retry cannot recognise the object that it wrote"
         yield error("write.head", detail, _USE_OTHER_ENDPOINT)
     elif head is not None:
-        yield ok("write.head", "HEAD returns an object and its metadata")
+        yield ok("write.head", "an object can be found, with its metadata")
 
 
 def _evaluate_replace(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
@@ -198,7 +243,7 @@ def _evaluate_replace(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
             "write.if_match",
             outcomes.replaced_stale,
             "If-Match",
-            "a replacement with an outdated ETag is refused",
+            "a replacement of an outdated version is refused",
         )
 
 
@@ -209,13 +254,13 @@ def _evaluate_upload(outcomes: ProbeOutcomes) -> Iterator[CheckResult]:
         problem, fix = _split_error(outcomes.upload_completed)
         yield error("write.parts", f"a multipart upload cannot be completed: {problem}", fix)
     elif outcomes.upload_completed is not None:
-        yield ok("write.parts", "a multipart upload can be sent")
+        yield ok("write.parts", "a large object can be sent in parts")
     if isinstance(outcomes.upload_aborted, BatcherError):
         problem, fix = _split_error(outcomes.upload_aborted)
         fix = fix or "allow s3:AbortMultipartUpload on the root, or parts of failed uploads remain"
         yield error("write.abort", f"a multipart upload cannot be aborted: {problem}", fix)
     elif outcomes.upload_aborted:
-        yield ok("write.abort", "a multipart upload can be aborted")
+        yield ok("write.abort", "sending parts can be aborted")
 
 
 def _evaluate_precondition(
@@ -228,7 +273,7 @@ def _evaluate_precondition(
         problem, fix = _split_error(outcome)
         return error(check, f"{header}: expected the status 412: {problem}", fix)
     if outcome is None:
-        return not_checked(check, "conditional_writes is false")
+        return not_checked(check, "because conditional_writes is false")
     return error(check, f"the endpoint ignores {header}: {_NOT_EXACTLY_ONCE}", _USE_OTHER_ENDPOINT)
 
 

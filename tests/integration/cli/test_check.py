@@ -14,7 +14,9 @@ import pytest
 
 from batcher.cli import main
 from batcher.tools.check import aws as asking
+from batcher.tools.check.bucket import BUCKET_CALLS
 from support.check_command import WRITTEN, check, marks, models_read_once, text_of, use
+from support.responding_server import RespondingServer
 from support.store_fixtures import ENGINES
 from support.stub_s3 import Faults, StubS3
 
@@ -139,18 +141,45 @@ def test_what_may_not_be_read_is_no_fault_and_names_its_permission(
     assert "s3:DeleteObject" in cleanup["detail"]
 
 
-def test_a_bucket_that_is_not_there_is_all_that_is_told_of_it(
+def test_a_bucket_that_is_not_there_leaves_every_other_check_out(
     seaweedfs: SeaweedFS,
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing else is asked."""
+    """Nothing else is asked, and each says why."""
     use(monkeypatch, seaweedfs.environ)
     code, found = check(capsys, f"s3://{bucket}")
     assert (code, marks(found, "error")) == (1, {"bucket"})
     assert "does not exist" in text_of(found, "bucket")
-    assert len(found) == 2
+    left_out = marks(found, "not_checked")
+    assert left_out == WRITTEN | {each.check for each in BUCKET_CALLS}
+    assert "because the bucket does not exist" in text_of(found, "write.create")
+
+
+def test_credentials_that_are_refused_are_one_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """HEAD does not say that it is them. No row is missing."""
+    body = b"<Error><Code>InvalidAccessKeyId</Code><Message>unknown key</Message></Error>"
+    with RespondingServer(403, {"Content-Type": "application/xml"}, body) as server:
+        use(monkeypatch, {"AWS_ENDPOINT_URL_S3": server.url, "AWS_REGION": "us-east-1"})
+        use(monkeypatch, {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+        code, found = check(capsys, "s3://my-bucket")
+        methods = {each.method for each in server.received}
+        assert main(["check", "s3://my-bucket"]) == 1
+    assert code == 1
+    assert [each["check"] for each in found if each["mark"] == "error"] == ["bucket"]
+    assert "InvalidAccessKeyId: unknown key" in text_of(found, "bucket")
+    assert marks(found, "not_checked") == WRITTEN | {each.check for each in BUCKET_CALLS}
+    assert methods == {"HEAD", "GET"}
+    shown = capsys.readouterr().out
+    assert "s3:ListBucket" not in shown
+    assert "get_bucket" not in shown
+    *_, error, summary = shown.splitlines()
+    assert error.startswith("error ")
+    assert shown.count("not checked  ") == 2
+    assert summary == "s3://my-bucket: 1 ok, 1 error, 14 not checked"
 
 
 def test_an_endpoint_that_never_answers_ends_in_one_line(
@@ -192,7 +221,10 @@ def test_a_folder_is_tried_and_left_as_it_was(
     code, found = check(capsys, f"file://{tmp_path}/out")
     assert (code, marks(found, "error")) == (0, set())
     assert marks(found, "ok") >= WRITTEN | {"folder", "folder.space"}
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "out").mkdir()
+    assert check(capsys, f"file://{tmp_path}/out")[0] == 0
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]
 
 
 def test_a_folder_that_cannot_be_is_an_error(
@@ -243,7 +275,7 @@ def test_lines_have_a_mark_what_was_found_and_what_to_do(
     *lines, summary = capsys.readouterr().out.splitlines()
     words = f"{tmp_path}/out is not a folder; choose another destination"
     assert any(line.split(maxsplit=2) == ["error", "folder", words] for line in lines)
-    assert summary == f"file://{tmp_path}/out: 2 ok, 1 error"
+    assert summary == f"file://{tmp_path}/out: 2 ok, 1 error, 8 not checked"
 
 
 @pytest.mark.parametrize("has_rich", [True, False])

@@ -59,3 +59,24 @@ def test_only_an_error_fails_the_command(
     """Warnings and unknowns do not."""
     report = CheckReport([ok("x", "y"), result])
     assert report.has_no_error is expected
+
+
+def test_the_counts_are_in_words() -> None:
+    report = CheckReport([ok("a", "b"), warning("c", "d", "e")])
+    assert report.summary() == "1 ok, 1 warning"
+    report.add([warning("c", "d", "e"), error("f", "g", "h"), error("f", "g", "h")])
+    assert report.summary() == "1 ok, 2 warnings, 2 errors"
+
+
+def test_the_worst_results_are_last_and_one_reason_is_said_once() -> None:
+    report = CheckReport([error("w.a", "bad", "fix"), ok("x", "fine")])
+    report.add([not_checked("w.b", "because"), not_checked("w.c", "because")])
+    report.add([not_checked("w.d", "other"), warning("y", "odd", "fix")])
+    shown = [(each.check, each.detail) for each in report.in_order_of_severity()]
+    assert shown == [
+        ("x", "fine"),
+        ("w.*", "because (b, c)"),
+        ("w.d", "other"),
+        ("y", "odd"),
+        ("w.a", "bad"),
+    ]

@@ -10,7 +10,13 @@ from batcher.errors import PreconditionFailedError, RejectedError, RetryableErro
 from batcher.stores.base import ObjectInfo
 from batcher.stores.memory import MemoryStore
 from batcher.tools.check.findings import CheckResult, CheckStatus
-from batcher.tools.check.probe import ProbeOutcomes, evaluate_probe, probe_key, run_probe
+from batcher.tools.check.probe import (
+    WRITE_CHECKS,
+    ProbeOutcomes,
+    evaluate_probe,
+    probe_key,
+    run_probe,
+)
 from batcher.writing.object import METADATA_DIGEST
 from support.examples import make_settings
 
@@ -77,16 +83,27 @@ def test_metadata_that_does_not_come_back_is_an_error() -> None:
     assert errors(judged(head=ObjectInfo("etag", 1))) == {"write.head"}
 
 
-def test_after_a_refused_creation_nothing_else_is_reported() -> None:
-    """All the rest would fail for the same reason."""
-    (found,) = evaluate_probe(ProbeOutcomes(created=RejectedError("403")))
-    assert found.check == "write.create"
+def test_after_a_refused_creation_nothing_else_is_checked() -> None:
+    """All the rest would fail for the same reason. No row is missing."""
+    refused, *rest = evaluate_probe(ProbeOutcomes(created=RejectedError("403")))
+    assert (refused.status, refused.check) == (CheckStatus.ERROR, "write.create")
+    assert [each.check for each in rest] == list(WRITE_CHECKS[1:-1])
+    assert {(each.status, each.detail) for each in rest} == {
+        (CheckStatus.NOT_CHECKED, "because write.create failed")
+    }
+
+
+def test_what_was_not_sent_names_what_failed_before() -> None:
+    found = judged(replaced=RejectedError("403"), replaced_stale=None)
+    assert [each.check for each in found] == list(WRITE_CHECKS[:-1])
+    reasons = {each.check: each.detail for each in found if each.status is CheckStatus.NOT_CHECKED}
+    assert reasons == {"write.if_match": "because write.replace failed"}
 
 
 def test_a_refusal_by_the_key_says_what_to_allow() -> None:
     """S3 passes on what KMS says."""
     denied = RejectedError("403 AccessDenied: not authorized to perform: kms:GenerateDataKey")
-    (found,) = evaluate_probe(ProbeOutcomes(created=denied))
+    found, *_ = evaluate_probe(ProbeOutcomes(created=denied))
     assert "kms:Decrypt" in found.fix
 
 

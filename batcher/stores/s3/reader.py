@@ -116,10 +116,14 @@ class S3Reader:
         conditions = {"Range": f"bytes={start}-"} if start else {}
         if etag:
             conditions["IfMatch"] = etag
-        async with self._client.call(READING, key) as client:
-            response: dict[str, Any] = await client.get_object(
-                Bucket=self.bucket, Key=key, **conditions
-            )
+        try:
+            async with self._client.call(READING, key) as client:
+                response: dict[str, Any] = await client.get_object(
+                    Bucket=self.bucket, Key=key, **conditions
+                )
+        except aiohttp.ClientError as error:  # the SDK does not translate those of an error's text
+            msg = f"{READING} s3://{self.bucket}/{key}: the response ended early"
+            raise RetryableError(msg) from error
         return response
 
     async def _pieces(self, key: str, body: Any, size_bytes: int) -> AsyncIterator[bytes]:  # noqa: ANN401  # no types

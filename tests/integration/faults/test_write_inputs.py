@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batcher.errors import BatcherError, PreconditionFailedError, RejectedError
+from batcher.errors import BatcherError, NotFoundError, PreconditionFailedError, RejectedError
 from batcher.reading.stored_body import read_stored_body
 from batcher.reading.stream import ReopenPolicy
 from integration.cli.processes import command, environ_of
@@ -105,6 +105,14 @@ async def test_two_versions_of_an_object_are_never_mixed(fault_bench: FaultBench
     with pytest.raises(RejectedError, match="replaced while it was read"):
         await read(reader, key, replace)
     assert replaced
+    await reader.aclose()
+
+
+async def test_a_refusal_whose_text_ends_early_is_asked_for_again(fault_bench: FaultBench) -> None:
+    reader = open_reader(fault_bench)
+    fault_bench.proxy.use_rules(Rule("get", CUT_RESPONSE, times=2))
+    with pytest.raises(NotFoundError):
+        await read(reader, f"{fault_bench.root}/gone")
     await reader.aclose()
 
 

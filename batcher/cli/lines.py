@@ -52,6 +52,10 @@ class InputError(BatcherError):
         """
         super().__init__(message)
         self.is_truncated = is_truncated
+        self.place = -1, 0
+        """Index of the input and number of the first line that could not be read."""
+        self.is_before_start = False
+        """Whether the input has no line to skip to: nothing of any input was yielded."""
 
 
 @dataclass(slots=True, eq=False)
@@ -195,7 +199,8 @@ class LineReader:
             if item.error is None:
                 self._unread_from = index + 1, 1
                 continue
-            if item.error.is_truncated and self._is_stopped:
+            item.error.place = index, item.line
+            if item.error.is_before_start or (item.error.is_truncated and self._is_stopped):
                 self.close()
             is_last = self._is_closed or index + 1 == len(self._names)
             self._unread_from = (index, item.line) if is_last else (index + 1, 1)
@@ -242,6 +247,11 @@ class LineReader:
                 except Exception as bug:  # noqa: BLE001  # the iteration would wait for ever
                     error = InputError(f"{each.name}: {type(bug).__name__}: {bug}")
                 if error is None and not is_ended:  # stopped
+                    break
+                if error is not None and splitter.next_line < first_line:
+                    # Inputs after it would be written now, and again by the corrected command
+                    error.is_before_start = True
+                    enqueue(_InputEnd(first_line, error))
                     break
                 enqueue(_InputEnd(max(splitter.next_line, first_line), error))
                 first_line = 1

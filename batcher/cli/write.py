@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
@@ -33,11 +34,11 @@ from batcher.cli.progress import REFRESH_S, Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt, run_in_loop
 from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
-from batcher.errors import BatcherError, PoisonRecordError, RejectedError
+from batcher.errors import BatcherError, RejectedError, SettingsError
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
-from batcher.records.numbers import RecordNumbers
+from batcher.records.numbers import position_numbers
 from batcher.settings import Settings
 from batcher.stores.location import format_url
 from batcher.tools.formatting import format_count, format_size
@@ -78,6 +79,7 @@ def run(arguments: Arguments) -> int:
     dry_store = DryRunStore() if arguments.dry_run else None
     summary = WriteSummary(
         format_url(settings.bucket, settings.root),
+        given_destination=arguments.destination,
         errors=inputs.errors,
         skipped=inputs.skipped,
         skipped_names=inputs.skipped_names,
@@ -92,13 +94,27 @@ def run(arguments: Arguments) -> int:
     async def write_and_report() -> None:
         with ShutdownSignals(DRAINING_MESSAGE, command.stop) as signals:
             await command.run(signals)
+            if command.missing_place:
+                return
             if dry_store is not None:
                 show = echo if arguments.json else print
                 show(describe_dry_run(dry_store, settings, summary.destination))
             summary.show(as_json=arguments.json)
 
     run_in_loop(write_and_report())
+    if command.missing_place:
+        raise SettingsError([f"skip_to: {command.missing_place}; nothing was written"])
     return summary.exit_code
+
+
+class _Submitted(NamedTuple):
+    """Lines whose outcome is not collected yet."""
+
+    input_index: int
+    block: LineBlock
+    ticket: ManyTicket
+    refused: Sequence[int]
+    """Numbers of the bad lines among them that awaiting the ticket raises for."""
 
 
 class _WriteCommand:
@@ -128,9 +144,12 @@ class _WriteCommand:
             skip_to=skip_to,
             open_input=self._open_input,
         )
+        self.missing_place = ""
+        """Why there is no line to skip to, or nothing."""
         self._input: Input | None = None
         """The input that is being read."""
-        self._tickets: deque[tuple[LineBlock, ManyTicket]] = deque()
+        self._rejects = settings.on_bad_record == "fail"
+        self._tickets: deque[_Submitted] = deque()
         """Tickets that are not collected yet, oldest first."""
         self._durable_bytes = 0
 
@@ -163,7 +182,10 @@ class _WriteCommand:
                 progress.update("draining")
                 await self._drain()
             except asyncio.CancelledError:
-                self._summary.errors.append("stopped by a second signal; open batches were dropped")
+                self._summary.errors.append(
+                    "stopped by a second signal: what was not durable was dropped; a request that "
+                    "was under way may have been carried out, so that its lines come twice"
+                )
                 self._reader.close()
                 await self._batcher.abort()
             finally:
@@ -179,8 +201,15 @@ class _WriteCommand:
                 await self._submit_blocks()
             except InputError as error:
                 # A signal often ends the producer as well, in the middle of its stream
-                if not (self._summary.signal and error.is_truncated):
-                    self._summary.errors.append(str(error))
+                if self._summary.signal and error.is_truncated:
+                    continue
+                if error.is_before_start:
+                    self.missing_place = str(error)
+                    continue
+                self._summary.errors.append(str(error))
+                index, line = error.place
+                if self._reader.unread_from != error.place:
+                    self._summary.unreadable.append(f"{self._sources[index].name}:{line}")
             else:
                 return
 
@@ -200,8 +229,13 @@ class _WriteCommand:
             block.input.bad_lines += len(ticket.bad)
             self._summary.bad_lines += len(ticket.bad)
             self._summary.bad_examples += ticket.bad[: MAX_SHOWN - len(self._summary.bad_examples)]
+            refused: Sequence[int] = ()
+            if self._rejects and ticket.bad:
+                numbers = [position_numbers(bad.chunk.positions, "")[0] for bad in ticket.bad]
+                refused = sorted(numbers)
             ticket.bad = []  # releases them: a file of bad lines would fill the memory
-            self._tickets.append((replace(block, text=b""), ticket))
+            index, _ = self._reader.unread_from or (len(self._sources), 1)
+            self._tickets.append(_Submitted(index, replace(block, text=b""), ticket, refused))
             await self._collect_settled()
 
     async def _refresh(self, progress: Progress) -> None:
@@ -217,11 +251,12 @@ class _WriteCommand:
         try:
             await asyncio.wait([draining])
         except asyncio.CancelledError:
-            draining.cancel()
+            await self._batcher.abort()  # a cancelled drain would log how programs avoid it
             await asyncio.wait([draining])
             raise
-        if not draining.cancelled():
-            draining.exception()  # retrieved, so that asyncio does not log it: tickets report it
+        finally:
+            if draining.done() and not draining.cancelled():
+                draining.exception()  # retrieved, so that asyncio does not log it: tickets do
 
     async def _collect_settled(self, *, wait_for_all: bool = False) -> None:
         """Collect settled tickets, oldest first, and add the lines that failed to the summary.
@@ -230,17 +265,15 @@ class _WriteCommand:
             wait_for_all: wait until all tickets are settled, instead of stopping at the first that
                 is not.
         """
-        while self._tickets and (wait_for_all or self._tickets[0][1].is_settled):
-            block, ticket = self._tickets.popleft()
+        failed_lines = self._summary.failed_lines
+        while self._tickets and (wait_for_all or self._tickets[0].ticket.is_settled):
+            index, block, ticket, refused = self._tickets.popleft()
             try:
                 await ticket
                 self._durable_bytes += block.stored_bytes
-            except PoisonRecordError as error:
-                self._summary.errors.append(str(error))
+                failed_lines.add_done(index, block)
             except BatcherError as error:
-                for numbers in RecordNumbers([error.failed or ()]).ranges():
-                    lines = RangeColumn(f"{block.input.name}:", numbers)
-                    self._summary.add_failed_lines(lines, str(error))
+                failed_lines.add_failed(index, block, error, refused, records=ticket.records)
                 if isinstance(error, RejectedError):
                     self._reader.close()  # further lines would be rejected as well
 

@@ -6,20 +6,16 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from batcher.cli.failed_lines import REFUSED, FailedLines
 from batcher.cli.json_output import print_json
 from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.signals import SIGNAL_EXIT_BASE
 from batcher.records.bad_record import BadRecord
-from batcher.records.columns import RangeColumn
 from batcher.tools.formatting import format_count, format_size
 from batcher.writing.stats import Stats
 
 MAX_SHOWN = 10
 """Bad lines, errors and unread inputs that are printed one by one, at most."""
-
-
-MAX_FAILED_RANGES = 10_000
-"""Ranges of lines that are not durable and are kept, at most."""
 
 
 @dataclass(slots=True)
@@ -35,10 +31,9 @@ class WriteSummary:
     """The first `MAX_SHOWN` bad lines."""
     bad_lines: int = 0
     errors: list[str] = field(default_factory=list)
-    failed_lines: list[tuple[RangeColumn, str]] = field(default_factory=list)
-    """Ranges of lines that are not durable, each with the reason."""
-    more_failed_ranges: int = 0
-    """Further ranges, which are counted only: of lines of many partitions each may be a range."""
+    failed_lines: FailedLines = field(default_factory=FailedLines)
+    unreadable: list[str] = field(default_factory=list)
+    """The input and the line from which on each input could not be read, but for the last one."""
     blank_lines: int = 0
     """Blank lines that were skipped."""
     skipped: Sequence[str] = ()
@@ -51,18 +46,8 @@ class WriteSummary:
     """How many inputs are before that one."""
     unread_inputs: Sequence[str] = ()
     """Inputs after that one, of which nothing was read."""
-
-    def add_failed_lines(self, lines: RangeColumn, reason: str) -> None:
-        """Add lines that are not durable, joined to the last range if they continue it."""
-        if self.failed_lines:
-            last_lines, last_reason = self.failed_lines[-1]
-            if last_reason == reason and (joined := last_lines.join(lines)) is not None:
-                self.failed_lines[-1] = (joined, reason)
-                return
-        if len(self.failed_lines) < MAX_FAILED_RANGES:
-            self.failed_lines.append((lines, reason))
-        else:
-            self.more_failed_ranges += 1
+    given_destination: str = "DESTINATION"
+    """As it was given."""
 
     @property
     def failed(self) -> int:
@@ -72,7 +57,7 @@ class WriteSummary:
     @property
     def exit_code(self) -> int:
         """The exit code of the command."""
-        if self.failed or self.errors or self.failed_lines:
+        if self.failed or self.errors or self.failed_lines.ranges:
             return NOT_DURABLE
         return SIGNAL_EXIT_BASE + self.signal if self.signal else DONE
 
@@ -81,7 +66,7 @@ class WriteSummary:
         self._print_errors()
         self._print_skipped()
         self._print_bad_lines()
-        self._print_unread()
+        self._print_next_steps()
         if as_json:
             print_json([self._as_dict()])
             return
@@ -98,12 +83,11 @@ class WriteSummary:
         )
 
     def _print_errors(self) -> None:
-        failures = (f"{lines}: not durable: {reason}" for lines, reason in self.failed_lines)
-        errors = [*self.errors, *failures]
+        errors = [*self.errors, *self.failed_lines.describe()]
         for error in errors[:MAX_SHOWN]:
             echo(f"error: {error}")
         if len(errors) > MAX_SHOWN:
-            echo(f"error: and {len(errors) + self.more_failed_ranges - MAX_SHOWN} more")
+            echo(f"error: and {len(errors) - MAX_SHOWN} more")
 
     def _print_skipped(self) -> None:
         for text in self.skipped[:MAX_SHOWN]:
@@ -112,8 +96,9 @@ class WriteSummary:
             echo(f"warning: not read: and {more:,} more")
 
     def _print_bad_lines(self) -> None:
+        level = "error" if self.stats.rejected else "warning"
         for bad in self.bad_examples:
-            echo(f"warning: {bad.position}: {bad.reason}: {bad.detail}")
+            echo(f"{level}: {bad.position}: {bad.reason}: {bad.detail}")
         if more := self.bad_lines - len(self.bad_examples):
             outcomes = [
                 (self.stats.quarantined, "quarantined"),
@@ -121,31 +106,78 @@ class WriteSummary:
                 (self.stats.rejected, "rejected"),
             ]
             totals = ", ".join(f"{lines:,} {outcome}" for lines, outcome in outcomes if lines)
-            echo(f"warning: and {more:,} more" + (f"; {totals} in total" if totals else ""))
+            echo(f"{level}: and {more:,} more" + (f"; {totals} in total" if totals else ""))
 
-    def _print_unread(self) -> None:
-        if not self.unread_from:
+    def _print_next_steps(self) -> None:
+        """Print how to write what is not durable: first in the way that can lose nothing."""
+        first = self.failed_lines.first_place()
+        place, is_all = first or (self.unread_from, True)
+        if self.unread_from:
+            before = (
+                f", after {format_count(self.unread_index, 'file')}" if self.unread_index else ""
+            )
+            message = f"stopped reading at {self.unread_from}{before}"
+            if self.unread_inputs:
+                shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
+                more = len(self.unread_inputs) - MAX_SHOWN
+                message += f"; not read at all: {shown}"
+                message += f" and {more:,} more" if more > 0 else ""
+            _echo_step(message)
+        if place:
+            again = "" if is_all else ", which writes again what is durable from there on"
+            _echo_step(f"to continue: the same command with --skip-to {shlex.quote(place)}{again}")
+        if not is_all and (commands := self.failed_lines.extract_commands(refused=False)):
+            _echo_step("or, to write only what is not durable, with the same options:")
+            for command in commands:
+                _echo_step(f"  {command} | {self._write_command('-')}")
+            if self.unread_from:
+                _echo_step(f"  and the same command with --skip-to {shlex.quote(self.unread_from)}")
+        for unreadable in self.unreadable[:MAX_SHOWN]:
+            name, _, line = unreadable.rpartition(":")
+            skip_to = f" --skip-to {shlex.quote(unreadable)}" if line != "1" else ""
+            _echo_step(f"once {name} can be read: {self._write_command(name)}{skip_to}")
+        self._print_refused()
+
+    def _print_refused(self) -> None:
+        """Print how to go on with lines that were refused because they are bad."""
+        if not self.stats.rejected:
             return
-        before = f", after {format_count(self.unread_index, 'file')}" if self.unread_index else ""
-        message = f"stopped reading at {self.unread_from}{before}; to continue: --skip-to "
-        message += shlex.quote(self.unread_from)
-        if self.unread_inputs:
-            shown = ", ".join(self.unread_inputs[:MAX_SHOWN])
-            more = len(self.unread_inputs) - MAX_SHOWN
-            message += f"; not read at all: {shown}" + (f" and {more:,} more" if more > 0 else "")
-        echo(message, "error")  # also with --quiet: the lines after it are nowhere yet
+        _echo_step(
+            "the refused lines are not durable; to write them without writing others twice, correct"
+            " them in a file of their own:"
+        )
+        for command in self.failed_lines.extract_commands(refused=True) or ["(their lines)"]:
+            _echo_step(f"  {command} >> corrected")
+        _echo_step(f"  {self._write_command('corrected')}")
 
-    def _as_dict(self) -> dict[str, float | str]:
+    def _write_command(self, name: str) -> str:
+        return f"batcher write {shlex.quote(name)} {shlex.quote(self.given_destination)}"
+
+    def _as_dict(self) -> dict[str, object]:
         names = ("records", "objects", "bytes_in", "bytes_out", "quarantined")
-        document: dict[str, float | str] = {name: getattr(self.stats, name) for name in names}
-        document["failed"] = self.failed
-        if self.stats.dropped:
-            document["dropped"] = self.stats.dropped
-        if self.blank_lines:
-            document["blank"] = self.blank_lines
-        if self.skipped_names:
-            document["skipped"] = self.skipped_names
-        document["seconds"] = round(self.seconds, 3)
+        document: dict[str, object] = {name: getattr(self.stats, name) for name in names}
+        document |= {
+            "failed": self.failed,
+            "dropped": self.stats.dropped,
+            "blank": self.blank_lines,
+            "skipped": self.skipped_names,
+            "failed_lines": [
+                {
+                    "input": each.input.name,
+                    "first_line": each.numbers[0],
+                    "last_line": each.numbers[-1],
+                    "refused": each.cause == REFUSED,
+                }
+                for each in self.failed_lines.ranges
+            ],
+            "more_failed_ranges": self.failed_lines.more_ranges,
+            "seconds": round(self.seconds, 3),
+        }
         if self.unread_from:
             document["unread_from"] = self.unread_from
         return document
+
+
+def _echo_step(text: str) -> None:
+    """Print a next step, also with --quiet: what it is about is nowhere yet."""
+    echo(text, "error")

@@ -231,8 +231,8 @@ def test_only_the_lines_that_are_not_durable_are_named(
     options = ["--partition-by", "kind={field:kind}", "--fanout", "1", "--json"]
     assert main(["write", str(source), str(folder.as_uri()), *options]) == 1
     printed = capsys.readouterr()
-    (error,) = [line for line in printed.err.splitlines() if "error:" in line]
-    assert f"{source}:3-4: not durable" in error
+    assert "not durable: cannot write kind=b/" in printed.err
+    assert f"\n  {source}:3-4\n" in printed.err
     document = parse_output("write", printed.out)
     assert (document["records"], document["failed"], document["quarantined"]) == (2, 2, 1)
     assert landed(folder) == ['{"kind":"a"}'] * 2
@@ -249,7 +249,8 @@ def test_an_endpoint_that_is_not_there_is_named_in_one_line_with_the_lines(
     printed = capsys.readouterr()
     assert parse_output("write", printed.out)["failed"] == 2_000
     (error,) = [line for line in printed.err.splitlines() if "error:" in line]
-    assert f"{source}:1-2000: not durable" in error
+    assert "not durable: " in error
+    assert f"\n  {source}:1-2000\n" in printed.err
     assert "cannot reach http://127.0.0.1:9" in error
     assert "Traceback" not in printed.err
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
+from batcher.cli.failed_lines import FailedLines, FailedRange
 from batcher.cli.faults import FaultCollector
+from batcher.cli.lines import Input, LineBlock
 from batcher.cli.write_summary import WriteSummary
-from batcher.records.columns import RangeColumn
+from batcher.errors import RetryableError
 from batcher.writing.stats import Stats
 from support.output_schema import parse_output
 
@@ -22,15 +24,29 @@ def source(tmp_path: Path) -> Path:
     return file
 
 
+def failed_range(name: str, numbers: range) -> FailedRange:
+    """Return lines of the first input that failed."""
+    return FailedRange(0, Input(name), numbers, "no")
+
+
+def add_failed(failed: FailedLines, source: Input | str, numbers: range, reason: str) -> None:
+    """Add a block all of whose lines failed."""
+    each = source if isinstance(source, Input) else Input(source)
+    block = LineBlock(each, numbers.start, len(numbers), b"")
+    failed.add_failed(0, block, RetryableError(reason), records=len(numbers))
+
+
 def test_dropped_lines_are_in_both_totals(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In addition to the names that are always there."""
+    """As every count is, also those that are 0."""
     flags = [str(source), f"file://{tmp_path}/out", "--on-bad-record", "drop"]
     assert main(["write", *flags, "--json"]) == 0
     document = parse_output("write", capsys.readouterr().out)
-    names = ["records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "dropped"]
-    assert list(document) == [*names, "seconds"]
+    assert list(document) == [
+        *("records", "objects", "bytes_in", "bytes_out", "quarantined", "failed", "dropped"),
+        *("blank", "skipped", "failed_lines", "more_failed_ranges", "seconds"),
+    ]
     assert (document["records"], document["quarantined"], document["dropped"]) == (2, 0, 25)
     assert main(["write", *flags]) == 0
     assert "0 quarantined, 25 dropped, 0 failed" in capsys.readouterr().err
@@ -38,11 +54,12 @@ def test_dropped_lines_are_in_both_totals(
 
 def test_the_ranges_that_are_kept_are_bounded() -> None:
     """A run whose every other line fails must not fill the memory. The total is still right."""
-    summary = WriteSummary("d")
-    for line in range(0, 50_000, 2):
-        summary.add_failed_lines(RangeColumn("in:", range(line, line + 1)), "no")
-    assert len(summary.failed_lines) + summary.more_failed_ranges == 25_000
-    assert len(summary.failed_lines) == 10_000
+    failed = FailedLines()
+    for line in range(2, 50_002, 2):
+        add_failed(failed, "in", range(line, line + 1), "no")
+    assert len(failed.ranges) + failed.more_ranges == 25_000
+    assert len(failed.ranges) == 1_000
+    assert failed.extract_commands(refused=False) == []
 
 
 @pytest.mark.parametrize(
@@ -50,7 +67,7 @@ def test_the_ranges_that_are_kept_are_bounded() -> None:
     [
         ("drop", 0, "batcher: warning: and 15 more; 25 dropped in total"),
         ("quarantine", 0, "batcher: warning: and 15 more; 25 quarantined in total"),
-        ("fail", 1, "batcher: warning: and 15 more; 25 rejected in total"),
+        ("fail", 1, "batcher: error: and 15 more; 25 rejected in total"),
     ],
 )
 def test_ten_bad_lines_are_named_and_the_others_counted(  # noqa: PLR0913, PLR0917  # cases
@@ -64,7 +81,8 @@ def test_ten_bad_lines_are_named_and_the_others_counted(  # noqa: PLR0913, PLR09
     """With the outcome of all of them."""
     flags = ["--on-bad-record", choice]
     assert main(["write", str(source), f"file://{tmp_path}/out", *flags]) == code
-    warnings = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    messages = capsys.readouterr().err.splitlines()
+    warnings = [line for line in messages if "warning: " in line or "error: " in line]
     assert sum("not_json" in line for line in warnings) == 10
     assert warnings[10:] == [expected]
 
@@ -142,7 +160,7 @@ def test_exceptions_other_than_faults_are_not_collected() -> None:
         (WriteSummary("d", Stats(failed=1)), 1),
         (WriteSummary("d", Stats(rejected=1)), 1),
         (WriteSummary("d", errors=["an input cannot be read"]), 1),
-        (WriteSummary("d", failed_lines=[(RangeColumn("in:", range(1, 2)), "no")]), 1),
+        (WriteSummary("d", failed_lines=FailedLines([failed_range("in", range(1, 2))])), 1),
         (WriteSummary("d", signal=2), 130),
         (WriteSummary("d", signal=15), 143),
         (WriteSummary("d", Stats(failed=1), signal=15), 1),
@@ -155,20 +173,21 @@ def test_the_exit_code_is_that_of_the_worst_outcome(summary: WriteSummary, code:
 
 def test_lines_that_failed_for_one_reason_are_one_range() -> None:
     """Of other inputs, for other reasons, or after a gap they are a range of their own."""
-    summary = WriteSummary("d")
-    for name, first, last, reason in [
-        ("a:", 1, 5, "no"),
-        ("a:", 5, 9, "no"),
-        ("a:", 9, 12, "down"),
-        ("a:", 20, 21, "down"),
-        ("b:", 21, 22, "down"),
+    failed = FailedLines()
+    a, b = Input("a"), Input("b")
+    for source, first, last, reason in [
+        (a, 1, 5, "no"),
+        (a, 5, 9, "no"),
+        (a, 9, 12, "down"),
+        (a, 20, 21, "down"),
+        (b, 21, 22, "down"),
     ]:
-        summary.add_failed_lines(RangeColumn(name, range(first, last)), reason)
-    assert [(str(lines), reason) for lines, reason in summary.failed_lines] == [
+        add_failed(failed, source, range(first, last), reason)
+    assert [(str(each), each.cause) for each in failed.ranges] == [
         ("a:1-8", "no"),
         ("a:9-11", "down"),
-        ("a:20-20", "down"),
-        ("b:21-21", "down"),
+        ("a:20", "down"),
+        ("b:21", "down"),
     ]
 
 
@@ -185,6 +204,7 @@ def test_of_lines_that_are_partly_durable_the_others_are_named(
     printed = capsys.readouterr()
     document = parse_output("write", printed.out)
     assert (document["records"], document["failed"]) == (500, 500)
-    named = [line for line in printed.err.splitlines() if ": not durable: " in line]
-    assert all(f"{source}:{2 * n + 1}-{2 * n + 1}: " in line for n, line in enumerate(named))
-    assert f"error: and {500 - len(named)} more" in printed.err
+    shown = ", ".join(f"{source}:{2 * n + 1}" for n in range(10))
+    assert f"  {shown}, and 490 more ranges\n" in printed.err
+    assert printed.err.count("not durable: cannot write ") == 1
+    assert [each["first_line"] for each in document["failed_lines"]] == [*range(1, 1_000, 2)]

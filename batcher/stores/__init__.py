@@ -129,6 +129,7 @@ def limit_concurrency(store: ObjectStore | CustomStore, concurrency: int) -> Obj
 
 
 def _open_s3(settings: Settings) -> ObjectStore:
+    _require_role_package(settings)
     with _named_if_missing(settings.engine):
         if settings.engine == "obstore":
             from batcher.stores.obstore.store import ObstoreStore  # noqa: PLC0415  # lazy
@@ -152,6 +153,17 @@ def _named_if_missing(engine: str) -> Iterator[None]:
         raise SettingsError([f"engine: {engine} is not installed; {hint}"]) from None
 
 
+def _require_role_package(settings: Settings) -> None:
+    """Raise SettingsError before any record is taken, if no role can be assumed."""
+    if settings.role_arn:
+        try:
+            import botocore  # noqa: F401, PLC0415  # lazy, for few programs
+        except ModuleNotFoundError:
+            hint = install_hint("cli")
+            msg = f"role_arn: botocore is not installed, which assumes roles; {hint}"
+            raise SettingsError([msg]) from None
+
+
 def open_reader(settings: Settings) -> ObjectReader:
     """Return a reader of `settings.bucket`. It connects at its first request.
 
@@ -170,6 +182,7 @@ def open_bucket_reader(settings: Settings) -> BucketReader:
     """Return a reader of the S3 bucket `settings.bucket`; see `open_reader`."""
     # obstore does not sign the owner in listings, and S3 refuses what is not signed
     engine = "aioboto3" if settings.expected_bucket_owner else settings.engine
+    _require_role_package(settings)
     with _named_if_missing(engine):
         if engine == "obstore":
             from batcher.stores.obstore.reader import ObstoreReader  # noqa: PLC0415  # lazy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -352,3 +353,13 @@ def test_what_cannot_be_meant_is_a_fault(chosen: dict[str, Any], fault: str) -> 
         make_settings(**chosen)
     (found,) = caught.value.faults
     assert found.startswith(fault)
+
+
+@pytest.mark.parametrize("open_place", [open_store, open_reader])
+def test_a_role_without_the_package_for_it_is_refused_at_once(
+    open_place: Callable[[Settings], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any record is taken, with the command."""
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    with pytest.raises(SettingsError, match=r"role_arn: botocore is not installed.*pip install"):
+        open_place(make_settings(role_arn=ROLE))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from batcher.cli.command import Arguments, Command
-from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import place_argument, setting_options, settings_from
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
+from batcher.cli.sample import read_sample
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.settings import Settings
@@ -87,7 +87,11 @@ def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
         return parse_columns(arguments.columns)
     if arguments.sample is None:
         return ()
-    lines, long_lines = run_in_loop(_read_first_lines(arguments.sample))
+    reading = read_sample(
+        arguments.sample, MAX_LINE_BYTES, SAMPLE_BYTES, max_lines=SAMPLE_LINES, expect_json=True
+    )
+    lines, long_lines = run_in_loop(reading)
+    lines = lines[:SAMPLE_LINES]
     left_out: dict[str, str] = {}
     columns = infer_columns(lines, left_out)
     for name, reason in list(left_out.items())[:MAX_NOTES]:
@@ -103,35 +107,6 @@ def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
     if not columns:
         raise SettingsError([f"sample: {arguments.sample} does not start with a JSON object"])
     return columns
-
-
-async def _read_first_lines(name: str) -> tuple[list[bytes], int]:
-    """Read the first `SAMPLE_LINES` lines of a file, or fewer if they are long.
-
-    Returns:
-        The lines of up to `MAX_LINE_BYTES`, and the number of longer ones.
-
-    Raises:
-        SettingsError: the file cannot be read.
-    """
-    reader = LineReader([name], MAX_LINE_BYTES, expect_json=True)
-    lines: list[bytes] = []
-    read_bytes = long_lines = 0
-    try:
-        async for block in reader:
-            short: list[bytes] = []
-            if not block.oversized_line_bytes:
-                read = block.text.split(b"\n")[:-1]
-                short = [line for line in read if len(line) <= MAX_LINE_BYTES]
-            lines += short
-            long_lines += block.lines - len(short)
-            read_bytes += len(block.text)
-            if len(lines) + long_lines >= SAMPLE_LINES or read_bytes >= SAMPLE_BYTES:
-                reader.close()
-    except InputError as error:
-        fault = f"sample: {error}"
-        raise SettingsError([fault]) from None
-    return lines[:SAMPLE_LINES], long_lines
 
 
 def _parse_fanouts(text: str | None) -> list[int]:

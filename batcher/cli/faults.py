@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 
 from batcher.cli.output import echo
 from batcher.errors import SettingsError
@@ -23,12 +22,7 @@ class FaultCollector:
     def __enter__(self) -> None:
         """Start collecting."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, _kind: object, error: object, _trace: object) -> bool:
         """Keep the faults of a `SettingsError` and suppress it. Other exceptions pass."""
         if not isinstance(error, SettingsError):
             return False

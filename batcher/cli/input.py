@@ -7,10 +7,9 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from errno import EBADF
 from itertools import chain
-from types import TracebackType
 from typing import IO, Protocol, Self
 
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
@@ -53,7 +52,7 @@ STOP_POLL_MS = 100
 """How long a read waits for data before it looks whether it should stop."""
 
 
-class ByteInput(Protocol):
+class ByteInput(AbstractContextManager["ByteInput"], Protocol):
     """An input that is read as its bytes come."""
 
     @property
@@ -63,15 +62,6 @@ class ByteInput(Protocol):
     @property
     def is_ended(self) -> bool:
         """Whether the end of the input was reached. False if it was stopped before."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
     def read(self, size: int) -> bytes:
         """Wait for data and return about `size` bytes at most; none at the end, or if stopped."""
@@ -118,12 +108,7 @@ class RawInput:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def read(self, size: int) -> bytes:
@@ -233,22 +218,19 @@ def _join_steps(steps: Iterator[bytes]) -> Iterator[bytes]:
     """Join all text up to `TEXT_BLOCK_BYTES`, to the end, or to the damage, which is raised."""
     joined: list[bytes] = []
     joined_bytes = 0
-    damage: DamagedError | None = None
-    while True:
-        try:
-            step = next(steps, b"")
-        except DamagedError as error:
-            step, damage = b"", error
-        joined.append(step)
-        joined_bytes += len(step)
-        if joined_bytes >= TEXT_BLOCK_BYTES or not step:
-            if joined_bytes:
+    try:
+        for step in steps:
+            joined.append(step)
+            joined_bytes += len(step)
+            if joined_bytes >= TEXT_BLOCK_BYTES:
                 yield b"".join(joined)
-            joined, joined_bytes = [], 0
-        if damage is not None:
-            raise damage
-        if not step:
-            return
+                joined, joined_bytes = [], 0
+    except DamagedError:
+        if joined:
+            yield b"".join(joined)
+        raise
+    if joined:
+        yield b"".join(joined)
 
 
 def _open_unbuffered(name: str) -> IO[bytes]:

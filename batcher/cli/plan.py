@@ -6,10 +6,10 @@ import os
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.json_output import print_json
-from batcher.cli.lines import InputError, LineReader
 from batcher.cli.options import SETTINGS, json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table, print_text
 from batcher.cli.parameters import Option
+from batcher.cli.sample import read_sample
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.settings import Settings
@@ -77,7 +77,7 @@ def _make_plan(arguments: Arguments) -> Plan:
     values = {name: getattr(arguments, name) for name in _option_names()}
     sample = None
     with faults:
-        sample = run_in_loop(_read_sample(arguments.sample)) if arguments.sample else None
+        sample = _read_sample(arguments.sample) if arguments.sample else None
     if sample is not None:
         values["record_bytes"] = values["record_bytes"] or sample.record_bytes
         values["json_growth"] = sample.json_growth
@@ -101,33 +101,16 @@ def _read_settings(arguments: Arguments) -> Settings:
     return Settings.from_env(environ, **arguments.settings)
 
 
-async def _read_sample(name: str) -> RecordSample:
-    """Read records from the start of a file.
-
-    Empty lines are skipped, and so are lines too long for the payload of an invocation.
+def _read_sample(name: str) -> RecordSample:
+    """Read records from the start of a file, without blank lines and those that are too long.
 
     Raises:
         SettingsError: the file cannot be read, or has no record.
     """
-    reader = LineReader([name], MAX_EVENT_BYTES)
-    records: list[bytes] = []
-    read_bytes = 0
-    try:
-        async for block in reader:
-            if not block.oversized_line_bytes:
-                lines = block.text.split(b"\n")
-                records += [r for r in lines if r.strip() and len(r) <= MAX_EVENT_BYTES]
-            read_bytes += len(block.text)
-            if read_bytes >= SAMPLE_BYTES:
-                break
-    except InputError as error:
-        fault = f"sample: {error}"
-        raise SettingsError([fault]) from None
-    finally:
-        reader.close()
+    lines, _ = run_in_loop(read_sample(name, MAX_EVENT_BYTES, SAMPLE_BYTES))
+    records = [line for line in lines if line.strip()]
     if not records:
-        fault = f"sample: {name} has no record that fits into an invocation"
-        raise SettingsError([fault])
+        raise SettingsError([f"sample: {name} has no record that fits into an invocation"])
     return RecordSample(records)
 
 
@@ -155,8 +138,8 @@ def _figures_table(plan: Plan) -> TextTable:
         ("concurrent batches", f"{event.concurrent_batches:,}", concurrency_unit),
         (
             "invocations per second",
-            _format_rate(event.per_s),
-            f"{_format_rate(plan.peak_event.per_s)} at the peak",
+            _rate(event.per_s),
+            f"{_rate(plan.peak_event.per_s)} at the peak",
         ),
         (
             "an object holds",
@@ -170,18 +153,18 @@ def _figures_table(plan: Plan) -> TextTable:
         ),
         (
             "objects per second",
-            _format_rate(plan.objects_per_s),
+            _rate(plan.objects_per_s),
             f"{plan.objects_per_s * DAY_S:,.0f} per day",
         ),
         (
             "PUT/s per prefix",
-            f"{_format_rate(prefixes.puts_per_s_per_prefix)} at the peak",
+            f"{_rate(prefixes.puts_per_s_per_prefix)} at the peak",
             f"fanout {prefixes.fanout:,}, needed {prefixes.fanout_needed:,}",
         ),
         (
             "concurrent invocations",
-            _format_rate(plan.concurrency),
-            f"{_format_rate(plan.peak_concurrency)} at the peak",
+            _rate(plan.concurrency),
+            f"{_rate(plan.peak_concurrency)} at the peak",
         ),
         (
             "Lambda",
@@ -202,17 +185,9 @@ def _costs_table(plan: Plan) -> TextTable:
         (item.part, item.name, f"{item.batcher:,.2f}", f"{item.firehose:,.2f}")
         for item in costs.items
     ]
-    for part in (DELIVERY, SOURCE):
-        row = (
-            part,
-            "total",
-            f"{costs.batcher_dollars(part):,.2f}",
-            f"{costs.firehose_dollars(part):,.2f}",
-        )
-        rows.append(row)
-    rows.append(
-        ("all", "total", f"{costs.batcher_dollars():,.2f}", f"{costs.firehose_dollars():,.2f}")
-    )
+    for part in (DELIVERY, SOURCE, None):
+        dollars = costs.batcher_dollars(part), costs.firehose_dollars(part)
+        rows.append((part or "all", "total", f"{dollars[0]:,.2f}", f"{dollars[1]:,.2f}"))
     is_stream = plan.workload.source is SourceType.KINESIS
     firehose_input = "from the stream" if is_stream else "by Direct PUT"
     columns = ("", f"dollars per month, {PRICES_REGION}", "batcher", f"Firehose {firehose_input}")
@@ -238,7 +213,7 @@ def summarize_plan(plan: Plan) -> str:
     """Return the plan in one sentence."""
     function, costs = plan.function, plan.costs
     return (
-        f"{_format_rate(plan.objects_per_s)} objects/s of {format_size(plan.object_bytes)}: "
+        f"{_rate(plan.objects_per_s)} objects/s of {format_size(plan.object_bytes)}: "
         f"{_format_batch_end(plan)} ends a batch; {function.memory_mb:,} MB for "
         f"{function.duration_s * 1e3:,.0f} ms; ${costs.batcher_dollars():,.2f} per month "
         f"(${costs.batcher_dollars(DELIVERY):,.2f} for delivery), "
@@ -257,7 +232,7 @@ def _format_batch_end(plan: Plan) -> str:
     }[plan.event.batch_end]
 
 
-def _format_rate(per_s: float) -> str:
+def _rate(per_s: float) -> str:
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.3g}"  # noqa: PLR2004  # three digits
 
 

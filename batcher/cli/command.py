@@ -206,6 +206,8 @@ class Command(click.Command):
         if name.startswith("--") and name[2:].replace("-", "_") in _setting_names():
             faults.append(f"{name}: {ctx.command_path} does not use this setting; leave it out")
             near = name
+        elif name in options:  # click takes `-q=1` for the options q, = and 1
+            faults.append(f"{name}: takes no value")
         else:
             faults.append(f"{name}: no such option{did_you_mean(name, options)}")
         is_flag = near in options and (options[near].is_flag or options[near].count)

@@ -216,6 +216,10 @@ def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[s
     assert fault.startswith("--quiet: contradicts --verbose; ")
 
 
+def test_a_value_of_a_short_flag_is_refused_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert faults_of("ls file://x -q=1", capsys) == ["-q: takes no value"]
+
+
 @pytest.mark.parametrize("unknown", ["--colour s4://b", "--colour=s4://b", "-C s4://b"])
 def test_the_value_of_an_unknown_option_is_no_argument(
     unknown: str, capsys: pytest.CaptureFixture[str]

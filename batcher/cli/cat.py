@@ -7,7 +7,13 @@ import sys
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.findings import FindingPrinter
-from batcher.cli.options import reader_options, selection_from, selection_options, settings_from
+from batcher.cli.options import (
+    describe_selection,
+    existing_settings,
+    reader_options,
+    selection_from,
+    selection_options,
+)
 from batcher.cli.output import DONE, INCOMPLETE
 from batcher.cli.parameters import Option
 from batcher.cli.signals import run_in_loop
@@ -23,7 +29,7 @@ def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
     faults = arguments.faults
     with faults:
-        settings = settings_from(arguments, arguments.place, os.environ)
+        settings = existing_settings(arguments, arguments.place, os.environ)
     with faults:
         selection = selection_from(arguments)
     with faults:
@@ -90,7 +96,10 @@ async def _write_records(
                 findings.print_error(error)
             if output.is_full:
                 break
-    findings.print_summary(format_url(settings.bucket, settings.root), objects_read)
+    filters = describe_selection(arguments)
+    findings.print_summary(
+        format_url(settings.bucket, settings.root), objects_read, filters, objects.passed_over
+    )
     return DONE if findings.is_complete else INCOMPLETE
 
 
@@ -109,7 +118,7 @@ COMMAND = Command(
     "the last objects may also hold older or newer records. A stream's record that several "
     "objects have is printed once. Objects that are damaged, missing or not batcher's "
     "are reported on standard error, and the others are printed. Memory use does not depend "
-    "on the number and size of the objects. docs/reading.md explains times and order.",
+    "on the number and size of the objects.",
     examples={
         "batcher cat s3://my-bucket/events --since 1h": "print the records of the last hour",
         "batcher cat s3://my-bucket/events --limit 10 \\\n    --partition 'dt=2026-11-23/hour=*'": (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from batcher.cli.command import Arguments, Command
-from batcher.cli.options import place_argument, setting_options, settings_from
+from batcher.cli.options import existing_settings, place_argument, setting_options
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
 from batcher.cli.sample import read_sample
@@ -51,7 +51,7 @@ def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
     faults = arguments.faults
     with faults:
-        settings = settings_from(arguments, arguments.place, os.environ)
+        settings = existing_settings(arguments, arguments.place, os.environ)
     with faults:
         fanouts = _parse_fanouts(arguments.fanouts)
     with faults:

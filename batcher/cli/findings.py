@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from batcher.cli.output import echo
 from batcher.errors import BatcherError
+from batcher.reading.catalog import MAX_PASSED_OVER
 from batcher.reading.findings import Finding, FindingKind
 from batcher.reading.sanitize import sanitize_line
 from batcher.tools.formatting import format_count
@@ -51,11 +53,24 @@ class FindingPrinter:
         if self.counts[FindingKind.UNREADABLE] <= MAX_SHOWN_PER_KIND:
             echo(f"error: {sanitize_line(str(error))}")
 
-    def print_summary(self, location: str, objects: int) -> None:
-        """Print counts of findings that were not all printed, or a warning if nothing was found."""
+    def print_summary(
+        self, location: str, objects: int, filters: str, passed_over: Collection[str]
+    ) -> None:
+        """Print counts of findings that were not all printed, or a warning if nothing was found.
+
+        Args:
+            location: the root.
+            objects: that were found.
+            filters: the options that selected them.
+            passed_over: some partitions that these excluded.
+        """
         for kind, meaning in _KIND_SUMMARIES.items():
             count = self.counts[kind]
             if count > MAX_SHOWN_PER_KIND or (kind in _DUPLICATES and count):
                 echo(f"{format_count(count, 'object')} {meaning}")
         if not objects and self.is_complete:
-            echo(f"warning: no objects found under {location}")
+            message = " for ".join(filter(None, [f"no objects found under {location}", filters]))
+            if passed_over:
+                more = ", …" if len(passed_over) == MAX_PASSED_OVER else ""
+                message += f"; there is {', '.join(passed_over)}{more}"
+            echo(f"warning: {message}")

@@ -11,11 +11,12 @@ from batcher.cli.command import Arguments, Command
 from batcher.cli.findings import FindingPrinter
 from batcher.cli.json_output import print_json
 from batcher.cli.options import (
+    describe_selection,
+    existing_settings,
     json_option,
     reader_options,
     selection_from,
     selection_options,
-    settings_from,
 )
 from batcher.cli.output import DONE, INCOMPLETE, echo
 from batcher.cli.signals import run_in_loop
@@ -31,7 +32,7 @@ def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
     faults = arguments.faults
     with faults:
-        settings = settings_from(arguments, arguments.place, os.environ)
+        settings = existing_settings(arguments, arguments.place, os.environ)
     with faults:
         selection = selection_from(arguments)
     faults.raise_if_any()
@@ -56,7 +57,10 @@ async def _print_objects(arguments: Arguments, settings: Settings, selection: Se
                 size_bytes += sum(entry.list_entry.size_bytes for entry in group)
     finally:
         await reader.aclose()
-    findings.print_summary(format_url(settings.bucket, settings.root), objects)
+    filters = describe_selection(arguments)
+    findings.print_summary(
+        format_url(settings.bucket, settings.root), objects, filters, catalog.passed_over
+    )
     if objects:
         echo(f"{format_count(objects, 'object')}, {format_size(size_bytes)}")
     return DONE if findings.is_complete else INCOMPLETE
@@ -95,11 +99,10 @@ def _format_time(time_s: float | None) -> str | None:
 
 COMMAND = Command(
     run,
-    description="Lists the objects under a root, across all salts, in the order of time: one "
-    "line per object with its time, size in bytes and key. Totals go to standard error. The "
-    "time is the one in the object's name, or the start of its partition's hour or day, in "
-    "UTC. No object is opened, and folders of other days are not listed. docs/reading.md "
-    "explains the times.",
+    description="Lists the objects under a root, across all randomized prefixes, in the order of "
+    "time: one line per object with its time, size in bytes and key. Totals go to standard "
+    "error. The time is the one in the object's name, or the start of its partition's hour or "
+    "day, in UTC. No object is opened, and folders of other days are not listed.",
     examples={
         "batcher ls s3://my-bucket/events --since 2026-11-23": "list objects since that day",
         "batcher ls s3://my-bucket/events --quarantine --json": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import Field, fields
@@ -124,6 +125,26 @@ def settings_from(
     return settings
 
 
+def existing_settings(
+    arguments: Arguments, place: str | None, environ: Mapping[str, str]
+) -> Settings:
+    """Return the settings of a command that reads, whose folder must exist; see `settings_from`.
+
+    A script with a mistyped folder must not go on as if there were no objects.
+    """
+    settings = settings_from(arguments, place, environ)
+    if settings.bucket.startswith("file:"):
+        folder = parse_folder_url(settings.bucket).absolute()
+        try:
+            exists = folder.is_dir()
+        except OSError as error:
+            fault = f"PLACE: {folder}: {error.strerror}; check who may read it"
+            raise SettingsError([fault]) from error
+        if not exists:
+            raise SettingsError([f"PLACE: {folder}: no such folder"])
+    return settings
+
+
 def used_environ(arguments: Arguments, environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without the settings that the command does not use."""
     unused = {f"{ENV_PREFIX}{name.upper()}" for name in {*SETTINGS} - {*arguments.used_settings}}
@@ -163,7 +184,10 @@ def json_option(form: str) -> Option:
 def selection_options() -> list[Argument | Option]:
     """Return the argument and the options that select objects."""
     group = "Which objects"
-    since = f"objects that may hold records which arrived at this time or later: {TIME_FORMATS}"
+    since = (
+        "objects that may hold records which arrived at this time or later (a key often has just "
+        f"the hour, so all of that hour's): {TIME_FORMATS}"
+    )
     until = "objects that may hold records which arrived before this time; format as --since"
     partition = (
         "objects whose partition has these folders in this order, such as "
@@ -190,6 +214,16 @@ def reader_options(limited: str) -> list[Option]:
         *setting_options(("concurrency", *CONNECTION), concurrency=concurrency),
         profile_option(),
     ]
+
+
+def describe_selection(arguments: Arguments) -> str:
+    """Return the options that select objects, as they were given. Empty if none was."""
+    given = [
+        f"--{name} {shlex.quote(value)}"
+        for name in ("since", "until", "partition")
+        if (value := getattr(arguments, name))
+    ]
+    return " ".join([*given, *(["--quarantine"] if arguments.quarantine else [])])
 
 
 def selection_from(arguments: Arguments) -> Selection:

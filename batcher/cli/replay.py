@@ -14,8 +14,8 @@ from batcher.cli.load_transform import load_transform
 from batcher.cli.options import (
     TIME_FORMATS,
     destination_argument,
+    existing_settings,
     json_option,
-    settings_from,
     writer_options,
 )
 from batcher.cli.output import DONE, NOT_DURABLE, echo
@@ -51,7 +51,7 @@ def run(arguments: Arguments) -> int:
     with faults:
         record_filter = _record_filter_from(arguments)
     with faults:
-        settings = settings_from(arguments, arguments.destination, os.environ)
+        settings = existing_settings(arguments, arguments.destination, os.environ)
         require_conditional_writes(settings)
     with faults:
         transform = load_transform(arguments.transform) if arguments.transform else None
@@ -215,6 +215,9 @@ class _ReplayCommand:
 
     async def _replay_all(self, replay: Replay, write_stats: Stats) -> None:
         objects = await replay.list_objects()
+        if not objects:
+            place = format_url(self.settings.bucket, self.settings.root)
+            echo(f"warning: no quarantine objects found under {place}")
         if self._sqs_client is not None and objects and not self.summary.dry_run:
             await self._sqs_client.check_queue()  # before any record is marked
         total_bytes = sum(entry.size_bytes for entry in objects)

@@ -10,12 +10,11 @@ from signal import SIGINT
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.json_output import print_json
-from batcher.cli.options import json_option, place_argument, reader_options, settings_from
+from batcher.cli.options import existing_settings, json_option, place_argument, reader_options
 from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
 from batcher.cli.parameters import Option
 from batcher.cli.progress import Progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt, run_in_loop
-from batcher.errors import SettingsError
 from batcher.keys.parse import SourceFamily
 from batcher.reading.findings import KIND_DESCRIPTIONS
 from batcher.reading.sanitize import sanitize, sanitize_line
@@ -39,8 +38,7 @@ def run(arguments: Arguments) -> int:
     """Run the command and return its exit code."""
     faults = arguments.faults
     with faults:
-        settings = settings_from(arguments, arguments.place, os.environ)
-        _require_folder(settings)
+        settings = existing_settings(arguments, arguments.place, os.environ)
     faults.raise_if_any()
     place = format_url(settings.bucket, settings.root)
     report = VerifyReport(overlaps_allowed=arguments.allow_overlaps)
@@ -58,25 +56,6 @@ def run(arguments: Arguments) -> int:
     if not report.objects + report.quarantine_objects and report.is_clean:
         echo(f"warning: no objects found under {place}")
     return DONE if report.is_clean else PROBLEMS_FOUND
-
-
-def _require_folder(settings: Settings) -> None:
-    """Check that the folder of a `file://` root exists. Without a folder nothing would be wrong.
-
-    Raises:
-        SettingsError: it does not exist, or cannot be looked at.
-    """
-    if not settings.bucket.startswith("file:"):
-        return
-    folder = parse_folder_url(settings.bucket).absolute()
-    try:
-        exists = folder.is_dir()
-    except OSError as error:
-        raise SettingsError(
-            [f"place: {folder}: {error.strerror}; check who may read it"]
-        ) from error
-    if not exists:
-        raise SettingsError([f"place: no such folder: {folder}"])
 
 
 async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport) -> None:

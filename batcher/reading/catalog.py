@@ -40,6 +40,9 @@ MAX_EXPLORED_FOLDERS = 100
 """Folders of one level that are explored although their names exclude nothing. If there are more
 (customers, users), listing everything below takes fewer requests."""
 
+MAX_PASSED_OVER = 3
+"""Excluded partitions that are named if nothing was found."""
+
 UNDATED_GROUP_OBJECTS = 1_000
 """Objects without a day per group."""
 
@@ -70,6 +73,8 @@ class Catalog:
         self._selection = selection
         self._concurrency = concurrency
         self._on_finding = on_finding
+        self.passed_over: dict[str, None] = {}
+        """A few partitions that the selection excludes, in the order in which they were found."""
         top = root_prefix(root)
         if selection.quarantine:
             top += f"{QUARANTINE_FOLDER}/"
@@ -194,6 +199,8 @@ class Catalog:
         if self._selection.may_include_below(child.folders):
             is_selective = self._selection.is_more_specific(prefix.folders, child.folders)
             (listing.selective if is_selective else listing.unselective).append(child)
+        else:
+            self._pass_over("/".join(child.folders))
 
     def _select_entry(self, listed: ListEntry) -> list[CatalogEntry]:
         """Return an object as a list, which is empty unless the object is of the selection.
@@ -217,11 +224,16 @@ class Catalog:
                 self._report_left_out(listed, FindingKind.FOREIGN, str(error))
             return []
         if not self._selection.includes(parsed_key, listed):
+            self._pass_over(parsed_key.partition)
             return []
         if listed.fault:
             self._report_left_out(listed)
             return []
         return [CatalogEntry(listed, parsed_key, object_time_s(parsed_key))]
+
+    def _pass_over(self, partition: str) -> None:
+        if len(self.passed_over) < MAX_PASSED_OVER:
+            self.passed_over[partition] = None
 
     def _report_left_out(
         self, listed: ListEntry, kind: FindingKind = FindingKind.UNREADABLE, detail: str = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -154,6 +154,11 @@ class ReadObjects:
         self._current: Prefetch | None = None
         self._is_done = False
         self._feeder_task: asyncio.Task[None] | None = None
+
+    @property
+    def passed_over(self) -> Collection[str]:
+        """Some partitions that the selection excludes; see `Catalog`."""
+        return self._catalog.passed_over
 
     async def __aenter__(self) -> Self:
         """Start listing and reading ahead."""

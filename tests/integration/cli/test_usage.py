@@ -212,7 +212,7 @@ def test_faults_have_the_names_that_were_typed(
 
 
 def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    (fault,) = faults_of("ls file://x -q -v", capsys)
+    (fault,) = faults_of("ls file://. -q -v", capsys)
     assert fault.startswith("--quiet: contradicts --verbose; ")
 
 
@@ -224,7 +224,7 @@ def test_a_value_of_a_short_flag_is_refused_as_one(capsys: pytest.CaptureFixture
 def test_the_value_of_an_unknown_option_is_no_argument(
     unknown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (fault,) = faults_of(f"ls {unknown} file://x", capsys)
+    (fault,) = faults_of(f"ls {unknown} file://.", capsys)
     assert fault.startswith(f"{unknown.replace('=', ' ').split()[0]}: no such option")
 
 
@@ -244,8 +244,8 @@ def test_a_variable_that_no_setting_has_is_named_with_the_rest(
     ("command", "variable"),
     [
         ("write - file://out", "BATCHER_DEADLINE_MARGIN_S"),
-        ("ls file://out", "BATCHER_LINGER_S"),
-        ("ddl file://out --engine duckdb", "BATCHER_CONCURRENCY"),
+        ("ls file://.", "BATCHER_LINGER_S"),
+        ("ddl file://. --engine duckdb", "BATCHER_CONCURRENCY"),
     ],
 )
 def test_a_variable_that_the_command_does_not_use_cannot_stop_it(

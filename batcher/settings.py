@@ -465,7 +465,7 @@ class Settings:
         group="Objects",
     )
     fanout: int = setting(
-        "number of randomized prefixes under root, a power of two; 1 writes no salt",
+        "number of randomized prefixes (salts) under root, a power of two; 1: none",
         _parse_whole,
         16,
         _check_fanout,

@@ -15,8 +15,11 @@ from batcher import __version__
 from batcher.cli.command import (
     COMPLETION_VARIABLE,
     CONTEXT_SETTINGS,
+    SIGNAL_EXIT_CODES,
+    STANDARD_EXIT_CODES,
     Command,
     HelpContext,
+    describe_help_option,
 )
 from batcher.cli.faults import did_you_mean, echo_usage_faults
 from batcher.cli.output import WRONG_USAGE, echo
@@ -32,8 +35,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "write": "write lines of files or standard input into objects",
-    "ls": "list objects across all salts, in the order of time",
-    "cat": "print records to standard output, across all salts",
+    "ls": "list the objects under a root, in the order of time",
+    "cat": "print the records of objects to standard output",
     "verify": "read objects back: complete, as described, without duplicate ranges",
     "replay": "write quarantined records again, or send them back to a queue",
     "plan": "compute objects, Lambda settings and costs per month, compared to Firehose",
@@ -43,6 +46,16 @@ COMMANDS = {
     "completion": "print a script that completes commands and options in a shell",
 }
 """Each command with its summary. The command is `COMMAND` in the module of its name."""
+
+
+EXIT_CODES = {
+    0: "done",
+    1: "some records are not durable, or a command found problems",
+    2: "wrong usage or settings",
+    **SIGNAL_EXIT_CODES,
+    141: STANDARD_EXIT_CODES[141],
+}
+"""Exit codes of all commands, in short."""
 
 
 class _CommandGroup(click.Group):
@@ -82,6 +95,18 @@ class _CommandGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes."""
+        del ctx
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
+        formatter.write_paragraph()
+        formatter.write_text("'batcher COMMAND --help' explains a command.")
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option, described as the others are."""
+        return describe_help_option(super().get_help_option(ctx))
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete the name of a command, without importing any."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415  # only while completing
@@ -97,13 +122,9 @@ class _CommandGroup(click.Group):
 GROUP = _CommandGroup(
     "batcher",
     help="Writes many small records as few large objects in S3.",
-    epilog="'batcher COMMAND --help' explains a command. Exit codes: 0: done. 1: some records are "
-    "not durable, or no line of an input was usable. 2: wrong usage or settings. 129, 130, 143: "
-    "stopped by SIGHUP, SIGINT or SIGTERM, after draining; other signals in the same way, by 128 "
-    "plus their number. 141: standard output was closed (SIGPIPE).",
     context_settings=CONTEXT_SETTINGS,
 )
-click.version_option(__version__, message="batcher %(version)s")(GROUP)
+click.version_option(__version__, message="batcher %(version)s", help="show the version")(GROUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
@@ -27,7 +28,10 @@ CONTEXT_SETTINGS: dict[str, Any] = {
     "max_content_width": 100,
 }
 
-NON_BREAKING_HYPHEN = "\u2011"
+NON_BREAKING_HYPHEN, NON_BREAKING_BLANK = "\u2011", "\u00a0"
+
+
+_SHORT_DEFAULT = re.compile(r"\(default:? \S{1,20}(?!\S)")
 
 
 NARROW = 70
@@ -82,23 +86,26 @@ class Arguments(SimpleNamespace):
 
 
 def _message_options() -> list[Option]:
-    group = "Messages on standard error"
     formats = f"[{'|'.join(LOG_FORMATS)}]"
     json = "json: one object per message, with time, level and message (default text)"
     more = "more; -vv with tracebacks"
     return [
-        Option("--quiet", help="only errors", also="-q", is_flag=True, group=group),
-        Option("--verbose", help=more, also="-v", count=True, group=group),
-        Option("--log-format", formats, json, choices=LOG_FORMATS, group=group),
+        Option("--quiet", help="only errors", also="-q", is_flag=True, group=MESSAGES),
+        Option("--verbose", help=more, also="-v", count=True, group=MESSAGES),
+        Option("--log-format", formats, json, choices=LOG_FORMATS, group=MESSAGES),
     ]
 
 
+def _unbreak(match: re.Match[str]) -> str:
+    return match[0].replace(" ", NON_BREAKING_BLANK)
+
+
 class _HelpFormatter(click.HelpFormatter):
-    """Breaks lines at blanks only, and not within `--no-write` or `public-read`."""
+    """Breaks lines at blanks only, and not within `--no-write`, `public-read` or `(default 1)`."""
 
     def write(self, string: str) -> None:
-        """Write text, with ordinary hyphens again."""
-        super().write(string.replace(NON_BREAKING_HYPHEN, "-"))
+        """Write text, with ordinary hyphens and blanks again."""
+        super().write(string.replace(NON_BREAKING_HYPHEN, "-").replace(NON_BREAKING_BLANK, " "))
 
     def write_text(self, text: str) -> None:
         """Write a paragraph."""
@@ -108,7 +115,10 @@ class _HelpFormatter(click.HelpFormatter):
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
         """Write names and their texts. In a narrow terminal, texts stand below most names."""
-        unbroken = [(name, text.replace("-", NON_BREAKING_HYPHEN)) for name, text in rows]
+        unbroken = [
+            (name, _SHORT_DEFAULT.sub(_unbreak, text.replace("-", NON_BREAKING_HYPHEN)))
+            for name, text in rows
+        ]
         super().write_dl(unbroken, col_max if self.width >= NARROW else 10, col_spacing)
 
 
@@ -116,6 +126,18 @@ class HelpContext(click.Context):
     """The context of a command."""
 
     formatter_class = _HelpFormatter
+
+
+MESSAGES = "Messages on standard error"
+"""The last group of options."""
+
+
+DOCUMENTATION = "in the documentation"
+"""How texts cite it. Help that has a citation names its address at the end."""
+
+
+ARGUMENTS = "Arguments"
+"""The first group."""
 
 
 class Command(click.Command):
@@ -273,17 +295,34 @@ class Command(click.Command):
         return f"{_ENV_PREFIX}{name.upper()}{separator}{problem}" if is_variable else fault
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write arguments and options, in groups."""
+        """Write arguments, examples, and options in groups."""
+        has_examples = False
         groups: dict[str, list[tuple[str, str]]] = {}
         for each in self.get_params(ctx):
             if record := each.get_help_record(ctx):
                 groups.setdefault(getattr(each, "group", "Options"), []).append(record)
-        for name, records in groups.items():
+        for name in sorted(groups, key=lambda name: (name != ARGUMENTS, name == MESSAGES)):
+            if name != ARGUMENTS and not has_examples:
+                self._write_examples(formatter)
+                has_examples = True
             with formatter.section(name):
-                formatter.write_dl(records)
+                formatter.write_dl(groups[name])
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option, described as the others are."""
+        return describe_help_option(super().get_help_option(ctx))
+
+    def _write_examples(self, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            for index, (command, meaning) in enumerate(self.examples.items()):
+                if index:
+                    formatter.write_paragraph()
+                formatter.write_text(f"# {meaning}")
+                for line in command.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples, exit codes, permissions, and how to set settings otherwise."""
+        """Write exit codes, permissions, documentation, and how to set settings otherwise."""
         del ctx
         settings = [e.setting for e in self.params if isinstance(e, Option) and e.setting]
         if settings:
@@ -292,18 +331,35 @@ class Command(click.Command):
                     f"Each setting is also read from BATCHER_<NAME>, such as "
                     f"BATCHER_{settings[-1].upper()}. Options take precedence."
                 )
-        with formatter.section("Examples"):
-            for index, (command, meaning) in enumerate(self.examples.items()):
-                if index:
-                    formatter.write_paragraph()
-                formatter.write_text(f"# {meaning}")
-                for line in command.splitlines():
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), text) for code, text in self._exit_codes.items()])
         if self._permissions:
             with formatter.section("Permissions"):
                 formatter.write_text(self._permissions)
+        texts = [str(self.help), *(each.description for each in self._parameters)]
+        address = any(DOCUMENTATION in text for text in texts) and _find_documentation()
+        if address:
+            with formatter.section("Documentation"):
+                formatter.write_text(address)
+
+
+def describe_help_option(option: click.Option | None) -> click.Option | None:
+    """Return the option `--help`, described as the others are."""
+    if option is not None:
+        option.help = "show this help"
+    return option
+
+
+def _find_documentation() -> str:
+    """Return the address of the documentation, or nothing if the package is not installed."""
+    from importlib.metadata import PackageNotFoundError, metadata  # noqa: PLC0415  # slow
+
+    try:
+        urls = metadata("s3-batcher").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    named = [url.partition(", ") for url in urls]
+    return next((address for name, _, address in named if name == "Documentation"), "")
 
 
 def _find_word(words: Sequence[str], option: str) -> int:

@@ -1,4 +1,4 @@
-"""`batcher ls`: list the objects under a root, across all salts, in the order of their times."""
+"""`batcher ls`: list the objects under a root, of all its prefixes, in the order of their times."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Collection, Mapping
@@ -15,7 +16,7 @@ from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
 from batcher.errors import SettingsError
 from batcher.reading.selection import Selection, parse_selection
-from batcher.settings import ENV_PREFIX, Derived, OneOf, Settings
+from batcher.settings import ENV_PREFIX, Derived, OneOf, Settings, parse_size
 from batcher.stores.location import find_folder_fault, parse_destination, parse_folder_url
 
 PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
@@ -71,20 +72,39 @@ def writer_options() -> list[Option]:
 def _setting_option(spec: Field[Any], help_text: str) -> Option:
     check = spec.metadata["check"]
     choices = [choice for choice in check.choices if choice] if isinstance(check, OneOf) else []
+    choices = ["true", "false"] if spec.type == "bool" else choices
     default = describe_default(spec)
     metavar = f"[{'|'.join(choices)}]"
     if not choices or len(metavar) > MAX_METAVAR:
-        metavar = spec.name.rpartition("_")[2].upper()
+        metavar = _metavar(spec)
         help_text = ": ".join(filter(None, [help_text, ", ".join(choices)]))
+    text = f"{help_text} (default {default})" if default else help_text
     return Option(
-        f"--{spec.name.replace('_', '-')}",
+        _option_name(spec.name),
         metavar,
-        f"{help_text} (default {default})" if default else help_text,
+        _SETTING_NAME.sub(lambda name: _option_name(name[0]), text),
         also=f"setting_{spec.name}",
         group=spec.metadata["group"],
         completes=choices,
         setting=spec.name,
     )
+
+
+_SETTING_NAME = re.compile(rf"\b({'|'.join(name for name in SETTINGS if '_' in name)})\b")
+"""The name of a setting in the help of another one."""
+
+
+def _option_name(setting: str) -> str:
+    return f"--{setting.replace('_', '-')}"
+
+
+def _metavar(spec: Field[Any]) -> str:
+    """Return what stands for a value in the help: its unit or its form."""
+    if spec.metadata["parse"] is parse_size:
+        return "SIZE"
+    forms = {"float": "SECONDS", "int": "N", "int | None": "N", "Mapping[str, str]": "JSON"}
+    last_word = spec.name.rpartition("_")[2].upper()
+    return {"by": "TEMPLATE"}.get(last_word.lower(), forms.get(str(spec.type), last_word))
 
 
 def describe_default(spec: Field[Any]) -> str:
@@ -94,7 +114,7 @@ def describe_default(spec: Field[Any]) -> str:
         return default.text
     if isinstance(default, float):
         return f"{default:g}"
-    return str(default).lower() if default is None or default is False else str(default)
+    return str(default).lower() if default is None or isinstance(default, bool) else str(default)
 
 
 def settings_from(
@@ -178,7 +198,7 @@ def destination_argument() -> Argument:
 
 def json_option(form: str) -> Option:
     """Return the option for output for programs."""
-    return Option("--json", is_flag=True, help=f"print {form}; see docs/json.md")
+    return Option("--json", is_flag=True, help=f"print {form}; see json.md in the documentation")
 
 
 def selection_options() -> list[Argument | Option]:

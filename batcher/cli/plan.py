@@ -6,7 +6,7 @@ import os
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.json_output import print_json
-from batcher.cli.options import SETTINGS, json_option, setting_options
+from batcher.cli.options import json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table, print_text
 from batcher.cli.parameters import Option
 from batcher.cli.sample import read_sample
@@ -16,7 +16,7 @@ from batcher.settings import Settings
 from batcher.tools.formatting import format_count, format_size
 from batcher.tools.plan.advice import collect_advice, collect_notes
 from batcher.tools.plan.costs import DAY_S, DELIVERY, MONTH_S, SOURCE
-from batcher.tools.plan.invocations import BatchEnd
+from batcher.tools.plan.invocations import BatchEnd, shard_count
 from batcher.tools.plan.objects import RecordSample
 from batcher.tools.plan.output import make_document, make_serverless_yaml
 from batcher.tools.plan.plan import Plan, make_plan
@@ -34,21 +34,52 @@ PLACEHOLDER_BUCKET = "BUCKET"
 
 WORKLOAD_OPTIONS = (
     ("records-per-s", "N", "records per second, on average"),
-    ("record-bytes", "SIZE", "bytes per record, on average: 1KiB (default: that of the sample)"),
-    ("source", "SOURCE", f"{', '.join(SourceType)} (default sqs)"),
-    ("window-s", "S", f"batching window, 0-300 (default {DEFAULT_WINDOW_S}; fifo has none)"),
+    (
+        "record-bytes",
+        "SIZE",
+        "bytes per record, on average, such as 1KiB; not needed with --sample",
+    ),
+    ("source", f"[{'|'.join(SourceType)}]", "where records come from (default sqs)"),
+    (
+        "window-s",
+        "SECONDS",
+        f"batching window, 0 to 300 (default {DEFAULT_WINDOW_S}; fifo has none)",
+    ),
     ("peak", "FACTOR", "the highest rate divided by the average (default 2)"),
     ("partitions", "N", "partitions of the records of one invocation (default 1)"),
     ("shards", "N", "shards of the stream (default: as few as take the peak)"),
     ("pollers", "N", "batches of a queue that Lambda gathers concurrently, if you know it"),
-    ("retention-days", "D", "days that objects are kept; adds the cost of storage"),
-    ("arch", "ARCH", "arm64 or x86_64 (default arm64)"),
+    ("retention-days", "DAYS", "days that objects are kept; adds the cost of storage"),
+    ("arch", "[arm64|x86_64]", "processor of the function (default arm64)"),
 )
 """Name, metavar and help of each option that describes the workload."""
 
 
 WORKLOAD_CHOICES = {"source": [*SourceType], "arch": ["arm64", "x86_64"]}
 """Values that a shell completes."""
+
+
+USED_SETTINGS = (
+    "bucket",
+    "root",
+    "max_bytes",
+    "max_records",
+    "budget_bytes",
+    "compression",
+    "compression_level",
+    "fanout",
+    "prefix_rate",
+    "concurrency",
+    "deadline_margin_s",
+    "engine",
+)
+"""Settings that change the figures, and the destination. All others are printed if they are set."""
+
+
+NOTHING_GIVEN = (
+    "--records-per-s: required, and --record-bytes or --sample; "
+    "for example: batcher plan --records-per-s 500 --record-bytes 1KiB"
+)
 
 
 def run(arguments: Arguments) -> int:
@@ -61,14 +92,17 @@ def run(arguments: Arguments) -> int:
     if arguments.json:
         print_json([make_document(plan)])
         return DONE
-    for table in plan_tables(plan):
+    figures, *tables = plan_tables(plan)
+    print_table(figures)
+    print_text(summarize_plan(plan))
+    for advice in collect_advice(plan):
+        print_text(f"warning: {advice.kind}: {advice.text}")
+    print()  # noqa: T201  # what a command line is for
+    for table in tables:
         print_table(table)
     print(f"To paste into serverless.yml\n\n{make_serverless_yaml(plan)}\n")  # noqa: T201
     for note in collect_notes(plan):
         print_text(f"note: {note}")
-    for advice in collect_advice(plan):
-        print_text(f"warning: {advice.kind}: {advice.text}")
-    print_text(summarize_plan(plan))
     return DONE
 
 
@@ -84,6 +118,8 @@ def _make_plan(arguments: Arguments) -> Plan:
     elif arguments.sample:
         values["record_bytes"] = values["record_bytes"] or "1"  # the sample's fault is enough
     with faults:
+        if not any(values.values()):
+            raise SettingsError([NOTHING_GIVEN])
         workload = Workload.from_text(values)
     with faults:
         settings = _read_settings(arguments)
@@ -172,6 +208,9 @@ def _figures_table(plan: Plan) -> TextTable:
             f"{function.arch}; timeout {function.timeout_s} s; {peak_memory} used when full",
         ),
     ]
+    if not workload.source.is_queue:
+        basis = "as given" if workload.shards else "as few as take the peak"
+        rows.insert(0, ("shards", f"{shard_count(workload):,}", basis))
     title = (
         f"{workload.records_per_s:,.10g} records/s of {workload.record_bytes:,.0f} B from "
         f"{workload.source}, window {workload.window_s} s, peak x {workload.peak:g}"
@@ -241,7 +280,7 @@ COMMAND = Command(
     description="Computes from the rate and the size of records: number and size of objects, "
     "prefixes, memory and concurrency of the Lambda function, costs per month compared to "
     "Firehose, and the settings of the event source mapping. Sends no requests and writes "
-    "nothing. docs/planning.md has the formulas.",
+    "nothing. See planning.md in the documentation for the formulas.",
     examples={
         "batcher plan --records-per-s 500 --record-bytes 1KiB": "plan for a queue",
         "batcher plan --records-per-s 500 --source kinesis \\\n    --sample events.ndjson": (
@@ -268,7 +307,7 @@ COMMAND = Command(
             completes="file",
         ),
         json_option("one JSON document"),
-        *setting_options(SETTINGS),
+        *setting_options(USED_SETTINGS),
     ],
     exit_codes={0: "done, with or without warnings"},
 )

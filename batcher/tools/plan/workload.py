@@ -39,6 +39,10 @@ WORKLOAD_BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 
 
+_REQUIRED = {"records_per_s": "such as 500", "record_bytes": "such as 1KiB, or measure a sample"}
+"""Fields without a default, each with an example."""
+
+
 class SourceType(StrEnum):
     """The kind of event source."""
 
@@ -123,9 +127,12 @@ class Workload:
                 faults.append(f"{name}: {error}")
         if parsed.get("source") is SourceType.FIFO:
             parsed.setdefault("window_s", 0)
-        required = ("records_per_s", "record_bytes")
-        faults += [f"{name}: required" for name in required if values.get(name) is None]
-        placeholders: dict[str, Any] = dict.fromkeys(required, 1)
+        faults += [
+            f"{name}: required; {example}"
+            for name, example in _REQUIRED.items()
+            if values.get(name) is None
+        ]
+        placeholders: dict[str, Any] = dict.fromkeys(_REQUIRED, 1)
         try:
             workload = cls(**placeholders | parsed)
         except SettingsError as error:

@@ -57,10 +57,44 @@ def test_a_plan_is_printed_with_dollars_mapping_and_conclusion(
     assert "maximumBatchingWindow: 20" in lines
     assert any(line.startswith("warning: small_objects: objects of 15.4 kB") for line in lines)
     assert any(line.startswith("note: dollars: list prices in us-east-1") for line in lines)
-    assert lines[-1].startswith(
-        "0.25 objects/s of 15.4 kB: the window of 20 s ends a batch; 256 MB"
+    verdict = lines[lines.index("") + 1]
+    assert verdict.startswith("0.25 objects/s of 15.4 kB: the window of 20 s ends a batch; 256 MB")
+    assert "Firehose $18.18" in verdict
+
+
+def test_the_shards_have_a_row_and_their_warning_is_near(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Above what a reader would have to scroll to."""
+    flags = (*USUAL, "--source", "kinesis")
+    assert main(["plan", *flags]) == 0
+    assert ["shards", "1", "as few as take the peak"] in [
+        line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()
+    ]
+    busy = ("--records-per-s", "5000", "--record-bytes", "3000")
+    assert main(["plan", "--source", "kinesis", *busy, "--shards", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert ["shards", "2", "as given"] in [line.split(maxsplit=2) for line in lines]
+    (warning,) = [line for line in lines if line.startswith("warning: shards: ")]
+    assert lines.index(warning) < lines.index("Costs")
+
+
+def test_a_plan_of_nothing_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = refused(capsys)
+    assert "--records-per-s: required, and --record-bytes or --sample; for example: " in printed
+    assert len(printed.splitlines()) == 3
+
+
+def test_settings_that_change_no_figure_are_printed_if_they_are_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But they are no options."""
+    assert "--acl: batcher plan does not use this setting" in refused(
+        capsys, *USUAL, "--acl", "private"
     )
-    assert "Firehose $18.18" in lines[-1]
+    monkeypatch.setenv("BATCHER_ACL", "private")
+    assert main(["plan", *USUAL]) == 0
+    assert 'BATCHER_ACL: "private"' in capsys.readouterr().out
 
 
 def test_a_terminal_gets_the_same_in_tables(
@@ -234,9 +268,9 @@ def test_the_documented_example_is_what_is_printed(capsys: pytest.CaptureFixture
     command, _, shown = page.partition("$ batcher plan --records-per-s 5000")[2].partition("\n")
     assert main(["plan", "--records-per-s", "5000", *command.split()]) == 0
     printed = capsys.readouterr().out
-    figures, _, conclusion = shown.partition("```")[0].partition("\n…\n")
+    figures, _, rest = shown.partition("```")[0].partition("\n…\n")
     assert printed.startswith(figures)
-    assert printed.endswith(f"\n{conclusion}")
+    assert not rest
 
 
 def test_settings_come_from_the_environment_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -319,6 +320,40 @@ def test_help_has_all_parts(name: str, capsys: pytest.CaptureFixture[str]) -> No
         assert each.description if isinstance(each, Argument) else each.help
         if isinstance(each, Option) and not each.hidden:
             assert f"{each.opts[0]} " in shown or f"{each.opts[0]}\n" in shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_in_the_order_of_need(
+    name: str, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Examples come before options, messages after them. A short default is in one row."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main([name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    titles = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
+    start = ["Arguments:", "Examples:"] if "\nArguments:" in shown else ["Examples:"]
+    assert titles[: len(start)] == start
+    options = titles.index("Options:")
+    assert titles.index("Examples:") < options < titles.index("Messages on standard error:")
+    assert not re.search(r"\(default:?\n +\S{1,20}\s", shown)
+    assert "docs/" not in shown.replace("/tree/main/docs", "")
+    assert ("in the documentation" in " ".join(shown.split())) == ("Documentation:" in titles)
+
+
+def test_metavars_say_what_a_value_is() -> None:
+    found = dict(options_of(command_of("check")))
+    for option, metavar in {
+        "--partition-by": "TEMPLATE",
+        "--linger-s": "SECONDS",
+        "--max-records": "N",
+        "--max-bytes": "SIZE",
+        "--tags": "JSON",
+        "--conditional-writes": "[true|false]",
+        "--partial-response": "[true|false]",
+    }.items():
+        assert found[option].metavar == metavar
+    assert "(default true)" in str(found["--conditional-writes"].help)
 
 
 def test_the_summary_of_a_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

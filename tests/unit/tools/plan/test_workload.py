@@ -51,7 +51,7 @@ def test_every_fault_comes_in_one_message() -> None:
         "source: unknown value 'kafka'; choose one of: sqs, fifo, kinesis, dynamodb",
         "window_s: expected a whole number, got '2.5'",
         "peak: expected a number, got 'nan'",
-        "record_bytes: required",
+        "record_bytes: required; such as 1KiB, or measure a sample",
         "partitions: 0 is outside 1 to 10,000",
         "arch: unknown value 'mips'; choose one of: x86_64, arm64",
     )

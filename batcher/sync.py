@@ -205,6 +205,12 @@ class SyncBatcher:
     def _check_usable(self) -> None:
         """Raise if nothing can be submitted, in this process or thread, or at all."""
         self._check_reachable()
+        if _EXITING.is_set():
+            msg = (
+                "the interpreter is exiting, and nothing can be written any more; let the main "
+                "thread wait for those that submit records, and submit none in atexit functions"
+            )
+            raise RuntimeError(msg)
         if self._loop.is_ending:
             raise _closed_error()
 
@@ -376,8 +382,13 @@ _OPEN: set[SyncBatcher] = set()
 """What has a thread. It is held here, so that records are written even if the program drops it."""
 
 
+_EXITING = threading.Event()
+"""Set when the main thread has ended. Nothing closes what takes records after that."""
+
+
 def _close_all() -> None:
     """Close what the program has not closed, while threads still run."""
+    _EXITING.set()
     for each in list(_OPEN):
         each.close_at_exit()
 

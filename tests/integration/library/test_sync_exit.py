@@ -89,6 +89,28 @@ SyncBatcher(settings).submit({"n": 100_000})
     assert not err
 
 
+def test_nothing_is_taken_after_the_end_of_the_main_thread(tmp_path: Path) -> None:
+    """Nothing would close a batcher that is made so late, and its records would be lost unseen."""
+    script = """
+import atexit
+
+def submit():
+    for late in (SyncBatcher(settings), batcher):
+        try:
+            late.submit({"n": 1})
+        except RuntimeError as error:
+            note(error)
+
+atexit.register(submit)
+batcher = SyncBatcher(settings)
+batcher.submit({"n": 0})
+"""
+    out, err = run(script, tmp_path)
+    assert [line[:26] for line in out.splitlines()] == ["the interpreter is exiting"] * 2
+    assert durable(tmp_path) == [0]
+    assert not err
+
+
 @pytest.mark.parametrize("kind", ["RetryableError", "ValueError"])
 def test_what_fails_at_the_exit_is_logged_with_its_number(tmp_path: Path, kind: str) -> None:
     """No ticket can raise it any more."""
@@ -290,6 +312,6 @@ while len(taken) < 100:
     time.sleep(0.01)
 """
     out, err = run(script, tmp_path)
-    assert "closed" in out
+    assert "the interpreter is exiting" in out
     assert durable(tmp_path) == list(range(int(out.split()[0])))
     assert not err

@@ -100,10 +100,16 @@ class Batcher:
             tracer_provider: the same.
 
         Raises:
-            TypeError: `transform` or `default` is a coroutine function, or takes another number of
-                parameters.
+            TypeError: `settings` or `store` is none; `transform` or `default` is a coroutine
+                function, or takes another number of parameters.
             ValueError: `on_cancel` or `drain_timeout_s` has another value.
         """
+        if not isinstance(settings, Settings):
+            msg = f"settings: a {type(settings).__name__} is no Settings; give Settings(...)"
+            raise TypeError(msg)
+        if isinstance(store, str | type):
+            msg = f"store: {store!r} is no store; give an object, or set bucket and leave this out"
+            raise TypeError(msg)
         if default is not None:
             from batcher.batching.transform import check_default  # noqa: PLC0415  # rarely used
 

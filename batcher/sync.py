@@ -265,6 +265,8 @@ class SyncBatcher:
             TimeoutError: the outcome is not known after `timeout` seconds.
             RuntimeError: as `submit`, unless the outcome is known.
         """
+        if timeout is not None:
+            timeout = min(timeout, threading.TIMEOUT_MAX)  # infinity, too
         until_s = time.monotonic() + (threading.TIMEOUT_MAX if timeout is None else timeout)
         try:
             if os.getpid() != self._process_id and ticket.is_settled:

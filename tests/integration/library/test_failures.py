@@ -331,3 +331,22 @@ def test_a_batcher_that_is_never_closed_warns_of_its_records(engine: str) -> Non
         asyncio.run(leave(is_flushed=False))
         gc.collect()
     assert ["records lost: 2" in str(one.message) for one in caught] == [True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "store", "problem"),
+    [
+        ({"bucket": "my-bucket"}, None, r"^settings: a dict is no Settings; give Settings"),
+        ("my-bucket", None, r"^settings: a str is no Settings"),
+        (make_settings(), "s3://my-bucket", r"^store: 's3://my-bucket' is no store; give an obj"),
+        (make_settings(), MemoryStore, r"^store: <class .* is no store"),
+    ],
+)
+def test_what_is_no_settings_or_no_store_is_told_at_once(
+    settings: Any,  # noqa: ANN401  # what a user may give
+    store: Any,  # noqa: ANN401  # as above
+    problem: str,
+) -> None:
+    """Not by the attribute that it lacks, and not when the first batch is written."""
+    with pytest.raises(TypeError, match=problem):
+        Batcher(settings, store=store)

@@ -150,6 +150,13 @@ def test_a_result_that_takes_too_long_may_be_asked_again(
         assert ticket.result().records == 1
 
 
+@pytest.mark.parametrize("timeout", [float("inf"), 1e12])
+def test_a_result_may_be_waited_for_without_end(store: HookedStore, timeout: float) -> None:
+    """Longer than the operating system can."""
+    with SyncBatcher(make_settings(linger_s=0), store=store) as batcher:
+        assert batcher.submit(b"1").result(timeout).records == 1
+
+
 def test_the_iterable_is_read_in_the_callers_thread(store: HookedStore, inner: MemoryStore) -> None:
     """A generator of a database's rows works only there. Its error comes as it is."""
     readers = set()

@@ -47,8 +47,7 @@ def _parse_limit(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isdecimal() and text.isascii()):
-        fault = f"limit: {text!r} is not a number of records; expected 0 or more"
-        raise SettingsError([fault])
+        raise SettingsError([f"limit: {text!r} is not a number of records; expected 0 or more"])
     return int(text)
 
 

@@ -187,7 +187,7 @@ class _CheckCommand:
         self, aws: AwsClient, settings: Settings, deployment: Deployment | None
     ) -> None:
         from batcher.tools.check.bucket import BucketWriter  # noqa: PLC0415  # as above
-        from batcher.tools.check.destination import check_bucket, check_caller, probe_destination  # noqa: PLC0415
+        from batcher.tools.check.destination import check_bucket, check_caller  # noqa: PLC0415
 
         self.location = _format_destination(settings)
         writer = (
@@ -198,26 +198,27 @@ class _CheckCommand:
         results, no_probe = await check_bucket(aws, settings, writer)
         self._report.add(results)
         self._report.add(await check_caller(aws))
+        await self._probe(settings, aws, no_probe)
+
+    async def _check_folder(self, settings: Settings) -> None:
+        from batcher.tools.check.destination import check_file_destination  # noqa: PLC0415  # lazy
+
+        self.location = settings.bucket
+        self._report.add([ok("settings", "valid")])
+        self._report.add(await check_file_destination(settings))
+        failed = [r.check for r in self._report.results if r.status is CheckStatus.ERROR]
+        await self._probe(settings, None, f"because {failed[0]} failed" if failed else "")
+
+    async def _probe(self, settings: Settings, aws: AwsClient | None, no_probe: str) -> None:
+        """Send the requests of the writer, unless `no_probe` says why they are left out."""
+        from batcher.tools.check.destination import probe_destination  # noqa: PLC0415  # lazy
+
         if self._arguments.no_write:
             self._report.add([not_checked("write", _NO_WRITE)])
         elif no_probe:
             self._report.add(leave_out_writes(no_probe))
         else:
             self._report.add([result async for result in probe_destination(settings, aws)])
-
-    async def _check_folder(self, settings: Settings) -> None:
-        from batcher.tools.check.destination import check_file_destination, probe_destination  # noqa: PLC0415  # lazy
-
-        self.location = settings.bucket
-        self._report.add([ok("settings", "valid")])
-        self._report.add(await check_file_destination(settings))
-        if self._arguments.no_write:
-            self._report.add([not_checked("write", _NO_WRITE)])
-        elif not self._report.has_no_error:
-            failed = next(r.check for r in self._report.results if r.status is CheckStatus.ERROR)
-            self._report.add(leave_out_writes(f"because {failed} failed"))
-        else:
-            self._report.add([result async for result in probe_destination(settings, None)])
 
 
 def _format_destination(settings: Settings) -> str:

@@ -48,13 +48,13 @@ def write_progress(
     """
     return Progress(
         "writing",
-        lambda seconds: [*input_figures(), *write_figures(stats, seconds)],
+        lambda seconds: [*input_figures(), *_write_figures(stats, seconds)],
         read_bytes,
         total_bytes,
     )
 
 
-def write_figures(stats: Stats, seconds: float) -> list[str]:
+def _write_figures(stats: Stats, seconds: float) -> list[str]:
     """Return what was written in `seconds` seconds, the most important figures first."""
     figures: list[str] = []
     if stats.failed:

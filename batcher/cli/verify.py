@@ -66,16 +66,11 @@ async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport
     def figures(_: float) -> list[str]:
         findings = sum(report.finding_counts.values())
         objects = format_count(report.objects, "object")
-        return [
-            *([format_count(findings, "finding")] if findings else []),
-            f"{format_count(report.records, 'record')} in {objects}",
-        ]
+        read = f"{format_count(report.records, 'record')} in {objects}"
+        return [format_count(findings, "finding"), read] if findings else [read]
 
     progress = Progress(
-        "verifying",
-        figures,
-        lambda: verifier.read_bytes,
-        lambda: verifier.total_bytes,
+        "verifying", figures, lambda: verifier.read_bytes, lambda: verifier.total_bytes
     )
     try:
         with progress:

@@ -38,8 +38,9 @@ def test_quiet_leaves_errors_only(source: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err == ""
     assert main(["write", source, "file://out", "--on-bad-record", "fail", "--quiet"]) == 1
     printed = capsys.readouterr().err.splitlines()
-    assert printed
-    assert all(line.startswith("batcher: error: ") for line in printed)
+    assert printed[0].startswith("batcher: error: in:1: ")
+    assert "batcher write corrected " in printed[-1]  # the next step belongs to the error
+    assert not any("warning: " in line or " records/s" in line for line in printed)
     assert main(["write", source, "s4://b", "-q"]) == 2
     assert "wrong usage" in capsys.readouterr().err
 

@@ -292,7 +292,6 @@ def test_a_file_that_is_truncated_while_it_is_read_is_an_error(
     code, document, messages = write(capsys, "logs")
     assert code == 1
     expected = "logs/b/x.ndjson: cannot be read beyond line 65537: it was truncated to 7 bytes"
-    assert [message.partition("error: ")[2] for message in messages] == [
-        f"{expected} while it was read; find the rest"
-    ]
+    errors = [message.partition("error: ")[2] for message in messages if "error: " in message]
+    assert errors == [f"{expected} while it was read; find the rest"]
     assert document["records"] == 65_541

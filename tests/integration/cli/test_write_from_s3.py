@@ -216,7 +216,7 @@ def test_why_an_input_cannot_be_listed_is_shown_if_the_run_should_continue_in_it
     gone = f"s3://{source.bucket}-gone/"
     assert source.write(gone, "other", "--skip-to", f"{gone}x:1") == 2
     faults = [line for line in capsys.readouterr().err.splitlines() if line.startswith("  - ")]
-    assert faults[0].startswith("  - skip_to: ")
+    assert faults[0].startswith("  - --skip-to: ")
     assert faults[1].startswith(f"  - {gone}: cannot be listed: ")
     assert source.write(gone) == 1
     (message,) = capsys.readouterr().err.splitlines()

@@ -218,7 +218,7 @@ def test_quiet_and_verbose_contradict_each_other(capsys: pytest.CaptureFixture[s
 
 
 def test_a_value_of_a_short_flag_is_refused_as_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert faults_of("ls file://x -q=1", capsys) == ["-q: takes no value"]
+    assert "-q: takes no value" in faults_of("ls file://x -q=1", capsys)
 
 
 @pytest.mark.parametrize("unknown", ["--colour s4://b", "--colour=s4://b", "-C s4://b"])

@@ -7,9 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batcher.cli.faults import did_you_mean
 from batcher.cli.parameters import Option
+
+if TYPE_CHECKING:
+    import click
+    from click.shell_completion import CompletionItem
 
 FILES = {
     "AWS_CONFIG_FILE": "~/.aws/config",
@@ -31,10 +36,17 @@ OVERRIDDEN = (
 """Variables that an explicit profile beats, as in the AWS command line."""
 
 
+class _ProfileOption(Option):
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a profile."""
+        self.completes = sorted(_read_names())
+        return super().shell_complete(ctx, incomplete)
+
+
 def profile_option() -> Option:
     """Return the option."""
     use = "use this AWS profile, instead of credentials in the environment"
-    return Option("--profile", "NAME", use, group="S3 connection")
+    return _ProfileOption("--profile", "NAME", use, group="S3 connection")
 
 
 def profile_fault(name: str) -> str:

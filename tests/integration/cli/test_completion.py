@@ -75,6 +75,14 @@ def test_commands_options_and_choices_are_completed(
     assert len(complete(folder, words, last) - {""}) == len(offered)
 
 
+def test_profiles_are_completed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "config").write_text("[profile dev]\n[profile data]\n[profile prod]\n")
+    (folder / "credentials").write_text("[deploy]\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
+    assert complete(folder, "batcher write --profile", "de") - {""} == {"dev", "deploy"}
+
+
 def test_names_of_files_are_left_to_the_shell(folder: Path) -> None:
     """Click's script asks bash for them."""
     assert any("default" in line for line in complete(folder, "batcher write", "ev"))

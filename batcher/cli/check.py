@@ -58,7 +58,7 @@ _PLACEHOLDER_BUCKET = {f"{ENV_PREFIX}BUCKET": "stand-in"}
 _NO_FUNCTION = "partial_response is on; pass --function to check that its mapping allows it"
 
 
-_NO_DESTINATION = "the destination is unknown; correct the settings, or pass DESTINATION"
+_NO_DESTINATION = "because the destination is unknown; correct the settings, or pass DESTINATION"
 
 
 _NO_WRITE = "--no-write was passed; nothing was written"
@@ -158,7 +158,7 @@ class _CheckCommand:
                 raise SettingsError(own_faults) from None
             settings = Settings.from_env({**environ, **_PLACEHOLDER_BUCKET}, **self._explicit)
             self._report.add(await check_deployment(aws, deployment, settings))
-            self._report.add([not_checked("bucket", _NO_DESTINATION)])
+            self._report.add(not_checked(each, _NO_DESTINATION) for each in ("bucket", "write"))
             return
         aws.place_bucket(settings)
         if not settings.bucket.startswith("file:"):

@@ -135,14 +135,18 @@ def settings_from(
     if destination is not None:
         with faults:
             given = explicit_settings(arguments, destination)
+            _check_folder(given["bucket"])
     with faults:
         settings = Settings.from_env(used_environ(arguments, environ), **given)
     faults.raise_if_any()
-    if settings.bucket.startswith("file:") and (
-        fault := find_folder_fault(parse_folder_url(settings.bucket))
-    ):
-        raise SettingsError([f"destination: {fault}"])
     return settings
+
+
+def _check_folder(bucket: str) -> None:
+    if not bucket.startswith("file:"):
+        return
+    if fault := find_folder_fault(parse_folder_url(bucket)):
+        raise SettingsError([f"destination: {fault}"])
 
 
 def existing_settings(

@@ -90,10 +90,12 @@ async def read_deployment(aws: AwsClient, name: str, mapping_id: str) -> Deploym
     if isinstance(configuration, CallFailure):
         deployment.results.append(configuration.to_result("function", subject=deployment.name))
         if configuration.fatal:
+            deployment.results += _leave_out_rest("because no request succeeds")
             return deployment
     elif configuration is None:
         detail = f"the function {deployment.name!r} does not exist in {aws.region('lambda')}"
         deployment.results.append(error("function", detail, "correct the name, or AWS_REGION"))
+        deployment.results += _leave_out_rest("because the function does not exist")
         return deployment
     else:
         deployment.configuration = configuration
@@ -102,6 +104,11 @@ async def read_deployment(aws: AwsClient, name: str, mapping_id: str) -> Deploym
         deployment.results += evaluate_settings(environ, configuration["FunctionName"])
     await _list_mappings(aws, deployment, single=bool(mapping_id))
     return deployment
+
+
+def _leave_out_rest(reason: str) -> list[CheckResult]:
+    """Return that nothing that belongs to the function was checked."""
+    return [not_checked(check, reason) for check in ("role", "mapping", "queue")]
 
 
 async def _read_mapping(aws: AwsClient, deployment: Deployment, mapping_id: str) -> None:

@@ -52,8 +52,10 @@ EXIT_CODES = {
     0: "done",
     1: "some records are not durable, or a command found problems",
     2: "wrong usage or settings",
-    **SIGNAL_EXIT_CODES,
+    129: SIGNAL_EXIT_CODES[129],
+    130: SIGNAL_EXIT_CODES[130],
     141: STANDARD_EXIT_CODES[141],
+    143: SIGNAL_EXIT_CODES[143],
 }
 """Exit codes of all commands, in short."""
 

@@ -48,6 +48,10 @@ MIN_TEXT_WIDTH = 60
 """On a narrower terminal, text is not wrapped at blanks."""
 
 
+BORDER_WIDTH = 3
+"""Blanks between the columns of a table, at most."""
+
+
 LOG_FORMATS = ("text", "json")
 """Forms of the messages on standard error."""
 
@@ -190,6 +194,15 @@ class TextTable:
     right_aligned: frozenset[int] = frozenset()
     """Indices of the columns that are right-aligned."""
 
+    def without_empty_columns(self) -> TextTable:
+        """Return the table without the columns that have nothing in any row."""
+        kept = [i for i, cells in enumerate(zip(*self.rows, strict=True)) if any(cells)]
+        right_aligned = frozenset(new for new, i in enumerate(kept) if i in self.right_aligned)
+        columns = [self.columns[i] for i in kept]
+        return TextTable(
+            self.title, columns, [[row[i] for i in kept] for row in self.rows], right_aligned
+        )
+
 
 def make_console() -> Console | None:
     """Return a console of rich if standard output is a terminal, else None: text stays plain.
@@ -205,13 +218,22 @@ def make_console() -> Console | None:
     return console.Console(highlight=False)
 
 
-def print_text(text: str) -> None:
-    """Print a paragraph to standard output. On a terminal it is wrapped at words."""
+def print_text(text: str, style: str = "", indent: int = 0) -> None:
+    """Print a paragraph to standard output. On a terminal it is wrapped at words.
+
+    Args:
+        text: the paragraph.
+        style: its colour on a terminal.
+        indent: blanks at the start of each line.
+    """
     if console := make_console():
+        from rich.padding import Padding  # noqa: PLC0415  # an extra
+        from rich.text import Text  # noqa: PLC0415
+
         width = min(console.width, MAX_TEXT_WIDTH)
-        console.print(text, markup=False, emoji=False, width=width)
+        console.print(Padding(Text(text, style), (0, 0, 0, indent), expand=False), width=width)
     else:
-        print(wrap_for_terminal(text, sys.stdout))  # noqa: T201  # what a command line is for
+        print(wrap_for_terminal(f"{'':{indent}}{text}", sys.stdout))  # noqa: T201  # what a command line is for
 
 
 def print_table(table: TextTable) -> None:
@@ -236,6 +258,11 @@ def _print_rich(console: Console, table: TextTable) -> None:
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    cells = [column for column in zip(table.columns, *table.rows, strict=True) if any(column)]
+    words = [max(map(len, " ".join(column).split())) for column in cells]
+    if sum(words) + BORDER_WIDTH * (len(words) + 1) > console.width:
+        _print_rows(table)
+        return
     rich_table = RichTable(
         title=Text(table.title),
         box=box.SIMPLE_HEAD,
@@ -244,7 +271,24 @@ def _print_rich(console: Console, table: TextTable) -> None:
     )
     for index, name in enumerate(table.columns):
         is_right = index in table.right_aligned
-        rich_table.add_column(name, justify="right" if is_right else "left", overflow="fold")
+        rich_table.add_column(
+            name,
+            justify="right" if is_right else "left",
+            overflow="fold",
+            no_wrap=not any(" " in row[index] for row in table.rows),
+        )
     for row in table.rows:
         rich_table.add_row(*map(Text, row))
     console.print(rich_table)
+
+
+def _print_rows(table: TextTable) -> None:
+    """Print a table that does not fit: each row as a list, so that no word is broken."""
+    print_text(table.title)
+    for row in table.rows:
+        named = list(zip(table.columns, row, strict=True))
+        print_text(" ".join(cell for name, cell in named if not name), indent=2)
+        for name, cell in named:
+            if name and cell:
+                print_text(f"{name}: {cell}", indent=4)
+    print()  # noqa: T201

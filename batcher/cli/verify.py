@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import os
-import shlex
 import time
-from datetime import UTC, datetime
 from signal import SIGINT
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.json_output import print_json
 from batcher.cli.options import existing_settings, json_option, place_argument, reader_options
-from batcher.cli.output import DONE, PROBLEMS_FOUND, TextTable, echo, print_table, print_text
+from batcher.cli.output import DONE, PROBLEMS_FOUND, echo
 from batcher.cli.parameters import Option
 from batcher.cli.progress import Progress
 from batcher.cli.signals import SIGNAL_EXIT_BASE, exit_on_interrupt, run_in_loop
-from batcher.keys.parse import SourceFamily
-from batcher.reading.findings import KIND_DESCRIPTIONS
-from batcher.reading.sanitize import sanitize, sanitize_line
+from batcher.cli.verify_report import print_report
 from batcher.settings import Settings
 from batcher.stores import ObjectReader, open_reader
-from batcher.stores.file import TEMPORARY_DIGITS
-from batcher.stores.location import format_url, parse_destination, parse_folder_url
-from batcher.tools.formatting import format_count, format_size
-from batcher.tools.verify.report import TEMPORARY_FILE_MINUTES, StreamSummary, VerifyReport
+from batcher.stores.location import format_url, parse_folder_url
+from batcher.tools.formatting import format_count
+from batcher.tools.verify.report import VerifyReport
 from batcher.tools.verify.verify import Verifier
-
-MAX_SHOWN_PER_KIND = 20
-"""Findings of one kind that are printed one by one, at most."""
-
-
-_MAX_DATETIME_MS = 253_402_300_800_000
-"""The year 10000, which `datetime` cannot represent, in milliseconds."""
 
 
 def run(arguments: Arguments) -> int:
@@ -77,121 +65,6 @@ async def _verify(reader: ObjectReader, settings: Settings, report: VerifyReport
             await verifier.run(time.time, progress.update)
     finally:
         await reader.aclose()
-
-
-def print_report(report: VerifyReport, place: str) -> None:
-    """Print tables, findings and notes to standard output."""
-    for table in report_tables(report, place):
-        print_table(table)
-    for line in report_notes(report):
-        print_text(line)
-    if report.leftover_files:
-        print(f"note: to delete all left-over files: {sanitize(_deletion_command(place))}")  # noqa: T201
-
-
-def _deletion_command(place: str) -> str:
-    """Return the command that deletes the temporary files that `verify` reports, and no others."""
-    folder = shlex.quote(str(parse_folder_url(parse_destination(place)["bucket"]).absolute()))
-    name = f".{'[0-9a-f]' * TEMPORARY_DIGITS}.tmp"
-    return f"find {folder} -type f -name '{name}' -mmin +{TEMPORARY_FILE_MINUTES} -delete"
-
-
-def report_tables(report: VerifyReport, place: str) -> list[TextTable]:
-    """Return the tables of a report that have rows."""
-    totals = [
-        ("objects", f"{report.objects:,}"),
-        ("records", _describe_total(report)),
-        ("quarantine objects", f"{report.quarantine_objects:,}"),
-        ("quarantined records", _describe_quarantined(report)),
-        ("bytes stored", format_size(report.size_bytes)),
-        ("bytes of text", format_size(report.text_bytes)),
-        *([("lost records", f"{report.lost_records:,}")] if report.lost_records else []),
-        ("findings", f"{sum(report.finding_counts.values()):,}"),
-    ]
-    tables = [
-        TextTable(sanitize_line(place), ("", ""), totals, frozenset({1})),
-        TextTable(
-            "Streams and queues",
-            ("", "stream or queue", "shard", "objects", "records", "first", "last"),
-            [_stream_row(stream) for stream in report.streams],
-            frozenset({3, 4}),
-        ),
-        TextTable(
-            "Quarantined records",
-            ("reason", "records"),
-            [(reason, f"{count:,}") for reason, count in sorted(report.quarantined.items())],
-            frozenset({1}),
-        ),
-        TextTable(
-            "Findings",
-            ("kind", "", "count"),
-            [
-                (kind.value, KIND_DESCRIPTIONS[kind], f"{report.finding_counts[kind]:,}")
-                for kind in report.finding_counts
-            ],
-            frozenset({2}),
-        ),
-    ]
-    return [table for table in tables if table.rows]
-
-
-def _describe_total(report: VerifyReport) -> str:
-    """Return the number of records, and how many of them are of damaged objects."""
-    if not report.damaged_objects:
-        return f"{report.records:,}"
-    objects = format_count(report.damaged_objects, "damaged object")
-    return f"{report.records:,} ({report.damaged_records:,} of {objects})"
-
-
-def _describe_quarantined(report: VerifyReport) -> str:
-    """Return the number of records in quarantine, and how many of them are replayed."""
-    total, replayed = report.quarantined.total(), report.quarantined_replayed
-    open_ = f" ({total - replayed:,} open, {replayed:,} replayed)"
-    return f"{total:,}{open_ if replayed else ''}"
-
-
-def report_notes(report: VerifyReport) -> list[str]:
-    """Return one line per finding, up to `MAX_SHOWN_PER_KIND` of a kind, and the notes."""
-    lines = []
-    shown = dict.fromkeys(report.finding_counts, 0)
-    for finding in report.findings:
-        shown[finding.kind] += 1
-        if shown[finding.kind] <= MAX_SHOWN_PER_KIND:
-            lines.append(f"{finding.kind}: {finding.key}: {finding.detail}")
-        elif shown[finding.kind] == MAX_SHOWN_PER_KIND + 1:
-            hidden = report.finding_counts[finding.kind] - MAX_SHOWN_PER_KIND
-            lines.append(f"{finding.kind}: and {hidden:,} more; see --json")
-    notes = [
-        (report.incomplete_metadata, "object", "with incomplete metadata, from streamed uploads"),
-        (report.unchecked_lines, "line", "too long to be checked"),
-        (report.removed_objects, "object", "removed during this run"),
-        (
-            report.recent_temporary_files,
-            "temporary file",
-            f"last written less than {TEMPORARY_FILE_MINUTES // 60} h ago: a writer may be running",
-        ),
-    ]
-    lines += [f"note: {format_count(count, noun)} {text}" for count, noun, text in notes if count]
-    if report.uploads_unchecked:
-        lines.append(f"note: open uploads were not looked for: {report.uploads_unchecked}")
-    return lines
-
-
-def _stream_row(stream: StreamSummary) -> tuple[str, ...]:
-    first, last = (_format_number(stream, number) for number in (stream.first, stream.last))
-    name = stream.stream or "(library, command line)"
-    counts = f"{stream.objects:,}", f"{stream.records:,}"
-    return (stream.family, sanitize_line(name), sanitize_line(stream.shard), *counts, first, last)
-
-
-def _format_number(stream: StreamSummary, number: int | None) -> str:
-    """Format a sequence number as it is, and a queue's milliseconds as a time."""
-    if number is None:
-        return ""
-    is_time = stream.family == SourceFamily.QUEUE and number < _MAX_DATETIME_MS
-    if is_time:
-        return datetime.fromtimestamp(number / 1000, UTC).isoformat(timespec="milliseconds")
-    return str(number)
 
 
 COMMAND = Command(

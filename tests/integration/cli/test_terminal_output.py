@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
 import subprocess
 import termios
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from batcher.cli import main
+from batcher.handler import make_handler
+from batcher.settings import Settings
 from integration.cli.processes import command, environ_of
+from support.examples import kinesis_record, message
 
 REPORTS = ["plan --records-per-s 1 --record-bytes 1KiB --partitions 3", "check file://{out}"]
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -95,3 +101,37 @@ def test_a_message_is_wrapped_at_blanks_on_a_terminal(columns: int, tmp_path: Pa
     rows = shown.splitlines()
     assert [row for row in rows if row.startswith("    ")]
     assert not [row for row in rows if not row.startswith(("batcher", "  - ", "    ", "try"))]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_no_word_of_a_verify_report_is_broken(tmp_path: Path, columns: int) -> None:
+    """Of programs, a stream with long numbers, and a queue with times; the verdict is coloured."""
+    out = tmp_path / "out"
+    with closing(make_handler(Settings(bucket=f"file://{out}"))) as handle:
+        for records in ([kinesis_record("5" * 56)], [message("a")], [kinesis_record("9", b"bad")]):
+            handle({"Records": records}, None)
+        handle({"direct": 1}, None)
+    shown = run_on_terminal(["verify", str(out)], COLUMNS=str(columns))
+    plain = run_in_pipe(["verify", str(out)], COLUMNS=str(columns))
+    words = {word.rstrip(":") for word in ESCAPES.sub("", shown).split()}
+    assert {word.rstrip(":") for word in plain.split()} - words <= {f"file://{out}"}
+    assert GREEN in shown.splitlines()[-1]
+    assert plain.splitlines()[-1] == "fine: 3 records in 3 objects, all as described"
+    assert "2026-11-23T07:00:00Z" in plain.split()
+
+
+def test_what_is_the_same_of_many_objects_is_printed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a copy without metadata."""
+    out = tmp_path / "out"
+    (tmp_path / "in").write_text("1\n" * 8)
+    assert main(["write", str(tmp_path / "in"), str(out), "--max-records", "1"]) == 0
+    shutil.rmtree(out / ".meta")
+    capsys.readouterr()
+    assert main(["verify", str(out)]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("none of batcher-records") == 1
+    assert printed.count(".ndjson.gz\n") == 8
+    assert "no_metadata: no metadata of batcher (8)\n" in printed
+    assert printed.endswith("\n8 findings: 8 no_metadata\n")

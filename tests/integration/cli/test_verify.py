@@ -54,8 +54,10 @@ def test_tables_tell_what_is_there_and_what_is_wrong(
     assert "records 1,000" in lines
     assert "program (library, command line) 4 1,000" in lines
     assert "not_json 1" in lines
-    assert "foreign not a key of batcher 1" in lines
-    assert any(line.startswith("foreign: notes.csv: unknown suffix") for line in lines)
+    start = lines.index("foreign: not a key of batcher (1)")
+    assert lines[start + 1] == "notes.csv"
+    assert lines[start + 2].startswith("unknown suffix")
+    assert lines[-1] == "1 finding: 1 foreign"
 
 
 def test_a_terminal_gets_the_same_in_tables(

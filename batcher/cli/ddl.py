@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 
 from batcher.cli.command import Arguments, Command
+from batcher.cli.existing_objects import choose_compression, count_suffixes
 from batcher.cli.options import existing_settings, place_argument, setting_options
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
 from batcher.cli.sample import read_sample
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
-from batcher.settings import Settings
+from batcher.keys.object_format import COMPRESSION_SUFFIXES, Format, data_suffix
+from batcher.settings import ENV_PREFIX, Settings
 from batcher.stores.location import join_location, parse_folder_url
 from batcher.tools.ddl.athena import athena_ddl
 from batcher.tools.ddl.columns import TableColumn, infer_columns, parse_columns
@@ -64,7 +67,7 @@ def run(arguments: Arguments) -> int:
     options = TableOptions(
         name=arguments.table or "", columns=columns, fanouts=fanouts, values=values, since=since
     )
-    table = define_table(settings, _location(settings), options)
+    table = _match_objects(arguments, define_table(settings, _location(settings), options))
     script = ENGINES[arguments.table_engine](table)
     print(script.text, end="")  # noqa: T201  # what a command line is for
     for note in script.notes:
@@ -77,6 +80,41 @@ def _location(settings: Settings) -> tuple[str, str]:
     if settings.bucket.startswith("file:"):
         return "file", str(parse_folder_url(settings.bucket).absolute())
     return "s3", join_location(settings.bucket, settings.root)
+
+
+def _match_objects(arguments: Arguments, table: TableDefinition) -> TableDefinition:
+    """Return the table with the compression of the objects in a folder, unless it was set.
+
+    It warns about what the table leaves out: an engine finds no files, or only some of them.
+    """
+    is_set = "compression" in arguments.settings or f"{ENV_PREFIX}COMPRESSION" in os.environ
+    if table.scheme != "file":
+        if not is_set:
+            echo(
+                f"note: S3 is not asked; the table has objects that end in {table.extension}, pass "
+                "--compression if the writer had another"
+            )
+        return table
+    counts = count_suffixes(Path(table.path))
+    if not is_set:
+        table = choose_compression(table, counts)
+    for suffix in sorted(counts.keys() - {table.extension}):
+        echo(
+            f"warning: objects that end in {suffix} ({counts[suffix]:,}) are not in the table, "
+            f"which has those that end in {table.extension}; for a table of them pass "
+            f"{_suffix_options(suffix)}"
+        )
+    return table
+
+
+def _suffix_options(suffix: str) -> str:
+    """Return the options for a table of objects with this suffix."""
+    return next(
+        f"--format {record_format} --compression {compression}"
+        for record_format in Format
+        for compression in COMPRESSION_SUFFIXES
+        if data_suffix(record_format, compression) == suffix
+    )
 
 
 def _read_columns(arguments: Arguments) -> Sequence[TableColumn]:
@@ -145,10 +183,11 @@ COMMAND = Command(
     run,
     description="Prints a table definition over the objects under a root: statements for "
     "Athena (partition projection) and DuckDB (a view), programs for Spark and pyarrow. All "
-    "of them prune by partition, across salts. Without --columns and --sample the table has "
-    "one column, `record`, with the record's text. Notes go to standard error. Only the "
-    "sample is read, and nothing is written. Pass the settings that the writer of the objects "
-    "has.",
+    "of them prune by partition, across all randomized prefixes. Without --columns and --sample "
+    "the table has one column, `record`, with the record's text. Notes go to standard error. "
+    "Only the sample is read, and nothing is written. Pass the settings that the writer of the "
+    "objects has. The compression of a folder's objects is taken from their names; S3 is not "
+    "asked.",
     examples={
         "batcher ddl s3://my-bucket/events --engine athena \\\n    --columns 'id bigint'": (
             "print statements for Athena"

@@ -22,6 +22,9 @@ _S3_SETUP = """\
 -- Once per session: the extensions for S3, and a secret with the credentials of the AWS tools.
 -- INSTALL httpfs; LOAD httpfs; INSTALL aws; LOAD aws;
 -- CREATE SECRET (TYPE s3, PROVIDER credential_chain{place});
+"""
+
+_OTHER_ENDPOINTS = """\
 -- Other endpoints, in the secret: ENDPOINT 'localhost:8333', URL_STYLE 'path', USE_SSL false
 """
 
@@ -45,6 +48,8 @@ def duckdb_view(table: TableDefinition) -> EngineScript:
             "--columns and --sample, `record` has all digits."
         )
     head = _S3_SETUP.format(place=_secret_place(table)) if table.scheme == "s3" else ""
+    if head and not table.endpoint_url:
+        head += _OTHER_ENDPOINTS
     name = ".".join(map(_quote_name, table.name.split(".")))
     selects = "\nUNION ALL\n".join(_select(table, layout) for layout in table.layouts)
     return EngineScript(f"{head}CREATE OR REPLACE VIEW {name} AS\n{selects};\n", tuple(notes))

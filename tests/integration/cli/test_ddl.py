@@ -63,6 +63,74 @@ def test_what_was_written_is_read_by_what_is_printed(
         assert database.execute(query).fetchall() == [(7, "x1")]
 
 
+def write_objects(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> None:
+    """Write three records with these settings."""
+    source = folder / "in"
+    source.write_text('{"a":1}\n{"a":2}\n{"a":3}\n')
+    assert main(["write", str(source), str(folder / "out"), "--fanout", "1", *flags]) == 0
+    capsys.readouterr()
+
+
+def count_rows(statements: str) -> int:
+    """Run the printed statements and count the rows."""
+    with duckdb.connect() as database:
+        database.execute(statements)
+        (count,) = database.execute("SELECT count(*) FROM out").fetchall()[0]
+    return int(count)
+
+
+@pytest.mark.parametrize("form", ["ndjson", "lines"])
+@pytest.mark.parametrize("compression", ["zstd", "none", "gzip"])
+def test_the_compression_is_that_of_the_objects(
+    compression: str, form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With gzip, the default, the view would find no files."""
+    write_objects(tmp_path, capsys, "--compression", compression, "--format", form)
+    flags = ["--engine", "duckdb", str(tmp_path / "out"), "--fanout", "1", "--format", form]
+    code, out, err = ddl(capsys, *flags)
+    assert code == 0
+    assert "warning" not in err
+    assert count_rows(out) == 3
+
+
+def test_a_compression_that_is_set_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an option or the environment; what the table leaves out is named."""
+    write_objects(tmp_path, capsys, "--compression", "zstd")
+    flags = ["--engine", "duckdb", str(tmp_path / "out"), "--fanout", "1"]
+    says = "objects that end in .ndjson.zst (1) are not in the table"
+    _, out, err = ddl(capsys, *flags, "--compression", "gzip")
+    assert "*.ndjson.gz'" in out
+    assert says in " ".join(err.split())
+    monkeypatch.setenv("BATCHER_COMPRESSION", "gzip")
+    _, out, err = ddl(capsys, *flags)
+    assert "*.ndjson.gz'" in out
+    assert says in " ".join(err.split())
+
+
+def test_other_objects_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind, with the options for a table of it; not quarantine, other files and roots."""
+    write_objects(tmp_path, capsys, "--compression", "zstd", "--max-records", "1")
+    write_objects(tmp_path, capsys, "--compression", "none", "--max-records", "3")
+    write_objects(tmp_path, capsys, "--format", "lines")
+    source, inner = str(tmp_path / "in"), str(tmp_path / "out" / "inner")
+    assert main(["write", source, inner, "--format", "lines", "--compression", "zstd"]) == 0
+    bad = tmp_path / "bad"
+    bad.write_text("{\n")
+    main(["write", str(bad), str(tmp_path / "out")])
+    (tmp_path / "out" / "notes.ndjson.gz").touch()
+    capsys.readouterr()
+    code, out, err = ddl(capsys, "--engine", "duckdb", str(tmp_path / "out"), "--fanout", "1")
+    text = " ".join(err.split())
+    assert code == 0
+    assert count_rows(out) == 3
+    assert "*.ndjson.zst'" in out
+    assert "--format ndjson --compression none" in text
+    assert "--format lines --compression gzip" in text
+    assert text.count("warning:") == 2
+
+
 def test_a_sample_may_come_through_a_pipe(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -107,6 +175,8 @@ def test_flags_reach_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'projection.dt.range' = '2025-01-31,NOW'" in out
     assert "'projection.salt.values' = '0,1,00,01,10,11'" in out
     assert "TABLE `lake`.`t` (" in out
+    assert "note: S3 is not asked; the table has objects that end in .ndjson.gz" in err
+    _, _, err = ddl(capsys, "--engine", "athena", S3, *flags, *more, "--compression", "gzip")
     assert err == ""
 
 

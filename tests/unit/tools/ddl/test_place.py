@@ -42,4 +42,6 @@ def test_a_program_reads_where_the_settings_say() -> None:
 )
 def test_a_secret_is_for_where_the_settings_say(place: dict[str, str], expected: str) -> None:
     """Each of the two by itself."""
-    assert expected in duckdb_view(table(**place)).text
+    text = duckdb_view(table(**place)).text
+    assert expected in text
+    assert ("Other endpoints" in text) == ("endpoint_url" not in place)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Collection, Mapping
 
-from batcher.settings import Settings
+from batcher.cli.options import SETTINGS
+from batcher.settings import ENV_PREFIX, Settings, parse_size
 from batcher.stores.base import EngineStore, ObjectInfo
 from batcher.stores.request import Request, UploadPart
 from batcher.tools.formatting import format_count, format_size
 
 MAX_SHOWN_KEYS = 10
+
+
+ALWAYS_SHOWN = ("max_bytes", "linger_s", "format", "compression", "partition_by", "on_bad_record")
+"""Settings on which it depends what is written."""
 
 
 class DryRunStore(EngineStore):
@@ -51,15 +56,37 @@ class DryRunStore(EngineStore):
         return ObjectInfo("dry", size_bytes, request.attributes.metadata)
 
 
-def describe_dry_run(store: DryRunStore, settings: Settings, destination: str) -> str:
-    """Return lines with the settings and the objects that would be written."""
-    lines = ["settings in force:"]
-    for spec in fields(settings):
-        value = getattr(settings, spec.name)
-        if value not in ("", None) and value != {}:
-            lines.append(f"  {spec.name:<20} {value}")
-    size = format_size(store.size_bytes)
-    lines.append(f"{format_count(store.objects, 'object')}, {size}, under {destination}, such as")
+def env_names(environ: Mapping[str, str]) -> set[str]:
+    """Return the names of the settings that an environment sets."""
+    return {name for name in SETTINGS if environ.get(f"{ENV_PREFIX}{name.upper()}")}
+
+
+def describe_dry_run(store: DryRunStore, settings: Settings, given: Collection[str]) -> str:
+    """Return lines with the settings and the objects that would be written.
+
+    Args:
+        store: has the objects.
+        settings: in force.
+        given: names of the settings that the user has set.
+    """
+    lines = ["settings, as set or by default:"]
+    for name, spec in SETTINGS.items():
+        if name in {"bucket", "root"} or name not in {*given, *ALWAYS_SHOWN}:
+            continue
+        value = getattr(settings, name)
+        text = format_binary(value) if spec.metadata["parse"] is parse_size else str(value)
+        lines.append(f"  {name:<20} {text}")
+    if store.keys:
+        lines.append("objects such as these; a real run makes other names of the same form:")
     lines += (f"  {key}" for key in store.keys)
-    lines.append("nothing was written; a real run makes other names of the same form")
+    objects = f"{format_count(store.objects, 'object')}, {format_size(store.size_bytes)}"
+    lines.append(f"dry run: would write {objects}; nothing was written")
     return "\n".join(lines)
+
+
+def format_binary(size_bytes: int) -> str:
+    """Return a size as settings have it: `64MiB`, or a number of bytes."""
+    for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
+        if size_bytes and size_bytes % 1024**power == 0:
+            return f"{size_bytes // 1024**power}{unit}"
+    return str(size_bytes)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from errno import EBADF
 from itertools import chain
+from stat import S_ISFIFO
 from typing import IO, Protocol, Self
 
 from batcher.encoding.decoder import LONG_WINDOW_LOG, Decoder, detect_compression
@@ -147,6 +148,14 @@ class RawInput:
 def is_stdin_closed() -> bool:
     """Return whether the process has no standard input, as after `<&-`."""
     return sys.stdin is None
+
+
+def is_stdin_pipe() -> bool:
+    """Return whether a program writes to standard input."""
+    try:
+        return not is_stdin_closed() and S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError):  # it was replaced by an object without a descriptor
+        return False
 
 
 def read_start(raw: ByteInput) -> tuple[bytes, str]:

@@ -105,10 +105,12 @@ class Progress:
         try:
             from rich.console import Console  # noqa: PLC0415  # an extra
             from rich.progress import Progress as Bar  # noqa: PLC0415
+            from rich.theme import Theme  # noqa: PLC0415
         except ImportError:
             echo(f"for a progress bar: {install_hint('cli')}")
             return
-        self._bar = Bar(console=Console(stderr=True), transient=True, expand=True)
+        theme = Theme({"progress.data.speed": "cyan"})  # red would look like an error
+        self._bar = Bar(console=Console(stderr=True, theme=theme), transient=True, expand=True)
         self._task = self._bar.add_task(activity, total=None)
         self._show()
 
@@ -188,7 +190,8 @@ def _make_columns(width: int, figures: _Figures, *, has_total: bool) -> list[Pro
             bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_LONG_BAR else MIN_BAR_WIDTH
             columns.append(progress.BarColumn(bar_width, table_column=fixed(bar_width)))
         columns.append(progress.TaskProgressColumn(table_column=fixed(PERCENTAGE_WIDTH)))
-    columns.append(progress.DownloadColumn(table_column=fixed(SIZES_WIDTH)))
+    sizes = progress.DownloadColumn if has_total else progress.FileSizeColumn
+    columns.append(sizes(table_column=fixed(SIZES_WIDTH)))
     if not has_total or width >= WIDTH_WITH_SPEED:
         columns.append(progress.TransferSpeedColumn(table_column=fixed(SPEED_WIDTH)))
     time_column = progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn

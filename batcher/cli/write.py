@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
+import shlex
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,14 +14,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+import click
+
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
 from batcher.cli.bucket_objects import destination_settings
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
-from batcher.cli.dry_run import DryRunStore, describe_dry_run
+from batcher.cli.dry_run import DryRunStore, describe_dry_run, env_names
+from batcher.cli.durable_objects import DurableObjects
 from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
 from batcher.cli.foreign_formats import unusable_reason
-from batcher.cli.input import S3_SCHEME, ByteInput, RawInput
+from batcher.cli.input import S3_SCHEME, ByteInput, RawInput, is_stdin_pipe
 from batcher.cli.lines import Input, InputError, LineBlock, LineReader
 from batcher.cli.object_input import ObjectFeed
 from batcher.cli.options import (
@@ -35,6 +40,7 @@ from batcher.cli.signals import ShutdownSignals, exit_on_interrupt, run_in_loop
 from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
 from batcher.errors import BatcherError, RejectedError, SettingsError
+from batcher.reading.sanitize import sanitize
 from batcher.records.bad_record import BadRecord, BadRecordReason
 from batcher.records.chunk import Chunk, NamingScheme, Origin
 from batcher.records.columns import ConstantColumn, LinesColumn, RangeColumn
@@ -61,7 +67,9 @@ def run(arguments: Arguments) -> int:
     first_name, first_line = "", 1
     inputs = Expansion()
     with faults:
-        settings = settings_from(arguments, arguments.destination, os.environ)
+        # The one argument that is given may be an input
+        destination = arguments.destination if arguments.inputs else None
+        settings = settings_from(arguments, destination, os.environ)
     with faults:
         first_name, first_line = parse_skip_to(arguments.skip_to)
     words = arguments.inputs
@@ -76,10 +84,17 @@ def run(arguments: Arguments) -> int:
     if first_index:  # it shows if files have come before it since
         files = format_count(first_index, "file")
         echo(f"continuing at {arguments.skip_to}; {files} before it not read")
+    if settings.partition_by and "{" not in settings.partition_by:
+        echo(
+            f"warning: partition_by: {settings.partition_by!r} has no placeholder, so that all "
+            "records go to one folder; did you mean dt={arrival:%Y-%m-%d} or name={field:name}?"
+        )
     dry_store = DryRunStore() if arguments.dry_run else None
     summary = WriteSummary(
         format_url(settings.bucket, settings.root),
         given_destination=arguments.destination,
+        is_dry_run=arguments.dry_run,
+        objects=DurableObjects(settings.partition_by, is_dry_run=arguments.dry_run),
         errors=inputs.errors,
         skipped=inputs.skipped,
         skipped_names=inputs.skipped_names,
@@ -97,14 +112,21 @@ def run(arguments: Arguments) -> int:
             if command.missing_place:
                 return
             if dry_store is not None:
-                show = echo if arguments.json else print
-                show(describe_dry_run(dry_store, settings, summary.destination))
+                given = {*arguments.settings, *env_names(os.environ)}
+                text = describe_dry_run(dry_store, settings, given)
+                if arguments.json:
+                    echo(text)
+                else:
+                    print(sanitize(text))  # noqa: T201  # what a command line is for
             summary.show(as_json=arguments.json)
 
     run_in_loop(write_and_report())
     if command.missing_place:
         raise SettingsError([f"skip_to: {command.missing_place}; nothing was written"])
     return summary.exit_code
+
+
+_LOGGER = logging.getLogger("batcher")
 
 
 class _Submitted(NamedTuple):
@@ -152,6 +174,7 @@ class _WriteCommand:
         self._tickets: deque[_Submitted] = deque()
         """Tickets that are not collected yet, oldest first."""
         self._durable_bytes = 0
+        self._is_all_read = False
 
     async def run(self, signals: ShutdownSignals) -> None:
         """Write until the input ends or a signal arrives, then drain and fill in the summary."""
@@ -171,6 +194,7 @@ class _WriteCommand:
             self._summary.unread_from = f"{self._sources[index].name}:{line}"
             self._summary.unread_index = index
             self._summary.unread_inputs = [each.name for each in self._sources[index + 1 :]]
+        self._summary.read_bytes = self._reader.read_bytes
         self._summary.seconds = time.monotonic() - started_s
 
     async def _write(self, progress: Progress, signals: ShutdownSignals) -> None:
@@ -179,6 +203,7 @@ class _WriteCommand:
             refreshing = asyncio.create_task(self._refresh(progress))
             try:
                 await self._read_inputs()
+                self._is_all_read = True
                 progress.update("draining")
                 await self._drain()
             except asyncio.CancelledError:
@@ -269,10 +294,11 @@ class _WriteCommand:
         while self._tickets and (wait_for_all or self._tickets[0].ticket.is_settled):
             index, block, ticket, refused = self._tickets.popleft()
             try:
-                await ticket
+                self._summary.objects.add(await ticket)
                 self._durable_bytes += block.stored_bytes
                 failed_lines.add_done(index, block)
             except BatcherError as error:
+                self._summary.objects.add(error.receipts or ())
                 failed_lines.add_failed(index, block, error, refused, records=ticket.records)
                 if isinstance(error, RejectedError):
                     self._reader.close()  # further lines would be rejected as well
@@ -284,6 +310,11 @@ class _WriteCommand:
             following: the input that is read from now on, or None after the last one.
         """
         each, self._input = self._input, following
+        if each is not None:
+            lines = format_count(each.usable_lines + each.bad_lines, "line")
+            _LOGGER.info("read: %s, %s", each.name, lines)
+        if following is not None:
+            _LOGGER.info("reading: %s", following.name)
         if each is not None and each.bad_lines and not each.usable_lines:
             reason = (
                 unusable_reason(each.name, each.start, each.suffix)
@@ -317,7 +348,11 @@ class _WriteCommand:
         return figures
 
     def _get_total_bytes(self) -> int | None:
-        return None if self._unknown_sizes else self._total_bytes
+        """Return the size of all inputs, or None if the share that is read says nothing.
+
+        Once all is read, 100% would look as if all was durable.
+        """
+        return None if self._unknown_sizes or self._is_all_read else self._total_bytes
 
     def stop(self, number: int) -> None:
         """Stop reading, because of signal `number`."""
@@ -350,15 +385,34 @@ def _line_positions(block: LineBlock) -> RangeColumn:
     return RangeColumn(f"{block.input.name}:", numbers)
 
 
+class _Inputs(Argument):
+    """The inputs. With one argument alone it is the destination that was forgotten."""
+
+    def find_faults(self, value: object, *, check_needed: bool) -> list[str]:
+        """See `Argument.find_faults`."""
+        context = click.get_current_context(silent=True)
+        given = context.params.get("destination") if context else None
+        if value or not check_needed or given is None:
+            return super().find_faults(value, check_needed=check_needed)
+        quoted = shlex.quote(given)
+        hint = f"batcher write {quoted} DESTINATION"
+        if is_stdin_pipe():
+            hint = f"batcher write - {quoted} for standard input, or {hint}"
+        return [f"DESTINATION: missing, as only one argument is given; write {hint}"]
+
+
 COMMAND = Command(
     run,
     description="Writes lines of files, folders, objects of S3 or standard input (plain, gzip or "
     "zstd) into few large objects. Folders and s3:// prefixes that end with a slash are read with "
     "all that is below them, in the order of names, except names that start with '.' or '_'. "
-    "Blank lines are skipped. Bad lines are quarantined and reported. Ctrl-C and "
+    "Blank lines are skipped. Bad lines are quarantined and reported; with --on-bad-record fail "
+    "the good lines beside them are written as well. Writing an input again writes its records "
+    "again, under fresh keys. Ctrl-C and "
     "other signals that would end the command stop reading and write what was read; Ctrl-C, "
     "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "
-    "before the end is printed, and --skip-to continues there.",
+    "before the end is printed, and --skip-to continues there. If lines are not durable, the "
+    "commands that write them are printed.",
     examples={
         "batcher write events.ndjson.gz s3://my-bucket/events": "write the lines of a file",
         "batcher write 's3://logs/2026-*' s3://my-bucket/events": (
@@ -369,11 +423,12 @@ COMMAND = Command(
         ),
     },
     parameters=[
-        Argument(
+        _Inputs(
             "inputs",
             metavar="INPUT...",
             description="a file, a folder, s3://bucket/key, s3://bucket/prefix/, a pattern such as "
-            "'logs/**/*.gz' or 's3://bucket/*.gz', or - for standard input; one or more",
+            "'logs/**/*.gz' or 's3://bucket/*.gz', or - for standard input; one or more. * matches "
+            "within a folder, ** folders of any depth",
             nargs=-1,
             completes="file",
         ),
@@ -394,7 +449,10 @@ COMMAND = Command(
         *writer_options(),
     ],
     exit_codes=SIGNAL_EXIT_CODES
-    | {1: "some records are not durable, or no line of an input was usable"},
+    | {
+        1: "some records are not durable, also because a second Ctrl-C dropped them, or no line of "
+        "an input was usable"
+    },
     permissions="s3:PutObject and s3:GetObject on the root, s3:AbortMultipartUpload for large "
     "objects. Inputs of S3 need s3:GetObject, prefixes and patterns s3:ListBucket as well.",
 )

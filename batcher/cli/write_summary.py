@@ -6,11 +6,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from batcher.cli.durable_objects import DurableObjects
 from batcher.cli.failed_lines import REFUSED, FailedLines
 from batcher.cli.json_output import print_json
 from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.signals import SIGNAL_EXIT_BASE
+from batcher.keys.partition import DEFAULT_PARTITION
 from batcher.records.bad_record import BadRecord
+from batcher.stores.location import parse_folder_url
 from batcher.tools.formatting import format_count, format_size
 from batcher.writing.stats import Stats
 
@@ -46,6 +49,10 @@ class WriteSummary:
     """How many inputs are before that one."""
     unread_inputs: Sequence[str] = ()
     """Inputs after that one, of which nothing was read."""
+    is_dry_run: bool = False
+    objects: DurableObjects = field(default_factory=lambda: DurableObjects("", is_dry_run=False))
+    read_bytes: int = 0
+    """Bytes of inputs that were read, before decompression."""
     given_destination: str = "DESTINATION"
     """As it was given."""
 
@@ -67,16 +74,20 @@ class WriteSummary:
         self._print_skipped()
         self._print_bad_lines()
         self._print_next_steps()
+        self._print_hints()
         if as_json:
             print_json([self._as_dict()])
             return
         stats = self.stats
         blank = f"{format_count(self.blank_lines, 'blank line')} skipped, "
         seconds = max(self.seconds, 1e-9)
+        folder = parse_folder_url(self.destination) if self.destination[:5] == "file:" else None
+        place = f"the local folder {folder}" if folder else self.destination
         echo(
+            f"{'dry run: would write ' * self.is_dry_run}"
             f"{format_count(stats.records, 'record')} in {format_count(stats.objects, 'object')} "
-            f"under {self.destination}; "
-            f"{format_size(stats.bytes_in)} in, {format_size(stats.bytes_out)} out, "
+            f"under {place}; {format_size(self.read_bytes)} read, {format_size(stats.bytes_in)} of "
+            f"records, {format_size(stats.bytes_out)} of objects, "
             f"{stats.quarantined:,} quarantined, {stats.dropped:,} dropped, "
             f"{blank * bool(self.blank_lines)}{self.failed:,} failed; {self.seconds:.1f} s, "
             f"{stats.records / seconds:,.0f} records/s, {format_size(stats.bytes_in / seconds)}/s"
@@ -149,6 +160,22 @@ class WriteSummary:
         for command in self.failed_lines.extract_commands(refused=True) or ["(their lines)"]:
             _echo_step(f"  {command} >> corrected")
         _echo_step(f"  {self._write_command('corrected')}")
+
+    def _print_hints(self) -> None:
+        """Print where quarantined lines are, and how many records have no partition."""
+        if self.objects.records_without_field:
+            records = format_count(self.objects.records_without_field, "record")
+            fields = " or ".join(self.objects.fields)
+            echo(
+                f"warning: partition_by: {records} without a usable {fields}, in the folder "
+                f"{DEFAULT_PARTITION}; correct the name of the field if they should have one"
+            )
+        if self.stats.quarantined and not self.is_dry_run:
+            place = shlex.quote(self.given_destination)
+            echo(
+                f"quarantined lines: see batcher cat {place} --quarantine; then: batcher replay "
+                f"{place}"
+            )
 
     def _write_command(self, name: str) -> str:
         return f"batcher write {shlex.quote(name)} {shlex.quote(self.given_destination)}"

@@ -21,6 +21,10 @@ _URL_START = re.compile(
 """How a URL begins. A folder whose name has a colon is no URL, such as `07:15` or `dt:2026`."""
 
 
+_MISTYPED_URL = re.compile(r"\s*(s3[an]?|file|https?|gs)[^\w/:]?//(.*)", re.IGNORECASE | re.DOTALL)
+"""A URL without its colon. As a path it would silently make a folder of the scheme's name."""
+
+
 _BUCKET_ARN = re.compile(r"s3://arn:[^:/]*:s3:::")
 
 
@@ -66,6 +70,14 @@ def _find_fault(destination: str) -> str:
         return f"has a NUL character; {_FORMS}"
     if destination == "-":
         return "is no folder; use `batcher cat` for standard output, or ./- for such a folder"
+    if mistyped := _MISTYPED_URL.fullmatch(destination):
+        scheme, rest = mistyped[1].lower(), mistyped[2]
+        fix = _FORMS
+        if scheme in _S3_SCHEMES:
+            fix = f"write {S3_SCHEME}{rest.lstrip('/') or 'bucket/root'}"
+        elif scheme == "file":
+            fix = f"write {FILE_SCHEME}{rest}"
+        return f"is a URL without its colon; {fix} (./{destination.strip()} if it is a folder)"
     url = _URL_START.match(destination)
     return _find_url_fault(destination, url) if url else ""
 

@@ -215,7 +215,9 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(
     assert not out.exists()
     printed = capsys.readouterr().out
     assert "max_records          500" in printed
-    assert "4 objects" in printed
+    assert "deadline_margin_s" not in printed
+    assert "max_bytes            64MiB" in printed
+    assert printed.splitlines()[-1].startswith("dry run: would write 4 objects, ")
     assert printed.count(".ndjson.gz") == 4
 
 

@@ -199,8 +199,8 @@ def test_a_path_is_a_folder_whose_absolute_form_is_shown(
     """Who has forgotten `s3://` sees where the objects are, when writing and when reading."""
     monkeypatch.chdir(tmp_path)
     assert main(["write", str(source), "my-bucket/a b"]) == 0
-    url = f"file://{tmp_path}/my-bucket/a%20b"
-    assert f"under {url}; " in capsys.readouterr().err
+    folder = f"{tmp_path}/my-bucket/a b"
+    assert f"under the local folder {folder}; " in capsys.readouterr().err
     assert landed(tmp_path / "my-bucket" / "a b")
     assert main(["ls", "my-bucket/a b"]) == 0
     assert main(["ls", "my-bucket/c"]) == 0

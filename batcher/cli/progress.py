@@ -25,6 +25,10 @@ WIDTH_WITH_BAR, WIDTH_WITH_SPEED, WIDTH_WITH_LONG_BAR = 80, 100, 120
 """From these widths of the terminal on, there is room for the bar, the speed, and a longer bar."""
 
 
+WIDTH_WITHOUT_TOTAL = 60
+"""From this width on, there is room for the speed if no size is known."""
+
+
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 20
 
 
@@ -192,7 +196,7 @@ def _make_columns(width: int, figures: _Figures, *, has_total: bool) -> list[Pro
         columns.append(progress.TaskProgressColumn(table_column=fixed(PERCENTAGE_WIDTH)))
     sizes = progress.DownloadColumn if has_total else progress.FileSizeColumn
     columns.append(sizes(table_column=fixed(SIZES_WIDTH)))
-    if not has_total or width >= WIDTH_WITH_SPEED:
+    if width >= (WIDTH_WITH_SPEED if has_total else WIDTH_WITHOUT_TOTAL):
         columns.append(progress.TransferSpeedColumn(table_column=fixed(SPEED_WIDTH)))
     time_column = progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn
     columns.append(time_column(table_column=fixed(TIME_WIDTH)))

@@ -47,7 +47,7 @@ class DurableObjects:
             self._keys[receipt.key] = None
             if len(self._keys) > MAX_REMEMBERED:
                 del self._keys[next(iter(self._keys))]
-            if self.fields and not receipt.quarantined and DEFAULT_PARTITION in receipt.key:
+            if self.fields and DEFAULT_PARTITION in receipt.key:
                 self.records_without_field += receipt.records
             if self._is_logged:
                 records = format_count(receipt.records, "record")

@@ -29,6 +29,17 @@ def find_deleted(folder: Path, prefix: str) -> Iterator[tuple[str, Mapping[str, 
                     continue
                 file = Path(parent, name).relative_to(above / META_FOLDER / inner)
                 key = str(file).removesuffix(_ENDING)
-                if key not in found and not os.path.lexists(root / key):
+                if key not in found and _is_missing(root / key):
                     found.add(key)
                     yield key, read_meta(root, key).metadata, meta_path(above, f"{inner}{key}")
+
+
+def _is_missing(file: Path) -> bool:
+    """Return whether nothing has this name. What may not be looked at is not missing."""
+    try:
+        file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False

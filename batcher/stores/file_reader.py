@@ -138,9 +138,8 @@ class FileReader:
             key = f"{folder}/{entry.name}" if folder else entry.name
             if entry.name == META_FOLDER or not f"{key}/".startswith(prefix):
                 continue
-            if key.partition("/")[0] != META_FOLDER and os.path.isdir(  # noqa: PTH112  # faster
-                f"{entry.path}/{META_FOLDER}"
-            ):
+            is_data = key.partition("/")[0] != META_FOLDER and not entry.is_symlink()
+            if is_data and os.path.isdir(f"{entry.path}/{META_FOLDER}"):  # noqa: PTH112  # faster
                 yield _DirectoryEntry(key, fault=_INNER_ROOT.format(place=shlex.quote(entry.path)))
             else:
                 yield from _describe(key, entry, prefix)

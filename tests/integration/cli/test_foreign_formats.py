@@ -201,7 +201,7 @@ def test_blank_lines_of_the_format_lines_are_lines(
     flags = [f"file://{tmp_path}/out", "--json", "--format", "lines"]
     assert main(["write", str(file), *flags]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert (document["records"], document.get("blank")) == (3, None)
+    assert (document["records"], document["blank"]) == (3, 0)
 
 
 def test_an_object_of_s3_is_converted_from_a_download() -> None:

@@ -203,8 +203,8 @@ def test_a_path_is_a_folder_whose_absolute_form_is_shown(
     assert f"under the local folder {folder}; " in capsys.readouterr().err
     assert landed(tmp_path / "my-bucket" / "a b")
     assert main(["ls", "my-bucket/a b"]) == 0
-    assert main(["ls", "my-bucket/c"]) == 0
-    assert f"no objects found under file://{tmp_path}/my-bucket/c" in capsys.readouterr().err
+    assert main(["ls", "my-bucket/c"]) == 2
+    assert f"{tmp_path}/my-bucket/c: no such folder" in capsys.readouterr().err
 
 
 def test_a_dry_run_writes_nothing_and_shows_the_plan(

@@ -160,7 +160,7 @@ with hung(drain_timeout_s=0.2) as batcher:
     out, err = process.communicate(timeout=60)
     assert out == "interrupted\n"
     assert "records dropped: " in err
-    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert "\nKeyboardInterrupt" in err  # the other thread may print after it
 
 
 def test_ctrl_c_in_submit_loses_no_ticket(tmp_path: Path) -> None:

@@ -333,6 +333,6 @@ def test_what_vanishes_between_listing_and_reading_is_no_crash(
 
     monkeypatch.setattr(FileReader, "list_objects", list_and_remove)
     capsys.readouterr()
-    assert main(["verify", f"file://{root}", "--json"]) == 0
+    assert main(["verify", f"file://{root}", "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert (report["removed_objects"], report["records"]) == (1, 2)
+    assert (report["removed_objects"], report["missing_objects"], report["records"]) == (1, 1, 2)

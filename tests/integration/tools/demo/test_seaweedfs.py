@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -89,6 +93,41 @@ def test_after_an_interrupt_neither_process_nor_files_are_left(temporary: Path) 
         interrupted()
     assert not listens(url)
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a child")
+def test_no_server_outlives_a_process_that_was_killed(tmp_path: Path) -> None:
+    """SIGKILL leaves a process no time to stop its server."""
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from batcher.tools.demo.seaweedfs import EmbeddedS3\n"
+        "with EmbeddedS3(Path(sys.argv[1])) as server:\n"
+        "    print(server.url, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(  # noqa: S603  # our own program
+        command, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        url = parent.stdout.readline().strip()
+        assert listens(url)
+        parent.kill()
+    for _ in range(300):
+        if not listens(url):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{url} still listens")
+
+
+def test_a_server_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
+    """Linux would end it with that thread."""
+    with ExitStack() as exits:
+        servers: list[EmbeddedS3] = []
+        thread = Thread(target=lambda: servers.append(exits.enter_context(EmbeddedS3(tmp_path))))
+        thread.start()
+        thread.join()
+        servers[0].create_bucket("kept")
 
 
 def test_a_given_folder_stays_and_its_objects_are_there_when_started_again(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.existing_objects import choose_compression, count_suffixes
+from batcher.cli.inputs.sample import read_sample
 from batcher.cli.options import existing_settings, place_argument, setting_options
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
-from batcher.cli.sample import read_sample
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.keys.object_format import COMPRESSION_SUFFIXES, Format, data_suffix

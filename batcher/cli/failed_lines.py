@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from batcher.cli.input import S3_SCHEME, STDIN
-from batcher.cli.lines import Input, LineBlock
+from batcher.cli.inputs.input import S3_SCHEME, STDIN
+from batcher.cli.inputs.lines import Input, LineBlock
 from batcher.errors import BatcherError, PoisonRecordError
 from batcher.records.numbers import RecordNumbers
 from batcher.tools.formatting import format_count

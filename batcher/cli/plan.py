@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from batcher.cli.command import Arguments, Command
+from batcher.cli.inputs.sample import read_sample
 from batcher.cli.json_output import print_json
 from batcher.cli.options import json_option, setting_options
 from batcher.cli.output import DONE, TextTable, print_table, print_text
 from batcher.cli.parameters import Option
-from batcher.cli.sample import read_sample
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.settings import Settings

@@ -18,15 +18,16 @@ import click
 
 from batcher.batcher import Batcher
 from batcher.batching.quarantine import TRUNCATED_NOTE
-from batcher.cli.bucket_objects import destination_settings
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.dry_run import DryRunStore, describe_dry_run, env_names
 from batcher.cli.durable_objects import DurableObjects
-from batcher.cli.expand_inputs import Expansion, Source, expand_inputs
-from batcher.cli.foreign_formats import unusable_reason
-from batcher.cli.input import S3_SCHEME, ByteInput, RawInput, is_stdin_pipe
-from batcher.cli.lines import Input, InputError, LineBlock, LineReader
-from batcher.cli.object_input import ObjectFeed
+from batcher.cli.inputs.bucket_objects import destination_settings
+from batcher.cli.inputs.expand_inputs import Expansion, Source, expand_inputs
+from batcher.cli.inputs.foreign_formats import unusable_reason
+from batcher.cli.inputs.input import S3_SCHEME, ByteInput, RawInput, is_stdin_pipe
+from batcher.cli.inputs.lines import Input, InputError, LineBlock, LineReader
+from batcher.cli.inputs.object_input import ObjectFeed
+from batcher.cli.inputs.skip_to import find_skipped, parse_skip_to
 from batcher.cli.options import (
     destination_argument,
     json_option,
@@ -37,7 +38,6 @@ from batcher.cli.output import echo
 from batcher.cli.parameters import Argument, Option
 from batcher.cli.progress import REFRESH_S, Progress, write_progress
 from batcher.cli.signals import ShutdownSignals, exit_on_interrupt, run_in_loop
-from batcher.cli.skip_to import find_skipped, parse_skip_to
 from batcher.cli.write_summary import MAX_SHOWN, WriteSummary
 from batcher.errors import BatcherError, RejectedError, SettingsError
 from batcher.reading.sanitize import sanitize

@@ -15,7 +15,7 @@ To add a codec, change these files as well as `open_body` here:
 - `keys/object_format.py`: suffix and content type. `MAX_SUFFIX_BYTES` in `keys/names.py` has the
   size of the longest suffix.
 - `settings.py`: the levels in `COMPRESSION_LEVELS`.
-- `cli/input.py`: remove it from the formats that the command line refuses, if it is one of them.
+- `cli/inputs/input.py`: remove it from the formats that the command line refuses, if it is one.
 - `tools/plan/objects.py`: measured CPU time and ratio by level.
 """
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.cli.name_pattern import NamePattern
+from batcher.cli.inputs.name_pattern import NamePattern
 
 NAMES = st.lists(st.sampled_from(["a", "b", "ab", ".a", "_b", ""]), min_size=1, max_size=5)
 PARTS = st.lists(st.sampled_from(["a", "*", "?", "a*", "[ab]", "_*", ".a", "**"]), max_size=4)

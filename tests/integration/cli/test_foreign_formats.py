@@ -19,7 +19,7 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
-from batcher.cli.foreign_formats import unreadable_reason
+from batcher.cli.inputs.foreign_formats import unreadable_reason
 from integration.cli.processes import command, environ_of
 
 RECORDS = [{"a": number, "b": "x"} for number in range(100)]

@@ -14,8 +14,8 @@ import pytest
 from backports import zstd
 
 from batcher.cli import main
-from batcher.cli.input import TEXT_BLOCK_BYTES
-from batcher.cli.lines import LineReader
+from batcher.cli.inputs.input import TEXT_BLOCK_BYTES
+from batcher.cli.inputs.lines import LineReader
 
 TEXT = '{"a":1}\r\n{"b":2}\r\n'
 WRITTEN = '{"a":1}\n{"b":2}\n'

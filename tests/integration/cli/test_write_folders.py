@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from backports import zstd
 
-from batcher.cli import input as input_module
-from batcher.cli import lines as lines_module
 from batcher.cli import main
-from batcher.cli.input import ByteInput
+from batcher.cli.inputs import input as input_module
+from batcher.cli.inputs import lines as lines_module
+from batcher.cli.inputs.input import ByteInput
 from support.output_schema import parse_output
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstd.compress}

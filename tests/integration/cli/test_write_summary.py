@@ -9,7 +9,7 @@ import pytest
 from batcher.cli import main
 from batcher.cli.failed_lines import FailedLines, FailedRange
 from batcher.cli.faults import FaultCollector
-from batcher.cli.lines import Input, LineBlock
+from batcher.cli.inputs.lines import Input, LineBlock
 from batcher.cli.write_summary import WriteSummary
 from batcher.errors import RetryableError
 from batcher.writing.stats import Stats

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from backports import zstd
 
-from batcher.cli.lines import BLOCK_LINES, READ_AHEAD_BYTES
+from batcher.cli.inputs.lines import BLOCK_LINES, READ_AHEAD_BYTES
 from batcher.tools.verify.inspection import MAX_LINE_BYTES
 from support.planted_objects import KEY, plant
 

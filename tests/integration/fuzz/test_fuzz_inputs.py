@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.cli import main
-from batcher.cli.input import ZSTD_STEP_BYTES
-from batcher.cli.lines import BLOCK_LINES, InputError, LineBlock, LineReader
+from batcher.cli.inputs.input import ZSTD_STEP_BYTES
+from batcher.cli.inputs.lines import BLOCK_LINES, InputError, LineBlock, LineReader
 from batcher.encoding.decoder import GZIP_MAGIC, ZSTD_MAGIC
 from support.fuzz_strategies import files
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from batcher.cli.lines import InputError, LineReader
+from batcher.cli.inputs.lines import InputError, LineReader
 from batcher.errors import SettingsError
 
 

@@ -9,13 +9,13 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from batcher.cli.bucket_objects import input_settings
+from batcher.cli.inputs.bucket_objects import input_settings
 from batcher.reading.stored_body import read_stored_body
 from batcher.reading.stream import ReopenPolicy
 from batcher.stores import open_bucket_reader
 
 if TYPE_CHECKING:
-    from batcher.cli.expand_inputs import Source
+    from batcher.cli.inputs.expand_inputs import Source
     from batcher.settings import Settings
     from batcher.stores.base import BucketReader, ObjectInfo
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISFIFO, S_ISREG
 from typing import TYPE_CHECKING
 
-from batcher.cli.bucket_objects import (
+from batcher.cli.inputs.bucket_objects import (
     BucketListing,
     excluded_root,
     input_settings,
     is_one_key,
     list_objects,
 )
-from batcher.cli.folder_files import FolderListing, list_files, split_pattern
-from batcher.cli.input import S3_SCHEME, STDIN, STDIN_CLOSED, is_stdin_closed
-from batcher.cli.name_pattern import NamePattern, has_wildcard
+from batcher.cli.inputs.folder_files import FolderListing, list_files, split_pattern
+from batcher.cli.inputs.input import S3_SCHEME, STDIN, STDIN_CLOSED, is_stdin_closed
+from batcher.cli.inputs.name_pattern import NamePattern, has_wildcard
 from batcher.cli.signals import run_in_loop
 from batcher.errors import BatcherError, SettingsError
 from batcher.stores import open_bucket_reader

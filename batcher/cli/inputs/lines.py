@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from batcher.cli.foreign_formats import START_BYTES, unreadable_reason
-from batcher.cli.input import TEXT_BLOCK_BYTES, ByteInput, RawInput, read_start, read_texts
+from batcher.cli.inputs.foreign_formats import START_BYTES, unreadable_reason
+from batcher.cli.inputs.input import TEXT_BLOCK_BYTES, ByteInput, RawInput, read_start, read_texts
 from batcher.encoding.decoder import TruncatedError
 from batcher.encoding.text import LineSplitter
 from batcher.errors import BatcherError, NotFoundError

@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field
 from stat import S_ISDIR, S_ISREG
 
-from batcher.cli.input import STDIN
-from batcher.cli.name_pattern import NamePattern, has_wildcard
+from batcher.cli.inputs.input import STDIN
+from batcher.cli.inputs.name_pattern import NamePattern, has_wildcard
 from batcher.stores.regular_file import file_kind
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from glob import escape
 from typing import TYPE_CHECKING
 
-from batcher.cli.name_pattern import NamePattern, fixed_start, has_wildcard
+from batcher.cli.inputs.name_pattern import NamePattern, fixed_start, has_wildcard
 from batcher.keys.names import root_prefix
 
 if TYPE_CHECKING:

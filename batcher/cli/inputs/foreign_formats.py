@@ -7,7 +7,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from batcher.cli.input import S3_SCHEME, STDIN
+from batcher.cli.inputs.input import S3_SCHEME, STDIN
 
 START_BYTES = 512
 """First bytes of the text of an input by which its format is detected. A tar header's size."""

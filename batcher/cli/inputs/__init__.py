@@ -1,0 +1,1 @@
+"""Inputs of commands: what is named, in which order, and its lines as they come."""

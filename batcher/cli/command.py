@@ -66,7 +66,7 @@ STANDARD_EXIT_CODES = {
 SIGNAL_EXIT_CODES = {
     129: "stopped by SIGHUP",
     130: "stopped by Ctrl-C",
-    143: "stopped by SIGTERM; SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU likewise: 128 plus their number",
+    143: "stopped by SIGTERM; other signals likewise: 128 plus their number",
 }
 """Exit codes of commands that handle signals."""
 

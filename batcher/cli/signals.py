@@ -23,17 +23,17 @@ SIGNAL_EXIT_BASE = 128
 """The exit code after a signal is this plus the signal's number, as in a shell."""
 
 
-STOP_SIGNALS = (
-    signal.SIGHUP,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGTERM,
-    # Batch schedulers announce with these that time is up
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGXCPU,
+_NO_STOP_SIGNALS = frozenset(
+    getattr(signal, name, None)
+    for name in (
+        # Cannot be handled
+        *("SIGKILL", "SIGSTOP"),
+        # Do not end a process
+        *("SIGCHLD", "SIGCONT", "SIGINFO", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGWINCH"),
+        # Errors of the program, after which it cannot go on
+        *("SIGABRT", "SIGBUS", "SIGEMT", "SIGFPE", "SIGILL", "SIGSEGV", "SIGSYS", "SIGTRAP"),
+    )
 )
-"""Signals by which people, terminals, supervisors and schedulers end a program."""
 
 
 CANCELLING_SIGNALS = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM})
@@ -127,7 +127,7 @@ class ShutdownSignals:
         now_s = time.monotonic()
         if self._first is None:
             self._first = number, now_s
-            echo(f"{signal.Signals(number).name}: {self._message}")
+            echo(f"{signal_name(number)}: {self._message}")
             self._on_first(number)
             return
         first_number, first_s = self._first
@@ -142,13 +142,34 @@ def handle_stop_signals(handler: Callable[[int, FrameType | None], object]) -> I
 
     Does nothing in a thread that may not handle any.
     """
-    numbers = [each for each in STOP_SIGNALS if signal.getsignal(each) != signal.SIG_IGN]
-    previous = {each: signal.signal(each, handler) for each in numbers * _can_handle_signals()}
+    numbers = stop_signals() if _can_handle_signals() else []
+    previous = {each: signal.signal(each, handler) for each in numbers}
     try:
         yield
     finally:
         for number, previous_handler in previous.items():
             signal.signal(number, previous_handler)
+
+
+def stop_signals() -> list[int]:
+    """Return all signals that would end this process and can be handled, ignored ones left out.
+
+    People, terminals, supervisors and schedulers send many: whichever it is, what was read is not
+    lost.
+    """
+    return [
+        number
+        for number in sorted(signal.valid_signals() - _NO_STOP_SIGNALS)
+        if signal.getsignal(number) not in (signal.SIG_IGN, None)
+    ]
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as `SIGTERM`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
 
 
 def _can_handle_signals() -> bool:

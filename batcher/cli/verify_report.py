@@ -37,8 +37,12 @@ def print_report(report: VerifyReport, place: str) -> None:
 def verdict(report: VerifyReport) -> str:
     """Return what a user wants to know first."""
     if report.is_clean:
+        if not report.objects and not report.quarantine_objects:
+            return "nothing found, and so nothing wrong; is it the right root?"
         records = format_count(report.records, "record")
-        return f"fine: {records} in {format_count(report.objects, 'object')}, all as described"
+        text = f"fine: {records} in {format_count(report.objects, 'object')}, all as described"
+        count = report.quarantined.total() - report.quarantined_replayed
+        return f"{text}; {format_count(count, 'record')} in quarantine" if count else text
     counts = report.finding_counts
     kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in FindingKind if counts[kind])
     return f"{format_count(counts.total(), 'finding')}: {kinds}"

@@ -81,9 +81,10 @@ def run(arguments: Arguments) -> int:
     assert settings is not None  # noqa: S101  # else there is a fault
     names = [source.name for source in inputs.sources]
     first_index = find_skipped(first_name, names, inputs.errors)
-    if first_index:  # it shows if files have come before it since
-        files = format_count(first_index, "file")
-        echo(f"continuing at {arguments.skip_to}; {files} before it not read")
+    if arguments.skip_to:  # it shows if files have come before it since
+        skipped = [format_count(first_index, "file")] * bool(first_index)
+        skipped += [format_count(first_line - 1, "line")] * (first_line > 1)
+        echo(f"continuing at {arguments.skip_to}; not read: {' and '.join(skipped) or 'nothing'}")
     if settings.partition_by and "{" not in settings.partition_by:
         echo(
             f"warning: partition_by: {settings.partition_by!r} has no placeholder, so that all "

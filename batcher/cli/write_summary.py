@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from batcher.cli.durable_objects import DurableObjects
 from batcher.cli.failed_lines import REFUSED, FailedLines
+from batcher.cli.inputs.input import STDIN
 from batcher.cli.json_output import print_json
 from batcher.cli.output import DONE, NOT_DURABLE, echo
 from batcher.cli.signals import SIGNAL_EXIT_BASE
@@ -84,7 +85,7 @@ class WriteSummary:
         folder = parse_folder_url(self.destination) if self.destination[:5] == "file:" else None
         place = f"the local folder {folder}" if folder else self.destination
         echo(
-            f"{'dry run: would write ' * self.is_dry_run}"
+            f"{'dry run, without asking the destination: would write ' * self.is_dry_run}"
             f"{format_count(stats.records, 'record')} in {format_count(stats.objects, 'object')} "
             f"under {place}; {format_size(self.read_bytes)} read, {format_size(stats.bytes_in)} of "
             f"records, {format_size(stats.bytes_out)} of objects, "
@@ -136,6 +137,8 @@ class WriteSummary:
             _echo_step(message)
         if place:
             again = "" if is_all else ", which writes again what is durable from there on"
+            if place.startswith(f"{STDIN}:"):
+                again += "; only if the pipe starts again at its first line"
             _echo_step(f"to continue: the same command with --skip-to {shlex.quote(place)}{again}")
         if not is_all and (commands := self.failed_lines.extract_commands(refused=False)):
             _echo_step("or, to write only what is not durable, with the same options:")
@@ -174,7 +177,7 @@ class WriteSummary:
             place = shlex.quote(self.given_destination)
             echo(
                 f"quarantined lines: see batcher cat {place} --quarantine; then: batcher replay "
-                f"{place}"
+                f"{place} --transform MODULE:FUNCTION; both with the options of this command"
             )
 
     def _write_command(self, name: str) -> str:
@@ -202,6 +205,8 @@ class WriteSummary:
         }
         if self.unread_from:
             document["unread_from"] = self.unread_from
+        if self.is_dry_run:
+            document["dry_run"] = True
         return document
 
 

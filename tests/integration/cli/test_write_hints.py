@@ -72,7 +72,7 @@ def test_a_dry_run_says_that_it_is_one(
     out = tmp_path / "out"
     assert main(["write", str(source), str(out), "--dry-run", "--max-bytes", "2MiB"]) == 0
     printed = capsys.readouterr()
-    assert "dry run: would write" in printed.err
+    assert "dry run, without asking the destination: would write" in printed.err
     assert "nothing was written" in printed.out
     assert "max_bytes            2MiB" in printed.out
     assert "deadline_margin_s" not in printed.out

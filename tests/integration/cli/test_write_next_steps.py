@@ -158,5 +158,5 @@ def test_a_second_ctrl_c_names_the_first_line_that_was_dropped(tmp_path: Path) -
     assert process.returncode == 1, messages
     document = parse_output("write", out.decode())
     assert (document["failed"], document["unread_from"]) == (10, "-:11")
-    assert "to continue: the same command with --skip-to -:1\n" in messages
+    assert "to continue: the same command with --skip-to -:1;" in messages
     assert "on_cancel" not in messages

@@ -62,14 +62,15 @@ def test_messages_can_be_objects_of_json(capsys: pytest.CaptureFixture[str]) -> 
     assert main(["write", str(odd), "gone", "file://out", *json_messages]) == 2
     assert main(["write", str(odd), "file://out", *json_messages]) == 0
     documents = parse_lines("message", capsys.readouterr().err)
-    assert [each["level"] for each in documents] == ["error", "warning", "info"]
+    assert [each["level"] for each in documents] == ["error", "warning", "info", "info"]
     for each in documents:
         assert list(each) == ["time", "level", "message"]
         assert datetime.fromisoformat(each["time"]).utcoffset() is not None
         assert "\x1b" not in each["message"]
-    usage, warning, summary = (each["message"] for each in documents)
+    usage, warning, hint, summary = (each["message"] for each in documents)
     assert usage.splitlines()[-1] == "try 'batcher write --help'"
     assert warning.startswith("odd")
+    assert hint.startswith("quarantined lines: see batcher cat ")
     assert summary.startswith("1 record in 1 object under ")
 
 

@@ -258,8 +258,8 @@ def _print_rich(console: Console, table: TextTable) -> None:
     from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    cells = [column for column in zip(table.columns, *table.rows, strict=True) if any(column)]
-    words = [max(map(len, " ".join(column).split())) for column in cells]
+    columns = zip(table.columns, *table.rows, strict=True)
+    words = [max(map(len, " ".join(column).split()), default=0) for column in columns]
     if sum(words) + BORDER_WIDTH * (len(words) + 1) > console.width:
         _print_rows(table)
         return
@@ -274,8 +274,8 @@ def _print_rich(console: Console, table: TextTable) -> None:
         rich_table.add_column(
             name,
             justify="right" if is_right else "left",
+            min_width=words[index],
             overflow="fold",
-            no_wrap=not any(" " in row[index] for row in table.rows),
         )
     for row in table.rows:
         rich_table.add_row(*map(Text, row))

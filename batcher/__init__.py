@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from batcher.reading.times import TimeInput
     from batcher.records.bad_record import BadRecord, BadRecordReason
     from batcher.records.payload import JsonDefault, Record
-    from batcher.setting_types import (
+    from batcher.settings import Settings
+    from batcher.settings.types import (
         AddressingStyle,
         CannedAcl,
         CompressionName,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         SettingsOptions,
         SettingsOverrides,
     )
-    from batcher.settings import Settings
     from batcher.stores.base import ObjectStore
     from batcher.stores.custom import CustomStore, CustomUpload
     from batcher.stores.request import ObjectAttributes, ObjectInfo
@@ -99,33 +99,33 @@ __all__ = [
 
 
 _EXPORT_MODULES = {
-    "AddressingStyle": "setting_types",
-    "CannedAcl": "setting_types",
-    "RequestPayer": "setting_types",
+    "AddressingStyle": "settings.types",
+    "CannedAcl": "settings.types",
+    "RequestPayer": "settings.types",
     "BadRecord": "records.bad_record",
     "BadRecordReason": "records.bad_record",
     "Batcher": "batcher",
-    "CompressionName": "setting_types",
+    "CompressionName": "settings.types",
     "CustomStore": "stores.custom",
     "CustomUpload": "stores.custom",
-    "Encryption": "setting_types",
-    "EngineName": "setting_types",
+    "Encryption": "settings.types",
+    "EngineName": "settings.types",
     "Finding": "reading.findings",
     "FindingKind": "reading.findings",
-    "FormatName": "setting_types",
+    "FormatName": "settings.types",
     "JsonDefault": "records.payload",
     "ObjectAttributes": "stores.request",
     "ObjectInfo": "stores.request",
     "ObjectStore": "stores.base",
-    "OnBadRecord": "setting_types",
+    "OnBadRecord": "settings.types",
     "OnCancel": "writing.early_leave",
     "ReadObject": "reading.read_objects",
     "ReadObjects": "reading.read_objects",
     "Receipt": "writing.object",
     "Record": "records.payload",
     "Settings": "settings",
-    "SettingsOptions": "setting_types",
-    "SettingsOverrides": "setting_types",
+    "SettingsOptions": "settings.types",
+    "SettingsOverrides": "settings.types",
     "Stats": "writing.stats",
     "SyncBatcher": "sync",
     "SyncTicket": "sync",

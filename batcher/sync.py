@@ -15,8 +15,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from batcher.background_loop import BackgroundLoop, LoopEndedError
 from batcher.batcher import Batcher, attach_ticket
+from batcher.concurrency.background_loop import BackgroundLoop, LoopEndedError
 from batcher.errors import BatcherError, RetryableError, own_copy
 from batcher.writing.early_leave import DRAIN_TIMEOUT_S, OnCancel
 from batcher.writing.ticket import ManyTicket, Ticket

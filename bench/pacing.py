@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from batcher.errors import RetryableError
-from batcher.setting_types import EngineName
 from batcher.settings import Settings
+from batcher.settings.types import EngineName
 from batcher.stores import ObjectAttributes, open_store
 from batcher.tools.demo.seaweedfs import EmbeddedS3
 from child_process import Child

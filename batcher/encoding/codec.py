@@ -14,7 +14,7 @@ To add a codec, change these files as well as `open_body` here:
 - `encoding/decoder.py`: `detect_compression`, `_decompressor_factory`, `_is_codec_error`.
 - `keys/object_format.py`: suffix and content type. `MAX_SUFFIX_BYTES` in `keys/names.py` has the
   size of the longest suffix.
-- `settings.py`: the levels in `COMPRESSION_LEVELS`.
+- `settings/__init__.py`: the levels in `COMPRESSION_LEVELS`.
 - `cli/inputs/input.py`: remove it from the formats that the command line refuses, if it is one.
 - `tools/plan/objects.py`: measured CPU time and ratio by level.
 """

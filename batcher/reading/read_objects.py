@@ -30,7 +30,7 @@ from batcher.stores.location import parse_destination
 from batcher.writing.object import METADATA_RECORDS
 
 if TYPE_CHECKING:
-    from batcher.setting_types import AddressingStyle, RequestPayer
+    from batcher.settings.types import AddressingStyle, RequestPayer
     from batcher.stores.base import ObjectReader
 
 MAX_LINE_BYTES = 64 * MIB

@@ -68,8 +68,7 @@ LAYERS: Sequence[tuple[str, ...]] = (
     ("sources", "settings"),
     ("keys", "encoding"),
     ("records",),
-    ("background_loop",),
-    ("concurrency", "errors", "limits", "setting_types"),
+    ("concurrency", "errors", "limits"),
 )
 """Entries of the package, highest first. One may import entries of lower layers only."""
 

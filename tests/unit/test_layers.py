@@ -27,8 +27,7 @@ PURE = sorted(
         "reading/stored_positions.py",
         "reading/times.py",
         "records/*.py",
-        "setting_types.py",
-        "settings.py",
+        "settings/*.py",
         "sources/*.py",
         "stores/denials.py",
         "stores/rate_limits/concurrency.py",
@@ -75,7 +74,7 @@ SDK = ("aioboto3", "aiobotocore", "aiohttp", "boto3", "botocore")
 PROTOCOLS = {"stores/base", "stores/retrying"}
 """What stores promise, the values they give, and how long they wait: all else of I/O is refused."""
 
-EXCEPTIONS = {"settings": {"os"}}
+EXCEPTIONS = {"settings/__init__": {"os"}}
 """`Settings.from_env()`, without an argument, reads what the process was given."""
 
 

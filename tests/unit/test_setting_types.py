@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from batcher import setting_types
-from batcher.setting_types import SettingsOptions, SettingsOverrides
 from batcher.settings import OneOf, Settings
+from batcher.settings import types as setting_types
+from batcher.settings.types import SettingsOptions, SettingsOverrides
 
 FIELDS: dict[str, Field[Any]] = {spec.name: spec for spec in fields(Settings)}
 ATTRIBUTES = get_type_hints(Settings, localns=vars(setting_types))

@@ -1,6 +1,6 @@
 """Rate and concurrency limits per prefix.
 
-- The highest rate is the setting `prefix_rate`, 3,500 PUTs per second by default (`settings.py`).
+- The highest rate is the setting `prefix_rate`, 3,500 PUTs per second by default (`settings`).
   `open_store` (`stores/__init__.py`) divides it by the setting `fleet`.
 - `rate.py` adapts the rate to throttles, always at or below the highest rate.
 - `concurrency.py` adapts the number of requests in flight to response times.

@@ -23,8 +23,8 @@ from backports import zstd
 from batcher.batcher import Batcher
 from batcher.cli import main
 from batcher.handler import make_handler
-from batcher.setting_types import CompressionName
 from batcher.settings import Settings
+from batcher.settings.types import CompressionName
 from batcher.stores import ObjectAttributes
 from batcher.stores.base import ListEntry
 from batcher.stores.file import FileStore

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batcher.errors import RejectedError, UploadLostError
-from batcher.setting_types import EngineName
 from batcher.settings import Settings
+from batcher.settings.types import EngineName
 from batcher.stores import ObjectAttributes, open_reader, open_store
 from batcher.stores.base import ObjectReader, ObjectStore
 from batcher.stores.credentials import source as credential_source

@@ -16,8 +16,8 @@ import pytest
 from slim import UNUSED
 from target import ARCHITECTURES, ENGINES, GLIBC_MINOR, Target
 
-from batcher.setting_types import EngineName
 from batcher.settings import Settings
+from batcher.settings.types import EngineName
 from integration.deploy.packages import Package, build, run
 from support.examples import message
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from batcher.handler import make_handler
-from batcher.setting_types import EngineName
 from batcher.settings import Settings
+from batcher.settings.types import EngineName
 
 from . import inputs
 from .capture import Clock, Names, described, objects_in, outcome, receipt, unwritten

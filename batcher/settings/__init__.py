@@ -28,7 +28,7 @@ from batcher.records.json_text import MAX_DEPTH
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from batcher.setting_types import (
+    from batcher.settings.types import (
         AddressingStyle,
         CannedAcl,
         CompressionName,
@@ -376,7 +376,7 @@ def setting(
 ) -> Any:  # noqa: ANN401  # a dataclass field is Any
     """Declare a setting. The command line options and their help follow from it.
 
-    `batcher.setting_types` repeats its name with the types that `parse` takes, for type checkers.
+    `batcher.settings.types` repeats its name with the types that `parse` takes, for type checkers.
 
     Args:
         help_text: its description in `--help`, without default and choices.
@@ -681,12 +681,12 @@ class Settings:
         """Set everything from what a user gave. Raise these faults and all others."""
         for spec in fields(self):
             value = values.get(spec.name, spec.default)
-            self._set(spec.name, value)
-            if value is None and spec.default is not None:
+            if value is not None:
+                value = self._parse_or_default(spec, value, faults)
+            elif spec.default is not None:
                 faults.append(f"{spec.name}: None is not a value; leave it out for the default")
-                self._set(spec.name, spec.default)
-            elif value is not None:
-                self._set(spec.name, self._parse_or_default(spec, value, faults))
+                value = spec.default
+            self._set(spec.name, value)
         self._derive()
         for spec in fields(self):
             check = spec.metadata["check"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable
 
-from batcher.keys.partition import DEFAULT_PARTITION
+from batcher.keys.partition import DEFAULT_PARTITION, PartitionTemplate
 from batcher.tools.formatting import format_count, format_size
 from batcher.writing.object import Receipt
 
@@ -14,9 +13,6 @@ _LOGGER = logging.getLogger("batcher")
 
 MAX_REMEMBERED = 100_000
 """Keys by which a receipt is known that several blocks of lines share, at most."""
-
-
-_FIELD = re.compile(r"\{field:([^{}]*)\}")
 
 
 class DurableObjects:
@@ -31,7 +27,7 @@ class DurableObjects:
         """
         self.records_without_field = 0
         """Records of data objects in a folder for records without a field of the template."""
-        self.fields = _FIELD.findall(partition_by)
+        self.fields = PartitionTemplate(partition_by).fields
         """The fields of the template."""
         self._verb = "would write" if is_dry_run else "durable"
         self._is_logged = _LOGGER.isEnabledFor(logging.INFO)

@@ -16,7 +16,14 @@ from batcher.cli.parameters import Argument, Option
 from batcher.cli.profile import profile_option
 from batcher.errors import SettingsError
 from batcher.reading.selection import Selection, parse_selection
-from batcher.settings import ENV_PREFIX, Derived, OneOf, Settings, parse_size
+from batcher.settings import (
+    ENV_PREFIX,
+    Derived,
+    OneOf,
+    Settings,
+    connection_settings,
+    parse_size,
+)
 from batcher.stores.location import find_folder_fault, parse_destination, parse_folder_url
 
 PLACEHOLDER_DESTINATION = {"bucket": "stand-in", "root": ""}
@@ -29,10 +36,6 @@ TIME_FORMATS = (
 
 
 SETTINGS: Mapping[str, Field[Any]] = {spec.name: spec for spec in fields(Settings)}
-
-
-CONNECTION = tuple(name for name in SETTINGS if SETTINGS[name].metadata["group"] == "S3 connection")
-"""Settings that say where a bucket is and how it is reached. All that talks to it needs them."""
 
 
 PLACE = "s3://bucket/root or the path of a folder"
@@ -235,7 +238,7 @@ def reader_options(limited: str) -> list[Option]:
     """
     concurrency = f"maximum {limited} at the same time"
     return [
-        *setting_options(("concurrency", *CONNECTION), concurrency=concurrency),
+        *setting_options(("concurrency", *connection_settings()), concurrency=concurrency),
         profile_option(),
     ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from batcher.cli.faults import did_you_mean
 from batcher.cli.parameters import Option
+from batcher.settings import CONNECTION
 
 if TYPE_CHECKING:
     import click
@@ -46,7 +47,7 @@ class _ProfileOption(Option):
 def profile_option() -> Option:
     """Return the option."""
     use = "use this AWS profile, instead of credentials in the environment"
-    return _ProfileOption("--profile", "NAME", use, group="S3 connection")
+    return _ProfileOption("--profile", "NAME", use, group=CONNECTION)
 
 
 def profile_fault(name: str) -> str:

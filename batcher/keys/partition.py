@@ -118,6 +118,11 @@ class PartitionTemplate:
         return bool(self._paths)
 
     @property
+    def fields(self) -> list[str]:
+        """The fields of a record that its partition depends on, such as `customer.id`."""
+        return [".".join(path) for path in self._paths]
+
+    @property
     def max_bytes(self) -> int:
         """Size of the longest partition."""
         formats = (len(_SAMPLE.strftime(f)) for f in self._formats if f is not None)

@@ -51,6 +51,10 @@ ENV_PREFIX = "BATCHER_"
 """The environment variable of the setting `max_bytes` is `BATCHER_MAX_BYTES`."""
 
 
+CONNECTION = "S3 connection"
+"""The group of the settings that say where a bucket is and how it is reached."""
+
+
 DEFAULT_BUDGET_BYTES = 256 * MIB
 
 
@@ -556,56 +560,56 @@ class Settings:
         _parse_text,
         "obstore",
         OneOf("obstore", "aioboto3"),
-        group="S3 connection",
+        group=CONNECTION,
     )
     region: str = setting(
         "region of the bucket; empty: from AWS_REGION or the profile",
         _parse_text,
         "",
         _check_region,
-        group="S3 connection",
+        group=CONNECTION,
     )
     endpoint_url: str = setting(
         "S3 endpoint, for S3-compatible stores; empty: from AWS_ENDPOINT_URL_S3 or the profile",
         _parse_text,
         "",
         _check_endpoint_url,
-        group="S3 connection",
+        group=CONNECTION,
     )
     addressing_style: AddressingStyle = setting(
         "where requests name the bucket; auto: as the profile says, else in the host if it can be",
         _parse_text,
         "auto",
         OneOf("auto", "virtual", "path"),
-        group="S3 connection",
+        group=CONNECTION,
     )
     role_arn: str = setting(
         "IAM role to assume for all requests to S3; needs botocore",
         _parse_text,
         "",
         _check_role_arn,
-        group="S3 connection",
+        group=CONNECTION,
     )
     external_id: str = setting(
         "external id that the trust policy of role_arn asks for",
         _parse_text,
         "",
         _check_external_id,
-        group="S3 connection",
+        group=CONNECTION,
     )
     expected_bucket_owner: str = setting(
         "account that must own the bucket; requests to a bucket of another one are refused",
         _parse_text,
         "",
         _check_account,
-        group="S3 connection",
+        group=CONNECTION,
     )
     request_payer: RequestPayer = setting(
         "requester: pay for the requests to a Requester Pays bucket",
         _parse_text,
         "",
         OneOf("", "requester"),
-        group="S3 connection",
+        group=CONNECTION,
     )
     conditional_writes: bool = setting(
         "false: for stores without conditional writes; only for fresh keys, not for event sources",
@@ -768,6 +772,11 @@ class Settings:
         if faults:
             raise SettingsError(faults)
         return settings
+
+
+def connection_settings() -> list[str]:
+    """Return the names of the settings that say where a bucket is and how it is reached."""
+    return [spec.name for spec in fields(Settings) if spec.metadata["group"] == CONNECTION]
 
 
 def require_conditional_writes(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from batcher.errors import DISTRIBUTION, SettingsError, install_hint
+from batcher.settings import connection_settings
 from batcher.stores.base import (
     BucketReader,
     MultipartUpload,
@@ -52,23 +53,8 @@ ENGINE_MODULES = {
 """What is missing if an engine is not installed."""
 
 
-S3_SETTINGS = (
-    "engine",
-    "region",
-    "endpoint_url",
-    "addressing_style",
-    "role_arn",
-    "external_id",
-    "expected_bucket_owner",
-    "request_payer",
-    "conditional_writes",
-    "acl",
-    "sse",
-    "kms_key_id",
-    "storage_class",
-    "tags",
-)
-"""Settings that only S3 knows. With a folder they have no effect, which a warning says."""
+OBJECT_SETTINGS = ("conditional_writes", "acl", "sse", "kms_key_id", "storage_class", "tags")
+"""Settings of requests and objects that only S3 knows."""
 
 
 UNLIMITED_PER_S = 1e9
@@ -109,7 +95,8 @@ def open_store(
 def _find_unused_settings(settings: Settings) -> list[str]:
     """Return the settings with a value that a folder has no use for."""
     defaults = type(settings).__dataclass_fields__
-    values = [(name, getattr(settings, name)) for name in S3_SETTINGS]
+    names = (*connection_settings(), *OBJECT_SETTINGS)
+    values = [(name, getattr(settings, name)) for name in names]
     return [name for name, value in values if value not in (defaults[name].default, "", {})]
 
 

@@ -67,9 +67,8 @@ class Totals:
 
     def reset(self) -> None:
         """Begin with nothing, as a forked process does."""
-        self.lock: threading.Lock = (
-            threading.Lock()
-        )  # a thread that a forked process does not have may hold it
+        # A thread that a forked process does not have may hold the one before
+        self.lock: threading.Lock = threading.Lock()
         self.stats: Stats = Stats()
         """Totals. The age is the greatest since the last collection."""
         self.failed: Counter[str] = Counter()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from glob import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batcher.cli.inputs.name_pattern import NamePattern, fixed_start, has_wildcard
 from batcher.keys.names import root_prefix
+from batcher.settings import connection_settings
 
 if TYPE_CHECKING:
     from batcher.settings import Settings
     from batcher.stores.base import ObjectReader
-
-CONNECTION_GROUP = "S3 connection"
-"""The group of the settings that say how S3 is reached."""
 
 
 @dataclass(slots=True)
@@ -45,12 +43,9 @@ def destination_settings(settings: Settings) -> Settings:
     """
     if not settings.bucket.startswith("file:"):
         return settings
-    unused = {
-        spec.name: spec.metadata["default"]
-        for spec in fields(settings)
-        if spec.metadata["group"] == CONNECTION_GROUP
-    }
-    return replace(settings, **unused)
+    declared = type(settings).__dataclass_fields__
+    defaults: dict[str, Any] = {name: declared[name].default for name in connection_settings()}
+    return replace(settings, **defaults)
 
 
 def is_one_key(key: str) -> bool:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
-from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from batcher.cli.inputs.bucket_objects import input_settings
@@ -62,12 +61,7 @@ class ObjectFeed:
         self._loop = asyncio.get_running_loop()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Stop all reads and close all connections."""
         for download in self._downloads.values():
             await download.stop()
@@ -187,12 +181,7 @@ class ObjectInput:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if not self._is_stopped():  # else the event loop ends all reads, and may be closed
             self._feed.finish(self._index)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from msgspec.structs import replace
 
 from batcher.concurrency import run_in_daemon_thread
-from batcher.errors import BatcherError, RejectedError, RetryableError, install_hint
+from batcher.errors import BatcherError, RejectedError, RetryableError
 from batcher.settings import parse_access_point
 from batcher.stores.credentials.provider import find_provider
 
@@ -201,27 +201,12 @@ class CredentialSource:
         if self._addressing_style != "auto":
             style = self._addressing_style
             provider.endpoint = replace(provider.endpoint, addressing_style=style)
-        return self._assume_role(provider, operation, key) if self._role_arn else provider
+        if not self._role_arn:
+            return provider
+        # Imports botocore, without which no store or reader with a role is opened
+        from batcher.stores.credentials.assumed_role import AssumedRoleProvider  # noqa: PLC0415
 
-    def _assume_role(
-        self, base: CredentialProvider, operation: str, key: str
-    ) -> CredentialProvider:
-        """Return a provider of the role's credentials.
-
-        Raises:
-            RejectedError: botocore is not installed.
-        """
-        try:
-            from batcher.stores.credentials.assumed_role import AssumedRoleProvider  # noqa: PLC0415  # lazy
-        except ModuleNotFoundError as error:
-            if str(error.name).partition(".")[0] != "botocore":
-                raise
-            msg = (
-                f"{operation} s3://{self._bucket}/{key}: role_arn needs botocore, which is not "
-                f"installed; {install_hint('cli')}"
-            )
-            raise RejectedError(msg) from error
-        return AssumedRoleProvider(base, self._role_arn, self._external_id, self._asked)
+        return AssumedRoleProvider(provider, self._role_arn, self._external_id, self._asked)
 
     @contextmanager
     def _locked(self, operation: str, key: str) -> Iterator[None]:

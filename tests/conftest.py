@@ -18,6 +18,7 @@ import pytest
 from blockbuster import BlockBuster
 
 if TYPE_CHECKING:
+    from support.account_server import AccountServer
     from support.handler_harness import HandlerFactory
     from support.s3_servers import Moto, SeaweedFS
 
@@ -54,6 +55,20 @@ def seaweedfs() -> Iterator[SeaweedFS]:
     from support.s3_servers import SeaweedFS  # noqa: PLC0415  # as above
 
     with SeaweedFS() as server:
+        yield server
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
+    """Serve S3 and STS, to a caller whose keys are in the environment."""
+    from support.account_server import CALLER, AccountServer  # noqa: PLC0415  # for few tests
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CALLER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CALLER[1])
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with AccountServer() as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
         yield server
 
 

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from batcher.cli import main
-from support.account_server import CALLER, AccountServer
+from support.account_server import AccountServer
 from support.output_schema import parse_output
 
 ROLE = "arn:aws:iam::210987654321:role/writer"
 OWNER = ["--expected-bucket-owner", "123456789012"]
-
-
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
-    """Serve S3 and STS, to a caller whose keys are in the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CALLER[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CALLER[1])
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    with AccountServer() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-        yield server
 
 
 def check(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, dict[str, str]]:

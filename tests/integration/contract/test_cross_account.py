@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from batcher.settings import Settings
 from batcher.stores import ObjectAttributes, ObjectReader, open_reader, open_store
 from batcher.stores.credentials import assumed_role
 from batcher.stores.credentials.source import CredentialSource
-from support.account_server import BODY, CALLER, AccountServer
+from support.account_server import BODY, AccountServer
 from support.examples import make_settings
 from support.store_fixtures import ENGINES
 
@@ -30,18 +30,6 @@ REQUESTS = {
     "PUT a", "HEAD a", "GET a", "LIST", "POST a?uploads", "PUT a?partNumber&uploadId",
     "POST a?uploadId", "DELETE a?uploadId", "GET ?uploads",
 }  # fmt: skip
-
-
-@pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
-    """Serve S3 and STS, to a caller whose keys are in the environment."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CALLER[0])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CALLER[1])
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    with AccountServer() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
-        yield server
 
 
 async def send_all(settings: Settings) -> None:

@@ -295,25 +295,29 @@ print(found, "batcher.writing.instruments" in sys.modules)
 """
 
 
-def test_where_it_is_not_used_nothing_is_imported_or_called(tmp_path: Path) -> None:
-    """Though the package is installed: a fake one notes every touch."""
-    (tmp_path / "opentelemetry").mkdir()
-    (tmp_path / "opentelemetry/__init__.py").write_text(FAKE)
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+def run_program(folder: Path, path: str, script: str, *arguments: str) -> tuple[str, str]:
+    """Run a script in a folder and with this PYTHONPATH. Return what it prints and its messages."""
     ran = subprocess.run(  # noqa: S603  # our own script
-        [sys.executable, "-c", PROGRAM],
-        cwd=tmp_path,
-        env=env,
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
         text=True,
         capture_output=True,
         timeout=60,
         check=True,
     )
-    assert ran.stdout == "[] False\n"
+    return ran.stdout, ran.stderr
+
+
+def test_where_it_is_not_used_nothing_is_imported_or_called(tmp_path: Path) -> None:
+    """Though the package is installed: a fake one notes every touch."""
+    (tmp_path / "opentelemetry").mkdir()
+    (tmp_path / "opentelemetry/__init__.py").write_text(FAKE)
+    path = f"{tmp_path}:{ROOT}"
+    printed, _ = run_program(tmp_path, path, PROGRAM)
+    assert printed == "[] False\n"
     assert not (tmp_path / "touched").exists()
-    subprocess.run(  # the fake does note it
-        [sys.executable, "-c", "import opentelemetry"], cwd=tmp_path, env=env, check=True
-    )
+    run_program(tmp_path, path, "import opentelemetry")  # the fake does note it
     assert (tmp_path / "touched").exists()
 
 
@@ -323,18 +327,9 @@ def test_an_incomplete_api_is_no_reason_to_fail(tmp_path: Path, program: str) ->
     (tmp_path / "opentelemetry/trace").mkdir(parents=True)
     for folder in ("opentelemetry", "opentelemetry/trace"):
         (tmp_path / folder / "__init__.py").write_text("")
-    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    ran = subprocess.run(  # noqa: S603  # our own script
-        [sys.executable, "-c", f"{program}\n{PROGRAM}"],
-        cwd=tmp_path,
-        env=env,
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert ("opentelemetry_failed" in ran.stderr) == bool(program)
-    assert "Traceback" not in ran.stderr
+    _, messages = run_program(tmp_path, f"{tmp_path}:{ROOT}", f"{program}\n{PROGRAM}")
+    assert ("opentelemetry_failed" in messages) == bool(program)
+    assert "Traceback" not in messages
 
 
 GLOBAL = """
@@ -371,16 +366,8 @@ def test_commands_record_by_the_providers_of_the_program(tmp_path: Path) -> None
     destination = f"file://{tmp_path}/out"
 
     def run(*arguments: str) -> Any:  # noqa: ANN401  # JSON
-        ran = subprocess.run(  # noqa: S603  # our own script
-            [sys.executable, "-c", GLOBAL, *arguments, "--json"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"},
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        return json.loads(ran.stdout.splitlines()[-1])
+        printed, _ = run_program(tmp_path, f"{ROOT}:{tmp_path}", GLOBAL, *arguments, "--json")
+        return json.loads(printed.splitlines()[-1])
 
     outcomes, records = run("write", "in.ndjson", destination)
     assert outcomes == {"durable": 1_000, "quarantined": 2}
@@ -600,16 +587,8 @@ asyncio.run(program())
 
 def test_providers_may_be_set_after_a_batcher_is_created(tmp_path: Path) -> None:
     """Metrics have all that was counted before, spans begin then."""
-    ran = subprocess.run(  # noqa: S603  # our own script
-        [sys.executable, "-c", LATE],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert ran.stdout == "2 1\n"
+    printed, _ = run_program(tmp_path, str(ROOT), LATE)
+    assert printed == "2 1\n"
 
 
 FORK = """
@@ -651,16 +630,8 @@ os._exit(0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_counts_its_own_records(tmp_path: Path) -> None:
     """And waits for no lock that a thread of its parent holds."""
-    ran = subprocess.run(  # noqa: S603  # our own script
-        [sys.executable, "-c", FORK],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert ran.stdout == "3\n5\n"
+    printed, _ = run_program(tmp_path, str(ROOT), FORK)
+    assert printed == "3\n5\n"
 
 
 def test_the_documented_handler_sends_what_was_recorded_before_the_freeze(

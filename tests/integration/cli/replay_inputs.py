@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batcher.batcher import Batcher
-from batcher.cli.write import COMMAND_LINE_ORIGIN
+from batcher.cli.line_writer import COMMAND_LINE_ORIGIN
 from batcher.records.chunk import Chunk
 from batcher.records.columns import ConstantColumn, RangeColumn
 from batcher.settings import Settings

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TYPE_CHECKING
 
 from batcher.cli import main
 from support.account_server import AccountServer
 from support.output_schema import parse_output
+
+if TYPE_CHECKING:
+    import pytest
 
 ROLE = "arn:aws:iam::210987654321:role/writer"
 OWNER = ["--expected-bucket-owner", "123456789012"]

@@ -18,7 +18,7 @@ from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
 from batcher.cli.output import DONE, echo
 from batcher.cli.parameters import Option
 from batcher.cli.profile import profile_option
-from batcher.cli.signals import SIGNAL_EXIT_BASE, handle_stop_signals
+from batcher.cli.signals import SIGNAL_EXIT_BASE, handle_stop_signals, signal_name
 from batcher.errors import NotInstalledError, SettingsError
 from batcher.tools.demo.seaweedfs import (
     INSTALL_HINT,
@@ -69,7 +69,7 @@ def run(arguments: Arguments) -> int:
     except KeyboardInterrupt:
         received = received or [signal.SIGINT]
     if received:
-        echo(f"stopped by {signal.Signals(received[0]).name}")
+        echo(f"stopped by {signal_name(received[0])}")
         return SIGNAL_EXIT_BASE + received[0]
     return code
 

@@ -403,9 +403,13 @@ def test_where_an_extra_is_missing_one_line_says_what_to_install(package: str) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("signal_number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"]
+    ("signal_number", "code", "delay_s"),
+    [
+        *((signal.SIGINT, 130, delay_s) for delay_s in (0.2, 2.5)),
+        *((signal.SIGTERM, 143, delay_s) for delay_s in (0.2, 2.5)),
+        (signal.SIGRTMIN + 1, 129 + signal.SIGRTMIN, 2.5),  # it has no name
+    ],
 )
-@pytest.mark.parametrize("delay_s", [0.2, 2.5])
 def test_a_signal_stops_the_server_and_leaves_no_files(
     tmp_path: Path, signal_number: int, code: int, delay_s: float
 ) -> None:

@@ -1,0 +1,111 @@
+"""The commands of each example's README, run as they are, print what the README says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.s3_servers import Moto
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+RUN_HERE = [
+    "lambda_kinesis_transform",
+    "lambda_sqs",
+    "library_quickstart",
+]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+DEADLINE_S = 120
+
+
+def run_script(script: str, folder: Path, environ: dict[str, str]) -> str:
+    """Run a block of shell commands, and return its standard output.
+
+    Everything that it started is ended.
+    """
+    process = subprocess.Popen(  # noqa: S603  # the README's own commands
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, f"{script}\n{stdout}\n{stderr}"
+    return stdout
+
+
+def pattern_of(output: str) -> str:
+    """Return a pattern for an output in which `…` is any text of one line."""
+    return ".*".join(map(re.escape, output.split("…")))
+
+
+@pytest.fixture
+def environ(moto: Moto) -> dict[str, str]:
+    """Return the environment of a user who has installed batcher, and has a bucket."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, **moto.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def free_port() -> int:
+    """Return a port that no server has."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("name", RUN_HERE)
+def test_an_example_does_what_its_readme_says(
+    name: str, tmp_path: Path, environ: dict[str, str], moto: Moto
+) -> None:
+    """Only the name of the bucket and the port are replaced, because tests share both."""
+    folder = Path(shutil.copytree(EXAMPLES / name, tmp_path / name))
+    bucket = f"example-{token_hex(4)}"
+    moto.create_bucket(bucket)
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    text = text.replace("my-bucket", bucket).replace("8000", str(free_port()))
+    blocks = BLOCK.findall(text)
+    assert {kind for kind, _ in blocks} == {"sh", "text"}
+    printed = ""
+    for kind, block in blocks:
+        if kind == "sh":
+            printed = run_script(block, folder, environ)
+        else:
+            assert re.fullmatch(pattern_of(block), printed), printed
+
+
+@pytest.mark.parametrize("name", RUN_HERE)
+def test_a_readme_is_short(name: str) -> None:
+    """It is read before the code, so it has at most 150 words."""
+    assert len((EXAMPLES / name / "README.md").read_text(encoding="utf-8").split()) <= 150
+
+
+@pytest.mark.parametrize("template", sorted(EXAMPLES.glob("lambda_*/template.yaml")))
+def test_a_template_deploys_what_the_example_has(template: Path) -> None:
+    """cfn-lint accepts it, and the handler that it names exists."""
+    checker = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([checker, template], capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout) == (0, "")
+    found = re.search(
+        r"Handler: (\w+)\.handler$", template.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert found is not None
+    module = template.with_name(f"{found[1]}.py").read_text(encoding="utf-8")
+    assert re.search(r"^handler = ", module, re.MULTILINE)

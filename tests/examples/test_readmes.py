@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUN_HERE = [
+    "fastapi_ingest",
     "lambda_kinesis_transform",
     "lambda_sqs",
     "library_quickstart",

@@ -280,7 +280,7 @@ COMMAND = Command(
     description="Computes from the rate and the size of records: number and size of objects, "
     "prefixes, memory and concurrency of the Lambda function, costs per month compared to "
     "Firehose, and the settings of the event source mapping. Sends no requests and writes "
-    "nothing. See planning.md in the documentation for the formulas.",
+    "nothing. See how-to/plan.md in the documentation for the formulas.",
     examples={
         "batcher plan --records-per-s 500 --record-bytes 1KiB": "plan for a queue",
         "batcher plan --records-per-s 500 --source kinesis \\\n    --sample events.ndjson": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from backports import zstd
 
 from batcher.cli import main
 from batcher.cli.plan import SAMPLE_BYTES
+from batcher.tools.formatting import format_size
+from batcher.tools.plan.prices import PRICES_DATE, PRICES_REGION
 from support.output_schema import parse_output
 from support.plan_examples import orders
 
@@ -262,15 +265,42 @@ def test_a_sample_without_records_or_that_is_damaged_is_refused(
     assert "--record-bytes" not in message
 
 
+DOCS = Path(__file__).parents[3] / "docs"
+
+
 def test_the_documented_example_is_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    """The one that no compressor has a part in."""
-    page = (Path(__file__).parents[3] / "docs" / "planning.md").read_text()
-    command, _, shown = page.partition("$ batcher plan --records-per-s 5000")[2].partition("\n")
-    assert main(["plan", "--records-per-s", "5000", *command.split()]) == 0
-    printed = capsys.readouterr().out
-    figures, _, rest = shown.partition("```")[0].partition("\n…\n")
-    assert printed.startswith(figures)
-    assert not rest
+    """It has no sample, so no compressor has a part in it."""
+    page = (DOCS / "how-to" / "plan.md").read_text("utf-8")
+    example = re.search(r"```sh\nbatcher (plan .+)\n```\n\n```text\n(.+?)…\n```", page, re.DOTALL)
+    assert example is not None
+    assert main(example[1].split()) == 0
+    assert capsys.readouterr().out.startswith(example[2])
+
+
+COST_ROW = re.compile(r"^\| `(--records-per-s .+?)` \| (.+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("options", "cells"), COST_ROW.findall((DOCS / "cost.md").read_text("utf-8"))
+)
+def test_the_documented_costs_are_computed(
+    options: str, cells: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = planned(capsys, *options.split())
+    dollars = found["dollars_a_month"]["by_part"]
+    assert cells.split(" | ") == [
+        format_size(found["object"]["size_bytes"]),
+        *(
+            f"{dollars[part][writer]:,.2f}"
+            for writer in ("batcher", "firehose")
+            for part in ("delivery", "source")
+        ),
+    ]
+
+
+def test_the_documented_prices_have_their_date() -> None:
+    page = (DOCS / "cost.md").read_text("utf-8")
+    assert f"{PRICES_REGION} as of {PRICES_DATE}" in page
 
 
 def test_settings_come_from_the_environment_too(

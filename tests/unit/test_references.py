@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "batcher"
-TEXTS = [*sorted(PACKAGE.rglob("*.py")), ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [*sorted(PACKAGE.rglob("*.py")), ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 DOTTED_NAME = re.compile(r"`(batcher(?:\.\w+)+)`")
 FILE = re.compile(r"`((?:\w+/)*\w+\.py)`")

@@ -7,7 +7,7 @@ TESTS ?=
 # More than the cores of a small machine: many tests wait for servers
 WORKERS ?= 3
 
-.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios deliveries fix lint clean package deploy remove lock check-deploy
+.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios deliveries fix lint docs docs-serve docs-reference clean package deploy remove lock check-deploy
 
 # `pip install --group` needs pip 25.1; a system's venv may bring an older one
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -41,6 +41,25 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+# Zensical has a virtual environment of its own: nothing of it is needed elsewhere
+DOCS_VENV := $(VENV)/docs
+
+$(DOCS_VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group docs
+	touch $@
+
+docs: $(DOCS_VENV)/.ready  ## build the site of docs/ into .site/html; fails on dead links and unlisted pages
+	PYTHONPATH=docs $(DOCS_VENV)/bin/python -m generate.site
+	cd .site && ../$(DOCS_VENV)/bin/zensical build --strict --clean --config-file mkdocs.yml
+
+docs-serve: $(DOCS_VENV)/.ready  ## show the site on http://localhost:8000, and follow changes
+	PYTHONPATH=docs $(DOCS_VENV)/bin/python -m generate.site --serve
+
+docs-reference: $(VENV)/.ready  ## generate the pages of docs/reference that come from code
+	PYTHONPATH=docs $(BIN)/python -m generate
 
 fix: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff format

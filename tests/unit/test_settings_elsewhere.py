@@ -81,7 +81,7 @@ def test_the_template_passes_every_setting_on() -> None:
 
 
 def test_variables_that_documents_name_are_settings() -> None:
-    paths = [ROOT / "README.md", ROOT / "serverless.yml", *ROOT.glob("docs/*.md")]
+    paths = [ROOT / "README.md", ROOT / "serverless.yml", *ROOT.rglob("docs/*.md")]
     paths += [path for suffix in ("yml", "js", "py") for path in ROOT.glob(f"deploy/*.{suffix}")]
     known = {ENV_PREFIX + name.upper() for name in FIELDS}
     for path in paths:

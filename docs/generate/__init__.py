@@ -1,0 +1,1 @@
+"""What `make docs` and `make docs-reference` generate. Not part of the package."""

@@ -1,0 +1,279 @@
+"""Every fenced block of the documents runs or is parsed, or is output.
+
+`support.doc_pages` has the convention. `aws` is the one of the dependency group `dev`: from 1.46 on
+it brings its own botocore, so it fits beside aioboto3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tomllib
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import boto3  # type: ignore[import-untyped]  # it has no types
+import pytest
+import yaml  # type: ignore[import-untyped]  # comes with cfn-lint; it has no types
+
+from support.doc_pages import (
+    OUTPUTS,
+    PARSED,
+    ROOT,
+    RUN,
+    Block,
+    blocks_of,
+    commands,
+    held_pages,
+    name_of,
+    run_elsewhere,
+    split_blocks,
+)
+
+DEADLINE_S = 120
+"""A page takes seconds."""
+
+TEMPORARY = re.compile(r"(?<![\w/])/tmp/|(?<=file://)/tmp/")
+"""In a block. It becomes a folder of the page."""
+
+DUCKDB = "import sys, duckdb; print(duckdb.sql(sys.stdin.read()) or '')"
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[str]:
+    """Run moto in a process of its own, and return its endpoint."""
+    program = (
+        "from moto.server import ThreadedMotoServer\n"
+        "import sys\n"
+        "server = ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)\n"
+        "server.start()\n"
+        "print('http://%s:%d' % server.get_host_and_port(), flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def environ(local_aws: str, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a page, with an empty `my-bucket` and nothing else in the AWS."""
+    request = urllib.request.Request(f"{local_aws}/moto-api/reset", method="POST")  # noqa: S310  # a server of ours
+    urllib.request.urlopen(request).close()  # noqa: S310  # as above
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    client = boto3.client(
+        "s3",
+        endpoint_url=local_aws,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    client.create_bucket(Bucket="my-bucket")
+    client.close()
+    own = str(Path(sys.executable).parent)
+    return {
+        **keys,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": local_aws,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "HOME": str(tmp_path),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PATH": os.pathsep.join([own, "/usr/local/bin", "/usr/bin", "/bin"]),
+        "PYTHONWARNINGS": "error::DeprecationWarning:__main__",
+    }
+
+
+def make_script(blocks: list[Block], folder: Path, *, with_duckdb: bool) -> str:
+    """Return a program for bash that runs the blocks of a page in `folder`."""
+    parts = ["set -euo pipefail"]
+    for block in blocks:
+        text = TEMPORARY.sub(f"{folder / 'tmp'}/", block.text)
+        name = block.title or f".block_{block.line}"
+        if block.title or block.language == "python":
+            (folder / f".text_{block.line}").write_text(text)
+            parts.append(f"mkdir -p {shlex.quote(str(Path(name).parent))}")
+            parts.append(f"cp .text_{block.line} {shlex.quote(name)}")
+        parts.append(f"echo {block.line} > .at")
+        if block.language == "python":
+            parts.append(f"python {shlex.quote(name)}")
+        elif block.language == "sql" and with_duckdb:
+            parts.append(f"python -c {shlex.quote(DUCKDB)} <<'END_OF_SQL'\n{text}END_OF_SQL")
+        elif block.language == "sh" and not any(map(run_elsewhere, commands(text))):
+            parts.append(text)
+    return "\n".join(parts)
+
+
+def run_blocks(
+    blocks: list[Block], folder: Path, environ: dict[str, str], *, with_duckdb: bool = False
+) -> str:
+    """Run the blocks of a page, and return what they print. Everything that they start is ended."""
+    (folder / "tmp").mkdir(exist_ok=True)
+    process = subprocess.Popen(  # noqa: S603  # what the document says
+        ["/bin/bash", "-c", make_script(blocks, folder, with_duckdb=with_duckdb)],
+        cwd=folder,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=DEADLINE_S)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    if process.returncode:
+        line = int((folder / ".at").read_text())
+        pytest.fail(f"line {line}: exit code {process.returncode}\n{output}", pytrace=False)
+    return output
+
+
+def parse(block: Block, dialect: str) -> None:
+    """Raise if a block is not of its language."""
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "toml":
+        tomllib.loads(block.text)
+    elif block.language == "yaml":
+        list(yaml.compose_all(block.text))  # not constructed: templates have tags of their own
+    elif block.language == "hcl":
+        import hcl2  # noqa: PLC0415  # slow, for few pages
+
+        hcl2.loads(block.text)
+    elif block.language == "sql":
+        import sqlglot  # noqa: PLC0415  # as above
+
+        assert all(sqlglot.parse(block.text, dialect=dialect))
+
+
+def dialect_of(page: Path) -> str:
+    """Return the SQL dialect of a page."""
+    return next((each for each in ("duckdb", "spark") if each in page.name), "athena")
+
+
+def block_faults(blocks: list[Block], dialect: str) -> list[str]:
+    """Return what is wrong with the blocks of a page, without running them."""
+    faults = []
+    for block in blocks:
+        if block.language not in OUTPUTS | PARSED | RUN:
+            faults.append(f"line {block.line}: a block of {block.language or 'no language'}")
+        if block.language == "sh":
+            others = [bool(run_elsewhere(command)) for command in commands(block.text)]
+            if any(others) and not all(others):
+                faults.append(f"line {block.line}: some commands run here, and some elsewhere")
+        try:
+            parse(block, dialect)
+        except Exception as error:  # noqa: BLE001  # of five parsers
+            faults.append(f"line {block.line}: {type(error).__name__}: {error}")
+    return faults
+
+
+@pytest.mark.parametrize("page", held_pages(), ids=name_of)
+def test_blocks_are_of_a_known_kind_and_can_be_parsed(page: Path) -> None:
+    assert block_faults(blocks_of(page), dialect_of(page)) == []
+
+
+@pytest.mark.parametrize("page", held_pages(), ids=name_of)
+def test_commands_that_run_elsewhere_exist_there(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for block in blocks_of(page):
+        for command in commands(block.text) if block.language == "sh" else ():
+            if test := run_elsewhere(command):
+                assert (ROOT / test).is_file()
+            if command.startswith("make "):
+                assert command.split()[1] in targets, command
+
+
+def needs_a_run(page: Path) -> bool:
+    """Return whether something of a page runs."""
+    return any(
+        block.language == "python"
+        or (block.language == "sql" and dialect_of(page) == "duckdb")
+        or (block.language == "sh" and not any(map(run_elsewhere, commands(block.text))))
+        for block in blocks_of(page)
+    )
+
+
+@pytest.mark.parametrize("page", [*filter(needs_a_run, held_pages())], ids=name_of)
+def test_blocks_run_in_their_order(page: Path, tmp_path: Path, environ: dict[str, str]) -> None:
+    run_blocks(blocks_of(page), tmp_path, environ, with_duckdb=dialect_of(page) == "duckdb")
+
+
+PAGE = """
+```sh
+echo '{"a": 1}' > in.jsonl
+export WHERE=s3://my-bucket
+```
+
+1. In a list:
+
+   ```sh
+   batcher write --quiet in.jsonl $WHERE
+   aws s3 ls --recursive s3://my-bucket | wc -l
+   ```
+
+```python title="saved.py"
+import pathlib
+print(pathlib.Path("/tmp/x").parent.exists(), pathlib.Path("in.jsonl").read_text())
+```
+
+```sh
+test -f saved.py
+```
+"""
+
+
+def test_blocks_of_a_page_share_a_folder_a_shell_and_an_aws(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    output = run_blocks(split_blocks(PAGE)[0], tmp_path, environ)
+    assert output.splitlines() == ["1", 'True {"a": 1}', ""]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        PAGE.replace("in.jsonl $WHERE", "missing.jsonl $WHERE"),
+        PAGE.replace("import pathlib", "import pathlibs"),
+        PAGE.replace('title="saved.py"', ""),
+        PAGE.replace("wc -l", "false | cat"),
+    ],
+)
+def test_a_block_that_fails_fails_its_page(
+    broken: str, tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with pytest.raises(pytest.fail.Exception, match="line "):
+        run_blocks(split_blocks(broken)[0], tmp_path, environ)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("", "x"),
+        ("bash", "true"),
+        ("json", "{'a': 1}"),
+        ("yaml", "a: b: c"),
+        ("toml", "a = "),
+        ("hcl", 'resource "a" {'),
+        ("sql", "SELEC 1"),
+        ("sh", "make test\nbatcher ls x"),
+    ],
+)
+def test_a_wrong_block_is_a_fault(language: str, text: str) -> None:
+    assert len(block_faults(split_blocks(f"```{language}\n{text}\n```\n")[0], "athena")) == 1

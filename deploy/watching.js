@@ -114,7 +114,7 @@ const nameOf = (arn) => String(arn).split(/[:/]/).pop();
 
 module.exports = async ({ resolveVariable }) => {
   const limits = await derive({ resolveVariable });
-  const stack = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
+  const stack = `${await resolveVariable('param:name')}-${await resolveVariable('sls:stage')}`;
   const watch = (prefix, source, seen, sourceWidgets) => {
     const metrics = metricsOf(`${prefix}LambdaFunction`);
     const resources = {};
@@ -140,17 +140,27 @@ module.exports = async ({ resolveVariable }) => {
     ]);
   // Lambda reads every shard each second, whether there are records or not
   const reads = (name) => of(KINESIS, 'GetRecords.Success', { StreamName: name });
-  const givenUp = queue({ 'Fn::GetAtt': ['GivenUp', 'QueueName'] }, waiting);
+  const givenUpIn = (id) => queue({ 'Fn::GetAtt': [id, 'QueueName'] }, waiting);
   const kinesis = (name) => watch('Kinesis', 'stream',
     ({ lambda }) => ({
       age: { metric: lambda('IteratorAge'), limit: 1000 * limits.old_s },
-      lost: givenUp,
+      lost: givenUpIn('GivenUp'),
       read: reads(name),
     }),
     ({ lambda }) => [
       ['Milliseconds that the oldest record waits', [lambda('IteratorAge'), 'Maximum']],
       ['Records put, and looks for them', [of(KINESIS, 'IncomingRecords', { StreamName: name }), 'Sum'], [reads(name), 'Sum']],
-      ['Batches given up', [givenUp, 'Maximum']],
+      ['Batches given up', [givenUpIn('GivenUp'), 'Maximum']],
+    ]);
+  // No alarm Unread: it is not documented that Lambda's reads are in the metrics of a table
+  const dynamodb = () => watch('Dynamodb', 'stream of the table',
+    ({ lambda }) => ({
+      age: { metric: lambda('IteratorAge'), limit: 1000 * limits.old_s },
+      lost: givenUpIn('TableGivenUp'),
+    }),
+    ({ lambda }) => [
+      ['Milliseconds that the oldest record waits', [lambda('IteratorAge'), 'Maximum']],
+      ['Batches given up', [givenUpIn('TableGivenUp'), 'Maximum']],
     ]);
   return {
     sqs: {
@@ -159,5 +169,6 @@ module.exports = async ({ resolveVariable }) => {
       existing: sqs(nameOf(limits.queue_arn)),
     },
     kinesis: { off: {}, new: kinesis({ Ref: 'Stream' }), existing: kinesis(nameOf(limits.stream_arn)) },
+    dynamodb: { off: {}, existing: dynamodb() },
   };
 };

@@ -57,8 +57,8 @@ class Template:
         }
 
     def statements(self, role: str) -> dict[str, dict[str, Any]]:
-        """Return the statements of a role's only policy, by `Sid`."""
-        (policy,) = self.resources[role]["Properties"]["Policies"]
+        """Return the statements of a role's own policy, by `Sid`, not of an added one."""
+        policy, *_ = self.resources[role]["Properties"]["Policies"]
         return {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
 
     def policy(self, role: str) -> str:

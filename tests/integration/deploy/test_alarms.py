@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,16 +153,17 @@ def test_alarms_look_at_metrics_that_exist(packager: Packager) -> None:
             (dimension,) = alarm["Dimensions"]
             assert dimension["Name"] == DIMENSIONS[alarm["Namespace"]]
             if dimension["Name"] == "FunctionName":
-                function = "sqs" if name.startswith("Sqs") else "kinesis"
-                assert dimension["Value"] == f"batcher-dev-{function}"
+                kind = re.match("Sqs|Kinesis|Dynamodb", name)
+                assert kind
+                assert dimension["Value"] == f"batcher-dev-{kind[0].lower()}"
 
 
-@pytest.mark.parametrize("name", ["Sqs", "Kinesis"])
+@pytest.mark.parametrize("name", ["Sqs", "Kinesis", "Dynamodb"])
 def test_a_dashboard_shows_all_that_the_function_tells(packager: Packager, name: str) -> None:
     """Each metric of batcher's own, in widgets that do not lie over each other."""
     shown: set[str] = set()
     places = set()
-    for widget in widgets(packager, name, stream="new"):
+    for widget in widgets(packager, name, **EVERYTHING):
         places.add((widget["x"], widget["y"]))
         assert widget["x"] + widget["width"] <= 24
         assert widget["properties"]["region"] == "us-east-1"
@@ -170,7 +172,7 @@ def test_a_dashboard_shows_all_that_the_function_tells(packager: Packager, name:
             assert dimension == DIMENSIONS[namespace]
             assert "$" not in value
             shown.add(metric)
-    assert len(places) == len(widgets(packager, name, stream="new"))
+    assert len(places) == len(widgets(packager, name, **EVERYTHING))
     assert shown >= OURS
     assert DIMENSIONS[metrics.NAMESPACE] == metrics.DIMENSION
 
@@ -203,13 +205,17 @@ def test_alarms_hear_what_the_handler_writes(
 
 
 def test_the_bill_of_alarms_is_told_as_it_is(packager: Packager) -> None:
-    """docs/deploy.md counts them; each costs money, whether it rings or not."""
-    page = Path(ROOT, "docs/deploy.md").read_text()
-    both, existing = alarms(packager, stream="new"), alarms(packager, **EXISTING)
-    of_queue = sum(name.startswith("Sqs") for name in both)
+    """docs/how-to/deploy.md counts them; each costs money, whether it rings or not."""
+    page = Path(ROOT, "docs/how-to/deploy.md").read_text()
+    every, existing = alarms(packager, **EVERYTHING), alarms(packager, **EXISTING)
     of_existing = sum(name.startswith("Sqs") for name in existing)
-    of_stream = len(both) - of_queue
-    counted = f"{of_queue} of a queue, {of_existing} of an existing one, {of_stream} of a stream"
+    of_queue, of_stream, of_table = (
+        sum(name.startswith(kind) for name in every) for kind in ("Sqs", "Kinesis", "Dynamodb")
+    )
+    counted = (
+        f"{of_queue} of a queue, {of_existing} of an existing one, {of_stream} of a stream, "
+        f"{of_table} of a table"
+    )
     assert f"| alarms: {counted} |" in page
     assert f"costs ${of_queue * 0.10:.2f} a month for its alarms" in page
     shard = 0.015 * 730

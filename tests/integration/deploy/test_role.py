@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from moto import settings as moto_settings
 from batcher.handler import make_handler
 from batcher.limits import MIN_PART_BYTES
 from batcher.settings import Settings
-from integration.deploy.test_template import EVERYTHING, KEY
+from integration.deploy.test_template import EVERYTHING, KEY, TABLE
 from support.examples import kinesis_record, message
 from support.s3_servers import make_s3_client
 
@@ -39,6 +38,7 @@ READ = [
     "kinesis:GetShardIterator",
     "kinesis:ListShards",
 ]
+READ_TABLE = ["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"]
 
 
 def allow(actions: list[str], resource: str, via: str = "") -> tuple[list[str], str, str]:
@@ -77,19 +77,29 @@ def test_a_role_allows_these_calls_and_no_other(packager: Packager) -> None:
         "Write": allow(WRITE, "arn:aws:s3:::my-bucket/kinesis/*"),
     }
     assert set(template.of_type("AWS::IAM::Role")) == {"SqsRole", "KinesisRole"}
+    of_table = packager.template(table_stream="existing", table_stream_arn=TABLE)
+    assert granted(of_table.statements("DynamodbRole")) == {
+        "Log": allow(logs, f"{LOG_GROUPS}dynamodb:*"),
+        "Read": allow(READ_TABLE, TABLE),
+        "List": allow(["dynamodb:ListStreams"], "*"),
+        "GiveUp": allow(["sqs:SendMessage"], f"{QUEUES}TableGivenUp"),
+        "Write": allow(WRITE, "arn:aws:s3:::my-bucket/dynamodb/*"),
+    }
 
 
 def test_what_is_switched_on_is_allowed_besides(packager: Packager) -> None:
     """Tags, a key for objects, the source's own key, X-Ray; keys not to be called by itself."""
     template = packager.template(**EVERYTHING)
-    for role, source in (("SqsRole", "sqs.*"), ("KinesisRole", "kinesis.*")):
+    sources = {"SqsRole": "sqs.*", "KinesisRole": "kinesis.*", "DynamodbRole": "dynamodb.*"}
+    for role, source in sources.items():
         found = granted(template.statements(role))
         assert found["Write"][0] == [*WRITE, "s3:PutObjectTagging"]
         assert found["Encrypt"] == allow(["kms:GenerateDataKey", "kms:Decrypt"], KEY, "s3.*")
         assert found["Decrypt"] == allow(["kms:Decrypt"], KEY, source)
         assert found["Trace"] == allow(["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
         wide = [sid for sid, (_, resource, _) in found.items() if resource == "*"]
-        assert wide == ["Trace"]
+        assert wide == [*(["List"] if source == "dynamodb.*" else []), "Trace", "Network"]
+        assert all(action.startswith("ec2:") for action in found["Network"][0])
 
 
 def test_a_role_of_another_account_may_be_assumed(packager: Packager) -> None:
@@ -273,11 +283,3 @@ def test_elsewhere_nothing_is_allowed(guarded: Guarded, suffix: str, key: str) -
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(guarded.role, call)(**place, **more)
     assert guarded.role.put_object(Bucket=guarded.bucket, Key="sqs/there", Body=b"")
-
-
-@pytest.mark.parametrize("root", ["a/*", "a?", "${aws:username}", "/a", "a/", "a//b", ""])
-def test_a_root_that_iam_reads_otherwise_is_no_root(packager: Packager, root: str) -> None:
-    """CloudFormation refuses the stack, before any role is made of it."""
-    parameters = packager.template().document["Parameters"]
-    assert not re.fullmatch(parameters["SqsRoot"]["AllowedPattern"], root)
-    assert re.fullmatch(parameters["SqsRoot"]["AllowedPattern"], "events/of-2026/web.site_1")

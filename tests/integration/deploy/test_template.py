@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -26,6 +27,7 @@ KEY = "arn:aws:kms:us-east-1:123456789012:key/6e0f9f0e"
 TOPIC = "arn:aws:sns:us-east-1:123456789012:on-call"
 QUEUE = "arn:aws:sqs:us-east-1:123456789012:orders"
 STREAM = "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"
+TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/users/stream/2026-01-01T00:00:00.000"
 QUEUE_NAME = f"{STACK}-queue-{STACK_ID_END}"
 EVERYTHING = {
     "stream": "new",
@@ -42,6 +44,19 @@ EVERYTHING = {
     "alarm_topic_arn": TOPIC,
     "log_retention_days": "30",
     "shards": "3",
+    "table_stream": "existing",
+    "table_stream_arn": TABLE,
+    "table_kms_key_arn": KEY,
+    "expire_days": "400",
+    "stack_tags": '{"team": "data"}',
+    "reserved_concurrency": "7",
+    "subnet_ids": "subnet-0a1b2c3d,subnet-1a1b2c3d",
+    "security_group_ids": "sg-0a1b2c3d",
+    "environment": '{"TABLE": "users"}',
+    "iam_statements": '[{"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}]',
+    "queue_filters": '[{"body": {"kind": ["order"]}}]',
+    "stream_filters": '[{"data": {"kind": ["order"]}}]',
+    "table_filters": '[{"eventName": ["INSERT"]}]',
 }
 EXISTING = {
     "bucket_is": "existing",
@@ -49,6 +64,8 @@ EXISTING = {
     "queue_arn": QUEUE,
     "stream": "existing",
     "stream_arn": STREAM,
+    "table_stream": "existing",
+    "table_stream_arn": TABLE,
 }
 
 
@@ -172,9 +189,11 @@ def test_the_bucket_takes_every_option(packager: Packager) -> None:
     assert encryption == {"BucketKeyEnabled": True, "ServerSideEncryptionByDefault": by_default}
     rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
     assert rules["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": "7"}
-    for name in ("sqs", "kinesis"):
+    for name in ("sqs", "kinesis", "dynamodb"):
         rule = rules[f"{name}-quarantine"]
         assert (rule["Prefix"], rule["ExpirationInDays"]) == (f"{name}/_quarantine/", "90")
+        rule = rules[f"{name}-data"]
+        assert (rule["Prefix"], rule["ExpirationInDays"]) == (f"{name}/", "400")
     logging = {"DestinationBucketName": "my-access-logs", "LogFilePrefix": "my-bucket/"}
     assert properties["LoggingConfiguration"] == logging
     events = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
@@ -235,6 +254,50 @@ def test_who_wants_them_to_end_says_so(packager: Packager) -> None:
     assert found["DestinationConfig"]["OnFailure"]["Destination"].endswith(":GivenUp")
     assert "KinesisDeadLettersAlarm" in template.resources
     assert "MaximumRetryAttempts" not in mapping(template, QUEUE_NAME)
+
+
+def test_a_table_is_read_as_a_stream_is(packager: Packager) -> None:
+    """Retries without end, halves, partial responses, and a queue of what is given up."""
+    template = packager.template(queue="off", table_stream="existing", table_stream_arn=TABLE)
+    found = mapping(template, TABLE)
+    like = mapping(packager.template(stream="new"), "stream/Stream")
+    own = {"EventSourceArn", "FunctionName", "DestinationConfig"}
+    assert {k: v for k, v in found.items() if k not in own} == {
+        k: v for k, v in like.items() if k not in own
+    }
+    destination = found["DestinationConfig"]["OnFailure"]["Destination"]
+    assert destination == "arn:aws:sqs:us-east-1:123456789012:TableGivenUp"
+    assert environment(template, "Dynamodb")["BATCHER_ROOT"] == "dynamodb"
+    assert set(template.of_type("AWS::Lambda::Function")) == {"DynamodbLambdaFunction"}
+    policy = template.resources["BucketPolicy"]["Properties"]["PolicyDocument"]
+    assert policy["Statement"][1:] == [create_only("Dynamodb")]
+
+
+def test_every_function_has_what_is_added(packager: Packager) -> None:
+    """Variables, statements, VPC, reserved concurrency; filters are of one source each."""
+    template = packager.template(**EVERYTHING)
+    for name in ("Sqs", "Kinesis", "Dynamodb"):
+        properties = function(template, name)
+        assert properties["ReservedConcurrentExecutions"] == 7
+        assert properties["VpcConfig"] == {
+            "SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"],
+            "SecurityGroupIds": ["sg-0a1b2c3d"],
+        }
+        assert environment(template, name)["TABLE"] == "users"
+        _, added = template.resources[f"{name}Role"]["Properties"]["Policies"]
+        given = json.loads(EVERYTHING["iam_statements"])
+        assert added["PolicyDocument"]["Statement"] == given
+    for source, key in ((QUEUE_NAME, "queue"), ("Stream", "stream"), (TABLE, "table")):
+        (one,) = mapping(template, source)["FilterCriteria"]["Filters"]
+        assert [json.loads(one["Pattern"])] == json.loads(EVERYTHING[f"{key}_filters"])
+
+
+def test_two_deployments_of_an_account_share_no_name(packager: Packager) -> None:
+    """Functions, log groups and dashboards have the name of the stack."""
+    names = {"FunctionName", "LogGroupName", "DashboardName"}
+    for resource in packager.template(name="orders").resources.values():
+        for key in names & resource.get("Properties", {}).keys():
+            assert "orders-dev" in resource["Properties"][key]
 
 
 @pytest.mark.parametrize("is_on", [True, False])
@@ -361,6 +424,7 @@ def test_only_by_tls_do_queues_take_and_give(packager: Packager) -> None:
     assert sorted(queue for policy in policies for queue in policy["Queues"]) == [
         "DeadLetters",
         "GivenUp",
+        "TableGivenUp",
         QUEUE_NAME,
     ]
     for policy in policies:
@@ -416,18 +480,33 @@ def test_a_stack_starts_beside_the_queue_that_an_earlier_one_has_left(packager: 
     queue = packager.template().document["Resources"]["Queue"]["Properties"]
     assert "AWS::StackId" in str(queue["QueueName"])
     named = {"QueueName", "StreamName", "Name"}
-    for name in ("DeadLetters", "GivenUp", "Stream"):
+    for name in ("DeadLetters", "GivenUp", "TableGivenUp", "Stream"):
         made = packager.template(**EVERYTHING).resources[name]["Properties"]
         assert not named & made.keys()
 
 
 def test_the_guide_names_every_parameter() -> None:
-    """docs/deploy.md has a row for each, and for none that is gone."""
+    """docs/how-to/deploy.md has a row for each, and for none that is gone."""
     parameters = yaml.safe_load(re.sub(r"!\w+ ", "", Path(ROOT, "serverless.yml").read_text()))[
         "params"
     ]["default"]
     settings = {field.name for field in fields(Settings)} - {"bucket"}
-    rows = re.findall(r"^\| (`.+?) \|", Path(ROOT, "docs/deploy.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (`.+?) \|", Path(ROOT, "docs/how-to/deploy.md").read_text(), re.MULTILINE
+    )
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert parameters.keys() - settings <= named
     assert parameters.keys() >= settings - {"root", "engine"}
+
+
+def test_the_policy_of_who_deploys_covers_every_resource(packager: Packager) -> None:
+    """docs/how-to/deploy.md has it: of each service of the stack, by the stack's names."""
+    page = Path(ROOT, "docs/how-to/deploy.md").read_text()
+    (text,) = re.findall(r"```json\n(\{\n  \"Version\".*?)```", page, re.DOTALL)
+    allowed = {
+        action.partition(":")[0]
+        for statement in json.loads(text)["Statement"]
+        for action in re.findall(r"[\w:*]+", str(statement["Action"]))
+    }
+    kinds = {one["Type"] for one in packager.template(**EVERYTHING).resources.values()}
+    assert {kind.split("::")[1].lower() for kind in kinds} <= allowed

@@ -1,0 +1,138 @@
+"""Deploy: checks everything before anything is created, runs osls, and checks what is deployed.
+
+`make deploy` runs the commands `validate` and, once there is a package, `deploy`. Other flags than
+those named here go to osls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from existing import Found, look
+from parameters import Parameters, find_faults, read
+from target import ENGINES
+
+ROOT = Path(__file__).resolve().parent.parent
+OSLS = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
+COMMANDS = ("validate", "deploy", "remove")
+FAILED, WRONG = 1, 2
+"""Exit codes: the deployment or its check failed; nothing was created."""
+
+
+def main() -> None:
+    """Run a command."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--stage", "-s", default="dev")
+    parser.add_argument("--region", "-r", default=_region())
+    parser.add_argument("--aws-profile", help="a profile of AWS's configuration files")
+    parser.add_argument("--engine", choices=ENGINES, default="obstore")
+    chosen, others = parser.parse_known_args()
+    if chosen.aws_profile:
+        os.environ["AWS_PROFILE"] = chosen.aws_profile
+    os.environ["AWS_REGION"] = chosen.region  # of the calls, and of `batcher check`
+    given, faults = _split(chosen.param)
+    found = read(ROOT / "serverless.yml", chosen.stage, given)
+    parameters = Parameters(**found, stage=chosen.stage, region=chosen.region, engine=chosen.engine)
+    _stop(faults + find_faults(parameters))
+    osls = [OSLS, "--stage", chosen.stage, "--region", chosen.region]
+    osls += [part for one in chosen.param for part in ("--param", one)] + others
+    if chosen.command == "remove":
+        sys.exit(_run(osls, "remove"))
+    if chosen.command == "validate":
+        _report(asyncio.run(look(parameters)))
+        return
+    _stop(_handler_faults(parameters))
+    if code := _run(osls, "deploy"):
+        sys.exit(code)
+    sys.exit(_check(parameters))
+
+
+def _region() -> str:
+    """Return the region as `serverless.yml` finds it."""
+    names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    return next(filter(None, map(os.environ.get, names)), "us-east-1")
+
+
+def _split(pairs: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the parameters of the command line, and what is no parameter."""
+    given, faults = {}, []
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name and value:
+            given[name] = value
+        else:
+            faults.append(f"--param {pair}: not a parameter; write it as name=value")
+    return given, faults
+
+
+def _stop(faults: Sequence[str]) -> None:
+    """End with the faults, one per line, if there are any."""
+    if faults:
+        print("Nothing was created. Correct these parameters:", file=sys.stderr)
+        for fault in faults:
+            print(f"  {fault}", file=sys.stderr)
+        sys.exit(WRONG)
+
+
+def _report(found: Found) -> None:
+    for line in found.not_checked:
+        print(f"not checked: {line}")  # a command's output
+    _stop(found.faults)
+    print("Parameters, settings and existing resources are valid.")
+
+
+def _handler_faults(parameters: Parameters) -> list[str]:
+    """Return what is wrong if the package has no such handler."""
+    described = json.loads((ROOT / "dist" / "deployment.json").read_text())
+    with zipfile.ZipFile(ROOT / described["artifact"]) as package:
+        names = set(package.namelist())
+    handler = parameters.values["handler"]
+    module = handler.rpartition(".")[0].replace(".", "/")
+    if {f"{module}.py", f"{module}/__init__.py"} & names:
+        return []
+    fix = f"add it: PACKAGE='--with {module.partition('/')[0]}.py'"
+    return [f"handler: the package has no {module}.py for {handler}; {fix}"]
+
+
+def _run(osls: Sequence[str | Path], command: str) -> int:
+    """Run osls on the terminal, and return its exit code."""
+    program, *flags = map(str, osls)
+    environ = {**os.environ, "SLS_TELEMETRY_DISABLED": "1"}
+    return subprocess.run(  # noqa: S603  # our own installation
+        [program, command, *flags], cwd=ROOT, env=environ, check=False
+    ).returncode
+
+
+def _check(parameters: Parameters) -> int:
+    """Run `batcher check` for each function, say what came of it, and return the exit code."""
+    failed = []
+    for kind in parameters.sources.values():
+        name = parameters.function(kind)
+        print(f"\nbatcher check --function {name}", flush=True)
+        command = [sys.executable, "-m", "batcher", "check", "--function", name]
+        ran = subprocess.run(command, check=False)  # noqa: S603  # this Python, our own module
+        failed += [name] if ran.returncode else []
+    if failed:
+        print(
+            f"\nThe stack {parameters.stack} is deployed, but the check failed for "
+            f"{', '.join(failed)}.\nCorrect the errors above and deploy again, or remove the "
+            "stack: make remove, with the same BUCKET, STAGE and DEPLOY.",
+            file=sys.stderr,
+        )
+        return FAILED
+    print(f"\nThe stack {parameters.stack} is deployed, and its check found no errors.")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

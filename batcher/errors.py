@@ -58,8 +58,9 @@ def own_copy(error: E) -> E:
 def shorten(error: E) -> E:
     """Drop the stack frames of an error, and all of its causes but the first, and return it.
 
-    The frames hold bodies and requests. Our message says what happened; of the causes, a reader
-    needs one line of the first.
+    The frames hold bodies and requests, often in a cycle with the error: they stay in memory after
+    it. So this is called where an error ends, too. Our message says what happened; of the causes, a
+    reader needs one line of the first.
     """
     cause = error.__cause__ if error.__suppress_context__ else error.__context__
     error.__cause__ = cause
@@ -72,6 +73,24 @@ def shorten(error: E) -> E:
             if more:  # obstore's have 40 lines of Rust
                 cause.args = (first,)
     return error.with_traceback(None)
+
+
+def clear_frames(error: BaseException) -> None:
+    """Drop the variables of an error's stack frames, but not where it was raised.
+
+    The first frame is dropped as a whole, unless it raised the error itself: it is that of the
+    caller, who caught it, and still runs.
+    """
+    import traceback  # noqa: PLC0415  # after a bug
+
+    if error.__traceback__ is not None and error.__traceback__.tb_next is not None:
+        error.__traceback__ = error.__traceback__.tb_next
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:
+        seen.add(id(each))
+        traceback.clear_frames(each.__traceback__)
+        each = each.__cause__ or each.__context__
 
 
 class RetryableError(BatcherError):

@@ -109,10 +109,14 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None:
-        task.cancelled() or task.exception()  # retrieved, because the cancellation is raised
-        raise cancelled
-    return task.result()
+    try:
+        if cancelled is not None:
+            task.cancelled() or task.exception()  # retrieved, because the cancellation is raised
+            raise cancelled
+        return task.result()
+    finally:
+        # An error has this frame, and all that its callers hold: no variable here may have it
+        del task, cancelled
 
 
 async def run_in_daemon_thread(function: Callable[[], T]) -> T:

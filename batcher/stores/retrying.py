@@ -15,6 +15,7 @@ from batcher.errors import (
     TooLateError,
     UploadLostError,
     own_copy,
+    shorten,
 )
 from batcher.stores.base import ObjectStore
 from batcher.stores.request import Operation, PausableTimeout, Request, Response, RetryLog
@@ -98,7 +99,7 @@ class RetryingStore(ObjectStore):
             except (UploadLostError, TooLateError):
                 raise
             except RetryableError as error:
-                failure = error
+                failure = shorten(error)  # else its frames would hold it, and the request
             except TimeoutError:
                 msg = (
                     f"{request.label} {request.key}: no response within {response_timeout_s:.0f} s"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from batcher.encoding.codec import Checksum
-from batcher.errors import PreconditionFailedError, RejectedError
+from batcher.errors import PreconditionFailedError, RejectedError, shorten
 from batcher.records.chunk import NamingScheme
 from batcher.records.positions import PositionsError, decode_positions
 from batcher.stores.request import Operation, Request
@@ -155,7 +155,8 @@ class ObjectWriter:
         )
         try:
             await send_write(self._store, request)
-        except PreconditionFailedError:
+        except PreconditionFailedError as error:
+            shorten(error)
             return False
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from batcher.errors import BatcherError, RetryableError
+from batcher.errors import BatcherError, RetryableError, shorten
 from batcher.stores.base import ObjectInfo, ObjectStore
 from batcher.stores.request import Operation, Request
 
@@ -37,6 +37,7 @@ async def send_write(store: ObjectStore, request: Request) -> bool:
             raise
         if not await _is_durable(store, request):
             raise
+        shorten(error)
     except Exception as error:
         if not await _is_durable(store, request):
             raise
@@ -46,6 +47,7 @@ async def send_write(store: ObjectStore, request: Request) -> bool:
             request.key,
             type(error).__name__,
         )
+        shorten(error)
     else:
         return True
     return False
@@ -59,7 +61,8 @@ async def _is_durable(store: ObjectStore, request: Request) -> bool:
     """
     try:
         found = await store.head(request.key, deadline_s=request.deadline_s, slots=request.slots)
-    except Exception:  # noqa: BLE001  # the caller raises the error of the request, which says more
+    except Exception as error:  # noqa: BLE001  # the error of the request says more: it is raised
+        shorten(error)
         return False
     return found is not None and has_metadata_of(found, request)
 

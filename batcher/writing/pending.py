@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batcher.batching.batch import Batch
 from batcher.encoding.codec import BLOCK_BYTES
-from batcher.errors import BatcherError, shorten
+from batcher.errors import BatcherError, clear_frames, shorten
 from batcher.writing.budget import Budget
 from batcher.writing.object import Receipt
 
@@ -186,8 +186,10 @@ class PendingBatch:
         """Set the outcome: nothing of the batch is durable."""
         self.state = PendingState.FAILED
         self.batch.drop_texts()
-        if isinstance(error, BatcherError):  # else a bug: where it was raised matters
+        if isinstance(error, BatcherError):
             shorten(error)
+        else:  # a bug: where it was raised matters
+            clear_frames(error)
         self._update_backlog()
         self.replace_held(self._held_bytes, 0)
         self.outcome.set_exception(error)

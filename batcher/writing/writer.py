@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
 from batcher.encoding.codec import ZSTD_HEADER_BYTES, Checksum, add_text_size
-from batcher.errors import PreconditionFailedError
+from batcher.errors import PreconditionFailedError, shorten
 from batcher.stores.base import MultipartUpload, ObjectStore
 from batcher.stores.request import Operation, Request
 from batcher.writing.encoder import BytesBuffer, Encoder, iter_parts
@@ -121,8 +121,10 @@ class Writer:
             slots=pending.slots,
         )
         pending.may_be_durable = True
-        with suppress(PreconditionFailedError):  # by an earlier attempt, whose response was lost
+        try:
             await send_write(self._store, request)
+        except PreconditionFailedError as error:  # by an earlier attempt, whose response was lost
+            shorten(error)
         return spec.make_receipt(len(body))
 
     async def _write_stream(
@@ -223,5 +225,6 @@ async def complete_upload(store: ObjectStore, request: Request) -> bool:
     """
     try:
         return await send_write(store, request)
-    except PreconditionFailedError:
+    except PreconditionFailedError as error:
+        shorten(error)
         return False

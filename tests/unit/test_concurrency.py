@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -80,6 +83,27 @@ async def test_shielded_work_ends_before_the_cancellation_is_raised() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended == [True]
+
+
+async def test_an_error_of_shielded_work_does_not_hold_itself() -> None:
+    """Its frames hold what the callers hold, and are freed with it, without the collector."""
+
+    class Body:
+        pass
+
+    async def work() -> None:
+        raise OSError
+
+    async def send(body: Body) -> weakref.ref[Body]:
+        with contextlib.suppress(OSError):
+            await shielded(work())
+        return weakref.ref(body)
+
+    gc.disable()
+    try:
+        assert (await send(Body()))() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_thread_returns_its_result_or_raises_its_error() -> None:

@@ -283,7 +283,7 @@ COMMAND = Command(
             "--transform",
             "MODULE:FUNCTION",
             "apply this function to each record, as package.module:function: it takes bytes, and "
-            "returns bytes, str, a dict or a list to write, or None to leave the record out. "
+            "returns bytes, str or a dict to write, or None to leave the record out. "
             "Such as fixes:repair for fixes.py with: def repair(record): return {'text': "
             "record.decode()}",
         ),

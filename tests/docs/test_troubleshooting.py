@@ -56,8 +56,8 @@ def templates_of(source: str) -> Iterator[str]:
 
 @cache
 def templates() -> frozenset[str]:
-    """Return the templates of the whole package."""
-    paths = (ROOT / "batcher").rglob("*.py")
+    """Return the templates of the whole package, and of what deploys it."""
+    paths = [*(ROOT / "batcher").rglob("*.py"), *(ROOT / "deploy").glob("*.py")]
     return frozenset(text for path in paths for text in templates_of(path.read_text("utf-8")))
 
 

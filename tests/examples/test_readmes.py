@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUN_HERE = [
+    "backfill_cli",
     "fastapi_ingest",
     "lambda_kinesis_transform",
     "lambda_sqs",
@@ -54,8 +55,12 @@ def run_script(script: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def pattern_of(output: str) -> str:
-    """Return a pattern for an output in which `…` is any text of one line."""
-    return ".*".join(map(re.escape, output.split("…")))
+    """Return a pattern for an output in which `…` is any text, and as a whole line any lines."""
+    lines = (
+        "(?:.*\n)*" if line == "…\n" else ".*".join(map(re.escape, line.split("…")))
+        for line in output.splitlines(keepends=True)
+    )
+    return "".join(lines)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Write the orders of the last two days, and deliver one event of a queue again, in another cut."""

@@ -26,6 +26,7 @@ RUN_HERE = [
     "lambda_kinesis_transform",
     "lambda_sqs",
     "library_quickstart",
+    "read_with_duckdb",
 ]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DEADLINE_S = 120

@@ -9,6 +9,8 @@
 | `UnknownSourceError` | send this event to another function |
 | `SettingsError` | correct the settings; the message lists every fault |
 | `NotInstalledError` | install the package; the message has the command |
+| `NotFoundError` | check the key; the object may have been deleted |
+| `DamagedError` | read the other objects; reading this one again does not help |
 """
 
 from collections.abc import Sequence

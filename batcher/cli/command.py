@@ -178,8 +178,8 @@ class Command(click.Command):
         self._parameters = [*parameters, *_message_options()]
         self.params += self._parameters
         self.examples = examples
-        self._exit_codes = dict(sorted((STANDARD_EXIT_CODES | dict(exit_codes)).items()))
-        self._permissions = permissions
+        self.exit_codes = dict(sorted((STANDARD_EXIT_CODES | dict(exit_codes)).items()))
+        self.permissions = permissions
         settings = [each.setting for each in parameters if isinstance(each, Option)]
         self._used_settings = [*filter(None, settings), *used_settings]
 
@@ -332,10 +332,10 @@ class Command(click.Command):
                     f"BATCHER_{settings[-1].upper()}. Options take precedence."
                 )
         with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), text) for code, text in self._exit_codes.items()])
-        if self._permissions:
+            formatter.write_dl([(str(code), text) for code, text in self.exit_codes.items()])
+        if self.permissions:
             with formatter.section("Permissions"):
-                formatter.write_text(self._permissions)
+                formatter.write_text(self.permissions)
         texts = [str(self.help), *(each.description for each in self._parameters)]
         address = any(DOCUMENTATION in text for text in texts) and _find_documentation()
         if address:

@@ -124,7 +124,7 @@ COMMAND = Command(
     "zstd) into few large objects. Folders and s3:// prefixes that end with a slash are read with "
     "all that is below them, in the order of names, except names that start with '.' or '_'. "
     "Blank lines are skipped. Bad lines are quarantined and reported; with --on-bad-record fail "
-    "the good lines beside them are written as well. Writing an input again writes its records "
+    "the good lines are written as well. Writing an input again writes its records "
     "again, under fresh keys. Ctrl-C and "
     "other signals that would end the command stop reading and write what was read; Ctrl-C, "
     "SIGTERM or SIGQUIT after a second or more drops it. Where reading stopped "

@@ -19,16 +19,27 @@ class BadRecordReason(StrEnum):
     """Why a record is bad: the `reason` field of its line in quarantine."""
 
     EMPTY = "empty"
+    """The payload is empty."""
     NOT_JSON = "not_json"
+    """The payload is not one JSON value."""
     NOT_UTF8 = "not_utf8"
+    """The payload is not UTF-8 text."""
     TOO_DEEP = "too_deep"
+    """JSON is nested deeper than `max_depth`."""
     TOO_LARGE = "too_large"
+    """The record, with its newline, is larger than `max_bytes`."""
     NEWLINE = "newline"
+    """The payload has a line break, which would end its line (`format=lines`)."""
     GZIP = "gzip"
+    """The payload is compressed by gzip; decompress it by `transform=gzip.decompress`."""
     KPL_AGGREGATED = "kpl_aggregated"
+    """The payload is aggregated by the Kinesis Producer Library; switch aggregation off."""
     BAD_BASE64 = "bad_base64"
+    """The data of a Kinesis record is not Base64."""
     MALFORMED = "malformed"
+    """The payload in the event is no text, or cannot be written as JSON."""
     TRANSFORM = "transform"
+    """The transform raised an exception for this record."""
 
 
 class BadRecord(Struct, frozen=True):

@@ -106,7 +106,7 @@ def run_deliveries(  # noqa: PLR0913  # each is a part of the scenario
         fault_chance: the chance of a fault, per request; of a kill, per invocation.
 
     Raises:
-        ValueError: the records are of several sources, or two of them cannot be told apart.
+        ValueError: the records are of several sources, or two of them cannot be distinguished.
         RuntimeError: it is called inside a running event loop.
     """
     _check_no_running_loop()

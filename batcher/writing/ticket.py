@@ -30,9 +30,9 @@ class Ticket(Generic[R]):
             the ticket are durable.
 
     `error.failed` has the indices of all records of the ticket that are not durable, whatever the
-    cause, and `error.receipts` the receipts of the others. If there are several causes, a refusal
-    of the store is raised before what a retry may fix, and that before a bad record. The notes of
-    the error name the others.
+    cause, and `error.receipts` the receipts of the others. If there are several causes,
+    `RejectedError` is raised before `RetryableError`, and that before `PoisonRecordError`. The
+    notes of the error name the others.
     """
 
     def __init__(

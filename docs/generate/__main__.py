@@ -1,12 +1,10 @@
-"""Write the generated pages: `make docs-reference`."""
+"""Write the generated parts of pages: `make docs-reference`."""
 
 from __future__ import annotations
 
-from generate.pages import DOCS, generated_pages
+from generate.pages import DOCS, pages_with_parts
 
-for name, text in generated_pages().items():
-    path = DOCS / name
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        print(f"docs/{name}")
+for page, text in pages_with_parts().items():
+    if page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
+        print(f"docs/{page.relative_to(DOCS)}")

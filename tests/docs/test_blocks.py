@@ -6,6 +6,7 @@ it brings its own botocore, so it fits beside aioboto3.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -152,6 +153,10 @@ def parse(block: Block, dialect: str) -> None:
         tomllib.loads(block.text)
     elif block.language == "yaml":
         list(yaml.compose_all(block.text))  # not constructed: templates have tags of their own
+    elif block.language == "pyi":
+        text = block.text.strip()
+        start = "" if re.match(r"async def |def |class |\w+(:| =)", text) else "def "
+        ast.parse(f"{start}{text}" + ("" if re.match(r"class |\w+(:| =)", text) else ": ..."))
     elif block.language == "hcl":
         import hcl2  # noqa: PLC0415  # slow, for few pages
 
@@ -272,6 +277,7 @@ def test_a_block_that_fails_fails_its_page(
         ("toml", "a = "),
         ("hcl", 'resource "a" {'),
         ("sql", "SELEC 1"),
+        ("pyi", "def f(x"),
         ("sh", "make test\nbatcher ls x"),
     ],
 )

@@ -19,7 +19,7 @@ BANNED = [
     "nobody",
     "refusals?",
     "sends? again",
-    "stands?",
+    r"stands?(?! for)",
     "tells?",
     "told",
     "whoever",

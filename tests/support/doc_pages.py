@@ -7,7 +7,7 @@ How a page shows code. The first word after the fence says what a block is:
   empty bucket of a local AWS, to which credentials, region and endpoint in the environment lead.
   `batcher`, `python` and `aws` are on the PATH. `/tmp/` is a folder of the page.
 - `sql`, `yaml`, `json`, `toml` and `hcl` are parsed. On pages about DuckDB, `sql` runs in DuckDB.
-- `text` and `console` are output. `mermaid` is a diagram.
+- `text` and `console` are output. `mermaid` is a diagram. `pyi` is a declaration.
 
 `title="orders.py"` after the first word shows a name above the block, and saves it under that
 name.
@@ -28,7 +28,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 OUTPUTS = {"text", "console", "mermaid"}
-PARSED = {"sql", "yaml", "json", "toml", "hcl"}
+PARSED = {"sql", "yaml", "json", "toml", "hcl", "pyi"}
 RUN = {"sh", "python"}
 
 NOT_YET = {

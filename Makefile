@@ -59,6 +59,8 @@ lint: $(VENV)/.ready
 DOCS_VENV := $(VENV)/docs
 
 $(DOCS_VENV)/.ready: pyproject.toml
+	@sh deploy/need-python.sh '$(PYTHON)'
+	@echo 'Installing Zensical into $(DOCS_VENV): some 120 MB, once'
 	$(PYTHON) -m venv $(DOCS_VENV)
 	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
 	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --group docs
@@ -170,6 +172,7 @@ CHECKS := $(VENV)-checks
 
 $(CHECKS)/.ready: Makefile
 	@sh deploy/need-python.sh '$(PYTHON)'
+	@echo 'Installing checkov and pip-audit into $(CHECKS): some 220 MB, once'
 	$(PYTHON) -m venv $(CHECKS)
 	$(CHECKS)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov>=3.2' 'pip-audit>=2.9'
 	touch $@

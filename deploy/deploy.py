@@ -78,7 +78,7 @@ def _split(pairs: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _stop(faults: Sequence[str]) -> None:
     """End with the faults, one per line, if there are any."""
     if faults:
-        print("Nothing was created. Correct these parameters:", file=sys.stderr)
+        print("Nothing was created:", file=sys.stderr)
         for fault in faults:
             print(f"  {fault}", file=sys.stderr)
         sys.exit(WRONG)

@@ -12,6 +12,7 @@ import zlib
 from isal import isal_zlib
 
 BLOCK_BYTES = 524_288
+HEAD_BYTES = 4
 HEADER = bytes.fromhex("1f8b08000000000000ff")
 HEADER_WITH_EXTRA_FIELD = bytes.fromhex("1f8b08040000000000ff")
 GZIP_WBITS = 31
@@ -38,7 +39,10 @@ def is_made_by_it(body: bytes) -> bool:
     blocks = []
     for start in range(0, len(text), BLOCK_BYTES):
         encoder = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
-        blocks.append(encoder.compress(text[start : start + BLOCK_BYTES]))
+        block = text[start : start + BLOCK_BYTES]
+        blocks.append(encoder.compress(block[:HEAD_BYTES]))
+        blocks.append(encoder.flush(isal_zlib.Z_SYNC_FLUSH))
+        blocks.append(encoder.compress(block[HEAD_BYTES:]))
         blocks.append(encoder.flush(isal_zlib.Z_FULL_FLUSH))
     trailer = struct.pack("<II", zlib.crc32(text), len(text))
     return data == b"".join([*blocks, b"\x03\x00", trailer])

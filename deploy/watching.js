@@ -1,5 +1,5 @@
 'use strict';
-// Alarms and a dashboard for each function. docs/operations.md says what to do at each alarm.
+// Alarms and a dashboard for each function. docs/how-to/operate.md says what to do at each alarm.
 const derive = require('./derived.js');
 
 const OURS = 'batcher';
@@ -43,7 +43,7 @@ const SILENCE_RINGS = { ComparisonOperator: 'LessThanThreshold', TreatMissingDat
 const alarm = (says, { namespace, name, dimensions }, statistic, threshold, [periods, bad], rings = MORE_RINGS) => ({
   Type: 'AWS::CloudWatch::Alarm',
   Properties: {
-    AlarmDescription: `batcher: ${says}. docs/operations.md says what to do.`,
+    AlarmDescription: `batcher: ${says}. docs/how-to/operate.md says what to do.`,
     Namespace: namespace,
     MetricName: name,
     Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),

@@ -91,7 +91,7 @@ def test_what_must_not_go_unseen_rings(packager: Packager) -> None:
     expected["KinesisUnreadAlarm"] = ("GetRecords.Success", 1)
     assert {n: (a["MetricName"], a["Threshold"]) for n, a in found.items()} == expected
     for alarm in found.values():
-        assert "docs/operations.md" in alarm["AlarmDescription"]
+        assert "docs/how-to/operate.md" in alarm["AlarmDescription"]
         assert not {"AlarmActions", "OKActions"} & alarm.keys()
     letters = [found[f"{prefix}DeadLettersAlarm"]["Dimensions"] for prefix in ("Sqs", "Kinesis")]
     assert letters == [

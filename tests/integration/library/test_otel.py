@@ -104,8 +104,8 @@ def otel() -> Otel:
 
 
 def documented_section() -> str:
-    """Return the documentation of OpenTelemetry."""
-    text = (ROOT / "docs/operations.md").read_text("utf-8")
+    """Return the reference of metrics and spans of OpenTelemetry."""
+    text = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
     return text.partition("## OpenTelemetry\n")[2].partition("\n## ")[0]
 
 
@@ -639,7 +639,8 @@ def test_the_documented_handler_sends_what_was_recorded_before_the_freeze(
 ) -> None:
     """The processor of spans sends in a thread, which Lambda stops."""
     monkeypatch.setenv("BATCHER_BUCKET", f"file:{tmp_path}")
-    [snippet] = re.findall(r"^```python\n(.*?)^```", documented_section(), re.DOTALL | re.MULTILINE)
+    text = (ROOT / "docs/how-to/opentelemetry.md").read_text("utf-8")
+    [snippet] = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     program: dict[str, Any] = {}
     exec(snippet, program)  # noqa: S102  # our own documentation
     program["tracer_provider"].add_span_processor(BatchSpanProcessor(otel.exporter))
@@ -669,7 +670,8 @@ async def test_the_documentation_has_every_metric_and_attribute(
         labels = {name for point in metric.data.data_points for name in point.attributes or {}}
         recorded[metric.name] = (f"{kind}, `{metric.unit}`", labels)
     section = documented_section()
-    table = re.findall(r"^\| `([\w.]+)` \| ([^|]+?) \|([^|]*)\|", section, re.MULTILINE)
+    row = r"^\| `([\w.]+)` \| ([^|\n]+?) \|[^|\n]*\|([^|\n]*)\|$"
+    table = re.findall(row, section, re.MULTILINE)
     documented = {
         name: (kind, set(re.findall(r"`((?:batcher|error)\.[\w.]+)`", labels)))
         for name, kind, labels in table

@@ -36,7 +36,6 @@ NOT_YET = {
     "docs/cross-account.md": "is being rewritten",
     "docs/check.md": "is being rewritten",
     "docs/json.md": "is being rewritten",
-    "docs/operations.md": "is being rewritten",
     "docs/reading.md": "is being rewritten",
     "docs/tables.md": "is being rewritten",
     "docs/testing.md": "is being rewritten",

@@ -275,7 +275,8 @@ COMMAND = Command(
     "the writer once, with an object under _quarantine/_check, which readers ignore. With "
     "--function, also checks the function's own settings, role, package and event source "
     "mappings. One run reports every problem. Checks that the credentials do not permit are "
-    "reported as not checked. See check.md in the documentation for the permission of each check.",
+    "reported as not checked. See reference/check in the documentation for the permission of "
+    "each check.",
     examples={
         "batcher check s3://my-bucket/events": "check a destination",
         "batcher check --function my-function --no-write": (

@@ -1,4 +1,4 @@
-"""JSON on standard output: whole documents, one a line, each described in docs/json.md."""
+"""JSON on standard output: one document per line, as docs/reference/json.md describes them."""
 
 from __future__ import annotations
 

@@ -205,7 +205,9 @@ def destination_argument() -> Argument:
 
 def json_option(form: str) -> Option:
     """Return the option for output for programs."""
-    return Option("--json", is_flag=True, help=f"print {form}; see json.md in the documentation")
+    return Option(
+        "--json", is_flag=True, help=f"print {form}; see reference/json in the documentation"
+    )
 
 
 def selection_options() -> list[Argument | Option]:

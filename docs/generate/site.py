@@ -52,8 +52,6 @@ NOT_WRITTEN = {
     "docs/reference/metrics.md",
     "docs/reference/errors.md",
     "docs/reference/api.md",
-    "docs/reference/json.md",
-    "docs/reference/check.md",
     "docs/reference/handler.md",
     "docs/reference/records.md",
     "docs/reference/deployment.md",

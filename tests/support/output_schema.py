@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it has no types
 
-FILE = Path(__file__).parents[2] / "docs" / "json.schema.json"
+FILE = Path(__file__).parents[2] / "docs/reference/json.schema.json"
 SCHEMA: dict[str, Any] = json.loads(FILE.read_text())
 DEFINITIONS: dict[str, dict[str, Any]] = SCHEMA["$defs"]
 

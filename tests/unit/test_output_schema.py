@@ -22,7 +22,7 @@ from support.output_schema import (
     types_of,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/json.md"
 MESSAGE = {"time": "2026-11-23T07:00:00.000Z", "level": "info", "message": "hello"}
 TABLE = re.compile(r"<!-- table: (\w+) -->(?:\n\n\|.*(?:\n\|.*)*)?")
 NUMBERS = {"integer", "number"}

@@ -19,41 +19,12 @@ DEPLOYED_OTHERWISE = {"bucket", "root", "engine"}
 """The template sets these from parameters of other names, or from the package."""
 DEPLOYED_DEFAULTS = {"partial_response": "true"}
 """Parameters of the template whose default differs from the setting's, on purpose."""
-PROSE = {"required": "", "empty": "", "none": None, "false": False}
-"""How the README writes defaults that are no text or number."""
-
-
-def readme_rows() -> list[tuple[list[str], str]]:
-    """Return the names and the text of the defaults of each row of the table of settings."""
-    text = ROOT.joinpath("README.md").read_text()
-    table = text.partition("| name | default | meaning |\n")[2].partition("\n\n")[0]
-    rows = [line.split("|")[1:3] for line in table.splitlines()[1:]]
-    return [(re.findall(r"`(\w+)`", names), default.strip()) for names, default in rows]
 
 
 def template() -> dict[str, Any]:
     """Return `serverless.yml`."""
     found: dict[str, Any] = yaml.safe_load(ROOT.joinpath("serverless.yml").read_text())
     return found
-
-
-def test_the_readme_lists_every_setting_once() -> None:
-    names = [name for row, _ in readme_rows() for name in row]
-    assert sorted(names) == sorted(FIELDS)
-
-
-def test_the_readme_has_the_defaults() -> None:
-    """The last row is about settings that are passed to S3: their defaults are empty."""
-    *rows, (passed_on, _) = readme_rows()
-    assert all(not getattr(DEFAULTS, name) for name in passed_on)
-    for names, text in rows:
-        texts = text.partition(";")[0].split(", ")
-        assert len(texts) == len(names), f"one default each for {names}"
-        for name, shown in zip(names, texts, strict=True):
-            plain = shown.strip("`")
-            expected = "" if name == "bucket" else getattr(DEFAULTS, name)
-            value = PROSE[plain] if plain in PROSE else FIELDS[name].metadata["parse"](plain)
-            assert value == expected, name
 
 
 def test_defaults_that_help_describes_are_true() -> None:

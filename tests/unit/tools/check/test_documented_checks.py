@@ -12,7 +12,7 @@ from batcher.tools.check.bucket import BUCKET_CALLS
 from unit.test_layers import IMPURE, imported
 
 PACKAGE = Path(batcher.tools.check.__file__).parent
-PAGE = PACKAGE.parents[2] / "docs" / "check.md"
+PAGE = PACKAGE.parents[2] / "docs/reference/check.md"
 PURE = [
     "bucket",
     "bucket_policy",

@@ -13,6 +13,7 @@ import griffe
 
 import batcher
 import batcher.testing
+from batcher import Stats
 from generate.markdown import make_table, wrap, wrap_text
 
 WRITE = ["Batcher", "SyncBatcher", "Ticket", "SyncTicket", "Receipt", "Stats"]
@@ -53,6 +54,7 @@ NOT_FOR_PROGRAMS = {
     "SyncBatcher.settings",
     "SyncTicket.__init__",
     "Ticket.__init__",
+    *(f"Stats.{name}" for name in vars(Stats) if name.startswith("count_")),
     "ReadObject.__init__",
     "ReadObjects.__init__",
 }
@@ -122,7 +124,7 @@ def _describe_class(item: griffe.Class) -> Iterator[str]:
         yield make_table(("value" if is_enum else "attribute", "meaning"), rows).strip()
     for each in functions:
         if each is not init:
-            yield f"#### {item.name}.{each.name}"
+            yield f"#### {_heading(f'{item.name}.{each.name}')}"
             yield _code(_signature(each, each.name))
             yield from _docstring(each)
 
@@ -138,6 +140,11 @@ def _is_described(owner: griffe.Class, member: griffe.Object | griffe.Alias) -> 
         and member.value is not None
     )
     return not is_set_by_a_method or member.docstring is not None
+
+
+def _heading(name: str) -> str:
+    """Return a name as a heading. Two underscores would make it bold."""
+    return f"`{name}`" if "__" in name else name
 
 
 def _value(member: griffe.Attribute) -> str:

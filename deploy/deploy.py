@@ -13,16 +13,20 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from existing import Found, look
 from parameters import Parameters, find_faults, read
 from target import ENGINES
 
+from batcher.tools.check.aws import AwsClient
+
 ROOT = Path(__file__).resolve().parent.parent
 OSLS = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
 COMMANDS = ("validate", "deploy", "remove")
+RIGHT = "ok "
+"""Start of a line of `batcher check` that needs no look."""
 FAILED, WRONG = 1, 2
 """Exit codes: the deployment or its check failed; nothing was created."""
 
@@ -43,7 +47,7 @@ def main() -> None:
     given, faults = _split(chosen.param)
     found = read(ROOT / "serverless.yml", chosen.stage, given)
     parameters = Parameters(**found, stage=chosen.stage, region=chosen.region, engine=chosen.engine)
-    _stop(faults + find_faults(parameters))
+    _stop(faults + find_faults(parameters), chosen.command)
     osls = [OSLS, "--stage", chosen.stage, "--region", chosen.region]
     osls += [part for one in chosen.param for part in ("--param", one)] + others
     if chosen.command == "remove":
@@ -51,10 +55,11 @@ def main() -> None:
     if chosen.command == "validate":
         _report(asyncio.run(look(parameters)))
         return
-    _stop(_handler_faults(parameters))
+    _stop(_handler_faults(parameters), chosen.command)
     if code := _run(osls, "deploy"):
         sys.exit(code)
-    sys.exit(_check(parameters))
+    asyncio.run(print_outputs(parameters))
+    sys.exit(check_functions(parameters))
 
 
 def _region() -> str:
@@ -75,10 +80,10 @@ def _split(pairs: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     return given, faults
 
 
-def _stop(faults: Sequence[str]) -> None:
+def _stop(faults: Sequence[str], command: str) -> None:
     """End with the faults, one per line, if there are any."""
     if faults:
-        print("Nothing was created:", file=sys.stderr)
+        print(f"Nothing was {'removed' if command == 'remove' else 'created'}:", file=sys.stderr)
         for fault in faults:
             print(f"  {fault}", file=sys.stderr)
         sys.exit(WRONG)
@@ -87,7 +92,7 @@ def _stop(faults: Sequence[str]) -> None:
 def _report(found: Found) -> None:
     for line in found.not_checked:
         print(f"not checked: {line}")  # a command's output
-    _stop(found.faults)
+    _stop(found.faults, "validate")
     print("Parameters, settings and existing resources are valid.")
 
 
@@ -107,20 +112,23 @@ def _handler_faults(parameters: Parameters) -> list[str]:
 def _run(osls: Sequence[str | Path], command: str) -> int:
     """Run osls on the terminal, and return its exit code."""
     program, *flags = map(str, osls)
-    environ = {**os.environ, "SLS_TELEMETRY_DISABLED": "1"}
+    environ = {**os.environ, "SLS_TELEMETRY_DISABLED": "1", "NODE_NO_WARNINGS": "1"}
     return subprocess.run(  # noqa: S603  # our own installation
         [program, command, *flags], cwd=ROOT, env=environ, check=False
     ).returncode
 
 
-def _check(parameters: Parameters) -> int:
-    """Run `batcher check` for each function, say what came of it, and return the exit code."""
+def check_functions(parameters: Parameters) -> int:
+    """Run `batcher check` for each function, print what is not right, and return the exit code."""
     failed = []
     for kind in parameters.sources.values():
         name = parameters.function(kind)
         print(f"\nbatcher check --function {name}", flush=True)
         command = [sys.executable, "-m", "batcher", "check", "--function", name]
-        ran = subprocess.run(command, check=False)  # noqa: S603  # this Python, our own module
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603  # our own module
+        for line in ran.stdout.splitlines():
+            if not line.startswith(RIGHT):
+                print(f"  {line}", flush=True)
         failed += [name] if ran.returncode else []
     if failed:
         print(
@@ -132,6 +140,21 @@ def _check(parameters: Parameters) -> int:
         return FAILED
     print(f"\nThe stack {parameters.stack} is deployed, and its check found no errors.")
     return 0
+
+
+async def print_outputs(parameters: Parameters) -> None:
+    """Print the names and addresses of what the stack has created."""
+    async with AwsClient(parameters.region) as aws:
+        found = await aws.call(
+            "cloudformation",
+            "describe_stacks",
+            "cloudformation:DescribeStacks",
+            StackName=parameters.stack,
+        )
+    if isinstance(found, Mapping):
+        for output in found["Stacks"][0].get("Outputs", ()):
+            if not output["OutputKey"].startswith("Serverless"):
+                print(f"{output['OutputKey']}: {output['OutputValue']}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,15 @@ from e2e.emulator import NOBODY
 from e2e.template import Spec, read
 from e2e.tools import CACHE, ROOT, osls, run
 
-COPIED = ("batcher", "deploy", "serverless.yml", "pyproject.toml", "README.md", "LICENSE")
+COPIED = (
+    "batcher",
+    "deploy",
+    "serverless.yml",
+    "Makefile",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+)
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 BUCKET = "e2e"
 ENGINES = ("obstore", "aioboto3")
@@ -58,6 +66,11 @@ class Project:
             f"{Path(told['artifact']).name}: {told['zipped_bytes'] / 1e6:.1f} MB, "
             f"unzipped {told['unzipped_bytes'] / 1e6:.1f} MB"
         )
+
+    @property
+    def architecture(self) -> str:
+        """The processor that it is packaged for."""
+        return str(self._described["architecture"])
 
     @property
     def zip_file(self) -> Path:

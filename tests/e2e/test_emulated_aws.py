@@ -6,6 +6,7 @@ The emulator delivers small batches, and nothing goes wrong there; what it does 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
@@ -25,8 +26,9 @@ from e2e.traffic import Traffic, whole
 pytestmark = pytest.mark.timeout(300)
 STACK = "batcher-dev"
 MESSAGES = 2_500
-PARAMETERS = {"stream": "new", "shards": 2}
-IN_A_CALL = {"sqs": 10, "kinesis": 100}
+TABLE, CHANGES = "users", 500
+PARAMETERS = {"stream": "new", "shards": 2, "table_stream": "existing"}
+IN_A_CALL = {"sqs": 10, "kinesis": 100, "dynamodb": 25}
 ENOUGH_S, POLL_S = 120.0, 1.0
 KEY = re.compile(r"(sqs|kinesis)/[01]{4}/dt=\d{4}-\d\d-\d\d/hour=\d\d/([^/]+)\.ndjson\.gz")
 QUARANTINE_KEY = re.compile(r"(sqs|kinesis)/_quarantine/\1/dt=\d{4}-\d\d-\d\d/[^/]+\.ndjson\.gz")
@@ -65,7 +67,15 @@ def deployed(
         "LOG_LEVEL": "WARNING",
     }
     with Emulator([python.with_name("ministack")], environ, folder, port) as aws:
-        projects.get(request.param).deploy(PARAMETERS, aws.url)
+        table = aws.client("dynamodb").create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "N"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+        )["TableDescription"]
+        given = {**PARAMETERS, "table_stream_arn": table["LatestStreamArn"]}
+        projects.get(request.param).deploy(given, aws.url)
         stack = aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
         yield Deployed(request.param, aws, outputs)
@@ -104,6 +114,28 @@ def test_records_of_a_stream_arrive_once(
     counts = _audit(f"{deployed.engine} kinesis", traffic, found, dead, outputs["StreamName"])
     count(counts)
     assert not counts.duplicates
+
+
+def test_changes_of_a_table_arrive_once(deployed: Deployed) -> None:
+    """Each change is in exactly one object, as the whole record of the stream."""
+    dynamodb = deployed.aws.client("dynamodb")
+    size = IN_A_CALL["dynamodb"]
+    for first in range(0, CHANGES, size):
+        items = [{"id": {"N": str(number)}} for number in range(first, first + size)]
+        puts = [{"PutRequest": {"Item": item}} for item in items]
+        answer = dynamodb.batch_write_item(RequestItems={TABLE: puts})
+        assert not answer.get("UnprocessedItems")
+    until_s = time.monotonic() + ENOUGH_S
+    while True:
+        found = look(deployed.aws.environ, BUCKET, "dynamodb")
+        if len(found.records) >= CHANGES or time.monotonic() > until_s:
+            break
+        time.sleep(POLL_S)
+    changes = [json.loads(line)["dynamodb"] for line in found.records]
+    numbers = sorted(int(change["NewImage"]["id"]["N"]) for change in changes)
+    assert numbers == list(range(CHANGES))
+    assert not deployed.aws.messages(deployed.outputs["TableGivenUpUrl"])
+    assert found.report.is_clean, found.report.findings
 
 
 def _calls(traffic: Traffic, kind: str) -> Iterator[Sequence[str]]:

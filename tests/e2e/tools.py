@@ -53,11 +53,13 @@ def run(command: Sequence[str | Path], folder: Path, **environ: str) -> str:
     return ran.stdout
 
 
+OSLS = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
+
+
 def osls() -> Path:
     """Return the Serverless Framework's open continuation, which `make e2e` has installed."""
-    program = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
-    assert program.exists(), f"{program} is missing: `make e2e` installs it, and runs this"
-    return program
+    assert OSLS.exists(), f"{OSLS} is missing: `make e2e` installs it, and runs this"
+    return OSLS
 
 
 def runtime_client() -> Path:

@@ -44,11 +44,11 @@ RUN_ELSEWHERE = {
     r"pip install|pipx install|uv add|uv tool install": "tests/integration/install/test_install.py",
     r"git clone|cd s3-batcher": "tests/integration/install/test_install.py",
     r"python3 -m venv|\. \.venv/bin/activate": "tests/integration/install/test_install.py",
-    r"make deploy|make package|make remove": "tests/e2e/test_emulated_aws.py",
+    r"make deploy|make package|make remove": "tests/e2e/test_make_deploy.py",
     r"cloudformation describe-stacks|aws sqs send-message --queue-url": (
-        "tests/e2e/test_emulated_aws.py"
+        "tests/e2e/test_make_deploy.py"
     ),
-    r"sleep \d+|\.venv/bin/batcher": "tests/e2e/test_emulated_aws.py",
+    r"sleep \d+|\.venv/bin/batcher": "tests/e2e/test_make_deploy.py",
     r"make demo": "tests/integration/tools/demo/test_demo.py",
     r"make [a-z-]+$": "Makefile",
 }

@@ -44,7 +44,10 @@ DEADLINE_S = 120
 TEMPORARY = re.compile(r"(?<![\w/])/tmp/|(?<=file://)/tmp/")
 """In a block. It becomes a folder of the page."""
 
-DUCKDB = "import sys, duckdb; print(duckdb.sql(sys.stdin.read()) or '')"
+DUCKDB = (
+    "import sys, duckdb; print(duckdb.connect('.page.duckdb').sql(sys.stdin.read()) or '', end='')"
+)
+"""Runs SQL in a database of the page, and prints the rows of the last statement."""
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +252,20 @@ def test_blocks_of_a_page_share_a_folder_a_shell_and_an_aws(
 ) -> None:
     output = run_blocks(split_blocks(PAGE)[0], tmp_path, environ)
     assert output.splitlines() == ["1", 'True {"a": 1}', ""]
+
+
+def test_sql_runs_in_one_database_of_the_page(tmp_path: Path, environ: dict[str, str]) -> None:
+    view = "CREATE VIEW lines AS SELECT * FROM read_json('/tmp/*.jsonl');"
+    page = (
+        "```sh\necho '{\"a\": 41}' > /tmp/in.jsonl\n```\n"
+        f"```sql\n{view}\n```\n```sql\nSELECT a + 1 AS b FROM lines;\n```\n"
+    )
+    blocks = split_blocks(page)[0]
+    assert "42" in run_blocks(blocks, tmp_path, environ, with_duckdb=True)
+    broken = split_blocks(page.replace("a + 1", "c + 1"))[0]
+    (tmp_path / ".page.duckdb").unlink()
+    with pytest.raises(pytest.fail.Exception, match="line 8"):
+        run_blocks(broken, tmp_path, environ, with_duckdb=True)
 
 
 @pytest.mark.parametrize(

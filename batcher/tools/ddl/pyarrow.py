@@ -19,7 +19,7 @@ fs.S3FileSystem(  # credentials of the AWS tools; fs.resolve_s3_region(bucket) f
     endpoint_override={endpoint},
 )"""
 _REGION = 'os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")'
-_ENDPOINT = 'os.environ.get("AWS_ENDPOINT_URL_S3")'
+_ENDPOINT = 'os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")'
 
 _PROGRAM = '''\
 {imports}

@@ -21,7 +21,11 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONTINUED = {"testing.md"}
 """Documents whose snippets are one program."""
 
-ANY = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
+ANY = """
+# pyright: reportIncompleteStub=false
+from typing import Any
+def __getattr__(name: str) -> Any: ...
+"""
 WITHOUT_TYPES = (
     "duckdb/__init__.pyi",
     "orders_table/__init__.pyi",

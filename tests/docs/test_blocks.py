@@ -33,6 +33,7 @@ from support.doc_pages import (
     blocks_of,
     commands,
     held_pages,
+    is_run_elsewhere,
     name_of,
     run_elsewhere,
     split_blocks,
@@ -116,7 +117,7 @@ def make_script(blocks: list[Block], folder: Path, *, with_duckdb: bool) -> str:
             parts.append(f"python {shlex.quote(name)}")
         elif block.language == "sql" and with_duckdb:
             parts.append(f"python -c {shlex.quote(DUCKDB)} <<'END_OF_SQL'\n{text}END_OF_SQL")
-        elif block.language == "sh" and not any(map(run_elsewhere, commands(text))):
+        elif block.language == "sh" and not is_run_elsewhere(block):
             parts.append(text)
     return "\n".join(parts)
 
@@ -182,9 +183,11 @@ def block_faults(blocks: list[Block], dialect: str) -> list[str]:
         if block.language not in OUTPUTS | PARSED | RUN:
             faults.append(f"line {block.line}: a block of {block.language or 'no language'}")
         if block.language == "sh":
-            others = [bool(run_elsewhere(command)) for command in commands(block.text)]
-            if any(others) and not all(others):
-                faults.append(f"line {block.line}: some commands run here, and some elsewhere")
+            others = filter(run_elsewhere, commands(block.text))
+            if not is_run_elsewhere(block) and (command := next(others, "")):
+                faults.append(
+                    f"line {block.line}: {command!r} runs elsewhere; start a block with it"
+                )
         try:
             parse(block, dialect)
         except Exception as error:  # noqa: BLE001  # of five parsers
@@ -213,7 +216,7 @@ def needs_a_run(page: Path) -> bool:
     return any(
         block.language == "python"
         or (block.language == "sql" and dialect_of(page) == "duckdb")
-        or (block.language == "sh" and not any(map(run_elsewhere, commands(block.text))))
+        or (block.language == "sh" and not is_run_elsewhere(block))
         for block in blocks_of(page)
     )
 
@@ -295,7 +298,7 @@ def test_a_block_that_fails_fails_its_page(
         ("hcl", 'resource "a" {'),
         ("sql", "SELEC 1"),
         ("pyi", "def f(x"),
-        ("sh", "make test\nbatcher ls x"),
+        ("sh", "batcher ls x\nmake test"),
     ],
 )
 def test_a_wrong_block_is_a_fault(language: str, text: str) -> None:

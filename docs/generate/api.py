@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain
+from typing import cast
 
 import griffe
 
@@ -56,19 +57,21 @@ NOT_FOR_PROGRAMS = {
     "Ticket.__init__",
     *(f"Stats.{name}" for name in vars(Stats) if name.startswith("count_")),
     "ReadObject.__init__",
+    "ReadObjects.__aiter__",
     "ReadObjects.__init__",
 }
 """Members that other parts of the package use."""
 
-METHODS = {"__init__", "__call__"}
+METHODS = {"__init__", "__call__", "__aiter__"}
 """Methods that are described although their names begin with an underscore."""
 
 
 @cache
 def _load() -> griffe.Module:
-    loaded = griffe.load(
-        "batcher", docstring_parser="google", docstring_options={"warnings": False}
+    options = griffe.GoogleOptions(
+        warnings=False, returns_multiple_items=False, returns_named_value=False
     )
+    loaded = griffe.load("batcher", docstring_parser="google", docstring_options=options)
     assert isinstance(loaded, griffe.Module)  # noqa: S101  # for type checkers
     return loaded
 
@@ -204,27 +207,40 @@ def _docstring(item: griffe.Object, *, without_summary: bool = False) -> Iterato
     """Yield the parts of a docstring as Markdown."""
     if item.docstring is None:
         return
+    if reference := re.fullmatch(r"See `(\w+\.\w+)`\.", item.docstring.value.strip()):
+        yield from _docstring(cast("griffe.Object", item.module[reference[1]]))
+        return
     for section in item.docstring.parsed:
         if isinstance(section, griffe.DocstringSectionText):
             text = section.value
-            if without_summary:
-                text = text.partition("\n\n")[2]
-            if text:
-                yield wrap_text(text)
-        elif isinstance(section, griffe.DocstringSectionParameters):
-            yield "\n".join(
-                wrap(f"`{each.name}`: {each.description}", "- ", "  ") for each in section.value
+            text = wrap_text(text.partition("\n\n")[2] if without_summary else text)
+        else:
+            text = _section(section, str(getattr(item, "returns", "")))
+        if text:
+            yield text
+
+
+def _section(section: griffe.DocstringSection, returned: str) -> str:
+    """Return a section as Markdown. `returned` is the annotation of the function."""
+    match section:
+        case griffe.DocstringSectionParameters():
+            return _list((f"`{each.name}`", each.description) for each in section.value)
+        case griffe.DocstringSectionRaises():
+            return "Raises:\n\n" + _list(
+                (_names(each.annotation), each.description) for each in section.value
             )
-        elif isinstance(section, griffe.DocstringSectionRaises):
-            yield "Raises:\n\n" + "\n".join(
-                wrap(f"{_names(each.annotation)}: {each.description}", "- ", "  ")
-                for each in section.value
-            )
-        elif isinstance(section, griffe.DocstringSectionReturns | griffe.DocstringSectionYields):
-            start = "Yields" if isinstance(section, griffe.DocstringSectionYields) else "Returns"
-            yield "\n\n".join(wrap(f"{start}: {each.description}") for each in section.value)
-        elif isinstance(section, griffe.DocstringSectionAdmonition):
-            yield wrap_text(f"{section.title}: {section.value.description}")
+        case griffe.DocstringSectionReturns() | griffe.DocstringSectionYields():
+            (one,) = section.value
+            start = "" if str(one.annotation) == returned else f"{one.annotation}: "
+            return wrap(f"{section.kind.value.capitalize()}: {start}{one.description}")
+        case griffe.DocstringSectionAdmonition():
+            return wrap_text(f"{section.title}: {section.value.description}")
+    msg = f"a docstring has a section {section.kind}, which docs/generate/api.py does not know"
+    raise ValueError(msg)
+
+
+def _list(items: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(wrap(f"{name}: {description}", "- ", "  ") for name, description in items)
 
 
 def _names(annotation: object) -> str:

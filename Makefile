@@ -177,17 +177,26 @@ $(CHECKS)/.ready: Makefile
 	$(CHECKS)/bin/python -m pip install --quiet --disable-pip-version-check 'checkov>=3.2' 'pip-audit>=2.9'
 	touch $@
 
+# Its pins do not go together with those of checkov
+$(CHECKS)-sam/.ready: Makefile
+	@sh deploy/need-python.sh '$(PYTHON)'
+	@echo 'Installing the AWS SAM CLI into $(CHECKS)-sam: some 350 MB, once'
+	$(PYTHON) -m venv $(CHECKS)-sam
+	$(CHECKS)-sam/bin/python -m pip install --quiet --disable-pip-version-check 'aws-sam-cli>=1.150'
+	@touch $@
+
 TEMPLATES := dist/template
 
-check-deploy: $(VENV)/.ready $(OSLS) $(CHECKS)/.ready package  ## check the template of serverless.yml by cfn-lint and checkov
+check-deploy: $(VENV)/.ready $(OSLS) $(CHECKS)/.ready $(CHECKS)-sam/.ready package  ## check the template of serverless.yml by cfn-lint and checkov, and the example of SAM
 	SLS_TELEMETRY_DISABLED=1 $(OSLS) package --param bucket=my-bucket --param stream=new --package $(TEMPLATES)
 	$(BIN)/cfn-lint -t $(TEMPLATES)/cloudformation-template-*.json
 	$(CHECKS)/bin/checkov -f $(TEMPLATES)/cloudformation-template-update-stack.json --config-file deploy/checkov.yml \
 		--compact --quiet --skip-download
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(CHECKS)-sam/bin/sam validate --lint -t examples/sam/template.yaml
 
 .PHONY: audit
 audit: $(CHECKS)/.ready  ## check locked distributions for known vulnerabilities; AUDIT_OFFLINE=allow without a network
 	$(CHECKS)/bin/python deploy/audit.py
 
 clean:  ## remove all that was installed here
-	rm -rf $(VENV) $(CHECKS) deploy/node_modules .e2e
+	rm -rf $(VENV) $(CHECKS) $(CHECKS)-sam deploy/node_modules .e2e

@@ -123,7 +123,7 @@ def test_nobody_else_reads_the_bucket(packager: Packager) -> None:
     (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
     rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
-    abort = rules["uploads-that-nobody-completes"]
+    abort = rules["incomplete-uploads"]
     assert abort["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
     assert {rule["Status"] for rule in rules.values()} == {"Enabled"}
     assert len(rules) == 2

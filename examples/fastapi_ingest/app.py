@@ -10,13 +10,13 @@ from batcher import (
     Batcher,
     BatcherError,
     BudgetFullError,
+    ObjectStore,
     PoisonRecordError,
     Receipt,
     RetryableError,
     Settings,
     Ticket,
 )
-from batcher.testing import ObjectStore
 
 LOGGER = logging.getLogger("uvicorn.error")
 

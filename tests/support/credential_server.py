@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +27,8 @@ class CredentialServer(LoopbackServer):
         self.code = "ExpiredToken"
         self.seen: list[tuple[str, str]] = []
         """Method and access key of each request."""
+        self.gathering: threading.Barrier | None = None
+        """Requests wait here for each other before they are answered."""
         super().__init__(type("Handler", (_Handler,), {"credentials": self}))
 
     def signed_by(self) -> list[str]:
@@ -47,6 +50,8 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.credentials
         key = self.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
         server.seen.append((self.command, key))
+        if server.gathering is not None:
+            server.gathering.wait(timeout=30)
         if key in server.accepted:
             status, body = 200, self._answer()
         else:

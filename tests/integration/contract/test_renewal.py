@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -212,6 +213,7 @@ async def test_credentials_that_are_still_the_same_are_refused_at_once(
 ) -> None:
     """One request each, one search for all of them, and the message says where it has looked."""
     del credentials
+    server.gathering = threading.Barrier(8)  # one that is answered late would search again
     store, _ = open_both(engine)
     puts = [store.put(f"a/{number}", b"body", ATTRIBUTES) for number in range(8)]
     errors = await asyncio.gather(*puts, return_exceptions=True)

@@ -18,7 +18,11 @@ from batcher.tools.plan.advice import collect_advice, collect_notes
 from batcher.tools.plan.costs import DAY_S, DELIVERY, MONTH_S, SOURCE
 from batcher.tools.plan.invocations import BatchEnd, shard_count
 from batcher.tools.plan.objects import RecordSample
-from batcher.tools.plan.output import make_document, make_serverless_yaml
+from batcher.tools.plan.output import (
+    make_deploy_command,
+    make_document,
+    make_serverless_yaml,
+)
 from batcher.tools.plan.plan import Plan, make_plan
 from batcher.tools.plan.prices import PRICES_REGION
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES
@@ -100,7 +104,8 @@ def run(arguments: Arguments) -> int:
     print()  # noqa: T201  # what a command line is for
     for table in tables:
         print_table(table)
-    print(f"To paste into serverless.yml\n\n{make_serverless_yaml(plan)}\n")  # noqa: T201
+    print(f"To deploy it with this project's template\n\n{make_deploy_command(plan)}\n")  # noqa: T201
+    print(f"To paste into a serverless.yml of your own\n\n{make_serverless_yaml(plan)}\n")  # noqa: T201
     for note in collect_notes(plan):
         print_text(f"note: {note}")
     return DONE

@@ -1,8 +1,9 @@
-"""Output: a plan as a JSON document with stable names, as variables, and as Serverless YAML."""
+"""Output: a plan as a JSON document with stable names, as parameters, and as Serverless YAML."""
 
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from batcher.settings import ENV_PREFIX, Settings
 from batcher.tools.plan.advice import collect_advice, collect_notes
 from batcher.tools.plan.costs import DELIVERY, MONTH_S, SOURCE, STORAGE
+from batcher.tools.plan.invocations import shard_count
 from batcher.tools.plan.mapping import MappingPlan
 from batcher.tools.plan.prices import PRICE_PAGES, PRICES_DATE, PRICES_REGION
 from batcher.tools.plan.workload import SourceType
@@ -58,6 +60,7 @@ def make_document(plan: Plan) -> dict[str, Any]:
         "lambda": _lambda(plan),
         "event_source": asdict(plan.mapping),
         "environment": make_environment(plan),
+        "parameters": make_parameters(plan),
         "dollars_a_month": _dollars(plan),
         "warnings": [
             {"kind": advice.kind, "detail": advice.text} for advice in collect_advice(plan)
@@ -152,6 +155,45 @@ def make_environment(plan: Plan) -> dict[str, str]:
         if spec.name not in handled and value != expected:
             variables[spec.name] = json.dumps(value) if isinstance(value, Mapping) else str(value)
     return {ENV_PREFIX + name.upper(): value for name, value in variables.items()}
+
+
+def make_parameters(plan: Plan) -> dict[str, str]:
+    """Return the parameters of `make deploy`: source, function, mapping, and settings."""
+    mapping, source = plan.mapping, plan.workload.source
+    chosen: dict[str, object] = {}
+    if source is SourceType.FIFO:
+        chosen |= {"queue": "existing", "queue_arn": PLACEHOLDER_ARNS[source]}
+    elif source is SourceType.KINESIS:
+        chosen |= {"queue": "off", "stream": "new", "shards": shard_count(plan.workload)}
+    elif source is SourceType.DYNAMODB:
+        chosen |= {"queue": "off", "table_stream": "existing"}
+        chosen["table_stream_arn"] = PLACEHOLDER_ARNS[source]
+    chosen |= {
+        "memory": plan.function.memory_mb,
+        "timeout": plan.function.timeout_s,
+        "batch_size": mapping.batch_size,
+        "window": mapping.window_s or 0,
+        "maximum_concurrency": mapping.maximum_concurrency,
+        "parallelization_factor": mapping.parallelization_factor,
+    }
+    named = {"root": f"{'sqs' if source.is_queue else source}_root"}
+    for variable, value in make_environment(plan).items():
+        name = variable.removeprefix(ENV_PREFIX).lower()
+        if name not in {"bucket", "engine", "partial_response"}:
+            chosen[named.get(name, name)] = value
+    return {name: str(value) for name, value in chosen.items() if value is not None}
+
+
+def make_deploy_command(plan: Plan) -> str:
+    """Return the command that deploys the plan. Values in capitals must be filled in."""
+    parameters = [
+        f"--param {shlex.quote(f'{name}={value}')}" for name, value in make_parameters(plan).items()
+    ]
+    flags = shlex.quote(" ".join(parameters).replace("$", "$$"))  # make's own dollar
+    bucket = shlex.quote(plan.settings.bucket)
+    engine = "" if plan.settings.engine == "obstore" else f" ENGINE={plan.settings.engine}"
+    architecture = "" if plan.function.arch == "arm64" else f" ARCH={plan.function.arch}"
+    return f"make deploy BUCKET={bucket}{engine}{architecture} DEPLOY={flags}"
 
 
 def make_serverless_yaml(plan: Plan) -> str:

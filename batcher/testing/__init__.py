@@ -6,7 +6,7 @@
 - `sqs_messages`, `fifo_messages`, `kinesis_records`, `dynamodb_records` and `event_of` make events
   as Lambda delivers them.
 
-`docs/testing.md` has examples. The Lambda package leaves this out.
+`docs/how-to/testing.md` has examples. The Lambda package leaves this out.
 """
 
 from __future__ import annotations

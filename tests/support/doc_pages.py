@@ -33,8 +33,6 @@ RUN = {"sh", "python"}
 
 NOT_YET = {
     "README.md": "is being rewritten",
-    "docs/cross-account.md": "is being rewritten",
-    "docs/testing.md": "is being rewritten",
 }
 """Pages that are not held to the rules for blocks, words and lines yet. It only ever shrinks."""
 

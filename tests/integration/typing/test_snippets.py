@@ -15,11 +15,10 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
-SNIPPET = re.compile(r"^```python\b[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SNIPPET = re.compile(
+    r"^```python\b(?: title=\"(\w+)\.py\")?[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-CONTINUED = {"testing.md"}
-"""Documents whose snippets are one program."""
 
 ANY = """
 # pyright: reportIncompleteStub=false
@@ -102,14 +101,11 @@ MISUSES = [
 
 
 def programs() -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of a program for each snippet, or for each document."""
+    """Yield the name and the text of each snippet. By its title another one can import it."""
     for path in DOCUMENTS:
-        snippets = SNIPPET.findall(path.read_text(encoding="utf-8"))
-        if snippets and path.name in CONTINUED:
-            snippets = ["\n".join(snippets)]
-        for number, snippet in enumerate(snippets):
-            name = f"{path.stem.lower().replace('-', '_')}_{number}.py"
-            yield name, snippet
+        stem = path.stem.lower().replace("-", "_")
+        for number, (title, text) in enumerate(SNIPPET.findall(path.read_text(encoding="utf-8"))):
+            yield f"{title or f'{stem}_{number}'}.py", text
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +144,9 @@ def run(*arguments: str, folder: Path) -> str:
 
 
 def test_the_documents_have_snippets() -> None:
-    assert {name.rpartition("_")[0] for name, _ in programs()} >= {
-        "readme",
-        "testing",
-        "read_python",
-    }
+    names = [name for name, _ in programs()]
+    assert len(names) == len(set(names)), "two snippets of one title"
+    assert {"readme_0.py", "read_python_0.py", "my_handler.py"} <= set(names)
 
 
 def test_mypy_accepts_what_works_and_refuses_what_does_not(folder: Path) -> None:

@@ -1,49 +1,39 @@
-"""The snippets of docs/testing.md run, and fail where the document says so."""
+"""The page about testing shows the message that its careless handler causes."""
 
 from __future__ import annotations
 
-import re
+import sys
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "testing.md"
-SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+from support.doc_pages import DOCS, blocks_of
 
-MESSAGE = re.compile(r"^```\n(seed .*?)\n```", re.MULTILINE | re.DOTALL)
-
-
-def run_snippets() -> dict[str, Any]:
-    """Run all snippets in order, in one namespace."""
-    snippets = SNIPPET.findall(DOCUMENT.read_text(encoding="utf-8"))
-    assert len(snippets) >= 4
-    names: dict[str, Any] = {"__name__": "snippets"}
-    for number, snippet in enumerate(snippets):
-        exec(compile(snippet, f"snippet {number} of testing.md", "exec"), names)  # noqa: S102
-    return names
+BLOCKS = blocks_of(DOCS / "how-to" / "testing.md")
 
 
-def test_the_message_is_that_of_the_careless_handler() -> None:
-    """Word for word: ids, faults and deliveries follow from the seed."""
-    (message,) = MESSAGE.findall(DOCUMENT.read_text(encoding="utf-8"))
-    names = run_snippets()
-    records = names["sqs_messages"](names["orders"])
-    seed = int(message.partition(",")[0].removeprefix("seed "))
-    report = names["run_deliveries"](
-        names["make_careless"], records, seed=seed, transform=names["transform"]
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the module of the page that has the careless handler."""
+    modules = {}
+    for name in ("my_handler", "test_careless"):
+        (text,) = [block.text for block in BLOCKS if block.title == f"{name}.py"]
+        modules[name] = ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, modules[name])
+        exec(compile(text, Path(f"{name}.py"), "exec"), modules[name].__dict__)  # noqa: S102  # our own page
+    return modules["test_careless"]
+
+
+def test_the_message_is_that_of_the_careless_handler(careless: ModuleType) -> None:
+    """Word for word: ids, faults and deliveries follow from the seed. The page runs its tests."""
+    (shown,) = [block.text for block in BLOCKS if block.text.startswith("seed ")]
+    report = careless.run_deliveries(
+        careless.make_careless,
+        careless.sqs_messages(careless.orders),
+        seed=int(shown.partition(",")[0].removeprefix("seed ")),
+        transform=careless.transform,
     )
     with pytest.raises(AssertionError) as raised:
         report.assert_none_lost()
-    assert str(raised.value) == message
-
-
-def test_the_snippets_run() -> None:
-    """So do their tests, with the first of their seeds."""
-    names = run_snippets()
-    tests = [value for name, value in names.items() if name.startswith("test_")]
-    assert len(tests) >= 3
-    for test in tests:
-        seeds = [mark.args[1] for mark in getattr(test, "pytestmark", [])]
-        for seed in list(seeds[0])[:10] if seeds else [None]:
-            test() if seed is None else test(seed)
+    assert f"{raised.value}\n" == shown

@@ -47,9 +47,13 @@ def is_file(name: str) -> bool:
 
 
 def broken_references(text: str) -> list[str]:
-    """Return the dotted names and the Python files in backticks that do not exist."""
+    """Return the dotted names and the Python files in backticks that do not exist.
+
+    A file that a page shows, and saves by a title, exists there.
+    """
+    saved = set(re.findall(r'^```python title="([^"]+)"', text, re.MULTILINE))
     names = [name for name in DOTTED_NAME.findall(text) if not name.endswith(".py")]
-    files = [name for name in FILE.findall(text) if name not in MADE_ELSEWHERE]
+    files = [name for name in FILE.findall(text) if name not in MADE_ELSEWHERE | saved]
     return [
         *(name for name in names if name not in RECORDED and not exists(name)),
         *(name for name in files if not is_file(name)),
@@ -66,7 +70,8 @@ def test_references_to_missing_names_and_files_are_found() -> None:
     """A name without backticks may be a variable, and is ignored."""
     text = (
         "`batcher.keys.partition.PartitionTemplate` `batcher.keys.partition.Template` "
-        "`batcher.none` `batcher.py` `keys/names.py` `names.py` `keys/nothing.py` batcher.submit"
+        "`batcher.none` `batcher.py` `keys/names.py` `names.py` `keys/nothing.py` batcher.submit "
+        '`shown.py`\n```python title="shown.py"\n```\n'
     )
     assert broken_references(text) == [
         "batcher.keys.partition.Template",

@@ -199,4 +199,4 @@ audit: $(CHECKS)/.ready  ## check locked distributions for known vulnerabilities
 	$(CHECKS)/bin/python deploy/audit.py
 
 clean:  ## remove all that was installed here
-	rm -rf $(VENV) $(CHECKS) $(CHECKS)-sam deploy/node_modules .e2e
+	rm -rf $(VENV) $(CHECKS) $(CHECKS)-sam deploy/node_modules .e2e .site

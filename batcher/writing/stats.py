@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Stats(Struct):
-    """Totals since the start. `batcher.batching.router` defines filtered, dropped and rejected."""
+    """Totals since the start."""
 
     records: int = 0
     """Records that are durable in objects of data."""

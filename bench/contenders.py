@@ -40,7 +40,7 @@ def all_entries() -> list[ContenderSpec]:
             label = f"batcher, {engine}, {LEVELS[codec]}"
             found.append(ContenderSpec(f"handler-{engine}", codec, label, engine))
         less = "no errors, retries, second partition, newline or duplicate check, and no signature"
-        label = f"bare floor, {LEVELS[codec]}"
+        label = f"minimal handler, {LEVELS[codec]}"
         found.append(ContenderSpec("floor", codec, label, "isal", less))
     return [
         *found,
@@ -62,7 +62,7 @@ def all_entries() -> list[ContenderSpec]:
         ContenderSpec(
             "boto3-each",
             "plain",
-            "boto3, a PUT a record",
+            "boto3, one PUT per record",
             "boto3",
             "no check at all, no compression, digest or partition; of the first "
             f"{SAMPLE_RECORDS} records",

@@ -1,4 +1,4 @@
-"""The bare floor: the least Python that does what the handler must do, for one good event.
+"""The minimal handler: the least Python that does what the handler must do, for one good event.
 
 No error handling, no second partition, no duplicate, no signature: no handler can cost less.
 It checks, joins, compresses and names as batcher does, and sends one PUT over one connection.
@@ -121,6 +121,6 @@ def _pieces(payloads: list[T]) -> Iterator[list[T]]:
 def _partition(oldest_s: float, newest_s: float) -> str:
     """Return the one partition of arrivals between these."""
     if oldest_s // HOUR_S != newest_s // HOUR_S:
-        msg = "the bare floor writes one partition"
+        msg = "the minimal handler writes one partition"
         raise ValueError(msg)
     return datetime.fromtimestamp(oldest_s, UTC).strftime("dt=%Y-%m-%d/hour=%H")

@@ -87,7 +87,7 @@ def growth_ratios(
         for kind in ("sqs", "list"):
             group = [pair for pair in pairs if pair[0].name.startswith(kind)]
             for (less, first), (more, second) in itertools.pairwise(group):
-                name = f"CPU a record: {more.name} over {less.name}, {engine}, cores: {cores}"
+                name = f"CPU per record: {more.name} over {less.name}, {engine}, cores: {cores}"
                 over = [cpu_s / more.records for cpu_s in second.cpu_s]
                 under = [cpu_s / less.records for cpu_s in first.cpu_s]
                 ratios.append(ratio(name, over, under, at_most=FLAT))

@@ -1,4 +1,4 @@
-"""Throughput: what the Lambda handler costs, against its peers and against the bare floor.
+"""Throughput: what the Lambda handler costs, against its peers and against a minimal handler.
 
 All contenders write the same events to the same sink over TLS, each in a process of its own, in
 turn, round after round; so what disturbs one disturbs all, and ratios are of the same round.

@@ -15,9 +15,9 @@ FLOOR_TARGETS = {
     Case("kinesis", 1024): 1.25,
     Case("kinesis", 200): 1.4,
 }
-"""Of the first engine with zstd: at most this many times the bare floor."""
+"""Of the first engine with zstd: at most this many times the minimal handler."""
 PEER_TARGETS = {
-    "boto3-each": ("boto3, a PUT a record", 400.0),
+    "boto3-each": ("boto3, one PUT per record", 400.0),
     "boto3-gzip": ("boto3 gzip", 18.0),
     "powertools-gzip": ("Powertools gzip", 18.0),
     "expert": ("careful aiobotocore batcher", 1.0),
@@ -92,7 +92,7 @@ def _ratios(case: Case, own: dict[tuple[str, str], Series]) -> Iterator[Ratio]:
             setting = f"{case.name}, {LEVELS[codec]}: "
             if (floor := own.get(("floor", codec))) is not None:
                 most = FLOOR_TARGETS.get(case) if is_judged and codec == "zstd" else None
-                name = f"{setting}handler {engine} / bare floor"
+                name = f"{setting}handler {engine} / minimal handler"
                 yield ratio(name, ours.cpu_us, floor.cpu_us, at_most=most)
             for (contender, _), peer in own.items():
                 if contender not in PEER_TARGETS or codec == "none":
@@ -123,8 +123,8 @@ def _chart(case: Case, series: Sequence[Series]) -> Chart:
         Bar(one.entry.label, median(one.cpu_us), min(one.cpu_us), max(one.cpu_us)) for one in series
     ]
     name = "throughput-" + case.name.lower().replace(" ", "-")
-    title = f"CPU a record: {case.name} records, {series[0].event_records} an event"
-    return Chart(name, title, "µs of CPU a record", bars, is_log=True)
+    title = f"CPU per record: {case.name}, {series[0].event_records:,} records per event"
+    return Chart(name, title, "µs of CPU per record", bars, is_log=True)
 
 
 def _about_the_sink(series: Sequence[Series]) -> str:

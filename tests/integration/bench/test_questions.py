@@ -62,7 +62,7 @@ def test_throughput_names_every_contender_and_who_does_less(tmp_path: Path) -> N
     found = asked("throughput", tmp_path, "--only", "sqs", "--records", "8", "--codec", "zstd")
     took, less = found["tables"]
     contenders = {row[1] for row in took["rows"]}
-    assert {"bare floor, zstd-1", "boto3, a PUT a record"} <= contenders
+    assert {"minimal handler, zstd-1", "boto3, one PUT per record"} <= contenders
     assert {label for label in contenders if not label.startswith("batcher")} == {
         row[0] for row in less["rows"]
     }

@@ -52,7 +52,7 @@ worker_process_init: Signal
 worker_process_shutdown: Signal
 """,
 }
-"""Celery is not installed, and has no types."""
+"""Celery has no types."""
 
 USES = """
 from dataclasses import replace

@@ -27,8 +27,9 @@ JOINED = 5
 
 def cells(row: str) -> list[str]:
     """Return the cells after the first one of a row of the price table."""
-    (found,) = re.findall(rf"^\| {re.escape(row)} \| (.+) \|$", TEXT, re.MULTILINE)
-    return found.split(" | ")
+    found = re.search(rf"^\| {re.escape(row)} \| (.+) \|$", TEXT, re.MULTILINE)
+    assert found, row
+    return found[1].split(" | ")
 
 
 def dollars_in(cell: str) -> list[str]:

@@ -139,7 +139,7 @@ $(VENV)/.deploy: pyproject.toml batcher/__init__.py | $(VENV)/.pip
 	$(INSTALL) --editable '.[cli]' --group deploy
 	@touch $@
 
-CHOSEN = $(if $(BUCKET),--param 'bucket=$(BUCKET)') --stage '$(STAGE)' --engine '$(ENGINE)' $(DEPLOY)
+CHOSEN = $(if $(BUCKET),--param 'bucket=$(BUCKET)') --stage '$(STAGE)' --engine '$(ENGINE)' --arch '$(ARCH)' $(DEPLOY)
 
 deploy: $(VENV)/.deploy  ## check all parameters, package, deploy to AWS, check again; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
 	@$(BIN)/python deploy/deploy.py validate $(CHOSEN)

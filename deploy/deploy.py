@@ -1,7 +1,6 @@
 """Deploy: checks everything before anything is created, runs osls, and checks what is deployed.
 
-`make deploy` runs the commands `validate` and, once there is a package, `deploy`. Other flags than
-those named here go to osls.
+`make deploy` runs the commands `validate` and, once there is a package, `deploy`.
 """
 
 from __future__ import annotations
@@ -15,47 +14,64 @@ import sys
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from existing import Found, look
 from parameters import Parameters, find_faults, read
-from target import ENGINES
+from target import ARCHITECTURES, ENGINES
 
 from batcher.tools.check.aws import AwsClient
 
 ROOT = Path(__file__).resolve().parent.parent
 OSLS = ROOT / "deploy" / "node_modules" / ".bin" / "osls"
 COMMANDS = ("validate", "deploy", "remove")
+OF_OSLS = ("--verbose", "--force", "--debug", "--conceal", "--minify-template")
+"""Flags that are passed on."""
 RIGHT = "ok "
 """Start of a line of `batcher check` that needs no look."""
 FAILED, WRONG = 1, 2
 """Exit codes: the deployment or its check failed; nothing was created."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends with one line for each fault, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """See `argparse.ArgumentParser.error`."""
+        _stop([message.removeprefix("argument ")])
+        raise AssertionError
+
+
 def main() -> None:
     """Run a command."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = _Parser(description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--stage", "-s", default="dev")
     parser.add_argument("--region", "-r", default=_region())
     parser.add_argument("--aws-profile", help="a profile of AWS's configuration files")
     parser.add_argument("--engine", choices=ENGINES, default="obstore")
+    parser.add_argument("--arch", choices=ARCHITECTURES, default="arm64")
+    for flag in OF_OSLS:
+        parser.add_argument(flag, action="append_const", const=flag, dest="of_osls", default=[])
     chosen, others = parser.parse_known_args()
     if chosen.aws_profile:
         os.environ["AWS_PROFILE"] = chosen.aws_profile
     os.environ["AWS_REGION"] = chosen.region  # of the calls, and of `batcher check`
     given, faults = _split(chosen.param)
+    faults += [f"{one}: no such flag; write a parameter as --param name=value" for one in others]
     found = read(ROOT / "serverless.yml", chosen.stage, given)
     parameters = Parameters(**found, stage=chosen.stage, region=chosen.region, engine=chosen.engine)
-    _stop(faults + find_faults(parameters), chosen.command)
+    _stop(faults + find_faults(parameters))
     osls = [OSLS, "--stage", chosen.stage, "--region", chosen.region]
-    osls += [part for one in chosen.param for part in ("--param", one)] + others
+    osls += [part for one in chosen.param for part in ("--param", one)]
+    osls += chosen.of_osls
     if chosen.command == "remove":
         sys.exit(_run(osls, "remove"))
     if chosen.command == "validate":
         _report(asyncio.run(look(parameters)))
         return
-    _stop(_handler_faults(parameters), chosen.command)
+    _stop(_handler_faults(parameters))
     if code := _run(osls, "deploy"):
         sys.exit(code)
     asyncio.run(print_outputs(parameters))
@@ -70,20 +86,22 @@ def _region() -> str:
 
 def _split(pairs: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Return the parameters of the command line, and what is no parameter."""
-    given, faults = {}, []
+    given: dict[str, str] = {}
+    faults: list[str] = []
     for pair in pairs:
         name, _, value = pair.partition("=")
-        if name and value:
-            given[name] = value
-        else:
+        if not (name and value):
             faults.append(f"--param {pair}: not a parameter; write it as name=value")
+        elif given.setdefault(name, value) != value:
+            faults.append(f"{name}: given twice, {given[name]} and {value}; leave one out")
     return given, faults
 
 
-def _stop(faults: Sequence[str], command: str) -> None:
+def _stop(faults: Sequence[str]) -> None:
     """End with the faults, one per line, if there are any."""
     if faults:
-        print(f"Nothing was {'removed' if command == 'remove' else 'created'}:", file=sys.stderr)
+        is_removal = "remove" in sys.argv[1:2]
+        print(f"Nothing was {'removed' if is_removal else 'created'}:", file=sys.stderr)
         for fault in faults:
             print(f"  {fault}", file=sys.stderr)
         sys.exit(WRONG)
@@ -92,7 +110,7 @@ def _stop(faults: Sequence[str], command: str) -> None:
 def _report(found: Found) -> None:
     for line in found.not_checked:
         print(f"not checked: {line}")  # a command's output
-    _stop(found.faults, "validate")
+    _stop(found.faults)
     print("Parameters, settings and existing resources are valid.")
 
 

@@ -258,10 +258,8 @@ def test_the_command_line_comes_to_the_same_as_the_file(packager: Packager) -> N
     assert plain(given) == plain(packager.template(stream="new").document)
 
 
-def test_the_command_prints_plain_lines() -> None:
-    """No stack trace, nothing of osls; a value that is no parameter, too."""
-    pairs = {"bucket": "my-bucket", "compression": "gzp", "memory": "64", "stream": ""}
-    flags = [part for pair in pairs.items() for part in ("--param", "=".join(pair))]
+def printed(*flags: str) -> list[str]:
+    """Return the faults that the command prints, by what they begin with."""
     ran = subprocess.run(  # noqa: S603  # our own script
         [sys.executable, str(ROOT / "deploy" / "deploy.py"), "validate", *flags],
         capture_output=True,
@@ -273,11 +271,32 @@ def test_the_command_prints_plain_lines() -> None:
     assert not ran.stdout
     first, *lines = ran.stderr.splitlines()
     assert first == "Nothing was created:"
-    assert [line.partition(": ")[0] for line in lines] == [
-        "  --param stream=",
-        "  memory",
-        "  compression",
-    ]
+    return [line.strip().partition(": ")[0] for line in lines]
+
+
+def test_the_command_prints_plain_lines() -> None:
+    """No stack trace, nothing of osls; a value that is no parameter, too."""
+    pairs = {"bucket": "my-bucket", "compression": "gzp", "memory": "64", "stream": ""}
+    flags = [part for pair in pairs.items() for part in ("--param", "=".join(pair))]
+    assert printed(*flags) == ["--param stream=", "memory", "compression"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "faults"),
+    [
+        (["--parm", "fanout=4"], ["--parm", "fanout=4"]),
+        (["compression=zstd"], ["compression=zstd"]),
+        (["--param"], ["--param"]),
+        (["--param", "fanout=4", "--param", "fanout=8"], ["fanout"]),
+        (["--param", "bucket=other"], ["bucket"]),
+        (["--engine", "boto3"], ["--engine"]),
+        (["--arch", "arm"], ["--arch"]),
+        (["--stage", "my_stage"], ["stage"]),
+    ],
+)
+def test_what_osls_would_ignore_is_named(flags: list[str], faults: list[str]) -> None:
+    """A mistyped flag would deploy without what it says."""
+    assert printed("--param", "bucket=my-bucket", *flags) == faults
 
 
 def test_json_in_a_stage_may_be_yaml(tmp_path: Path) -> None:

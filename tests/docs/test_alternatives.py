@@ -75,5 +75,20 @@ def test_a_put_per_record_is_priced_as_s3_does() -> None:
     assert cells("one PUT per record with boto3") == expected
 
 
+def test_figures_of_the_bench_are_those_of_its_file() -> None:
+    """In the order of the columns."""
+    (name,) = re.findall(r"\]\((measured/[^)]+)\)", TEXT)
+    (result,) = json.loads((DOCS / name).read_text())["results"]
+    bars = {
+        chart["name"]: {bar["label"]: f"{bar['value']:,.2f}" for bar in chart["bars"]}
+        for chart in result["charts"]
+    }
+    rows = re.findall(r"^\| `([^`]+, [^`]+)`.*? \| (\S+) \| (\S+) \|", TEXT, re.MULTILINE)
+    assert len(rows) == 7
+    for label, *figures in rows:
+        cases = ("throughput-sqs-1-kib", "throughput-sqs-200-b")
+        assert figures == [bars[case][label] for case in cases]
+
+
 def test_the_prices_have_their_date() -> None:
     assert f"{PRICES_REGION} as of {PRICES_DATE}" in TEXT

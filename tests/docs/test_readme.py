@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 from support.doc_pages import DOCS, ROOT, blocks_of, prose
 
@@ -65,3 +66,10 @@ def test_the_chart_is_that_of_the_alternatives() -> None:
     """One chart, with the figures that `docs/alternatives.md` has in its table."""
     (chart,) = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", prose(README))
     assert chart.removeprefix("docs/") in prose(DOCS / "alternatives.md")
+
+
+def test_the_address_of_the_clone_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = README.read_text("utf-8")
+    assert f"git clone {project['urls']['Source']}\n" in text
+    assert f"cd {project['name']}\n" in text

@@ -98,7 +98,7 @@ def evaluate_create_only(
     detail = f"no statement demands If-None-Match of {whom}: they could replace objects"
     fix = (
         "deny s3:PutObject to the role where s3:if-none-match is Null, if the store supports it; "
-        "docs/how-to/deploy.md has the statement"
+        "docs/reference/deployment.md has the statement"
     )
     return [warning(_CHECK, detail, fix), *results]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
 
 from generate import site
+from support.doc_pages import FENCE, name_of, pages
 
-if TYPE_CHECKING:
-    import pytest
+NESTED = 4
+"""Columns by which Python-Markdown wants contents of list items indented."""
 
 
 def test_the_navigation_has_every_page_once_and_no_link_is_dead(
@@ -55,3 +58,45 @@ def test_a_page_of_the_site_links_to_the_repository(
         "[a](https://x/blob/main/a.py#L3) [b](../decisions/index.md) [c](gone.md)\n"
     )
     assert faults == ["docs/how-to/page.md: gone.md does not exist; correct the link"]
+
+
+def broken_lists(text: str) -> list[str]:
+    """Return the items that the site would number from 1, or not nest, unlike GitHub.
+
+    What belongs to an item, code too, is indented by four columns there.
+    """
+    faults = []
+    is_list = is_blank = is_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        item = re.match(r"( *)(?:(\d+)\.|[-*]) ", line)
+        indent = len(line) - len(line.lstrip())
+        if FENCE.match(line):
+            if not is_code and 0 < indent < NESTED:
+                faults.append(f"line {number}: indent this block by {NESTED}")
+            is_code = not is_code
+            is_list = is_list and indent >= NESTED
+        elif is_code:
+            continue
+        elif item and 0 < indent < NESTED:
+            faults.append(f"line {number}: indent nested lists by {NESTED}")
+        elif item and indent == 0:
+            if not is_list and int(item[2] or 1) != 1:
+                faults.append(f"line {number}: a list begins with {item[2]}; indent what is before")
+            is_list = True
+        elif line.strip() and is_blank and indent < NESTED:
+            is_list = False
+        is_blank = not line.strip()
+    return faults
+
+
+@pytest.mark.parametrize("page", pages(), ids=name_of)
+def test_lists_are_those_of_github(page: Path) -> None:
+    assert broken_lists(page.read_text(encoding="utf-8")) == []
+
+
+def test_broken_lists_are_found() -> None:
+    text = (
+        "1. a\n   b\n2. c\n\n    ```sh\n1. x\n  - y\n    ```\n\n3. d\n\n```text\n```\n\n4. e\n"
+        "\nf\n\n- g\n  - h\n- i\n    - j\n\n  ```text\n  ```\n"
+    )
+    assert [fault[:8] for fault in broken_lists(text)] == ["line 15:", "line 20:", "line 24:"]

@@ -28,14 +28,6 @@ SITE = ROOT / ".site"
 NOT_PAGES = {"generate", "measured"}
 """Folders of `docs/` that are no part of the site."""
 
-NOT_WRITTEN = {
-    "docs/how-to/local-aws.md",
-    "docs/how-to/existing-source.md",
-    "docs/how-to/vpc.md",
-    "docs/how-to/environments.md",
-}
-"""Pages that others link to already. Remove what is written; at the end this is empty."""
-
 ALL_DECISIONS = "  - Decisions: decisions/index.md # followed by all decisions\n"
 FENCE = re.compile(r"\s*(?:>\s*)?(```+|~~~+)")
 LINK = re.compile(r"(\]\()([^)\s#]*)(#[^)\s]*)?(?=[)\s])")
@@ -119,8 +111,6 @@ def site_page(page: Path, address: str, faults: list[str]) -> str:
         if not path:
             return anchor
         target = Path(os.path.normpath(DOCS / page.parent / path))
-        if not target.exists() and target.relative_to(ROOT).as_posix() in NOT_WRITTEN:
-            return f"{os.path.relpath('index.md', page.parent)}{anchor and '#batcher'}"
         if not target.exists():
             faults.append(f"docs/{page}: {path} does not exist; correct the link")
             return path + anchor

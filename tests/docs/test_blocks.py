@@ -102,9 +102,13 @@ def environ(local_aws: str, tmp_path: Path) -> dict[str, str]:
     }
 
 
+AWS = 'aws() { command aws --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }'
+"""The first version of the CLI ignores AWS_ENDPOINT_URL for SQS."""
+
+
 def make_script(blocks: list[Block], folder: Path, *, with_duckdb: bool) -> str:
     """Return a program for bash that runs the blocks of a page in `folder`."""
-    parts = ["set -euo pipefail"]
+    parts = ["set -euo pipefail", AWS]
     for block in blocks:
         text = TEMPORARY.sub(f"{folder / 'tmp'}/", block.text)
         name = block.title or f".block_{block.line}"

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]  # comes with cfn-lint; it has no types
 from parameters import Parameters, find_faults, read
 
 from integration.deploy.serverless import ROOT
@@ -41,3 +42,18 @@ def test_commands_of_the_documents_have_no_fault(page: Path) -> None:
 
 def test_the_guide_shows_deployments() -> None:
     assert ROOT / "docs" / "how-to" / "deploy.md" in PAGES
+
+
+def test_parameters_per_stage_have_no_fault(tmp_path: Path) -> None:
+    """Those of the page about environments, in place of the ones that are in the file."""
+    page = ROOT / "docs" / "how-to" / "environments.md"
+    (shown,) = [block.text for block in blocks_of(page) if block.title == "serverless.yml"]
+    stages = yaml.safe_load(shown)["params"]
+    written = yaml.safe_load((ROOT / "serverless.yml").read_text())
+    written["params"] |= {name: values for name, values in stages.items() if name != "default"}
+    file = tmp_path / "serverless.yml"
+    file.write_text(yaml.safe_dump(written))
+    for stage in ("dev", "prod"):
+        found = read(file, stage, {})
+        assert not find_faults(Parameters(**found, stage=stage)), stage
+        assert found["values"]["bucket"] == f"my-events-{stage}"

@@ -114,7 +114,10 @@ def site_page(page: Path, address: str, faults: list[str]) -> str:
         if not target.exists():
             faults.append(f"docs/{page}: {path} does not exist; correct the link")
             return path + anchor
-        if not target.is_relative_to(DOCS) or target.relative_to(DOCS).parts[:1] == ("generate",):
+        is_in_site = target.is_relative_to(DOCS) and (
+            target == DOCS or target.relative_to(DOCS).parts[0] not in NOT_PAGES
+        )
+        if not is_in_site:
             return f"{address}/blob/main/{target.relative_to(ROOT).as_posix()}{anchor}"
         if target.is_dir():
             return f"{path.rstrip('/')}/index.md{anchor}"

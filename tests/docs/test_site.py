@@ -52,10 +52,14 @@ def test_a_page_of_the_site_links_to_the_repository(
     (tmp_path / "docs/decisions").mkdir()
     (tmp_path / "a.py").touch()
     page = Path("how-to/page.md")
-    (tmp_path / "docs" / page).write_text("[a](../../a.py#L3) [b](../decisions/) [c](gone.md)\n")
+    (tmp_path / "docs/measured").mkdir()
+    (tmp_path / "docs/measured/d.json").touch()
+    links = "[a](../../a.py#L3) [b](../decisions/) [c](gone.md) [d](../measured/d.json)\n"
+    (tmp_path / "docs" / page).write_text(links)
     faults: list[str] = []
     assert site.site_page(page, "https://x", faults) == (
-        "[a](https://x/blob/main/a.py#L3) [b](../decisions/index.md) [c](gone.md)\n"
+        "[a](https://x/blob/main/a.py#L3) [b](../decisions/index.md) [c](gone.md) "
+        "[d](https://x/blob/main/docs/measured/d.json)\n"
     )
     assert faults == ["docs/how-to/page.md: gone.md does not exist; correct the link"]
 

@@ -32,9 +32,9 @@ from support.doc_pages import (
     Block,
     blocks_of,
     commands,
-    held_pages,
     is_run_elsewhere,
     name_of,
+    pages,
     run_elsewhere,
     split_blocks,
 )
@@ -199,12 +199,12 @@ def block_faults(blocks: list[Block], dialect: str) -> list[str]:
     return faults
 
 
-@pytest.mark.parametrize("page", held_pages(), ids=name_of)
+@pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_blocks_are_of_a_known_kind_and_can_be_parsed(page: Path) -> None:
     assert block_faults(blocks_of(page), dialect_of(page)) == []
 
 
-@pytest.mark.parametrize("page", held_pages(), ids=name_of)
+@pytest.mark.parametrize("page", pages(), ids=name_of)
 def test_commands_that_run_elsewhere_exist_there(page: Path) -> None:
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for block in blocks_of(page):
@@ -225,7 +225,7 @@ def needs_a_run(page: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize("page", [*filter(needs_a_run, held_pages())], ids=name_of)
+@pytest.mark.parametrize("page", [*filter(needs_a_run, pages())], ids=name_of)
 def test_blocks_run_in_their_order(page: Path, tmp_path: Path, environ: dict[str, str]) -> None:
     run_blocks(blocks_of(page), tmp_path, environ, with_duckdb=dialect_of(page) == "duckdb")
 

@@ -31,9 +31,6 @@ OUTPUTS = {"text", "console", "mermaid"}
 PARSED = {"sql", "yaml", "json", "toml", "hcl", "pyi"}
 RUN = {"sh", "python"}
 
-NOT_YET: dict[str, str] = {}
-"""Pages that are not held to the rules for blocks, words and lines yet. It only ever shrinks."""
-
 RUN_ELSEWHERE = {
     r"pip install|pipx install|uv add|uv tool install": "tests/integration/install/test_install.py",
     r"git clone|cd s3-batcher": "tests/integration/install/test_install.py",
@@ -72,11 +69,6 @@ def pages() -> list[Path]:
     """Return the README and the pages of `docs/`, without the decisions."""
     found = [path for path in DOCS.rglob("*.md") if "decisions" not in path.parts]
     return [ROOT / "README.md", *sorted(found)]
-
-
-def held_pages() -> list[Path]:
-    """Return the pages that are held to all rules."""
-    return [page for page in pages() if name_of(page) not in NOT_YET]
 
 
 def name_of(page: Path) -> str:

@@ -99,18 +99,18 @@ def _how_to_grow(plan: Plan) -> str:
             "stream if order does not matter"
         )
     ends_early = event.batch_end in {BatchEnd.WINDOW, BatchEnd.LOW_RATE}
-    if not ends_early and workload.batch_size > NO_WINDOW_BATCH_SIZE:
-        if plan.objects.per_event > 1:
-            return (
-                f"an invocation writes {format_count(round(plan.objects.per_event), 'object')}: "
-                "partition by fewer values, or raise max_records and max_bytes"
-            )
-        return "an invocation carries at most 6 MB of JSON: compact the objects later if needed"
     wanted_records = plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
+    wanted_per_event = wanted_records * plan.objects.per_event
     max_records = max_event_records(workload.with_window(MAX_WINDOW_S))
-    window_s = window_for_records(
-        workload, min(max_records, wanted_records * plan.objects.per_event)
-    )
+    is_full = not ends_early and workload.batch_size > NO_WINDOW_BATCH_SIZE
+    if plan.objects.per_event > 1 and (is_full or wanted_per_event > max_records):
+        return (
+            f"an invocation writes {format_count(round(plan.objects.per_event), 'object')}: "
+            "partition by fewer values, or raise max_records and max_bytes"
+        )
+    if is_full:
+        return "an invocation carries at most 6 MB of JSON: compact the objects later if needed"
+    window_s = window_for_records(workload, min(max_records, wanted_per_event))
     if window_s <= MAX_WINDOW_S:
         return f"raise the window from {workload.window_s} to {window_s} s"
     source = (

@@ -70,6 +70,8 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
         ({}, {"source": SourceType.FIFO}, "10 messages of a FIFO queue"),
         ({}, {"window_s": 0}, "raise the window from 0 to "),
         ({"max_records": 100}, {"pollers": 2}, "an invocation writes 31 objects"),
+        ({}, {"partitions": 20}, "an invocation writes 20 objects: partition by fewer values"),
+        ({}, {"records_per_s": 100, "partitions": 3}, "raise the window from 20 to "),
         (
             {"compression": "zstd"},
             {"record_bytes": 20, "source": SourceType.KINESIS, "records_per_s": 9_000},

@@ -18,6 +18,7 @@ import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]  # it has no types
@@ -153,6 +154,26 @@ def run_blocks(
     return output
 
 
+def missing_lines(blocks: list[Block], output: str) -> list[str]:
+    """Return the lines that blocks of output show and their page has not printed.
+
+    In them `…` is any text, a number any number, and blanks any blanks. The block before is to be
+    one that runs.
+    """
+    printed = [line.rstrip() for line in output.splitlines()]
+    missing = []
+    for before, block in pairwise(blocks):
+        is_run = before.language in RUN and not is_run_elsewhere(before)
+        if block.language != "text" or not is_run:
+            continue
+        for number, line in enumerate(block.text.splitlines(), block.line):
+            pattern = ".*".join(map(re.escape, line.rstrip().split("…")))
+            pattern = re.sub(r"\d+", r"\\d+", re.sub(r"(\\ )+", r"\\s+", pattern))
+            if not any(re.fullmatch(pattern, each) for each in printed):
+                missing.append(f"line {number}: {line}")
+    return missing
+
+
 def parse(block: Block, dialect: str) -> None:
     """Raise if a block is not of its language."""
     if block.language == "json":
@@ -227,7 +248,17 @@ def needs_a_run(page: Path) -> bool:
 
 @pytest.mark.parametrize("page", [*filter(needs_a_run, pages())], ids=name_of)
 def test_blocks_run_in_their_order(page: Path, tmp_path: Path, environ: dict[str, str]) -> None:
-    run_blocks(blocks_of(page), tmp_path, environ, with_duckdb=dialect_of(page) == "duckdb")
+    blocks = blocks_of(page)
+    output = run_blocks(blocks, tmp_path, environ, with_duckdb=dialect_of(page) == "duckdb")
+    assert missing_lines(blocks, output) == []
+
+
+def test_lines_that_are_not_printed_are_missing() -> None:
+    page = "```sh\nls\n```\n```text\n12 a  b\nx … z\n\nno\n```\n```text\nother\n```\n"
+    blocks = split_blocks(page)[0]
+    assert missing_lines(blocks, "345 a b\nx y z\n\nnone\n") == ["line 8: no"]
+    elsewhere = split_blocks(page.replace("ls", "make demo"))[0]
+    assert missing_lines(elsewhere, "") == []
 
 
 PAGE = """

@@ -7,7 +7,8 @@ How a page shows code. The first word after the fence says what a block is:
   empty bucket of a local AWS, to which credentials, region and endpoint in the environment lead.
   `batcher`, `python` and `aws` are on the PATH. `/tmp/` is a folder of the page.
 - `sql`, `yaml`, `json`, `toml` and `hcl` are parsed. On pages about DuckDB, `sql` runs in DuckDB.
-- `text` and `console` are output. `mermaid` is a diagram. `pyi` is a declaration.
+- `text` and `console` are output. Every line of a `text` block that follows a block that runs is
+  printed by its page. `mermaid` is a diagram. `pyi` is a declaration.
 
 `title="orders.py"` after the first word shows a name above the block, and saves it under that
 name.

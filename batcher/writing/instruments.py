@@ -313,7 +313,7 @@ class InstrumentedWriter(Writer):
             token = context.attach(trace.set_span_in_context(span))
         outcome: Receipt | BaseException
         try:
-            outcome = await super().write(pending, inline=inline)
+            outcome = receipt = await super().write(pending, inline=inline)
         except BaseException as error:
             outcome = error
             raise
@@ -324,4 +324,5 @@ class InstrumentedWriter(Writer):
             else:
                 context.detach(token)
             instruments.end_span(span, batch, self._bucket, outcome)
-        return outcome
+            del outcome  # an error has this frame: it would hold itself
+        return receipt

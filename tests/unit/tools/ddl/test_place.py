@@ -22,7 +22,8 @@ def test_a_program_reads_where_the_settings_say() -> None:
     assert "endpoint_override='https://h:9000'," in text
     text = pyarrow_program(table()).text
     assert 'region=os.environ.get("AWS_REGION") or' in text
-    assert 'endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3"),' in text
+    endpoint = 'os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")'
+    assert f"endpoint_override={endpoint}," in text
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ WIDTH_WITHOUT_TOTAL = 60
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 20
 
 
-PERCENTAGE_WIDTH, SIZES_WIDTH, SPEED_WIDTH, TIME_WIDTH = 4, 14, 10, 7
+PERCENTAGE_WIDTH, SIZES_WIDTH, SIZE_WIDTH, SPEED_WIDTH, TIME_WIDTH = 4, 14, 8, 10, 7
 """Characters of `100%`, `123.4/567.8 GB`, `123.4 MB/s` and `0:12:34`."""
 
 
@@ -194,8 +194,9 @@ def _make_columns(width: int, figures: _Figures, *, has_total: bool) -> list[Pro
             bar_width = MAX_BAR_WIDTH if width >= WIDTH_WITH_LONG_BAR else MIN_BAR_WIDTH
             columns.append(progress.BarColumn(bar_width, table_column=fixed(bar_width)))
         columns.append(progress.TaskProgressColumn(table_column=fixed(PERCENTAGE_WIDTH)))
-    sizes = progress.DownloadColumn if has_total else progress.FileSizeColumn
-    columns.append(sizes(table_column=fixed(SIZES_WIDTH)))
+        columns.append(progress.DownloadColumn(table_column=fixed(SIZES_WIDTH)))
+    else:
+        columns.append(progress.FileSizeColumn(table_column=fixed(SIZE_WIDTH)))
     if width >= (WIDTH_WITH_SPEED if has_total else WIDTH_WITHOUT_TOTAL):
         columns.append(progress.TransferSpeedColumn(table_column=fixed(SPEED_WIDTH)))
     time_column = progress.TimeRemainingColumn if has_total else progress.TimeElapsedColumn

@@ -193,6 +193,11 @@ def _figures_table(plan: Plan) -> TextTable:
             f"{settings.compression}{level}, ratio {plan.compression.ratio:.1f}, {ratio_basis}",
         ),
         (
+            "oldest record in it",
+            f"{_rate(event.batching_s + function.duration_s)} s when written",
+            "waits for its batch, then the invocation",
+        ),
+        (
             "objects per second",
             _rate(plan.objects_per_s),
             f"{plan.objects_per_s * DAY_S:,.0f} per day",

@@ -91,8 +91,9 @@ def _to_row(parameter: Any) -> tuple[str, str]:  # noqa: ANN401  # an argument o
     if isinstance(parameter, Argument):
         return f"`{str(parameter.metavar).strip('[]')}`", escape(parameter.description)
     metavar = parameter.metavar or ""
-    choices = ", ".join(f"`{choice}`" for choice in parameter.choices)
     is_choice = metavar.startswith("[")
+    values = metavar.strip("[]").split("|") if is_choice else []
+    choices = ", ".join(f"`{choice}`" for choice in parameter.choices or values)
     value = f" {metavar}" if metavar and not is_choice else ""
     names = ", ".join(f"`{name}{value}`" for name in sorted(parameter.opts, key=len, reverse=True))
     return names, escape(parameter.description) + (f"; one of {choices}" if is_choice else "")

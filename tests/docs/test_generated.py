@@ -35,6 +35,14 @@ def test_a_stale_part_is_written_again() -> None:
     assert text.endswith("\nb\n")
 
 
+def test_choices_are_listed() -> None:
+    """Those that only the metavar has, too."""
+    parts = [command_line.make_commands(), command_line.make_common_options()]
+    cells = [cell.strip() for part in parts for cell in part.replace("\n", "|").split("|")]
+    assert [cell for cell in cells if cell.endswith("one of")] == []
+    assert "processor of the function (default arm64); one of `arm64`, `x86_64`" in cells
+
+
 def test_the_api_page_has_every_exported_name() -> None:
     assert api.missing_names() == set()
 

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batcher.tools.formatting import format_count, format_size
-from batcher.tools.plan.costs import messages_per_receive
+from batcher.tools.plan.costs import MONTH_S, messages_per_receive
 from batcher.tools.plan.invocations import (
-    BatchEnd,
+    estimate_invocations,
     max_event_records,
     poller_count,
     shard_count,
-    window_for_records,
 )
 from batcher.tools.plan.mapping import messages_in_flight
-from batcher.tools.plan.prices import PRICES_DATE, PRICES_REGION
+from batcher.tools.plan.objects import ObjectEstimate, estimate_objects
+from batcher.tools.plan.prices import (
+    FIREHOSE_DOLLARS_PER_JQ_HOUR,
+    PRICES_DATE,
+    PRICES_REGION,
+    firehose_billed_bytes,
+    firehose_conversion_dollars,
+)
 from batcher.tools.plan.quotas import (
     DEFAULT_ACCOUNT_CONCURRENCY,
     FIFO_RECORDS_PER_S,
@@ -25,7 +31,6 @@ from batcher.tools.plan.quotas import (
     MAX_MESSAGES_IN_FLIGHT,
     MAX_POLLERS,
     MAX_WINDOW_S,
-    NO_WINDOW_BATCH_SIZE,
     POLLER_BYTES_PER_S,
     POLLER_RECEIVES_PER_S,
     SHARD_BYTES_PER_S,
@@ -91,35 +96,78 @@ def _advise_on_objects(plan: Plan) -> Iterator[Advice]:
 
 
 def _how_to_grow(plan: Plan) -> str:
-    """Return the first change that makes objects larger."""
-    workload, event = plan.workload, plan.event
+    """Return the first change that makes objects larger. A window is named only if it suffices."""
+    workload = plan.workload
     if workload.source is SourceType.FIFO:
         return (
             "an invocation gets at most 10 messages of a FIFO queue: use a standard queue or a "
             "stream if order does not matter"
         )
-    ends_early = event.batch_end in {BatchEnd.WINDOW, BatchEnd.LOW_RATE}
-    wanted_records = plan.objects.records * SMALL_OBJECT_BYTES / plan.object_bytes
-    wanted_per_event = wanted_records * plan.objects.per_event
+    fewer_values = "partition by fewer values, or " * (workload.partitions > 1)
     max_records = max_event_records(workload.with_window(MAX_WINDOW_S))
-    is_full = not ends_early and workload.batch_size > NO_WINDOW_BATCH_SIZE
-    if plan.objects.per_event > 1 and (is_full or wanted_per_event > max_records):
+    full = estimate_objects(workload, plan.settings, max_records)
+    if full.text_bytes / plan.compression.ratio < SMALL_OBJECT_BYTES:
+        size = format_size(full.text_bytes / plan.compression.ratio)
+        if _is_cut(plan, full):
+            return f"{fewer_values}raise max_records and max_bytes, which cut them at {size}"
         return (
-            f"an invocation writes {format_count(round(plan.objects.per_event), 'object')}: "
-            "partition by fewer values, or raise max_records and max_bytes"
+            f"the 6 MB of JSON of a full invocation make {size} per object at most: "
+            f"{fewer_values}compact the objects later, or write with the library"
         )
-    if is_full:
-        return "an invocation carries at most 6 MB of JSON: compact the objects later if needed"
-    window_s = window_for_records(workload, min(max_records, wanted_per_event))
-    if window_s <= MAX_WINDOW_S:
-        return f"raise the window from {workload.window_s} to {window_s} s"
-    source = (
-        "a stream with fewer shards" if not workload.source.is_queue else "a stream of one shard"
+    return _which_window(plan, fewer_values)
+
+
+def _which_window(plan: Plan, fewer_values: str) -> str:
+    """Return the window that makes objects large enough, or what to do without one."""
+    workload = plan.workload
+    wanted_records = SMALL_OBJECT_BYTES * plan.compression.ratio / (workload.record_bytes + 1)
+    window_s = math.ceil(
+        max(1.0, wanted_records)
+        * workload.partitions
+        * plan.event.concurrent_batches
+        / workload.records_per_s
     )
-    if workload.window_s < MAX_WINDOW_S:
-        window = f"raise the window to the maximum of {MAX_WINDOW_S} s"
-        return f"{window}, and compact the objects later, or use {source}"
-    return f"the rate is low: compact the objects later, or use {source}"
+    if window_s <= MAX_WINDOW_S:
+        if not _can_wait(plan, window_s):
+            return (
+                f"a window of {window_s} s would exceed the {MAX_MESSAGES_IN_FLIGHT:,} messages "
+                f"in flight of a queue: {fewer_values}use several queues or a Kinesis stream"
+            )
+        return f"raise the window from {workload.window_s} to {window_s} s"
+    changes = ["partition by fewer values"] * (workload.partitions > 1)
+    changes.append("compact the objects later")
+    if workload.source.is_queue:
+        changes.append("use a stream of one shard")
+    elif shard_count(workload) > 1:
+        changes.append("use a stream with fewer shards")
+    listed = ", or ".join(changes)
+    if workload.window_s < MAX_WINDOW_S and _can_wait(plan, MAX_WINDOW_S):
+        return f"raise the window to the maximum of {MAX_WINDOW_S} s, and {listed}"
+    return f"the rate is low: {listed}"
+
+
+def _is_cut(plan: Plan, objects: ObjectEstimate) -> bool:
+    """Return whether `max_records` or `max_bytes` end objects before their partition does."""
+    return round(objects.per_event) > plan.workload.partitions
+
+
+def _object_bytes_with(plan: Plan, window_s: int) -> float:
+    """Return the size of an object of a queue with another window, at the average rate."""
+    workload = plan.workload.with_window(window_s)
+    event = estimate_invocations(workload, workload.records_per_s)
+    objects = estimate_objects(workload, plan.settings, event.records)
+    return objects.text_bytes / plan.compression.ratio
+
+
+def _can_wait(plan: Plan, window_s: int) -> bool:
+    """Return whether a window keeps a queue below its limit of messages in flight."""
+    workload = plan.workload.with_window(window_s)
+    if not workload.source.is_queue:
+        return True
+    peak = estimate_invocations(workload, workload.peak_records_per_s)
+    duration_s = plan.full_load.duration_s(plan.function.memory_mb, plan.function.arch)
+    in_flight = messages_in_flight(workload.peak_records_per_s, peak, duration_s)
+    return in_flight <= MAX_MESSAGES_IN_FLIGHT
 
 
 def _advise_on_prefixes(plan: Plan) -> Iterator[Advice]:
@@ -192,7 +240,9 @@ def _advise_on_queue(plan: Plan) -> Iterator[Advice]:
     in_flight = messages_in_flight(peak, plan.peak_event, plan.peak_duration_s)
     if in_flight > MAX_MESSAGES_IN_FLIGHT:
         window_s = math.floor(MAX_MESSAGES_IN_FLIGHT / peak - plan.peak_duration_s)
-        lower = f"lower the window to {window_s} s, " * (0 < window_s < workload.window_s)
+        is_lower = 0 < window_s < workload.window_s
+        suffices = is_lower and _object_bytes_with(plan, window_s) >= SMALL_OBJECT_BYTES
+        lower = f"lower the window to {window_s} s, " * suffices
         yield Advice(
             "in_flight",
             f"{in_flight:,.0f} messages would be in flight at the peak, over the limit of "
@@ -262,6 +312,12 @@ def _note_source(plan: Plan) -> Iterator[str]:
             "compute records per invocation (NumberOfMessagesReceived / Invocations), and set "
             "--pollers accordingly"
         )
+    limit = plan.mapping.maximum_concurrency
+    if limit is not None and limit < plan.event.concurrent_batches:
+        yield (
+            f"maximum_concurrency={limit} limits running invocations "
+            f"({plan.peak_concurrency:.3g} at the peak), not the batches that wait for their window"
+        )
     if workload.source is SourceType.FIFO:
         yield (
             "messages of one group wait for the batch before them, so there are at most as many "
@@ -290,6 +346,16 @@ def _note_costs(plan: Plan) -> Iterator[str]:
         yield (
             f"Firehose takes records of at most {FIREHOSE_MAX_RECORD_BYTES:,} bytes, so it cannot "
             "take these"
+        )
+    if workload.partitions > 1:
+        billed_bytes = (
+            workload.records_per_s * MONTH_S * firehose_billed_bytes(workload.record_bytes)
+        )
+        yield (
+            "Firehose partitions by arrival time without dynamic partitioning. Not included: "
+            f"${FIREHOSE_DOLLARS_PER_JQ_HOUR} per hour of jq, which finds the fields, and "
+            "conversion to Parquet or ORC, which adds "
+            f"${firehose_conversion_dollars(billed_bytes):,.2f} per month and needs a Glue table"
         )
     yield (
         f"dollars: list prices in {PRICES_REGION} as of {PRICES_DATE}, 730 hours per month, no "

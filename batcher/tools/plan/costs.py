@@ -76,7 +76,9 @@ def estimate_costs(
     ingested = prices.firehose_month_dollars(
         records * prices.firehose_billed_bytes(workload.record_bytes)
     )
-    firehose_puts = max(text_bytes / FIREHOSE_BUFFER_BYTES, MONTH_S / FIREHOSE_BUFFER_S)
+    firehose_puts = max(
+        text_bytes / FIREHOSE_BUFFER_BYTES, workload.partitions * MONTH_S / FIREHOSE_BUFFER_S
+    )
     items = [
         CostItem(DELIVERY, "Lambda compute", compute, 0.0),
         CostItem(DELIVERY, "Lambda requests", prices.LAMBDA_DOLLARS_PER_REQUEST * events, 0.0),
@@ -89,6 +91,9 @@ def estimate_costs(
         ),
         *_source_items(workload, event, records),
     ]
+    if workload.partitions > 1:
+        partitioning = prices.firehose_partitioning_dollars(text_bytes, firehose_puts)
+        items.insert(3, CostItem(DELIVERY, "Firehose partitioning", 0.0, partitioning))
     if workload.retention_days:
         stored_bytes = text_bytes / MONTH_S * DAY_S * workload.retention_days / compression.ratio
         stored = stored_bytes / prices.GIB * prices.S3_DOLLARS_PER_GB_MONTH

@@ -148,9 +148,3 @@ def estimate_invocations(
         batching_s=min(wait_s, concurrent_batches / per_s),
         batch_end=end,
     )
-
-
-def window_for_records(workload: Workload, records: float) -> int:
-    """Return the window in whole seconds in which a batch reaches `records`. May exceed 300."""
-    estimate = estimate_invocations(workload, workload.records_per_s)
-    return math.ceil(records * estimate.concurrent_batches / workload.records_per_s)

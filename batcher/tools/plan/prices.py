@@ -58,6 +58,18 @@ sources."""
 FIREHOSE_ROUND_BYTES = 5 * 1024
 """Each record is rounded up to a multiple of 5 KB."""
 
+FIREHOSE_PARTITIONING_DOLLARS_PER_GB = 0.020
+"""Dollars per GB (2^30 bytes) that dynamic partitioning delivers, before compression."""
+
+FIREHOSE_PARTITIONING_DOLLARS_PER_OBJECT = 0.005 / 1_000
+"""Dollars per object that dynamic partitioning delivers, besides the PUT."""
+
+FIREHOSE_DOLLARS_PER_JQ_HOUR = 0.07
+"""Dollars per hour in which jq takes the partition's fields out of records."""
+
+FIREHOSE_CONVERSION_DOLLARS_PER_GB = 0.018
+"""Dollars per GB (2^30 bytes) ingested that is converted to Parquet or ORC, in steps of 5 KB."""
+
 SQS_DOLLARS_PER_REQUEST, SQS_FIFO_DOLLARS_PER_REQUEST = 0.40 / 1e6, 0.50 / 1e6
 """Dollars per request of a standard queue, and of a FIFO queue."""
 
@@ -98,6 +110,19 @@ def firehose_month_dollars(billed_bytes: float) -> float:
         used_gb = min(remaining_gb, tier_gb)
         dollars, remaining_gb = dollars + used_gb * price, remaining_gb - used_gb
     return dollars
+
+
+def firehose_partitioning_dollars(text_bytes: float, objects: float) -> float:
+    """Return the price of dynamic partitioning, without jq and the PUTs to S3."""
+    return (
+        text_bytes / GIB * FIREHOSE_PARTITIONING_DOLLARS_PER_GB
+        + objects * FIREHOSE_PARTITIONING_DOLLARS_PER_OBJECT
+    )
+
+
+def firehose_conversion_dollars(billed_bytes: float) -> float:
+    """Return the price of converting billed bytes to Parquet or ORC."""
+    return billed_bytes / GIB * FIREHOSE_CONVERSION_DOLLARS_PER_GB
 
 
 def sqs_batch_records(record_bytes: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import assume, given
 
 from batcher.settings import Settings
 from batcher.tools.plan.advice import collect_advice, collect_notes
-from batcher.tools.plan.invocations import BatchEnd
 from batcher.tools.plan.objects import RecordSample
 from batcher.tools.plan.plan import Plan, make_plan
 from batcher.tools.plan.workload import SourceType, Workload
@@ -52,14 +52,48 @@ def test_advice_on_a_queue_without_a_window_names_one_that_suffices() -> None:
     assert plan_of(window_s=window_s).object_bytes >= 131_072
 
 
-def test_no_window_is_advised_beyond_a_full_event() -> None:
-    """Tiny records: even 6 MB of their JSON are less text than a large object has."""
-    values: dict[str, Any] = {"records_per_s": 500, "record_bytes": 20}
-    window_s = int(texts(plan_of(**values))["small_objects"].rpartition(" to ")[2].split()[0])
-    grown, almost = (plan_of(**values, window_s=one) for one in (window_s, window_s - 1))
-    assert grown.event.batch_end in {BatchEnd.PAYLOAD, BatchEnd.BATCH_SIZE}
-    assert almost.event.batch_end is BatchEnd.WINDOW
-    assert "6 MB" in texts(grown)["small_objects"]
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"records_per_s": 500, "record_bytes": 20},
+        {"source": SourceType.KINESIS, "partitions": 40},
+        {"source": SourceType.KINESIS, "partitions": 40, "window_s": 1},
+    ],
+)
+def test_no_window_is_advised_if_none_suffices(values: dict[str, Any]) -> None:
+    """A full event of tiny records, or of many partitions, makes small objects."""
+    told = texts(plan_of(**values))["small_objects"]
+    assert "6 MB of JSON" in told
+    assert "window" not in told
+    assert "max_bytes" not in told
+    assert "the library" in told
+    assert ("fewer values" in told) == ("partitions" in values)
+
+
+def test_no_window_is_advised_beyond_the_limit_of_messages_in_flight() -> None:
+    """Nor is it lowered to one that makes small objects."""
+    values: dict[str, Any] = {"records_per_s": 2_000, "record_bytes": 800, "partitions": 5}
+    told = texts(plan_of(**values, window_s=29))
+    assert "raise" not in told["small_objects"]
+    assert "would exceed the 120,000 messages in flight" in told["small_objects"]
+    lowered = texts(plan_of(**values, window_s=35))
+    assert "small_objects" not in lowered
+    assert "lower the window" not in lowered["in_flight"]
+    assert "several queues" in lowered["in_flight"]
+
+
+@given(workloads(), any_settings())
+def test_an_advised_window_suffices_and_has_no_advice_against_it(
+    workload: Workload, chosen: Settings
+) -> None:
+    assume(is_possible(workload, chosen))
+    for kind, told in texts(make_plan(workload, chosen)).items():
+        found = re.search(r"(?:raise|lower) the window (?:from \d+ )?to (\d+) s", told)
+        if found is None or kind not in {"small_objects", "in_flight"}:
+            continue
+        changed = texts(make_plan(workload.with_window(int(found[1])), chosen))
+        assert "small_objects" not in changed
+        assert "in_flight" not in changed
 
 
 @pytest.mark.parametrize(
@@ -69,13 +103,19 @@ def test_no_window_is_advised_beyond_a_full_event() -> None:
         ({}, {"records_per_s": 0.5, "window_s": 300}, "the rate is low: compact"),
         ({}, {"source": SourceType.FIFO}, "10 messages of a FIFO queue"),
         ({}, {"window_s": 0}, "raise the window from 0 to "),
-        ({"max_records": 100}, {"pollers": 2}, "an invocation writes 31 objects"),
-        ({}, {"partitions": 20}, "an invocation writes 20 objects: partition by fewer values"),
+        ({"max_records": 100}, {"pollers": 2}, "raise max_records and max_bytes"),
+        ({}, {"partitions": 20}, "partition by fewer values, or compact the objects later"),
         ({}, {"records_per_s": 100, "partitions": 3}, "raise the window from 20 to "),
+        ({}, {"records_per_s": 0.5, "partitions": 2}, "partition by fewer values, or compact"),
+        (
+            {},
+            {"records_per_s": 0.5, "source": SourceType.KINESIS, "shards": 3},
+            "or use a stream with fewer shards",
+        ),
         (
             {"compression": "zstd"},
             {"record_bytes": 20, "source": SourceType.KINESIS, "records_per_s": 9_000},
-            "an invocation carries at most 6 MB",
+            "compact the objects later, or write with the library",
         ),
     ],
 )
@@ -214,6 +254,9 @@ def test_advice_and_notes_can_be_given_of_any_plan(workload: Workload, chosen: S
         ({"source": SourceType.KINESIS}, "the same stream for both"),
         ({"source": SourceType.DYNAMODB}, "Firehose cannot read it"),
         ({"record_bytes": 1_030_000}, "Firehose takes records of at most 1,024,000"),
+        ({}, "maximum_concurrency=5 limits running invocations"),
+        ({"partitions": 2}, "adds $225.56 per month and needs a Glue table"),
+        ({"partitions": 2}, "$0.07 per hour of jq"),
         ({}, "list prices in us-east-1 as of 2026-11-23"),
     ],
 )

@@ -120,6 +120,18 @@ def test_firehose_writes_every_15_minutes_at_least() -> None:
     assert puts == pytest.approx(HOURS * 4 * 5e-6)
 
 
+def test_firehose_partitioning_is_paid_by_gb_and_object() -> None:
+    """Only with partitions: an object of each every 15 minutes, or whenever 128 MiB are full."""
+    assert "Firehose partitioning" not in items_of()
+    few = items_of(records_per_s=10, partitions=20)
+    objects, text_bytes = 20 * HOURS * 4, RECORDS / 100 * 1_025
+    assert few["S3 PUT requests"][2] == pytest.approx(objects * 5e-6)
+    partitioning = text_bytes / 1_024**3 * 0.020 + objects * 5e-6
+    assert few["Firehose partitioning"] == ("delivery", 0, pytest.approx(partitioning))
+    assert items_of(partitions=2)["S3 PUT requests"][2] == items_of()["S3 PUT requests"][2]
+    assert prices.firehose_conversion_dollars(1_024**4) == pytest.approx(1_024 * 0.018)
+
+
 def test_storage_is_the_same_for_both_and_only_where_asked_for() -> None:
     """What is kept once the oldest objects begin to go."""
     kept = items_of(retention_days=30)["S3 storage, once full"]

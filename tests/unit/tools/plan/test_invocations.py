@@ -16,7 +16,6 @@ from batcher.tools.plan.invocations import (
     poller_count,
     record_json_bytes,
     shard_count,
-    window_for_records,
 )
 from batcher.tools.plan.quotas import MAX_EVENT_BYTES
 from batcher.tools.plan.workload import SourceType, Workload
@@ -97,14 +96,6 @@ def test_kinesis_pays_for_base64_and_a_queue_for_quotes() -> None:
     assert sizes[SourceType.SQS] == 3_000 * 1.08 + 890
     assert sizes[SourceType.FIFO] > sizes[SourceType.SQS]
     assert sizes[SourceType.DYNAMODB] == 3_001
-
-
-def test_the_window_that_fills_an_event_does() -> None:
-    """And no shorter one."""
-    workload = workload_of(records_per_s=60)
-    window_s = window_for_records(workload, 1_200)
-    assert estimate_invocations(workload.with_window(window_s), 60).records >= 1_200
-    assert estimate_invocations(workload.with_window(window_s - 1), 60).records < 1_200
 
 
 @given(workloads(), st.floats(0.001, 1e6))

@@ -26,6 +26,7 @@ from typing import Any
 def __getattr__(name: str) -> Any: ...
 """
 WITHOUT_TYPES = (
+    "boto3/__init__.pyi",
     "duckdb/__init__.pyi",
     "orders_table/__init__.pyi",
     "pandas/__init__.pyi",

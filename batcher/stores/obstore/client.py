@@ -399,7 +399,7 @@ def find_obstore_faults(settings: Settings, environ: Mapping[str, str]) -> list[
     """Return settings and variables that obstore cannot use, or would ignore, change or add.
 
     X-Ray's header is not among them: obstore cannot send it, but a function with tracing has no
-    setting that asks for it, and works without. docs/how-to/operate.md says what is lost.
+    setting that asks for it, and works without. docs/how-to/powertools.md says what is lost.
     """
     faults = [
         f"{name}: engine=obstore would take it from the environment; unset it, and set sse"

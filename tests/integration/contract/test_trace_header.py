@@ -53,7 +53,7 @@ async def test_each_request_carries_the_trace_of_its_event(
 async def test_a_function_with_tracing_writes_with_obstore_without_the_header(
     sink: RecordingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lambda sets these variables; docs/how-to/operate.md says what is lost."""
+    """Lambda sets these variables; docs/how-to/powertools.md says what is lost."""
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "orders-writer")
     monkeypatch.setenv("AWS_XRAY_DAEMON_ADDRESS", "169.254.100.1:2000")
     monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE)

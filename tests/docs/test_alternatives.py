@@ -8,7 +8,13 @@ import re
 import pytest
 
 from batcher.cli import main
-from batcher.tools.plan.prices import PRICES_DATE, PRICES_REGION
+from batcher.tools.plan.costs import MONTH_S
+from batcher.tools.plan.prices import (
+    PRICES_DATE,
+    PRICES_REGION,
+    firehose_billed_bytes,
+    firehose_conversion_dollars,
+)
 from support.doc_pages import DOCS, blocks_of, commands
 
 PAGE = DOCS / "alternatives.md"
@@ -21,8 +27,8 @@ COMMANDS = [
 ]
 COLUMNS = {"1000": 0, "10": 1}
 """The column of a workload, by its records per second."""
-JOINED = 5
-"""Records of 1 KiB in one of 5 KB."""
+JOINED = 100
+"""Records of 1 KiB, each with its newline, that a producer joins into one."""
 
 
 def cells(row: str) -> list[str]:
@@ -61,8 +67,17 @@ def test_prices_are_those_of_the_plan(
         next(item["firehose"] for item in dollars["items"] if item["name"] == name)
         for name in ("Firehose ingestion", "S3 PUT requests")
     )
-    joined = cells("Firehose, Direct PUT, producer joins five records")[column]
-    assert joined == f"{ingestion / JOINED + puts:,.2f}"
+    joined = cells("Firehose, Direct PUT, producer joins 100 records")[column]
+    billed = firehose_billed_bytes(JOINED * 1_025) / JOINED / firehose_billed_bytes(1_024)
+    assert joined == f"{ingestion * billed + puts:,.2f}"
+    assert main([*arguments, "--json", "--partitions", "2"]) == 0
+    items = json.loads(capsys.readouterr().out)["dollars_a_month"]["items"]
+    extra = {item["name"]: item["firehose"] for item in items}
+    added = extra["Firehose partitioning"] + extra["S3 PUT requests"] - puts
+    assert cells("Firehose, partitions by a field: adds")[column] == f"{added:,.2f}"
+    records = float(arguments[arguments.index("--records-per-s") + 1]) * MONTH_S
+    converted = firehose_conversion_dollars(records * firehose_billed_bytes(1_024))
+    assert cells("Firehose, Parquet or ORC: adds")[column] == f"{converted:,.2f}"
 
 
 def test_both_workloads_have_a_plan_for_a_stream_and_a_queue() -> None:

@@ -39,9 +39,11 @@ WITHOUT_TYPES = (
 CELERY = {
     "__init__.pyi": """
 from collections.abc import Callable
-from typing import TypeVar
-F = TypeVar("F", bound=Callable[..., object])
-def shared_task(function: F) -> F: ...
+class Result:
+    def get(self) -> object: ...
+class Task:
+    def apply(self, args: tuple[object, ...]) -> Result: ...
+def shared_task(function: Callable[..., object]) -> Task: ...
 """,
     "signals.pyi": """
 from collections.abc import Callable
@@ -49,6 +51,7 @@ from typing import TypeVar
 F = TypeVar("F", bound=Callable[..., object])
 class Signal:
     def connect(self, function: F) -> F: ...
+    def send(self, sender: object) -> object: ...
 worker_process_init: Signal
 worker_process_shutdown: Signal
 """,

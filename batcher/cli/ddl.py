@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batcher.cli.command import Arguments, Command
 from batcher.cli.existing_objects import choose_compression, count_suffixes
+from batcher.cli.existing_partitions import describe_partitions, find_other_partitions
 from batcher.cli.inputs.sample import read_sample
 from batcher.cli.options import existing_settings, place_argument, setting_options
 from batcher.cli.output import DONE, echo
@@ -16,7 +17,9 @@ from batcher.cli.parameters import Option
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.keys.object_format import COMPRESSION_SUFFIXES, Format, data_suffix
+from batcher.reading.sanitize import sanitize
 from batcher.settings import ENV_PREFIX, Settings
+from batcher.stores import open_reader
 from batcher.stores.location import join_location, parse_folder_url
 from batcher.tools.ddl.athena import athena_ddl
 from batcher.tools.ddl.columns import TableColumn, infer_columns, parse_columns
@@ -67,7 +70,10 @@ def run(arguments: Arguments) -> int:
     options = TableOptions(
         name=arguments.table or "", columns=columns, fanouts=fanouts, values=values, since=since
     )
-    table = _match_objects(arguments, define_table(settings, _location(settings), options))
+    table = define_table(settings, _location(settings), options)
+    table = _match_objects(arguments, table, settings.partition_by)
+    if table.scheme == "file":
+        run_in_loop(_warn_of_other_partitions(settings))
     script = ENGINES[arguments.table_engine](table)
     print(script.text, end="")  # noqa: T201  # what a command line is for
     for note in script.notes:
@@ -82,17 +88,29 @@ def _location(settings: Settings) -> tuple[str, str]:
     return "s3", join_location(settings.bucket, settings.root)
 
 
-def _match_objects(arguments: Arguments, table: TableDefinition) -> TableDefinition:
+def _is_given(arguments: Arguments, setting: str) -> bool:
+    """Return whether an option or a variable has this setting."""
+    return setting in arguments.settings or f"{ENV_PREFIX}{setting.upper()}" in os.environ
+
+
+def _match_objects(
+    arguments: Arguments, table: TableDefinition, partition_by: str
+) -> TableDefinition:
     """Return the table with the compression of the objects in a folder, unless it was set.
 
     It warns about what the table leaves out: an engine finds no files, or only some of them.
     """
-    is_set = "compression" in arguments.settings or f"{ENV_PREFIX}COMPRESSION" in os.environ
+    is_set = _is_given(arguments, "compression")
     if table.scheme != "file":
         if not is_set:
             echo(
                 f"note: S3 is not asked; the table has objects that end in {table.extension}, pass "
                 "--compression if the writer had another"
+            )
+        if not _is_given(arguments, "partition_by"):
+            echo(
+                f"note: S3 is not asked; the table has the folders {partition_by!r}, pass "
+                "--partition-by if the writer had another"
             )
         return table
     counts = count_suffixes(Path(table.path))
@@ -105,6 +123,19 @@ def _match_objects(arguments: Arguments, table: TableDefinition) -> TableDefinit
             f"{_suffix_options(suffix)}"
         )
     return table
+
+
+async def _warn_of_other_partitions(settings: Settings) -> None:
+    """Warn if objects in a folder have partitions that the table does not have."""
+    others = await find_other_partitions(
+        open_reader(settings), settings.root, settings.partition_by
+    )
+    if others:
+        echo(
+            f"warning: objects in folders such as {sanitize(describe_partitions(others))} are not "
+            f"in the table, which has those of {settings.partition_by or 'no folders'!r}; pass the "
+            "--partition-by of their writer"
+        )
 
 
 def _suffix_options(suffix: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batcher.cli.command import SIGNAL_EXIT_CODES, Arguments, Command
+from batcher.cli.existing_partitions import describe_partitions, find_other_partitions
 from batcher.cli.json_output import print_json
 from batcher.cli.load_transform import load_transform
 from batcher.cli.options import (
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from batcher.batching.validation import Transform
     from batcher.settings import Settings
     from batcher.stores import ObjectStore
+    from batcher.stores.base import ObjectReader
     from batcher.tools.replay.sqs_client import SqsClient
     from batcher.tools.replay.target import ReplayTarget
 
@@ -103,6 +106,8 @@ class _ReplaySummary:
     stats: ReplayStats = field(default_factory=ReplayStats)
     """Counts of the quarantined records."""
     seconds: float = 0.0
+    partitions: str = ""
+    """Where records go, or nothing."""
     signal: int = 0
     """Number of the first signal received, or 0."""
 
@@ -136,14 +141,10 @@ class _ReplaySummary:
         if as_json:
             print_json([self._as_dict()])
         elif self.dry_run:
-            for reason in sorted(stats.replayed | stats.left_out | stats.skipped):
-                figures = f"{stats.replayed[reason]:>10,} would be replayed"
-                if stats.left_out:
-                    figures += f" {stats.left_out[reason]:>10,} would be left out"
-                figures += f" {stats.skipped[reason]:>10,} would stay bad"
-                print(f"{sanitize(reason):<16} {figures}")  # noqa: T201
-            print("nothing was written, sent or marked")  # noqa: T201
+            self._print_plan()
         else:
+            if self.partitions:
+                echo(self.partitions)
             echo(
                 f"{format_count(stats.replayed.total(), 'record')} replayed under {destination}, "
                 f"{format_count(write_stats.objects, 'object')}, "
@@ -152,6 +153,21 @@ class _ReplaySummary:
                 f"{stats.left_out.total():,} left out by the transform, {skipped:,} still bad, "
                 f"{stats.unfinished:,} unfinished; {self.seconds:.1f} s"
             )
+
+    def _print_plan(self) -> None:
+        """Print what a run would do, by reason."""
+        stats = self.stats
+        for reason in sorted(stats.replayed | stats.left_out | stats.skipped):
+            figures = f"{stats.replayed[reason]:>10,} would be replayed"
+            if stats.left_out:
+                figures += f" {stats.left_out[reason]:>10,} would be left out"
+            figures += f" {stats.skipped[reason]:>10,} would stay bad"
+            print(f"{sanitize(reason):<16} {figures}")  # noqa: T201
+        if not stats.replayed | stats.left_out | stats.skipped and not stats.error_count:
+            print("0 open records are selected: there is nothing to replay")  # noqa: T201
+        if self.partitions:
+            print(sanitize(self.partitions))  # noqa: T201
+        print("nothing was written, sent or marked")  # noqa: T201
 
     def _as_dict(self) -> dict[str, object]:
         stats, write_stats = self.stats, self.write_stats
@@ -202,22 +218,46 @@ class _ReplayCommand:
         )
         self.summary.stats, self.summary.write_stats = self._replay.stats, target.counts
         try:
-            await self._replay_all(self._replay, target.counts)
+            await self._replay_all(self._replay, target.counts, reader)
         except asyncio.CancelledError:
             self._replay.stats.add_error("stopped by a second signal; the next run continues")
         except BatcherError as error:
             self._replay.stats.add_error(str(error))
         finally:
+            if isinstance(target, ObjectTarget):
+                self.summary.partitions = self._describe_folders(target)
             signals.disable_cancel()
             for resource in (target, reader, store):
                 await resource.aclose()
             self.summary.seconds = time.monotonic() - started_s
 
-    async def _replay_all(self, replay: Replay, write_stats: Stats) -> None:
+    def _describe_folders(self, target: ObjectTarget) -> str:
+        """Return where records go, or nothing if none does."""
+        if not target.partitions:
+            return ""
+        more = ", …" if target.has_more_partitions else ""
+        folders = describe_partitions(list(target.partitions))
+        return f"folders: {folders}{more} (partition_by: {self.settings.partition_by or 'none'})"
+
+    async def _warn_of_other_partitions(self, reader: ObjectReader) -> None:
+        """Warn if the objects under the root have folders that these settings do not make."""
+        settings = self.settings
+        with suppress(BatcherError):  # who may list the quarantine may not list all
+            if others := await find_other_partitions(reader, settings.root, settings.partition_by):
+                echo(
+                    f"warning: partition_by: objects are in folders such as "
+                    f"{sanitize(describe_partitions(others))}, which "
+                    f"{settings.partition_by or 'no folders'!r} does not make; pass the "
+                    "partition_by of their writer, unless it was changed since"
+                )
+
+    async def _replay_all(self, replay: Replay, write_stats: Stats, reader: ObjectReader) -> None:
         objects = await replay.list_objects()
         if not objects:
             place = format_url(self.settings.bucket, self.settings.root)
             echo(f"warning: no quarantine objects found under {place}")
+        elif self._sqs_client is None:
+            await self._warn_of_other_partitions(reader)
         if self._sqs_client is not None and objects and not self.summary.dry_run:
             await self._sqs_client.check_queue()  # before any record is marked
         total_bytes = sum(entry.size_bytes for entry in objects)
@@ -301,7 +341,11 @@ COMMAND = Command(
             "ended, or records are written twice",
         ),
         json_option("one line of JSON at the end"),
-        Option("--dry-run", help="print what would be replayed, by reason", is_flag=True),
+        Option(
+            "--dry-run",
+            help="print what would be replayed, by reason, and into which folders",
+            is_flag=True,
+        ),
         *writer_options(),
     ],
     exit_codes=SIGNAL_EXIT_CODES | {1: "some records are not durable, or were not sent"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from batcher.reading.sanitize import sanitize, sanitize_line
 from batcher.stores.file import TEMPORARY_DIGITS
 from batcher.stores.location import parse_destination, parse_folder_url
 from batcher.tools.formatting import format_count, format_size
+from batcher.tools.replay.grouping import REPLAY_SOURCE, STEM_DIGITS
 from batcher.tools.verify.report import TEMPORARY_FILE_MINUTES, StreamSummary, VerifyReport
 
 MAX_SHOWN_PER_KIND = 20
@@ -113,8 +115,12 @@ def _describe_total(report: VerifyReport) -> str:
 def _describe_quarantined(report: VerifyReport) -> str:
     """Return the number of records in quarantine, and how many of them are replayed."""
     total, replayed = report.quarantined.total(), report.quarantined_replayed
-    open_ = f" ({total - replayed:,} open, {replayed:,} replayed)"
-    return f"{total:,}{open_ if replayed else ''}"
+    if not replayed:
+        return f"{total:,}"
+    left_out = report.quarantined_left_out
+    parts = [f"{total - replayed:,} open", f"{replayed - left_out:,} replayed"]
+    parts += [f"{left_out:,} left out"] * bool(left_out)
+    return f"{total:,} ({', '.join(parts)})"
 
 
 def report_notes(report: VerifyReport) -> list[str]:
@@ -139,7 +145,18 @@ def _stream_row(stream: StreamSummary) -> tuple[str, ...]:
     first, last = (_format_number(stream, number) for number in (stream.first, stream.last))
     name = stream.stream or "(library, command line)"
     counts = f"{stream.objects:,}", f"{stream.records:,}"
-    return (stream.family, sanitize_line(name), sanitize_line(stream.shard), *counts, first, last)
+    family = "replay" if _is_replay(stream) else stream.family
+    return (family, sanitize_line(name), sanitize_line(stream.shard), *counts, first, last)
+
+
+def _is_replay(stream: StreamSummary) -> bool:
+    """Return whether it has what `batcher replay` wrote, whose names are as those of queues."""
+    prefix, _, stem = stream.stream.partition("-")
+    return (
+        stream.family == SourceFamily.QUEUE
+        and prefix == REPLAY_SOURCE
+        and re.fullmatch(rf"[0-9a-f]{{{STEM_DIGITS}}}", stem) is not None
+    )
 
 
 def _format_number(stream: StreamSummary, number: int | None) -> str:

@@ -570,7 +570,8 @@ class Settings:
         group=CONNECTION,
     )
     endpoint_url: str = setting(
-        "S3 endpoint, for S3-compatible stores; empty: from AWS_ENDPOINT_URL_S3 or the profile",
+        "S3 endpoint, for S3-compatible stores; empty: from AWS_ENDPOINT_URL_S3, "
+        "AWS_ENDPOINT_URL or the profile",
         _parse_text,
         "",
         _check_endpoint_url,

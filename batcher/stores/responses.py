@@ -236,7 +236,9 @@ def name_expected_owner(
 
 def not_s3_error(context: str, endpoint: str, reason: str) -> RetryableError:
     """Return the error for a response that says success, but is not S3's."""
-    problem = "the response is not from S3 (check AWS_ENDPOINT_URL_S3 or endpoint_url)"
+    problem = (
+        "the response is not from S3 (check AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url)"
+    )
     return RetryableError(f"{context}: {endpoint}: {problem}: {reason}")
 
 
@@ -248,4 +250,5 @@ def redirect_error(context: str, endpoint: str) -> RejectedError:
 def unreachable_error(context: str, endpoint: str, reason: str) -> RetryableError:
     """Return the error for a request without a response."""
     text = f"{context}: cannot reach {endpoint}: {reason}"
-    return RetryableError(f"{text}; check the network and AWS_ENDPOINT_URL_S3 or endpoint_url")
+    variables = "AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url"
+    return RetryableError(f"{text}; check the network and {variables}")

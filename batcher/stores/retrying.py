@@ -117,7 +117,7 @@ class RetryingStore(ObjectStore):
             lasted_s = now() - began_s
             left_s = self._until_s(request, began_s, timeout) - began_s - lasted_s
             if delay_s >= left_s:
-                raise _final(failure, f"attempt {attempts}, after {lasted_s:.1f} s")
+                raise _final(failure, f"gave up after {lasted_s:.1f} s and {_count(attempts)}")
             retry_log.add(request.label, failure)
             self._on_retry()
             self._warn(failure, lasted_s, left_s)
@@ -139,10 +139,14 @@ class RetryingStore(ObjectStore):
             log.warning("still retrying, for at most %.0f s more: %s", left_s, failure)
 
 
-def _final(failure: RetryableError, after: str) -> RetryableError:
+def _count(attempts: int) -> str:
+    return "1 attempt" if attempts == 1 else f"{attempts:,} attempts"
+
+
+def _final(failure: RetryableError, end: str) -> RetryableError:
     """Return the last failure of a request, with its cause, to be raised for the request."""
     final = own_copy(failure)
-    final.args = (f"{failure} ({after}: no time for another)",)
+    final.args = (f"{failure} ({end})",)
     return final.with_traceback(None)
 
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 ENCODER_THREADS = 2
 
+MAX_PARTITIONS = 3
+"""Partitions that are remembered, for messages."""
+
 
 class ObjectTarget:
     """Sends records through router, batches and writer. Keys are derived from the records alone."""
@@ -49,6 +52,10 @@ class ObjectTarget:
         self._router = self._pipeline.router.with_transform(transform)
         self._event_writer = EventWriter(self._pipeline)
         self.counts: Stats = self._event_writer.stats
+        self.partitions: dict[str, None] = {}
+        """The first partitions of records that were planned."""
+        self.has_more_partitions: bool = False
+        """Whether records were planned for others, too."""
 
     def plan(
         self, lines: Sequence[QuarantineLine], scope: str, group: str | None = None
@@ -70,6 +77,8 @@ class ObjectTarget:
         skipped += [
             Skipped(by_identity[bad.position], bad.reason, bad.detail) for bad in routed.bad
         ]
+        for route, _ in routed.chunks:
+            self._note_partition(route.partition)
         chunks = [chunk for _, chunk in routed.chunks]
         positions = [position for chunk in chunks for position in chunk.positions]
         filtered = [position for chunk in routed.excluded for position in chunk.positions]
@@ -82,6 +91,12 @@ class ObjectTarget:
             for identity, key in keys.items()
         }
         return SendPlan(marks, skipped, (event, filtered), frozenset(filtered))
+
+    def _note_partition(self, partition: str) -> None:
+        if len(self.partitions) < MAX_PARTITIONS:
+            self.partitions[partition] = None
+        elif partition not in self.partitions:
+            self.has_more_partitions = True
 
     def _plan_keys(self, event: Event) -> dict[str, str]:
         """Return the key of the object that each record will be in."""

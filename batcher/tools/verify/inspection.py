@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -58,6 +58,8 @@ class _ReplayMark(msgspec.Struct):
     """What a replay adds to the lines that it takes."""
 
     state: str = ""
+    key: Any = None
+    queue: Any = None
 
 
 class _QuarantineFields(msgspec.Struct):
@@ -72,6 +74,15 @@ class _QuarantineFields(msgspec.Struct):
     def is_replayed(self) -> bool:
         """Whether a replay has finished it."""
         return self.replay is not None and self.replay.state == _DONE
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether a replay has finished it without a target: its transform left it out."""
+        return (
+            self.replay is not None
+            and self.is_replayed
+            and not (self.replay.key or self.replay.queue)
+        )
 
 
 _decode_quarantine_line = msgspec.json.Decoder(_QuarantineFields).decode
@@ -110,6 +121,8 @@ class Inspection:
         """Number of records by reason, for a quarantine object."""
         self.replayed: int = 0
         """Records of a quarantine object that a replay has finished."""
+        self.left_out: int = 0
+        """Of these, records that its transform left out."""
         self.findings: list[Finding] = []
 
     @property
@@ -175,6 +188,7 @@ class Inspection:
     def _count_reasons(self, lines: Sequence[_QuarantineFields]) -> None:
         """Count records by reason. The number of reasons is bounded, so memory is, too."""
         self.replayed += sum(line.is_replayed for line in lines)
+        self.left_out += sum(line.is_left_out for line in lines)
         for reason, count in Counter(line.reason for line in lines).items():
             has_room = (
                 reason in self.quarantine_reasons or len(self.quarantine_reasons) < MAX_BAD_LINES

@@ -51,6 +51,8 @@ class VerifyReport:
     """Records in quarantine, by reason."""
     quarantined_replayed: int = 0
     """Of these, records that a replay has finished."""
+    quarantined_left_out: int = 0
+    """Of these, records that the transform of a replay left out."""
     incomplete_metadata: int = 0
     """Objects with only part of the metadata, for example after streamed uploads."""
     guards: int = 0
@@ -140,6 +142,7 @@ class VerifyReport:
             self.quarantine_objects += 1
             self.quarantined += inspection.quarantine_reasons
             self.quarantined_replayed += inspection.replayed
+            self.quarantined_left_out += inspection.left_out
             return
         if inspection.is_damaged:
             self.damaged_objects += 1

@@ -63,6 +63,23 @@ def test_what_was_written_is_read_by_what_is_printed(
         assert database.execute(query).fetchall() == [(7, "x1")]
 
 
+@pytest.mark.parametrize("template", ["kind={field:a}", "dt={arrival:%Y-%m-%d}/a={field:a}", ""])
+@pytest.mark.parametrize("fanout", ["1", "16"])
+def test_folders_that_the_table_lacks_are_a_warning(
+    template: str, fanout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The view would have no rows; by the template of the writer it has all."""
+    flags = ["--partition-by", template, "--fanout", fanout]
+    write_objects(tmp_path, capsys, *flags)
+    place = str(tmp_path / "out")
+    code, out, err = ddl(capsys, "--engine", "duckdb", place, *flags)
+    assert (code, err, count_rows(out)) == (0, "", 3)
+    if template or fanout != "1":
+        code, _, err = ddl(capsys, "--engine", "duckdb", place, "--fanout", fanout)
+        assert code == 0
+        assert "are not in the table, which has those of 'dt={arrival:%Y-%m-%d}/hour=" in err
+
+
 def write_objects(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> None:
     """Write three records with these settings."""
     source = folder / "in"

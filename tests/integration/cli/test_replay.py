@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from batcher.cli import main
+from batcher.settings import Settings
 from integration.cli.replay_inputs import lines_in, read_output, write
 from support.output_schema import parse_output
 from support.s3_servers import Moto
@@ -79,9 +80,58 @@ def test_a_dry_run_writes_nothing_and_tells_by_reason(
         "empty 1 would be replayed 0 would stay bad",
         "not_json 1 would be replayed 0 would stay bad",
         "transform 0 would be replayed 1 would stay bad",
+        f"folders: {folder_of(tmp_path)} (partition_by: {Settings(bucket='bucket').partition_by})",
         "nothing was written, sent or marked",
     ]
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.gz")} == before
+
+
+def folder_of(folder: Path) -> str:
+    """Return the partition of the good lines."""
+    good = next(path for path in (folder / "out").rglob("*.gz") if "_quarantine" not in path.parts)
+    return "/".join(good.parts[-3:-1])
+
+
+def write_kinds(folder: Path, *flags: str) -> None:
+    """Write two good and two bad lines by their kind."""
+    (folder / "in").write_text('{"kind":"a"}\n{"kind":"b"}\nkind c\nkind d\n')
+    (folder / "kinds.py").write_text("def fix(line):\n    return {'kind': line[-1:].decode()}\n")
+    assert main(["write", "in", "file://out", "--partition-by", "kind={field:kind}", *flags]) == 0
+
+
+@pytest.mark.parametrize("fanout", ["1", "16"])
+@pytest.mark.parametrize("is_dry", [True, False])
+def test_other_folders_than_those_of_the_writer_are_a_warning(
+    fanout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, is_dry: bool
+) -> None:
+    """And where records go is printed, by a dry run before anything is written."""
+    write_kinds(tmp_path, "--fanout", fanout)
+    capsys.readouterr()
+    flags = ["replay", "file://out", "--transform", "kinds:fix", *["--dry-run"] * is_dry]
+    right = ["--partition-by", "kind={field:kind}", "--fanout", fanout]
+    assert main([*flags, *right, "--dry-run"]) == 0
+    printed = capsys.readouterr()
+    assert "folders: kind=c, kind=d (partition_by: kind={field:kind})" in printed.out
+    assert "warning" not in printed.err
+    assert main(flags) == 0
+    printed = capsys.readouterr()
+    assert "warning: partition_by: objects are in folders such as kind=" in printed.err
+    assert "folders: dt=" in (printed.out if is_dry else printed.err)
+
+
+def test_a_dry_run_says_that_nothing_is_left(
+    module: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else one line alone would look like a run that found nothing to read."""
+    write_kinds(tmp_path)
+    flags = ["replay", "file://out", "--transform", f"{module}:fix"]
+    assert main(flags) == 0
+    capsys.readouterr()
+    assert main([*flags, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "0 open records are selected: there is nothing to replay",
+        "nothing was written, sent or marked",
+    ]
 
 
 def test_a_damaged_object_is_named_and_the_command_fails(

@@ -127,7 +127,23 @@ def test_what_is_replayed_is_no_longer_open(
     assert (code, report["quarantined"]) == (0, 2)
     assert (report["quarantined_open"], report["quarantined_replayed"]) == (1, 1)
     main(["verify", str(written)])
-    assert "2 (1 open, 1 replayed)" in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 (1 open, 1 replayed) " in printed
+    assert " replay replay-" in printed
+    assert " queue " not in printed.replace("stream or queue", "")
+
+
+def test_what_a_transform_left_out_is_not_counted_as_replayed(
+    written: Path, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody should look for its record."""
+    words = ["replay", str(written), "--transform", f"{module}:leave_one"]
+    assert main(words) == 0
+    capsys.readouterr()
+    code, report = verify(written, capsys)
+    assert (code, report["quarantined_open"], report["quarantined_replayed"]) == (0, 0, 2)
+    main(["verify", str(written)])
+    assert "2 (0 open, 1 replayed, 1 left out)" in capsys.readouterr().out
 
 
 def test_a_mark_of_another_form_is_a_bad_line(

@@ -237,7 +237,9 @@ def test_a_response_that_is_not_from_s3_may_be_another_next_time() -> None:
         GenericError("Generic S3 error: Got invalid list response: x\n y"), "ListObjectsV2"
     )
     assert type(found) is RetryableError
-    assert str(found).endswith("not from S3 (check AWS_ENDPOINT_URL_S3 or endpoint_url): x y")
+    assert str(found).endswith(
+        "not from S3 (check AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url): x y"
+    )
 
 
 def test_metadata_that_obstore_cannot_decode_is_refused() -> None:

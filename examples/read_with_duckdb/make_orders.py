@@ -28,5 +28,5 @@ for hour in range(HOURS):  # one order per minute
     numbers = range(hour * PER_HOUR, (hour + 1) * PER_HOUR)
     orders = [order(n, now_s - 30 - 60 * (HOURS * PER_HOUR - 1 - n)) for n in numbers]
     handler(event_of(orders), None)
-    handler(event_of(orders[:5]), None)
+    handler(event_of(orders[1:6]), None)  # never all that one object holds
 handler.close()

@@ -35,6 +35,8 @@ INSTALL = re.compile(
 )
 DERIVED = re.compile(r" '?\{DISTRIBUTION\}")
 WRONG_NAME = re.compile(r"(?<![\w-])batcher\[[a-z]\w*(?:, ?\w+)*\]")
+OTHERS = {"ministack", "moto", "localstack", "pytest"}
+"""What documents may install beside ours: local stand-ins for AWS, and what runs a user's tests."""
 EXTRA = re.compile(r"\bextra `(\w+)`|`(\w+)` extra\b")
 QUOTED_BY_PYTHON = ")\"'.,"
 """What may follow a command in a string of Python or in a sentence."""
@@ -62,6 +64,7 @@ def faults(text: str, *, ours_only: bool = False) -> list[str]:
         text: a document, or the source of a module.
         ours_only: whether each command must install our distribution.
     """
+    allowed = {DISTRIBUTION, *OTHERS}
     found = [match[0] for match in WRONG_NAME.finditer(text)]
     for match in INSTALL.finditer(text):
         wanted = list(requirements(match[1]))
@@ -69,7 +72,7 @@ def faults(text: str, *, ours_only: bool = False) -> list[str]:
             requirement.name == "batcher"
             or (requirement.name == DISTRIBUTION and not requirement.extras <= EXTRAS)
             for requirement in wanted
-        ) or (ours_only and [requirement.name for requirement in wanted] != [DISTRIBUTION]):
+        ) or (ours_only and not allowed.issuperset(each.name for each in wanted)):
             found.append(match[0])
     found += [match[0] for match in EXTRA.finditer(text) if not {match[1], match[2]} & EXTRAS]
     return found

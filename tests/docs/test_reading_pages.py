@@ -14,14 +14,14 @@ from support.doc_pages import DOCS, blocks_of, commands
 
 
 def ddl_output(page: Path, folder: Path) -> str:
-    """Run the one command on a page that prints a table, and return what it prints."""
+    """Run the first command on a page that prints a table, and return what it prints."""
     found = [
         command
         for block in blocks_of(page)
         for command in commands(block.text)
         if block.language == "sh" and command.startswith("batcher ddl ")
     ]
-    (command,) = found
+    command, *_ = found
     arguments = shlex.split(command.partition(" > ")[0])[1:]
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "batcher", *arguments],

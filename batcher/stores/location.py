@@ -151,5 +151,6 @@ def check_endpoint(url: str, context: str) -> str:
         is_valid = False
     if is_valid and url.isprintable() and " " not in url:
         return url
-    msg = f"{context}: {url!r} is no endpoint; set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+    fix = "set AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL to http(s)://host[:port]"
+    msg = f"{context}: {url!r} is no endpoint; {fix}"
     raise RejectedError(msg)

@@ -133,7 +133,7 @@ def _make_client(settings: Settings, prefix: str, credentials: Credentials) -> A
         raise translate_error(error, LISTING, bucket, prefix, "S3") from error
     except ValueError as error:  # the SDK cannot parse the endpoint
         context = f"{LISTING} s3://{bucket}/{prefix}"
-        msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+        msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL to http(s)://host[:port]"
         raise RejectedError(msg) from error
     return client
 

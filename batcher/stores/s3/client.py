@@ -135,7 +135,7 @@ class S3Client:
                 )
                 client = await self._exits.enter_async_context(client_context)
             except ValueError as error:  # the SDK cannot parse the endpoint
-                msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]"
+                msg = f"{context}: {error}: set AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL to http(s)://host[:port]"
                 raise RejectedError(msg) from error
             except (AttributeError, LookupError, TypeError) as error:
                 # botocore does not check what a profile has, such as `s3 = 5`

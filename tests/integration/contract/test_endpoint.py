@@ -39,5 +39,5 @@ async def test_what_is_no_endpoint_is_refused_by_its_name(
     text = str(caught.value)
     assert "PutObject s3://my-bucket/key: " in text
     assert url in text or "Invalid IPv6 URL" in text
-    assert "set AWS_ENDPOINT_URL_S3 to http(s)://host[:port]" in text
+    assert "set AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL to http(s)://host[:port]" in text
     assert "\n" not in text

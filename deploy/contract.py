@@ -279,9 +279,9 @@ def _json(value: object) -> str:
 HEAD = """\
 # Deployment reference
 
-What a function needs, for deployments by your own tools. `make deploy` creates exactly this: the
-page is generated from its templates. [Bring your own IaC](../how-to/own-iac.md) shows how to use
-it. Names in capitals are yours to fill in.
+What a function needs, for deployments by your own tools. The page is generated from the templates
+of `make deploy`, which adds [alarms](../how-to/operate.md) and a dashboard. [Bring your own
+IaC](../how-to/own-iac.md) shows how to use it. Names in capitals are yours to fill in.
 
 ## Function
 
@@ -292,6 +292,7 @@ it. Names in capitals are yours to fill in.
 | runtime, architecture | those of the package: `dist/deployment.json` has them |
 | memory | {memory} MB |
 | timeout | {timeout} s |
+| log group | yours to create, `/aws/lambda/NAME`: the role may not |
 
 `batcher plan` has memory, timeout, batch size and window for your traffic.
 

@@ -510,3 +510,17 @@ def test_the_policy_of_who_deploys_covers_every_resource(packager: Packager) -> 
     }
     kinds = {one["Type"] for one in packager.template(**EVERYTHING).resources.values()}
     assert {kind.split("::")[1].lower() for kind in kinds} <= allowed
+
+
+def test_stacks_of_two_names_share_no_export(packager: Packager) -> None:
+    """An account has each name once in a region: a second stack could not be created."""
+    exports = [
+        {
+            output["Export"]["Name"]
+            for output in packager.template(name=name, **EVERYTHING).document["Outputs"].values()
+            if "Export" in output
+        }
+        for name in ("batcher", "orders")
+    ]
+    assert exports[0] == {"sls-batcher-dev-ServerlessDeploymentBucketName"}  # as it has been
+    assert not exports[0] & exports[1]

@@ -8,6 +8,7 @@ its instruments see each outcome, too.
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -64,8 +65,13 @@ def _no_collector() -> Iterator[None]:
 
 
 def held() -> list[str]:
-    """Return the types of what still holds records."""
-    return [type(each).__name__ for each in gc.get_objects() if isinstance(each, HOLDERS)]
+    """Return the types of what still holds records once all threads have let go of their work."""
+    for _ in range(100):
+        found = [type(each).__name__ for each in gc.get_objects() if isinstance(each, HOLDERS)]
+        if not found:
+            break
+        time.sleep(0.02)  # a worker thread is a moment behind its result
+    return found
 
 
 def handle(

@@ -72,7 +72,8 @@ def main() -> None:
         _report(asyncio.run(look(parameters)))
         return
     _stop(_handler_faults(parameters))
-    if code := _run(osls, "deploy"):
+    # Otherwise osls compares with its last upload, and changes nothing after a rollback
+    if code := _run([*osls, *({"--force"} - {*chosen.of_osls})], "deploy"):
         sys.exit(code)
     asyncio.run(print_outputs(parameters))
     sys.exit(check_functions(parameters))
@@ -103,6 +104,8 @@ def _stop(faults: Sequence[str]) -> None:
         is_removal = "remove" in sys.argv[1:2]
         print(f"Nothing was {'removed' if is_removal else 'created'}:", file=sys.stderr)
         for fault in faults:
+            if is_removal:
+                fault = fault.replace("make deploy", "make remove")  # noqa: PLW2901
             print(f"  {fault}", file=sys.stderr)
         sys.exit(WRONG)
 
@@ -111,6 +114,8 @@ def _report(found: Found) -> None:
     for line in found.not_checked:
         print(f"not checked: {line}")  # a command's output
     _stop(found.faults)
+    for change in found.changes:
+        print(f"changes: {change}")
     print("Parameters, settings and existing resources are valid.")
 
 

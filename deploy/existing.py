@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from parameters import SOURCES
+
+from batcher.settings import ENV_PREFIX
 from batcher.tools.check.aws import AwsClient, CallFailure
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ NO_BUCKET = ("404", "NoSuchBucket")
 NO_QUEUE = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
 NO_STREAM = ("ResourceNotFoundException",)
 NO_KEY = ("NotFoundException",)
+NO_FUNCTION = ("ResourceNotFoundException",)
 NO_TOPIC = ("NotFound", "NotFoundException")
 NO_STACK = ("ValidationError",)
 NO_SUBNETS = ("InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed")
@@ -32,6 +36,8 @@ class Found:
     faults: list[str] = field(default_factory=list)
     not_checked: list[str] = field(default_factory=list)
     """What the credentials may not ask."""
+    changes: dict[str, None] = field(default_factory=dict)
+    """What the deployment changes of a stack that is there, in order."""
 
 
 async def look(parameters: Parameters) -> Found:
@@ -47,6 +53,7 @@ async def look(parameters: Parameters) -> Found:
             )
             return found
         looks: list[Awaitable[None]] = [looking.bucket()]
+        looks += [looking.function(source, kind) for source, kind in SOURCES.items()]
         if values["queue"] == "existing":
             looks.append(looking.queue())
         if values["stream"] == "existing":
@@ -63,6 +70,12 @@ async def look(parameters: Parameters) -> Found:
         await asyncio.gather(*looks)
     found.faults.sort()
     return found
+
+
+def _is_bucket(resource: Mapping[str, Any], name: str) -> bool:
+    """Whether a resource of the stack is this bucket, and is still the stack's."""
+    is_left = resource["ResourceStatus"].startswith("DELETE")
+    return resource.get("PhysicalResourceId") == name and not is_left
 
 
 class _Looking:
@@ -103,9 +116,61 @@ class _Looking:
                 StackName=self._parameters.stack,
                 LogicalResourceId="Bucket",
             )
-            if made is None:
+            if isinstance(made, CallFailure):
+                self._note("bucket", made)
+            elif made is None or not _is_bucket(made["StackResourceDetail"], name):
                 fix = "use it with --param bucket_is=existing, or choose another name"
-                self._found.faults.append(f"bucket: {name} exists already; {fix}")
+                whose = " and is not of the stack" if made else ""
+                self._found.faults.append(f"bucket: {name} exists already{whose}; {fix}")
+
+    async def function(self, source: str, kind: str) -> None:
+        """Note what changes of a function that is there."""
+        name = self._parameters.function(kind)
+        live = await self._aws.call(
+            "lambda", "get_function_configuration", "lambda:GetFunctionConfiguration",
+            NO_FUNCTION, FunctionName=name,
+        )  # fmt: skip
+        if isinstance(live, CallFailure):
+            self._found.not_checked.append(f"changes of {name}: {live.reason}")
+            return
+        if live is None:
+            return
+        if self._values[source] == "off":
+            self._found.changes[f"{source} on -> off, which removes {name}"] = None
+            return
+        for what, before, after in self._differences(kind, live):
+            self._found.changes[f"{what} {before or '(not set)'} -> {after or '(not set)'}"] = None
+        if arn := self._values.get(f"{source}_arn"):
+            mappings = await self._aws.call(
+                "lambda", "list_event_source_mappings", "lambda:ListEventSourceMappings",
+                FunctionName=name,
+            )  # fmt: skip
+            if isinstance(mappings, Mapping):
+                for one in mappings["EventSourceMappings"]:
+                    if one["EventSourceArn"] != arn:
+                        change = f"{source}_arn {one['EventSourceArn']} -> {arn}"
+                        self._found.changes[change] = None
+
+    def _differences(
+        self, kind: str, live: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str | None, str | None]]:
+        """Return parameters of a function with their values before and after, where they differ."""
+        wanted: dict[str, str] = self._parameters.environ(kind)
+        found = {
+            name: value
+            for name, value in live.get("Environment", {}).get("Variables", {}).items()
+            if name.startswith(ENV_PREFIX)
+        }
+        own = {f"{kind}_root": f"{ENV_PREFIX}ROOT"}
+        names = own | {
+            name.removeprefix(ENV_PREFIX).lower(): name
+            for name in sorted(wanted.keys() | found.keys())
+            if name not in own.values()
+        }
+        pairs = {name: (found.get(key), wanted.get(key)) for name, key in names.items()}
+        for name, key in (("handler", "Handler"), ("memory", "MemorySize"), ("timeout", "Timeout")):
+            pairs[name] = str(live[key]), self._values[name]
+        yield from ((name, *pair) for name, pair in pairs.items() if pair[0] != pair[1])
 
     async def queue(self) -> None:
         """Look for the queue, its time and its key."""

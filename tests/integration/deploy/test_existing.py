@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -229,3 +231,77 @@ def test_no_credentials_is_one_line(account: Account) -> None:
     without.__dict__["environ"] = {**environ, "AWS_EC2_METADATA_DISABLED": "true"}
     (fault,) = without.faults(**MISSING["queue_arn"])
     assert fault.startswith("AWS: no credentials; ")
+
+
+def make_stack(account: Account, name: str, handler: str, bucket: str, **environ: str) -> None:
+    """Create a bucket and a function as a deployment does it."""
+    role = "arn:aws:iam::123456789012:role/any"
+    with contextlib.suppress(account.client("iam").exceptions.EntityAlreadyExistsException):
+        account.client("iam").create_role(
+            RoleName="any",
+            AssumeRolePolicyDocument='{"Version": "2012-10-17", "Statement": []}',
+        )
+    resources = {
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": bucket}},
+        "Sqs": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "FunctionName": f"{name}-dev-sqs",
+                "Handler": handler,
+                "Runtime": "python3.13",
+                "MemorySize": 256,
+                "Timeout": 60,
+                "Role": role,
+                "Code": {"ZipFile": "handler = print"},
+                "Environment": {
+                    "Variables": {
+                        "BATCHER_BUCKET": bucket,
+                        "BATCHER_ROOT": "sqs",
+                        "BATCHER_ENGINE": "obstore",
+                        "BATCHER_PARTIAL_RESPONSE": "true",
+                        **environ,
+                    }
+                },
+            },
+        },
+    }
+    account.client("cloudformation").create_stack(
+        StackName=f"{name}-dev", TemplateBody=json.dumps({"Resources": resources})
+    )
+
+
+def changes(account: Account, **parameters: str) -> list[str]:
+    """Return what the command says that it changes."""
+    ran = account.validate(**parameters)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    *lines, last = ran.stdout.splitlines()
+    assert last == FOUND
+    return lines
+
+
+def test_a_bucket_that_the_stack_has_left_is_an_existing_one(account: Account, bucket: str) -> None:
+    """It was retained when BUCKET changed, so creating it anew would fail."""
+    account.client("s3").create_bucket(Bucket=bucket)
+    name = f"stack-{token_hex(4)}"
+    make_stack(account, name, "batcher.handler.handler", f"{bucket}-now")
+    (fault,) = account.faults(bucket=bucket, name=name)
+    assert fault.startswith(f"bucket: {bucket} exists already and is not of the stack; ")
+    assert "bucket_is=existing" in fault
+
+
+def test_what_changes_of_a_live_stack_is_printed(account: Account, bucket: str) -> None:
+    """Another bucket, a parameter that is left out, and a source that is switched off."""
+    name = f"stack-{token_hex(4)}"
+    make_stack(account, name, "mine.handler", f"{bucket}-now", BATCHER_FANOUT="4", TABLE="users")
+    given = {"name": name, "fanout": "4", "handler": "mine.handler", "bucket": f"{bucket}-now"}
+    assert changes(account, **given) == []
+    assert changes(account, bucket=bucket, name=name, sqs_root="orders", memory="512") == [
+        "changes: sqs_root sqs -> orders",
+        f"changes: bucket {bucket}-now -> {bucket}",
+        "changes: fanout 4 -> (not set)",
+        "changes: handler mine.handler -> batcher.handler.handler",
+        "changes: memory 256 -> 512",
+    ]
+    assert changes(account, **given, queue="off", stream="new") == [
+        f"changes: queue on -> off, which removes {name}-dev-sqs"
+    ]

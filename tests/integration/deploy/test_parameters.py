@@ -307,3 +307,18 @@ def test_json_in_a_stage_may_be_yaml(tmp_path: Path) -> None:
     found = read(file, "dev", {"bucket": "my-bucket"})
     assert json.loads(found["values"]["environment"]) == {"TABLE": "users"}
     assert not find_faults(Parameters(**found))
+
+
+def test_a_removal_without_a_bucket_names_its_own_target() -> None:
+    ran = subprocess.run(  # noqa: S603  # our own script
+        [sys.executable, str(ROOT / "deploy" / "deploy.py"), "remove"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines() == [
+        "Nothing was removed:",
+        "  bucket: required; make remove BUCKET=name-of-your-bucket",
+    ]

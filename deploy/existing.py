@@ -174,8 +174,7 @@ class _Looking:
 
     async def queue(self) -> None:
         """Look for the queue, its time and its key."""
-        _, _, _, region, account, name = self._values["queue_arn"].split(":")
-        del region
+        account, name = self._values["queue_arn"].split(":")[4:]
         url = await self._aws.call(
             "sqs", "get_queue_url", "sqs:GetQueueUrl", NO_QUEUE,
             QueueName=name, QueueOwnerAWSAccountId=account,
@@ -189,10 +188,8 @@ class _Looking:
         if not self._is_there("queue_arn", answer):
             return
         attributes = answer["Attributes"]  # type: ignore[index]  # it is there
-        visible_s, timeout_s = (
-            int(attributes.get("VisibilityTimeout", 30)),
-            int(self._values["timeout"]),
-        )
+        visible_s = int(attributes.get("VisibilityTimeout", 30))
+        timeout_s = int(self._values["timeout"])
         if visible_s < timeout_s:
             self._found.faults.append(
                 f"queue_arn: its visibility timeout of {visible_s} s is shorter than "

@@ -16,29 +16,9 @@ MAX_FILTERS = 5
 ROOT_PATTERN = r"[A-Za-z0-9!_.'()=+@:,-]+(/[A-Za-z0-9!_.'()=+@:,-]+)*"
 """The templates have it, too: what IAM reads as a wildcard would let a role out of its root."""
 LOG_DAYS = (
-    1,
-    3,
-    5,
-    7,
-    14,
-    30,
-    60,
-    90,
-    120,
-    150,
-    180,
-    365,
-    400,
-    545,
-    731,
-    1096,
-    1827,
-    2192,
-    2557,
-    2922,
-    3288,
-    3653,
-)
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922,
+    3288, 3653
+)  # fmt: skip
 """Source: CloudWatch Logs API, PutRetentionPolicy."""
 LAMBDAS_OWN = re.compile(r"AWS_|LAMBDA_|_HANDLER$|_X_AMZN", re.ASCII)
 """Source: Lambda's guide, "Defined runtime environment variables"."""
@@ -64,6 +44,12 @@ def form(pattern: str, what: str, example: str) -> Rule:
         return [f"{text!r} is not {what}; write it as {example}"]
 
     return check
+
+
+def arn(service: str, resource: str, what: str, example: str) -> Rule:
+    """Return the rule of the ARN of a resource, whose pattern and example are given."""
+    pattern = rf"arn:aws[a-z-]*:{service}:[a-z0-9-]+:\d{{12}}:{resource}"
+    return form(pattern, what, f"arn:aws:{service}:REGION:ACCOUNT:{example}")
 
 
 def json_of(kind: type, what: str, example: str, check: Callable[[Any], Iterator[str]]) -> Rule:
@@ -135,27 +121,20 @@ def _check_pattern(pattern: Mapping[str, Any], where: str) -> Iterator[str]:
 
 
 FILTER = '{"body": {"kind": ["order"]}}'
-ACCOUNT_ARN = r"arn:aws[a-z-]*:{}:[a-z0-9-]+:\d{{12}}:{}"
 BUCKET = form(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "the name of a bucket", "my-bucket")
-KEY = form(
-    ACCOUNT_ARN.format("kms", r"key/[\w-]+"),
-    "the ARN of a key, and a role cannot name an alias",
-    "arn:aws:kms:REGION:ACCOUNT:key/ID",
-)
-QUEUE = form(
-    ACCOUNT_ARN.format("sqs", r"[\w-]+(\.fifo)?"),
-    "the ARN of a queue",
-    "arn:aws:sqs:REGION:ACCOUNT:QUEUE",
-)
-STREAM = form(
-    ACCOUNT_ARN.format("kinesis", r"stream/[\w.-]+"),
+KEY = arn("kms", r"key/[\w-]+", "the ARN of a key, and a role cannot name an alias", "key/ID")
+QUEUE = arn("sqs", r"[\w-]+(\.fifo)?", "the ARN of a queue", "QUEUE")
+STREAM = arn(
+    "kinesis",
+    r"stream/[\w.-]+",
     "the ARN of a stream (consumers are not supported)",
-    "arn:aws:kinesis:REGION:ACCOUNT:stream/STREAM",
+    "stream/STREAM",
 )
-TABLE_STREAM = form(
-    ACCOUNT_ARN.format("dynamodb", r"table/[\w.-]+/stream/[\w.:-]+"),
+TABLE_STREAM = arn(
+    "dynamodb",
+    r"table/[\w.-]+/stream/[\w.:-]+",
     "the ARN of the stream of a table",
-    "arn:aws:dynamodb:REGION:ACCOUNT:table/TABLE/stream/LABEL",
+    "table/TABLE/stream/LABEL",
 )
 FILTERS = json_of(list, "a JSON list of filters", f"[{FILTER}]", _check_filters)
 ROOT = form(ROOT_PATTERN, "a root", "a/b, without * ? $ or a slash at its ends")
@@ -217,11 +196,7 @@ RULES: Mapping[str, Rule] = {
         _check_statements,
     ),
     "log_retention_days": OneOf(*map(str, LOG_DAYS)),
-    "alarm_topic_arn": form(
-        ACCOUNT_ARN.format("sns", r"[\w.-]+"),
-        "the ARN of a topic",
-        "arn:aws:sns:REGION:ACCOUNT:TOPIC",
-    ),
+    "alarm_topic_arn": arn("sns", r"[\w.-]+", "the ARN of a topic", "TOPIC"),
     "alarm_age": whole(1, 1_209_600),
     "partial_response": OneOf("true", "false"),
 }

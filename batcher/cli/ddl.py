@@ -17,7 +17,6 @@ from batcher.cli.parameters import Option
 from batcher.cli.signals import run_in_loop
 from batcher.errors import SettingsError
 from batcher.keys.object_format import COMPRESSION_SUFFIXES, Format, data_suffix
-from batcher.reading.sanitize import sanitize
 from batcher.settings import ENV_PREFIX, Settings
 from batcher.stores import open_reader
 from batcher.stores.location import join_location, parse_folder_url
@@ -132,7 +131,7 @@ async def _warn_of_other_partitions(settings: Settings) -> None:
     )
     if others:
         echo(
-            f"warning: objects in folders such as {sanitize(describe_partitions(others))} are not "
+            f"warning: objects in folders such as {describe_partitions(others)} are not "
             f"in the table, which has those of {settings.partition_by or 'no folders'!r}; pass the "
             "--partition-by of their writer"
         )

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from batcher.keys.names import root_prefix
 from batcher.keys.parse import KeyParseError, is_salt, parse_key
+from batcher.reading.sanitize import sanitize
 from batcher.stores.base import CommonPrefix
 from batcher.tools.ddl.folders import parse_folders
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from batcher.stores.base import ObjectReader
 
 MAX_FOLDERS = 4
@@ -38,18 +37,17 @@ async def find_other_partitions(reader: ObjectReader, root: str, partition_by: s
     others: dict[str, None] = {}
     for prefix in await _top_folders(reader, root):
         count = 0
-        async with aclosing(_list_keys(reader, prefix)) as keys:
-            async for key in keys:
-                count += 1
-                if count > MAX_OBJECTS:
-                    break
-                try:
-                    partition = parse_key(key, root).partition
-                except KeyParseError:
-                    continue
-                if not pattern.fullmatch(partition):
-                    others[partition] = None
-                    break  # the others of this folder are most likely alike
+        async for entry in reader.list_objects(prefix):
+            count += 1
+            if count > MAX_OBJECTS:
+                break
+            try:
+                partition = parse_key(entry.key, root).partition
+            except KeyParseError:
+                continue
+            if not pattern.fullmatch(partition):
+                others[partition] = None
+                break  # the others of this folder are most likely alike
     return sorted(others)[:MAX_NAMED]
 
 
@@ -69,11 +67,6 @@ async def _top_folders(reader: ObjectReader, root: str) -> list[str]:
     return [f"{top}{name}/" for name in list(by_form.values())[:MAX_FOLDERS]]
 
 
-async def _list_keys(reader: ObjectReader, prefix: str) -> AsyncGenerator[str, None]:
-    async for entry in reader.list_objects(prefix):
-        yield entry.key
-
-
 def describe_partitions(partitions: list[str]) -> str:
-    """Return the partitions of objects for a message."""
-    return ", ".join(partition or "(no folders)" for partition in partitions)
+    """Return the partitions of objects for a message, without what a terminal would obey."""
+    return ", ".join(sanitize(partition) or "(no folders)" for partition in partitions)

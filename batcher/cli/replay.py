@@ -166,7 +166,7 @@ class _ReplaySummary:
         if not stats.replayed | stats.left_out | stats.skipped and not stats.error_count:
             print("0 open records are selected: there is nothing to replay")  # noqa: T201
         if self.partitions:
-            print(sanitize(self.partitions))  # noqa: T201
+            print(self.partitions)  # noqa: T201
         print("nothing was written, sent or marked")  # noqa: T201
 
     def _as_dict(self) -> dict[str, object]:
@@ -246,7 +246,7 @@ class _ReplayCommand:
             if others := await find_other_partitions(reader, settings.root, settings.partition_by):
                 echo(
                     f"warning: partition_by: objects are in folders such as "
-                    f"{sanitize(describe_partitions(others))}, which "
+                    f"{describe_partitions(others)}, which "
                     f"{settings.partition_by or 'no folders'!r} does not make; pass the "
                     "partition_by of their writer, unless it was changed since"
                 )

@@ -11,13 +11,11 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import tomllib
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -39,6 +37,7 @@ from support.doc_pages import (
     run_elsewhere,
     split_blocks,
 )
+from support.scripts import run_shell
 
 DEADLINE_S = 120
 """A page takes seconds."""
@@ -132,26 +131,17 @@ def run_blocks(
 ) -> str:
     """Run the blocks of a page, and return what they print. Everything that they start is ended."""
     (folder / "tmp").mkdir(exist_ok=True)
-    process = subprocess.Popen(  # noqa: S603  # what the document says
-        ["/bin/bash", "-c", make_script(blocks, folder, with_duckdb=with_duckdb)],
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+    ran = run_shell(
+        ["-c", make_script(blocks, folder, with_duckdb=with_duckdb)],
+        folder,
+        environ,
         stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
+        deadline_s=DEADLINE_S,
     )
-    try:
-        output, _ = process.communicate(timeout=DEADLINE_S)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    if process.returncode:
+    if ran.returncode:
         line = int((folder / ".at").read_text())
-        pytest.fail(f"line {line}: exit code {process.returncode}\n{output}", pytrace=False)
-    return output
+        pytest.fail(f"line {line}: exit code {ran.returncode}\n{ran.stdout}", pytrace=False)
+    return ran.stdout
 
 
 def missing_lines(blocks: list[Block], output: str) -> list[str]:

@@ -7,7 +7,6 @@ The emulator delivers small batches, and nothing goes wrong there; what it does 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ import pytest
 
 from batcher.tools.demo.audit import compare_records
 from e2e.bucket_contents import BucketContents, look
-from e2e.emulator import HOST, Emulator, free_port
+from e2e.emulator import Emulator
+from e2e.ministack import open_ministack
 from e2e.project import BUCKET, ENGINES, Projects
 from e2e.record_counts import Counts
-from e2e.tools import ministack
 from e2e.traffic import Traffic, whole
 
 pytestmark = pytest.mark.timeout(300)
@@ -56,17 +55,7 @@ def deployed(
     request: pytest.FixtureRequest, projects: Projects, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     """Deploy, and give the outputs of the stack."""
-    python, port = ministack(), free_port()
-    folder = tmp_path_factory.mktemp("ministack")
-    environ = {
-        "PATH": f"{python.parent}:{os.defpath}",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-    }
-    with Emulator([python.with_name("ministack")], environ, folder, port) as aws:
+    with open_ministack(tmp_path_factory.mktemp("ministack")) as aws:
         table = aws.client("dynamodb").create_table(
             TableName=TABLE,
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from e2e.emulator import HOST, NOBODY, Emulator, free_port
+from e2e.emulator import NOBODY, Emulator
+from e2e.ministack import open_ministack
 from e2e.project import ENGINES, Project, Projects
-from e2e.tools import OSLS, ROOT, ministack
+from e2e.tools import OSLS, ROOT
 from support.doc_pages import DOCS, blocks_of, commands, pages
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("make-deploy")]
@@ -44,17 +45,7 @@ def project(projects: Projects) -> Project:
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """Run an emulator."""
-    python, port = ministack(), free_port()
-    folder = tmp_path_factory.mktemp("ministack")
-    environ = {
-        "PATH": f"{python.parent}:{os.defpath}",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "LOG_LEVEL": "WARNING",
-    }
-    with Emulator([python.with_name("ministack")], environ, folder, port) as emulator:
+    with open_ministack(tmp_path_factory.mktemp("ministack")) as emulator:
         yield emulator
 
 

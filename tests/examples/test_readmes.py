@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import pytest
+
+from e2e.emulator import free_port
+from support.scripts import run_shell
 
 if TYPE_CHECKING:
     from support.s3_servers import Moto
@@ -37,22 +37,15 @@ def run_script(script: str, folder: Path, environ: dict[str, str]) -> str:
 
     Everything that it started is ended.
     """
-    process = subprocess.Popen(  # noqa: S603  # the README's own commands
-        ["/bin/bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environ,
-        stdout=subprocess.PIPE,
+    ran = run_shell(
+        ["-euo", "pipefail", "-c", script],
+        folder,
+        environ,
         stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        deadline_s=DEADLINE_S,
     )
-    try:
-        stdout, stderr = process.communicate(timeout=DEADLINE_S)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0, f"{script}\n{stdout}\n{stderr}"
-    return stdout
+    assert ran.returncode == 0, f"{script}\n{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
 
 
 def pattern_of(output: str) -> str:
@@ -69,13 +62,6 @@ def environ(moto: Moto) -> dict[str, str]:
     """Return the environment of a user who has installed batcher, and has a bucket."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, **moto.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-def free_port() -> int:
-    """Return a port that no server has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("name", RUN_HERE)
